@@ -1,0 +1,154 @@
+"""The one error tree, and the exit codes that the command line gives for it.
+
+    DistBeliefError
+    |-- ConfigError             a setting is unknown, malformed or out of range
+    |   `-- LayoutError         the parameters cannot be cut as asked
+    |-- DataError               a data file or a data set is unusable
+    |-- ModelError              a model cannot be imported, built or loaded
+    |-- ServerError             a Redis server cannot do what we need
+    |   |-- ServerUnreachable   no answer within the deadline
+    |   |-- AuthenticationFailed
+    |   |-- UnsafeEviction      the server may evict parameters
+    |   |-- ScriptSelfTestFailed
+    |   `-- ServerRefused       out of memory, no permission, wrong type, ...
+    |-- StoreError              a parameter shard is not in the expected state
+    |   |-- ModelMissing        the shard does not know the run (NOMODEL)
+    |   |-- Fenced              a newer attempt or a newer coordinator took over
+    |   `-- SequenceGap         the shard has seen fewer pushes than we sent
+    |-- NoWorkers               no Celery worker listens on the queue
+    |-- WorkFailed              a unit of work failed as often as it may
+    |-- Diverged                gradients or losses stay non-finite
+    `-- WaitTimeout             a wait ran into its deadline
+
+Expected outcomes (target reached, out of patience, ...) are no errors: they are
+values of :class:`coordinator.outcome.EndReason`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """Exit codes of ``python -m coordinator``."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    DATA = 3
+    MODEL = 4
+    UNREACHABLE = 5
+    AUTHENTICATION = 6
+    EVICTION = 7
+    SELF_TEST = 8
+    SERVER = 9
+    NO_WORKERS = 10
+    WORK_FAILED = 11
+    DIVERGED = 12
+    TIMEOUT = 13
+    INTERRUPTED = 130
+
+
+class DistBeliefError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+
+
+class ConfigError(DistBeliefError):
+    """A setting is unknown, malformed or out of range."""
+
+    exit_code = ExitCode.USAGE
+
+
+class LayoutError(ConfigError):
+    """The parameters cannot be cut into blocks, shards and servers as asked."""
+
+
+class DataError(DistBeliefError):
+    """A data file or a data set is unusable."""
+
+    exit_code = ExitCode.DATA
+
+
+class ModelError(DistBeliefError):
+    """A model cannot be imported, built or loaded."""
+
+    exit_code = ExitCode.MODEL
+
+
+class ServerError(DistBeliefError):
+    """A Redis server cannot do what we need."""
+
+    exit_code = ExitCode.SERVER
+
+
+class ServerUnreachable(ServerError):
+    """A server gave no answer within the deadline."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class AuthenticationFailed(ServerError):
+    """A server refused the user name or password."""
+
+    exit_code = ExitCode.AUTHENTICATION
+
+
+class UnsafeEviction(ServerError):
+    """A server is set up so that it may evict parameters or run records."""
+
+    exit_code = ExitCode.EVICTION
+
+
+class ScriptSelfTestFailed(ServerError):
+    """A server computes an update differently from the NumPy twin."""
+
+    exit_code = ExitCode.SELF_TEST
+
+
+class ServerRefused(ServerError):
+    """A server refused a command for good: out of memory, no permission, wrong type."""
+
+
+class StoreError(DistBeliefError):
+    """A parameter shard is not in the state that the client expects."""
+
+    exit_code = ExitCode.SERVER
+
+
+class ModelMissing(StoreError):
+    """A shard does not know the run: never created, flushed, or another server."""
+
+
+class Fenced(StoreError):
+    """A newer attempt of this work, or a newer coordinator, has taken over."""
+
+
+class SequenceGap(StoreError):
+    """A shard has seen fewer pushes of this replica than were acknowledged."""
+
+
+class NoWorkers(DistBeliefError):
+    """No Celery worker listens on the queue that the run needs."""
+
+    exit_code = ExitCode.NO_WORKERS
+
+
+class WorkFailed(DistBeliefError):
+    """A unit of work failed as often as it may."""
+
+    exit_code = ExitCode.WORK_FAILED
+
+
+class Diverged(DistBeliefError):
+    """Gradients or losses stay non-finite."""
+
+    exit_code = ExitCode.DIVERGED
+
+
+class WaitTimeout(DistBeliefError):
+    """A wait ran into its deadline; the message says what was waited for."""
+
+    exit_code = ExitCode.TIMEOUT

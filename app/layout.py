@@ -1,0 +1,166 @@
+"""Tensors to blocks to shards to servers: the only place that knows where a number lives.
+
+All tensors of a model are flattened one after another into one vector of ``D`` numbers.
+The vector is cut into blocks of ``block_numbers`` consecutive numbers (the last may be
+shorter), runs of consecutive blocks make shards, and shards are dealt to the servers in
+turn. Every number therefore lies in exactly one block of one shard on one server, and a
+shard is one contiguous slice of the vector, so that it travels without gathering.
+
+The larger shards come first and are dealt like cards: shards differ by at most one
+block, and so do servers whenever each holds equally many shards (the default).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.errors import LayoutError
+
+#: One script call on a shard of this size stays near ten milliseconds in Lua.
+MAX_SHARD_NUMBERS = 65_536
+
+Vector = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name and shape of one tensor of a model.
+
+    ``penalised`` tells whether the L2 term of the objective covers the tensor; biases
+    are left out, as in scikit-learn.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    penalised: bool = True
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each number of a parameter vector lives.
+
+    Raises:
+        LayoutError: no numbers, a repeated tensor name, or more shards than blocks.
+    """
+
+    tensors: tuple[TensorSpec, ...]
+    block_numbers: int
+    n_shards: int
+    n_servers: int
+
+    def __post_init__(self) -> None:
+        names = [tensor.name for tensor in self.tensors]
+        if len(set(names)) != len(names):
+            raise LayoutError(f"tensor names must differ from one another, got {names}")
+        if any(tensor.size < 1 for tensor in self.tensors) or not self.tensors:
+            raise LayoutError(f"every tensor needs at least one number, got {self.tensors}")
+        for name in ("block_numbers", "n_shards", "n_servers"):
+            if getattr(self, name) < 1:
+                raise LayoutError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.n_shards > self.n_blocks:
+            raise LayoutError(
+                f"{self.n_shards} shards are more than the {self.n_blocks} blocks of "
+                f"{self.block_numbers} numbers that {self.size} parameters make: "
+                f"use at most {self.n_blocks} shards, or smaller blocks"
+            )
+
+    @classmethod
+    def plan(
+        cls,
+        tensors: Sequence[TensorSpec],
+        *,
+        n_servers: int,
+        block_numbers: int,
+        n_shards: int | None = None,
+    ) -> Layout:
+        """Cut ``tensors``; without ``n_shards`` choose the fewest that keep calls short.
+
+        The choice is a multiple of the number of servers, each shard at most
+        ``MAX_SHARD_NUMBERS`` numbers (in whole blocks), and never more than the blocks.
+        """
+        if n_shards is None:
+            size = sum(tensor.size for tensor in tensors)
+            blocks = math.ceil(size / max(1, block_numbers))
+            per_shard = max(1, MAX_SHARD_NUMBERS // max(1, block_numbers))
+            rounds = math.ceil(blocks / (per_shard * n_servers))
+            n_shards = max(1, min(n_servers * rounds, blocks))
+        return cls(tuple(tensors), block_numbers, n_shards, n_servers)
+
+    @cached_property
+    def size(self) -> int:
+        """D, the number of parameters."""
+        return sum(tensor.size for tensor in self.tensors)
+
+    @cached_property
+    def n_blocks(self) -> int:
+        return math.ceil(self.size / self.block_numbers)
+
+    def blocks(self, shard: int) -> range:
+        """Ids of the blocks of ``shard``, consecutive over all shards."""
+        small, larger = divmod(self.n_blocks, self.n_shards)
+        first = shard * small + min(shard, larger)
+        return range(first, first + small + (shard < larger))
+
+    def shard_slice(self, shard: int) -> slice:
+        """The part of the flat vector that ``shard`` holds."""
+        blocks = self.blocks(shard)
+        return slice(blocks.start * self.block_numbers, self.block_slice(blocks[-1]).stop)
+
+    def block_slice(self, block: int) -> slice:
+        """The part of the flat vector that ``block`` holds."""
+        start = block * self.block_numbers
+        return slice(start, min(start + self.block_numbers, self.size))
+
+    def server(self, shard: int) -> int:
+        """Index of the server that holds ``shard``."""
+        return shard % self.n_servers
+
+    def penalty_mask(self) -> npt.NDArray[np.bool_]:
+        """Shape (D,): True where the L2 term of the objective applies."""
+        return np.concatenate([np.full(t.size, t.penalised) for t in self.tensors])
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "tensors": [[t.name, list(t.shape), t.penalised] for t in self.tensors],
+            "block_numbers": self.block_numbers,
+            "n_shards": self.n_shards,
+            "n_servers": self.n_servers,
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Layout:
+        tensors = (TensorSpec(n, tuple(shape), penal) for n, shape, penal in document["tensors"])
+        return cls(
+            tuple(tensors),
+            document["block_numbers"],
+            document["n_shards"],
+            document["n_servers"],
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes whenever any number would live elsewhere."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def views(vector: Vector, tensors: Sequence[TensorSpec]) -> list[Vector]:
+    """The tensors as views into the flat ``vector`` of shape (D,): no copies."""
+    arrays, start = [], 0
+    for tensor in tensors:
+        arrays.append(vector[start : start + tensor.size].reshape(tensor.shape))
+        start += tensor.size
+    return arrays
