@@ -1,0 +1,1 @@
+"""The library that workers and coordinator share."""

@@ -1,0 +1,1 @@
+"""Drivers of the algorithms, the embedded cluster, and the command line."""

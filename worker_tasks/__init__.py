@@ -1,0 +1,1 @@
+"""Celery tasks: thin shells that claim a unit, do it, and report it."""

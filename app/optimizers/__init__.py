@@ -1,0 +1,1 @@
+"""Update rules that the shards apply, and their NumPy twins."""

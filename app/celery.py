@@ -1,0 +1,75 @@
+"""The Celery application: ``celery -A app worker``. The only file of ``app`` with Celery in it.
+
+Celery carries hints that there is work; who does it and what counts is decided by the
+ledger (:mod:`app.runs.ledger`). The settings below follow from that, and from what was
+seen to happen when servers and workers die.
+"""
+
+from __future__ import annotations
+
+import os
+
+# One BLAS thread in each worker process: there is one process for each core, and threads
+# that fight over cores are slower than none. Read by the libraries when NumPy is imported.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+from celery import Celery  # noqa: E402  (after the thread counts)
+from kombu import Queue  # noqa: E402
+
+from app.environment import broker_url, kombu_url  # noqa: E402
+from app.keys import CELERY_PREFIX  # noqa: E402
+
+# Separate queues: long units of one kind must not starve short ones of another, and an
+# operator can give each its own workers with -Q.
+DOWNPOUR, SANDBLASTER, EVALUATION = "downpour", "sandblaster", "evaluation"
+
+app = Celery("distbelief")
+app.conf.update(
+    broker_url=kombu_url(broker_url()),
+    include=["worker_tasks.downpour", "worker_tasks.evaluation"],
+    # Nothing is ever unpickled.
+    task_serializer="json",
+    result_serializer="json",
+    event_serializer="json",
+    accept_content=["json"],
+    # With late acknowledgement and several processes a restart of Redis ends the worker,
+    # and a dropped connection starts a second copy of a running task.
+    task_acks_late=False,
+    # With early acknowledgement, a prefetched message would wait for the visibility
+    # timeout after a crash.
+    worker_disable_prefetch=True,
+    worker_prefetch_multiplier=1,
+    # True loses tasks; the default changes in Celery 6.
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    # Results travel through the ledger; a result backend would double the cost of a task.
+    task_ignore_result=True,
+    result_backend=None,
+    # For Flower and other monitors.
+    task_track_started=True,
+    worker_send_task_events=True,
+    task_send_sent_event=True,
+    # A misspelt queue is an error, not a place where tasks wait for ever.
+    task_create_missing_queues=False,
+    task_queues=[Queue(name) for name in (DOWNPOUR, SANDBLASTER, EVALUATION)],
+    task_default_queue=DOWNPOUR,
+    task_routes={
+        "distbelief.downpour": {"queue": DOWNPOUR},
+        "distbelief.evaluation": {"queue": EVALUATION},
+    },
+    # Servers restart and come back: never give up on them.
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "global_keyprefix": CELERY_PREFIX,  # one prefix, for access lists and tidiness
+        "priority_steps": [0],  # one list for each queue: its length is then one LLEN
+        # Without a timeout, publishing to a frozen server blocks for ever.
+        "socket_timeout": 15,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    },
+    # On SIGTERM under REMAP_SIGTERM=SIGQUIT: time to finish a unit before it is cut off.
+    worker_soft_shutdown_timeout=10.0,
+    worker_hijack_root_logger=False,
+)

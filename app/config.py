@@ -1,0 +1,253 @@
+"""Every setting, once: its name, default, bounds, unit and meaning.
+
+:class:`RunConfig` is validated once, by the coordinator; its JSON is what workers read
+from the run record. The TOML file and the flags of the command line are made from the
+same fields, so a setting has one name everywhere. :class:`ClusterConfig` says where to
+run; it may hold passwords and so never becomes part of a run record.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.errors import ConfigError
+
+Scalar = bool | int | float | str
+Option = Scalar | list[int] | list[float] | list[str]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, nothing unknown, no infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelSettings(Section):
+    """Model"""
+
+    model: str = Field(
+        "mlp", description="linear, logistic, softmax, mlp, or your own: package.module:Name"
+    )
+    hidden: tuple[Positive, ...] = Field(
+        (64,), description="mlp: units of each hidden layer, from the input on"
+    )
+    activation: Literal["relu", "tanh", "sigmoid"] = Field(
+        "relu", description="mlp: activation of the hidden layers"
+    )
+    init: Literal["glorot", "he"] = Field("glorot", description="mlp: initial weights")
+    model_options: dict[str, Option] = Field(
+        {}, description="keyword arguments for your own model, KEY=VALUE"
+    )
+
+
+class DataSettings(Section):
+    """Data"""
+
+    data: str = Field(
+        "digits",
+        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
+        "or a .npz file with arrays x and y",
+    )
+    data_options: dict[str, Scalar] = Field(
+        {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"
+    )
+    holdout: float = Field(
+        0.2, ge=0, lt=1, description="fraction of the examples held out for evaluation"
+    )
+
+
+class ObjectiveSettings(Section):
+    """Objective and update rule"""
+
+    optimizer: Literal["adagrad", "sgd"] = Field("adagrad", description="update rule on the server")
+    learning_rate: float = Field(0.05, gt=0, description="Adagrad's gamma, or SGD's rate")
+    learning_rate_decay: float = Field(
+        0.0, ge=0, description="rate / (1 + decay * updates applied by the shard)"
+    )
+    initial_accumulator: float = Field(
+        0.1, ge=0, description="Adagrad: first value of the sums of squared gradients"
+    )
+    epsilon: float = Field(1e-10, gt=0, description="Adagrad: added to the root of the sums")
+    l2: float = Field(0.0, ge=0, description="adds l2/2 * |weights|^2 to the loss (not biases)")
+    clip_norm: float | None = Field(
+        None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"
+    )
+
+
+class DownpourSettings(Section):
+    """Downpour SGD"""
+
+    replicas: Positive = Field(2, description="model replicas, each with a subset of the data")
+    batch_size: Positive = Field(32, description="examples in a minibatch")
+    n_fetch: Positive = Field(1, description="steps between fetches of the parameters")
+    n_push: Positive = Field(1, description="steps between pushes of the accrued gradient")
+    overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
+    warm_start_steps: int = Field(
+        0, ge=0, description="steps that one replica takes alone before the others start"
+    )
+    unit_steps: Positive = Field(
+        200, description="steps in one Celery task, rounded up to whole pushes"
+    )
+
+
+class StopSettings(Section):
+    """When to stop and what to keep"""
+
+    passes: Positive = Field(40, description="passes over the training data, at most")
+    max_seconds: float | None = Field(None, gt=0, description="seconds of training, at most")
+    target: float | None = Field(
+        None, description="stop when the held-out accuracy (or RMSE) is at least this good"
+    )
+    patience: Positive | None = Field(
+        None, description="stop after this many evaluations without a better held-out metric"
+    )
+    evaluate_every: float = Field(2.0, gt=0, description="passes between evaluations")
+
+
+class RunSettings(Section):
+    """Run"""
+
+    algorithm: Literal["downpour"] = Field("downpour", description="how to train")
+    seed: int = Field(0, ge=0, description="seed of initial values, split and minibatch order")
+    init_from: str | None = Field(
+        None, description="saved model whose parameters and accumulators to start from"
+    )
+
+
+class StoreSettings(Section):
+    """Parameter shards and leases"""
+
+    shards: Positive | None = Field(
+        None, description="number of shards [default: at most 65,536 numbers in each]"
+    )
+    block_numbers: int = Field(
+        1024, ge=1, le=65_536, description="numbers in one block (one field of a hash)"
+    )
+    lease_seconds: float = Field(
+        10.0, ge=0.2, description="seconds after which the work of a silent worker is given away"
+    )
+    server_seconds: float = Field(
+        60.0, gt=0, description="seconds to keep trying a server that does not answer"
+    )
+    unit_attempts: Positive = Field(
+        5, description="times that a unit of work may fail before the run ends"
+    )
+
+
+class RunConfig(
+    RunSettings,
+    ModelSettings,
+    DataSettings,
+    ObjectiveSettings,
+    DownpourSettings,
+    StopSettings,
+    StoreSettings,
+):
+    """One training job. Frozen; equal configurations have equal JSON."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        if self.optimizer == "adagrad" and self.initial_accumulator == 0 and self.epsilon < 1e-30:
+            raise ValueError("initial_accumulator 0 needs an epsilon of at least 1e-30")
+        if self.holdout == 0 and (self.target is not None or self.patience is not None):
+            raise ValueError("target and patience need held-out data: set holdout above 0")
+        return self
+
+    @property
+    def unit_length(self) -> int:
+        """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
+        return whole_pushes(self.unit_steps, self.n_push)
+
+
+class ClusterConfig(Section):
+    """Where to run"""
+
+    broker: str | None = Field(
+        None,
+        description="URL of the control server, Celery's broker [default: start embedded servers]",
+    )
+    parameter_servers: tuple[str, ...] = Field(
+        (), description="URLs of the parameter servers, commas between them"
+    )
+    servers: Positive = Field(2, description="embedded parameter servers to start")
+    processes: Positive | None = Field(
+        None, description="worker processes of the embedded worker [default: replicas]"
+    )
+    wait_seconds: float = Field(
+        10.0, gt=0, description="seconds to wait for servers and workers before training"
+    )
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> ClusterConfig:
+        if (self.broker is None) != (not self.parameter_servers):
+            raise ValueError("broker and parameter_servers go together: give both, or neither")
+        return self
+
+
+SECTIONS: tuple[type[Section], ...] = (
+    RunSettings,
+    ModelSettings,
+    DataSettings,
+    ObjectiveSettings,
+    DownpourSettings,
+    StopSettings,
+    StoreSettings,
+    ClusterConfig,
+)
+
+
+def whole_pushes(steps: int, n_push: int) -> int:
+    """``steps`` rounded up to a multiple of ``n_push``."""
+    return -(-steps // n_push) * n_push
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read or is not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
+    """Validate settings by name.
+
+    Raises:
+        ConfigError: naming the setting, its value, and what is allowed.
+    """
+    known = [*RunConfig.model_fields, *ClusterConfig.model_fields]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"unknown setting '{name}': {hint}")
+    ours = {name: settings[name] for name in settings if name in RunConfig.model_fields}
+    theirs = {name: settings[name] for name in settings if name in ClusterConfig.model_fields}
+    try:
+        return RunConfig(**ours), ClusterConfig(**theirs)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint, as a person would put it."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    name = str(first["loc"][0])
+    return f"{name} = {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,73 @@
+"""The examples of one learning problem, as two arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from app.datasets.checks import check_features, check_finite, check_labels, check_targets
+from app.errors import DataError
+
+Features = npt.NDArray[np.float32]
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Features and targets; either may be a read-only memory map.
+
+    Attributes:
+        features: float32, shape (n_examples, n_features), C-contiguous.
+        targets: shape (n_examples,); int64 labels 0 to ``n_classes - 1`` for
+            classification, float32 values for regression.
+        n_classes: number of classes; 0 says regression.
+        name: the source as the user wrote it; error messages begin with it.
+        fingerprint: hexadecimal digest of the content; machines whose fingerprints
+            differ would train on different data.
+    """
+
+    features: Features
+    targets: Targets
+    n_classes: int
+    name: str
+    fingerprint: str
+
+    @property
+    def n_examples(self) -> int:
+        return int(self.features.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.features.shape[1])
+
+    def validate(self) -> None:
+        """Read everything once, in chunks of rows, and find what no model could train on.
+
+        Raises:
+            DataError: one sentence with the source, the thing, and what is allowed.
+        """
+        check_features(self.features, self.name)
+        check_targets(self.targets, self.n_examples, self.name)
+        self._check_storage()
+        check_finite(self.features, "features", self.name)
+        check_finite(self.targets, "targets", self.name)
+        if self.n_classes:
+            check_labels(self.targets, self.n_classes, self.name)
+
+    def _check_storage(self) -> None:
+        if self.n_classes < 0:
+            raise DataError(
+                f"{self.name}: n_classes must be 0 (regression) or positive, got {self.n_classes}"
+            )
+        if self.features.dtype != np.float32 or not self.features.flags.c_contiguous:
+            raise DataError(
+                f"{self.name}: features must be C-contiguous float32, got {self.features.dtype} "
+                f"with strides {self.features.strides}"
+            )
+        kind, expected = ("labels", np.int64) if self.n_classes else ("targets", np.float32)
+        if self.targets.dtype != expected:
+            raise DataError(
+                f"{self.name}: {kind} must be {expected.__name__}, got {self.targets.dtype}"
+            )

@@ -1,0 +1,47 @@
+"""Every key that the system writes, once, with what it holds.
+
+The hash tag of a shard's keys keeps them in one slot of a Redis Cluster, so that one
+script may touch them all. Keys of a run on the control server share a tag likewise.
+
+Parameter servers (``stream`` is the index of a training subset):
+
+    ps:{RUN/SHARD}:meta         hash: fence, clock, refused, dtype, layout,
+                                attempt:<stream>, seq:<stream>
+    ps:{RUN/SHARD}:params       hash: block id -> packed little-endian numbers
+    ps:{RUN/SHARD}:slot:<name>  hash: the same block ids, an optimizer's state
+    ps:{RUN/SHARD}:vec:<name>   hash: the same block ids, a named vector (snapshots, ...)
+
+Control server:
+
+    dist:run:{RUN}:record       hash: state, fence, attempts, document, outcome
+    dist:run:{RUN}:unit:<unit>  hash: specification, lease, state, owner, attempt,
+                                expires, tries, report
+    dist:run:{RUN}:wakeup       list: one element per finished unit; a hint, not the truth
+    dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
+    dist:celery:*               Celery's own queues
+"""
+
+from __future__ import annotations
+
+CELERY_PREFIX = "dist:celery:"
+PARAMETERS = "params"
+
+
+def slot(name: str) -> str:
+    """Name of the vector that holds the optimizer state ``name``."""
+    return f"slot:{name}"
+
+
+def named(name: str) -> str:
+    """Name of the vector that somebody called ``name``."""
+    return f"vec:{name}"
+
+
+def shard(run: str, index: int, what: str) -> str:
+    """Key of ``what`` (``meta`` or the name of a vector) of one shard."""
+    return f"ps:{{{run}/{index}}}:{what}"
+
+
+def control(run: str, what: str) -> str:
+    """Key of ``what`` (``record``, ``unit:<unit>``, ``wakeup`` or ``events``) of a run."""
+    return f"dist:run:{{{run}}}:{what}"

@@ -1,0 +1,83 @@
+"""Losses of a last layer, and the functions that turn its outputs into predictions.
+
+All work in place on the outputs of shape (n_examples, n_outputs), which are as large as
+anything a model computes for a minibatch. Each loss returns the mean over the examples,
+summed in float64, and leaves in ``outputs`` the gradient of that mean: what
+backpropagation starts from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.layout import Vector
+from app.models.model import Targets
+
+#: Decorator: a diverged run shows itself by infinities and NaN, which are counted and
+#: reported by those who receive them; a warning for each minibatch would bury that.
+silently = np.errstate(over="ignore", invalid="ignore")
+
+
+def half_squared_error(outputs: Vector, targets: Targets) -> float:
+    """Compute half the mean squared error of outputs of shape (n, 1)."""
+    residuals = outputs[:, 0]
+    residuals -= targets
+    loss = 0.5 * float(np.mean(np.square(residuals), dtype=np.float64))
+    residuals /= len(targets)
+    return loss
+
+
+def log_loss(outputs: Vector, labels: Targets) -> float:
+    """Compute the mean log loss of labels 0 and 1 given log-odds of shape (n, 1)."""
+    log_odds = outputs[:, 0]
+    positive = labels == 1
+    # log(1 + exp(-margin)) keeps the tiny losses that log(p) and z - y * z would cancel.
+    losses = np.logaddexp(0, np.where(positive, -log_odds, log_odds))
+    sigmoid(log_odds)
+    log_odds -= positive
+    log_odds /= len(labels)
+    return float(np.mean(losses, dtype=np.float64))
+
+
+def cross_entropy(outputs: Vector, labels: Targets) -> float:
+    """Compute the mean log loss of labels 0 to k - 1 given softmax of outputs (n, k)."""
+    rows = np.arange(len(labels))
+    _shift(outputs)
+    of_label = outputs[rows, labels]
+    totals = _exponentiate(outputs)
+    losses = np.log(totals[:, 0]) - of_label
+    outputs /= totals
+    outputs[rows, labels] -= 1
+    outputs /= len(labels)
+    return float(np.mean(losses, dtype=np.float64))
+
+
+def softmax(outputs: Vector) -> Vector:
+    """Turn outputs (n, k) into probabilities, in place."""
+    _shift(outputs)
+    outputs /= _exponentiate(outputs)
+    return outputs
+
+
+@silently
+def sigmoid(outputs: Vector) -> Vector:
+    """Compute ``1 / (1 + exp(-outputs))`` in place; any shape.
+
+    Where the exponential overflows, the reciprocal of infinity is the right answer, 0.
+    """
+    np.negative(outputs, out=outputs)
+    np.exp(outputs, out=outputs)
+    outputs += 1
+    return np.reciprocal(outputs, out=outputs)
+
+
+def _shift(outputs: Vector) -> None:
+    """Make the largest output of each example 0: softmax stays, overflow goes."""
+    outputs -= outputs.max(axis=1, keepdims=True)
+
+
+def _exponentiate(outputs: Vector) -> Vector:
+    """Exponentiate in place and return the sums over the classes, shape (n, 1)."""
+    np.exp(outputs, out=outputs)
+    totals: Vector = outputs.sum(axis=1, keepdims=True)
+    return totals

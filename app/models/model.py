@@ -1,0 +1,67 @@
+"""What a model is to the rest of the system: a flat vector of parameters and four answers.
+
+The parameters of every model travel as one vector of shape (D,); ``tensors`` says how to
+cut it, and :func:`app.layout.views` cuts it without copying. A model holds no
+parameters and no state, so one object serves many threads.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.layout import TensorSpec, Vector
+
+Features = npt.NDArray[Any]
+Targets = npt.NDArray[Any]
+
+
+class Task(StrEnum):
+    """What the targets of a model are, and with them how its predictions are judged."""
+
+    REGRESSION = "regression"
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+
+
+class Model(Protocol):
+    """Anything that has these attributes can be trained; nothing needs to be inherited.
+
+    Shapes: parameters and gradient (D,), D being the size of all ``tensors``; features
+    (n, n_features); targets (n,), integer labels 0, 1, ... for classification and
+    real numbers for regression; n is at least 1.
+
+    Results are computed in the dtype of ``parameters`` (float32 or float64). Parameters
+    that are too large give infinities or NaN, not an exception: the caller judges them.
+    """
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """Names and shapes, in the order in which they lie in the flat vector."""
+        ...
+
+    @property
+    def task(self) -> Task: ...
+
+    def initial(self, rng: np.random.Generator) -> Vector:
+        """Parameters to begin with: shape (D,), float64, a pure function of ``rng``."""
+        ...
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        """Mean loss over the n examples; its gradient overwrites ``gradient``.
+
+        The L2 term of the objective is no business of the model.
+        """
+        ...
+
+    def predict(self, parameters: Vector, features: Features) -> Vector:
+        """Values (n,), probabilities of class 1 (n,), or probabilities (n, n_classes).
+
+        Which of them follows from ``task``: regression, binary, multiclass.
+        """
+        ...

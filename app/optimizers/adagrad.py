@@ -1,0 +1,39 @@
+"""Adagrad (Duchi, Hazan and Singer 2011), as in Dean et al. 2012, sec. 4.1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.optimizers.rule import Float64, decayed
+
+
+@dataclass(frozen=True)
+class Adagrad:
+    """``acc <- acc + g*g; w <- w - rate * g / (sqrt(acc) + epsilon)``.
+
+    Twin of ``push_adagrad.lua``. The paper prints neither an epsilon nor an initial
+    accumulator; both only keep the first steps finite.
+    """
+
+    rate: float
+    decay: float = 0.0
+    epsilon: float = 1e-10
+    initial_accumulator: float = 0.1
+
+    name = "adagrad"
+    slots = ("adagrad",)
+
+    def initial_slots(self, size: int) -> dict[str, Float64]:
+        return {"adagrad": np.full(size, self.initial_accumulator)}
+
+    def arguments(self) -> tuple[float, ...]:
+        return (self.rate, self.decay, self.epsilon)
+
+    def step(self, gradient: Float64, values: Sequence[Float64], clock: int) -> tuple[Float64, ...]:
+        parameters, accumulator = values
+        total = accumulator + gradient * gradient
+        rate = decayed(self.rate, self.decay, clock)
+        return parameters - rate * gradient / (np.sqrt(total) + self.epsilon), total

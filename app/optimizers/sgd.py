@@ -1,0 +1,29 @@
+"""Plain stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.optimizers.rule import Float64, decayed
+
+
+@dataclass(frozen=True)
+class SGD:
+    """``w <- w - rate * g``; twin of ``push_sgd.lua``."""
+
+    rate: float
+    decay: float = 0.0
+
+    name = "sgd"
+    slots: tuple[str, ...] = ()
+
+    def initial_slots(self, size: int) -> dict[str, Float64]:
+        return {}
+
+    def arguments(self) -> tuple[float, ...]:
+        return (self.rate, self.decay)
+
+    def step(self, gradient: Float64, values: Sequence[Float64], clock: int) -> tuple[Float64, ...]:
+        (parameters,) = values
+        return (parameters - decayed(self.rate, self.decay, clock) * gradient,)

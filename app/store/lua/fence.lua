@@ -1,0 +1,13 @@
+-- Raise the run's fence on this shard; it never goes down.
+--
+-- KEYS  1 meta
+-- ARGV  1 fence
+-- Reply {answer, fence in force}: OK or NOMODEL
+
+local fence = tonumber(redis.call('HGET', KEYS[1], 'fence') or -1)
+if fence < 0 then return { 'NOMODEL', 0 } end
+if tonumber(ARGV[1]) > fence then
+  fence = tonumber(ARGV[1])
+  redis.call('HSET', KEYS[1], 'fence', ARGV[1])
+end
+return { 'OK', fence }

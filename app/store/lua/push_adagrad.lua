@@ -1,0 +1,15 @@
+-- Adagrad: acc <- acc + g*g; w <- w - rate * g / (sqrt(acc) + epsilon).
+-- Protocol: push.lua; twin: app/optimizers/adagrad.py. KEYS 3: accumulators; ARGV 10: epsilon.
+
+local epsilon = tonumber(ARGV[10])
+local sqrt = math.sqrt
+
+return push(function(g, w, slots, count, rate)
+  local acc = slots[1]
+  for i = 1, count do
+    local gradient = g[i]
+    local sum = acc[i] + gradient * gradient
+    acc[i] = sum
+    w[i] = w[i] - rate * gradient / (sqrt(sum) + epsilon)
+  end
+end)

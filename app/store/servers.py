@@ -1,0 +1,248 @@
+"""The wire: many commands to many servers at once, each until it is answered.
+
+redis-py's own retries are switched off: it re-sends after a lost reply without telling,
+and only we know which commands may be sent twice (all of ours: each is idempotent by its
+sequence number, its attempt or its content). So there is one retry loop, here, and it has
+a deadline.
+
+All servers work at the same time: the commands for every server are written first, then
+the answers are read. A server that fails is asked again alone; answers that came stay.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.errors import AuthenticationFailed, ConfigError, ServerRefused, ServerUnreachable
+from app.scripts import Script
+
+#: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
+Reply = Any
+Argument = str | bytes | int
+Connection = redis.connection.Connection
+
+SOCKET_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+FIRST_PAUSE_S = 0.02
+LONGEST_PAUSE_S = 1.0
+
+#: Error replies that a server gives for a while: ask again.
+TEMPORARY = ("BUSY ", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command, or one call of a script, for one server."""
+
+    server: int
+    arguments: tuple[Argument, ...]
+    script: Script | None = None
+
+    @classmethod
+    def call(
+        cls, server: int, script: Script, keys: Sequence[str], arguments: Iterable[Argument]
+    ) -> Command:
+        """A script call; all keys that the script touches are in ``keys``."""
+        return cls(server, (len(keys), *keys, *arguments), script)
+
+    @property
+    def words(self) -> tuple[Argument, ...]:
+        if self.script is None:
+            return self.arguments
+        return ("EVALSHA", self.script.sha, *self.arguments)
+
+
+def address(url: str) -> str:
+    """The URL without its user name and password: fit for logs and run records."""
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{place}{parts.path}"
+
+
+def check_url(url: str) -> str:
+    """Return ``url`` if it names a Redis server; ConfigError otherwise."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ConfigError(
+            f"'{address(url)}' is not a server URL: write redis://HOST:PORT/DB, "
+            "rediss://HOST:PORT/DB or unix:///PATH"
+        )
+    try:
+        bad_port = parts.scheme != "unix" and (not parts.hostname or parts.port == 0)
+    except ValueError:
+        bad_port = True
+    if bad_port:
+        raise ConfigError(f"'{address(url)}' needs a host name and a port from 1 to 65535")
+    return url
+
+
+class Servers:
+    """Clients of a fixed list of servers, for one process; threads may share it.
+
+    Make it after a fork, never before: connections do not survive one.
+    """
+
+    def __init__(self, urls: Sequence[str], *, deadline_s: float = 60.0) -> None:
+        self.addresses = [address(check_url(url)) for url in urls]
+        self.deadline_s = deadline_s
+        self._pools = [_pool(url) for url in urls]
+
+    def __len__(self) -> int:
+        return len(self._pools)
+
+    def call(self, commands: Sequence[Command], *, timeout_s: float | None = None) -> list[Reply]:
+        """Send all ``commands`` and return their replies in order.
+
+        Commands for one server run in their order; servers run side by side.
+
+        Raises:
+            ServerUnreachable: no answer within the deadline (default ``deadline_s``).
+            AuthenticationFailed: wrong or missing password.
+            ServerRefused: the server answered with an error that asking again cannot mend.
+        """
+        deadline_s = self.deadline_s if timeout_s is None else timeout_s
+        deadline = time.monotonic() + deadline_s
+        replies: list[Reply] = [None] * len(commands)
+        missing = list(range(len(commands)))
+        pause = FIRST_PAUSE_S
+        while True:
+            outcome = self._round(commands, missing, replies)
+            missing = outcome.missing
+            if not missing:
+                return replies
+            if outcome.failure is not None:
+                if time.monotonic() + pause > deadline:
+                    raise ServerUnreachable(
+                        f"{self.addresses[commands[missing[0]].server]} gave no answer "
+                        f"within {deadline_s:g} s: {outcome.failure}"
+                    )
+                time.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def one(self, *arguments: Argument, server: int = 0, timeout_s: float | None = None) -> Reply:
+        """Send one plain command to one server."""
+        return self.call([Command(server, arguments)], timeout_s=timeout_s)[0]
+
+    def close(self) -> None:
+        for pool in self._pools:
+            pool.disconnect()
+
+    def _round(
+        self, commands: Sequence[Command], wanted: list[int], replies: list[Reply]
+    ) -> _Round:
+        """Try every wanted command once; note what has to be asked again."""
+        by_server: dict[int, list[int]] = defaultdict(list)
+        for index in wanted:
+            by_server[commands[index].server].append(index)
+        outcome = _Round([], None)
+        with ExitStack() as stack:
+            sent: list[tuple[int, Connection]] = []
+            for server, indices in by_server.items():
+                with self._noting(server, indices, outcome):
+                    connection: Connection = self._pools[server].get_connection()
+                    stack.callback(self._pools[server].release, connection)
+                    words = [commands[index].words for index in indices]
+                    try:
+                        connection.send_packed_command(connection.pack_commands(words))
+                    except BaseException:
+                        connection.disconnect()
+                        raise
+                    sent.append((server, connection))
+            for server, connection in sent:
+                unread = list(by_server[server])
+                with (
+                    self._noting(server, unread, outcome),
+                    _closing_unless_empty(unread, connection),
+                ):
+                    self._read(connection, commands, unread, replies, outcome)
+        return outcome
+
+    def _read(
+        self,
+        connection: Connection,
+        commands: Sequence[Command],
+        unread: list[int],
+        replies: list[Reply],
+        outcome: _Round,
+    ) -> None:
+        """Read the replies of one server; ``unread`` shrinks as they come."""
+        unknown: dict[str, Script] = {}
+        refusal: redis.ResponseError | None = None
+        while unread:
+            index = unread[0]
+            try:
+                replies[index] = connection.read_response()
+            except redis.exceptions.NoScriptError:
+                script = commands[index].script
+                assert script is not None  # only EVALSHA is answered so
+                unknown[script.sha] = script
+                outcome.missing.append(index)
+            except redis.ResponseError as error:
+                if str(error).startswith(TEMPORARY):
+                    outcome.add([index], error)
+                else:
+                    refusal = refusal or error
+            del unread[0]
+        if refusal is not None:
+            raise refusal
+        # A restart, a failover or SCRIPT FLUSH: load what is missing and ask again at once.
+        for script in unknown.values():
+            connection.send_command("SCRIPT", "LOAD", script.source)
+            connection.read_response()
+
+    @contextmanager
+    def _noting(self, server: int, indices: list[int], outcome: _Round) -> Iterator[None]:
+        """Translate errors of one server; those that may pass are left for the next round."""
+        try:
+            yield
+        except (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError) as error:
+            raise AuthenticationFailed(
+                f"{self.addresses[server]} refused the user name or password: {error}"
+            ) from error
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            outcome.add(indices, error)
+        except redis.ResponseError as error:
+            if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
+                raise AuthenticationFailed(f"{self.addresses[server]}: {error}") from error
+            raise ServerRefused(f"{self.addresses[server]} refused a command: {error}") from error
+
+
+@dataclass
+class _Round:
+    missing: list[int]
+    failure: Exception | None
+
+    def add(self, indices: list[int], failure: Exception) -> None:
+        self.missing.extend(indices)
+        self.failure = failure
+
+
+@contextmanager
+def _closing_unless_empty(unread: list[int], connection: Connection) -> Iterator[None]:
+    """A connection that still owes replies must never go back to the pool open."""
+    try:
+        yield
+    finally:
+        if unread:
+            connection.disconnect()
+
+
+def _pool(url: str) -> redis.ConnectionPool:
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": SOCKET_TIMEOUT_S,
+    }
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_keepalive": True}
+    return redis.ConnectionPool.from_url(url, **options)

@@ -1,0 +1,118 @@
+"""Units in flight: sent as Celery messages, followed in the ledger, sent again when lost.
+
+The ledger is read, not listened to: a wake-up, a message or a worker may be lost at any
+time, and the state of the few units in flight still says all that matters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import ModelMissing, WorkFailed
+from app.runs.ledger import Ledger, State, Unit
+
+#: ``send(task, run's unit)`` publishes a message; ``waiting(task)`` counts those not taken.
+Send = Callable[[str, str], None]
+Waiting = Callable[[str], int]
+
+
+@dataclass
+class _InFlight:
+    task: str
+    sent: float
+    sendings: int = 1
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A unit that was reported done."""
+
+    unit: str
+    report: dict[str, Any]
+
+
+class Dispatcher:
+    """Sends units to workers and collects their reports, each exactly once.
+
+    Args:
+        ledger: the run's.
+        send: publishes a message for a unit.
+        waiting: how many messages of a task no worker has taken yet.
+        lease_s: length of the leases; a unit whose lease ran out is sent again.
+        max_tries: times that a unit may fail or lose its worker.
+    """
+
+    def __init__(
+        self, ledger: Ledger, send: Send, waiting: Waiting, *, lease_s: float, max_tries: int
+    ) -> None:
+        self._ledger, self._send, self._waiting = ledger, send, waiting
+        self._lease_s, self._max_tries = lease_s, max_tries
+        self._in_flight: dict[str, _InFlight] = {}
+        #: Units sent again because a lease ran out, a worker failed or a message was lost.
+        self.resent = 0
+
+    def __len__(self) -> int:
+        return len(self._in_flight)
+
+    def submit(self, task: str, unit: str, specification: Mapping[str, Any]) -> None:
+        self._ledger.submit(unit, specification, self._lease_s)
+        self._send(task, unit)
+        self._in_flight[unit] = _InFlight(task, time.monotonic())
+
+    def collect(self, timeout_s: float) -> list[Finished]:
+        """Wait for a unit to finish, at most ``timeout_s``; return those that did.
+
+        Raises:
+            WorkFailed: a unit failed, or lost its worker, as often as it may.
+            ModelMissing: the control server no longer knows a unit.
+        """
+        self._ledger.wait(timeout_s)
+        units = self._ledger.read(list(self._in_flight))
+        finished = []
+        for name in list(self._in_flight):
+            if name not in units:
+                raise ModelMissing(f"the control server lost unit {name}: it was flushed")
+            unit = units[name]
+            if unit.state is State.DONE:
+                finished.append(Finished(name, unit.report))
+                del self._in_flight[name]
+            elif self._is_lost(name, unit):
+                self._send_again(name, unit)
+        self._ledger.forget([each.unit for each in finished])
+        return finished
+
+    def _is_lost(self, name: str, unit: Unit) -> bool:
+        """Whether a message has to be sent again; at most once a lease for silent units."""
+        entry = self._in_flight[name]
+        if unit.state is State.FAILED:
+            # Its tries count the claims: below our sendings, a message is still on its way.
+            return unit.tries >= entry.sendings or self._silent(entry)
+        if unit.state is State.LEASED:
+            return unit.remaining_s is not None and unit.remaining_s < 0 and self._silent(entry)
+        return self._silent(entry) and self._waiting(entry.task) == 0
+
+    def _silent(self, entry: _InFlight) -> bool:
+        return time.monotonic() - entry.sent > self._lease_s
+
+    def _send_again(self, name: str, unit: Unit) -> None:
+        if unit.tries >= self._max_tries:
+            raise WorkFailed(_failure(name, unit))
+        entry = self._in_flight[name]
+        self._send(entry.task, name)
+        entry.sent, entry.sendings = time.monotonic(), entry.sendings + 1
+        self.resent += 1
+
+
+def _failure(name: str, unit: Unit) -> str:
+    if unit.state is State.FAILED:
+        return (
+            f"unit {name} failed {unit.tries} times, last on worker {unit.report['worker']}: "
+            f"{unit.report['error']}\n{unit.report['traceback'].rstrip()}"
+        )
+    return (
+        f"unit {name} lost its worker {unit.tries} times, last {unit.owner.split('/')[0]}: "
+        "does it run out of memory, or crash? See the worker's log"
+    )

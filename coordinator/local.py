@@ -1,0 +1,178 @@
+"""An embedded cluster: servers and a Celery worker as child processes of this one.
+
+Servers listen on Unix sockets in a private directory (mode 0700), so nobody else can
+reach them and they need no password. Everything that was started is ended on leaving,
+whatever happened; if this process is killed outright, the kernel ends its children.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Iterator, Self
+
+from app.environment import BROKER, PARAMETER_SERVERS
+from app.errors import ServerUnreachable
+from app.store.servers import Servers
+from coordinator import binaries
+from coordinator.processes import Child, end
+
+STOP_GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where a run's servers are. The URLs may hold passwords."""
+
+    broker: str
+    parameter_servers: tuple[str, ...]
+
+
+class LocalCluster:
+    """Context manager: one control server, some parameter servers, one Celery worker.
+
+    Args:
+        servers: parameter servers to start.
+        processes: processes of the worker; 0 starts no worker.
+        folder: where logs go.
+        wait_s: deadline for the servers to answer.
+        program: the server program; by default :func:`coordinator.binaries.find`.
+
+    Raises:
+        ServerError: no server program, or a child ended at once.
+        ServerUnreachable: a server did not answer in time.
+    """
+
+    def __init__(
+        self,
+        *,
+        servers: int,
+        processes: int,
+        folder: Path,
+        wait_s: float,
+        program: binaries.ServerProgram | None = None,
+    ) -> None:
+        self._n_servers, self._processes = servers, processes
+        self._folder, self._wait_s = folder, wait_s
+        self._program = program
+        self._sockets: Path | None = None
+        self.children: list[Child] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def endpoints(self) -> Endpoints:
+        names = ["control", *(f"parameters{index}" for index in range(self._n_servers))]
+        broker, *parameter_servers = (f"unix://{self._sockets}/{name}.sock" for name in names)
+        return Endpoints(broker, tuple(parameter_servers))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For workers of this cluster."""
+        return {
+            **os.environ,
+            BROKER: self.endpoints.broker,
+            PARAMETER_SERVERS: ",".join(self.endpoints.parameter_servers),
+        }
+
+    def check(self) -> None:
+        """Raise ServerError if a child is gone."""
+        for each in self.children:
+            each.check()
+
+    def start_worker(self, processes: int, name: str = "worker") -> Child:
+        """Start one more Celery worker; it takes its share of the work at once."""
+        command = [sys.executable, "-m", "celery", "-A", "app", "worker"]
+        command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
+        command += ["--without-gossip", "--without-mingle", "-E", "--loglevel=INFO"]
+        worker = Child.start(name, command, self._folder, self.environment)
+        self.children.append(worker)
+        return worker
+
+    def close(self) -> None:
+        """End everything that was started; signals wait until that is done."""
+        with _signals_held():
+            # The newest first: workers before the servers that they talk to.
+            end(self.children[::-1], STOP_GRACE_S)
+            self.children.clear()
+            if self._sockets is not None:
+                shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        program = self._program or binaries.find()
+        # Not below the run's folder: the path of a Unix socket has room for 107 characters.
+        self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-"))
+        urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
+        for url in urls:
+            socket = Path(url.removeprefix("unix://"))
+            arguments = _server_arguments(socket, self._sockets)
+            self.children.append(
+                Child.start(socket.stem, [program.path, *arguments], self._folder, os.environ)
+            )
+        self._wait_for(urls)
+        if self._processes:
+            self.start_worker(self._processes)
+
+    def _wait_for(self, urls: list[str]) -> None:
+        for index, url in enumerate(urls):
+            servers = Servers([url])
+            try:
+                servers.one("PING", timeout_s=self._wait_s)
+            except ServerUnreachable:
+                self.children[index].check()  # its own words, if it has ended
+                raise
+            finally:
+                servers.close()
+
+
+def _server_arguments(socket: Path, folder: Path) -> list[str]:
+    return [
+        *("--port", "0"),  # no TCP at all
+        *("--unixsocket", str(socket)),
+        *("--unixsocketperm", "700"),
+        *("--dir", str(folder)),
+        *("--save", ""),  # a snapshot would fork the server in the middle of training
+        *("--appendonly", "no"),
+        *("--maxmemory-policy", "noeviction"),
+        *("--daemonize", "no"),
+    ]
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Keep an impatient Ctrl-C from leaving half of the children behind."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before: list[tuple[signal.Signals, Callable[..., object] | int | None]] = []
+    try:
+        for number in numbers:
+            before.append((number, signal.signal(number, signal.SIG_IGN)))
+    except ValueError:
+        pass  # not the main thread: signals do not come here
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -1,0 +1,73 @@
+"""Child processes of an embedded cluster: started with a log, ended for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import ServerError
+from coordinator import child
+
+LOG_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process in a session of its own, so that Ctrl-C reaches only the coordinator."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @classmethod
+    def start(
+        cls, name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str]
+    ) -> Child:
+        """Start ``command``; what it prints goes to ``folder/name.log``."""
+        log = folder / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-S", child.__file__, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        return cls(name, process, log)
+
+    def check(self) -> None:
+        """Raise ServerError, with the end of its log, if the process is gone."""
+        code = self.process.poll()
+        if code is not None:
+            lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+            raise ServerError(
+                f"{self.name} ended with exit code {code}; its log {self.log} ends with:\n"
+                + "\n".join(f"    {line}" for line in lines)
+            )
+
+
+def end(children: Sequence[Child], grace_s: float) -> None:
+    """Ask all to end, and kill the whole group of each that does not within ``grace_s``."""
+    for each in children:
+        _signal(each, signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    for each in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            each.process.wait(max(0.0, deadline - time.monotonic()))
+        # Also after a clean end: children of the child may be left.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(each.process.pid, signal.SIGKILL)
+        each.process.wait()
+
+
+def _signal(each: Child, number: signal.Signals) -> None:
+    if each.process.poll() is None:
+        each.process.send_signal(number)

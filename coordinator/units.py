@@ -1,0 +1,114 @@
+"""Which unit of Downpour's work comes next: pure, so that a plan can be tested by counting.
+
+Each subset of the data is a stream of steps: ``passes`` times over its minibatches. A
+unit is the next stretch of one stream. A stream has at most one unit in flight, streams
+do not wait for one another (no barrier between passes), and push number k of a stream
+covers its steps (k-1) * n_push to k * n_push: where a unit ends never changes that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.config import RunConfig, whole_pushes
+from app.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Steps ``start`` to ``stop`` of a subset's stream."""
+
+    subset: int
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        return f"downpour-{self.subset}-{self.stop}"
+
+
+@dataclass
+class _Stream:
+    steps_per_pass: int
+    total: int
+    done: int = 0
+    in_flight: bool = False
+
+
+@dataclass
+class UnitPlan:
+    """Hands out units and takes them back; see the module's docstring.
+
+    Args:
+        steps_per_pass: for each subset, the minibatches of one pass.
+        config: the run's.
+
+    Raises:
+        ConfigError: the warm start asks for more steps than its replica has.
+    """
+
+    steps_per_pass: Sequence[int]
+    config: RunConfig
+    _streams: list[_Stream] = field(init=False)
+    _warm_until: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        passes = self.config.passes
+        self._streams = [_Stream(steps, steps * passes) for steps in self.steps_per_pass]
+        first = self._streams[0].total
+        if self.config.warm_start_steps > first:
+            raise ConfigError(
+                f"warm_start_steps = {self.config.warm_start_steps} is more than the {first} "
+                f"steps that one replica takes in {passes} passes: at most {first} are possible"
+            )
+        warm = whole_pushes(self.config.warm_start_steps, self.config.n_push)
+        self._warm_until = min(warm, first)
+
+    @property
+    def warming(self) -> bool:
+        """One replica works alone."""
+        return self._streams[0].done < self._warm_until
+
+    @property
+    def done(self) -> bool:
+        return all(stream.done == stream.total for stream in self._streams)
+
+    @property
+    def passes_done(self) -> float:
+        """Mean over the streams."""
+        passes = [stream.done / stream.steps_per_pass for stream in self._streams]
+        return sum(passes) / len(passes)
+
+    @property
+    def steps_done(self) -> int:
+        return sum(stream.done for stream in self._streams)
+
+    @property
+    def total_steps(self) -> int:
+        return sum(stream.total for stream in self._streams)
+
+    @property
+    def total_pushes(self) -> int:
+        """What every shard's clock shows when the plan is done."""
+        return sum(math.ceil(stream.total / self.config.n_push) for stream in self._streams)
+
+    def take(self) -> list[Unit]:
+        """The units that may start now; they count as in flight from here on."""
+        streams = self._streams[:1] if self.warming else self._streams
+        units = []
+        for subset, stream in enumerate(streams):
+            if not stream.in_flight and stream.done < stream.total:
+                stream.in_flight = True
+                units.append(Unit(subset, stream.done, self._stop_of(stream)))
+        return units
+
+    def finish(self, unit: Unit) -> None:
+        """Take a finished unit back."""
+        stream = self._streams[unit.subset]
+        stream.done, stream.in_flight = unit.stop, False
+
+    def _stop_of(self, stream: _Stream) -> int:
+        stop = min(stream.done + self.config.unit_length, stream.total)
+        return min(stop, self._warm_until) if self.warming else stop

@@ -1,0 +1,204 @@
+"""The cache in ordinary use, and after damage."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.datasets import cache
+from app.datasets.cache import default_cache_folder, open_cached
+from app.datasets.dataset import Dataset
+from app.datasets.sources import GENERATORS, Options, load
+from app.errors import DataError
+
+SOURCE = "synthetic:softmax"
+FILES = ("features.npy", "targets.npy", "meta.json")
+
+WriteNpz = Callable[[float], str]
+
+
+def complete_folder(folder: Path) -> Path:
+    (found,) = (path for path in folder.iterdir() if path.is_dir())
+    return found
+
+
+@pytest.fixture
+def npz(tmp_path: Path) -> WriteNpz:
+    def write(value: float) -> str:
+        np.savez(tmp_path / "some.npz", x=np.full((4, 2), value), y=np.array([0, 1, 0, 1]))
+        return str(tmp_path / "some.npz")
+
+    return write
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """List the sources that this process converts."""
+    converted = []
+
+    def noted(source: str, options: Options) -> Dataset:
+        converted.append(source)
+        return load(source, options)
+
+    monkeypatch.setattr(cache, "load", noted)
+    return converted
+
+
+# --- ordinary use
+
+
+@pytest.mark.parametrize("source", GENERATORS)
+def test_a_cached_data_set_equals_the_loaded_one(tmp_path: Path, source: str) -> None:
+    cached, loaded = open_cached(source, {}, tmp_path), load(source, {})
+    assert np.array_equal(cached.features, loaded.features)
+    assert np.array_equal(cached.targets, loaded.targets)
+    assert cached.targets.dtype == loaded.targets.dtype
+    assert (cached.n_classes, cached.name) == (loaded.n_classes, loaded.name)
+    assert cached.fingerprint == loaded.fingerprint
+
+
+def test_the_arrays_are_memory_maps_that_cannot_be_written(tmp_path: Path) -> None:
+    dataset = open_cached("digits", {}, tmp_path)
+    for array in (dataset.features, dataset.targets):
+        assert isinstance(array, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_a_second_opening_does_not_convert_again(tmp_path: Path, loads: list[str]) -> None:
+    open_cached(SOURCE, {}, tmp_path)
+    open_cached(SOURCE, {}, tmp_path)
+    assert len(loads) == 1
+
+
+def test_options_spelt_out_share_the_cache_of_the_defaults(
+    tmp_path: Path, loads: list[str]
+) -> None:
+    open_cached(SOURCE, {}, tmp_path)
+    open_cached(SOURCE, {"seed": 0, "classes": 5}, tmp_path)
+    assert len(loads) == 1
+
+
+def test_other_options_are_another_data_set(tmp_path: Path) -> None:
+    assert open_cached(SOURCE, {"examples": 30}, tmp_path).n_examples == 30
+    assert open_cached(SOURCE, {"examples": 40}, tmp_path).n_examples == 40
+
+
+def test_a_changed_file_is_noticed(tmp_path: Path, npz: WriteNpz) -> None:
+    before = open_cached(npz(1.0), {}, tmp_path / "cache")
+    after = open_cached(npz(2.0), {}, tmp_path / "cache")
+    assert (before.features[0, 0], after.features[0, 0]) == (1.0, 2.0)
+    assert before.fingerprint != after.fingerprint
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, npz: WriteNpz, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_after_change(source: str, options: Options) -> Dataset:
+        return load(npz(2.0), options)
+
+    monkeypatch.setattr(cache, "load", load_after_change)
+    with pytest.raises(DataError, match="the file changed while it was read"):
+        open_cached(npz(1.0), {}, tmp_path / "cache")
+
+
+def test_errors_of_the_source_come_through(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no such file"):
+        open_cached(f"{tmp_path}/none.npz", {}, tmp_path)
+    with pytest.raises(DataError, match="unknown data source"):
+        open_cached("digit", {}, tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="set DISTBELIEF_CACHE to a folder with room"):
+        open_cached("digits", {}, tmp_path / "file" / "cache")
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"DISTBELIEF_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/a"),
+        ({"XDG_CACHE_HOME": "/b", "HOME": "/c"}, "/b/distbelief"),
+        ({"DISTBELIEF_CACHE": "", "XDG_CACHE_HOME": "", "HOME": "/c"}, "/c/.cache/distbelief"),
+        ({"DISTBELIEF_CACHE": "~/d", "HOME": "/c"}, "/c/d"),
+    ],
+)
+def test_the_default_folder_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], folder: str
+) -> None:
+    for name in ("DISTBELIEF_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert default_cache_folder() == Path(folder)
+
+
+# --- damage
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def shorten(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def lengthen(path: Path) -> None:
+    with path.open("ab") as stream:
+        stream.write(b"\0")
+
+
+@pytest.mark.parametrize("damage", [remove, shorten, lengthen])
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_cache_is_rebuilt(
+    tmp_path: Path, damage: Callable[[Path], None], name: str
+) -> None:
+    open_cached(SOURCE, {}, tmp_path)
+    damage(complete_folder(tmp_path) / name)
+    rebuilt = open_cached(SOURCE, {}, tmp_path)
+    assert np.array_equal(rebuilt.features, load(SOURCE, {}).features)
+
+
+@pytest.mark.parametrize("meta", ["", "[]", "{}", "null"])
+def test_a_cache_with_unreadable_facts_is_rebuilt(tmp_path: Path, meta: str) -> None:
+    open_cached(SOURCE, {}, tmp_path)
+    (complete_folder(tmp_path) / "meta.json").write_text(meta)
+    assert open_cached(SOURCE, {}, tmp_path).n_classes == 5
+
+
+def test_a_cache_of_another_format_is_rebuilt(tmp_path: Path, loads: list[str]) -> None:
+    open_cached(SOURCE, {}, tmp_path)
+    facts = complete_folder(tmp_path) / "meta.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"format": 0}))
+    open_cached(SOURCE, {}, tmp_path)
+    assert len(loads) == 2
+
+
+def test_a_rebuilt_cache_leaves_open_maps_alone(tmp_path: Path) -> None:
+    opened = open_cached(SOURCE, {}, tmp_path)
+    (complete_folder(tmp_path) / "meta.json").unlink()
+    open_cached(SOURCE, {}, tmp_path)
+    assert np.array_equal(opened.features, load(SOURCE, {}).features)
+
+
+def test_a_failed_conversion_leaves_no_half_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(dataset: Dataset, folder: Path) -> None:
+        (folder / "features.npy").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "_write", full_disk)
+        with pytest.raises(DataError, match="No space left on device"):
+            open_cached(SOURCE, {}, tmp_path)
+
+    assert not any(path.is_dir() for path in tmp_path.iterdir())
+    assert open_cached(SOURCE, {}, tmp_path).n_examples == 1000

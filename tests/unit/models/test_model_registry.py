@@ -1,0 +1,235 @@
+"""Names in the settings, import paths, and every way in which they are refused."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import ModelError
+from app.layout import TensorSpec
+from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from app.models.mlp import MLP
+from app.models.model import Model, Task
+from app.models.registry import ALLOWED_IMPORTS_VARIABLE, allowed_imports, build_model
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: str
+    hidden: tuple[int, ...] = (8,)
+    activation: str = "tanh"
+    init: str = "he"
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TheirModel:
+    """A model that inherits nothing of ours."""
+
+    task = Task.MULTICLASS
+
+    def __init__(self, n_features: int, n_classes: int, rank: int = 1) -> None:
+        self.arguments = (n_features, n_classes, rank)
+        self.tensors: Any = (TensorSpec("w", (n_features, n_classes)),)
+
+    def initial(self, rng: Any) -> Any:
+        return np.zeros(1)
+
+    def loss_and_gradient(self, *arguments: Any) -> float:
+        return 0.0
+
+    def predict(self, parameters: Any, features: Any) -> Any:
+        return features
+
+
+def changed(**attributes: Any) -> Any:
+    """A factory of a model whose attributes are changed; None removes a method."""
+
+    def factory(**arguments: Any) -> TheirModel:
+        model = TheirModel(**arguments)
+        vars(model).update(attributes)
+        return model
+
+    return factory
+
+
+@pytest.fixture
+def their(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The importable and allowed module ``their.models``."""
+    module = ModuleType("their.models")
+    vars(module).update(Model=TheirModel, number=3)
+    monkeypatch.setitem(sys.modules, "their.models", module)
+    monkeypatch.setenv(ALLOWED_IMPORTS_VARIABLE, "their")
+    return module
+
+
+def refused(settings: Settings, n_classes: int = 3) -> str:
+    with pytest.raises(ModelError) as error:
+        build_model(settings, n_features=5, n_classes=n_classes)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_classes", "expected"),
+    [
+        ("linear", 0, LinearRegression(5)),
+        ("linear", 3, LinearRegression(5)),
+        ("logistic", 2, LogisticRegression(5)),
+        ("softmax", 3, SoftmaxRegression(5, 3)),
+        ("mlp", 3, MLP(5, 3, (8,), "tanh", "he")),
+    ],
+)
+def test_a_built_in_model_is_built_by_name(name: str, n_classes: int, expected: Model) -> None:
+    assert build_model(Settings(name), 5, n_classes) == expected
+
+
+def test_an_unknown_name_is_refused_with_all_known_ones() -> None:
+    assert "linear, logistic, softmax, mlp" in refused(Settings("transformer"))
+
+
+def test_a_misspelt_name_is_refused_with_the_nearest() -> None:
+    assert 'unknown model "sofmax": did you mean "softmax"?' in refused(Settings("sofmax"))
+
+
+def test_a_built_in_model_takes_no_model_options() -> None:
+    message = refused(Settings("mlp", model_options={"depth": 3}))
+    assert 'the built-in model "mlp" was given depth' in message
+
+
+@pytest.mark.parametrize("name", ["logistic", "softmax", "mlp"])
+def test_a_classifier_refuses_real_valued_targets(name: str) -> None:
+    assert "needs class labels, but the targets are real" in refused(Settings(name), n_classes=0)
+
+
+def test_logistic_regression_refuses_three_classes() -> None:
+    assert "needs exactly 2 classes, but the data have 3" in refused(Settings("logistic"))
+
+
+@pytest.mark.parametrize("name", ["softmax", "mlp"])
+def test_a_classifier_refuses_a_single_class(name: str) -> None:
+    assert "needs at least 2 classes, but the data have 1" in refused(Settings(name), n_classes=1)
+
+
+def test_a_model_of_ones_own_gets_sizes_and_options(their: ModuleType) -> None:
+    model = build_model(Settings("their.models:Model", model_options={"rank": 4}), 5, 3)
+    assert isinstance(model, TheirModel)
+    assert model.arguments == (5, 3, 4)
+
+
+def test_an_imported_classifier_refuses_real_valued_targets(their: ModuleType) -> None:
+    assert "needs class labels" in refused(Settings("their.models:Model"), n_classes=0)
+
+
+def test_allowed_imports_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOWED_IMPORTS_VARIABLE, "mine, theirs.models,")
+    assert allowed_imports() == ("mine", "theirs.models")
+
+
+def test_nothing_may_be_imported_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ALLOWED_IMPORTS_VARIABLE, raising=False)
+    assert allowed_imports() == ()
+    assert refused(Settings("os.path:join")) == (
+        'importing "os.path" is not allowed: set the environment variable '
+        "DISTBELIEF_ALLOWED_IMPORTS=os.path here and for the workers"
+    )
+
+
+def test_the_advice_keeps_what_is_already_allowed(their: ModuleType) -> None:
+    assert "DISTBELIEF_ALLOWED_IMPORTS=their,os.path here" in refused(Settings("os.path:join"))
+
+
+@pytest.mark.parametrize("path", ["theirs:Model", "their_models:Model", "the:Model"])
+def test_a_prefix_ends_where_a_package_ends(their: ModuleType, path: str) -> None:
+    assert "is not allowed" in refused(Settings(path))
+
+
+def test_a_forbidden_module_is_not_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, their: ModuleType
+) -> None:
+    (tmp_path / "forbidden_model.py").write_text("raise SystemExit")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "is not allowed" in refused(Settings("forbidden_model:Model"))
+
+
+@pytest.mark.parametrize("path", ["their.models:", ":Model", "their.models:A.b", "a:b:c", "../x:M"])
+def test_a_malformed_import_path_is_refused(their: ModuleType, path: str) -> None:
+    assert f'is "package.module:Name", got "{path}"' in refused(Settings(path))
+
+
+def test_a_missing_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOWED_IMPORTS_VARIABLE, "no_such_package")
+    message = refused(Settings("no_such_package.models:Model"))
+    assert message == (
+        'module "no_such_package.models" cannot be imported: '
+        "ModuleNotFoundError: No module named 'no_such_package'"
+    )
+
+
+def test_a_module_that_fails_on_import_is_named_with_its_exception(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_model.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(ALLOWED_IMPORTS_VARIABLE, "broken_model")
+    assert refused(Settings("broken_model:Model")) == (
+        'module "broken_model" cannot be imported: ZeroDivisionError: division by zero'
+    )
+
+
+def test_a_missing_attribute_is_named(their: ModuleType) -> None:
+    assert refused(Settings("their.models:Modell")) == 'module "their.models" has no "Modell"'
+
+
+def test_an_attribute_that_cannot_be_called_is_refused(their: ModuleType) -> None:
+    message = 'module "their.models" has "number", but cannot call it'
+    assert refused(Settings("their.models:number")) == message
+
+
+def test_a_factory_that_raises_is_named_with_its_exception(their: ModuleType) -> None:
+    message = refused(Settings("their.models:Model", model_options={"rnk": 1}))
+    assert 'model "their.models:Model" cannot be built: TypeError' in message
+    assert "unexpected keyword argument 'rnk'" in message
+
+
+def test_missing_attributes_of_the_protocol_are_listed(their: ModuleType) -> None:
+    vars(their).update(Empty=lambda **_: object())
+    assert refused(Settings("their.models:Empty")) == (
+        'model "their.models:Empty" lacks tensors, task, initial(), loss_and_gradient(), predict()'
+    )
+
+
+@pytest.mark.parametrize("method", ["initial", "loss_and_gradient", "predict"])
+def test_a_method_that_cannot_be_called_counts_as_missing(their: ModuleType, method: str) -> None:
+    vars(their).update(Model=changed(**{method: None}))
+    assert f"lacks {method}()" in refused(Settings("their.models:Model"))
+
+
+def test_a_task_that_is_merely_a_string_is_refused(their: ModuleType) -> None:
+    vars(their).update(Model=changed(task="binary"))
+    assert "must be a Task, got 'binary'" in refused(Settings("their.models:Model"))
+
+
+@pytest.mark.parametrize("tensors", [[TensorSpec("w", (1,))], ("w",), None], ids=str)
+def test_tensors_other_than_a_tuple_of_specs_are_refused(their: ModuleType, tensors: Any) -> None:
+    vars(their).update(Model=changed(tensors=tensors))
+    assert "must be a tuple of TensorSpec" in refused(Settings("their.models:Model"))
+
+
+@pytest.mark.parametrize("shape", [(0,), (-2, -3), (2.0,), [2], 2], ids=str)
+def test_a_shape_other_than_positive_integers_is_refused(their: ModuleType, shape: Any) -> None:
+    vars(their).update(Model=changed(tensors=(TensorSpec("w", shape),)))
+    message = refused(Settings("their.models:Model"))
+    assert 'tensor "w"' in message
+    assert "must have a shape of positive integers" in message
+
+
+@pytest.mark.parametrize("tensors", [(), (TensorSpec("w", (1,)),) * 2], ids=["none", "repeated"])
+def test_tensors_that_no_layout_takes_are_refused(their: ModuleType, tensors: Any) -> None:
+    vars(their).update(Model=changed(tensors=tensors))
+    assert "has unusable tensors" in refused(Settings("their.models:Model"))

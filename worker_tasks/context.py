@@ -1,0 +1,101 @@
+"""What a worker process needs of a run: its record, model, data and store, opened once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import threadpoolctl
+from celery.signals import worker_process_init
+
+from app.config import RunConfig
+from app.datasets.cache import default_cache_folder, open_cached
+from app.datasets.dataset import Dataset
+from app.datasets.split import Rows, Subset, split
+from app.environment import broker_url, parameter_server_urls
+from app.errors import ConfigError, DataError
+from app.models.model import Model
+from app.models.registry import build_model
+from app.optimizers.registry import build_rule
+from app.runs.ledger import Ledger
+from app.runs.record import RunRecord, read_run
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+from worker_tasks.replica import Replica
+
+#: Runs that a process keeps open: the one it works on, and one that is just starting.
+OPEN_RUNS = 2
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run, opened in this process. ``train`` and ``heldout`` are rows of ``dataset``."""
+
+    record: RunRecord
+    model: Model
+    dataset: Dataset
+    train: Rows
+    heldout: Rows
+    store: RedisParameterStore
+
+    @property
+    def config(self) -> RunConfig:
+        return self.record.config
+
+    def replica(self, subset: int) -> Replica:
+        part = Subset(self.train, subset, self.config.replicas, self.config.seed)
+        return Replica(self.model, self.dataset, part, self.store, self.config)
+
+
+@lru_cache(maxsize=1)
+def control_server() -> Servers:
+    """The control server's client of this process."""
+    return Servers([broker_url()])
+
+
+def ledger(run: str) -> Ledger:
+    return Ledger(control_server(), run)
+
+
+@lru_cache(maxsize=OPEN_RUNS)
+def open_context(run: str) -> RunContext:
+    """Open ``run`` in this process.
+
+    Raises:
+        Fenced: the run has ended.
+        ModelError: this worker cannot import or build the model.
+        DataError: this worker cannot read the data, or its copy differs.
+        ConfigError: this worker's servers are not those of the run.
+    """
+    record = read_run(control_server(), run)
+    config = record.config
+    dataset = open_cached(config.data, config.data_options, default_cache_folder())
+    if dataset.fingerprint != record.fingerprint:
+        raise DataError(
+            f"this worker's copy of {config.data} differs from the coordinator's: "
+            f"fingerprint {dataset.fingerprint}, expected {record.fingerprint}"
+        )
+    train, heldout = split(dataset.n_examples, config.holdout, config.seed)
+    model = build_model(config, record.n_features, record.n_classes)
+    servers = Servers(_parameter_servers(record), deadline_s=config.server_seconds)
+    store = RedisParameterStore(servers, run, record.layout, build_rule(config))
+    return RunContext(record, model, dataset, train, heldout, store)
+
+
+def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
+    """The operator's list if there is one (it may hold passwords), else the record's."""
+    ours = parameter_server_urls()
+    if ours and len(ours) != len(record.parameter_servers):
+        raise ConfigError(
+            f"run {record.run} uses {len(record.parameter_servers)} parameter servers, this "
+            f"worker's DISTBELIEF_PARAMETER_SERVERS names {len(ours)}: name the same, in order"
+        )
+    return ours or record.parameter_servers
+
+
+@worker_process_init.connect
+def _after_fork(**_: object) -> None:
+    """Connections and thread pools do not survive a fork: begin without any."""
+    control_server.cache_clear()
+    open_context.cache_clear()
+    threadpoolctl.threadpool_limits(1)

@@ -1,0 +1,25 @@
+"""The Downpour task: a unit of steps of one replica."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from app.store.contract import Token
+from worker_tasks.context import ledger, open_context
+from worker_tasks.lease import Lease, work
+
+
+@shared_task(name="distbelief.downpour")
+def run_unit(run: str, unit: str) -> str:
+    """Bring one subset's stream of steps up to where the unit ends."""
+
+    def do(lease: Lease) -> dict[str, Any]:
+        claim = lease.claim
+        subset, stop = claim.specification["subset"], claim.specification["stop"]
+        token = Token(claim.fence, subset, claim.attempt)
+        replica = open_context(run).replica(subset)
+        return replica.run(token, stop, lease.check).to_json()
+
+    return work(ledger(run), unit, do)

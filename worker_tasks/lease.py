@@ -1,0 +1,94 @@
+"""Working under a lease: claim, keep it alive, report once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.errors import Fenced, ServerError
+from app.runs.ledger import Claim, Ledger, State
+
+log = logging.getLogger(__name__)
+
+#: A lease survives two lost renewals.
+RENEWALS_PER_LEASE = 3
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A claimed unit whose lease a thread renews until the work is over."""
+
+    claim: Claim
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """Raise Fenced if somebody else has the unit by now."""
+        if self.lost.is_set():
+            raise Fenced(f"the lease on {self.claim.unit} was lost")
+
+
+def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> str:
+    """Claim ``unit``, do it, report it; the outcome in a word, for the log and Flower.
+
+    A message for a unit that is held, finished or forgotten ends here quietly: the
+    broker delivers twice now and then.
+    """
+    claim = ledger.claim(unit, _claimer())
+    if claim is None:
+        return "nothing to do"
+    with _renewed(ledger, claim) as lease:
+        try:
+            report = do(lease)
+        except Fenced as reason:
+            log.info("%s: stopped, %s", unit, reason)
+            return "fenced"
+        except Exception as error:
+            # Whatever a user's model raises must reach the coordinator.
+            failure = {
+                "error": f"{type(error).__name__}: {error}",
+                "traceback": traceback.format_exc(),
+                "worker": place(),
+            }
+            ledger.finish(claim, State.FAILED, failure)
+            raise
+    return "done" if ledger.finish(claim, State.DONE, report) else "fenced"
+
+
+def place() -> str:
+    """This process, as people find it: process@host."""
+    return f"{os.getpid()}@{socket.gethostname()}"
+
+
+def _claimer() -> str:
+    return f"{place()}/{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def _renewed(ledger: Ledger, claim: Claim) -> Iterator[Lease]:
+    lease, over = Lease(claim), threading.Event()
+
+    def renew() -> None:
+        while not over.wait(claim.lease_s / RENEWALS_PER_LEASE):
+            try:
+                if not ledger.renew(claim):
+                    lease.lost.set()
+                    return
+            except ServerError as error:
+                # Not lost yet: the fencing token decides, on every shard.
+                log.warning("cannot renew the lease on %s: %s", claim.unit, error)
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        over.set()
+        thread.join(timeout=claim.lease_s)
