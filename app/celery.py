@@ -15,7 +15,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
 from celery import Celery  # noqa: E402  (after the thread counts)
-from kombu import Queue  # noqa: E402
+from kombu.entity import Queue  # noqa: E402
 
 from app.environment import broker_url, kombu_url  # noqa: E402
 from app.keys import CELERY_PREFIX  # noqa: E402

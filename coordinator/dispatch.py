@@ -62,6 +62,12 @@ class Dispatcher:
         self._send(task, unit)
         self._in_flight[unit] = _InFlight(task, time.monotonic())
 
+    def abandon(self, units: list[str]) -> None:
+        """Stop following units, and let no worker begin one of them."""
+        for unit in units:
+            self._in_flight.pop(unit, None)
+        self._ledger.forget(units)
+
     def collect(self, timeout_s: float) -> list[Finished]:
         """Wait for a unit to finish, at most ``timeout_s``; return those that did.
 
@@ -85,17 +91,15 @@ class Dispatcher:
         return finished
 
     def _is_lost(self, name: str, unit: Unit) -> bool:
-        """Whether a message has to be sent again; at most once a lease for silent units."""
+        """Whether the unit needs another message."""
         entry = self._in_flight[name]
-        if unit.state is State.FAILED:
-            # Its tries count the claims: below our sendings, a message is still on its way.
-            return unit.tries >= entry.sendings or self._silent(entry)
+        if unit.state is State.FAILED and unit.tries >= entry.sendings:
+            return True  # every message was taken, the last claim failed
+        silent = time.monotonic() - entry.sent > self._lease_s
         if unit.state is State.LEASED:
-            return unit.remaining_s is not None and unit.remaining_s < 0 and self._silent(entry)
-        return self._silent(entry) and self._waiting(entry.task) == 0
-
-    def _silent(self, entry: _InFlight) -> bool:
-        return time.monotonic() - entry.sent > self._lease_s
+            return silent and unit.remaining_s is not None and unit.remaining_s < 0
+        # A message that still waits is not lost: the workers are busy, or there are none.
+        return silent and self._waiting(entry.task) == 0
 
     def _send_again(self, name: str, unit: Unit) -> None:
         if unit.tries >= self._max_tries:

@@ -12,12 +12,12 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Iterator, Self
+from typing import Self
 
 from app.environment import BROKER, PARAMETER_SERVERS
 from app.errors import ServerUnreachable

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from app.models.metrics import Score
+from app.store.contract import ShardCounts
 
 
 class EndReason(StrEnum):
@@ -31,12 +32,18 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training left: the best model, and how it came to be."""
+    """What a training left: the best model, and how it came to be.
+
+    ``counts`` are the shards' pushes at the end, ``planned_pushes`` what every shard
+    shows (applied and refused together) after all passes.
+    """
 
     run: str
     reason: EndReason
     best: Evaluation | None
     evaluations: tuple[Evaluation, ...]
-    model_file: Path | None
+    counts: tuple[ShardCounts, ...]
+    planned_pushes: int
+    model_file: Path
     seconds: float
     steps: int

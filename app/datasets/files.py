@@ -70,7 +70,7 @@ def read_npz(stream: BufferedReader, source: str, *wanted: Sequence[str]) -> lis
         raise DataError(
             f"{source}: this is not an .npz file, or it is cut short; write it with numpy.savez"
         )
-    stream.seek(0)
+    stream.seek(0)  # is_zipfile, or a digest, has read on
     with _reading(source), np.load(stream, allow_pickle=False) as archive:
         names = [_choose(archive.files, alternatives, source) for alternatives in wanted]
         return [_member(archive, name, source) for name in names]

@@ -166,7 +166,6 @@ def features_only(path: str) -> Features:
 def _read(source: str, settings: Mapping[str, Any]) -> Dataset:
     with open_file(source) as stream:
         fingerprint = digest(stream)
-        stream.seek(0)
         x, y = read_npz(stream, source, FEATURE_NAMES, TARGET_NAMES)
     features = _as_features(x, source)
     check_targets(y, len(features), source)

@@ -146,6 +146,10 @@ class ParameterStore(Protocol):
         """Refuse all pushes under a lower fence from now on."""
         ...
 
+    def delete(self) -> None:
+        """Delete the run's parameters and slots (not other named vectors)."""
+        ...
+
 
 def check_answers(answers: Sequence[Answer], positions: Positions, sequence: int) -> None:
     """Raise for the answers after which a replica cannot simply go on."""

@@ -132,6 +132,9 @@ class MemoryParameterStore:
         for at in self._present():
             at.fence = max(at.fence, fence)
 
+    def delete(self) -> None:
+        self._shards = [None] * self.layout.n_shards
+
     def _push(
         self, at: _Shard | None, token: Token, sequence: int, gradients: Mapping[int, Vector]
     ) -> Answer:

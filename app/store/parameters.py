@@ -72,6 +72,7 @@ class RedisParameterStore:
         self._run = run
         self._push = push_script(rule)
         self._rule_arguments = tuple(repr(number) for number in rule.arguments())
+        self._vectors = (PARAMETERS, *(slot(name) for name in rule.slots))
         self._shards = [self._describe(index) for index in range(layout.n_shards)]
 
     def create(
@@ -181,6 +182,14 @@ class RedisParameterStore:
             if answer == b"NOMODEL":
                 raise missing(index)
 
+    def delete(self) -> None:
+        whats = ("meta", *self._vectors)
+        commands = []
+        for index, at in enumerate(self._shards):
+            keys = (shard(self._run, index, what) for what in whats)
+            commands.append(Command(at.server, ("UNLINK", *keys)))
+        self._servers.call(commands)
+
     @property
     def _kind(self) -> str:
         """The letter of the dtype in the scripts: f or d."""
@@ -188,10 +197,7 @@ class RedisParameterStore:
 
     def _describe(self, index: int) -> _Shard:
         blocks = self.layout.blocks(index)
-        meta, *keys = (
-            shard(self._run, index, what)
-            for what in ("meta", PARAMETERS, *(slot(name) for name in self.rule.slots))
-        )
+        meta, *keys = (shard(self._run, index, what) for what in ("meta", *self._vectors))
         return _Shard(
             server=self.layout.server(index),
             part=self.layout.shard_slice(index),

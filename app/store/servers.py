@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,6 +101,12 @@ class Servers:
 
     def __len__(self) -> int:
         return len(self._pools)
+
+    def only(self, index: int) -> Servers:
+        """One of the servers alone, over the same connections."""
+        one = copy(self)
+        one.addresses, one._pools = [self.addresses[index]], [self._pools[index]]
+        return one
 
     def call(self, commands: Sequence[Command], *, timeout_s: float | None = None) -> list[Reply]:
         """Send all ``commands`` and return their replies in order.

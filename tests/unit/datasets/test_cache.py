@@ -158,11 +158,12 @@ def lengthen(path: Path) -> None:
 @pytest.mark.parametrize("damage", [remove, shorten, lengthen])
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_cache_is_rebuilt(
-    tmp_path: Path, damage: Callable[[Path], None], name: str
+    tmp_path: Path, loads: list[str], damage: Callable[[Path], None], name: str
 ) -> None:
     open_cached(SOURCE, {}, tmp_path)
     damage(complete_folder(tmp_path) / name)
     rebuilt = open_cached(SOURCE, {}, tmp_path)
+    assert len(loads) == 2
     assert np.array_equal(rebuilt.features, load(SOURCE, {}).features)
 
 

@@ -1,0 +1,83 @@
+"""What is to be trained, checked before anything is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.config import RunConfig
+from app.datasets.cache import default_cache_folder, open_cached
+from app.datasets.dataset import Dataset
+from app.datasets.sources import is_file
+from app.datasets.split import Subset, split
+from app.errors import ModelError
+from app.layout import Layout, Vector
+from app.models.files import load_model
+from app.models.model import Model
+from app.models.registry import build_model
+from app.optimizers.registry import build_rule
+from coordinator.units import UnitPlan
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training that can begin. ``parameters`` and each slot have shape (D,)."""
+
+    config: RunConfig
+    dataset: Dataset
+    model: Model
+    layout: Layout
+    plan: UnitPlan
+    n_heldout: int
+    parameters: Vector
+    slots: dict[str, Vector]
+
+
+def prepare(config: RunConfig, n_servers: int) -> Job:
+    """Open the data, build the model, cut the work; every mistake of the user shows here.
+
+    Raises:
+        DataError, ModelError, ConfigError: with what is wrong and what is allowed.
+    """
+    if is_file(config.data):  # a worker on this machine may have another working directory
+        config = config.model_copy(update={"data": str(Path(config.data).resolve())})
+    dataset = open_cached(config.data, config.data_options, default_cache_folder())
+    train, heldout = split(dataset.n_examples, config.holdout, config.seed)
+    model = build_model(config, dataset.n_features, dataset.n_classes)
+    layout = Layout.plan(
+        model.tensors,
+        n_servers=n_servers,
+        block_numbers=config.block_numbers,
+        n_shards=config.shards,
+    )
+    parts = [Subset(train, r, config.replicas, config.seed) for r in range(config.replicas)]
+    plan = UnitPlan([part.steps_per_pass(config.batch_size) for part in parts], config)
+    parameters, slots = _first_values(config, model, dataset, layout.size)
+    return Job(config, dataset, model, layout, plan, len(heldout), parameters, slots)
+
+
+def _first_values(
+    config: RunConfig, model: Model, dataset: Dataset, size: int
+) -> tuple[Vector, dict[str, Vector]]:
+    """From the seed, or from a saved model: its parameters, and its accumulators if it has any."""
+    slots: dict[str, Vector] = dict(build_rule(config).initial_slots(size))
+    if config.init_from is None:
+        parameters = model.initial(np.random.default_rng(config.seed))
+    else:
+        saved = load_model(Path(config.init_from))
+        if saved.build().tensors != model.tensors:
+            raise ModelError(
+                f"{config.init_from} holds a {saved.settings.model} for {saved.n_features} "
+                f"features with other tensors than this run's {config.model} for "
+                f"{dataset.n_features} features: choose the same model settings"
+            )
+        parameters = saved.parameters
+        slots |= {name: saved.slots[name] for name in slots if name in saved.slots}
+    if parameters.shape != (size,) or not np.isfinite(parameters).all():
+        raise ModelError(
+            f"the initial values of {config.model} must be {size} finite numbers, "
+            f"got shape {parameters.shape}"
+        )
+    return parameters, slots

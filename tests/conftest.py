@@ -1,0 +1,6 @@
+"""Settings of the whole suite: property tests are deterministic and have no time limit each."""
+
+from hypothesis import settings
+
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
