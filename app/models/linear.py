@@ -42,7 +42,7 @@ class _OneLayer(ABC):
             TensorSpec("bias", (self.n_outputs,), penalised=False),
         )
 
-    def initial(self, rng: np.random.Generator) -> Vector:  # noqa: ARG002  part of the protocol
+    def initial(self, rng: np.random.Generator) -> Vector:
         return np.zeros(sum(tensor.size for tensor in self.tensors))
 
     @silently

@@ -79,6 +79,11 @@ def allowed_imports() -> tuple[str, ...]:
     return tuple(prefix.strip() for prefix in prefixes if prefix.strip())
 
 
+def allow_import(module_path: str) -> None:
+    """Add a prefix for this process, and for the processes that it starts from now on."""
+    os.environ[ALLOWED_IMPORTS_VARIABLE] = ",".join((*allowed_imports(), module_path))
+
+
 def _built_in(settings: ModelSettings, n_features: int, n_classes: int) -> Model:
     name = settings.model
     if name not in BUILT_IN:

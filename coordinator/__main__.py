@@ -1,0 +1,6 @@
+"""``python -m coordinator``."""
+
+from coordinator.cli import run
+
+if __name__ == "__main__":
+    run()

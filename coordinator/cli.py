@@ -1,0 +1,165 @@
+"""The command line: ``python -m coordinator``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import numpy as np
+from rich.console import Console
+
+from app.config import SECTIONS, configure, read_toml
+from app.environment import BROKER, PARAMETER_SERVERS, parameter_server_urls
+from app.errors import DataError, DistBeliefError, ExitCode
+from app.models.files import load_model
+from app.models.metrics import metric_name
+from app.models.registry import allow_import
+from coordinator import inference
+from coordinator.job import prepare
+from coordinator.options import SectionedCommand, given, pairs, settings_options
+from coordinator.outcome import EndReason
+from coordinator.progress import display, summary
+from coordinator.training import train as run_training
+
+EXIT_CODES = "Exit codes: " + ", ".join(f"{code} {code.name.lower()}" for code in ExitCode)
+
+TRAIN_EXAMPLES = f"""
+Examples:
+  python -m coordinator train
+  python -m coordinator train --replicas 4 --n-push 10 --n-fetch 10 --warm-start-steps 200
+  python -m coordinator train --data mine.npz --model softmax --optimizer sgd --l2 1e-4
+  python -m coordinator train --model mypackage.models:MyModel --model-option width=32
+  python -m coordinator train --config run.toml --seed 7
+  python -m coordinator train --broker redis://host:6379/0 \\
+      --parameter-servers redis://ps1:6379,redis://ps2:6379
+
+A TOML file has the same settings with underscores: learning_rate = 0.05
+URLs with passwords are better given as {BROKER} and
+{PARAMETER_SERVERS} than on the command line.
+"""
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="distbelief")
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
+    """DistBelief on Celery and Redis: one model, trained by many workers."""
+    ctx.obj = debug
+
+
+@main.command(cls=SectionedCommand, epilog=TRAIN_EXAMPLES)
+@click.option("--config", "config_file", metavar="FILE", help="TOML file; flags override it.")
+@settings_options(*SECTIONS)
+def train(config_file: str | None, **flags: Any) -> None:
+    """Train a model.
+
+    Without --broker everything runs here: servers and workers are started, and ended
+    again. With --broker and --parameter-servers nothing is started: the servers and the
+    workers (celery -A app worker) are those that run there.
+    """
+    settings = read_toml(Path(config_file)) if config_file else {}
+    settings |= given(flags, SECTIONS)
+    _add_environment(settings)
+    config, cluster = configure(settings)
+    # Whoever types a model's import path on the command line allows it, for this process
+    # and for the workers that it starts; workers elsewhere ask their own operator.
+    if ":" in config.model:
+        allow_import(config.model.partition(":")[0])
+    job = prepare(config, len(cluster.parameter_servers) or cluster.servers)
+    with display(Console(stderr=True), job.model.task) as shown:
+        outcome = run_training(job, cluster, shown)
+    for line in summary(outcome, job.model.task):
+        click.echo(line)
+    if outcome.reason is EndReason.INTERRUPTED:
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+_model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")
+_data = click.option("--data", metavar="SOURCE", required=True, help="As for train.")
+_options = click.option(
+    "--data-option", multiple=True, metavar="KEY=VALUE", help="Option of the data source."
+)
+
+
+@main.command(
+    epilog="Example: python -m coordinator evaluate --model model.safetensors --data digits"
+)
+@_model
+@_data
+@_options
+@click.option(
+    "--part",
+    type=click.Choice(inference.PARTS),
+    default="all",
+    show_default=True,
+    help="Which examples, by the split that the model was trained with.",
+)
+def evaluate(model_file: str, data: str, data_option: tuple[str, ...], part: str) -> None:
+    """Score a saved model on labelled data."""
+    saved = load_model(Path(model_file))
+    score = inference.evaluate(saved, data, pairs("data_options", data_option), part)
+    task = saved.build().task
+    click.echo(f"examples {score.n_examples}")
+    click.echo(f"{metric_name(task)} {score.metric(task):.6g}")
+    click.echo(f"loss {score.loss:.6g}")
+
+
+@main.command(
+    epilog="Example: python -m coordinator predict --model model.safetensors --data new.npy"
+)
+@_model
+@_data
+@_options
+@click.option("--output", metavar="FILE", help="CSV file to write.  [default: print]")
+def predict(model_file: str, data: str, data_option: tuple[str, ...], output: str | None) -> None:
+    """Predict for new examples: a line each, as CSV.
+
+    Columns: class and its probability, or value for a regression. The data may be a .npy
+    file with features only, or anything that train takes.
+    """
+    saved = load_model(Path(model_file))
+    answers, chances = inference.predict(saved, data, pairs("data_options", data_option))
+    if np.isnan(chances).all():
+        lines = ["value", *(f"{value:.9g}" for value in answers)]
+    else:
+        rows = zip(answers, chances, strict=True)
+        lines = ["class,probability", *(f"{label},{chance:.6g}" for label, chance in rows)]
+    text = "\n".join(lines) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(output).write_text(text)
+    except OSError as error:
+        raise DataError(f"cannot write {output}: {error.strerror}") from error
+
+
+def _add_environment(settings: dict[str, Any]) -> None:
+    """Servers from the environment, where neither the file nor a flag names any."""
+    if "broker" not in settings and os.environ.get(BROKER):
+        settings["broker"] = os.environ[BROKER]
+    if "parameter_servers" not in settings and parameter_server_urls():
+        settings["parameter_servers"] = parameter_server_urls()
+
+
+def run() -> NoReturn:
+    """Run the command line: one sentence for an error, and the exit code that names it."""
+    debug = "--debug" in sys.argv[1:2]
+    try:
+        main.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: everything that was started has been ended", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+    except DistBeliefError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(ExitCode.OK)

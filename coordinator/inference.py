@@ -1,0 +1,86 @@
+"""Using a saved model: scores and predictions in this process, without any server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from app.config import Scalar
+from app.datasets.cache import default_cache_folder, open_cached
+from app.datasets.dataset import Dataset, Features
+from app.datasets.sources import features_only, is_file
+from app.datasets.split import split
+from app.errors import DataError
+from app.models.files import SavedModel
+from app.models.metrics import Score, score
+from app.models.model import Task
+
+PARTS = ("all", "train", "heldout")
+
+
+def evaluate(
+    saved: SavedModel, source: str, options: Mapping[str, Scalar], part: str = "all"
+) -> Score:
+    """Score a saved model on labelled data; ``part`` is by the split of its training.
+
+    Raises:
+        DataError: unreadable data, or data that do not fit the model.
+    """
+    model = saved.build()
+    options = dict(options)
+    if saved.n_classes and is_file(source):
+        options.setdefault("classes", saved.n_classes)
+    dataset = open_cached(source, options, default_cache_folder())
+    _check_features(saved, dataset.n_features, source)
+    if dataset.n_classes > saved.n_classes or (dataset.n_classes == 0) != (saved.n_classes == 0):
+        raise DataError(
+            f"{source} has {dataset.n_classes or 'no'} classes, the model knows "
+            f"{saved.n_classes or 'none'}"
+        )
+    rows = _rows(saved, dataset, part)
+    return score(model, saved.parameters, dataset.features[rows], dataset.targets[rows])
+
+
+def predict(
+    saved: SavedModel, source: str, options: Mapping[str, Scalar]
+) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.floating]]:
+    """Predictions for unlabelled data: (class or value, probability or NaN) of each example.
+
+    Raises:
+        DataError: unreadable data, or data that do not fit the model.
+    """
+    features = _features(source, options)
+    _check_features(saved, features.shape[1], source)
+    model = saved.build()
+    answers = np.asarray(model.predict(saved.parameters, features))
+    if model.task is Task.REGRESSION:
+        return answers, np.full(len(answers), np.nan)
+    if model.task is Task.BINARY:
+        answers = np.column_stack([1 - answers, answers])
+    return answers.argmax(axis=1), answers.max(axis=1)
+
+
+def _features(source: str, options: Mapping[str, Scalar]) -> Features:
+    if is_file(source) or source.endswith(".npy"):
+        return features_only(source)
+    return open_cached(source, options, default_cache_folder()).features
+
+
+def _check_features(saved: SavedModel, n_features: int, source: str) -> None:
+    if n_features != saved.n_features:
+        raise DataError(
+            f"{source} has {n_features} features, the model was trained on {saved.n_features}"
+        )
+
+
+def _rows(saved: SavedModel, dataset: Dataset, part: str) -> npt.NDArray[np.int64] | slice:
+    if part == "all":
+        return slice(None)
+    config = saved.facts["config"]
+    train, heldout = split(dataset.n_examples, config["holdout"], config["seed"])
+    rows = train if part == "train" else heldout
+    if not len(rows):
+        raise DataError(f"the model was trained with holdout 0: there is no part {part}")
+    return rows

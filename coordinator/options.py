@@ -1,0 +1,150 @@
+"""Flags made from the settings: one definition for help, TOML file and validation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+
+from app.config import Section
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class SectionedCommand(click.Command):
+    """A command whose help groups the settings as the configuration does."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "section", "Options"), []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples keep their lines."""
+        if self.epilog:
+            formatter.write_paragraph()
+            for line in self.epilog.strip("\n").splitlines():
+                formatter.write(f"{line}\n")
+
+
+class SettingOption(click.Option):
+    """The flag of one setting. It hands on text; the configuration validates it."""
+
+    def __init__(self, name: str, field: FieldInfo, section: str) -> None:
+        self.section = section
+        kind = _kind(field)
+        flag = "--" + name.replace("_", "-")
+        if kind == "switch":
+            declaration = f"{flag}/--no-{flag[2:]}"
+            super().__init__([declaration, name], default=None, help=_help(field))
+        else:
+            repeated = kind == "pairs"
+            super().__init__(
+                [flag.removesuffix("s") if repeated else flag, name],
+                metavar=_metavar(field),
+                multiple=repeated,
+                default=None,
+                help=_help(field),
+            )
+
+
+def settings_options(*sections: type[Section]) -> Decorator:
+    """Add the flags of every setting in ``sections`` to a command."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        flags: list[click.Option] = [
+            SettingOption(name, field, section.__doc__ or "")
+            for section in sections
+            for name, field in section.model_fields.items()
+        ]
+        attached = function.__dict__.setdefault("__click_params__", [])
+        attached.extend(reversed(flags))
+        return function
+
+    return decorate
+
+
+def given(flags: Mapping[str, Any], sections: tuple[type[Section], ...]) -> dict[str, Any]:
+    """The settings among ``flags`` that were really given, in the form of a TOML file.
+
+    Raises:
+        click.UsageError: an option of the form KEY=VALUE is not.
+    """
+    settings = {}
+    for section in sections:
+        for name, field in section.model_fields.items():
+            value = flags[name]
+            if value is None or value == ():
+                continue
+            settings[name] = _parsed(name, value, _kind(field))
+    return settings
+
+
+def pairs(name: str, texts: tuple[str, ...]) -> dict[str, Any]:
+    """``KEY=VALUE`` texts as a dictionary; values are JSON, or else plain text."""
+    result = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            flag = "--" + name.replace("_", "-").removesuffix("s")
+            raise click.UsageError(f"{flag} takes KEY=VALUE, got '{text}'")
+        try:
+            result[key] = json.loads(value)
+        except ValueError:
+            result[key] = value
+    return result
+
+
+def _parsed(name: str, value: Any, kind: str) -> Any:
+    if kind == "pairs":
+        return pairs(name, value)
+    if kind == "list":
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _kind(field: FieldInfo) -> str:
+    if field.annotation is bool:
+        return "switch"
+    origin = get_origin(field.annotation)
+    if origin is dict:
+        return "pairs"
+    return "list" if origin is tuple else "plain"
+
+
+def _metavar(field: FieldInfo) -> str:
+    annotation = field.annotation
+    for part in (annotation, *get_args(annotation)):
+        if get_origin(part) is Literal:
+            return "|".join(get_args(part))
+    names = {
+        int: "INTEGER",
+        float: "NUMBER",
+        str: "TEXT",
+        dict: "KEY=VALUE",
+        tuple: "LIST",
+    }
+    candidates = (annotation, get_origin(annotation), *get_args(annotation))
+    candidates += tuple(a for part in get_args(annotation) for a in get_args(part))
+    return next(names[c] for c in candidates if c in names)
+
+
+def _help(field: FieldInfo) -> str:
+    text, default = field.description or "", field.default
+    if default is None or "[default" in text or default in ((), {}):
+        return text
+    if isinstance(default, bool):
+        default = "yes" if default else "no"
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    if isinstance(default, float):
+        default = f"{default:g}"
+    return f"{text} [default: {default}]"

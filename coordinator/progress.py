@@ -1,0 +1,123 @@
+"""Live progress: a panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from app.models.metrics import metric_name
+from app.models.model import Task
+from coordinator.outcome import Evaluation, Outcome
+from coordinator.status import Status, median
+from coordinator.training import Display
+
+#: Plain output: a line at every evaluation, and after this many seconds without one.
+LINE_EVERY_S = 2.0
+
+
+@contextmanager
+def display(console: Console, task: Task) -> Iterator[Display]:
+    """Show a training on ``console`` as it goes."""
+    if not console.is_terminal:
+        lines = _Lines(console, task)
+        yield Display(lines.say, lines.show)
+        return
+    with Live(console=console, refresh_per_second=8, transient=False) as live:
+        yield Display(
+            lambda text: console.print(text, highlight=False),
+            lambda status: live.update(_panel(status, task)),
+        )
+
+
+def summary(outcome: Outcome, task: Task) -> list[str]:
+    """What a person wants to know at the end, a line each."""
+    applied = [count.applied for count in outcome.counts]
+    low, high = min(applied), max(applied)
+    lines = [
+        f"finished: {outcome.reason}; {outcome.steps:,} steps in {outcome.seconds:.1f} s",
+        f"updates applied: {low if low == high else f'{low} to {high}'} "
+        f"on each of {len(applied)} shards, {outcome.planned_pushes} planned",
+    ]
+    refused = max(count.refused for count in outcome.counts)
+    if refused:
+        lines.append(f"updates refused because they were not finite: {refused}")
+    if outcome.best is not None:
+        n_evaluations = len(outcome.evaluations)
+        lines.append(
+            f"held-out {_score(outcome.best, task)} "
+            f"(the best of {n_evaluations} evaluations, after {outcome.best.passes:.1f} passes)"
+        )
+    return [*lines, f"model: {outcome.model_file}"]
+
+
+class _Lines:
+    """Plain lines for logs and pipes."""
+
+    def __init__(self, console: Console, task: Task) -> None:
+        self._console, self._task = console, task
+        self._shown_at, self._shown = -math.inf, 0
+
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def show(self, status: Status) -> None:
+        number = status.evaluation.number if status.evaluation else 0
+        now = time.monotonic()
+        if number == self._shown and now - self._shown_at < LINE_EVERY_S:
+            return
+        self._shown_at, self._shown = now, number
+        self.say("  ".join(f"{name} {value}" for name, value in _figures(status, self._task)))
+
+
+def _panel(status: Status, task: Task) -> Panel:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in _figures(status, task):
+        table.add_row(name, value)
+    bar = ProgressBar(total=status.total_steps, completed=status.steps)
+    title = "Downpour SGD" + (", warm start" if status.warming else "")
+    return Panel(Group(bar, table), title=title, title_align="left")
+
+
+def _figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
+    """Everything that a display shows, as (name, text)."""
+    yield "pass", f"{status.passes:.1f}/{status.total_passes}"
+    yield "steps/s", f"{status.steps_per_second:,.0f}"
+    yield "loss", _number(status.training_loss)
+    if status.evaluation is not None:
+        yield "held-out", _score(status.evaluation, task)
+    yield "updates", _counts([shard.applied for shard in status.shards])
+    if status.refused:
+        yield "refused", str(status.refused)
+    worst = max(status.staleness, default=0)
+    yield "staleness", f"median {median(status.staleness)}, worst {worst}"
+    if status.resent:
+        yield "sent again", str(status.resent)
+    left = status.seconds_left
+    yield "left", "?" if left is None else str(timedelta(seconds=round(left)))
+
+
+def _score(evaluation: Evaluation, task: Task) -> str:
+    score = evaluation.score
+    return f"{metric_name(task)} {score.metric(task):.4f}, loss {_number(score.loss)}"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"
+
+
+def _counts(counts: list[int]) -> str:
+    """Each shard's count while they fit, else the range."""
+    if len(counts) > 8:
+        return f"{min(counts)} to {max(counts)} on {len(counts)} shards"
+    return "/".join(map(str, counts)) or "-"
