@@ -136,7 +136,10 @@ class _Loop:
         self._fetch: Future[Fetched] | None = None
         fetched = self._store.fetch(stream=token.stream)
         self._parameters, self._positions = fetched.vector, fetched.positions
-        self._slots = [self._store.fetch(slot(name)).vector for name in self._local_slots()]
+        # A copy that is replaced before every step needs no local steps.
+        self._local_steps = self._config.overlap or self._config.n_fetch > 1
+        names = self._store.rule.slots if self._local_steps else ()
+        self._slots = [self._store.fetch(slot(name)).vector for name in names]
         self._gradient = np.empty_like(self._parameters)
         self._accrued = np.zeros_like(self._parameters)
         self._accrued_base = self._positions
@@ -160,11 +163,6 @@ class _Loop:
         self._await_push()
         self._await_fetch()
 
-    def _local_slots(self) -> tuple[str, ...]:
-        """Local steps need the accumulators; a copy that is replaced each time does not."""
-        replaced = not self._config.overlap and self._config.n_fetch == 1
-        return () if replaced else self._store.rule.slots
-
     def _compute(self, step: int, *, new_window: bool) -> None:
         """Gradient of one minibatch on the local copy, added to the accrued gradient."""
         replica = self._replica
@@ -182,13 +180,14 @@ class _Loop:
         self._report.loss_sum += loss * len(rows)
 
     def _step_locally(self) -> None:
+        if not self._local_steps:
+            return
         clock = int(self._positions.clocks.max())
         local_step(self._store.rule, self._gradient, [self._parameters, *self._slots], clock)
 
     def _start_push(self, sequence: int, *, fetch: bool) -> None:
         self._await_push()
-        if self._config.overlap or not fetch:
-            self._step_locally()
+        self._step_locally()
         accrued, self._accrued = self._accrued, np.zeros_like(self._accrued)
         future = self._pushes.submit(self._store.push, self._token, sequence, accrued, fetch=fetch)
         self._push = _PushInFlight(future, sequence, self._accrued_base)
