@@ -136,6 +136,9 @@ class StoreSettings(Section):
     server_seconds: float = Field(
         60.0, gt=0, description="seconds to keep trying a server that does not answer"
     )
+    stall_seconds: float = Field(
+        120.0, gt=0, description="seconds without any worker at work after which the run ends"
+    )
     unit_attempts: Positive = Field(
         5, description="times that a unit of work may fail before the run ends"
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import ModelMissing, WorkFailed
+from app.errors import ModelMissing, WaitTimeout, WorkFailed
 from app.runs.ledger import Ledger, State, Unit
 
 #: ``send(task, run's unit)`` publishes a message; ``waiting(task)`` counts those not taken.
@@ -43,21 +43,37 @@ class Dispatcher:
         waiting: how many messages of a task no worker has taken yet.
         lease_s: length of the leases; a unit whose lease ran out is sent again.
         max_tries: times that a unit may fail or lose its worker.
+        stall_s: how long units may wait without any worker at work.
     """
 
     def __init__(
-        self, ledger: Ledger, send: Send, waiting: Waiting, *, lease_s: float, max_tries: int
+        self,
+        ledger: Ledger,
+        send: Send,
+        waiting: Waiting,
+        *,
+        lease_s: float,
+        max_tries: int,
+        stall_s: float,
     ) -> None:
         self._ledger, self._send, self._waiting = ledger, send, waiting
-        self._lease_s, self._max_tries = lease_s, max_tries
+        self._lease_s, self._max_tries, self._stall_s = lease_s, max_tries, stall_s
         self._in_flight: dict[str, _InFlight] = {}
+        self._at_work = time.monotonic()
         #: Units sent again because a lease ran out, a worker failed or a message was lost.
         self.resent = 0
 
     def __len__(self) -> int:
         return len(self._in_flight)
 
+    @property
+    def idle_s(self) -> float:
+        """How long units have been waiting without any worker at work."""
+        return time.monotonic() - self._at_work if self._in_flight else 0.0
+
     def submit(self, task: str, unit: str, specification: Mapping[str, Any]) -> None:
+        if not self._in_flight:
+            self._at_work = time.monotonic()
         self._ledger.submit(unit, specification, self._lease_s)
         self._send(task, unit)
         self._in_flight[unit] = _InFlight(task, time.monotonic())
@@ -73,6 +89,7 @@ class Dispatcher:
 
         Raises:
             WorkFailed: a unit failed, or lost its worker, as often as it may.
+            WaitTimeout: no worker has been at work for ``stall_s``.
             ModelMissing: the control server no longer knows a unit.
         """
         self._ledger.wait(timeout_s)
@@ -82,12 +99,19 @@ class Dispatcher:
             if name not in units:
                 raise ModelMissing(f"the control server lost unit {name}: it was flushed")
             unit = units[name]
+            if unit.state is State.DONE or (unit.remaining_s or 0) > 0:
+                self._at_work = time.monotonic()
             if unit.state is State.DONE:
                 finished.append(Finished(name, unit.report))
                 del self._in_flight[name]
             elif self._is_lost(name, unit):
                 self._send_again(name, unit)
         self._ledger.forget([each.unit for each in finished])
+        if self.idle_s > self._stall_s:
+            raise WaitTimeout(
+                f"no worker has been at work on {', '.join(self._in_flight)} for "
+                f"{self._stall_s:g} s: are workers running (celery -A app worker)?"
+            )
         return finished
 
     def _is_lost(self, name: str, unit: Unit) -> bool:
@@ -114,8 +138,8 @@ def _failure(name: str, unit: Unit) -> str:
     if unit.state is State.FAILED:
         return (
             f"unit {name} failed {unit.tries} times, last on worker {unit.report['worker']}: "
-            f"{unit.report['error']}\n{unit.report['traceback'].rstrip()}"
-        )
+            f"{unit.report['error']}\n{unit.report['traceback']}"
+        ).rstrip()
     return (
         f"unit {name} lost its worker {unit.tries} times, last {unit.owner.split('/')[0]}: "
         "does it run out of memory, or crash? See the worker's log"

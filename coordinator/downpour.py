@@ -204,5 +204,6 @@ class Downpour:
             staleness=self._staleness,
             units_in_flight=len(self._units),
             resent=self._session.dispatcher.resent,
+            idle_s=self._session.dispatcher.idle_s,
             warming=self._plan.warming,
         )

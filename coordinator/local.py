@@ -26,6 +26,7 @@ from coordinator import binaries
 from coordinator.processes import Child, end
 
 STOP_GRACE_S = 5.0
+LONGEST_HOME = 70
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,9 @@ class LocalCluster:
         self._folder.mkdir(parents=True, exist_ok=True)
         program = self._program or binaries.find()
         # Not below the run's folder: the path of a Unix socket has room for 107 characters.
-        self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-"))
+        home = tempfile.gettempdir()
+        home = home if len(home) <= LONGEST_HOME else "/tmp"  # noqa: S108  (mkdtemp is private)
+        self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-", dir=home))
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
         for url in urls:
             socket = Path(url.removeprefix("unix://"))

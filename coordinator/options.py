@@ -139,8 +139,10 @@ def _metavar(field: FieldInfo) -> str:
 
 def _help(field: FieldInfo) -> str:
     text, default = field.description or "", field.default
-    if default is None or "[default" in text or default in ((), {}):
+    if "[default" in text:
         return text
+    if default is None or default in ((), {}):
+        default = "none"
     if isinstance(default, bool):
         default = "yes" if default else "no"
     if isinstance(default, tuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -22,6 +22,9 @@ from coordinator.training import Display
 
 #: Plain output: a line at every evaluation, and after this many seconds without one.
 LINE_EVERY_S = 2.0
+
+#: A wait longer than this is shown.
+WAIT_WORTH_SAYING_S = 3.0
 
 
 @contextmanager
@@ -84,9 +87,9 @@ def _panel(status: Status, task: Task) -> Panel:
     table.add_column()
     for name, value in _figures(status, task):
         table.add_row(name, value)
-    bar = ProgressBar(total=status.total_steps, completed=status.steps)
+    table.add_row("", ProgressBar(total=status.total_steps, completed=status.steps, width=40))
     title = "Downpour SGD" + (", warm start" if status.warming else "")
-    return Panel(Group(bar, table), title=title, title_align="left")
+    return Panel(table, title=title, title_align="left")
 
 
 def _figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
@@ -103,6 +106,8 @@ def _figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
     yield "staleness", f"median {median(status.staleness)}, worst {worst}"
     if status.resent:
         yield "sent again", str(status.resent)
+    if status.idle_s > WAIT_WORTH_SAYING_S:
+        yield "waiting", f"{status.idle_s:.0f} s for a worker"
     left = status.seconds_left
     yield "left", "?" if left is None else str(timedelta(seconds=round(left)))
 

@@ -107,4 +107,5 @@ def _dispatcher(control: Servers, record: RunRecord) -> Dispatcher:
         waiting,
         lease_s=record.config.lease_seconds,
         max_tries=record.config.unit_attempts,
+        stall_s=record.config.stall_seconds,
     )

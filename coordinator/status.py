@@ -12,7 +12,10 @@ from coordinator.outcome import Evaluation
 
 @dataclass(frozen=True)
 class Status:
-    """A moment of a Downpour run. ``training_loss`` is over recent units, NaN before any."""
+    """A moment of a Downpour run. ``training_loss`` is over recent units, NaN before any.
+
+    ``idle_s`` is how long units have been waiting without any worker at work.
+    """
 
     passes: float
     total_passes: int
@@ -26,6 +29,7 @@ class Status:
     staleness: Counter[int]
     units_in_flight: int
     resent: int
+    idle_s: float
     warming: bool
 
     @property

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.errors import Fenced, ServerError
+from app.errors import DistBeliefError, Fenced, ServerError
 from app.runs.ledger import Claim, Ledger, State
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,12 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
             log.info("%s: stopped, %s", unit, reason)
             return "fenced"
         except Exception as error:
-            # Whatever a user's model raises must reach the coordinator.
+            # Whatever a user's model raises must reach the coordinator. Our own errors
+            # say what is wrong; others need their traceback.
+            ours = isinstance(error, DistBeliefError)
             failure = {
-                "error": f"{type(error).__name__}: {error}",
-                "traceback": traceback.format_exc(),
+                "error": str(error) if ours else f"{type(error).__name__}: {error}",
+                "traceback": "" if ours else traceback.format_exc(),
                 "worker": place(),
             }
             ledger.finish(claim, State.FAILED, failure)

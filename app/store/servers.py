@@ -214,15 +214,22 @@ class Servers:
         try:
             yield
         except (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError) as error:
-            raise AuthenticationFailed(
-                f"{self.addresses[server]} refused the user name or password: {error}"
-            ) from error
+            raise self._not_let_in(server, error) from error
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             outcome.add(indices, error)
         except redis.ResponseError as error:
             if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
-                raise AuthenticationFailed(f"{self.addresses[server]}: {error}") from error
+                raise self._not_let_in(server, error) from error
             raise ServerRefused(f"{self.addresses[server]} refused a command: {error}") from error
+
+    def _not_let_in(self, server: int, error: Exception) -> AuthenticationFailed:
+        where = self.addresses[server]
+        if "NOAUTH" in str(error) or "HELLO must" in str(error):
+            return AuthenticationFailed(
+                f"{where} needs a password: write redis://USER:PASSWORD@HOST:PORT "
+                "(USER may be empty)"
+            )
+        return AuthenticationFailed(f"{where} refused the user name or password: {error}")
 
 
 @dataclass

@@ -1,0 +1,25 @@
+"""What happened in a run, for people and reports: a stream of bounded length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from app.keys import control
+from app.store.servers import Servers
+
+MAX_EVENTS = 10_000
+
+
+def append(servers: Servers, run: str, kind: str, **fields: Any) -> None:
+    """Add an event; the oldest go when there are more than about ``MAX_EVENTS``."""
+    key = control(run, "events")
+    event = json.dumps(fields)
+    servers.one("XADD", key, "MAXLEN", "~", MAX_EVENTS, "*", "kind", kind, "event", event)
+
+
+def read(servers: Servers, run: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """All events, oldest first, as (milliseconds since 1970, kind, fields)."""
+    for identity, (_, kind, _, event) in servers.one("XRANGE", control(run, "events"), "-", "+"):
+        yield int(identity.split(b"-")[0]), kind.decode(), json.loads(event)

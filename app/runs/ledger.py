@@ -1,0 +1,153 @@
+"""The ledger of units: the truth about who works on what.
+
+A Celery message is only a hint that there may be work: the broker loses one now and then
+and delivers another twice. What counts is here, on the control server: a unit is claimed
+under a lease on the server's clock, each claim gets a higher attempt number (a fencing
+token), and only the attempt that holds a unit can report it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.keys import control
+from app.scripts import Script
+from app.store.servers import Argument, Command, Servers
+
+CLAIM = Script.load("app.runs", "claim")
+RENEW = Script.load("app.runs", "renew")
+FINISH = Script.load("app.runs", "finish")
+
+
+class State(StrEnum):
+    """Where a unit stands."""
+
+    OPEN = "open"
+    LEASED = "leased"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A granted lease on a unit, to be renewed within ``lease_s``."""
+
+    unit: str
+    fence: int
+    attempt: int
+    lease_s: float
+    specification: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What the ledger knows of a unit.
+
+    ``remaining_s`` is what is left of its lease on the server's clock, negative if the
+    lease ran out; None if nobody holds it.
+    """
+
+    state: State
+    tries: int
+    owner: str
+    remaining_s: float | None
+    report: dict[str, Any]
+
+
+class Ledger:
+    """The units of one run on the control server. Every call may safely be repeated."""
+
+    def __init__(self, servers: Servers, run: str) -> None:
+        self._servers = servers
+        self._run = run
+        self._record = control(run, "record")
+        self._wakeup = control(run, "wakeup")
+
+    def submit(self, unit: str, specification: Mapping[str, Any], lease_s: float) -> None:
+        """Enter a unit; nothing happens if it is there. It is complete when it has a state."""
+        first: dict[str, Argument] = {
+            "specification": json.dumps(specification),
+            "lease": round(lease_s * 1000),
+            "state": State.OPEN,
+        }
+        key = self._unit(unit)
+        self._servers.call([Command(0, ("HSETNX", key, *item)) for item in first.items()])
+
+    def claim(self, unit: str, claimer: str) -> Claim | None:
+        """The lease on ``unit``, or None if it is held, finished or unknown.
+
+        ``claimer`` must be unique to the execution of the task: a claim whose answer
+        was lost is then granted again instead of refused to its own owner.
+        """
+        keys = (self._record, self._unit(unit))
+        answer, fence, attempt, lease_ms, specification = self._servers.call(
+            [Command.call(0, CLAIM, keys, (claimer,))]
+        )[0]
+        if answer != b"GRANTED":
+            return None
+        return Claim(unit, fence, attempt, lease_ms / 1000, json.loads(specification))
+
+    def renew(self, claim: Claim) -> bool:
+        """Extend a lease; False if it was lost."""
+        keys = (self._record, self._unit(claim.unit))
+        command = Command.call(0, RENEW, keys, (claim.attempt,))
+        return bool(self._servers.call([command], timeout_s=claim.lease_s)[0] == b"OK")
+
+    def finish(self, claim: Claim, state: State, report: Mapping[str, Any]) -> bool:
+        """Report a unit DONE or FAILED; False if another attempt holds it by now."""
+        keys = (self._record, self._unit(claim.unit), self._wakeup)
+        arguments = (claim.attempt, state, json.dumps(report))
+        return bool(self._servers.call([Command.call(0, FINISH, keys, arguments)])[0] == b"OK")
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when a unit finishes, at the latest after ``timeout_s``.
+
+        A wake-up is a hint: call :meth:`read` afterwards whatever happened.
+        """
+        self._servers.one("BLPOP", self._wakeup, f"{timeout_s:.3f}")
+        self._servers.one("DEL", self._wakeup)
+
+    def read(self, units: Sequence[str]) -> dict[str, Unit]:
+        """What the ledger knows of ``units``; those that it does not know are left out."""
+        fields = ("state", "tries", "owner", "expires", "report")
+        replies = self._servers.call(
+            [Command(0, ("TIME",))]
+            + [Command(0, ("HMGET", self._unit(unit), *fields)) for unit in units]
+        )
+        seconds, micros = replies[0]
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        return {
+            unit: _parse(now_ms, *reply)
+            for unit, reply in zip(units, replies[1:], strict=True)
+            if reply[0] is not None
+        }
+
+    def forget(self, units: Sequence[str]) -> None:
+        """Remove units; a late message that names one finds nothing to do."""
+        if units:
+            self._servers.one("UNLINK", *(self._unit(unit) for unit in units))
+
+    def _unit(self, unit: str) -> str:
+        return control(self._run, f"unit:{unit}")
+
+
+def _parse(
+    now_ms: int,
+    state: bytes,
+    tries: bytes | None,
+    owner: bytes | None,
+    expires: bytes | None,
+    report: bytes | None,
+) -> Unit:
+    held = state == State.LEASED.encode() and expires is not None
+    return Unit(
+        state=State(state.decode()),
+        tries=int(tries or 0),
+        owner=(owner or b"").decode(),
+        remaining_s=(int(expires or 0) - now_ms) / 1000 if held else None,
+        report=json.loads(report) if report else {},
+    )
