@@ -18,6 +18,11 @@ class EndReason(StrEnum):
     TARGET = "target reached"
     PATIENCE = "no better for the allowed number of evaluations"
     INTERRUPTED = "interrupted"
+    GRADIENT = "converged: the gradient is small"
+    DECREASE = "converged: the loss hardly decreases"
+    ITERATIONS = "all iterations done"
+    STALLED = "the line search finds no lower loss"
+    DIVERGED = "the loss is not finite"
 
 
 @dataclass(frozen=True)
