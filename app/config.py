@@ -260,5 +260,7 @@ def _sentence(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
-    name = str(first["loc"][0])
-    return f"{name} = {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
+    name, value = str(first["loc"][0]), repr(first["input"])
+    if "://" in value:  # it may hold a password
+        value = "..."
+    return f"{name} = {value} is not allowed: {message[0].lower()}{message[1:]}"

@@ -6,10 +6,12 @@ script may touch them all. Keys of a run on the control server share a tag likew
 Parameter servers (``stream`` is the index of a training subset):
 
     ps:{RUN/SHARD}:meta         hash: fence, clock, refused, dtype, layout,
-                                attempt:<stream>, seq:<stream>
+                                attempt:<stream>, seq:<stream>, evaluation
     ps:{RUN/SHARD}:params       hash: block id -> packed little-endian numbers
     ps:{RUN/SHARD}:slot:<name>  hash: the same block ids, an optimizer's state
-    ps:{RUN/SHARD}:vec:<name>   hash: the same block ids, a named vector (snapshots, ...)
+    ps:{RUN/SHARD}:vec:<name>   hash: the same block ids, a named vector (snapshots, gradients,
+                                trial points, curvature pairs)
+    ps:{RUN/SHARD}:counted      bitmap: the portions summed in the current evaluation
 
 Control server:
 
@@ -17,6 +19,9 @@ Control server:
     dist:run:{RUN}:unit:<unit>  hash: specification, lease, state, owner, attempt,
                                 expires, tries, report
     dist:run:{RUN}:wakeup       list: one element per finished unit; a hint, not the truth
+    dist:run:{RUN}:evaluation   string: JSON of the evaluation that portions belong to
+    dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
+    dist:run:{RUN}:state        string: JSON of the last committed iteration of L-BFGS
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
     dist:celery:*               Celery's own queues
 """
@@ -43,5 +48,5 @@ def shard(run: str, index: int, what: str) -> str:
 
 
 def control(run: str, what: str) -> str:
-    """Key of ``what`` (``record``, ``unit:<unit>``, ``wakeup`` or ``events``) of a run."""
+    """Key of ``what`` (``record``, ``unit:<unit>``, ``wakeup``, ...) of a run."""
     return f"dist:run:{{{run}}}:{what}"

@@ -95,7 +95,7 @@ class Layout:
             size = sum(tensor.size for tensor in tensors)
             blocks = math.ceil(size / max(1, block_numbers))
             per_shard = max(1, MAX_SHARD_NUMBERS // max(1, block_numbers))
-            rounds = math.ceil(blocks / (per_shard * n_servers))
+            rounds = math.ceil(blocks / (per_shard * max(1, n_servers)))
             n_shards = max(1, min(n_servers * rounds, blocks))
         return cls(tuple(tensors), block_numbers, n_shards, n_servers)
 

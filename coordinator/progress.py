@@ -36,7 +36,7 @@ def display(console: Console, task: Task) -> Iterator[Display]:
         return
     with Live(console=console, refresh_per_second=8, transient=False) as live:
         yield Display(
-            lambda text: console.print(text, highlight=False),
+            lambda text: console.print(text, markup=False, highlight=False),
             lambda status: live.update(_panel(status, task)),
         )
 
@@ -70,7 +70,7 @@ class _Lines:
         self._shown_at, self._shown = -math.inf, 0
 
     def say(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, status: Status) -> None:
         number = status.evaluation.number if status.evaluation else 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import ClusterConfig
+from app.errors import ConfigError
 from app.keys import PARAMETERS, slot
 from app.models.files import SavedModel
 from app.runs.record import FIRST_FENCE, close_run, open_run
@@ -42,6 +43,7 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
     """
     run = new_run_id()
     folder = Path(cluster.folder) / run
+    output = _output(cluster, folder)
     with Interruption() as interruption, _place(job, cluster, folder, display) as (place, check):
         session = open_session(run, job, place)
         _preflight(session, cluster)
@@ -57,7 +59,6 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
             saved = _result(session, driver, reason)
         finally:
             close_run(session.control, run, {"steps": driver.steps, "seconds": driver.seconds})
-        output = Path(cluster.output) if cluster.output else folder / "model.safetensors"
         saved.save(output)
         return Outcome(
             run=run,
@@ -88,10 +89,27 @@ def _place(
     with LocalCluster(
         servers=cluster.servers,
         processes=processes,
-        folder=folder / "logs",
+        folder=_made(folder / "logs"),
         wait_s=cluster.wait_seconds,
     ) as local:
         yield local.endpoints, local.check
+
+
+def _output(cluster: ClusterConfig, folder: Path) -> Path:
+    """The model's file; that it can be written is made sure of before the training."""
+    output = Path(cluster.output) if cluster.output else folder / "model.safetensors"
+    if output.is_dir():
+        raise ConfigError(f"output = {output} is not allowed: it is a folder, name a file")
+    _made(output.parent)
+    return output
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
+    return folder
 
 
 def _preflight(session: Session, cluster: ClusterConfig) -> None:

@@ -138,8 +138,7 @@ class _Loop:
         self._parameters, self._positions = fetched.vector, fetched.positions
         # A copy that is replaced before every step needs no local steps.
         self._local_steps = self._config.overlap or self._config.n_fetch > 1
-        names = self._store.rule.slots if self._local_steps else ()
-        self._slots = [self._store.fetch(slot(name)).vector for name in names]
+        self._slots = self._fetch_slots()
         self._gradient = np.empty_like(self._parameters)
         self._accrued = np.zeros_like(self._parameters)
         self._accrued_base = self._positions
@@ -180,7 +179,9 @@ class _Loop:
         self._report.loss_sum += loss * len(rows)
 
     def _step_locally(self) -> None:
-        if not self._local_steps:
+        # The shards refuse a gradient that is not finite, and so does the copy: it would
+        # spoil every gradient until it is replaced.
+        if not self._local_steps or not np.isfinite(self._gradient).all():
             return
         clock = int(self._positions.clocks.max())
         local_step(self._store.rule, self._gradient, [self._parameters, *self._slots], clock)
@@ -211,10 +212,11 @@ class _Loop:
         self._note(push, pushed)
         if pushed.fresh is not None:
             self._install(pushed.fresh, pushed.positions)
-        elif Answer.REFUSED in pushed.answers:
-            # The copy took the same step that the shards refused: replace it.
+        if Answer.REFUSED in pushed.answers:
+            # The copy took the same step that the shards refused: replace it, slots and all.
             self._start_fetch()
             self._await_fetch()
+            self._slots = self._fetch_slots()
 
     def _await_fetch(self) -> None:
         if self._fetch is None:
@@ -222,6 +224,11 @@ class _Loop:
         fetch, self._fetch = self._fetch, None
         fetched = fetch.result()
         self._install(fetched.vector, fetched.positions)
+
+    def _fetch_slots(self) -> list[Vector]:
+        """The optimizer's state, for local steps."""
+        names = self._store.rule.slots if self._local_steps else ()
+        return [self._store.fetch(slot(name)).vector for name in names]
 
     def _install(self, parameters: Vector, positions: Positions) -> None:
         np.copyto(self._parameters, parameters)

@@ -7,6 +7,7 @@ no pickle in it: reading a file from a stranger runs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -47,7 +48,11 @@ class SavedModel:
         return build_model(self.settings, self.n_features, self.n_classes)
 
     def save(self, path: Path) -> None:
-        """Write the file in one step: a reader sees the old file or the new, never half."""
+        """Write the file in one step: a reader sees the old file or the new, never half.
+
+        Raises:
+            ModelError: it cannot be written.
+        """
         tensors = self.build().tensors
         arrays = dict(_named("", self.parameters, tensors))
         for name, slot in self.slots.items():
@@ -59,13 +64,16 @@ class SavedModel:
             "n_classes": str(self.n_classes),
             "facts": json.dumps(self.facts),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             save_file(arrays, partial, header)
             partial.replace(path)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"cannot write {path}: {error}") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # nothing there, or nowhere to be
+                partial.unlink()
 
 
 def load_model(path: Path) -> SavedModel:

@@ -1,21 +1,23 @@
 """What every parameter store promises, whatever holds the numbers.
 
-Two implementations stand beside this file: :mod:`app.store.parameters` on Redis servers
-and :mod:`app.store.memory` in this process. One contract test runs over both, and their
-numbers agree bit for bit.
+Two implementations of each stand beside this file: on Redis servers
+(:mod:`app.store.parameters`, :mod:`app.store.vectors`) and in this process
+(:mod:`app.store.memory`, :mod:`app.store.memory_vectors`). One contract test runs over
+both, and their elementwise results agree bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import Fenced, ModelMissing, SequenceGap
+from app.errors import Fenced, LayoutError, ModelMissing, SequenceGap, ServerRefused
 from app.keys import PARAMETERS
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
@@ -30,6 +32,15 @@ class Answer(StrEnum):
     GAP = "GAP"
     FENCED = "FENCED"
     NOMODEL = "NOMODEL"
+
+
+class Counted(StrEnum):
+    """A shard's answer to a portion; the meanings are in ``lua/accumulate.lua``."""
+
+    COUNTED = "COUNTED"
+    DUPLICATE = "DUPLICATE"
+    EXPIRED = "EXPIRED"
+    REFUSED = "REFUSED"
 
 
 @dataclass(frozen=True)
@@ -82,36 +93,58 @@ class ShardCounts:
     refused: int
 
 
-class ParameterStore(Protocol):
-    """Shards of parameters and optimizer slots, updated where they lie.
+class ShardStore(Protocol):
+    """Vectors of one run, cut into shards; the part that both algorithms need.
 
     Vectors are flat, of shape (D,), in the store's dtype. Every method raises the
-    ServerError family when a server cannot be used, and
-
-    - ModelMissing if a shard does not know the run,
-    - Fenced if a newer attempt or fence took over,
-    - SequenceGap if a shard misses pushes before this one.
+    ServerError family when a server cannot be used, ModelMissing if a shard does not
+    know the run or the vector, and Fenced if a newer attempt or fence took over.
     """
 
     layout: Layout
-    rule: Rule
     dtype: np.dtype[np.floating]
+
+    def fetch(self, name: str = PARAMETERS, *, stream: int = 0) -> Fetched:
+        """Read a vector. Shards are read one after another: it may be inconsistent."""
+        ...
+
+    def counts(self) -> list[ShardCounts]:
+        """What each shard applied and refused so far."""
+        ...
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy a vector on the servers, shard by shard."""
+        ...
+
+    def drop(self, *names: str) -> None:
+        """Delete vectors; no error if there are none."""
+        ...
+
+    def raise_fence(self, fence: int) -> None:
+        """Refuse all changes under a lower fence from now on."""
+        ...
+
+    def delete(self) -> None:
+        """Delete the run's parameters and slots (not other named vectors)."""
+        ...
+
+
+class ParameterStore(ShardStore, Protocol):
+    """Shards of parameters and optimizer slots, updated where they lie (Downpour)."""
+
+    rule: Rule
 
     def create(
         self, fence: int, parameters: Vector, slots: Mapping[str, Vector] | None = None
     ) -> bool:
         """Write first values where the run has none; False if it was there already.
 
-        Raises LayoutError if it is there with another layout.
+        Raises LayoutError if it is there with another layout, or a vector has another length.
         """
         ...
 
     def announce(self, token: Token) -> Positions:
         """Shut older attempts out, and learn where the shards stand."""
-        ...
-
-    def fetch(self, name: str = PARAMETERS, *, stream: int = 0) -> Fetched:
-        """Read a vector. Shards are read one after another: it may be inconsistent."""
         ...
 
     def push(
@@ -127,28 +160,66 @@ class ParameterStore(Protocol):
 
         ``blocks`` (ascending ids) limits the push to some blocks, whose numbers
         ``gradient`` then holds one after another; shards without any still advance.
+        Raises SequenceGap if a shard misses pushes before this one, and ServerRefused,
+        before any shard is asked, if gradient and blocks do not fit.
         """
         ...
 
-    def counts(self) -> list[ShardCounts]:
-        """What each shard applied and refused so far."""
+
+class VectorStore(ShardStore, Protocol):
+    """Named vectors, and operations on them where they lie (Sandblaster).
+
+    Every operation may be asked for twice: ``combine`` never writes over one of its
+    terms, and a portion is added to a sum once.
+    """
+
+    def create(self, fence: int, parameters: Vector) -> bool:
+        """Write the parameters where the run has none; False if it was there already."""
         ...
 
-    def copy(self, source: str, target: str) -> None:
-        """Copy a vector on the servers, shard by shard."""
+    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The dot product of each pair of vectors, summed in double."""
         ...
 
-    def drop(self, name: str) -> None:
-        """Delete a named vector; no error if there is none."""
+    def combine(
+        self, out: str, terms: Sequence[tuple[float, str]], *, constant: float = 0.0
+    ) -> None:
+        """Write ``constant`` plus the sum of coefficient times vector to ``out``.
+
+        Copy, scale and fill are cases of it. Raises ServerRefused, with nothing written
+        in the ranges concerned, if a number would not be finite.
+        """
         ...
 
-    def raise_fence(self, fence: int) -> None:
-        """Refuse all pushes under a lower fence from now on."""
+    def begin(self, evaluation: int, gradient: str) -> None:
+        """From now on only portions of ``evaluation`` are added, to the vector ``gradient``."""
         ...
 
-    def delete(self) -> None:
-        """Delete the run's parameters and slots (not other named vectors)."""
+    def accumulate(
+        self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector
+    ) -> tuple[Counted, ...]:
+        """Add a portion's gradient to the sum, once on each shard; each shard's answer."""
         ...
+
+
+def check_values(layout: Layout, vectors: Iterable[Vector]) -> None:
+    """Raise LayoutError unless each of ``vectors`` has a number for every parameter."""
+    for vector in vectors:
+        if vector.shape != (layout.size,):
+            raise LayoutError(f"every vector needs {layout.size} numbers, got {vector.shape}")
+
+
+def check_gradient(layout: Layout, gradient: Vector, blocks: Sequence[int] | None) -> None:
+    """Raise ServerRefused for a push that not every shard could take."""
+    size = layout.size
+    if blocks is not None:
+        if any(not 0 <= block < layout.n_blocks for block in blocks):
+            raise ServerRefused(f"blocks must be 0 to {layout.n_blocks - 1}, got {blocks}")
+        if any(later <= earlier for earlier, later in pairwise(blocks)):
+            raise ServerRefused(f"blocks must be in ascending order, got {blocks}")
+        size = sum(part.stop - part.start for part in map(layout.block_slice, blocks))
+    if gradient.shape != (size,):
+        raise ServerRefused(f"the gradient must have shape ({size},), got {gradient.shape}")
 
 
 def check_answers(answers: Sequence[Answer], positions: Positions, sequence: int) -> None:

@@ -1,45 +1,27 @@
-"""The parameter store in this process: the scripts' oracle, and training without servers.
-
-It keeps the promises of :mod:`app.store.contract` with dicts and NumPy, block by block
-and answer by answer as the scripts do. It is not made for speed.
-"""
+"""The parameter store in this process: the scripts' oracle, and training without servers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.errors import Fenced, LayoutError, ServerRefused
+from app.errors import Fenced
 from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
 from app.store.contract import (
     Answer,
-    Fetched,
     Positions,
     Pushed,
-    ShardCounts,
     Token,
     check_answers,
-    missing,
+    check_gradient,
 )
+from app.store.memory_shards import MemoryShards, Shard
 
 
-@dataclass
-class _Shard:
-    """One shard: what its meta hash and its hashes of blocks hold on a server."""
-
-    fence: int
-    vectors: dict[str, dict[int, Vector]]
-    clock: int = 0
-    refused: int = 0
-    attempts: dict[int, int] = field(default_factory=dict)
-    sequences: dict[int, int] = field(default_factory=dict)
-
-
-class MemoryParameterStore:
+class MemoryParameterStore(MemoryShards):
     """The :class:`app.store.contract.ParameterStore` of one run in this process."""
 
     def __init__(
@@ -48,31 +30,14 @@ class MemoryParameterStore:
         rule: Rule,
         dtype: np.dtype[np.floating] | type[np.floating] = np.float32,
     ) -> None:
-        self.layout = layout
+        super().__init__(layout, dtype, (PARAMETERS, *(slot(name) for name in rule.slots)))
         self.rule = rule
-        self.dtype = np.dtype(dtype)
-        self._shards: list[_Shard | None] = [None] * layout.n_shards
-        self._vectors = (PARAMETERS, *(slot(name) for name in rule.slots))
 
     def create(
         self, fence: int, parameters: Vector, slots: Mapping[str, Vector] | None = None
     ) -> bool:
         slots = self.rule.initial_slots(self.layout.size) if slots is None else slots
-        values = [parameters, *(slots[name] for name in self.rule.slots)]
-        if any(value.shape != (self.layout.size,) for value in values):
-            raise LayoutError(f"every vector needs {self.layout.size} numbers")
-        if all(self._shards):
-            return False
-        for index in range(self.layout.n_shards):
-            vectors = {
-                name: {
-                    block: value[self.layout.block_slice(block)].astype(self.dtype)
-                    for block in self.layout.blocks(index)
-                }
-                for name, value in zip(self._vectors, values, strict=True)
-            }
-            self._shards[index] = _Shard(fence, vectors)
-        return True
+        return self._create(fence, [parameters, *(slots[name] for name in self.rule.slots)])
 
     def announce(self, token: Token) -> Positions:
         for index, at in enumerate(self._present()):
@@ -80,15 +45,6 @@ class MemoryParameterStore:
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
             at.attempts[token.stream] = token.attempt
         return self._positions(token.stream)
-
-    def fetch(self, name: str = PARAMETERS, *, stream: int = 0) -> Fetched:
-        vector = np.empty(self.layout.size, self.dtype)
-        for index, at in enumerate(self._present()):
-            if name not in at.vectors:
-                raise missing(index)
-            for block, values in at.vectors[name].items():
-                vector[self.layout.block_slice(block)] = values
-        return Fetched(vector, self._positions(stream))
 
     def push(
         self,
@@ -99,6 +55,7 @@ class MemoryParameterStore:
         blocks: Sequence[int] | None = None,
         fetch: bool = False,
     ) -> Pushed:
+        check_gradient(self.layout, gradient, blocks)
         chosen = range(self.layout.n_blocks) if blocks is None else blocks
         with np.errstate(over="ignore"):
             parts = self._cut(gradient.astype(self.dtype), chosen)
@@ -113,30 +70,11 @@ class MemoryParameterStore:
         if not fetch:
             return Pushed(answers, positions, None)
         stored = {b: v for at in self._present() for b, v in at.vectors[PARAMETERS].items()}
-        return Pushed(answers, positions, np.concatenate([stored[block] for block in chosen]))
-
-    def counts(self) -> list[ShardCounts]:
-        return [ShardCounts(at.clock, at.refused) for at in self._present()]
-
-    def copy(self, source: str, target: str) -> None:
-        for index, at in enumerate(self._present()):
-            if source not in at.vectors:
-                raise missing(index)
-            at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
-
-    def drop(self, name: str) -> None:
-        for at in self._present():
-            at.vectors.pop(name, None)
-
-    def raise_fence(self, fence: int) -> None:
-        for at in self._present():
-            at.fence = max(at.fence, fence)
-
-    def delete(self) -> None:
-        self._shards = [None] * self.layout.n_shards
+        none = np.empty(0, self.dtype)
+        return Pushed(answers, positions, np.concatenate([none, *(stored[b] for b in chosen)]))
 
     def _push(
-        self, at: _Shard | None, token: Token, sequence: int, gradients: Mapping[int, Vector]
+        self, at: Shard | None, token: Token, sequence: int, gradients: Mapping[int, Vector]
     ) -> Answer:
         """One shard's part of a push; the order of the checks is that of ``push.lua``."""
         if at is None:
@@ -160,7 +98,7 @@ class MemoryParameterStore:
                 at.vectors[name][block] = value
         return Answer.APPLIED
 
-    def _updated(self, at: _Shard, block: int, gradient: Vector) -> list[Vector]:
+    def _updated(self, at: Shard, block: int, gradient: Vector) -> list[Vector]:
         old = [at.vectors[name][block].astype(np.float64) for name in self._vectors]
         with np.errstate(over="ignore", invalid="ignore"):
             new = self.rule.step(gradient.astype(np.float64), old, at.clock)
@@ -169,23 +107,8 @@ class MemoryParameterStore:
     def _cut(self, gradient: Vector, blocks: Sequence[int]) -> dict[int, Vector]:
         parts, start = {}, 0
         for block in blocks:
-            if not 0 <= block < self.layout.n_blocks:
-                raise ServerRefused(f"BADPUSH block {block} is not stored here in full")
             part = self.layout.block_slice(block)
             stop = start + part.stop - part.start
             parts[block] = gradient[start:stop]
             start = stop
-        if start != gradient.size:
-            raise ServerRefused(f"BADPUSH {gradient.size} numbers of gradient for {start} stored")
         return parts
-
-    def _present(self) -> list[_Shard]:
-        for index, at in enumerate(self._shards):
-            if at is None:
-                raise missing(index)
-        return [at for at in self._shards if at is not None]
-
-    def _positions(self, stream: int) -> Positions:
-        pairs = [(at.clock, at.sequences.get(stream, 0)) if at else (0, 0) for at in self._shards]
-        table = np.array(pairs, dtype=np.int64)
-        return Positions(table[:, 0], table[:, 1])

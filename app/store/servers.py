@@ -38,8 +38,15 @@ CONNECT_TIMEOUT_S = 5.0
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 1.0
 
-#: Error replies that a server gives for a while: ask again.
-TEMPORARY = ("BUSY ", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS")
+#: Error replies that a server gives for a while, in a failover for instance: ask again.
+#: redis-py takes the code off the text of those that it has a class for.
+TEMPORARY = (
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
+TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED")
 
 
 @dataclass(frozen=True)
@@ -66,25 +73,37 @@ class Command:
 
 def address(url: str) -> str:
     """The URL without its user name and password: fit for logs and run records."""
-    parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{place}{parts.path}"
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        return "..." if "@" in url else url
+    hidden = f"{scheme}://..."
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return hidden
+    is_path = parts.scheme == "unix" and not parts.netloc
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}" and not is_path:
+        return hidden  # a password with / ? or # in it, not quoted
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def check_url(url: str) -> str:
     """Return ``url`` if it names a Redis server; ConfigError otherwise."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"redis", "rediss", "unix"}:
+    if url.partition(":")[0] not in {"redis", "rediss", "unix"}:
         raise ConfigError(
             f"'{address(url)}' is not a server URL: write redis://HOST:PORT/DB, "
             "rediss://HOST:PORT/DB or unix:///PATH"
         )
     try:
-        bad_port = parts.scheme != "unix" and (not parts.hostname or parts.port == 0)
+        parts = urlsplit(url)
+        bad = parts.scheme != "unix" and (not parts.hostname or parts.port == 0)
     except ValueError:
-        bad_port = True
-    if bad_port:
-        raise ConfigError(f"'{address(url)}' needs a host name and a port from 1 to 65535")
+        bad = True
+    if bad:
+        raise ConfigError(
+            f"'{address(url)}' needs a host name and a port from 1 to 65535 "
+            "(in a password, write / ? # @ as %2F %3F %23 %40)"
+        )
     return url
 
 
@@ -155,23 +174,15 @@ class Servers:
         outcome = _Round([], None)
         with ExitStack() as stack:
             sent: list[tuple[int, Connection]] = []
-            for server, indices in by_server.items():
-                with self._noting(server, indices, outcome):
-                    connection: Connection = self._pools[server].get_connection()
-                    stack.callback(self._pools[server].release, connection)
-                    words = [commands[index].words for index in indices]
-                    try:
-                        connection.send_packed_command(connection.pack_commands(words))
-                    except BaseException:
-                        connection.disconnect()
-                        raise
+            for server, unread in by_server.items():
+                with self._noting(server, unread, outcome):
+                    connection = stack.enter_context(_borrowed(self._pools[server], unread))
+                    words = [commands[index].words for index in unread]
+                    connection.send_packed_command(connection.pack_commands(words))
                     sent.append((server, connection))
             for server, connection in sent:
-                unread = list(by_server[server])
-                with (
-                    self._noting(server, unread, outcome),
-                    _closing_unless_empty(unread, connection),
-                ):
+                unread = by_server[server]
+                with self._noting(server, unread, outcome):
                     self._read(connection, commands, unread, replies, outcome)
         return outcome
 
@@ -196,7 +207,7 @@ class Servers:
                 unknown[script.sha] = script
                 outcome.missing.append(index)
             except redis.ResponseError as error:
-                if str(error).startswith(TEMPORARY):
+                if _is_temporary(error):
                     outcome.add([index], error)
                 else:
                     refusal = refusal or error
@@ -209,22 +220,23 @@ class Servers:
             connection.read_response()
 
     @contextmanager
-    def _noting(self, server: int, indices: list[int], outcome: _Round) -> Iterator[None]:
+    def _noting(self, server: int, unread: list[int], outcome: _Round) -> Iterator[None]:
         """Translate errors of one server; those that may pass are left for the next round."""
         try:
             yield
         except (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError) as error:
             raise self._not_let_in(server, error) from error
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            outcome.add(indices, error)
+            outcome.add(unread, error)
         except redis.ResponseError as error:
-            if "NOAUTH" in str(error) or "WRONGPASS" in str(error):
-                raise self._not_let_in(server, error) from error
+            if _is_temporary(error):  # while connecting, or loading a script
+                outcome.add(unread, error)
+                return
             raise ServerRefused(f"{self.addresses[server]} refused a command: {error}") from error
 
     def _not_let_in(self, server: int, error: Exception) -> AuthenticationFailed:
         where = self.addresses[server]
-        if "NOAUTH" in str(error) or "HELLO must" in str(error):
+        if "Authentication required" in str(error):
             return AuthenticationFailed(
                 f"{where} needs a password: write redis://USER:PASSWORD@HOST:PORT "
                 "(USER may be empty)"
@@ -243,17 +255,24 @@ class _Round:
 
 
 @contextmanager
-def _closing_unless_empty(unread: list[int], connection: Connection) -> Iterator[None]:
-    """A connection that still owes replies must never go back to the pool open."""
+def _borrowed(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
+    """A connection of ``pool``; one that still owes replies never goes back open."""
+    connection: Connection = pool.get_connection()
     try:
-        yield
+        yield connection
     finally:
         if unread:
             connection.disconnect()
+        pool.release(connection)
+
+
+def _is_temporary(error: redis.ResponseError) -> bool:
+    return isinstance(error, TEMPORARY) or str(error).startswith(TEMPORARY_TEXTS)
 
 
 def _pool(url: str) -> redis.ConnectionPool:
     options: dict[str, Any] = {
+        "protocol": 2,  # with RESP3, redis-py 8 no longer looks for stray replies
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": SOCKET_TIMEOUT_S,
     }

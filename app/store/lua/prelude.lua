@@ -22,6 +22,12 @@ local function split(ids)
   return list
 end
 
+local function range(first, last)
+  local list = {}
+  for id = tonumber(first), tonumber(last) do list[#list + 1] = string.format('%d', id) end
+  return list
+end
+
 -- Arguments of one command are unpacked onto Lua's stack, which is finite.
 local SLICE = 2000
 

@@ -1,0 +1,43 @@
+-- Write a linear combination of vectors over a range of blocks. Copy, scale and fill are
+-- cases of it: one term with 1, one term, none but the constant.
+--
+-- KEYS  1 meta, 2 the vector to write (none of the terms), 3.. the terms
+-- ARGV  1 fence, 2 first and 3 last block, 4 numbers in a block, 5 numbers in the last
+--       block of the range, 6 constant, 7.. a coefficient for each term
+-- Reply
+--   OK       written: constant + c1 v1 + c2 v2 + ..., added in this order
+--   REFUSED  a number would not be finite; nothing was written
+--   FENCED, NOMODEL (also for a term that is not there)
+
+local head = redis.call('HMGET', KEYS[1], 'fence', 'dtype')
+if not head[1] then return 'NOMODEL' end
+if head[1] ~= ARGV[1] then return 'FENCED' end
+
+local dtype, n_terms, constant = head[2], #KEYS - 2, tonumber(ARGV[6])
+local width, limit = WIDTH[dtype], LIMIT[dtype]
+local ids, terms, coefficients, new = range(ARGV[2], ARGV[3]), {}, {}, {}
+for t = 1, n_terms do
+  terms[t], coefficients[t] = read_blocks(KEYS[t + 2], ids), tonumber(ARGV[t + 6])
+end
+for i = 1, #ids do
+  local numbers, pieces = tonumber(i < #ids and ARGV[4] or ARGV[5]), {}
+  for t = 1, n_terms do
+    if not terms[t][i] or #terms[t][i] ~= numbers * width then return 'NOMODEL' end
+  end
+  for first = 0, numbers - 1, RUN do
+    local count = math.min(RUN, numbers - first)
+    local shape, at, sum = format(dtype, count), first * width + 1, {}
+    for j = 1, count do sum[j] = constant end
+    for t = 1, n_terms do
+      local c, v = coefficients[t], { struct.unpack(shape, terms[t][i], at) }
+      for j = 1, count do sum[j] = sum[j] + c * v[j] end
+    end
+    for j = 1, count do
+      if not (sum[j] < limit and sum[j] > -limit) then return 'REFUSED' end
+    end
+    pieces[#pieces + 1] = struct.pack(shape, unpack(sum, 1, count))
+  end
+  new[i] = table.concat(pieces)
+end
+write_blocks(KEYS[2], ids, new)
+return 'OK'

@@ -1,0 +1,170 @@
+"""Which portion of a batch goes out next, and when one goes out again. Pure: the clock and
+the sending are injected.
+
+A batch is cut into many more portions than there are workers (Dean et al. 2012, sec. 4.2).
+They go out in order, a bounded number at a time, so that a fast worker takes more of them.
+At the end of the batch the slowest outstanding ones are sent again as backup tasks, and
+the first answer counts. A portion whose worker fails is sent again at once; one whose
+workers stay silent for very long is taken for lost and sent again even if no worker seems
+idle.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.errors import WorkFailed
+
+#: ``send(portion, dispatch)``: dispatch 0 is the first, later ones are backups or retries.
+Send = Callable[[int, int], None]
+Clock = Callable[[], float]
+
+#: A backup waits for this multiple of the median duration.
+PATIENCE = 2.0
+
+#: ... and until this share of the portions is done: before, the median means little.
+ENOUGH = 0.5
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How portions are sent.
+
+    Args:
+        workers: processes that compute portions. Twice as many portions are kept in
+            flight, so that a worker finds the next one waiting when it is done.
+        floor_s: a backup is never sent earlier than this after the last dispatch.
+        lost_s: a portion silent for so long is taken for lost.
+        max_failures: times that a portion may fail, or be lost, before the run ends.
+    """
+
+    workers: int
+    floor_s: float
+    lost_s: float
+    max_failures: int
+
+
+@dataclass
+class Tally:
+    """Backups ``sent``; ``won`` answered before the first dispatch, ``wasted`` after it."""
+
+    portions: int = 0
+    sent: int = 0
+    won: int = 0
+    wasted: int = 0
+    retries: int = 0
+
+
+@dataclass
+class _Outstanding:
+    began: float
+    last: float
+    dispatches: int = 1
+    backups: set[int] = field(default_factory=set)
+    failures: int = 0
+
+
+class Portions:
+    """The portions of one evaluation, from the first dispatch to the last answer."""
+
+    def __init__(self, count: int, policy: Policy, send: Send, clock: Clock, tally: Tally) -> None:
+        self._count, self._policy = count, policy
+        self._send, self._clock, self._tally = send, clock, tally
+        self._next = 0
+        self._outstanding: dict[int, _Outstanding] = {}
+        self._done: set[int] = set()
+        self._durations: list[float] = []
+
+    @property
+    def done(self) -> bool:
+        return len(self._done) == self._count
+
+    @property
+    def n_done(self) -> int:
+        return len(self._done)
+
+    @property
+    def outstanding(self) -> dict[int, float]:
+        """Seconds since the first dispatch of each portion that has not answered."""
+        now = self._clock()
+        return {portion: now - entry.began for portion, entry in self._outstanding.items()}
+
+    def advance(self) -> None:
+        """Send what may go out now.
+
+        Raises:
+            WorkFailed: a portion was lost as often as it may be.
+        """
+        now = self._clock()
+        # A portion that is overdue holds no worker that could take another one.
+        fresh = sum(not self._overdue(entry, now) for entry in self._outstanding.values())
+        while self._next < self._count and fresh < 2 * self._policy.workers:
+            self._outstanding[self._next] = _Outstanding(now, now)
+            self._send(self._next, 0)
+            self._next += 1
+            fresh += 1
+        enough = self._next == self._count and len(self._done) >= ENOUGH * self._count
+        for portion, entry in sorted(self._outstanding.items(), key=lambda item: item[1].last):
+            if now - entry.last > self._lost_after(entry):
+                self._fail(portion, f"no answer for {now - entry.last:.0f} s")
+            elif enough and fresh < self._policy.workers and self._overdue(entry, now):
+                self._tally.sent += 1
+                entry.backups.add(entry.dispatches)
+                self._send_again(portion)
+                fresh += 1
+
+    def complete(self, portion: int, dispatch: int) -> bool:
+        """Take an answer; True if it is the first for its portion."""
+        if portion in self._done:
+            return False
+        entry = self._outstanding.pop(portion, None)
+        if entry is None:  # an answer to a portion that this coordinator never sent
+            return False
+        self._done.add(portion)
+        self._tally.portions += 1
+        self._tally.won += dispatch in entry.backups
+        self._tally.wasted += len(entry.backups - {dispatch})
+        self._durations.append(self._clock() - entry.began)
+        return True
+
+    def fail(self, portion: int, error: str) -> None:
+        """Send a portion again whose worker reported an error.
+
+        Raises:
+            WorkFailed: it failed as often as it may; the message names the portion.
+        """
+        if portion in self._outstanding:
+            self._fail(portion, error)
+
+    def _fail(self, portion: int, error: str) -> None:
+        entry = self._outstanding[portion]
+        entry.failures += 1
+        if entry.failures >= self._policy.max_failures:
+            raise WorkFailed(f"portion {portion} failed {entry.failures} times: {error}")
+        self._tally.retries += 1
+        self._send_again(portion)
+
+    def _send_again(self, portion: int) -> None:
+        entry = self._outstanding[portion]
+        self._send(portion, entry.dispatches)
+        entry.dispatches += 1
+        entry.last = self._clock()
+
+    def _overdue(self, entry: _Outstanding, now: float) -> bool:
+        if not self._durations:
+            return False
+        patience = PATIENCE * statistics.median(self._durations)
+        return now - entry.last > max(patience, self._policy.floor_s)
+
+    def _lost_after(self, entry: _Outstanding) -> float:
+        """Ever longer, so that a portion that is merely slow gets its time."""
+        return self._policy.lost_s * float(2**entry.failures)
+
+
+def cut(n_examples: int, portions: int) -> list[range]:
+    """Contiguous ranges of examples that differ in length by at most one, in order."""
+    small, larger = divmod(n_examples, portions)
+    bounds = [index * small + min(index, larger) for index in range(portions + 1)]
+    return [range(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]

@@ -1,0 +1,109 @@
+"""A server that belongs to one test, which may kill, freeze and configure it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.store.servers import Servers
+from coordinator.binaries import ServerProgram
+from coordinator.processes import Child, end
+
+START_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PrivateServer:
+    """A context manager: listens on a Unix socket and on a TCP port of the loopback device.
+
+    With ``password`` it asks for one; ``url`` then holds it.
+    """
+
+    def __init__(self, program: ServerProgram, *, password: str = "") -> None:
+        self._program, self._password = program, password
+        # A short path: that of a Unix socket has room for 107 characters.
+        self._folder = Path(tempfile.mkdtemp(prefix="distbelief-test-"))
+        self._child: Child | None = None
+        self.port = free_port()
+        self.socket = self._folder / "server.sock"
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._user}{self.socket}"
+
+    @property
+    def tcp_url(self) -> str:
+        return f"redis://{self._user}127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.process.pid
+
+    def __enter__(self) -> PrivateServer:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start it, empty, and wait until it answers."""
+        arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        arguments += ["--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
+        arguments += ["--maxmemory-policy", "noeviction"]
+        if self._password:
+            arguments += ["--requirepass", self._password]
+        command = [self._program.path, *arguments]
+        self._child = Child.start("server", command, self._folder, os.environ)
+        with connected(self.url) as servers:
+            servers.one("PING", timeout_s=START_S)
+
+    def kill(self) -> None:
+        """End it without a warning: SIGKILL."""
+        assert self._child is not None
+        self._child.process.kill()
+        self._child.process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Connections stay, nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        if self._child is not None:
+            end([self._child], 5.0)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _user(self) -> str:
+        return f":{self._password}@" if self._password else ""
+
+
+@contextmanager
+def connected(*urls: str, deadline_s: float = 10.0) -> Iterator[Servers]:
+    """Clients that are closed in the end."""
+    servers = Servers(urls, deadline_s=deadline_s)
+    try:
+        yield servers
+    finally:
+        servers.close()

@@ -1,0 +1,144 @@
+"""What only the store on servers can meet: other layouts, lost shards, many clients at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from app.errors import LayoutError, ModelMissing, SequenceGap
+from app.keys import PARAMETERS, shard, slot
+from app.layout import Layout, TensorSpec
+from app.optimizers.adagrad import Adagrad
+from app.optimizers.sgd import SGD
+from app.store.contract import Answer, ShardCounts, Token
+from app.store.memory import MemoryParameterStore
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+
+TENSORS = (TensorSpec("w", (40,)),)
+LAYOUT = Layout(TENSORS, block_numbers=4, n_shards=4, n_servers=2)
+TOKEN = Token(fence=1, stream=0, attempt=1)
+ONES = np.ones(40)
+
+
+@pytest.fixture
+def store(servers: Servers, run_id: str) -> RedisParameterStore:
+    store = RedisParameterStore(servers, run_id, LAYOUT, SGD(1.0))
+    store.create(TOKEN.fence, np.zeros(40))
+    return store
+
+
+def forget(servers: Servers, run_id: str, index: int) -> None:
+    """Take a shard away, as a server does that lost its data."""
+    keys = [shard(run_id, index, what) for what in ("meta", PARAMETERS)]
+    assert servers.one("DEL", *keys, server=LAYOUT.server(index)) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Layout(TENSORS, block_numbers=5, n_shards=4, n_servers=2),
+        Layout((TensorSpec("v", (40,)),), block_numbers=4, n_shards=4, n_servers=2),
+    ],
+    ids=["blocks", "names"],
+)
+def test_a_run_cannot_be_created_again_with_another_layout(
+    store: RedisParameterStore, servers: Servers, run_id: str, other: Layout
+) -> None:
+    with pytest.raises(LayoutError, match=f"run {run_id} is there already with another layout"):
+        RedisParameterStore(servers, run_id, other, SGD(1.0)).create(1, ONES)
+    assert store.fetch().vector.tolist() == [0.0] * 40
+
+
+def test_a_layout_for_other_servers_is_refused(servers: Servers) -> None:
+    layout = Layout(TENSORS, block_numbers=4, n_shards=3, n_servers=3)
+    with pytest.raises(LayoutError, match="lie on 3 servers, 2 were given"):
+        RedisParameterStore(servers, "unused", layout, SGD(1.0))
+
+
+def test_shards_lie_on_the_servers_of_the_layout(
+    store: RedisParameterStore, servers: Servers, run_id: str
+) -> None:
+    for index in range(LAYOUT.n_shards):
+        key = shard(run_id, index, PARAMETERS)
+        found = [servers.one("EXISTS", key, server=server) for server in (0, 1)]
+        assert found.index(1) == LAYOUT.server(index)
+        assert sum(found) == 1
+
+
+def test_a_block_is_packed_in_little_endian(
+    store: RedisParameterStore, servers: Servers, run_id: str
+) -> None:
+    store.push(TOKEN, 1, np.arange(40.0))
+    stored = servers.one("HGET", shard(run_id, 0, PARAMETERS), "1")
+    assert stored == np.array([-4, -5, -6, -7], dtype="<f4").tobytes()
+
+
+def test_a_lost_shard_is_missing_and_the_others_keep_their_push(
+    store: RedisParameterStore, servers: Servers, run_id: str
+) -> None:
+    forget(servers, run_id, 1)
+    with pytest.raises(ModelMissing, match="shard 1 does not know this run"):
+        store.push(TOKEN, 1, ONES)
+    store.create(TOKEN.fence, np.zeros(40))
+    assert store.counts() == [ShardCounts(int(index != 1), 0) for index in range(4)]
+
+
+def test_a_run_that_was_half_created_is_completed_and_not_reset(
+    store: RedisParameterStore, servers: Servers, run_id: str
+) -> None:
+    store.push(TOKEN, 1, ONES)
+    forget(servers, run_id, 2)
+    assert not store.create(TOKEN.fence, np.full(40, 7.0))
+    vector = store.fetch().vector
+    assert set(vector[LAYOUT.shard_slice(2)]) == {7.0}
+    assert set(np.delete(vector, LAYOUT.shard_slice(2))) == {-1.0}
+
+
+def test_a_shard_that_lost_its_tail_takes_a_replay_that_others_call_a_duplicate(
+    store: RedisParameterStore, servers: Servers, run_id: str
+) -> None:
+    store.push(TOKEN, 1, ONES)
+    forget(servers, run_id, 3)
+    store.create(TOKEN.fence, np.zeros(40))
+    with pytest.raises(SequenceGap, match="shard 3 stands at sequence 0"):
+        store.push(TOKEN, 2, ONES)
+    assert store.announce(TOKEN).sequences.tolist() == [2, 2, 2, 0]
+    duplicate, applied = Answer.DUPLICATE, Answer.APPLIED
+    for sequence in (1, 2):
+        replayed = store.push(TOKEN, sequence, ONES)
+        assert replayed.answers == (duplicate, duplicate, duplicate, applied)
+    assert store.fetch().vector.tolist() == [-2.0] * 40
+
+
+def test_pushes_of_many_clients_are_each_counted_once(store: RedisParameterStore) -> None:
+    def work(stream: int) -> None:
+        for sequence in range(1, 21):
+            store.push(Token(1, stream, 1), sequence, ONES)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+    assert store.counts() == [ShardCounts(applied=80, refused=0)] * 4
+    assert store.fetch().vector.tolist() == [-80.0] * 40
+
+
+@pytest.mark.parametrize(("size", "block_numbers"), [(4500, 1), (20_000, 9000)])
+def test_very_many_and_very_long_blocks_fit_through_the_scripts(
+    servers: Servers, run_id: str, size: int, block_numbers: int
+) -> None:
+    layout = Layout((TensorSpec("w", (size,)),), block_numbers, n_shards=1, n_servers=2)
+    rule = Adagrad(0.1, decay=0.01)
+    random = np.random.default_rng(0)
+    values, gradient = random.normal(size=(2, size))
+    stores = (
+        RedisParameterStore(servers, run_id, layout, rule),
+        MemoryParameterStore(layout, rule),
+    )
+    for store in stores:
+        store.create(1, values)
+        store.push(TOKEN, 1, gradient)
+    for name in (PARAMETERS, slot("adagrad")):
+        ours, twin = (store.fetch(name).vector for store in stores)
+        assert ours.tobytes() == twin.tobytes()

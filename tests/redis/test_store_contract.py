@@ -1,0 +1,443 @@
+"""One contract, two stores: whatever holds the numbers, these answers and these changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import Fenced, LayoutError, ModelMissing, SequenceGap, ServerRefused
+from app.keys import PARAMETERS, named, slot
+from app.layout import Layout, TensorSpec, Vector
+from app.optimizers.adagrad import Adagrad
+from app.optimizers.rule import Rule
+from app.optimizers.sgd import SGD
+from app.store.contract import Answer, ParameterStore, ShardCounts, Token
+from app.store.memory import MemoryParameterStore
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+from coordinator.binaries import ServerProgram
+from tests.redis.programs import PROGRAMS, existing
+
+# 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
+LAYOUT = Layout((TensorSpec("w", (7, 5)), TensorSpec("b", (3,))), 4, n_shards=4, n_servers=2)
+SHARDS = range(LAYOUT.n_shards)
+FENCE = 3
+TOKEN = Token(FENCE, stream=0, attempt=5)
+VALUES = np.linspace(-1.0, 1.0, LAYOUT.size)
+GRADIENT = np.linspace(0.5, 2.0, LAYOUT.size)
+
+Dtype = type[np.floating[Any]]
+Open = Callable[[Rule], ParameterStore]
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(params=["memory", *PROGRAMS])
+def open_store(
+    request: pytest.FixtureRequest,
+    dtype: Dtype,
+    servers_of: Callable[[ServerProgram], Servers],
+    run_id: str,
+) -> Open:
+    """Makes a store for a rule; nothing is created in it."""
+    if request.param == "memory":
+        return lambda rule: MemoryParameterStore(LAYOUT, rule, dtype)
+    servers = servers_of(existing(request.param))
+    return lambda rule: RedisParameterStore(servers, run_id, LAYOUT, rule, dtype)
+
+
+@pytest.fixture
+def empty(open_store: Open) -> ParameterStore:
+    return open_store(Adagrad(0.1, decay=0.5))
+
+
+@pytest.fixture
+def store(empty: ParameterStore) -> ParameterStore:
+    assert empty.create(FENCE, VALUES)
+    return empty
+
+
+def vectors(store: ParameterStore) -> list[Vector]:
+    """The parameters and every slot."""
+    return [store.fetch(name).vector for name in (PARAMETERS, *map(slot, store.rule.slots))]
+
+
+def state(store: ParameterStore, streams: Sequence[int] = (0, 1)) -> list[Any]:
+    """All that a store holds, to be compared with ==."""
+    positions = [store.fetch(stream=stream).positions for stream in streams]
+    return [
+        [vector.tobytes() for vector in vectors(store)],
+        store.counts(),
+        [(each.clocks.tolist(), each.sequences.tolist()) for each in positions],
+    ]
+
+
+def answers(answer: Answer) -> tuple[Answer, ...]:
+    return (answer,) * LAYOUT.n_shards
+
+
+# --- create and fetch
+
+
+def test_what_was_created_is_fetched_in_the_dtype(store: ParameterStore, dtype: Dtype) -> None:
+    parameters, accumulator = vectors(store)
+    assert parameters.dtype == accumulator.dtype == dtype
+    assert parameters.tobytes() == VALUES.astype(dtype).tobytes()
+    assert accumulator.tobytes() == np.full(LAYOUT.size, 0.1, dtype).tobytes()
+
+
+def test_slots_can_be_given(empty: ParameterStore, dtype: Dtype) -> None:
+    empty.create(FENCE, VALUES, {"adagrad": VALUES + 2})
+    assert vectors(empty)[1].tobytes() == (VALUES + 2).astype(dtype).tobytes()
+
+
+def test_a_new_run_stands_at_zero(store: ParameterStore) -> None:
+    fetched = store.fetch(stream=7)
+    assert fetched.positions.clocks.tolist() == [0] * LAYOUT.n_shards
+    assert fetched.positions.sequences.tolist() == [0] * LAYOUT.n_shards
+    assert store.counts() == [ShardCounts(0, 0)] * LAYOUT.n_shards
+
+
+def test_creating_again_never_resets(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    before = state(store)
+    assert not store.create(FENCE + 1, VALUES + 5)
+    assert state(store) == before
+    assert store.push(TOKEN, 2, GRADIENT).answers == answers(Answer.APPLIED)  # the old fence
+
+
+@pytest.mark.parametrize("size", [LAYOUT.size - 1, LAYOUT.size + 1])
+def test_vectors_of_another_length_create_nothing(empty: ParameterStore, size: int) -> None:
+    with pytest.raises(LayoutError, match=f"every vector needs 38 numbers, got .{size},"):
+        empty.create(FENCE, np.zeros(size))
+    with pytest.raises(ModelMissing):
+        empty.counts()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.announce(TOKEN),
+        lambda store: store.fetch(),
+        lambda store: store.push(TOKEN, 1, GRADIENT),
+        lambda store: store.counts(),
+        lambda store: store.copy(PARAMETERS, named("x")),
+        lambda store: store.raise_fence(FENCE),
+    ],
+    ids=["announce", "fetch", "push", "counts", "copy", "raise_fence"],
+)
+def test_a_run_that_was_never_created_is_missing(
+    empty: ParameterStore, use: Callable[[ParameterStore], object]
+) -> None:
+    with pytest.raises(ModelMissing, match="shard 0 does not know this run"):
+        use(empty)
+
+
+def test_a_vector_that_nobody_made_is_missing(store: ParameterStore) -> None:
+    with pytest.raises(ModelMissing):
+        store.fetch(named("nothing"))
+
+
+def test_a_fetch_tells_clocks_and_the_sequence_of_who_asks(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    store.push(TOKEN, 2, GRADIENT)
+    store.push(Token(FENCE, stream=1, attempt=1), 1, GRADIENT)
+    positions = [store.fetch(stream=stream).positions for stream in (0, 1, 2)]
+    assert [each.clocks.tolist() for each in positions] == [[3] * LAYOUT.n_shards] * 3
+    assert [set(each.sequences.tolist()) for each in positions] == [{2}, {1}, {0}]
+
+
+# --- a push that is applied
+
+
+def test_a_push_takes_one_step_of_the_rule(open_store: Open, dtype: Dtype) -> None:
+    store = open_store(SGD(0.25))
+    store.create(FENCE, VALUES)
+    pushed = store.push(TOKEN, 1, GRADIENT)
+    expected = VALUES.astype(dtype) - 0.25 * GRADIENT.astype(dtype).astype(np.float64)
+    assert store.fetch().vector.tobytes() == expected.astype(dtype).tobytes()
+    assert pushed.answers == answers(Answer.APPLIED)
+
+
+def test_the_rate_decays_with_the_clock_of_the_shard(open_store: Open) -> None:
+    store = open_store(SGD(1.0, decay=1.0))
+    store.create(FENCE, np.zeros(LAYOUT.size))
+    for sequence in (1, 2, 3):
+        store.push(TOKEN, sequence, np.ones(LAYOUT.size))
+    assert store.fetch().vector == pytest.approx(-(1 + 1 / 2 + 1 / 3))
+
+
+def test_a_push_advances_every_shard(store: ParameterStore) -> None:
+    pushed = store.push(TOKEN, 1, GRADIENT)
+    assert pushed.positions.clocks.tolist() == [1] * LAYOUT.n_shards
+    assert pushed.positions.sequences.tolist() == [1] * LAYOUT.n_shards
+    assert store.counts() == [ShardCounts(1, 0)] * LAYOUT.n_shards
+
+
+def test_a_push_brings_the_fresh_parameters_if_asked(store: ParameterStore) -> None:
+    pushed = store.push(TOKEN, 1, GRADIENT, fetch=True)
+    assert pushed.fresh is not None
+    assert pushed.fresh.tobytes() == store.fetch().vector.tobytes()
+
+
+def test_a_push_brings_nothing_unasked(store: ParameterStore) -> None:
+    assert store.push(TOKEN, 1, GRADIENT).fresh is None
+
+
+def test_streams_have_sequences_of_their_own(store: ParameterStore) -> None:
+    for stream in (0, 1, 2):
+        token = Token(FENCE, stream, attempt=1)
+        assert store.push(token, 1, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+# --- a push that is not applied
+
+
+def test_a_push_sent_twice_is_a_duplicate_and_changes_nothing(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    before = state(store)
+    again = store.push(TOKEN, 1, GRADIENT + 9)
+    assert again.answers == answers(Answer.DUPLICATE)
+    assert again.positions.sequences.tolist() == [1] * LAYOUT.n_shards
+    assert state(store) == before
+
+
+def test_a_duplicate_still_brings_the_fresh_parameters(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    again = store.push(TOKEN, 1, GRADIENT, fetch=True)
+    assert again.fresh is not None
+    assert again.fresh.tobytes() == store.fetch().vector.tobytes()
+
+
+def test_a_gap_raises_and_changes_nothing(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    before = state(store)
+    with pytest.raises(SequenceGap, match="shard 0 stands at sequence 1, so it cannot take 3"):
+        store.push(TOKEN, 3, GRADIENT)
+    assert state(store) == before
+
+
+@pytest.mark.parametrize("fence", [FENCE - 1, FENCE + 1])
+def test_a_push_under_another_fence_raises_and_changes_nothing(
+    store: ParameterStore, fence: int
+) -> None:
+    before = state(store)
+    with pytest.raises(Fenced, match="shard 0 is fenced"):
+        store.push(Token(fence, 0, 5), 1, GRADIENT)
+    assert state(store) == before
+
+
+def test_an_announced_attempt_shuts_older_ones_out(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    store.announce(Token(FENCE, TOKEN.stream, TOKEN.attempt + 1))
+    before = state(store)
+    with pytest.raises(Fenced):
+        store.push(TOKEN, 2, GRADIENT)
+    assert state(store) == before
+
+
+def test_a_push_of_a_newer_attempt_shuts_older_ones_out(store: ParameterStore) -> None:
+    store.push(Token(FENCE, TOKEN.stream, TOKEN.attempt + 1), 1, GRADIENT)
+    with pytest.raises(Fenced):
+        store.push(TOKEN, 2, GRADIENT)
+
+
+def test_fencing_an_attempt_leaves_other_streams_alone(store: ParameterStore) -> None:
+    store.announce(Token(FENCE, stream=1, attempt=99))
+    assert store.push(TOKEN, 1, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+def test_announcing_tells_where_the_shards_stand(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    positions = store.announce(Token(FENCE, TOKEN.stream, TOKEN.attempt + 1))
+    assert positions.clocks.tolist() == [1] * LAYOUT.n_shards
+    assert positions.sequences.tolist() == [1] * LAYOUT.n_shards
+
+
+def test_an_attempt_may_be_announced_again(store: ParameterStore) -> None:
+    store.announce(TOKEN)
+    store.announce(TOKEN)
+    assert store.push(TOKEN, 1, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+@pytest.mark.parametrize("token", [Token(FENCE, 0, 4), Token(FENCE - 1, 0, 6), Token(9, 0, 6)])
+def test_an_older_attempt_or_another_fence_cannot_be_announced(
+    store: ParameterStore, token: Token
+) -> None:
+    store.announce(TOKEN)
+    with pytest.raises(Fenced, match=f"newer attempt than {token.attempt}"):
+        store.announce(token)
+
+
+# --- a push that is refused
+
+
+def poisons(dtype: Dtype) -> dict[str, float]:
+    """Gradients of one parameter that may not be applied."""
+    square_overflows = 1e30 if dtype == np.float32 else 1e200
+    return {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "1e300": 1e300, "g*g": square_overflows}
+
+
+@pytest.mark.parametrize("poison", ["nan", "inf", "-inf", "1e300", "g*g"])
+@pytest.mark.parametrize("number", [0, 17, LAYOUT.size - 1])
+def test_one_bad_number_is_refused_by_its_shard_alone(
+    store: ParameterStore, dtype: Dtype, poison: str, number: int
+) -> None:
+    gradient = GRADIENT.copy()
+    gradient[number] = poisons(dtype)[poison]
+    before = vectors(store)
+    pushed = store.push(TOKEN, 1, gradient)
+    (shard,) = (s for s in SHARDS if number in range(LAYOUT.size)[LAYOUT.shard_slice(s)])
+    expected = [Answer.REFUSED if s == shard else Answer.APPLIED for s in SHARDS]
+    assert list(pushed.answers) == expected
+    part = LAYOUT.shard_slice(shard)
+    for then, now in zip(before, vectors(store), strict=True):
+        assert now[part].tobytes() == then[part].tobytes()
+
+
+def test_a_refused_push_is_counted_and_uses_its_sequence_up(store: ParameterStore) -> None:
+    pushed = store.push(TOKEN, 1, np.full(LAYOUT.size, np.nan))
+    assert pushed.positions.clocks.tolist() == [0] * LAYOUT.n_shards
+    assert pushed.positions.sequences.tolist() == [1] * LAYOUT.n_shards
+    assert store.counts() == [ShardCounts(applied=0, refused=1)] * LAYOUT.n_shards
+    assert store.push(TOKEN, 2, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+def test_a_refused_push_sent_twice_is_counted_once(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, np.full(LAYOUT.size, np.nan))
+    before = state(store)
+    again = store.push(TOKEN, 1, np.full(LAYOUT.size, np.nan))
+    assert again.answers == answers(Answer.DUPLICATE)
+    assert state(store) == before
+
+
+def test_a_refused_push_brings_the_unchanged_parameters(store: ParameterStore) -> None:
+    pushed = store.push(TOKEN, 1, np.full(LAYOUT.size, np.inf), fetch=True)
+    assert pushed.fresh is not None
+    assert pushed.fresh.tobytes() == VALUES.astype(store.dtype).tobytes()
+
+
+def test_a_parameter_that_would_overflow_is_refused(open_store: Open, dtype: Dtype) -> None:
+    store = open_store(SGD(1.0))
+    huge = float(np.finfo(dtype).max)
+    store.create(FENCE, np.full(LAYOUT.size, huge))
+    assert store.push(TOKEN, 1, np.full(LAYOUT.size, -huge)).answers == answers(Answer.REFUSED)
+
+
+# --- some blocks only
+
+
+def test_a_push_for_some_blocks_changes_those_alone(store: ParameterStore) -> None:
+    before = store.fetch().vector
+    store.push(TOKEN, 1, np.ones(4 + 2), blocks=[4, 9])
+    changed = np.flatnonzero(store.fetch().vector != before)
+    assert changed.tolist() == [16, 17, 18, 19, 36, 37]
+
+
+def test_a_push_for_some_blocks_is_the_push_with_zeros_elsewhere(open_store: Open) -> None:
+    store = open_store(SGD(0.5))
+    store.create(FENCE, np.zeros(LAYOUT.size))
+    store.push(TOKEN, 1, np.arange(1.0, 9.0), blocks=[0, 5])
+    expected = np.zeros(LAYOUT.size)
+    expected[0:4], expected[20:24] = [-0.5, -1, -1.5, -2], [-2.5, -3, -3.5, -4]
+    assert store.fetch().vector.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("blocks", [[4], []], ids=["one shard", "none"])
+def test_shards_without_blocks_advance_as_well(store: ParameterStore, blocks: list[int]) -> None:
+    pushed = store.push(TOKEN, 1, np.ones(4 * len(blocks)), blocks=blocks)
+    assert pushed.answers == answers(Answer.APPLIED)
+    assert store.counts() == [ShardCounts(1, 0)] * LAYOUT.n_shards
+
+
+@pytest.mark.parametrize("blocks", [[1, 4, 9], []])
+def test_a_push_for_some_blocks_brings_those(store: ParameterStore, blocks: list[int]) -> None:
+    parts = [LAYOUT.block_slice(block) for block in blocks]
+    size = sum(part.stop - part.start for part in parts)
+    pushed = store.push(TOKEN, 1, np.ones(size), blocks=blocks, fetch=True)
+    stored = store.fetch().vector
+    assert pushed.fresh is not None
+    assert pushed.fresh.tolist() == [x for part in parts for x in stored[part].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("size", "blocks"),
+    [
+        (LAYOUT.size - 1, None),
+        (LAYOUT.size + 1, None),
+        (7, [0, 4]),
+        (9, [0, 4]),
+        (4, [0, 4]),
+        (8, [0, 10]),
+        (8, [-1, 0]),
+        (8, [4, 0]),
+        (8, [4, 4]),
+    ],
+)
+def test_a_push_that_does_not_fit_changes_nothing_on_any_shard(
+    store: ParameterStore, size: int, blocks: list[int] | None
+) -> None:
+    before = state(store)
+    with pytest.raises(ServerRefused):
+        store.push(TOKEN, 1, np.ones(size), blocks=blocks)
+    assert state(store) == before
+
+
+# --- named vectors, fences, the end
+
+
+def test_a_copy_stays_as_it_was(store: ParameterStore) -> None:
+    before = store.fetch().vector
+    store.copy(PARAMETERS, named("snapshot"))
+    store.push(TOKEN, 1, GRADIENT)
+    assert store.fetch(named("snapshot")).vector.tobytes() == before.tobytes()
+
+
+def test_a_copy_replaces_what_had_its_name(store: ParameterStore) -> None:
+    store.copy(PARAMETERS, named("snapshot"))
+    store.push(TOKEN, 1, GRADIENT)
+    store.copy(PARAMETERS, named("snapshot"))
+    assert store.fetch(named("snapshot")).vector.tobytes() == store.fetch().vector.tobytes()
+
+
+def test_what_is_not_there_cannot_be_copied(store: ParameterStore) -> None:
+    with pytest.raises(ModelMissing):
+        store.copy(named("nothing"), named("snapshot"))
+
+
+def test_a_dropped_vector_is_gone(store: ParameterStore) -> None:
+    store.copy(PARAMETERS, named("snapshot"))
+    store.drop(named("snapshot"))
+    with pytest.raises(ModelMissing):
+        store.fetch(named("snapshot"))
+
+
+def test_dropping_what_is_not_there_is_no_error(empty: ParameterStore) -> None:
+    empty.drop(named("nothing"))
+
+
+def test_a_deleted_run_is_missing_and_can_be_created_again(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    store.delete()
+    with pytest.raises(ModelMissing):
+        store.fetch()
+    assert store.create(FENCE, VALUES)
+    assert store.fetch().positions.clocks.tolist() == [0] * LAYOUT.n_shards
+
+
+def test_a_raised_fence_shuts_lower_ones_out(store: ParameterStore) -> None:
+    store.raise_fence(FENCE + 1)
+    with pytest.raises(Fenced):
+        store.push(TOKEN, 1, GRADIENT)
+    assert store.push(Token(FENCE + 1, 0, 5), 1, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+def test_a_fence_never_goes_down(store: ParameterStore) -> None:
+    store.raise_fence(FENCE - 1)
+    assert store.push(TOKEN, 1, GRADIENT).answers == answers(Answer.APPLIED)

@@ -1,0 +1,148 @@
+"""Scripts on the servers and their NumPy twins give the same bits, whatever they are fed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.keys import PARAMETERS, slot
+from app.layout import Layout, TensorSpec
+from app.optimizers.adagrad import Adagrad
+from app.optimizers.rule import Rule
+from app.optimizers.sgd import SGD
+from app.store.contract import Answer, ParameterStore, Pushed, Token
+from app.store.memory import MemoryParameterStore
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+
+Array = npt.NDArray[np.floating[Any]]
+FENCE, ATTEMPT = 1, 1
+
+#: The scripts unpack blocks in runs of this many numbers.
+PRELUDE = (files("app.store") / "lua" / "prelude.lua").read_text()
+RUN = int(re.findall(r"^local RUN = (\d+)$", PRELUDE, re.MULTILINE)[0])
+LENGTHS = st.integers(1, 40) | st.builds(
+    lambda runs, more: runs * RUN + more, st.integers(1, 2), st.integers(-1, 1)
+)
+
+RATES = st.floats(1e-6, 1e3)
+DECAYS = st.just(0.0) | st.floats(1e-6, 10)
+RULES = st.builds(SGD, RATES, DECAYS) | st.builds(
+    Adagrad,
+    RATES,
+    DECAYS,
+    epsilon=st.sampled_from([1e-30, 1e-10, 1e-3]),
+    initial_accumulator=st.sampled_from([0.0, 1e-40, 0.1, 3.0]),
+)
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    sizes = draw(st.lists(LENGTHS, min_size=1, max_size=3))
+    tensors = tuple(TensorSpec(f"t{i}", (size,)) for i, size in enumerate(sizes))
+    block_numbers = draw(LENGTHS)
+    n_blocks = -(-sum(sizes) // block_numbers)
+    return Layout(tensors, block_numbers, draw(st.integers(1, min(n_blocks, 5))), n_servers=2)
+
+
+def ordinary(random: np.random.Generator, size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
+    return random.normal(size=size).astype(dtype)
+
+
+def subnormal(random: np.random.Generator, size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
+    smallest = np.finfo(dtype).smallest_subnormal
+    return (random.integers(-3, 4, size) * smallest).astype(dtype)
+
+
+def zeros(random: np.random.Generator, size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
+    signed: Array = np.array([0.0, -0.0], dtype)
+    return signed[random.integers(0, 2, size)]
+
+
+def huge(random: np.random.Generator, size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
+    """Near the square root of the largest number, so that some squares overflow."""
+    root = np.sqrt(np.finfo(dtype).max)
+    return (random.uniform(-1.1, 1.1, size) * root).astype(dtype)
+
+
+def largest(random: np.random.Generator, size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
+    return (random.uniform(-1, 1, size) * np.finfo(dtype).max).astype(dtype)
+
+
+def any_bits(random: np.random.Generator, size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
+    """Every pattern of bits: all magnitudes, NaN and infinity as well."""
+    return np.frombuffer(random.bytes(size * dtype.itemsize), dtype)
+
+
+FINITE = (ordinary, subnormal, zeros, huge, largest)
+ANY = (*FINITE, any_bits)
+
+
+@st.composite
+def mixtures(draw: st.DrawFn, kinds: tuple[Callable[..., Array], ...]) -> Callable[..., Array]:
+    """A maker of vectors: mostly of one kind, with some numbers of another."""
+    seed, most, few = draw(st.tuples(st.integers(0, 2**32), *[st.sampled_from(kinds)] * 2))
+    share = draw(st.sampled_from([0.0, 0.01, 0.5]))
+
+    def make(size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
+        random = np.random.default_rng(seed)
+        mixed = most(random, size, dtype).copy()
+        replaced = random.random(size) < share
+        mixed[replaced] = few(random, size, dtype)[replaced]
+        return mixed
+
+    return make
+
+
+def bits(store: ParameterStore) -> list[bytes]:
+    names = (PARAMETERS, *map(slot, store.rule.slots))
+    return [store.fetch(name).vector.tobytes() for name in names]
+
+
+def told(pushed: Pushed) -> tuple[tuple[Answer, ...], list[int], list[int], bytes | None]:
+    fresh = None if pushed.fresh is None else pushed.fresh.tobytes()
+    positions = pushed.positions
+    return pushed.answers, positions.clocks.tolist(), positions.sequences.tolist(), fresh
+
+
+@settings(max_examples=150)
+@given(layouts(), RULES, st.sampled_from(["<f4", "<f8"]), mixtures(FINITE), st.data())
+def test_script_and_twin_agree_bit_for_bit(
+    servers: Servers,
+    new_run: Callable[[], str],
+    layout: Layout,
+    rule: Rule,
+    kind: str,
+    initial: Callable[..., Array],
+    data: st.DataObject,
+) -> None:
+    dtype = np.dtype(kind)
+    script = RedisParameterStore(servers, new_run(), layout, rule, dtype)
+    twin = MemoryParameterStore(layout, rule, dtype)
+    values = initial(layout.size, dtype)
+    assert script.create(FENCE, values)
+    assert twin.create(FENCE, values)
+    assert bits(script) == bits(twin)
+    every = st.sets(st.integers(0, layout.n_blocks - 1)).map(sorted)
+    for _ in range(data.draw(st.integers(1, 5), "pushes")):
+        blocks = data.draw(st.none() | every, "blocks")
+        chosen = range(layout.n_blocks) if blocks is None else blocks
+        size = sum(layout.block_slice(b).stop - layout.block_slice(b).start for b in chosen)
+        gradient = data.draw(mixtures(ANY), "gradient")(size, dtype)
+        token = Token(FENCE, data.draw(st.integers(0, 1), "stream"), ATTEMPT)
+        sequence = int(twin.announce(token).sequences[0]) + 1
+        ours, theirs = (
+            told(store.push(token, sequence, gradient, blocks=blocks, fetch=True))
+            for store in (script, twin)
+        )
+        assert ours == theirs
+        assert bits(script) == bits(twin)
+        assert script.counts() == twin.counts()
+    script.delete()

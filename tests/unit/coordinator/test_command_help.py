@@ -1,0 +1,95 @@
+"""Every command says what it does, what it takes and how it is used."""
+
+from __future__ import annotations
+
+import re
+
+import click
+import pytest
+from click.testing import CliRunner
+from pydantic.fields import FieldInfo
+
+from app.config import SECTIONS
+from app.errors import ExitCode
+from coordinator.cli import main
+
+SETTINGS = {name: field for section in SECTIONS for name, field in section.model_fields.items()}
+COMMANDS = sorted(main.commands)
+
+
+def help_of(*command: str) -> str:
+    """The help on lines of any length."""
+    answer = CliRunner().invoke(
+        main, [*command, "--help"], terminal_width=1000, max_content_width=1000
+    )
+    assert answer.exit_code == 0, answer.output
+    return answer.output
+
+
+def flag_of(name: str) -> str:
+    """model_options is given as --model-option, once for each pair."""
+    flag = "--" + name.replace("_", "-")
+    return flag.removesuffix("s") if name in {"model_options", "data_options"} else flag
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default as a person would type it."""
+    default = field.default
+    if default is None or default in ((), {}):
+        return "none"
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+@pytest.fixture(scope="module")
+def train_help() -> str:
+    return help_of("train")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_help_shows_what_a_setting_means_and_its_default(name: str, train_help: str) -> None:
+    (line,) = re.findall(rf"^  {flag_of(name)}(?: .*)?$", train_help, re.MULTILINE)
+    description = SETTINGS[name].description or ""
+    assert description
+    assert description in line
+    if "[default: " not in description:  # said in words there
+        assert line.endswith(f"[default: {default_of(SETTINGS[name])}]")
+
+
+def test_help_groups_the_settings_as_the_configuration_does(train_help: str) -> None:
+    titles = re.findall(r"^(\S.*):$", train_help, re.MULTILINE)
+    assert [title for title in titles if title not in {"Options", "Examples"}] == [
+        section.__doc__ for section in SECTIONS
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_sentence_and_an_example(command: str) -> None:
+    assert re.search(r"^  [A-Z].*\.$", help_of(command), re.MULTILINE)
+    assert f"python -m coordinator {command}" in help_of(command).partition("Example")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_of_every_command_is_explained(command: str) -> None:
+    for parameter in main.commands[command].params:
+        assert isinstance(parameter, click.Option)
+        assert parameter.help, parameter.name
+
+
+def test_the_program_lists_its_commands_and_exit_codes() -> None:
+    text = help_of()
+    assert all(command in text for command in COMMANDS)
+    assert all(f"{code.value} {code.name.lower()}" in text for code in ExitCode)
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^  python -m coordinator (.*)$", help_of("train"), re.M)
+)
+def test_the_examples_can_be_typed(line: str) -> None:
+    words = line.rstrip("\\").split()
+    command = main.commands[words[0]]
+    with command.make_context(words[0], words[1:]) as context:
+        assert context.params

@@ -1,0 +1,213 @@
+"""A TOML file and flags are two spellings of the same configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+
+from app.config import SECTIONS, ClusterConfig, RunConfig, configure
+from app.models.model import Task
+from coordinator import cli
+
+Configured = tuple[RunConfig, ClusterConfig]
+Configure = Callable[..., Configured]
+
+#: For each setting a value that is not its default.
+OTHER: dict[str, Any] = {
+    "algorithm": "downpour",  # there is no other
+    "seed": 7,
+    "init_from": "old.safetensors",
+    "model": "mine:Model",
+    "hidden": [32, 16],
+    "activation": "tanh",
+    "init": "he",
+    "model_options": {"width": 3, "name": "wide", "rate": 0.5, "deep": True, "sizes": [1, 2]},
+    "data": "mine.npz",
+    "data_options": {"classes": 3},
+    "holdout": 0.25,
+    "optimizer": "sgd",
+    "learning_rate": 0.5,
+    "learning_rate_decay": 0.001,
+    "initial_accumulator": 0.2,
+    "epsilon": 1e-6,
+    "l2": 0.01,
+    "clip_norm": 2.5,
+    "replicas": 5,
+    "batch_size": 16,
+    "n_fetch": 3,
+    "n_push": 4,
+    "overlap": False,
+    "warm_start_steps": 9,
+    "unit_steps": 50,
+    "passes": 3,
+    "max_seconds": 60.5,
+    "target": 0.9,
+    "patience": 2,
+    "evaluate_every": 0.5,
+    "shards": 4,
+    "block_numbers": 128,
+    "lease_seconds": 3.5,
+    "server_seconds": 30.0,
+    "stall_seconds": 45.0,
+    "unit_attempts": 2,
+    "broker": "redis://control:6379/1",
+    "parameter_servers": ["redis://one", "redis://two"],
+    "servers": 3,
+    "processes": 7,
+    "folder": "elsewhere",
+    "output": "best.safetensors",
+    "wait_seconds": 2.5,
+}
+
+
+def as_flags(settings: Mapping[str, Any]) -> list[str]:
+    words = []
+    for name, value in settings.items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                text = item if isinstance(item, str) else json.dumps(item)
+                words += [flag.removesuffix("s"), f"{key}={text}"]
+        elif isinstance(value, list):
+            words += [flag, ",".join(map(str, value))]
+        else:
+            words += [flag, str(value)]
+    return words
+
+
+def as_toml(settings: Mapping[str, Any]) -> str:
+    """JSON's scalars and arrays are TOML's, too."""
+    lines = []
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            items = ", ".join(f"{key} = {json.dumps(item)}" for key, item in value.items())
+            lines.append(f"{name} = {{{items}}}")
+        else:
+            lines.append(f"{name} = {json.dumps(value)}")
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """The configuration that ``train`` makes of its arguments; nothing is trained."""
+    seen: list[RunConfig | ClusterConfig] = []
+
+    def prepare(config: RunConfig, n_servers: int) -> Any:
+        seen.append(config)
+        return SimpleNamespace(model=SimpleNamespace(task=Task.MULTICLASS))
+
+    def train(job: Any, cluster: ClusterConfig, display: Any) -> Any:
+        seen.append(cluster)
+        raise click.exceptions.Exit(0)
+
+    monkeypatch.setattr(cli, "prepare", prepare)
+    monkeypatch.setattr(cli, "run_training", train)
+
+    def configure_by(*arguments: str) -> Configured:
+        seen.clear()
+        cli.main.main(["train", *arguments], standalone_mode=False)
+        config, cluster = seen
+        assert isinstance(config, RunConfig)
+        assert isinstance(cluster, ClusterConfig)
+        return config, cluster
+
+    return configure_by
+
+
+def test_every_setting_is_tried_here() -> None:
+    names = [name for section in SECTIONS for name in section.model_fields]
+    assert list(OTHER) == names
+    changed = configure(OTHER)
+    for model, default in zip(changed, configure({}), strict=True):
+        same = {n for n in type(model).model_fields if getattr(model, n) == getattr(default, n)}
+        assert same <= {"algorithm"}
+
+
+def test_flags_and_file_give_the_same_configuration(configured: Configure, tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(as_toml(OTHER))
+    assert configured("--config", str(file)) == configured(*as_flags(OTHER)) == configure(OTHER)
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_one_setting_is_the_same_by_flag_and_by_file(
+    name: str, configured: Configure, tmp_path: Path
+) -> None:
+    together = {"broker", "parameter_servers"}
+    names = together if name in together else {name}
+    settings = {each: OTHER[each] for each in OTHER if each in names}
+    file = tmp_path / "run.toml"
+    file.write_text(as_toml(settings))
+    assert configured("--config", str(file)) == configured(*as_flags(settings))
+
+
+def test_nothing_given_means_the_defaults(configured: Configure) -> None:
+    assert configured() == configure({})
+
+
+def test_flags_override_the_file(configured: Configure, tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("seed = 1\nreplicas = 3\noverlap = false\nlearning_rate = 0.5")
+    config, _ = configured("--config", str(file), "--seed", "2", "--overlap")
+    assert (config.seed, config.overlap) == (2, True)
+    assert (config.replicas, config.learning_rate) == (3, 0.5)
+
+
+def test_a_flag_overrides_the_file_with_a_default_too(
+    configured: Configure, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("replicas = 3")
+    assert configured("--config", str(file), "--replicas", "2")[0].replicas == 2
+
+
+def test_servers_may_come_from_the_environment(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_BROKER", "redis://control")
+    monkeypatch.setenv("DISTBELIEF_PARAMETER_SERVERS", "redis://one, redis://two")
+    _, cluster = configured()
+    assert cluster.broker == "redis://control"
+    assert cluster.parameter_servers == ("redis://one", "redis://two")
+
+
+def test_servers_that_are_named_go_before_the_environment(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_BROKER", "redis://control")
+    monkeypatch.setenv("DISTBELIEF_PARAMETER_SERVERS", "redis://one,redis://two")
+    _, cluster = configured("--broker", "redis://b", "--parameter-servers", "redis://p")
+    assert (cluster.broker, cluster.parameter_servers) == ("redis://b", ("redis://p",))
+
+
+def test_naming_a_model_on_the_command_line_allows_its_import(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISTBELIEF_ALLOWED_IMPORTS")
+    configured("--model", "package.module:Model")
+    from app.models.registry import allowed_imports
+
+    assert allowed_imports() == ("package.module",)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("3", 3), ("0.5", 0.5), ("true", True), ("wide", "wide"), ("a=b", "a=b")]
+)
+def test_values_of_options_are_json_or_else_text(
+    configured: Configure, text: str, value: Any
+) -> None:
+    config, _ = configured("--model-option", f"key={text}")
+    assert config.model_options == {"key": value}
+
+
+def test_the_workers_read_the_configuration_that_was_given(configured: Configure) -> None:
+    config, _ = configured(*as_flags(OTHER))
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config

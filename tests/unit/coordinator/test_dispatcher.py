@@ -1,0 +1,220 @@
+"""A unit gets another message when the last one came to nothing, and only then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from app.errors import ModelMissing, WaitTimeout, WorkFailed
+from app.runs.ledger import Ledger, State, Unit
+from coordinator import dispatch
+from coordinator.dispatch import Dispatcher
+
+LEASE_S = 10.0
+STALL_S = 100.0
+OPEN = Unit(State.OPEN, 0, "", None, {})
+LEASED = Unit(State.LEASED, 1, "17@host/abc", 5.0, {})
+EXPIRED = replace(LEASED, remaining_s=-0.1)
+DONE = Unit(State.DONE, 1, "17@host/abc", None, {"steps": 3})
+FAILURE = {"error": "ValueError: no", "traceback": "Traceback: here", "worker": "17@host"}
+FAILED = Unit(State.FAILED, 1, "17@host/abc", None, FAILURE)
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class PaperLedger:
+    """A ledger on paper: tests write down how units stand."""
+
+    def __init__(self) -> None:
+        self.units: dict[str, Unit] = {}
+        self.specifications: dict[str, Any] = {}
+        self.forgotten: list[str] = []
+
+    def submit(self, unit: str, specification: Any, lease_s: float) -> None:
+        self.units[unit] = OPEN
+        self.specifications[unit] = (specification, lease_s)
+
+    def wait(self, timeout_s: float) -> None: ...
+
+    def read(self, units: list[str]) -> dict[str, Unit]:
+        return {unit: self.units[unit] for unit in units if unit in self.units}
+
+    def forget(self, units: list[str]) -> None:
+        self.forgotten += units
+
+
+class Office:
+    """A dispatcher with everything around it."""
+
+    def __init__(self, clock: Clock, max_tries: int = 3) -> None:
+        self.clock, self.ledger = clock, PaperLedger()
+        self.sent: list[tuple[str, str]] = []
+        self.queued = 0
+        self.dispatcher = Dispatcher(
+            cast("Ledger", self.ledger),
+            lambda task, unit: self.sent.append((task, unit)),
+            lambda task: self.queued,
+            lease_s=LEASE_S,
+            max_tries=max_tries,
+            stall_s=STALL_S,
+        )
+
+    def messages_after(self, unit: Unit, seconds: float) -> int:
+        """How many messages unit u has got when it stands like this after so long."""
+        self.dispatcher.submit("downpour", "u", {})
+        self.ledger.units["u"] = unit
+        self.clock.now += seconds
+        self.dispatcher.collect(0)
+        return len(self.sent)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(dispatch, "time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+@pytest.fixture
+def office(clock: Clock) -> Office:
+    return Office(clock)
+
+
+def test_a_unit_is_entered_before_its_message_is_sent(office: Office) -> None:
+    entered_before: list[bool] = []
+    office.dispatcher._send = lambda task, unit: entered_before.append(unit in office.ledger.units)
+    office.dispatcher.submit("downpour", "u", {"stop": 4})
+    assert entered_before == [True]
+    assert office.ledger.specifications["u"] == ({"stop": 4}, LEASE_S)
+
+
+def test_a_message_names_its_task_and_its_unit(office: Office) -> None:
+    office.dispatcher.submit("evaluation", "u", {})
+    assert office.sent == [("evaluation", "u")]
+
+
+def test_a_finished_unit_is_collected_once_and_forgotten(office: Office) -> None:
+    office.dispatcher.submit("downpour", "u", {})
+    office.ledger.units["u"] = DONE
+    (finished,) = office.dispatcher.collect(0)
+    assert (finished.unit, finished.report) == ("u", {"steps": 3})
+    assert office.ledger.forgotten == ["u"]
+    assert office.dispatcher.collect(0) == []
+    assert len(office.dispatcher) == 0
+
+
+def test_a_message_that_waits_for_a_busy_worker_is_not_repeated(office: Office) -> None:
+    office.queued = 1
+    assert office.messages_after(OPEN, 2 * LEASE_S) == 1
+
+
+def test_a_message_that_left_the_queue_and_began_nothing_is_repeated(office: Office) -> None:
+    assert office.messages_after(OPEN, 1.1 * LEASE_S) == 2
+    assert office.dispatcher.resent == 1
+
+
+def test_a_message_that_just_left_the_queue_gets_the_time_of_a_lease(office: Office) -> None:
+    assert office.messages_after(OPEN, 0.9 * LEASE_S) == 1
+
+
+def test_a_unit_under_a_live_lease_is_left_alone(office: Office) -> None:
+    assert office.messages_after(LEASED, 5 * LEASE_S) == 1
+
+
+def test_a_unit_whose_lease_ran_out_is_sent_again(office: Office) -> None:
+    assert office.messages_after(EXPIRED, 1.1 * LEASE_S) == 2
+
+
+def test_a_unit_that_was_sent_again_gets_the_time_of_a_lease(office: Office) -> None:
+    office.messages_after(EXPIRED, 1.1 * LEASE_S)
+    office.dispatcher.collect(0)
+    assert len(office.sent) == 2
+
+
+def test_a_failed_unit_is_sent_again_at_once(office: Office) -> None:
+    assert office.messages_after(FAILED, 0) == 2
+
+
+def test_a_failure_is_answered_once(office: Office) -> None:
+    office.messages_after(FAILED, 0)
+    office.dispatcher.collect(0)
+    assert len(office.sent) == 2
+
+
+def test_a_unit_that_keeps_failing_ends_the_run_with_its_own_words(office: Office) -> None:
+    with pytest.raises(WorkFailed) as failed:
+        office.messages_after(replace(FAILED, tries=3), 0)
+    message = str(failed.value)
+    assert message.startswith("unit u failed 3 times, last on worker 17@host: ValueError: no")
+    assert message.count("Traceback") == 1
+    assert len(office.sent) == 1
+
+
+def test_an_error_of_ours_ends_the_run_without_a_traceback(office: Office) -> None:
+    report = {**FAILURE, "error": "the data differ", "traceback": ""}
+    with pytest.raises(WorkFailed, match=r"the data differ$"):
+        office.messages_after(replace(FAILED, tries=3, report=report), 0)
+
+
+def test_a_unit_that_keeps_losing_its_worker_ends_the_run(office: Office) -> None:
+    with pytest.raises(WorkFailed, match="unit u lost its worker 3 times, last 17@host: "):
+        office.messages_after(replace(EXPIRED, tries=3), 2 * LEASE_S)
+
+
+def test_a_failing_unit_is_tried_as_often_as_allowed(clock: Clock) -> None:
+    office = Office(clock, max_tries=4)
+    office.dispatcher.submit("downpour", "u", {})
+    for tries in (1, 2, 3):
+        office.ledger.units["u"] = replace(FAILED, tries=tries)
+        office.dispatcher.collect(0)
+    assert len(office.sent) == 4
+    office.ledger.units["u"] = replace(FAILED, tries=4)
+    with pytest.raises(WorkFailed, match="failed 4 times"):
+        office.dispatcher.collect(0)
+
+
+def test_an_abandoned_unit_is_not_followed_and_cannot_begin(office: Office) -> None:
+    office.dispatcher.submit("downpour", "u", {})
+    office.dispatcher.abandon(["u"])
+    office.ledger.units["u"] = DONE
+    assert office.dispatcher.collect(0) == []
+    assert office.ledger.forgotten == ["u"]
+
+
+def test_a_unit_that_the_control_server_lost_is_named(office: Office) -> None:
+    office.dispatcher.submit("downpour", "u", {})
+    del office.ledger.units["u"]
+    with pytest.raises(ModelMissing, match="lost unit u"):
+        office.dispatcher.collect(0)
+
+
+def test_units_that_nobody_works_on_for_too_long_end_the_run(office: Office) -> None:
+    office.queued = 1
+    with pytest.raises(WaitTimeout, match=r"no worker .* on u for 100 s.*celery -A app worker"):
+        office.messages_after(OPEN, 1.1 * STALL_S)
+
+
+def test_time_without_any_unit_is_no_stall(office: Office) -> None:
+    office.messages_after(DONE, 0)
+    office.clock.now += 10 * STALL_S
+    assert office.dispatcher.idle_s == 0
+    office.dispatcher.submit("downpour", "next", {})
+    assert office.dispatcher.collect(0) == []
+
+
+def test_a_worker_at_work_ends_the_wait(office: Office) -> None:
+    office.messages_after(LEASED, 5 * STALL_S)
+    assert office.dispatcher.idle_s == 0
+    office.clock.now += 7
+    assert office.dispatcher.idle_s == 7

@@ -1,0 +1,365 @@
+"""The driver's decisions, with replicas that work in this process instead of a cluster."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from app.config import RunConfig
+from app.datasets.split import Subset, split
+from app.errors import Diverged
+from app.keys import PARAMETERS
+from app.models.metrics import Score, score
+from app.optimizers.registry import build_rule
+from app.runs.record import FIRST_FENCE, RunRecord
+from app.store.contract import Token
+from app.store.memory import MemoryParameterStore
+from coordinator import downpour
+from coordinator.dispatch import Dispatcher, Finished
+from coordinator.downpour import Downpour
+from coordinator.evaluations import BEST
+from coordinator.job import Job, prepare
+from coordinator.outcome import EndReason
+from coordinator.session import Session
+from coordinator.status import Status
+from worker_tasks.replica import Replica
+
+
+class Desk:
+    """A dispatcher whose units are done, in the order of their coming, in this process."""
+
+    resent = 0
+    idle_s = 0.0
+
+    def __init__(self, job: Job, store: MemoryParameterStore) -> None:
+        self._job, self._store = job, store
+        self._train, self._heldout = split(
+            job.dataset.n_examples, job.config.holdout, job.config.seed
+        )
+        self._open: deque[tuple[str, str, dict[str, Any]]] = deque()
+        self.submitted: list[str] = []
+        self.abandoned: list[str] = []
+        self._attempt = 0
+
+    def submit(self, task: str, unit: str, specification: dict[str, Any]) -> None:
+        self.submitted.append(unit)
+        self._open.append((task, unit, specification))
+
+    def abandon(self, units: list[str]) -> None:
+        self.abandoned += units
+        self._open = deque(each for each in self._open if each[1] not in units)
+
+    def collect(self, timeout_s: float) -> list[Finished]:
+        if not self._open:
+            return []
+        task, unit, specification = self._open.popleft()
+        work = {"downpour": self._train_unit, "evaluation": self._evaluate}[task]
+        return [Finished(unit, work(specification))]
+
+    def _train_unit(self, specification: dict[str, Any]) -> dict[str, Any]:
+        job, subset = self._job, specification["subset"]
+        self._attempt += 1
+        part = Subset(self._train, subset, job.config.replicas, job.config.seed)
+        replica = Replica(job.model, job.dataset, part, self._store, job.config)
+        token = Token(FIRST_FENCE, subset, self._attempt)
+        return replica.run(token, specification["stop"]).to_json()
+
+    def _evaluate(self, specification: dict[str, Any]) -> dict[str, Any]:
+        rows = self._heldout[specification["start"] : specification["stop"]]
+        data, parameters = self._job.dataset, self._store.fetch(specification["vector"]).vector
+        return score(self._job.model, parameters, data.features[rows], data.targets[rows]).to_json()
+
+
+@dataclass(frozen=True)
+class LocalSession(Session):
+    """A session that notes its events instead of writing them to a server."""
+
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        self.events.append((kind, fields))
+
+
+@dataclass
+class Training:
+    """A driver and what it works with."""
+
+    job: Job
+    session: LocalSession
+    store: MemoryParameterStore
+    desk: Desk
+    driver: Downpour
+    interrupted: bool = False
+    shown: list[Status] = field(default_factory=list)
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [fields for each, fields in self.session.events if each == kind]
+
+
+SMALL = {
+    "data": "synthetic:softmax",
+    "data_options": {"examples": 120, "features": 4, "classes": 3},
+    "model": "softmax",
+    "learning_rate": 0.5,
+    "overlap": False,
+    "batch_size": 8,
+    "replicas": 2,
+    "unit_steps": 5,
+    "passes": 6,
+    "evaluate_every": 1.0,
+}
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("DISTBELIEF_CACHE", str(folder))
+
+
+def training(**settings: Any) -> Training:
+    """A training of 96 examples in two subsets: 6 steps a pass each."""
+    job = prepare(RunConfig(**SMALL | settings), 1)
+    store = MemoryParameterStore(job.layout, build_rule(job.config))
+    store.create(FIRST_FENCE, job.parameters, job.slots)
+    desk = Desk(job, store)
+    data = job.dataset
+    record = RunRecord(
+        "run", job.config, job.layout, (), data.fingerprint, data.n_features, data.n_classes
+    )
+    nobody = cast("Any", None)
+    session = LocalSession(
+        record, job.model, store, nobody, nobody, cast("Dispatcher", desk), job.n_heldout
+    )
+    result = Training(job, session, store, desk, nobody)
+    result.driver = Downpour(
+        session,
+        job.plan,
+        show=result.shown.append,
+        check=lambda: None,
+        interrupted=lambda: result.interrupted,
+    )
+    return result
+
+
+def test_all_passes_are_done_with_as_many_pushes_as_planned() -> None:
+    run = training(n_push=4)
+    assert run.driver.run() is EndReason.PASSES
+    assert run.driver.steps == 72
+    assert run.job.plan.total_pushes == 18
+    assert {count.applied for count in run.store.counts()} == {18}
+
+
+def test_each_unit_is_given_out_once() -> None:
+    run = training()
+    run.driver.run()
+    assert len(set(run.desk.submitted)) == len(run.desk.submitted)
+
+
+def test_evaluations_come_as_often_as_asked_and_at_the_end() -> None:
+    run = training(evaluate_every=2.5)
+    run.driver.run()
+    passes = [evaluation.passes for evaluation in run.driver.evaluations.history]
+    assert passes[-1] == 6
+    assert all(round(p // 2.5) == number for number, p in enumerate(passes[:-1], start=1)), passes
+
+
+def test_an_evaluation_scores_every_held_out_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coordinator.evaluations.PART_EXAMPLES", 7)
+    run = training(passes=1)
+    run.driver.run()
+    assert [each.score.n_examples for each in run.driver.evaluations.history] == [24]
+    assert [unit for unit in run.desk.submitted if unit.startswith("evaluation")] == [
+        "evaluation-1-7",
+        "evaluation-1-14",
+        "evaluation-1-21",
+        "evaluation-1-24",
+    ]
+
+
+def test_the_last_evaluation_scores_where_the_training_ended() -> None:
+    run = training()
+    run.driver.run()
+    _, heldout = split(120, 0.2, 0)
+    data = run.job.dataset
+    parameters = run.store.fetch().vector
+    expected = score(run.job.model, parameters, data.features[heldout], data.targets[heldout])
+    assert run.driver.evaluations.history[-1].score == expected
+
+
+def test_the_best_snapshot_stays_on_the_servers() -> None:
+    run = training(learning_rate=3.0, seed=1)  # restless, so that the last is not the best
+    run.driver.run()
+    best = run.driver.evaluations.best
+    assert best is not None
+    accuracies = [evaluation.score.accuracy for evaluation in run.driver.evaluations.history]
+    assert best.score.accuracy == max(accuracies)
+    _, heldout = split(120, 0.2, 1)
+    data, parameters = run.job.dataset, run.store.fetch(BEST).vector
+    kept = score(run.job.model, parameters, data.features[heldout], data.targets[heldout])
+    assert kept == best.score
+
+
+def test_of_equally_accurate_snapshots_the_one_with_the_lower_loss_is_best() -> None:
+    run = training()
+    evaluations, numbers = run.driver.evaluations, []
+    for loss in (5.0, 4.0, 6.0):
+        evaluations.start(1.0, 1.0)
+        (unit,) = run.desk.submitted[-1:]
+        evaluations.take(Finished(unit, Score(24, loss, 20).to_json()))
+        assert evaluations.best is not None
+        numbers.append(evaluations.best.number)
+    assert numbers == [1, 2, 2]
+    assert evaluations.since_best == 1
+
+
+def test_snapshots_that_are_not_the_best_are_dropped() -> None:
+    run = training()
+    run.driver.run()
+    kept = set(run.store._present()[0].vectors)
+    assert kept == {PARAMETERS, "slot:adagrad", BEST}
+
+
+def test_a_training_without_held_out_data_is_not_evaluated() -> None:
+    run = training(holdout=0.0)
+    assert run.driver.run() is EndReason.PASSES
+    assert run.driver.evaluations.history == []
+
+
+def test_a_training_stops_at_its_target() -> None:
+    run = training(target=0.5, passes=50)
+    assert run.driver.run() is EndReason.TARGET
+    best = run.driver.evaluations.best
+    assert best is not None
+    assert best.score.accuracy >= 0.5
+    assert run.driver.steps < run.job.plan.total_steps
+
+
+def test_a_target_of_a_regression_is_an_error_to_come_down_to() -> None:
+    options = {"examples": 120, "features": 2}
+    run = training(data="synthetic:linear", data_options=options, model="linear", target=0.5)
+    reason = run.driver.run()
+    best = run.driver.evaluations.best
+    assert best is not None
+    assert (reason is EndReason.TARGET) == (best.score.rmse <= 0.5)
+    assert reason is EndReason.TARGET
+
+
+def test_a_training_stops_when_its_patience_is_out() -> None:
+    run = training(learning_rate=1e-30, patience=3, passes=50)
+    assert run.driver.run() is EndReason.PATIENCE
+    best = run.driver.evaluations.best
+    assert best is not None
+    assert best.number == 1
+    assert 4 <= len(run.driver.evaluations.history) <= 5  # one more where it ended
+
+
+def test_a_training_stops_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def monotonic() -> float:
+        nonlocal now
+        now += 0.25
+        return now
+
+    monkeypatch.setattr(downpour, "time", SimpleNamespace(monotonic=monotonic))
+    run = training(max_seconds=5.0, passes=1000)
+    assert run.driver.run() is EndReason.TIME
+    assert 0 < run.driver.steps < run.job.plan.total_steps
+
+
+def test_units_in_flight_at_a_stop_are_shut_out_before_the_last_evaluation() -> None:
+    run = training(target=0.5, passes=50)
+    run.driver.run()
+    assert run.desk.abandoned
+    last = max(i for i, unit in enumerate(run.desk.submitted) if unit.startswith("evaluation"))
+    assert all(run.desk.submitted.index(unit) < last for unit in run.desk.abandoned)
+
+
+def test_an_interrupted_training_stops_without_another_evaluation() -> None:
+    run = training(passes=50)
+    show = run.shown.append
+
+    def interrupt_after_some(status: Status) -> None:
+        show(status)
+        run.interrupted = len(run.shown) == 9
+
+    run.driver._show = interrupt_after_some
+    assert run.driver.run() is EndReason.INTERRUPTED
+    evaluated = len(run.driver.evaluations.history)
+    assert evaluated == len([u for u in run.desk.submitted if u.startswith("evaluation")])
+    assert len(run.shown) == 9
+
+
+def test_one_replica_works_alone_until_the_warm_start_is_over() -> None:
+    run = training(warm_start_steps=17, n_push=2)
+    run.driver.run()
+    units = [unit for unit in run.desk.submitted if unit.startswith("downpour")]
+    others = next(i for i, unit in enumerate(units) if unit.startswith("downpour-1"))
+    # Rounded up to whole pushes; units of 6 steps, the last one cut.
+    assert units[:others] in (
+        ["downpour-0-6", "downpour-0-12", "downpour-0-18"],
+        ["downpour-0-6", "downpour-0-12", "downpour-0-18", "downpour-0-24"],
+    )
+    alone = run.events("unit")[:3]
+    assert [event["staleness"] for event in alone] == [{"0": 3 * run.job.layout.n_shards}] * 3
+
+
+def test_a_diverging_training_ends_with_advice() -> None:
+    run = training(model="mlp", optimizer="sgd", learning_rate=1e30, passes=50)
+    with pytest.raises(Diverged, match=r"lower --learning-rate \(now 1e\+30\), --clip-norm 1"):
+        run.driver.run()
+    assert run.driver.steps < run.job.plan.total_steps
+
+
+def test_a_short_training_that_diverges_does_not_pass_for_a_good_one() -> None:
+    settings = {"optimizer": "sgd", "learning_rate": 1e30, "passes": 1, "unit_steps": 100}
+    run = training(model="mlp", **settings)
+    with pytest.raises(Diverged):
+        run.driver.run()
+
+
+def test_one_bad_unit_is_no_divergence() -> None:
+    run = training()
+    collect, bad = run.desk.collect, iter([True, True, False])
+
+    def sometimes_bad(timeout_s: float) -> list[Finished]:
+        finished = collect(timeout_s)
+        spoiled = {"loss_sum": math.nan} if next(bad, False) else {}
+        return [Finished(each.unit, each.report | spoiled) for each in finished]
+
+    run.desk.collect = sometimes_bad  # type: ignore[method-assign]
+    assert run.driver.run() is EndReason.PASSES
+
+
+def test_the_status_counts_steps_passes_and_updates() -> None:
+    run = training()
+    run.driver.run()
+    last = run.shown[-1]
+    assert (last.passes, last.total_passes) == (6, 6)
+    assert (last.steps, last.total_steps) == (72, 72)
+    assert 0 < last.training_loss < math.log(3)
+    assert last.staleness.total() == 72 * run.job.layout.n_shards
+
+
+def test_events_tell_every_unit_and_every_evaluation() -> None:
+    run = training()
+    run.driver.run()
+    assert sum(event["steps"] for event in run.events("unit")) == 72
+    history = run.driver.evaluations.history
+    assert [event["passes"] for event in run.events("evaluation")] == [e.passes for e in history]
+
+
+def test_a_broken_cluster_ends_the_training() -> None:
+    run = training()
+
+    def broken() -> None:
+        raise ChildProcessError("the server is gone")
+
+    run.driver._check = broken
+    with pytest.raises(ChildProcessError):
+        run.driver.run()

@@ -1,0 +1,39 @@
+"""The first signal asks a training to stop, the second one stops it at once."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from coordinator.interruption import SIGNALS, Interruption
+
+pytestmark = pytest.mark.parametrize("number", SIGNALS)
+
+
+def test_a_signal_before_the_training_stops_at_once(number: signal.Signals) -> None:
+    with Interruption(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+
+
+def test_the_first_signal_of_a_training_only_asks(number: signal.Signals) -> None:
+    with Interruption() as interruption:
+        requested = interruption.defer()
+        assert not requested()
+        signal.raise_signal(number)
+        assert requested()
+
+
+def test_the_second_signal_of_a_training_stops_at_once(number: signal.Signals) -> None:
+    with Interruption() as interruption:
+        interruption.defer()
+        signal.raise_signal(number)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+
+
+def test_handlers_are_put_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Interruption():
+        assert signal.getsignal(number) is not before
+    assert signal.getsignal(number) is before

@@ -1,0 +1,145 @@
+"""A job is complete and sound before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.config import ModelSettings, RunConfig
+from app.datasets.split import Subset, split
+from app.errors import ConfigError, DataError, ModelError
+from app.models.files import SavedModel
+from coordinator.job import Job, prepare
+
+
+def job(n_servers: int = 2, **settings: Any) -> Job:
+    return prepare(
+        RunConfig(**{"data": "synthetic:softmax", "model": "softmax"} | settings), n_servers
+    )
+
+
+def test_parameters_and_slots_have_a_number_for_each_parameter() -> None:
+    made = job(initial_accumulator=0.25)
+    assert made.parameters.shape == (20 * 5 + 5,)
+    assert made.slots["adagrad"].tolist() == [0.25] * made.layout.size
+
+
+def test_first_values_follow_from_the_seed() -> None:
+    first, again, other = (job(model="mlp", seed=seed).parameters for seed in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_plan_has_the_steps_of_every_subset() -> None:
+    made = job(replicas=3, batch_size=7, passes=2, holdout=0.1)
+    train, heldout = split(1000, 0.1, 0)
+    steps = [Subset(train, r, 3, 0).steps_per_pass(7) for r in range(3)]
+    assert made.plan.total_steps == 2 * sum(steps)
+    assert made.n_heldout == len(heldout)
+
+
+def test_shards_are_spread_over_the_servers() -> None:
+    made = job(n_servers=3, block_numbers=16)
+    assert made.layout.n_servers == 3
+    assert {made.layout.server(shard) for shard in range(made.layout.n_shards)} == {0, 1, 2}
+
+
+def test_a_data_file_is_named_so_that_workers_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "mine.npz", x=np.eye(10, dtype=np.float32), y=np.arange(10) % 2)
+    monkeypatch.chdir(tmp_path)
+    assert job(data="mine.npz").config.data == str(tmp_path / "mine.npz")
+
+
+def test_a_saved_model_gives_parameters_and_accumulators(tmp_path: Path) -> None:
+    file = tmp_path / "old.safetensors"
+    parameters, accumulators = np.random.default_rng(0).random((2, 105), np.float32)
+    settings = ModelSettings(model="softmax")
+    SavedModel(settings, 20, 5, parameters, {"adagrad": accumulators}).save(file)
+    made = job(init_from=str(file))
+    assert np.array_equal(made.parameters, parameters)
+    assert np.array_equal(made.slots["adagrad"], accumulators)
+
+
+def test_a_model_saved_without_accumulators_starts_with_fresh_ones(tmp_path: Path) -> None:
+    file = tmp_path / "old.safetensors"
+    SavedModel(ModelSettings(model="softmax"), 20, 5, np.ones(105, np.float32)).save(file)
+    made = job(init_from=str(file))
+    assert made.slots["adagrad"].tolist() == [0.1] * 105
+
+
+def test_accumulators_are_left_behind_by_a_rule_that_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "old.safetensors"
+    parameters = np.ones(105, np.float32)
+    SavedModel(ModelSettings(model="softmax"), 20, 5, parameters, {"adagrad": parameters}).save(
+        file
+    )
+    assert job(init_from=str(file), optimizer="sgd").slots == {}
+
+
+def test_a_saved_model_of_another_shape_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "old.safetensors"
+    SavedModel(ModelSettings(model="softmax"), 20, 4, np.ones(84, np.float32)).save(file)
+    with pytest.raises(ModelError, match=r"old\.safetensors holds a softmax for 20 features"):
+        job(init_from=str(file))
+
+
+def test_a_saved_model_with_infinite_parameters_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "old.safetensors"
+    parameters = np.full(105, np.inf, np.float32)
+    SavedModel(ModelSettings(model="softmax"), 20, 5, parameters).save(file)
+    with pytest.raises(ModelError, match="must be 105 finite numbers"):
+        job(init_from=str(file))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"data": "digts"}, DataError, "did you mean 'digits'"),
+        ({"data_options": {"examples": 4}, "holdout": 0.9}, DataError, "holdout 0.9 of 4"),
+        ({"replicas": 900}, DataError, "900 subsets are more than the 800 training examples"),
+        ({"model": "linearr"}, ModelError, 'did you mean "linear"'),
+        ({"shards": 2}, ConfigError, "2 shards are more than the 1 blocks"),
+        ({"warm_start_steps": 10_000}, ConfigError, "warm_start_steps = 10000 is more than"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else None,
+)
+def test_what_cannot_be_trained_is_said_before_it_begins(
+    settings: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        job(**settings)
+
+
+MINE = """
+import numpy as np
+from app.models.linear import SoftmaxRegression
+
+def Softmax(n_features, n_classes, start=0.0):
+    class Mine(SoftmaxRegression):
+        def initial(self, rng):
+            return np.full(super().initial(rng).shape, start)
+    return Mine(n_features, n_classes)
+"""
+
+
+def test_a_model_of_ones_own_is_built_with_its_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "job_models.py").write_text(MINE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "job_models")
+    made = job(model="job_models:Softmax", model_options={"start": 0.5})
+    assert made.parameters.tolist() == [0.5] * 105
+
+
+def test_a_model_of_ones_own_needs_permission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "other")
+    with pytest.raises(ModelError, match="DISTBELIEF_ALLOWED_IMPORTS=other,job_models"):
+        job(model="job_models:Softmax")

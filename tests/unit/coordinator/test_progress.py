@@ -1,0 +1,187 @@
+"""What people see of a training: every figure, on a terminal and in a log."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from app.models.metrics import Score
+from app.models.model import Task
+from app.store.contract import ShardCounts
+from coordinator import progress
+from coordinator.outcome import EndReason, Evaluation, Outcome
+from coordinator.progress import display, summary
+from coordinator.status import Status, median
+
+EVALUATION = Evaluation(1, 2.0, 1.5, Score(200, 50.0, 180, 0.0))
+
+
+def status(**changes: Any) -> Status:
+    settings: dict[str, Any] = {
+        "passes": 2.5,
+        "total_passes": 10,
+        "steps": 500,
+        "total_steps": 2000,
+        "seconds": 4.0,
+        "training_loss": 0.125,
+        "evaluation": EVALUATION,
+        "best": EVALUATION,
+        "shards": [ShardCounts(499, 0), ShardCounts(500, 0)],
+        "staleness": Counter({0: 5, 1: 10, 7: 1}),
+        "units_in_flight": 2,
+        "resent": 0,
+        "idle_s": 0.0,
+        "warming": False,
+    }
+    return Status(**settings | changes)
+
+
+def shown(
+    statuses: Sequence[Status], *, terminal: bool = False, task: Task = Task.MULTICLASS
+) -> str:
+    text = io.StringIO()
+    with display(Console(file=text, force_terminal=terminal, width=100), task) as display_:
+        for each in statuses:
+            display_.show(each)
+    return text.getvalue()
+
+
+FIGURES = {
+    "passes": "2.5/10",
+    "steps per second": "125",
+    "training loss": "0.125",
+    "held-out accuracy": "accuracy 0.9000",
+    "held-out loss": "loss 0.25",
+    "updates of each shard": "499/500",
+    "staleness": "median 1, worst 7",
+    "time left": "0:00:12",
+}
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["log", "terminal"])
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_display_shows(figure: str, terminal: bool) -> None:
+    assert FIGURES[figure] in shown([status()], terminal=terminal)
+
+
+def test_a_log_has_a_line_for_each_status_that_is_shown() -> None:
+    assert shown([status()]).count("\n") == 1
+
+
+def test_a_regression_is_shown_with_its_root_mean_square_error() -> None:
+    score = Score(4, 1.0, 0, 16.0)
+    text = shown([status(evaluation=Evaluation(1, 1.0, 1.0, score))], task=Task.REGRESSION)
+    assert "rmse 2.0000" in text
+
+
+def test_nothing_is_made_up_before_the_first_unit() -> None:
+    text = shown(
+        [status(steps=0, training_loss=math.nan, evaluation=None, shards=[], staleness=Counter())]
+    )
+    assert "loss -" in text
+    assert "left ?" in text
+    assert "held-out" not in text
+    assert "updates -" in text
+
+
+def test_trouble_is_shown_when_there_is_any() -> None:
+    troubled = status(resent=3, shards=[ShardCounts(4, 2)], idle_s=12.0)
+    for words in ("sent again 3", "refused 2", "waiting 12 s for a worker"):
+        assert words in shown([troubled])
+        assert words.rstrip("0123456789 ") not in shown([status()])
+
+
+def test_many_shards_are_shown_as_a_range() -> None:
+    text = shown([status(shards=[ShardCounts(count, 0) for count in range(90, 110)])])
+    assert "updates 90 to 109 on 20 shards" in text
+
+
+def test_a_terminal_says_that_one_replica_warms_up() -> None:
+    assert "warm start" in shown([status(warming=True)], terminal=True)
+
+
+def test_a_log_gets_a_line_for_every_evaluation_and_every_two_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
+    text = io.StringIO()
+    with display(Console(file=text, width=100), Task.MULTICLASS) as display_:
+        for now, number in [(1, 1), (1.5, 1), (1.6, 2), (2.6, 2), (3.7, 2)]:  # noqa: B007
+            evaluation = Evaluation(number, 2.0, 1.5, EVALUATION.score)
+            display_.show(status(evaluation=evaluation))
+    assert text.getvalue().count("\n") == 3
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_said_is_printed_as_it_is(terminal: bool) -> None:
+    text = io.StringIO()
+    with display(Console(file=text, force_terminal=terminal, width=200), Task.BINARY) as display_:
+        display_.say("run 7: a [model] of 3 parameters")
+    assert "run 7: a [model] of 3 parameters" in text.getvalue()
+
+
+def outcome(**changes: Any) -> Outcome:
+    settings: dict[str, Any] = {
+        "run": "run",
+        "reason": EndReason.PASSES,
+        "best": EVALUATION,
+        "evaluations": (EVALUATION,),
+        "counts": (ShardCounts(120, 0), ShardCounts(120, 0)),
+        "planned_pushes": 120,
+        "model_file": Path("runs/run/model.safetensors"),
+        "seconds": 12.3,
+        "steps": 1200,
+    }
+    return Outcome(**settings | changes)
+
+
+def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
+    assert summary(outcome(), Task.MULTICLASS) == [
+        "finished: all passes done; 1,200 steps in 12.3 s",
+        "updates applied: 120 on each of 2 shards, 120 planned",
+        "held-out accuracy 0.9000, loss 0.25 (the best of 1 evaluations, after 2.0 passes)",
+        "model: runs/run/model.safetensors",
+    ]
+
+
+def test_a_summary_shows_shards_that_differ() -> None:
+    counts = (ShardCounts(119, 0), ShardCounts(120, 0))
+    assert "updates applied: 119 to 120 on each of 2 shards, 120 planned" in summary(
+        outcome(counts=counts), Task.MULTICLASS
+    )
+
+
+def test_a_summary_counts_refused_updates() -> None:
+    lines = summary(outcome(counts=(ShardCounts(117, 3),)), Task.MULTICLASS)
+    assert "updates refused because they were not finite: 3" in lines
+
+
+def test_a_summary_without_held_out_data_claims_nothing() -> None:
+    assert "held-out" not in " ".join(summary(outcome(best=None), Task.MULTICLASS))
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=30))
+def test_the_median_of_counts_is_the_lower_middle_of_the_sorted_list(values: list[int]) -> None:
+    assert median(Counter(values)) == sorted(values)[(len(values) - 1) // 2]
+
+
+def test_the_median_of_nothing_is_zero() -> None:
+    assert median(Counter()) == 0
+
+
+def test_the_time_left_follows_from_the_speed_so_far() -> None:
+    assert status().steps_per_second == 125
+    assert status().seconds_left == 12
+    assert status(steps=0).seconds_left is None
+    assert status(seconds=0.0).steps_per_second == 0

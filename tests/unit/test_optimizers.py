@@ -1,0 +1,116 @@
+"""The update rules against a loop over plain Python floats, and against closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from app.config import configure
+from app.optimizers.adagrad import Adagrad
+from app.optimizers.registry import build_rule
+from app.optimizers.rule import Float64, Rule, decayed, local_step
+from app.optimizers.sgd import SGD
+
+PARAMETERS = np.array([1.0, -2.0, 0.5])
+GRADIENTS = arrays(np.float64, (5, 3), elements=st.floats(-1e6, 1e6))
+RATES = st.floats(1e-6, 10)
+DECAYS = st.sampled_from([0.0, 1e-3, 0.5, 7.0])
+
+
+def trained(rule: Rule, gradients: npt.NDArray[np.float64]) -> tuple[Float64, ...]:
+    """Parameters and slots after applying ``gradients`` one after another."""
+    values: tuple[Float64, ...] = (PARAMETERS, *rule.initial_slots(PARAMETERS.size).values())
+    for clock, gradient in enumerate(gradients):
+        values = rule.step(gradient, values, clock)
+    return values
+
+
+@given(GRADIENTS, RATES, DECAYS)
+def test_sgd_is_the_textbook_loop(
+    gradients: npt.NDArray[np.float64], rate: float, decay: float
+) -> None:
+    expected = PARAMETERS.tolist()
+    for clock, gradient in enumerate(gradients.tolist()):
+        for i, g in enumerate(gradient):
+            expected[i] -= rate / (1 + decay * clock) * g
+    (parameters,) = trained(SGD(rate, decay), gradients)
+    assert parameters.tolist() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@given(GRADIENTS, RATES, DECAYS)
+def test_adagrad_is_the_textbook_loop(
+    gradients: npt.NDArray[np.float64], rate: float, decay: float
+) -> None:
+    weights, sums = PARAMETERS.tolist(), [0.1] * PARAMETERS.size
+    for clock, gradient in enumerate(gradients.tolist()):
+        for i, g in enumerate(gradient):
+            sums[i] += g**2
+            weights[i] -= rate / (1 + decay * clock) * g / (math.sqrt(sums[i]) + 1e-10)
+    parameters, accumulator = trained(Adagrad(rate, decay), gradients)
+    assert parameters.tolist() == pytest.approx(weights, rel=1e-12, abs=1e-12)
+    assert accumulator.tolist() == pytest.approx(sums, rel=1e-12)
+
+
+def test_the_first_adagrad_step_without_an_accumulator_is_as_long_as_the_rate() -> None:
+    rule = Adagrad(0.25, epsilon=1e-300, initial_accumulator=0.0)
+    parameters, _ = trained(rule, np.array([[1e-3, -4.0, 5e5]]))
+    assert (PARAMETERS - parameters).tolist() == pytest.approx([0.25, -0.25, 0.25])
+
+
+def test_equal_adagrad_steps_shrink_with_the_root_of_their_number() -> None:
+    rule = Adagrad(1.0, epsilon=1e-300, initial_accumulator=0.0)
+    parameters, _ = trained(rule, np.full((4, 3), 2.0))
+    expected = sum(1 / math.sqrt(t) for t in range(1, 5))
+    assert (PARAMETERS - parameters).tolist() == pytest.approx([expected] * 3)
+
+
+def test_decay_halves_the_rate_after_one_over_decay_updates() -> None:
+    assert decayed(0.3, 0.01, 100) == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize("rule", [SGD(0.1), Adagrad(0.1)], ids=lambda rule: rule.name)
+def test_a_rule_leaves_its_inputs_alone(rule: Rule) -> None:
+    values = [PARAMETERS.copy(), *rule.initial_slots(3).values()]
+    gradient = np.array([1.0, 2.0, 3.0])
+    before = [each.copy() for each in (*values, gradient)]
+    rule.step(gradient, values, 3)
+    for now, then in zip((*values, gradient), before, strict=True):
+        assert np.array_equal(now, then)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_local_step_writes_in_place_in_the_dtype_of_the_copy(
+    dtype: type[np.floating],
+) -> None:
+    rule = Adagrad(0.1, 0.5)
+    values = [PARAMETERS.astype(dtype), np.full(3, 0.1, dtype)]
+    addresses = [value.ctypes.data for value in values]
+    old = [value.astype(np.float64) for value in values]
+    gradient = np.array([0.1, 0.2, 0.3], dtype)
+    local_step(rule, gradient, values, 4)
+    expected = rule.step(gradient.astype(np.float64), old, 4)
+    assert [value.ctypes.data for value in values] == addresses
+    assert [value.dtype for value in values] == [dtype, dtype]
+    for value, exact in zip(values, expected, strict=True):
+        assert value.tobytes() == exact.astype(dtype).tobytes()
+
+
+def test_a_local_step_that_overflows_does_not_warn() -> None:
+    values = [np.ones(3, np.float32)]
+    local_step(SGD(1.0), np.full(3, -3e38), values, 0)
+    local_step(SGD(1.0), np.full(3, -3e38), values, 0)
+    assert np.isinf(values[0]).all()
+
+
+def test_the_settings_choose_and_fill_in_the_rule() -> None:
+    settings = {"learning_rate": 0.5, "learning_rate_decay": 0.25}
+    sgd, _ = configure({**settings, "optimizer": "sgd"})
+    adagrad, _ = configure({**settings, "epsilon": 1e-3, "initial_accumulator": 0.75})
+    assert build_rule(sgd) == SGD(0.5, 0.25)
+    assert build_rule(adagrad) == Adagrad(0.5, 0.25, 1e-3, 0.75)

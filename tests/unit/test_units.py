@@ -1,0 +1,130 @@
+"""Driving plans to their end in any order and counting what they handed out."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.config import configure
+from app.errors import ConfigError
+from coordinator.units import Unit, UnitPlan
+
+
+def plan_of(steps_per_pass: list[int], **settings: int) -> UnitPlan:
+    config, _ = configure({"replicas": len(steps_per_pass), **settings})
+    return UnitPlan(steps_per_pass, config)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> UnitPlan:
+    steps = draw(st.lists(st.integers(1, 12), min_size=1, max_size=5))
+    passes = draw(st.integers(1, 4))
+    return plan_of(
+        steps,
+        passes=passes,
+        unit_steps=draw(st.integers(1, 9)),
+        n_push=draw(st.integers(1, 7)),
+        warm_start_steps=draw(st.integers(0, steps[0] * passes)),
+    )
+
+
+ORDERS = st.randoms(use_true_random=False)
+
+
+def driven(plan: UnitPlan, order: random.Random) -> Iterator[tuple[Unit, int]]:
+    """Every unit as it is handed out, with the number then in flight on its stream.
+
+    Between two handings-out one unit in flight finishes, whichever ``order`` picks.
+    """
+    in_flight: list[Unit] = []
+    while not plan.done:
+        for unit in plan.take():
+            in_flight.append(unit)
+            yield unit, sum(other.subset == unit.subset for other in in_flight)
+        plan.finish(in_flight.pop(order.randrange(len(in_flight))))
+    assert in_flight == []
+
+
+@given(plans(), ORDERS)
+def test_every_step_is_handed_out_once_and_in_order(plan: UnitPlan, order: random.Random) -> None:
+    steps: dict[int, list[int]] = defaultdict(list)
+    for unit, _ in driven(plan, order):
+        steps[unit.subset].extend(range(unit.start, unit.stop))
+    passes = plan.config.passes
+    assert steps == {s: list(range(n * passes)) for s, n in enumerate(plan.steps_per_pass)}
+
+
+@given(plans(), ORDERS)
+def test_a_stream_has_one_unit_in_flight_at_most(plan: UnitPlan, order: random.Random) -> None:
+    assert all(count == 1 for _, count in driven(plan, order))
+
+
+@given(plans(), ORDERS)
+def test_a_unit_is_at_most_unit_steps_rounded_up_to_whole_pushes(
+    plan: UnitPlan, order: random.Random
+) -> None:
+    longest = plan.config.unit_steps + plan.config.n_push - 1
+    assert all(0 < unit.stop - unit.start <= longest for unit, _ in driven(plan, order))
+
+
+@given(plans(), ORDERS)
+def test_names_of_units_differ(plan: UnitPlan, order: random.Random) -> None:
+    names = [unit.name for unit, _ in driven(plan, order)]
+    assert len(set(names)) == len(names)
+
+
+@given(plans())
+def test_the_pushes_of_a_plan_are_those_of_its_streams(plan: UnitPlan) -> None:
+    passes, n_push = plan.config.passes, plan.config.n_push
+    assert plan.total_pushes == sum(-(-n * passes // n_push) for n in plan.steps_per_pass)
+
+
+@given(plans(), ORDERS)
+def test_the_units_push_as_often_as_the_plan_says(plan: UnitPlan, order: random.Random) -> None:
+    n_push, pushes = plan.config.n_push, 0
+    for unit, _ in driven(plan, order):
+        for step in range(unit.start, unit.stop):
+            pushes += (step + 1) % n_push == 0 or step + 1 == unit.stop  # as a replica does
+    assert pushes == plan.total_pushes
+
+
+@given(plans(), ORDERS)
+def test_a_warm_start_is_one_stream_alone_for_whole_pushes_and_no_longer(
+    plan: UnitPlan, order: random.Random
+) -> None:
+    n_push, wanted = plan.config.n_push, plan.config.warm_start_steps
+    enough = min(-(-wanted // n_push) * n_push, plan.steps_per_pass[0] * plan.config.passes)
+    for unit, _ in driven(plan, order):
+        if unit.subset != 0:
+            assert plan.steps_done == enough
+            break
+
+
+@given(plans(), ORDERS)
+def test_progress_grows_from_nothing_to_all(plan: UnitPlan, order: random.Random) -> None:
+    seen = [(plan.steps_done, plan.passes_done)]
+    for _ in driven(plan, order):
+        seen.append((plan.steps_done, plan.passes_done))
+    seen.append((plan.steps_done, plan.passes_done))
+    assert seen == sorted(seen)
+    assert seen[0] == (0, 0.0)
+    assert seen[-1] == (plan.total_steps, plan.config.passes)
+
+
+def test_streams_do_not_wait_for_one_another_between_passes() -> None:
+    plan = plan_of([4, 4], passes=3, unit_steps=4)
+    fast, _ = plan.take()
+    for _ in range(2):
+        plan.finish(fast)
+        (fast,) = plan.take()
+    assert fast == Unit(subset=0, start=8, stop=12)
+
+
+def test_a_warm_start_of_more_steps_than_there_are_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"warm_start_steps = 13 .*at most 12 are possible"):
+        plan_of([4, 4], passes=3, warm_start_steps=13)

@@ -1,0 +1,128 @@
+"""Working under a lease: done once, reported once, and given up when somebody else has it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, cast
+
+import pytest
+
+from app.errors import DataError, Fenced, ServerUnreachable
+from app.runs.ledger import Claim, Ledger, State
+from worker_tasks.lease import Lease, work
+
+DEADLINE_S = 20.0
+SHORT_S = 0.03
+
+
+class OneUnit:
+    """A ledger with one unit; it notes what it is told."""
+
+    def __init__(self, *renewals: bool | Exception, free: bool = True) -> None:
+        self.free, self.renewals = free, list(renewals)
+        self.renewed = threading.Event()
+        self.reports: list[tuple[State, dict[str, Any]]] = []
+        self.reportable = True
+
+    def claim(self, unit: str, claimer: str) -> Claim | None:
+        return Claim(unit, 1, 1, SHORT_S, {"stop": 5}) if self.free else None
+
+    def renew(self, claim: Claim) -> bool:
+        answer = self.renewals.pop(0) if self.renewals else True
+        if not self.renewals:
+            self.renewed.set()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def finish(self, claim: Claim, state: State, report: dict[str, Any]) -> bool:
+        self.reports.append((state, report))
+        return self.reportable
+
+
+def do_work(ledger: OneUnit, do: Any) -> str:
+    return work(cast("Ledger", ledger), "unit", do)
+
+
+def test_a_unit_is_done_and_reported() -> None:
+    ledger = OneUnit()
+    assert do_work(ledger, lambda lease: lease.claim.specification) == "done"
+    assert ledger.reports == [(State.DONE, {"stop": 5})]
+
+
+def test_a_unit_that_cannot_be_claimed_is_left_alone() -> None:
+    ledger = OneUnit(free=False)
+    calls: list[Lease] = []
+    assert do_work(ledger, calls.append) == "nothing to do"
+    assert (calls, ledger.reports) == ([], [])
+
+
+def test_a_report_that_comes_too_late_counts_for_nothing() -> None:
+    ledger = OneUnit()
+    ledger.reportable = False
+    assert do_work(ledger, lambda lease: {}) == "fenced"
+
+
+def test_being_shut_out_is_no_failure() -> None:
+    def shut_out(lease: Lease) -> dict[str, Any]:
+        raise Fenced("somebody else works on it")
+
+    ledger = OneUnit()
+    assert do_work(ledger, shut_out) == "fenced"
+    assert ledger.reports == []
+
+
+def test_what_a_users_model_raises_is_reported_with_its_traceback() -> None:
+    def divide(lease: Lease) -> dict[str, Any]:
+        return {"quotient": 1 / 0}
+
+    ledger = OneUnit()
+    with pytest.raises(ZeroDivisionError):
+        do_work(ledger, divide)
+    ((state, report),) = ledger.reports
+    assert state is State.FAILED
+    assert report["error"] == "ZeroDivisionError: division by zero"
+    assert "in divide" in report["traceback"]
+    assert "@" in report["worker"]
+
+
+def test_our_own_errors_are_reported_as_one_sentence() -> None:
+    def refuse(lease: Lease) -> dict[str, Any]:
+        raise DataError("the file is gone")
+
+    ledger = OneUnit()
+    with pytest.raises(DataError):
+        do_work(ledger, refuse)
+    ((_, report),) = ledger.reports
+    assert (report["error"], report["traceback"]) == ("the file is gone", "")
+
+
+def test_a_lost_lease_stops_the_work_at_its_next_check() -> None:
+    def until_lost(lease: Lease) -> dict[str, Any]:
+        assert lease.lost.wait(DEADLINE_S)
+        lease.check()
+        return {}
+
+    ledger = OneUnit(True, False)
+    assert do_work(ledger, until_lost) == "fenced"
+    assert ledger.reports == []
+
+
+def test_a_renewal_that_meets_a_silent_server_does_not_give_the_lease_up() -> None:
+    ledger = OneUnit(ServerUnreachable("no answer"), True)
+
+    def until_renewed(lease: Lease) -> dict[str, Any]:
+        assert ledger.renewed.wait(DEADLINE_S)
+        lease.check()
+        return {}
+
+    assert do_work(ledger, until_renewed) == "done"
+
+
+def test_renewals_end_with_the_work() -> None:
+    ledger = OneUnit()
+    do_work(ledger, lambda lease: {})
+    for thread in threading.enumerate():
+        if thread.name == "lease":
+            thread.join(DEADLINE_S)
+            assert not thread.is_alive()

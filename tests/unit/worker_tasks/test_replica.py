@@ -1,0 +1,534 @@
+"""The replica's loop: every example counts once, whatever is lost or stopped on the way."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.config import RunConfig
+from app.datasets.dataset import Dataset
+from app.datasets.sources import load
+from app.datasets.split import Subset
+from app.errors import Fenced, ModelMissing
+from app.layout import Layout, TensorSpec, Vector
+from app.models.linear import SoftmaxRegression
+from app.models.model import Features, Model, Targets, Task
+from app.optimizers.registry import build_rule
+from app.store.contract import Fetched, Pushed, Token
+from app.store.memory import MemoryParameterStore
+from coordinator.units import UnitPlan
+from worker_tasks.replica import Replica, UnitReport
+
+FENCE = 1
+DEADLINE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A model whose parameters count, downwards, how often each example was trained on.
+
+    With features that are the identity matrix, rate 1 and SGD all numbers are small
+    integers, so they are exact in any order of addition.
+    """
+
+    n_examples: int
+    on_call: Callable[[Vector, Features], None] = lambda parameters, features: None
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("count", (self.n_examples,)),)
+
+    @property
+    def task(self) -> Task:
+        return Task.REGRESSION
+
+    def initial(self, rng: np.random.Generator) -> Vector:
+        return np.zeros(self.n_examples)
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        self.on_call(parameters, features)
+        gradient[...] = features.sum(axis=0)
+        return float(targets.mean())
+
+    def predict(self, parameters: Vector, features: Features) -> Vector:
+        return features @ parameters
+
+
+def identity(n_examples: int) -> Dataset:
+    """Example number i has feature i and target i."""
+    features = np.eye(n_examples, dtype=np.float32)
+    return Dataset(features, np.arange(n_examples, dtype=np.float32), 0, "identity", "0")
+
+
+def tallying(**settings: Any) -> RunConfig:
+    return RunConfig(**{"optimizer": "sgd", "learning_rate": 1.0, "overlap": False} | settings)
+
+
+def store_for(
+    model: Model,
+    config: RunConfig,
+    kind: type[MemoryParameterStore] = MemoryParameterStore,
+    n_shards: int = 3,
+) -> MemoryParameterStore:
+    size = sum(tensor.size for tensor in model.tensors)
+    layout = Layout.plan(
+        model.tensors, n_servers=1, block_numbers=2, n_shards=min(n_shards, -(-size // 2))
+    )
+    store = kind(layout, build_rule(config))
+    store.create(FENCE, model.initial(np.random.default_rng(config.seed)))
+    return store
+
+
+def replica_of(
+    model: Model, data: Dataset, store: MemoryParameterStore, config: RunConfig, subset: int = 0
+) -> Replica:
+    part = Subset(np.arange(data.n_examples), subset, config.replicas, config.seed)
+    return Replica(model, data, part, store, config)
+
+
+def counted(store: MemoryParameterStore) -> list[int]:
+    """How often each example reached the shards."""
+    return [-int(number) for number in store.fetch().vector]
+
+
+class Stopped(Exception):
+    """What a check raises in these tests."""
+
+
+@dataclass
+class Fuse:
+    """A check that raises at some of its calls, counted over all runs."""
+
+    at: set[int]
+    calls: int = 0
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.calls in self.at:
+            raise Stopped
+
+
+def train_all(replicas: Sequence[Replica], config: RunConfig, check: Callable[[], None]) -> int:
+    """Take the plan's units in turn, each again under a new attempt until it is done.
+
+    Returns the pushes that the plan asks for.
+    """
+    steps = [replica.subset.steps_per_pass(config.batch_size) for replica in replicas]
+    plan, attempts = UnitPlan(steps, config), itertools.count(1)
+    while not plan.done:
+        for unit in plan.take():
+            while True:
+                token = Token(FENCE, unit.subset, next(attempts))
+                try:
+                    replicas[unit.subset].run(token, unit.stop, check)
+                except Stopped:
+                    continue
+                break
+            plan.finish(unit)
+    return plan.total_pushes
+
+
+configurations = st.fixed_dictionaries(
+    {
+        "replicas": st.integers(1, 3),
+        "batch_size": st.integers(1, 9),
+        "n_fetch": st.integers(1, 5),
+        "n_push": st.integers(1, 5),
+        "passes": st.integers(1, 3),
+        "unit_steps": st.integers(1, 7),
+        "overlap": st.booleans(),
+    }
+)
+
+
+@given(
+    n_examples=st.integers(3, 25),
+    settings=configurations,
+    stops=st.sets(st.integers(1, 40), max_size=6),
+)
+def test_every_example_counts_once_a_pass_however_often_the_work_is_stopped(
+    n_examples: int, settings: dict[str, Any], stops: set[int]
+) -> None:
+    config, model, data = tallying(**settings), Tally(n_examples), identity(n_examples)
+    store = store_for(model, config)
+    replicas = [replica_of(model, data, store, config, r) for r in range(config.replicas)]
+    planned = train_all(replicas, config, Fuse(stops))
+    assert counted(store) == [config.passes] * n_examples
+    assert [count.applied for count in store.counts()] == [planned] * store.layout.n_shards
+
+
+@given(settings=configurations)
+def test_a_stream_pushes_its_steps_divided_by_n_push_rounded_up(settings: dict[str, Any]) -> None:
+    config, data = tallying(**settings | {"replicas": 1}), identity(20)
+    store = store_for(Tally(20), config)
+    replica = replica_of(Tally(20), data, store, config)
+    steps = config.passes * -(-20 // config.batch_size)
+    report = replica.run(Token(FENCE, 0, 1), steps)
+    assert report.steps == steps
+    assert report.pushes == -(-steps // config.n_push)
+    assert store.announce(Token(FENCE, 0, 2)).sequences.tolist() == [report.pushes] * 3
+
+
+def test_a_unit_that_the_shards_have_already_takes_no_step() -> None:
+    config = tallying(replicas=1, batch_size=2)
+    store = store_for(Tally(8), config)
+    replica = replica_of(Tally(8), identity(8), store, config)
+    replica.run(Token(FENCE, 0, 1), 4)
+    assert replica.run(Token(FENCE, 0, 2), 4).steps == 0
+
+
+def test_a_report_sums_examples_and_losses() -> None:
+    config = tallying(replicas=1, batch_size=3)
+    replica = replica_of(Tally(8), identity(8), store_for(Tally(8), config), config)
+    report = replica.run(Token(FENCE, 0, 1), 3)
+    assert report.examples == 8
+    assert report.loss_sum == pytest.approx(sum(range(8)))
+
+
+def test_a_report_travels_as_json() -> None:
+    report = UnitReport(3, 8, 2.5, 0.25, 2, 1, Counter({0: 4, 2: 1}))
+    assert UnitReport.from_json(report.to_json()) == report
+
+
+class Forgetful(MemoryParameterStore):
+    """Loses what one shard took since the second push, once, before the fifth."""
+
+    def push(self, *args: Any, **kwargs: Any) -> Pushed:
+        self.pushes = getattr(self, "pushes", 0) + 1
+        if self.pushes == 3:
+            self.saved = copy.deepcopy(self._shards[1])
+        if self.pushes == 5:
+            self._shards[1] = self.saved
+        return super().push(*args, **kwargs)
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("n_push", [1, 3])
+def test_a_shard_that_lost_its_tail_gets_it_again_and_the_others_do_not(
+    n_push: int, overlap: bool
+) -> None:
+    config = tallying(replicas=1, batch_size=2, n_push=n_push, overlap=overlap)
+    store = store_for(Tally(12), config, Forgetful)
+    replica = replica_of(Tally(12), identity(12), store, config)
+    report = replica.run(Token(FENCE, 0, 1), 24)
+    assert counted(store) == [4] * 12
+    assert {count.applied for count in store.counts()} == {24 // n_push}
+    assert report.steps > 24  # some were taken again
+
+
+@dataclass
+class PlainLoop:
+    """One replica and its server in a few lines: SGD, no threads, no shards."""
+
+    model: Model
+    data: Dataset
+    subset: Subset
+    config: RunConfig
+    copies: list[Vector] = field(default_factory=list)
+
+    def run(self, steps: int) -> Vector:
+        config = self.config
+        mask = np.concatenate([np.full(t.size, t.penalised) for t in self.model.tensors])
+        server = self.model.initial(np.random.default_rng(0)).astype(np.float32)
+        accrued = np.zeros_like(server)
+        for step in range(steps):
+            if step % config.n_fetch == 0:
+                local = server.copy()
+            rows = self.subset.minibatch(step, config.batch_size)
+            g = np.empty_like(local)
+            self.model.loss_and_gradient(
+                local, self.data.features[rows], self.data.targets[rows], g
+            )
+            g += np.where(mask, np.float32(config.l2), np.float32(0)) * local
+            norm = np.sqrt(np.sum(np.square(g.astype(np.float64))))
+            if config.clip_norm is not None and norm > config.clip_norm:
+                g *= config.clip_norm / norm
+            accrued += g
+            if config.n_fetch > 1:
+                local = self._stepped(local, g)
+            if (step + 1) % config.n_push == 0 or step + 1 == steps:
+                server = self._stepped(server, accrued)
+                accrued[...] = 0
+        return server
+
+    def _stepped(self, values: Vector, gradient: Vector) -> Vector:
+        rate = self.config.learning_rate
+        stepped: Vector = values.astype(np.float64) - rate * gradient.astype(np.float64)
+        return stepped.astype(np.float32)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.3])
+@pytest.mark.parametrize("l2", [0.0, 0.05])
+@pytest.mark.parametrize(("n_fetch", "n_push"), [(1, 1), (1, 3), (3, 1), (2, 3), (4, 4)])
+def test_one_replica_takes_the_steps_of_a_plain_loop(
+    n_fetch: int, n_push: int, l2: float, clip_norm: float | None
+) -> None:
+    config = RunConfig(
+        optimizer="sgd",
+        learning_rate=0.2,
+        overlap=False,
+        replicas=1,
+        batch_size=7,
+        n_fetch=n_fetch,
+        n_push=n_push,
+        l2=l2,
+        clip_norm=clip_norm,
+    )
+    data = load("synthetic:softmax", {"examples": 50, "features": 4, "classes": 3})
+    model = SoftmaxRegression(4, 3)
+    store = store_for(model, config)
+    replica = replica_of(model, data, store, config)
+    replica.run(Token(FENCE, 0, 1), 30)
+    expected = PlainLoop(model, data, replica.subset, config).run(30)
+    np.testing.assert_allclose(store.fetch().vector, expected, rtol=1e-5, atol=1e-7)
+    if clip_norm is None:  # norms are summed in another order there
+        assert np.array_equal(store.fetch().vector, expected)
+
+
+def test_clipping_keeps_the_direction_and_bounds_the_length_of_each_minibatch() -> None:
+    config = tallying(replicas=1, batch_size=4, clip_norm=1.0)
+    store = store_for(Tally(4), config)
+    replica_of(Tally(4), identity(4), store, config).run(Token(FENCE, 0, 1), 1)
+    np.testing.assert_allclose(-store.fetch().vector, np.full(4, 0.5))
+
+
+def test_the_penalty_pulls_weights_and_leaves_biases() -> None:
+    config = RunConfig(optimizer="sgd", learning_rate=1.0, replicas=1, l2=0.5, overlap=False)
+    data = load("synthetic:softmax", {"examples": 20, "features": 2, "classes": 2})
+
+    class Still(SoftmaxRegression):
+        """No gradient of its own, and no parameter at zero."""
+
+        def initial(self, rng: np.random.Generator) -> Vector:
+            return np.ones(6)
+
+        def loss_and_gradient(
+            self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        ) -> float:
+            gradient[...] = 0
+            return 0.0
+
+    model = Still(2, 2)
+    store = store_for(model, config)
+    replica_of(model, data, store, config).run(Token(FENCE, 0, 1), 1)
+    assert store.fetch().vector.tolist() == [0.5, 0.5, 0.5, 0.5, 1.0, 1.0]
+
+
+def test_a_replica_alone_is_never_stale() -> None:
+    for overlap in (False, True):
+        config = tallying(replicas=1, batch_size=2, n_push=2, overlap=overlap)
+        replica = replica_of(Tally(12), identity(12), store_for(Tally(12), config), config)
+        report = replica.run(Token(FENCE, 0, 1), 12)
+        assert report.staleness == {0: 6 * 3}
+
+
+def test_staleness_counts_the_pushes_of_others_since_the_fetch() -> None:
+    config = tallying(replicas=2, batch_size=1)
+    store = store_for(Tally(20), config)
+    ours, theirs = (replica_of(Tally(20), identity(20), store, config, r) for r in (0, 1))
+    steps = itertools.count(2, 2)
+
+    def two_pushes_of_the_other() -> None:
+        theirs.run(Token(FENCE, 1, 1), next(steps))
+
+    # The check comes after the fetch and before the gradient.
+    report = ours.run(Token(FENCE, 0, 1), 5, two_pushes_of_the_other)
+    assert report.staleness == {2: 5 * 3}
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_newer_attempt_shuts_the_older_one_out(overlap: bool) -> None:
+    config = tallying(replicas=1, batch_size=2, overlap=overlap)
+    store = store_for(Tally(12), config)
+    replica = replica_of(Tally(12), identity(12), store, config)
+    calls = itertools.count(1)
+
+    def take_over() -> None:
+        if next(calls) == 4:
+            store.announce(Token(FENCE, 0, 2))
+
+    with pytest.raises(Fenced):
+        replica.run(Token(FENCE, 0, 1), 12, take_over)
+    assert max(count.applied for count in store.counts()) < 6
+
+
+def test_an_attempt_that_is_too_late_takes_no_step() -> None:
+    config = tallying(replicas=1, batch_size=2)
+    store = store_for(Tally(12), config)
+    store.announce(Token(FENCE, 0, 2))
+    with pytest.raises(Fenced):
+        replica_of(Tally(12), identity(12), store, config).run(Token(FENCE, 0, 1), 12)
+    assert counted(store) == [0] * 12
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_shards_that_forget_the_run_end_the_unit(overlap: bool) -> None:
+    config = tallying(replicas=1, batch_size=2, overlap=overlap)
+    store = store_for(Tally(12), config)
+    calls = itertools.count(1)
+
+    def flush() -> None:
+        if next(calls) == 3:
+            store.delete()
+
+    with pytest.raises(ModelMissing):
+        replica_of(Tally(12), identity(12), store, config).run(Token(FENCE, 0, 1), 12, flush)
+
+
+class Poisoned(Tally):
+    """The gradient of example 0 is not a number."""
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        loss = super().loss_and_gradient(parameters, features, targets, gradient)
+        if features[:, 0].any() or not np.isfinite(parameters).all():
+            gradient[...] = np.nan
+        return loss
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("n_fetch", [1, 100])
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad"])
+def test_a_refused_push_spoils_nothing_that_comes_after_it(
+    optimizer: str, n_fetch: int, overlap: bool
+) -> None:
+    config = tallying(
+        replicas=1, batch_size=1, n_fetch=n_fetch, overlap=overlap, optimizer=optimizer
+    )
+    store = store_for(Poisoned(10), config)
+    report = replica_of(Poisoned(10), identity(10), store, config).run(Token(FENCE, 0, 1), 30)
+    assert report.refused == 3
+    assert {(count.applied, count.refused) for count in store.counts()} == {(27, 3)}
+
+
+class Overflowing(Tally):
+    """Example 0 makes a finite gradient that no float32 parameter can take twice."""
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        loss = super().loss_and_gradient(parameters, features, targets, gradient)
+        if features[:, 0].any():
+            gradient[0] = 3e38
+        return loss
+
+
+def test_a_copy_that_took_a_refused_step_is_replaced() -> None:
+    finite: list[bool] = []
+    model = Overflowing(
+        10, lambda parameters, _: finite.append(bool(np.isfinite(parameters).all()))
+    )
+    config = tallying(replicas=1, batch_size=1, n_fetch=100)
+    store = store_for(model, config)
+    report = replica_of(model, identity(10), store, config).run(Token(FENCE, 0, 1), 30)
+    assert report.refused == 2  # the first one still fits
+    assert all(finite)
+
+
+@dataclass
+class Gauge:
+    """How many calls are under way at the same time, at most."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    now: int = 0
+    most: int = 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.now -= 1
+
+
+class Gauged(MemoryParameterStore):
+    """Counts the exchanges that are under way together."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.pushing, self.fetching = Gauge(), Gauge()
+
+    def push(self, *args: Any, **kwargs: Any) -> Pushed:
+        with self.pushing:
+            return super().push(*args, **kwargs)
+
+    def fetch(self, *args: Any, **kwargs: Any) -> Fetched:
+        with self.fetching:
+            return super().fetch(*args, **kwargs)
+
+
+def test_at_most_one_push_and_one_fetch_are_in_flight() -> None:
+    config = tallying(replicas=1, batch_size=1, n_fetch=2, n_push=3, overlap=True)
+    store = store_for(Tally(12), config, Gauged)
+    assert isinstance(store, Gauged)
+    replica_of(Tally(12), identity(12), store, config).run(Token(FENCE, 0, 1), 60)
+    assert (store.pushing.most, store.fetching.most) == (1, 1)
+
+
+class Slow(MemoryParameterStore):
+    """A push takes until the next gradient is begun."""
+
+    began = threading.Semaphore(0)
+    overlapped: bool = True
+
+    def push(self, *args: Any, **kwargs: Any) -> Pushed:
+        self.overlapped &= self.began.acquire(timeout=DEADLINE_S)
+        return super().push(*args, **kwargs)
+
+
+def test_the_next_gradient_is_computed_while_a_push_is_under_way() -> None:
+    config = tallying(replicas=1, batch_size=1, n_fetch=5, overlap=True)
+    calls: list[int] = []
+
+    def begin(*_: object) -> None:
+        if calls:  # the second gradient lets the first push go, and so on
+            Slow.began.release()
+        calls.append(1)
+        if len(calls) == 6:  # no gradient follows the last push
+            Slow.began.release()
+
+    model = Tally(6, begin)
+    store = store_for(model, config, Slow)
+    assert isinstance(store, Slow)
+    replica_of(model, identity(6), store, config).run(Token(FENCE, 0, 1), 6)
+    assert store.overlapped
+    assert counted(store) == [1] * 6
+
+
+def test_without_overlap_everything_happens_in_the_calling_thread() -> None:
+    threads: set[int] = set()
+
+    class Noting(MemoryParameterStore):
+        def push(self, *args: Any, **kwargs: Any) -> Pushed:
+            threads.add(threading.get_ident())
+            return super().push(*args, **kwargs)
+
+    config = tallying(replicas=1, batch_size=1)
+    store = store_for(Tally(6), config, Noting)
+    replica_of(Tally(6), identity(6), store, config).run(Token(FENCE, 0, 1), 6)
+    assert threads == {threading.get_ident()}
+
+
+def test_the_copy_is_fresh_before_every_step_when_n_fetch_is_one() -> None:
+    config = tallying(replicas=1, batch_size=1)
+    seen: list[npt.NDArray[Any]] = []
+    model = Tally(6, lambda parameters, _: seen.append(parameters.copy()))
+    store = store_for(model, config)
+    replica_of(model, identity(6), store, config).run(Token(FENCE, 0, 1), 6)
+    assert [-int(copied.sum()) for copied in seen] == [0, 1, 2, 3, 4, 5]

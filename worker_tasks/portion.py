@@ -1,0 +1,90 @@
+"""One portion's share of the batch's loss and gradient: pure, in bounded memory.
+
+The objective is the mean loss over all N training examples plus the L2 term; portion 0
+carries the L2 term, so that it counts once, covers no bias, and costs the servers nothing.
+
+Sums over portions do not depend on the order in which these arrive. Every portion rounds
+its numbers to multiples of one quantum, a power of two, so large that no sum of them needs
+more bits than the dtype has: each addition is then exact, and exact additions may be made
+in any order (the idea of reproducible summation by pre-rounding, Demmel & Nguyen 2013).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.datasets.dataset import Dataset
+from app.datasets.split import Rows
+from app.layout import Vector
+from app.models.model import Model
+
+#: Examples whose activations are in memory at a time.
+CHUNK_EXAMPLES = 1024
+
+#: A sum may grow this much beyond the largest seen before the quantum has to change.
+HEADROOM = 4.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a portion adds: to the loss, and to the gradient of shape (D,).
+
+    ``largest`` is the largest absolute value in the gradient, infinite or NaN if the
+    gradient is not finite.
+    """
+
+    loss: float
+    gradient: Vector
+    largest: float
+
+
+def compute(
+    model: Model,
+    dataset: Dataset,
+    rows: Rows,
+    parameters: Vector,
+    *,
+    n_examples: int,
+    penalty: Vector | None,
+) -> Share:
+    """The share of ``rows`` in the mean over ``n_examples``.
+
+    ``penalty`` is the L2 factor of each parameter, for the portion that carries the term.
+    """
+    total, loss = np.zeros_like(parameters), 0.0
+    scratch = np.empty_like(parameters)
+    for start in range(0, len(rows), CHUNK_EXAMPLES):
+        chunk = rows[start : start + CHUNK_EXAMPLES]
+        features, targets = dataset.features[chunk], dataset.targets[chunk]
+        weight = len(chunk) / n_examples
+        loss += weight * model.loss_and_gradient(parameters, features, targets, scratch)
+        total += weight * scratch
+    if penalty is not None:
+        total += penalty * parameters
+        loss += 0.5 * float(np.sum(penalty * np.square(parameters), dtype=np.float64))
+    return Share(float(loss), total, float(np.max(np.abs(total))))
+
+
+def quantum(largest_sum: float, dtype: np.dtype[np.floating]) -> float:
+    """The finest power of two with which sums up to ``largest_sum`` are exact.
+
+    0 if there is nothing to go by yet: then nothing is rounded, and sums are not exact.
+    """
+    if not 0 < largest_sum < math.inf:
+        return 0.0
+    bits = int(np.finfo(dtype).nmant)
+    exponent = math.frexp(HEADROOM * largest_sum)[1]
+    return math.ldexp(1.0, exponent - bits)
+
+
+def is_exact(largest_sum: float, step: float, dtype: np.dtype[np.floating]) -> bool:
+    """Whether sums up to ``largest_sum`` of multiples of ``step`` were exact."""
+    return largest_sum <= step * 2.0 ** int(np.finfo(dtype).nmant)
+
+
+def rounded(gradient: Vector, step: float) -> Vector:
+    """The gradient in multiples of ``step``, a power of two (0: as it is)."""
+    return gradient if step == 0 else np.round(gradient / step) * step

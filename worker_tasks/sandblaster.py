@@ -1,0 +1,71 @@
+"""The Sandblaster task: one portion of one evaluation."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from functools import lru_cache
+
+from celery import shared_task
+
+from app.errors import DistBeliefError, Fenced
+from app.layout import Vector
+from app.runs.batch import Evaluation, Report, current, report
+from app.store.contract import Counted
+from worker_tasks.context import RunContext, control_server, open_context
+from worker_tasks.lease import place
+from worker_tasks.portion import compute, rounded
+
+
+@shared_task(name="distbelief.sandblaster")
+def compute_portion(run: str, evaluation: int, portion: int, dispatch: int) -> str:
+    """Compute a portion, add it to the sum on every shard once, and report it."""
+    task = current(control_server(), run)
+    if task is None or task.number != evaluation:
+        return "expired"
+    answer = Report(evaluation, portion, dispatch, place())
+    began = time.monotonic()
+    try:
+        context = open_context(run)
+        loss, largest = _add(context, task, portion)
+    except Fenced:
+        return "fenced"
+    except Exception as error:
+        # Whatever a user's model raises must reach the coordinator.
+        ours = isinstance(error, DistBeliefError)
+        text = str(error) if ours else traceback.format_exc()
+        report(control_server(), run, Report(**{**answer.__dict__, "error": text}))
+        raise
+    if loss is None:
+        return "expired"
+    seconds = time.monotonic() - began
+    done = {"loss": loss, "largest": largest, "seconds": seconds}
+    report(control_server(), run, Report(**{**answer.__dict__, **done}))
+    return "done"
+
+
+def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float | None, float]:
+    """Loss and largest number of a portion whose gradient every shard has; None if expired."""
+    share = compute(
+        context.model,
+        context.dataset,
+        context.portion(portion, task.portions),
+        _parameters(context, task.number, task.point),
+        n_examples=len(context.train),
+        penalty=context.penalty if portion == 0 else None,
+    )
+    if not (math.isfinite(share.loss) and math.isfinite(share.largest)):
+        return math.inf, 0.0  # the step was too long: there is no gradient to add
+    answers = context.vectors.accumulate(
+        task.fence, task.number, task.gradient, portion, rounded(share.gradient, task.quantum)
+    )
+    if Counted.EXPIRED in answers:
+        return None, 0.0
+    return (math.inf if Counted.REFUSED in answers else share.loss), share.largest
+
+
+@lru_cache(maxsize=1)
+def _parameters(context: RunContext, evaluation: int, point: str) -> Vector:
+    """The parameters of an evaluation, fetched once by each process."""
+    return context.vectors.fetch(point).vector
