@@ -27,7 +27,7 @@ DOWNPOUR, SANDBLASTER, EVALUATION = "downpour", "sandblaster", "evaluation"
 app = Celery("distbelief")
 app.conf.update(
     broker_url=kombu_url(broker_url()),
-    include=["worker_tasks.downpour", "worker_tasks.evaluation"],
+    include=["worker_tasks.downpour", "worker_tasks.sandblaster", "worker_tasks.evaluation"],
     # Nothing is ever unpickled.
     task_serializer="json",
     result_serializer="json",
@@ -55,6 +55,7 @@ app.conf.update(
     task_default_queue=DOWNPOUR,
     task_routes={
         "distbelief.downpour": {"queue": DOWNPOUR},
+        "distbelief.sandblaster": {"queue": SANDBLASTER},
         "distbelief.evaluation": {"queue": EVALUATION},
     },
     # Servers restart and come back: never give up on them.

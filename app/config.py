@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import ConfigError
@@ -97,24 +98,51 @@ class DownpourSettings(Section):
     )
 
 
+class SandblasterSettings(Section):
+    """Sandblaster L-BFGS"""
+
+    iterations: Positive = Field(100, description="iterations of L-BFGS, at most")
+    history: int = Field(10, ge=0, le=100, description="curvature pairs that L-BFGS remembers, m")
+    gradient_tolerance: float = Field(
+        1e-5, ge=0, description="converged when the gradient's 2-norm is at most this"
+    )
+    decrease_tolerance: float = Field(
+        1e-9, ge=0, description="converged when an iteration lowers the loss by at most this share"
+    )
+    precision: Literal["float64", "float32"] = Field(
+        "float64", description="numbers of the vectors on the servers"
+    )
+    portions: Positive | None = Field(
+        None, description="portions of the batch [default: some 20 ms of work each, at least 8]"
+    )
+    backup_seconds: float = Field(
+        0.5, ge=0.05, description="age before which no backup of a portion is sent"
+    )
+
+
 class StopSettings(Section):
     """When to stop and what to keep"""
 
-    passes: Positive = Field(40, description="passes over the training data, at most")
+    passes: Positive = Field(40, description="Downpour: passes over the training data, at most")
     max_seconds: float | None = Field(None, gt=0, description="seconds of training, at most")
     target: float | None = Field(
         None, description="stop when the held-out accuracy (or RMSE) is at least this good"
     )
     patience: Positive | None = Field(
-        None, description="stop after this many evaluations without a better held-out metric"
+        None,
+        description="stop after this many held-out evaluations without a better metric",
     )
-    evaluate_every: float = Field(2.0, gt=0, description="passes between evaluations")
+    evaluate_every: float = Field(
+        2.0, gt=0, description="passes (Sandblaster: iterations) between held-out evaluations"
+    )
 
 
 class RunSettings(Section):
     """Run"""
 
-    algorithm: Literal["downpour"] = Field("downpour", description="how to train")
+    algorithm: Literal["downpour", "sandblaster"] = Field(
+        "downpour", description="Downpour SGD or Sandblaster L-BFGS"
+    )
     seed: int = Field(0, ge=0, description="seed of initial values, split and minibatch order")
     init_from: str | None = Field(
         None, description="saved model whose parameters and accumulators to start from"
@@ -150,6 +178,7 @@ class RunConfig(
     DataSettings,
     ObjectiveSettings,
     DownpourSettings,
+    SandblasterSettings,
     StopSettings,
     StoreSettings,
 ):
@@ -167,6 +196,11 @@ class RunConfig(
     def unit_length(self) -> int:
         """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
         return whole_pushes(self.unit_steps, self.n_push)
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """Of the numbers on the servers."""
+        return np.dtype("f4" if self.algorithm == "downpour" else self.precision)
 
     def model_settings(self) -> ModelSettings:
         """The settings that rebuild the model, for a saved model's header."""
@@ -208,6 +242,7 @@ SECTIONS: tuple[type[Section], ...] = (
     DataSettings,
     ObjectiveSettings,
     DownpourSettings,
+    SandblasterSettings,
     StopSettings,
     StoreSettings,
     ClusterConfig,

@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 
 from app.errors import Diverged
-from app.models.metrics import better
+from app.keys import PARAMETERS, slot
+from app.layout import Vector
+from app.optimizers.registry import build_rule
 from app.runs.record import FIRST_FENCE
 from app.store.contract import ShardCounts
+from app.store.parameters import RedisParameterStore
 from coordinator.dispatch import Finished
-from coordinator.evaluations import Evaluations
+from coordinator.driver import TICK_S, Stage
+from coordinator.evaluations import BEST, Evaluations
+from coordinator.job import Job
 from coordinator.outcome import EndReason, Evaluation
 from coordinator.session import Session
-from coordinator.status import Status
-from coordinator.units import Unit, UnitPlan
+from coordinator.status import DownpourStatus
+from coordinator.units import Unit
 from worker_tasks.replica import UnitReport
 
-#: How long the loop waits for a unit before it looks around.
-TICK_S = 0.5
 #: Seconds between two questions for the shards' clocks.
 COUNTS_S = 0.5
 #: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
@@ -28,36 +30,30 @@ BAD_UNITS = 3
 
 
 class Downpour:
-    """Drives one run from its first unit to its last evaluation.
+    """Drives one Downpour run from its first unit to its last evaluation."""
 
-    Args:
-        session: the run.
-        plan: its units.
-        show: called with the status after everything that happened.
-        check: called regularly; raises if the cluster is broken.
-        interrupted: whether somebody asked to stop.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        plan: UnitPlan,
-        *,
-        show: Callable[[Status], None],
-        check: Callable[[], None],
-        interrupted: Callable[[], bool],
-    ) -> None:
-        self._session, self._plan = session, plan
-        self._show, self._check, self._interrupted = show, check, interrupted
+    def __init__(self, session: Session, job: Job, stage: Stage) -> None:
+        assert job.plan is not None
+        self._session, self._job, self._stage, self._plan = session, job, stage, job.plan
+        self._store = RedisParameterStore(
+            session.servers,
+            session.record.run,
+            job.layout,
+            build_rule(job.config),
+            job.config.dtype,
+        )
         self._units: dict[str, Unit] = {}
-        self._losses: deque[tuple[float, int]] = deque(maxlen=2 * session.config.replicas)
+        self._losses: deque[tuple[float, int]] = deque(maxlen=2 * job.config.replicas)
         self._staleness: Counter[int] = Counter()
         self._bad_units = 0
-        self._next_evaluation = session.config.evaluate_every
+        self._next_evaluation = job.config.evaluate_every
         self._counts: list[ShardCounts] = []
         self._counts_at = -math.inf
         self._began = time.monotonic()
-        self.evaluations = Evaluations(session)
+        self.evaluations = Evaluations(session, job, self._store)
+
+    def create(self) -> None:
+        self._store.create(FIRST_FENCE, self._job.parameters, self._job.slots)
 
     def run(self) -> EndReason:
         """Train until a reason to stop.
@@ -67,14 +63,32 @@ class Downpour:
             WorkFailed: a unit failed as often as it may.
         """
         reason = self._train()
-        if reason is not EndReason.INTERRUPTED and self._session.n_heldout:
+        if reason is not EndReason.INTERRUPTED and self._job.n_heldout:
             self._evaluate_last()
         self._judge_end()
         return reason
 
-    @property
-    def steps(self) -> int:
-        return self._plan.steps_done
+    def keep(self) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
+        """The best model by held-out score; the last one if nothing was evaluated."""
+        best = self.evaluations.best
+        if best is not None:
+            self._store.copy(BEST, PARAMETERS)
+            self._store.drop(BEST)
+        slots = {name: self._store.fetch(slot(name)).vector for name in self._store.rule.slots}
+        return best, self._store.fetch().vector, slots
+
+    def summary(self) -> list[str]:
+        counts = self._store.counts()
+        low, high = (pick(count.applied for count in counts) for pick in (min, max))
+        refused = max(count.refused for count in counts)
+        lines = [
+            f"{self._plan.steps_done:,} steps; updates applied: "
+            f"{low if low == high else f'{low} to {high}'} on each of {len(counts)} shards, "
+            f"{self._plan.total_pushes} planned"
+        ]
+        if refused:
+            lines.append(f"updates refused because they were not finite: {refused}")
+        return lines
 
     @property
     def seconds(self) -> float:
@@ -100,9 +114,9 @@ class Downpour:
             if finished.unit in self._units:
                 self._take_unit(finished)
             elif evaluation := self.evaluations.take(finished):
-                self._tell_evaluation(evaluation)
-        self._check()
-        self._show(self.status())
+                self.evaluations.tell(evaluation)
+        self._stage.check()
+        self._stage.show(self.status())
 
     def _take_unit(self, finished: Finished) -> None:
         unit = self._units.pop(finished.unit)
@@ -118,25 +132,18 @@ class Downpour:
             raise self._diverged()
 
     def _reason_to_stop(self) -> EndReason | None:
-        config, task = self._session.config, self._session.model.task
-        if self._interrupted():
+        limit = self._session.config.max_seconds
+        if self._stage.interrupted():
             return EndReason.INTERRUPTED
         if self._plan.done:
             return EndReason.PASSES
-        if config.max_seconds is not None and self.seconds >= config.max_seconds:
+        if limit is not None and self.seconds >= limit:
             return EndReason.TIME
-        best = self.evaluations.best
-        if config.target is not None and best is not None:
-            metric = best.score.metric(task)
-            if metric == config.target or better(task, metric, config.target):
-                return EndReason.TARGET
-        if config.patience is not None and self.evaluations.since_best >= config.patience:
-            return EndReason.PATIENCE
-        return None
+        return self.evaluations.reason_to_stop()
 
     def _evaluation_due(self) -> bool:
         return (
-            self._session.n_heldout > 0
+            self._job.n_heldout > 0
             and not self.evaluations.running
             and self._plan.passes_done >= self._next_evaluation
         )
@@ -159,20 +166,12 @@ class Downpour:
 
     def _fence(self) -> None:
         """Shut out units in flight: nothing may move while the end is evaluated."""
-        self._session.store.raise_fence(FIRST_FENCE + 1)
+        self._store.raise_fence(FIRST_FENCE + 1)
         self._session.dispatcher.abandon(list(self._units))
-
-    def _tell_evaluation(self, evaluation: Evaluation) -> None:
-        self._session.tell(
-            "evaluation",
-            passes=evaluation.passes,
-            seconds=evaluation.seconds,
-            **evaluation.score.to_json(),
-        )
 
     def _judge_end(self) -> None:
         """A run so short that the streak never filled may have diverged all the same."""
-        counts = self._session.store.counts()
+        counts = self._store.counts()
         stuck = any(count.refused > count.applied for count in counts)
         last = self.evaluations.history[-1:]
         if stuck or any(not math.isfinite(each.score.loss) for each in last):
@@ -185,13 +184,13 @@ class Downpour:
             f"(now {self._session.config.learning_rate:g}), --clip-norm 1, or --warm-start-steps"
         )
 
-    def status(self) -> Status:
+    def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""
         if self.seconds - self._counts_at >= COUNTS_S:
-            self._counts, self._counts_at = self._session.store.counts(), self.seconds
+            self._counts, self._counts_at = self._store.counts(), self.seconds
         examples = sum(count for _, count in self._losses)
         history = self.evaluations.history
-        return Status(
+        return DownpourStatus(
             passes=self._plan.passes_done,
             total_passes=self._session.config.passes,
             steps=self._plan.steps_done,

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from app.keys import PARAMETERS, named
 from app.models.metrics import Score, better
+from app.store.contract import ShardStore
 from coordinator.dispatch import Finished
-from coordinator.outcome import Evaluation
+from coordinator.job import Job
+from coordinator.outcome import EndReason, Evaluation
 from coordinator.session import Session
 
 #: Examples in one evaluation task.
@@ -34,8 +36,8 @@ class _Current:
 class Evaluations:
     """Runs one evaluation at a time and keeps the best snapshot on the servers."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, job: Job, store: ShardStore) -> None:
+        self._session, self._job, self._store = session, job, store
         self._current: _Current | None = None
         self.history: list[Evaluation] = []
         self.best: Evaluation | None = None
@@ -49,14 +51,14 @@ class Evaluations:
         """Evaluations after the best one."""
         return self.history[-1].number - self.best.number if self.best else 0
 
-    def start(self, passes: float, seconds: float) -> None:
-        """Take a snapshot and have it scored."""
+    def start(self, passes: float, seconds: float, source: str = PARAMETERS) -> None:
+        """Take a snapshot of the vector ``source`` and have it scored."""
         number = len(self.history) + 1
         vector = named(f"evaluation{number}")
-        self._session.store.copy(PARAMETERS, vector)
+        self._store.copy(source, vector)
         parts = {}
-        for start in range(0, self._session.n_heldout, PART_EXAMPLES):
-            stop = min(start + PART_EXAMPLES, self._session.n_heldout)
+        for start in range(0, self._job.n_heldout, PART_EXAMPLES):
+            stop = min(start + PART_EXAMPLES, self._job.n_heldout)
             parts[f"evaluation-{number}-{stop}"] = {"vector": vector, "start": start, "stop": stop}
         self._current = _Current(number, passes, seconds, vector, set(parts))
         for unit, part in parts.items():
@@ -74,16 +76,43 @@ class Evaluations:
         self._current = None
         return self._conclude(current)
 
+    def collect(self, timeout_s: float) -> Evaluation | None:
+        """Wait for parts up to ``timeout_s``; the evaluation if it is complete."""
+        for finished in self._session.dispatcher.collect(timeout_s):
+            if evaluation := self.take(finished):
+                return evaluation
+        return None
+
+    def tell(self, evaluation: Evaluation) -> None:
+        """Add an evaluation to the run's events."""
+        self._session.tell(
+            "evaluation",
+            passes=evaluation.passes,
+            seconds=evaluation.seconds,
+            **evaluation.score.to_json(),
+        )
+
+    def reason_to_stop(self) -> EndReason | None:
+        """Whether the held-out metric is good enough, or has stopped getting better."""
+        config, task = self._session.config, self._job.model.task
+        if config.target is not None and self.best is not None:
+            metric = self.best.score.metric(task)
+            if metric == config.target or better(task, metric, config.target):
+                return EndReason.TARGET
+        if config.patience is not None and self.since_best >= config.patience:
+            return EndReason.PATIENCE
+        return None
+
     def _conclude(self, current: _Current) -> Evaluation:
         evaluation = Evaluation(current.number, current.passes, current.seconds, current.score)
         self.history.append(evaluation)
         if self.best is None or self._beats(evaluation.score, self.best.score):
             self.best = evaluation
-            self._session.store.copy(current.vector, BEST)
-        self._session.store.drop(current.vector)
+            self._store.copy(current.vector, BEST)
+        self._store.drop(current.vector)
         return evaluation
 
     def _beats(self, new: Score, old: Score) -> bool:
-        task = self._session.model.task
+        task = self._job.model.task
         a, b = new.metric(task), old.metric(task)
         return better(task, a, b) or (a == b and new.loss < old.loss)

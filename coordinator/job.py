@@ -11,26 +11,32 @@ from app.config import RunConfig
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.dataset import Dataset
 from app.datasets.sources import is_file
-from app.datasets.split import Subset, split
-from app.errors import ModelError
+from app.datasets.split import Rows, Subset, split
+from app.errors import ConfigError, ModelError
 from app.layout import Layout, Vector
 from app.models.files import load_model
 from app.models.model import Model
 from app.models.registry import build_model
 from app.optimizers.registry import build_rule
+from coordinator.portions import default_count
 from coordinator.units import UnitPlan
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training that can begin. ``parameters`` and each slot have shape (D,)."""
+    """A training that can begin. ``parameters`` and each slot have shape (D,).
+
+    ``plan`` is Downpour's, ``portions`` the size of Sandblaster's batch in portions.
+    """
 
     config: RunConfig
     dataset: Dataset
     model: Model
     layout: Layout
-    plan: UnitPlan
+    n_train: int
     n_heldout: int
+    plan: UnitPlan | None
+    portions: int | None
     parameters: Vector
     slots: dict[str, Vector]
 
@@ -52,10 +58,36 @@ def prepare(config: RunConfig, n_servers: int) -> Job:
         block_numbers=config.block_numbers,
         n_shards=config.shards,
     )
-    parts = [Subset(train, r, config.replicas, config.seed) for r in range(config.replicas)]
-    plan = UnitPlan([part.steps_per_pass(config.batch_size) for part in parts], config)
     parameters, slots = _first_values(config, model, dataset, layout.size)
-    return Job(config, dataset, model, layout, plan, len(heldout), parameters, slots)
+    downpour = config.algorithm == "downpour"
+    return Job(
+        config=config,
+        dataset=dataset,
+        model=model,
+        layout=layout,
+        n_train=len(train),
+        n_heldout=len(heldout),
+        plan=_unit_plan(config, train) if downpour else None,
+        portions=None if downpour else _portions(config, len(train), layout.size),
+        parameters=parameters,
+        slots=slots,
+    )
+
+
+def _unit_plan(config: RunConfig, train: Rows) -> UnitPlan:
+    parts = [Subset(train, r, config.replicas, config.seed) for r in range(config.replicas)]
+    return UnitPlan([part.steps_per_pass(config.batch_size) for part in parts], config)
+
+
+def _portions(config: RunConfig, n_train: int, n_parameters: int) -> int:
+    if config.portions is None:
+        return default_count(n_train, n_parameters)
+    if config.portions > n_train:
+        raise ConfigError(
+            f"portions = {config.portions} is more than the {n_train} training examples: "
+            f"use at most {n_train}"
+        )
+    return config.portions
 
 
 def _first_values(

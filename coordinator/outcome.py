@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from app.models.metrics import Score
-from app.store.contract import ShardCounts
 
 
 class EndReason(StrEnum):
@@ -37,18 +36,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training left: the best model, and how it came to be.
-
-    ``counts`` are the shards' pushes at the end, ``planned_pushes`` what every shard
-    shows (applied and refused together) after all passes.
+    """What a training left. ``heldout`` is the score of the model that was kept, ``details``
+    what the algorithm has to say, a line each, ``unit`` in what it counts its progress.
     """
 
     run: str
     reason: EndReason
-    best: Evaluation | None
+    heldout: Evaluation | None
     evaluations: tuple[Evaluation, ...]
-    counts: tuple[ShardCounts, ...]
-    planned_pushes: int
+    details: tuple[str, ...]
     model_file: Path
     seconds: float
-    steps: int
+    unit: str

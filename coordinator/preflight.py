@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
-from app.celery import DOWNPOUR, EVALUATION
 from app.celery import app as celery_app
+from app.config import RunConfig
 from app.errors import DistBeliefError, NoWorkers, ScriptSelfTestFailed, UnsafeEviction
-from app.layout import Layout, TensorSpec
-from app.optimizers.rule import Rule
+from app.keys import PARAMETERS
+from app.layout import Layout, TensorSpec, Vector
+from app.optimizers.registry import build_rule
 from app.runs.ledger import Ledger
-from app.store.contract import Token
+from app.runs.record import FIRST_FENCE
+from app.store.contract import ParameterStore, Token, VectorStore
 from app.store.memory import MemoryParameterStore
+from app.store.memory_vectors import MemoryVectorStore
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
+from app.store.vectors import RedisVectorStore
 
 PING_S = 1.0
 #: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
@@ -45,8 +49,8 @@ def check_servers(servers: Servers, timeout_s: float) -> None:
             )
 
 
-def check_scripts(servers: Servers, rule: Rule) -> None:
-    """Every parameter server computes ``rule`` to the bit as its NumPy twin does.
+def check_scripts(servers: Servers, config: RunConfig) -> None:
+    """Every parameter server computes to the bit what its NumPy twin does.
 
     Raises:
         ScriptSelfTestFailed: it does not (no Lua, another number format, ...).
@@ -54,12 +58,12 @@ def check_scripts(servers: Servers, rule: Rule) -> None:
     """
     for index, address in enumerate(servers.addresses):
         try:
-            same = _same_bits(servers.only(index), rule)
+            same = _same_bits(servers.only(index), config)
         except DistBeliefError as error:
             raise ScriptSelfTestFailed(f"{address} failed the script self-test: {error}") from error
         if not same:
             raise ScriptSelfTestFailed(
-                f"{address} computes {rule.name} differently from this program: "
+                f"{address} computes {config.algorithm} differently from this program: "
                 "use Redis 7.0 or Valkey 7.2 or newer"
             )
 
@@ -78,19 +82,18 @@ def check_control(servers: Servers) -> None:
         ) from error
 
 
-def wait_for_workers(timeout_s: float, broker: str) -> int:
-    """At least one worker listens on the queues that a run needs; how many do.
+def wait_for_workers(needed: Set[str], timeout_s: float, broker: str) -> None:
+    """Workers listen on all queues that a run needs.
 
     Raises:
         NoWorkers: none within ``timeout_s``.
     """
     deadline = time.monotonic() + timeout_s
-    needed = {DOWNPOUR, EVALUATION}
     while True:
         answers = celery_app.control.inspect(timeout=PING_S).active_queues() or {}
         served = [{queue["name"] for queue in queues} for queues in answers.values()]
         if served and needed <= set().union(*served):
-            return len(served)
+            return
         if time.monotonic() > deadline:
             idle = f" ({len(served)} workers listen on other queues)" if served else ""
             raise NoWorkers(
@@ -99,22 +102,50 @@ def wait_for_workers(timeout_s: float, broker: str) -> int:
             )
 
 
-def _same_bits(servers: Servers, rule: Rule) -> bool:
+def worker_processes() -> int:
+    """Processes of all workers that answer; at least 1."""
+    answers = celery_app.control.inspect(timeout=PING_S).stats() or {}
+    return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
+
+
+def _same_bits(servers: Servers, config: RunConfig) -> bool:
+    """Let a server and this process do the same small piece of work, and compare."""
     layout = Layout.plan(
         [TensorSpec("self-test", (SELF_TEST_NUMBERS,))], n_servers=1, block_numbers=500
     )
-    stores: Sequence[RedisParameterStore | MemoryParameterStore] = (
-        RedisParameterStore(servers, f"self-test-{uuid.uuid4().hex[:8]}", layout, rule),
-        MemoryParameterStore(layout, rule),
+    run = f"self-test-{uuid.uuid4().hex[:8]}"
+    parameters, gradient = np.random.default_rng(0).normal(size=(2, SELF_TEST_NUMBERS))
+    if config.algorithm == "downpour":
+        rule = build_rule(config)
+        pushed = RedisParameterStore(servers, run, layout, rule), MemoryParameterStore(layout, rule)
+        return _equal([_push(store, parameters, gradient) for store in pushed])
+    vectors = (
+        RedisVectorStore(servers, run, layout, config.dtype, fence=FIRST_FENCE),
+        MemoryVectorStore(layout, config.dtype, fence=FIRST_FENCE),
     )
-    rng = np.random.default_rng(0)
-    parameters, gradient = rng.normal(size=(2, SELF_TEST_NUMBERS))
-    results = []
+    return _equal([_accumulate(store, parameters, gradient) for store in vectors])
+
+
+def _push(store: ParameterStore, parameters: Vector, gradient: Vector) -> Vector:
     try:
-        for store in stores:
-            store.create(1, parameters)
-            store.push(Token(1, 0, 1), 1, gradient)
-            results.append(store.fetch().vector)
+        store.create(FIRST_FENCE, parameters)
+        store.push(Token(FIRST_FENCE, 0, 1), 1, gradient)
+        return store.fetch().vector
     finally:
-        stores[0].delete()
+        store.delete()
+
+
+def _accumulate(store: VectorStore, parameters: Vector, gradient: Vector) -> Vector:
+    try:
+        store.create(FIRST_FENCE, parameters)
+        store.begin(1, "vec:gradient")
+        store.accumulate(FIRST_FENCE, 1, "vec:gradient", 0, gradient)
+        store.combine("vec:sum", [(0.3, PARAMETERS), (-0.7, "vec:gradient")])
+        return store.fetch("vec:sum").vector
+    finally:
+        store.drop("vec:gradient", "vec:sum")
+        store.delete()
+
+
+def _equal(results: Sequence[Vector]) -> bool:
     return np.array_equal(results[0], results[1])

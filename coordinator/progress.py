@@ -17,11 +17,13 @@ from rich.table import Table
 from app.models.metrics import metric_name
 from app.models.model import Task
 from coordinator.outcome import Evaluation, Outcome
-from coordinator.status import Status, median
+from coordinator.status import DownpourStatus, SandblasterStatus, Status, median
 from coordinator.training import Display
 
-#: Plain output: a line at every evaluation, and after this many seconds without one.
-LINE_EVERY_S = 2.0
+#: Plain output: a line at every held-out evaluation, but not more often than the first
+#: figure, and after as many seconds as the second without one.
+LINE_AT_MOST_EVERY_S = 0.5
+LINE_AT_LEAST_EVERY_S = 2.0
 
 #: A wait longer than this is shown.
 WAIT_WORTH_SAYING_S = 3.0
@@ -43,21 +45,13 @@ def display(console: Console, task: Task) -> Iterator[Display]:
 
 def summary(outcome: Outcome, task: Task) -> list[str]:
     """What a person wants to know at the end, a line each."""
-    applied = [count.applied for count in outcome.counts]
-    low, high = min(applied), max(applied)
-    lines = [
-        f"finished: {outcome.reason}; {outcome.steps:,} steps in {outcome.seconds:.1f} s",
-        f"updates applied: {low if low == high else f'{low} to {high}'} "
-        f"on each of {len(applied)} shards, {outcome.planned_pushes} planned",
-    ]
-    refused = max(count.refused for count in outcome.counts)
-    if refused:
-        lines.append(f"updates refused because they were not finite: {refused}")
-    if outcome.best is not None:
-        n_evaluations = len(outcome.evaluations)
+    lines = [f"finished: {outcome.reason}, after {outcome.seconds:.1f} s", *outcome.details]
+    if outcome.heldout is not None:
+        number, n_evaluations = outcome.heldout.number, len(outcome.evaluations)
+        when = f"{outcome.heldout.passes:.3g} {outcome.unit}"
         lines.append(
-            f"held-out {_score(outcome.best, task)} "
-            f"(the best of {n_evaluations} evaluations, after {outcome.best.passes:.1f} passes)"
+            f"held-out {_score(outcome.heldout, task)} "
+            f"(evaluation {number} of {n_evaluations}, after {when})"
         )
     return [*lines, f"model: {outcome.model_file}"]
 
@@ -75,7 +69,8 @@ class _Lines:
     def show(self, status: Status) -> None:
         number = status.evaluation.number if status.evaluation else 0
         now = time.monotonic()
-        if number == self._shown and now - self._shown_at < LINE_EVERY_S:
+        every = LINE_AT_LEAST_EVERY_S if number == self._shown else LINE_AT_MOST_EVERY_S
+        if now - self._shown_at < every:
             return
         self._shown_at, self._shown = now, number
         self.say("  ".join(f"{name} {value}" for name, value in _figures(status, self._task)))
@@ -87,13 +82,25 @@ def _panel(status: Status, task: Task) -> Panel:
     table.add_column()
     for name, value in _figures(status, task):
         table.add_row(name, value)
-    table.add_row("", ProgressBar(total=status.total_steps, completed=status.steps, width=40))
-    title = "Downpour SGD" + (", warm start" if status.warming else "")
+    if isinstance(status, DownpourStatus):
+        title = "Downpour SGD" + (", warm start" if status.warming else "")
+        bar = ProgressBar(total=status.total_steps, completed=status.steps, width=40)
+    else:
+        title = "Sandblaster L-BFGS"
+        bar = ProgressBar(total=status.n_portions, completed=status.portions_done, width=40)
+    table.add_row("", bar)
     return Panel(table, title=title, title_align="left")
 
 
 def _figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
     """Everything that a display shows, as (name, text)."""
+    if isinstance(status, DownpourStatus):
+        yield from _downpour(status, task)
+    else:
+        yield from _sandblaster(status, task)
+
+
+def _downpour(status: DownpourStatus, task: Task) -> Iterator[tuple[str, str]]:
     yield "pass", f"{status.passes:.1f}/{status.total_passes}"
     yield "steps/s", f"{status.steps_per_second:,.0f}"
     yield "loss", _number(status.training_loss)
@@ -110,6 +117,26 @@ def _figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
         yield "waiting", f"{status.idle_s:.0f} s for a worker"
     left = status.seconds_left
     yield "left", "?" if left is None else str(timedelta(seconds=round(left)))
+
+
+def _sandblaster(status: SandblasterStatus, task: Task) -> Iterator[tuple[str, str]]:
+    yield "iteration", f"{status.iteration}/{status.total_iterations}"
+    yield "loss", _number(status.loss)
+    yield "gradient", _number(status.gradient_norm)
+    yield "step", f"{status.step:.3g}"
+    yield "evaluations", str(status.evaluations)
+    if status.evaluation is not None:
+        yield "held-out", _score(status.evaluation, task)
+    yield (
+        "portions",
+        f"{status.portions_done}/{status.n_portions} done, "
+        f"{status.portions_outstanding} outstanding, {status.portions_per_second:.0f}/s",
+    )
+    yield "backups", f"{status.tally.sent} sent, {status.tally.won} won"
+    if status.tally.retries:
+        yield "retries", str(status.tally.retries)
+    if status.slow is not None and status.slow[1] > WAIT_WORTH_SAYING_S:
+        yield "waiting", f"{status.slow[1]:.0f} s for portion {status.slow[0]}"
 
 
 def _score(evaluation: Evaluation, task: Task) -> str:

@@ -7,6 +7,7 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from kombu.exceptions import OperationalError
@@ -16,19 +17,14 @@ from app.config import RunConfig
 from app.environment import kombu_url
 from app.errors import ServerUnreachable
 from app.keys import CELERY_PREFIX
-from app.models.model import Model
-from app.optimizers.registry import build_rule
 from app.runs import events
 from app.runs.ledger import Ledger
 from app.runs.record import RunRecord
-from app.store.contract import ParameterStore
-from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from coordinator.dispatch import Dispatcher
 from coordinator.job import Job
 from coordinator.local import Endpoints
 
-TASKS = {"downpour": "distbelief.downpour", "evaluation": "distbelief.evaluation"}
 PUBLISH_RETRIES = {"max_retries": 5, "interval_start": 0.2, "interval_max": 2.0}
 
 
@@ -39,30 +35,59 @@ def new_run_id() -> str:
 
 @dataclass(frozen=True)
 class Session:
-    """What the drivers of a run work with. ``n_heldout`` examples are held out."""
+    """A run's servers and messages, as its coordinator holds them.
+
+    ``control`` is the control server, ``servers`` the parameter servers.
+    """
 
     record: RunRecord
-    model: Model
-    store: ParameterStore
     control: Servers
     servers: Servers
-    dispatcher: Dispatcher
-    n_heldout: int
 
     @property
     def config(self) -> RunConfig:
         return self.record.config
 
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Units of this run, in flight."""
+        config = self.config
+        return Dispatcher(
+            Ledger(self.control, self.record.run),
+            self.send,
+            self._waiting,
+            lease_s=config.lease_seconds,
+            max_tries=config.unit_attempts,
+            stall_s=config.stall_seconds,
+        )
+
+    def send(self, task: str, *arguments: str | int) -> None:
+        """Publish a message for a task of this run; raises ServerUnreachable."""
+        try:
+            celery_app.send_task(
+                f"distbelief.{task}",
+                (self.record.run, *arguments),
+                retry=True,
+                retry_policy=PUBLISH_RETRIES,
+            )
+        except OperationalError as error:
+            raise ServerUnreachable(
+                f"{self.control.addresses[0]} takes no messages: {error}"
+            ) from error
+
     def tell(self, kind: str, **fields: Any) -> None:
         """Add an event to the run's stream."""
         events.append(self.control, self.record.run, kind, **fields)
+
+    def _waiting(self, task: str) -> int:
+        """Messages in the task's queue, which has its name, that no worker has taken."""
+        return int(self.control.one("LLEN", f"{CELERY_PREFIX}{task}"))
 
 
 def open_session(run: str, job: Job, place: Endpoints) -> Session:
     """Connect to the servers of a run; nothing is written yet."""
     celery_app.conf.broker_url = kombu_url(place.broker)
     deadline_s = job.config.server_seconds
-    control = Servers([place.broker], deadline_s=deadline_s)
     servers = Servers(place.parameter_servers, deadline_s=deadline_s)
     record = RunRecord(
         run=run,
@@ -73,39 +98,9 @@ def open_session(run: str, job: Job, place: Endpoints) -> Session:
         n_features=job.dataset.n_features,
         n_classes=job.dataset.n_classes,
     )
-    return Session(
-        record=record,
-        model=job.model,
-        store=RedisParameterStore(servers, run, job.layout, build_rule(job.config)),
-        control=control,
-        servers=servers,
-        dispatcher=_dispatcher(control, record),
-        n_heldout=job.n_heldout,
-    )
+    return Session(record, Servers([place.broker], deadline_s=deadline_s), servers)
 
 
 def owner() -> dict[str, Any]:
     """This coordinator, for the run's events."""
     return {"host": socket.gethostname(), "process": os.getpid()}
-
-
-def _dispatcher(control: Servers, record: RunRecord) -> Dispatcher:
-    def send(task: str, unit: str) -> None:
-        try:
-            celery_app.send_task(
-                TASKS[task], (record.run, unit), retry=True, retry_policy=PUBLISH_RETRIES
-            )
-        except OperationalError as error:
-            raise ServerUnreachable(f"{control.addresses[0]} takes no messages: {error}") from error
-
-    def waiting(task: str) -> int:
-        return int(control.one("LLEN", f"{CELERY_PREFIX}{task}"))
-
-    return Dispatcher(
-        Ledger(control, record.run),
-        send,
-        waiting,
-        lease_s=record.config.lease_seconds,
-        max_tries=record.config.unit_attempts,
-        stall_s=record.config.stall_seconds,
-    )

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from app.store.contract import ShardCounts
 from coordinator.outcome import Evaluation
+from coordinator.portions import Tally
 
 
 @dataclass(frozen=True)
-class Status:
+class DownpourStatus:
     """A moment of a Downpour run. ``training_loss`` is over recent units, NaN before any.
 
     ``idle_s`` is how long units have been waiting without any worker at work.
@@ -46,6 +47,37 @@ class Status:
     @property
     def refused(self) -> int:
         return max((shard.refused for shard in self.shards), default=0)
+
+
+@dataclass(frozen=True)
+class SandblasterStatus:
+    """A moment of a Sandblaster run; the loss is the objective at the last iteration.
+
+    ``slow`` is the longest outstanding portion with its age in seconds, if it is worth
+    saying; ``tally`` counts portions and backups over the whole run.
+    """
+
+    iteration: int
+    total_iterations: int
+    seconds: float
+    loss: float
+    gradient_norm: float
+    step: float
+    evaluations: int
+    evaluation: Evaluation | None
+    best: Evaluation | None
+    portions_done: int
+    portions_outstanding: int
+    n_portions: int
+    tally: Tally
+    slow: tuple[int, float] | None
+
+    @property
+    def portions_per_second(self) -> float:
+        return self.tally.portions / self.seconds if self.seconds > 0 else 0.0
+
+
+Status = DownpourStatus | SandblasterStatus
 
 
 def median(histogram: Counter[int]) -> int:

@@ -8,22 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.celery import EVALUATION
 from app.config import ClusterConfig
 from app.errors import ConfigError
-from app.keys import PARAMETERS, slot
 from app.models.files import SavedModel
-from app.runs.record import FIRST_FENCE, close_run, open_run
+from app.runs.record import close_run, open_run
 from coordinator import preflight
 from coordinator.downpour import Downpour
-from coordinator.evaluations import BEST
+from coordinator.driver import Driver, Stage
 from coordinator.interruption import Interruption
 from coordinator.job import Job
 from coordinator.local import Endpoints, LocalCluster
-from coordinator.outcome import EndReason, Outcome
+from coordinator.outcome import Outcome
+from coordinator.sandblaster import Sandblaster
 from coordinator.session import Session, new_run_id, open_session, owner
 from coordinator.status import Status
 
 Check = Callable[[], None]
+DRIVERS: dict[str, Callable[[Session, Job, Stage], Driver]] = {
+    "downpour": Downpour,
+    "sandblaster": Sandblaster,
+}
 
 
 @dataclass(frozen=True)
@@ -48,28 +53,38 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
         session = open_session(run, job, place)
         _preflight(session, cluster)
         display.say(_announcement(session, job))
-        session.store.create(FIRST_FENCE, job.parameters, job.slots)
+        stage = Stage(display.show, check, interruption.defer())
+        driver = DRIVERS[job.config.algorithm](session, job, stage)
+        driver.create()
         open_run(session.control, session.record)
         session.tell("start", **owner())
-        driver = Downpour(
-            session, job.plan, show=display.show, check=check, interrupted=interruption.defer()
-        )
+        outcome: dict[str, Any] = {"reason": "error"}
         try:
-            reason = driver.run()
-            saved = _result(session, driver, reason)
+            outcome["reason"] = reason = driver.run()
+            heldout, parameters, slots = driver.keep()
         finally:
-            close_run(session.control, run, {"steps": driver.steps, "seconds": driver.seconds})
-        saved.save(output)
+            close_run(session.control, run, {**outcome, "seconds": driver.seconds})
+        facts = {"run": run, "reason": reason, "config": session.config.model_dump(mode="json")}
+        if heldout is not None:
+            facts["heldout"] = heldout.score.to_json()
+        record = session.record
+        SavedModel(
+            session.config.model_settings(),
+            record.n_features,
+            record.n_classes,
+            parameters,
+            slots,
+            facts,
+        ).save(output)
         return Outcome(
             run=run,
             reason=reason,
-            best=driver.evaluations.best,
+            heldout=heldout,
             evaluations=tuple(driver.evaluations.history),
-            counts=tuple(session.store.counts()),
-            planned_pushes=job.plan.total_pushes,
+            details=tuple(driver.summary()),
             model_file=output,
             seconds=driver.seconds,
-            steps=driver.steps,
+            unit="passes" if job.plan is not None else "iterations",
         )
 
 
@@ -113,41 +128,24 @@ def _made(folder: Path) -> Path:
 
 
 def _preflight(session: Session, cluster: ClusterConfig) -> None:
+    config = session.config
     for servers in (session.control, session.servers):
         preflight.check_servers(servers, cluster.wait_seconds)
     preflight.check_control(session.control)
-    preflight.check_scripts(session.servers, session.store.rule)
-    preflight.wait_for_workers(cluster.wait_seconds, session.control.addresses[0])
+    preflight.check_scripts(session.servers, config)
+    queues = {config.algorithm, EVALUATION}
+    preflight.wait_for_workers(queues, cluster.wait_seconds, session.control.addresses[0])
 
 
 def _announcement(session: Session, job: Job) -> str:
-    layout, config = session.store.layout, job.config
+    layout, config = job.layout, job.config
+    how = (
+        f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}"
+        if job.plan is not None
+        else f"L-BFGS with history {config.history} in {config.precision}, {job.portions} portions"
+    )
     return (
         f"run {session.record.run}: {config.model} with {layout.size:,} parameters in "
         f"{layout.n_shards} shards on {layout.n_servers} servers, "
-        f"{job.dataset.n_examples - job.n_heldout:,} training and {job.n_heldout:,} held-out "
-        f"examples of {config.data}, {config.replicas} replicas, {config.optimizer} "
-        f"with rate {config.learning_rate:g}"
-    )
-
-
-def _result(session: Session, driver: Downpour, reason: EndReason) -> SavedModel:
-    """The best model, which also becomes what the servers hold; the last one if none is best."""
-    store, record, best = session.store, session.record, driver.evaluations.best
-    if best is not None:
-        store.copy(BEST, PARAMETERS)
-        store.drop(BEST)
-    facts: dict[str, Any] = {
-        "run": record.run,
-        "reason": reason,
-        "config": record.config.model_dump(mode="json"),
-        "heldout": best.score.to_json() if best is not None else None,
-    }
-    return SavedModel(
-        settings=record.config.model_settings(),
-        n_features=record.n_features,
-        n_classes=record.n_classes,
-        parameters=store.fetch().vector,
-        slots={name: store.fetch(slot(name)).vector for name in store.rule.slots},
-        facts=facts,
+        f"{job.n_train:,} training and {job.n_heldout:,} held-out examples of {config.data}, {how}"
     )

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
+import numpy as np
 import threadpoolctl
 from celery.signals import worker_process_init
 
 from app.config import RunConfig
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.dataset import Dataset
-from app.datasets.split import Rows, Subset, split
+from app.datasets.split import Rows, Subset, portion, split
 from app.environment import broker_url, parameter_server_urls
 from app.errors import ConfigError, DataError
+from app.layout import Vector
 from app.models.model import Model
 from app.models.registry import build_model
 from app.optimizers.registry import build_rule
 from app.runs.ledger import Ledger
-from app.runs.record import RunRecord, read_run
+from app.runs.record import FIRST_FENCE, RunRecord, read_run
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
+from app.store.vectors import RedisVectorStore
 from worker_tasks.replica import Replica
 
 #: Runs that a process keeps open: the one it works on, and one that is just starting.
 OPEN_RUNS = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunContext:
     """One run, opened in this process. ``train`` and ``heldout`` are rows of ``dataset``."""
 
@@ -36,15 +39,44 @@ class RunContext:
     dataset: Dataset
     train: Rows
     heldout: Rows
-    store: RedisParameterStore
+    servers: Servers
 
     @property
     def config(self) -> RunConfig:
         return self.record.config
 
+    @cached_property
+    def parameters(self) -> RedisParameterStore:
+        """The shards as Downpour uses them."""
+        record = self.record
+        return RedisParameterStore(
+            self.servers, record.run, record.layout, build_rule(record.config), self.config.dtype
+        )
+
+    @cached_property
+    def vectors(self) -> RedisVectorStore:
+        """The shards as Sandblaster uses them."""
+        record = self.record
+        return RedisVectorStore(
+            self.servers, record.run, record.layout, self.config.dtype, fence=FIRST_FENCE
+        )
+
+    @cached_property
+    def penalty(self) -> Vector | None:
+        """The L2 factor of each parameter, None without L2."""
+        mask = self.record.layout.penalty_mask()
+        return (mask * self.config.l2).astype(self.config.dtype) if self.config.l2 else None
+
     def replica(self, subset: int) -> Replica:
         part = Subset(self.train, subset, self.config.replicas, self.config.seed)
-        return Replica(self.model, self.dataset, part, self.store, self.config)
+        return Replica(self.model, self.dataset, part, self.parameters, self.config)
+
+    def portion(self, index: int, n_portions: int) -> Rows:
+        return portion(self._in_file_order, index, n_portions)
+
+    @cached_property
+    def _in_file_order(self) -> Rows:
+        return np.sort(self.train)
 
 
 @lru_cache(maxsize=1)
@@ -78,8 +110,7 @@ def open_context(run: str) -> RunContext:
     train, heldout = split(dataset.n_examples, config.holdout, config.seed)
     model = build_model(config, record.n_features, record.n_classes)
     servers = Servers(_parameter_servers(record), deadline_s=config.server_seconds)
-    store = RedisParameterStore(servers, run, record.layout, build_rule(config))
-    return RunContext(record, model, dataset, train, heldout, store)
+    return RunContext(record, model, dataset, train, heldout, servers)
 
 
 def _parameter_servers(record: RunRecord) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ def evaluate(run: str, unit: str) -> str:
     def do(lease: Lease) -> dict[str, Any]:
         specification = lease.claim.specification
         context = open_context(run)
-        parameters = context.store.fetch(specification["vector"]).vector
+        parameters = context.parameters.fetch(specification["vector"]).vector
         rows = context.heldout[specification["start"] : specification["stop"]]
         features, targets = context.dataset.features[rows], context.dataset.targets[rows]
         return score(context.model, parameters, features, targets).to_json()

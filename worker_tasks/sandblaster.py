@@ -51,7 +51,7 @@ def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float | N
         context.model,
         context.dataset,
         context.portion(portion, task.portions),
-        _parameters(context, task.number, task.point),
+        _parameters(context, task),
         n_examples=len(context.train),
         penalty=context.penalty if portion == 0 else None,
     )
@@ -66,6 +66,6 @@ def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float | N
 
 
 @lru_cache(maxsize=1)
-def _parameters(context: RunContext, evaluation: int, point: str) -> Vector:
+def _parameters(context: RunContext, task: Evaluation) -> Vector:
     """The parameters of an evaluation, fetched once by each process."""
-    return context.vectors.fetch(point).vector
+    return context.vectors.fetch(task.point).vector

@@ -109,3 +109,19 @@ class Subset:
             return rows
 
         return order
+
+
+def portion(train: Rows, index: int, n_portions: int) -> Rows:
+    """Portion ``index`` of the training examples, for Sandblaster.
+
+    Portions are contiguous ranges of the rows in the order of the file, so that reading
+    one is sequential; their sizes differ by at most one.
+
+    Args:
+        train: dataset rows of all training examples, in ascending order.
+        index: which portion, 0 to ``n_portions - 1``.
+        n_portions: at most as many as there are rows.
+    """
+    small, larger = divmod(len(train), n_portions)
+    start = index * small + min(index, larger)
+    return train[start : start + small + (index < larger)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,13 +63,13 @@ def subnormal(random: np.random.Generator, size: int, dtype: np.dtype[np.floatin
 
 
 def zeros(random: np.random.Generator, size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
-    signed: Array = np.array([0.0, -0.0], dtype)
-    return signed[random.integers(0, 2, size)]
+    signed: Array = np.copysign(0.0, random.uniform(-1, 1, size))
+    return signed.astype(dtype)
 
 
 def huge(random: np.random.Generator, size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
     """Near the square root of the largest number, so that some squares overflow."""
-    root = np.sqrt(np.finfo(dtype).max)
+    root = float(np.sqrt(np.finfo(dtype).max))
     return (random.uniform(-1.1, 1.1, size) * root).astype(dtype)
 
 
@@ -93,7 +94,7 @@ def mixtures(draw: st.DrawFn, kinds: tuple[Callable[..., Array], ...]) -> Callab
 
     def make(size: int, dtype: np.dtype[np.floating[Any]]) -> Array:
         random = np.random.default_rng(seed)
-        mixed = most(random, size, dtype).copy()
+        mixed: Array = most(random, size, dtype).copy()
         replaced = random.random(size) < share
         mixed[replaced] = few(random, size, dtype)[replaced]
         return mixed
@@ -110,6 +111,29 @@ def told(pushed: Pushed) -> tuple[tuple[Answer, ...], list[int], list[int], byte
     fresh = None if pushed.fresh is None else pushed.fresh.tobytes()
     positions = pushed.positions
     return pushed.answers, positions.clocks.tolist(), positions.sequences.tolist(), fresh
+
+
+HALF = np.float32(2.0**103)
+
+
+@pytest.mark.parametrize(
+    ("more", "answer"),
+    [(HALF, Answer.REFUSED), (np.nextafter(HALF, np.float32(0)), Answer.APPLIED)],
+    ids=["half a unit more", "a little less"],
+)
+def test_float32_is_refused_exactly_when_it_rounds_to_infinity(
+    servers: Servers, run_id: str, more: np.float32, answer: Answer
+) -> None:
+    """Half a unit in the last place above the largest number is infinite, less is not."""
+    top = np.finfo(np.float32).max
+    layout = Layout((TensorSpec("w", (1,)),), 1, 1, n_servers=2)
+    for store in (
+        RedisParameterStore(servers, run_id, layout, SGD(1.0)),
+        MemoryParameterStore(layout, SGD(1.0)),
+    ):
+        store.create(FENCE, np.full(1, top))
+        assert store.push(Token(FENCE, 0, ATTEMPT), 1, -np.full(1, more)).answers == (answer,)
+        assert store.fetch().vector.tolist() == [top]
 
 
 @settings(max_examples=150)
@@ -130,9 +154,9 @@ def test_script_and_twin_agree_bit_for_bit(
     assert script.create(FENCE, values)
     assert twin.create(FENCE, values)
     assert bits(script) == bits(twin)
-    every = st.sets(st.integers(0, layout.n_blocks - 1)).map(sorted)
+    some = st.sets(st.integers(0, layout.n_blocks - 1)).map(sorted)
     for _ in range(data.draw(st.integers(1, 5), "pushes")):
-        blocks = data.draw(st.none() | every, "blocks")
+        blocks = data.draw(st.none() | some, "blocks")
         chosen = range(layout.n_blocks) if blocks is None else blocks
         size = sum(layout.block_slice(b).stop - layout.block_slice(b).start for b in chosen)
         gradient = data.draw(mixtures(ANY), "gradient")(size, dtype)

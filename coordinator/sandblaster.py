@@ -1,0 +1,297 @@
+"""The Sandblaster driver: L-BFGS asks, shards and portions answer.
+
+The coordinator never sees a vector. The optimizer (:mod:`coordinator.lbfgs`) asks for
+operations on named vectors, which the shards do, and for evaluations, which Celery tasks
+do portion by portion; what comes back is scalars.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from app.errors import Diverged, WaitTimeout
+from app.keys import PARAMETERS, named
+from app.layout import Vector
+from app.runs import batch
+from app.runs.record import FIRST_FENCE
+from app.store.contract import VectorStore
+from app.store.vectors import RedisVectorStore
+from coordinator import preflight
+from coordinator.driver import TICK_S, Stage
+from coordinator.evaluations import BEST, Evaluations
+from coordinator.job import Job
+from coordinator.lbfgs import Evaluate, Iterated, Settings, State, minimise
+from coordinator.outcome import EndReason, Evaluation
+from coordinator.portions import Policy, Portions, Tally
+from coordinator.session import Session
+from coordinator.status import SandblasterStatus
+from worker_tasks.portion import is_exact, quantum
+
+#: How long to wait for a report before looking for portions to send again.
+REPORT_TICK_S = 0.05
+
+#: A held-out evaluation is looked after between portions, without waiting for it.
+NO_WAIT_S = 0.001
+
+#: Portions silent for this long are taken for lost even if no worker seems idle.
+LOST_S = 60.0
+
+#: Above this share of unused range the quantum is made finer again.
+SLACK = 2.0**-8
+
+
+class _Space:
+    """The optimizer's vectors, on the shards under names of their own."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+
+    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return self._store.dots([(named(a), named(b)) for a, b in pairs])
+
+    def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
+        self._store.combine(named(out), [(c, named(name)) for c, name in terms])
+
+    def drop(self, names: Sequence[str]) -> None:
+        self._store.drop(*map(named, names))
+
+
+class _Stopped(Exception):
+    """Somebody asked to stop in the middle of an evaluation."""
+
+
+class Sandblaster:
+    """Drives one Sandblaster run from its first evaluation to its last."""
+
+    def __init__(self, session: Session, job: Job, stage: Stage) -> None:
+        assert job.portions is not None
+        self._session, self._job, self._stage = session, job, stage
+        self._n_portions = job.portions
+        self._store = RedisVectorStore(
+            session.servers, session.record.run, job.layout, job.config.dtype, fence=FIRST_FENCE
+        )
+        self._policy = Policy(
+            workers=preflight.worker_processes(),
+            floor_s=job.config.backup_seconds,
+            lost_s=LOST_S,
+            max_failures=job.config.unit_attempts,
+        )
+        self._tally = Tally()
+        self._portions: Portions | None = None
+        self._number = 0
+        self._quantum = 0.0
+        self._state: State | None = None
+        self._step = 0.0
+        self._next_heldout = 0.0
+        self._began = time.monotonic()
+        self.evaluations = Evaluations(session, job, self._store)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def create(self) -> None:
+        self._store.create(FIRST_FENCE, self._job.parameters)
+
+    def run(self) -> EndReason:
+        """Minimise until a reason to stop.
+
+        Raises:
+            Diverged: the loss is not finite where the run begins.
+            WorkFailed: a portion failed as often as it may.
+            WaitTimeout: no portion was answered for very long.
+        """
+        self._store.copy(PARAMETERS, named("x0"))
+        config = self._session.config
+        settings = Settings(
+            config.history,
+            config.iterations,
+            config.gradient_tolerance,
+            config.decrease_tolerance,
+        )
+        minimiser = minimise(_Space(self._store), "x0", settings)
+        try:
+            request = next(minimiser)
+            while True:
+                if isinstance(request, Evaluate):
+                    request = minimiser.send(self._evaluate(request))
+                    continue
+                self._take_iteration(request)
+                if (reason := self._reason_to_stop()) is not None:
+                    break
+                request = next(minimiser)
+        except StopIteration as end:
+            reason = end.value
+        except _Stopped:
+            reason = self._reason_to_stop() or EndReason.INTERRUPTED
+        if reason is EndReason.DIVERGED:
+            raise Diverged(
+                "the loss or its gradient is not finite where the run begins: check the data's "
+                "scale, or choose other initial values with --seed or --init-from"
+            )
+        if reason is not EndReason.INTERRUPTED and self._job.n_heldout:
+            self._evaluate_last()
+        return reason
+
+    def keep(self) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
+        """The minimiser, which is what Sandblaster is for, whatever the held-out score."""
+        self._store.raise_fence(FIRST_FENCE + 1)
+        state = self._state
+        if state is not None:
+            self._store.copy(named(state.point), PARAMETERS)
+            self._store.drop(*map(named, {*state.names, state.point}))
+        self._store.drop(BEST)
+        last = self.evaluations.history[-1] if self.evaluations.history else None
+        current = last is not None and state is not None and last.passes == state.iteration
+        return (last if current else None), self._store.fetch().vector, {}
+
+    def summary(self) -> list[str]:
+        tally, state = self._tally, self._state
+        lines = [
+            f"{self._number} evaluations of {self._n_portions} portions; backups sent "
+            f"{tally.sent}, won {tally.won}, wasted {tally.wasted}; retries {tally.retries}"
+        ]
+        if state is not None:
+            lines.insert(
+                0,
+                f"{state.iteration} iterations; objective {state.loss:.10g}, "
+                f"gradient norm {state.gradient_norm:.3g}",
+            )
+        return lines
+
+    def _evaluate(self, request: Evaluate) -> float:
+        """Loss and gradient at a point; again with a coarser quantum if sums were not exact."""
+        while True:
+            losses, largest = self._sum_portions(request)
+            loss = math.fsum(losses)
+            if not math.isfinite(loss):
+                return math.inf  # too far: nobody will use this gradient
+            most = largest * self._n_portions
+            exact = is_exact(most, self._quantum, self._job.config.dtype)
+            if not exact or is_exact(most / SLACK, self._quantum, self._job.config.dtype):
+                self._quantum = quantum(most, self._job.config.dtype)
+            if exact or self._quantum == 0:
+                return loss
+
+    def _sum_portions(self, request: Evaluate) -> tuple[list[float], float]:
+        """Have every portion computed and counted once: their losses, their largest number."""
+        self._number += 1
+        evaluation = batch.Evaluation(
+            number=self._number,
+            fence=FIRST_FENCE,
+            point=named(request.point),
+            gradient=named(request.gradient),
+            portions=self._n_portions,
+            quantum=self._quantum,
+        )
+        # The shards first: from then on late portions of the last evaluation change nothing.
+        self._store.begin(evaluation.number, evaluation.gradient)
+        batch.announce(self._session.control, self._session.record.run, evaluation)
+        self._portions = Portions(
+            self._n_portions, self._policy, self._send, time.monotonic, self._tally
+        )
+        losses, largest = [0.0] * self._n_portions, 0.0
+        while not self._portions.done:
+            self._portions.advance()
+            for report in self._collect():
+                if report.error:
+                    self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
+                elif self._portions.complete(report.portion, report.dispatch):
+                    losses[report.portion] = report.loss
+                    largest = max(largest, report.largest)
+            self._turn()
+        return losses, largest
+
+    def _send(self, portion: int, dispatch: int) -> None:
+        self._session.send("sandblaster", self._number, portion, dispatch)
+
+    def _collect(self) -> list[batch.Report]:
+        control, run = self._session.control, self._session.record.run
+        reports = batch.collect(control, run, REPORT_TICK_S)
+        return [report for report in reports if report.evaluation == self._number]
+
+    def _turn(self) -> None:
+        """Look around between reports."""
+        if self.evaluations.running and (evaluation := self.evaluations.collect(NO_WAIT_S)):
+            self.evaluations.tell(evaluation)
+        self._stage.check()
+        self._stage.show(self.status())
+        slow = self._slowest()
+        if slow is not None and slow[1] > self._session.config.stall_seconds:
+            raise WaitTimeout(
+                f"portion {slow[0]} of evaluation {self._number} has been outstanding for "
+                f"{slow[1]:.0f} s: are workers running (celery -A app worker)?"
+            )
+        limit = self._session.config.max_seconds
+        if self._stage.interrupted() or (limit is not None and self.seconds >= limit):
+            raise _Stopped
+
+    def _take_iteration(self, news: Iterated) -> None:
+        """Commit an iteration and tell of it; now and then have it scored."""
+        state = self._state = news.state
+        self._step = news.step
+        control, run = self._session.control, self._session.record.run
+        document = {**state.to_json(), "evaluation": self._number, "quantum": self._quantum}
+        batch.commit(control, run, document)
+        self._session.tell(
+            "iteration",
+            iteration=state.iteration,
+            loss=state.loss,
+            gradient_norm=state.gradient_norm,
+            step=news.step,
+            evaluations=news.evaluations,
+        )
+        due = state.iteration >= self._next_heldout and not self.evaluations.running
+        if due and self._job.n_heldout:
+            self._next_heldout = state.iteration + self._session.config.evaluate_every
+            self.evaluations.start(state.iteration, self.seconds, named(state.point))
+
+    def _reason_to_stop(self) -> EndReason | None:
+        limit = self._session.config.max_seconds
+        if self._stage.interrupted():
+            return EndReason.INTERRUPTED
+        if limit is not None and self.seconds >= limit:
+            return EndReason.TIME
+        return self.evaluations.reason_to_stop()
+
+    def _evaluate_last(self) -> None:
+        """Score the point where the run ended."""
+        state = self._state
+        assert state is not None  # the first iteration is committed before anything can end
+        self._finish_heldout()
+        history = self.evaluations.history
+        if not history or history[-1].passes < state.iteration:
+            self.evaluations.start(state.iteration, self.seconds, named(state.point))
+            self._finish_heldout()
+
+    def _finish_heldout(self) -> None:
+        while self.evaluations.running:
+            if evaluation := self.evaluations.collect(TICK_S):
+                self.evaluations.tell(evaluation)
+            self._stage.check()
+            self._stage.show(self.status())
+
+    def _slowest(self) -> tuple[int, float] | None:
+        outstanding = self._portions.outstanding if self._portions else {}
+        return max(outstanding.items(), key=lambda item: item[1], default=None)
+
+    def status(self) -> SandblasterStatus:
+        state, portions, history = self._state, self._portions, self.evaluations.history
+        return SandblasterStatus(
+            iteration=state.iteration if state else 0,
+            total_iterations=self._session.config.iterations,
+            seconds=self.seconds,
+            loss=state.loss if state else math.nan,
+            gradient_norm=state.gradient_norm if state else math.nan,
+            step=self._step,
+            evaluations=self._number,
+            evaluation=history[-1] if history else None,
+            best=self.evaluations.best,
+            portions_done=portions.n_done if portions else 0,
+            portions_outstanding=len(portions.outstanding) if portions else 0,
+            n_portions=self._n_portions,
+            tally=self._tally,
+            slow=self._slowest(),
+        )

@@ -1,0 +1,206 @@
+"""Real servers, real Celery workers, real command lines; every wait has a deadline."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import threadpoolctl
+
+from app.config import ClusterConfig, RunConfig
+from app.models.files import SavedModel, load_model
+from app.runs import events
+from app.store.servers import Servers
+from coordinator.job import Job, prepare
+from coordinator.local import Endpoints, LocalCluster
+from coordinator.outcome import Outcome
+from coordinator.training import Display, train
+
+REPOSITORY = Path(__file__).parents[2]
+DEADLINE_S = 60.0
+POLL_S = 0.02
+
+Until = Callable[..., None]
+
+
+def _until(condition: Callable[[], Any], what: str, timeout_s: float = DEADLINE_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {timeout_s:g} s"
+        time.sleep(POLL_S)
+
+
+@pytest.fixture(scope="session")
+def until() -> Until:
+    """Wait until a condition holds: ``until(condition, "what is awaited", timeout_s)``."""
+    return _until
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A data cache of our own, no servers of the developer's, and user models to import."""
+    with pytest.MonkeyPatch.context() as patch, threadpoolctl.threadpool_limits(1):
+        patch.setenv("DISTBELIEF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.chdir(REPOSITORY)
+        for variable in ("BROKER", "PARAMETER_SERVERS", "ALLOWED_IMPORTS"):
+            patch.delenv(f"DISTBELIEF_{variable}", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Servers and a worker of two processes that no training starts or ends."""
+    folder = tmp_path_factory.mktemp("shared")
+    with LocalCluster(servers=2, processes=2, folder=folder, wait_s=DEADLINE_S) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Servers without any worker."""
+    folder = tmp_path_factory.mktemp("bare")
+    with LocalCluster(servers=2, processes=0, folder=folder, wait_s=DEADLINE_S) as cluster:
+        yield cluster
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training in this process left."""
+
+    job: Job
+    outcome: Outcome
+    saved: SavedModel
+    events: list[tuple[str, dict[str, Any]]]
+
+    @property
+    def clocks(self) -> set[tuple[int, int]]:
+        """(applied, refused) of the shards: one pair if they agree."""
+        return {(count.applied, count.refused) for count in self.outcome.counts}
+
+
+@pytest.fixture
+def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]:
+    """Train in this process with the workers of ``shared``."""
+    place = shared.endpoints
+    cluster = ClusterConfig(
+        broker=place.broker,
+        parameter_servers=place.parameter_servers,
+        folder=str(tmp_path),
+        wait_seconds=DEADLINE_S,
+    )
+
+    def train_with(**settings: Any) -> Trained:
+        job = prepare(RunConfig(**settings), len(place.parameter_servers))
+        outcome = train(job, cluster, Display(lambda text: None, lambda status: None))
+        control = Servers([place.broker])
+        told = [(kind, told) for _, kind, told in events.read(control, outcome.run)]
+        control.close()
+        return Trained(job, outcome, load_model(outcome.model_file), told)
+
+    return train_with
+
+
+@dataclass
+class Command:
+    """``python -m coordinator`` in a process of its own, and all that it starts."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    home: Path
+    seen: list[psutil.Process] = field(default_factory=list)
+
+    @property
+    def out(self) -> str:
+        return (self.folder / "out").read_text()
+
+    @property
+    def err(self) -> str:
+        return (self.folder / "err").read_text()
+
+    @property
+    def run(self) -> str:
+        """The run's id, once it has been announced."""
+        _until(lambda: "\nrun " in f"\n{self.err}", f"a run in {self.err}")
+        return self.err.partition("run ")[2].partition(":")[0]
+
+    def says(self, words: str) -> None:
+        """Wait until ``words`` appear in what it reports."""
+        _until(lambda: words in self.err or self.process.poll() is not None, f"{words!r}")
+        assert words in self.err, self.err
+
+    def ends(self, timeout_s: float = DEADLINE_S) -> int:
+        """Wait for its end; its exit code."""
+        return self.process.wait(timeout_s)
+
+    def alive(self) -> list[psutil.Process]:
+        """Processes of this command and of what it started, whoever their parent is.
+
+        They have a temporary folder of their own in the environment; a Redis server has
+        it in its title.
+        """
+        return [each for each in psutil.process_iter() if self._is_ours(each)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            words = [*process.environ().values(), *process.cmdline()]
+        except psutil.Error:
+            return False  # it has just ended, or belongs to somebody else
+        return any(str(self.home) in word for word in words)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Start commands; whatever is left of them at the end of the test is killed."""
+    started: list[Command] = []
+
+    def start(*words: object, environment: dict[str, str] | None = None) -> Command:
+        folder = tmp_path / f"command{len(started)}"
+        folder.mkdir()
+        home = Path(tempfile.mkdtemp(prefix="dbt-"))  # short: sockets lie in it
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "coordinator", *map(str, words)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, "TMPDIR": str(home), **(environment or {})},
+            )
+        started.append(Command(process, folder, home))
+        return started[-1]
+
+    yield start
+    for each in started:
+        for process in each.alive():
+            process.send_signal(signal.SIGKILL)
+        each.process.wait(DEADLINE_S)
+        shutil.rmtree(each.home, ignore_errors=True)
+
+
+@pytest.fixture
+def train_command(command: Callable[..., Command], tmp_path: Path) -> Callable[..., Command]:
+    """Start ``train``, on ``place`` if one is given, else on servers of its own."""
+
+    def start(
+        *words: object, place: Endpoints | None = None, environment: dict[str, str] | None = None
+    ) -> Command:
+        where: list[object] = ["--folder", tmp_path / "runs"]
+        if place is not None:
+            where += ["--broker", place.broker]
+            where += ["--parameter-servers", ",".join(place.parameter_servers)]
+        return command("train", *where, *words, environment=environment)
+
+    return start

@@ -1,0 +1,163 @@
+"""A cluster computes what one process computes, and counts every push."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.config import RunConfig
+from app.datasets.split import Subset, split
+from app.models.metrics import Score, score
+from app.optimizers.registry import build_rule
+from app.store.contract import Token
+from app.store.memory import MemoryParameterStore
+from coordinator.job import Job, prepare
+from worker_tasks.replica import Replica
+
+Train = Callable[..., Any]
+
+ALONE = {"replicas": 1, "n_fetch": 1, "n_push": 1, "overlap": False}
+ONLY_LAST = {"evaluate_every": 1000.0}
+
+
+def in_memory(**settings: Any) -> tuple[Job, MemoryParameterStore]:
+    """The same training in this process: one replica, all of its steps."""
+    job = prepare(RunConfig(**settings), 2)
+    store = MemoryParameterStore(job.layout, build_rule(job.config))
+    store.create(1, job.parameters, job.slots)
+    train, _ = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
+    replica = Replica(
+        job.model, job.dataset, Subset(train, 0, 1, job.config.seed), store, job.config
+    )
+    replica.run(Token(1, 0, 1), job.plan.total_steps)
+    return job, store
+
+
+def heldout_score(job: Job, store: MemoryParameterStore) -> Score:
+    _, rows = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
+    data = job.dataset
+    return score(job.model, store.fetch().vector, data.features[rows], data.targets[rows])
+
+
+#: Each makes 200 steps of digits: 40 minibatches a pass, the last one smaller.
+TWO_HUNDRED_STEPS: dict[str, dict[str, Any]] = {
+    "Adagrad, a network": {"model": "mlp", "shards": 3, "unit_steps": 70},
+    "gradient descent, clipped and penalised": {
+        "model": "softmax",
+        "optimizer": "sgd",
+        "learning_rate": 0.5,
+        "learning_rate_decay": 0.01,
+        "l2": 0.001,
+        "clip_norm": 1.0,
+    },
+}
+
+
+@pytest.mark.parametrize("case", TWO_HUNDRED_STEPS)
+def test_two_hundred_steps_of_one_replica_equal_those_in_memory_bit_for_bit(
+    case: str, train_shared: Train
+) -> None:
+    settings = {**ALONE, **ONLY_LAST, "batch_size": 36, "passes": 5, **TWO_HUNDRED_STEPS[case]}
+    job, store = in_memory(**settings)
+    trained = train_shared(**settings)
+    assert trained.outcome.steps == job.plan.total_steps == 200
+    assert trained.saved.parameters.tobytes() == store.fetch().vector.tobytes()
+    for name, values in trained.saved.slots.items():
+        assert values.tobytes() == store.fetch(f"slot:{name}").vector.tobytes()
+
+
+def test_two_replicas_with_overlap_are_as_accurate_as_one_without(train_shared: Train) -> None:
+    # 719 held-out examples: a hundredth is 7 of them. 40 minibatches a pass, either way.
+    same = {"batch_size": 27, "holdout": 0.4, **ONLY_LAST}
+    job, store = in_memory(**ALONE, **same)
+    trained = train_shared(replicas=2, overlap=True, **same)
+    assert trained.outcome.steps == job.plan.total_steps == 1600
+    (last,) = trained.outcome.evaluations
+    assert last.score.accuracy == pytest.approx(heldout_score(job, store).accuracy, abs=0.01)
+
+
+UNEVEN: dict[str, dict[str, Any]] = {
+    "subsets of 27, 27 and 26 examples": {"replicas": 3, "batch_size": 13, "n_push": 1},
+    "subsets smaller than a minibatch": {"replicas": 5, "batch_size": 50, "n_push": 1},
+    "pushes that do not divide the steps": {
+        "replicas": 2,
+        "batch_size": 3,
+        "n_push": 4,
+        "n_fetch": 3,
+        "unit_steps": 10,
+    },
+}
+
+
+@pytest.mark.parametrize("case", UNEVEN)
+def test_every_shards_clock_is_the_number_of_planned_pushes(case: str, train_shared: Train) -> None:
+    settings = {"passes": 3, **ONLY_LAST, **UNEVEN[case]}
+    trained = train_shared(
+        data="synthetic:softmax",
+        data_options={"examples": 100},
+        model="softmax",
+        block_numbers=16,
+        shards=5,
+        **settings,
+    )
+    small, larger = divmod(80, settings["replicas"])
+    sizes = [small + (index < larger) for index in range(settings["replicas"])]
+    steps = [settings["passes"] * math.ceil(size / settings["batch_size"]) for size in sizes]
+    pushes = sum(math.ceil(each / settings["n_push"]) for each in steps)
+    assert trained.outcome.planned_pushes == pushes
+    assert trained.clocks == {(pushes, 0)}
+    assert len(trained.outcome.counts) == 5
+
+
+def test_a_warm_start_lets_one_replica_work_alone(train_shared: Train) -> None:
+    trained = train_shared(passes=3, warm_start_steps=50, n_push=2, overlap=False)
+    units = [told for kind, told in trained.events if kind == "unit"]
+    first = units[0]
+    assert first["unit"] == "downpour-0-50"
+    # Nobody else pushed between any fetch and its push.
+    assert set(first["staleness"]) == {"0"}
+    assert {told["unit"][:10] for told in units[1:]} == {"downpour-0", "downpour-1"}
+    assert trained.clocks == {(trained.outcome.planned_pushes, 0)}
+
+
+def test_a_training_goes_on_from_a_saved_model(train_shared: Train) -> None:
+    before = train_shared(passes=5, **ONLY_LAST)
+    # One step on all data with a tiny rate: 1,438 examples in one minibatch.
+    after = train_shared(
+        init_from=str(before.outcome.model_file),
+        batch_size=2000,
+        passes=1,
+        learning_rate=1e-6,
+        **{**ALONE, **ONLY_LAST},
+    )
+    assert after.clocks == {(1, 0)}
+    (old,), (new,) = before.outcome.evaluations, after.outcome.evaluations
+    assert new.score.loss == pytest.approx(old.score.loss, rel=1e-3)
+    np.testing.assert_allclose(after.saved.parameters, before.saved.parameters, atol=1e-5)
+    grown = after.saved.slots["adagrad"] - before.saved.slots["adagrad"]
+    assert (before.saved.slots["adagrad"] > 0.2).any()
+    assert (0 <= grown).all()
+    assert 0 < grown.max() < 0.2
+
+
+def test_a_training_stops_at_its_target(train_shared: Train) -> None:
+    trained = train_shared(target=0.8, passes=1000, evaluate_every=1.0)
+    assert trained.outcome.reason == "target reached"
+    assert trained.outcome.best.score.accuracy >= 0.8
+    assert trained.outcome.steps < trained.job.plan.total_steps
+
+
+def test_a_training_stops_when_its_time_is_up(train_shared: Train) -> None:
+    trained = train_shared(max_seconds=0.5, passes=100_000)
+    assert trained.outcome.reason == "time is up"
+    assert 0.5 <= trained.outcome.seconds < 20
+
+
+def test_a_training_stops_when_its_patience_is_out(train_shared: Train) -> None:
+    trained = train_shared(learning_rate=1e-30, patience=2, evaluate_every=0.5, passes=100_000)
+    assert trained.outcome.reason == "no better for the allowed number of evaluations"
+    assert trained.outcome.best.number == 1

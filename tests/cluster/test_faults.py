@@ -1,0 +1,152 @@
+"""Workers that come late and workers that are killed: every push still counts once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from app.runs import events
+from app.runs.ledger import Ledger
+from app.store.servers import Command, Servers
+from coordinator.local import LocalCluster
+
+Train = Callable[..., Any]
+Until = Callable[..., None]
+
+DEADLINE_S = 60.0
+LEASE_S = 2.0
+#: What a unit may take beyond the lease: a look of the dispatcher, a message, the work.
+DISPATCH_SLACK_S = 4.0
+SHARDS = 3
+#: Two subsets of 20 minibatches a pass, a unit each; workers wait before gradient 30.
+CALLS = 30
+PASSES = 5
+PLANNED = 2 * 20 * PASSES
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Servers for workers that tests start; those may import the models of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "usermodels")
+        folder = tmp_path_factory.mktemp("fleet")
+        with LocalCluster(servers=2, processes=0, folder=folder, wait_s=DEADLINE_S) as cluster:
+            yield cluster
+
+
+@pytest.fixture
+def control(fleet: LocalCluster) -> Iterator[Servers]:
+    servers = Servers([fleet.endpoints.broker])
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def start(fleet: LocalCluster, train_command: Train, tmp_path: Path) -> Callable[[], Any]:
+    """Start a training whose workers wait in the middle of a unit until tmp_path/go."""
+
+    def start_training() -> Any:
+        words = ["--replicas=2", "--no-overlap", "--model=usermodels:Waiting"]
+        words += [f"--model-option=folder={tmp_path}", f"--model-option=calls={CALLS}"]
+        words += ["--data=synthetic:softmax", "--data-option=examples=400", "--batch-size=8"]
+        words += [f"--passes={PASSES}", "--unit-steps=20", "--evaluate-every=1000"]
+        words += [f"--shards={SHARDS}", "--block-numbers=16", f"--lease-seconds={LEASE_S}"]
+        return train_command(*words, place=fleet.endpoints, environment={"PYTHONWARNINGS": "error"})
+
+    return start_training
+
+
+def clocks(fleet: LocalCluster, run: str) -> list[int]:
+    """Applied pushes of each shard, asked without our own store."""
+    servers = Servers(fleet.endpoints.parameter_servers)
+    commands = [
+        Command(shard % 2, ("HGET", f"ps:{{{run}/{shard}}}:meta", "clock"))
+        for shard in range(SHARDS)
+    ]
+    answers = [int(answer) for answer in servers.call(commands)]
+    servers.close()
+    return answers
+
+
+def waiting(folder: Path) -> set[int]:
+    """Processes of workers that wait in the middle of a unit."""
+    return {int(path.name.removeprefix("waiting-")) for path in folder.glob("waiting-*")}
+
+
+def held_by(control: Servers, run: str, process: int) -> str:
+    """The unit that a process of a worker holds."""
+    units = [f"downpour-{subset}-{stop}" for subset in (0, 1) for stop in range(20, 120, 20)]
+    (name,) = (
+        name
+        for name, unit in Ledger(control, run).read(units).items()
+        if unit.state == "leased" and unit.owner.startswith(f"{process}@")
+    )
+    return name
+
+
+def finished_at(control: Servers, run: str, name: str) -> float:
+    """When the coordinator took a unit in, in seconds since 1970."""
+    return next(
+        at_ms / 1000
+        for at_ms, kind, fields in events.read(control, run)
+        if kind == "unit" and fields["unit"] == name
+    )
+
+
+def test_a_late_worker_takes_its_share_and_the_death_of_the_first_loses_nothing(
+    fleet: LocalCluster,
+    control: Servers,
+    start: Callable[[], Any],
+    tmp_path: Path,
+    until: Until,
+) -> None:
+    first = fleet.start_worker(1, "first")
+    training = start()
+    until(lambda: len(waiting(tmp_path)) == 1, "the first worker at its thirtieth step")
+    assert clocks(fleet, training.run) == [CALLS - 1] * SHARDS
+
+    fleet.start_worker(1, "second")
+    until(lambda: len(waiting(tmp_path)) == 2, "the second worker at its thirtieth step")
+    # It did as many steps as the first one, on top of them.
+    assert clocks(fleet, training.run) == [2 * (CALLS - 1)] * SHARDS
+
+    (doomed,) = (p.pid for p in psutil.Process(first.process.pid).children())
+    unit = held_by(control, training.run, doomed)
+    os.killpg(first.process.pid, signal.SIGKILL)
+    killed = time.time()
+    (tmp_path / "go").touch()
+
+    assert training.ends() == 0, training.err
+    assert finished_at(control, training.run, unit) - killed < LEASE_S + DISPATCH_SLACK_S
+    assert clocks(fleet, training.run) == [PLANNED] * SHARDS
+    assert f"updates applied: {PLANNED} on each of 3 shards, {PLANNED} planned" in training.out
+    fleet.children = [child for child in fleet.children if child.process.poll() is None]
+
+
+def test_a_killed_process_of_a_worker_is_replaced_and_loses_nothing(
+    fleet: LocalCluster,
+    control: Servers,
+    start: Callable[[], Any],
+    tmp_path: Path,
+    until: Until,
+) -> None:
+    pair = fleet.start_worker(2, "pair")
+    training = start()
+    until(lambda: waiting(tmp_path), "a worker at its thirtieth step")
+    doomed = min(waiting(tmp_path))
+    unit = held_by(control, training.run, doomed)
+    os.kill(doomed, signal.SIGKILL)
+    killed = time.time()
+    (tmp_path / "go").touch()
+
+    assert training.ends() == 0, training.err
+    assert finished_at(control, training.run, unit) - killed < LEASE_S + DISPATCH_SLACK_S
+    assert clocks(fleet, training.run) == [PLANNED] * SHARDS
+    assert pair.process.poll() is None

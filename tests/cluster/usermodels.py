@@ -1,0 +1,70 @@
+"""Models as a user would write them; workers import this file by its name.
+
+They are softmax regressions, so that they really train.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from app.layout import Vector
+from app.models.linear import SoftmaxRegression
+from app.models.model import Features, Targets
+
+DEADLINE_S = 60.0
+
+#: Gradients that this process has computed.
+_calls = itertools.count(1)
+
+
+def Own(n_features: int, n_classes: int, *, rate: float = 1.0) -> _Hooked:  # noqa: N802
+    """Nothing special but an option."""
+    assert rate == 0.5
+    return _Hooked(n_features, n_classes, lambda: None)
+
+
+def Failing(n_features: int, n_classes: int) -> _Hooked:  # noqa: N802
+    """Cannot compute a gradient."""
+
+    def fail() -> None:
+        raise ArithmeticError("my own mistake")
+
+    return _Hooked(n_features, n_classes, fail)
+
+
+def Waiting(n_features: int, n_classes: int, *, folder: str, calls: int) -> _Hooked:  # noqa: N802
+    """Waits before gradient number ``calls`` of a process until FOLDER/go is there.
+
+    While it waits there is FOLDER/waiting-PID.
+    """
+
+    def wait() -> None:
+        if next(_calls) != calls:
+            return
+        go, deadline = Path(folder) / "go", time.monotonic() + DEADLINE_S
+        (Path(folder) / f"waiting-{os.getpid()}").touch()
+        while not go.exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{go} did not come")
+            time.sleep(0.01)
+
+    return _Hooked(n_features, n_classes, wait)
+
+
+class _Hooked:
+    """A softmax regression that calls ``before`` ahead of each gradient."""
+
+    def __init__(self, n_features: int, n_classes: int, before: Callable[[], None]) -> None:
+        self._inner, self._before = SoftmaxRegression(n_features, n_classes), before
+        self.tensors, self.task = self._inner.tensors, self._inner.task
+        self.initial, self.predict = self._inner.initial, self._inner.predict
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        self._before()
+        return self._inner.loss_and_gradient(parameters, features, targets, gradient)
