@@ -1,9 +1,8 @@
-"""Every setting, once: its name, default, bounds, unit and meaning.
+"""The configuration of a run, and of where it runs.
 
 :class:`RunConfig` is validated once, by the coordinator; its JSON is what workers read
-from the run record. The TOML file and the flags of the command line are made from the
-same fields, so a setting has one name everywhere. :class:`ClusterConfig` says where to
-run; it may hold passwords and so never becomes part of a run record.
+from the run record. :class:`ClusterConfig` says where to run; it may hold passwords and
+so never becomes part of a run record. The settings themselves are in :mod:`app.settings`.
 """
 
 from __future__ import annotations
@@ -12,164 +11,24 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from app.errors import ConfigError
-
-Scalar = bool | int | float | str
-Option = Scalar | list[int] | list[float] | list[str]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, nothing unknown, no infinities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ModelSettings(Section):
-    """Model"""
-
-    model: str = Field(
-        "mlp", description="linear, logistic, softmax, mlp, or your own: package.module:Name"
-    )
-    hidden: tuple[Positive, ...] = Field(
-        (64,), description="mlp: units of each hidden layer, from the input on"
-    )
-    activation: Literal["relu", "tanh", "sigmoid"] = Field(
-        "relu", description="mlp: activation of the hidden layers"
-    )
-    init: Literal["glorot", "he"] = Field("glorot", description="mlp: initial weights")
-    model_options: dict[str, Option] = Field(
-        {}, description="keyword arguments for your own model, KEY=VALUE"
-    )
-
-
-class DataSettings(Section):
-    """Data"""
-
-    data: str = Field(
-        "digits",
-        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
-        "or a .npz file with arrays x and y",
-    )
-    data_options: dict[str, Scalar] = Field(
-        {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"
-    )
-    holdout: float = Field(
-        0.2, ge=0, lt=1, description="fraction of the examples held out for evaluation"
-    )
-
-
-class ObjectiveSettings(Section):
-    """Objective and update rule"""
-
-    optimizer: Literal["adagrad", "sgd"] = Field("adagrad", description="update rule on the server")
-    learning_rate: float = Field(0.05, gt=0, description="Adagrad's gamma, or SGD's rate")
-    learning_rate_decay: float = Field(
-        0.0, ge=0, description="rate / (1 + decay * updates applied by the shard)"
-    )
-    initial_accumulator: float = Field(
-        0.1, ge=0, description="Adagrad: first value of the sums of squared gradients"
-    )
-    epsilon: float = Field(1e-10, gt=0, description="Adagrad: added to the root of the sums")
-    l2: float = Field(0.0, ge=0, description="adds l2/2 * |weights|^2 to the loss (not biases)")
-    clip_norm: float | None = Field(
-        None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"
-    )
-
-
-class DownpourSettings(Section):
-    """Downpour SGD"""
-
-    replicas: Positive = Field(2, description="model replicas, each with a subset of the data")
-    batch_size: Positive = Field(32, description="examples in a minibatch")
-    n_fetch: Positive = Field(1, description="steps between fetches of the parameters")
-    n_push: Positive = Field(1, description="steps between pushes of the accrued gradient")
-    overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
-    warm_start_steps: int = Field(
-        0, ge=0, description="steps that one replica takes alone before the others start"
-    )
-    unit_steps: Positive = Field(
-        200, description="steps in one Celery task, rounded up to whole pushes"
-    )
-
-
-class SandblasterSettings(Section):
-    """Sandblaster L-BFGS"""
-
-    iterations: Positive = Field(100, description="iterations of L-BFGS, at most")
-    history: int = Field(10, ge=0, le=100, description="curvature pairs that L-BFGS remembers, m")
-    gradient_tolerance: float = Field(
-        1e-5, ge=0, description="converged when the gradient's 2-norm is at most this"
-    )
-    decrease_tolerance: float = Field(
-        1e-9, ge=0, description="converged when an iteration lowers the loss by at most this share"
-    )
-    precision: Literal["float64", "float32"] = Field(
-        "float64", description="numbers of the vectors on the servers"
-    )
-    portions: Positive | None = Field(
-        None, description="portions of the batch [default: some 20 ms of work each, at least 8]"
-    )
-    backup_seconds: float = Field(
-        0.5, ge=0.05, description="age before which no backup of a portion is sent"
-    )
-
-
-class StopSettings(Section):
-    """When to stop and what to keep"""
-
-    passes: Positive = Field(40, description="Downpour: passes over the training data, at most")
-    max_seconds: float | None = Field(None, gt=0, description="seconds of training, at most")
-    target: float | None = Field(
-        None, description="stop when the held-out accuracy (or RMSE) is at least this good"
-    )
-    patience: Positive | None = Field(
-        None,
-        description="stop after this many held-out evaluations without a better metric",
-    )
-    evaluate_every: float = Field(
-        2.0, gt=0, description="passes (Sandblaster: iterations) between held-out evaluations"
-    )
-
-
-class RunSettings(Section):
-    """Run"""
-
-    algorithm: Literal["downpour", "sandblaster"] = Field(
-        "downpour", description="Downpour SGD or Sandblaster L-BFGS"
-    )
-    seed: int = Field(0, ge=0, description="seed of initial values, split and minibatch order")
-    init_from: str | None = Field(
-        None, description="saved model whose parameters and accumulators to start from"
-    )
-
-
-class StoreSettings(Section):
-    """Parameter shards and leases"""
-
-    shards: Positive | None = Field(
-        None, description="number of shards [default: at most 65,536 numbers in each]"
-    )
-    block_numbers: int = Field(
-        1024, ge=1, le=65_536, description="numbers in one block (one field of a hash)"
-    )
-    lease_seconds: float = Field(
-        10.0, ge=0.2, description="seconds after which the work of a silent worker is given away"
-    )
-    server_seconds: float = Field(
-        60.0, gt=0, description="seconds to keep trying a server that does not answer"
-    )
-    stall_seconds: float = Field(
-        120.0, gt=0, description="seconds without any worker at work after which the run ends"
-    )
-    unit_attempts: Positive = Field(
-        5, description="times that a unit of work may fail before the run ends"
-    )
+from app.settings import (
+    DataSettings,
+    DownpourSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    Positive,
+    RunSettings,
+    SandblasterSettings,
+    Section,
+    StopSettings,
+    StoreSettings,
+)
 
 
 class RunConfig(

@@ -11,7 +11,7 @@ from app.keys import PARAMETERS, slot
 from app.layout import Vector
 from app.optimizers.registry import build_rule
 from app.runs.record import FIRST_FENCE
-from app.store.contract import ShardCounts
+from app.store.contract import ParameterStore, ShardCounts
 from app.store.parameters import RedisParameterStore
 from coordinator.dispatch import Finished
 from coordinator.driver import TICK_S, Stage
@@ -32,16 +32,10 @@ BAD_UNITS = 3
 class Downpour:
     """Drives one Downpour run from its first unit to its last evaluation."""
 
-    def __init__(self, session: Session, job: Job, stage: Stage) -> None:
+    def __init__(self, session: Session, job: Job, stage: Stage, store: ParameterStore) -> None:
         assert job.plan is not None
-        self._session, self._job, self._stage, self._plan = session, job, stage, job.plan
-        self._store = RedisParameterStore(
-            session.servers,
-            session.record.run,
-            job.layout,
-            build_rule(job.config),
-            job.config.dtype,
-        )
+        self._session, self._job, self._stage, self._store = session, job, stage, store
+        self._plan = job.plan
         self._units: dict[str, Unit] = {}
         self._losses: deque[tuple[float, int]] = deque(maxlen=2 * job.config.replicas)
         self._staleness: Counter[int] = Counter()
@@ -51,6 +45,17 @@ class Downpour:
         self._counts_at = -math.inf
         self._began = time.monotonic()
         self.evaluations = Evaluations(session, job, self._store)
+
+    @classmethod
+    def on_servers(cls, session: Session, job: Job, stage: Stage) -> Downpour:
+        """The driver of a run whose parameters lie on the session's servers."""
+        rule, dtype = build_rule(job.config), job.config.dtype
+        store = RedisParameterStore(session.servers, session.record.run, job.layout, rule, dtype)
+        return cls(session, job, stage, store)
+
+    @property
+    def steps(self) -> int:
+        return self._plan.steps_done
 
     def create(self) -> None:
         self._store.create(FIRST_FENCE, self._job.parameters, self._job.slots)
@@ -63,6 +68,7 @@ class Downpour:
             WorkFailed: a unit failed as often as it may.
         """
         reason = self._train()
+        self._fence()
         if reason is not EndReason.INTERRUPTED and self._job.n_heldout:
             self._evaluate_last()
         self._judge_end()
@@ -82,7 +88,7 @@ class Downpour:
         low, high = (pick(count.applied for count in counts) for pick in (min, max))
         refused = max(count.refused for count in counts)
         lines = [
-            f"{self._plan.steps_done:,} steps; updates applied: "
+            f"{self.steps:,} steps; updates applied: "
             f"{low if low == high else f'{low} to {high}'} on each of {len(counts)} shards, "
             f"{self._plan.total_pushes} planned"
         ]
@@ -154,8 +160,7 @@ class Downpour:
         self.evaluations.start(self._plan.passes_done, self.seconds)
 
     def _evaluate_last(self) -> None:
-        """Score where the training ended; replicas still at work are shut out first."""
-        self._fence()
+        """Score where the training ended."""
         while self.evaluations.running:
             self._turn()
         last = self.evaluations.history[-1] if self.evaluations.history else None
@@ -165,7 +170,7 @@ class Downpour:
                 self._turn()
 
     def _fence(self) -> None:
-        """Shut out units in flight: nothing may move while the end is evaluated."""
+        """Shut out units in flight: nothing may move while the end is evaluated and saved."""
         self._store.raise_fence(FIRST_FENCE + 1)
         self._session.dispatcher.abandon(list(self._units))
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from app.config import Scalar
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.dataset import Dataset, Features
 from app.datasets.sources import features_only, is_file
@@ -16,6 +15,7 @@ from app.errors import DataError
 from app.models.files import SavedModel
 from app.models.metrics import Score, score
 from app.models.model import Task
+from app.settings import Scalar
 
 PARTS = ("all", "train", "heldout")
 

@@ -115,8 +115,10 @@ class LocalCluster:
     def close(self) -> None:
         """End everything that was started; signals wait until that is done."""
         with _signals_held():
-            # The newest first: workers before the servers that they talk to.
-            end(self.children[::-1], STOP_GRACE_S)
+            # Workers before the servers that they talk to: one that lost its servers would
+            # try to reach them instead of ending.
+            end(self.children[1 + self._n_servers :], STOP_GRACE_S)
+            end(self.children[: 1 + self._n_servers], STOP_GRACE_S)
             self.children.clear()
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)

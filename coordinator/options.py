@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from app.config import Section
+from app.settings import Section
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -19,27 +19,17 @@ from app.runs.record import FIRST_FENCE
 from app.store.contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator import preflight
+from coordinator.batch import Batch
 from coordinator.driver import TICK_S, Stage
 from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
 from coordinator.lbfgs import Evaluate, Iterated, Settings, State, minimise
 from coordinator.outcome import EndReason, Evaluation
-from coordinator.portions import Policy, Portions, Tally
 from coordinator.session import Session
 from coordinator.status import SandblasterStatus
-from worker_tasks.portion import is_exact, quantum
-
-#: How long to wait for a report before looking for portions to send again.
-REPORT_TICK_S = 0.05
 
 #: A held-out evaluation is looked after between portions, without waiting for it.
 NO_WAIT_S = 0.001
-
-#: Portions silent for this long are taken for lost even if no worker seems idle.
-LOST_S = 60.0
-
-#: Above this share of unused range the quantum is made finer again.
-SLACK = 2.0**-8
 
 
 class _Space:
@@ -65,28 +55,25 @@ class _Stopped(Exception):
 class Sandblaster:
     """Drives one Sandblaster run from its first evaluation to its last."""
 
-    def __init__(self, session: Session, job: Job, stage: Stage) -> None:
+    def __init__(
+        self, session: Session, job: Job, stage: Stage, store: VectorStore, workers: int
+    ) -> None:
         assert job.portions is not None
-        self._session, self._job, self._stage = session, job, stage
-        self._n_portions = job.portions
-        self._store = RedisVectorStore(
-            session.servers, session.record.run, job.layout, job.config.dtype, fence=FIRST_FENCE
-        )
-        self._policy = Policy(
-            workers=preflight.worker_processes(),
-            floor_s=job.config.backup_seconds,
-            lost_s=LOST_S,
-            max_failures=job.config.unit_attempts,
-        )
-        self._tally = Tally()
-        self._portions: Portions | None = None
-        self._number = 0
-        self._quantum = 0.0
+        self._session, self._job, self._stage, self._store = session, job, stage, store
+        self._batch = Batch(session, store, job.portions, workers, self._turn)
         self._state: State | None = None
         self._step = 0.0
         self._next_heldout = 0.0
         self._began = time.monotonic()
         self.evaluations = Evaluations(session, job, self._store)
+
+    @classmethod
+    def on_servers(cls, session: Session, job: Job, stage: Stage) -> Sandblaster:
+        """The driver of a run whose vectors lie on the session's servers."""
+        store = RedisVectorStore(
+            session.servers, session.record.run, job.layout, job.config.dtype, fence=FIRST_FENCE
+        )
+        return cls(session, job, stage, store, preflight.worker_processes())
 
     @property
     def seconds(self) -> float:
@@ -116,7 +103,7 @@ class Sandblaster:
             request = next(minimiser)
             while True:
                 if isinstance(request, Evaluate):
-                    request = minimiser.send(self._evaluate(request))
+                    request = minimiser.send(self._batch.evaluate(request))
                     continue
                 self._take_iteration(request)
                 if (reason := self._reason_to_stop()) is not None:
@@ -148,9 +135,9 @@ class Sandblaster:
         return (last if current else None), self._store.fetch().vector, {}
 
     def summary(self) -> list[str]:
-        tally, state = self._tally, self._state
+        tally, state = self._batch.tally, self._state
         lines = [
-            f"{self._number} evaluations of {self._n_portions} portions; backups sent "
+            f"{self._batch.number} evaluations of {self._batch.n_portions} portions; backups sent "
             f"{tally.sent}, won {tally.won}, wasted {tally.wasted}; retries {tally.retries}"
         ]
         if state is not None:
@@ -161,67 +148,16 @@ class Sandblaster:
             )
         return lines
 
-    def _evaluate(self, request: Evaluate) -> float:
-        """Loss and gradient at a point; again with a coarser quantum if sums were not exact."""
-        while True:
-            losses, largest = self._sum_portions(request)
-            loss = math.fsum(losses)
-            if not math.isfinite(loss):
-                return math.inf  # too far: nobody will use this gradient
-            most = largest * self._n_portions
-            exact = is_exact(most, self._quantum, self._job.config.dtype)
-            if not exact or is_exact(most / SLACK, self._quantum, self._job.config.dtype):
-                self._quantum = quantum(most, self._job.config.dtype)
-            if exact or self._quantum == 0:
-                return loss
-
-    def _sum_portions(self, request: Evaluate) -> tuple[list[float], float]:
-        """Have every portion computed and counted once: their losses, their largest number."""
-        self._number += 1
-        evaluation = batch.Evaluation(
-            number=self._number,
-            fence=FIRST_FENCE,
-            point=named(request.point),
-            gradient=named(request.gradient),
-            portions=self._n_portions,
-            quantum=self._quantum,
-        )
-        # The shards first: from then on late portions of the last evaluation change nothing.
-        self._store.begin(evaluation.number, evaluation.gradient)
-        batch.announce(self._session.control, self._session.record.run, evaluation)
-        self._portions = Portions(
-            self._n_portions, self._policy, self._send, time.monotonic, self._tally
-        )
-        losses, largest = [0.0] * self._n_portions, 0.0
-        while not self._portions.done:
-            self._portions.advance()
-            for report in self._collect():
-                if report.error:
-                    self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
-                elif self._portions.complete(report.portion, report.dispatch):
-                    losses[report.portion] = report.loss
-                    largest = max(largest, report.largest)
-            self._turn()
-        return losses, largest
-
-    def _send(self, portion: int, dispatch: int) -> None:
-        self._session.send("sandblaster", self._number, portion, dispatch)
-
-    def _collect(self) -> list[batch.Report]:
-        control, run = self._session.control, self._session.record.run
-        reports = batch.collect(control, run, REPORT_TICK_S)
-        return [report for report in reports if report.evaluation == self._number]
-
     def _turn(self) -> None:
         """Look around between reports."""
         if self.evaluations.running and (evaluation := self.evaluations.collect(NO_WAIT_S)):
             self.evaluations.tell(evaluation)
         self._stage.check()
         self._stage.show(self.status())
-        slow = self._slowest()
+        slow = self._batch.slowest
         if slow is not None and slow[1] > self._session.config.stall_seconds:
             raise WaitTimeout(
-                f"portion {slow[0]} of evaluation {self._number} has been outstanding for "
+                f"portion {slow[0]} of evaluation {self._batch.number} has been outstanding for "
                 f"{slow[1]:.0f} s: are workers running (celery -A app worker)?"
             )
         limit = self._session.config.max_seconds
@@ -233,8 +169,8 @@ class Sandblaster:
         state = self._state = news.state
         self._step = news.step
         control, run = self._session.control, self._session.record.run
-        document = {**state.to_json(), "evaluation": self._number, "quantum": self._quantum}
-        batch.commit(control, run, document)
+        numbers = {"evaluation": self._batch.number, "quantum": self._batch.quantum}
+        batch.commit(control, run, {**state.to_json(), **numbers})
         self._session.tell(
             "iteration",
             iteration=state.iteration,
@@ -273,12 +209,8 @@ class Sandblaster:
             self._stage.check()
             self._stage.show(self.status())
 
-    def _slowest(self) -> tuple[int, float] | None:
-        outstanding = self._portions.outstanding if self._portions else {}
-        return max(outstanding.items(), key=lambda item: item[1], default=None)
-
     def status(self) -> SandblasterStatus:
-        state, portions, history = self._state, self._portions, self.evaluations.history
+        state, batch_, history = self._state, self._batch, self.evaluations.history
         return SandblasterStatus(
             iteration=state.iteration if state else 0,
             total_iterations=self._session.config.iterations,
@@ -286,12 +218,12 @@ class Sandblaster:
             loss=state.loss if state else math.nan,
             gradient_norm=state.gradient_norm if state else math.nan,
             step=self._step,
-            evaluations=self._number,
+            evaluations=batch_.number,
             evaluation=history[-1] if history else None,
             best=self.evaluations.best,
-            portions_done=portions.n_done if portions else 0,
-            portions_outstanding=len(portions.outstanding) if portions else 0,
-            n_portions=self._n_portions,
-            tally=self._tally,
-            slow=self._slowest(),
+            portions_done=batch_.n_done,
+            portions_outstanding=len(batch_.outstanding),
+            n_portions=batch_.n_portions,
+            tally=batch_.tally,
+            slow=batch_.slowest,
         )

@@ -26,8 +26,8 @@ from coordinator.status import Status
 
 Check = Callable[[], None]
 DRIVERS: dict[str, Callable[[Session, Job, Stage], Driver]] = {
-    "downpour": Downpour,
-    "sandblaster": Sandblaster,
+    "downpour": Downpour.on_servers,
+    "sandblaster": Sandblaster.on_servers,
 }
 
 

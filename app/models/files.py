@@ -20,11 +20,11 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from app.config import ModelSettings
 from app.errors import ModelError
 from app.layout import TensorSpec, Vector, views
 from app.models.model import Model
 from app.models.registry import build_model
+from app.settings import ModelSettings
 
 FORMAT = "distbelief-1"
 

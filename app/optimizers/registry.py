@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.config import ObjectiveSettings
 from app.optimizers.adagrad import Adagrad
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
+from app.settings import ObjectiveSettings
 
 
 def build_rule(settings: ObjectiveSettings) -> Rule:

@@ -63,11 +63,11 @@ def report(servers: Servers, run: str, answer: Report) -> None:
 def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
     """The reports that have come, waiting up to ``timeout_s`` for the first."""
     key = control(run, "portions")
-    first = servers.one("BLPOP", key, f"{timeout_s:.3f}")
+    first = servers.pop(key, timeout_s)
     if first is None:
         return []
     rest = servers.one("LPOP", key, MOST_REPORTS) or []
-    return [Report(**json.loads(document)) for document in (first[1], *rest)]
+    return [Report(**json.loads(document)) for document in (first, *rest)]
 
 
 def commit(servers: Servers, run: str, state: dict[str, Any]) -> None:

@@ -16,14 +16,11 @@ from typing import Any
 
 from app.keys import control
 from app.scripts import Script
-from app.store.servers import SOCKET_TIMEOUT_S, Argument, Command, Servers
+from app.store.servers import Argument, Command, Servers
 
 CLAIM = Script.load("app.runs", "claim")
 RENEW = Script.load("app.runs", "renew")
 FINISH = Script.load("app.runs", "finish")
-
-#: A longer wait for a unit ends early: a blocked call must be answered within its timeout.
-LONGEST_WAIT_S = SOCKET_TIMEOUT_S / 2
 
 
 class State(StrEnum):
@@ -111,9 +108,7 @@ class Ledger:
 
         A wake-up is a hint: call :meth:`read` afterwards whatever happened.
         """
-        # Zero would mean for ever, and the socket has a timeout of its own.
-        seconds = min(max(timeout_s, 0.001), LONGEST_WAIT_S)
-        self._servers.one("BLPOP", self._wakeup, f"{seconds:.3f}")
+        self._servers.pop(self._wakeup, timeout_s)
         self._servers.one("DEL", self._wakeup)
 
     def read(self, units: Sequence[str]) -> dict[str, Unit]:

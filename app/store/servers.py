@@ -35,6 +35,8 @@ Connection = redis.connection.Connection
 
 SOCKET_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
+#: A blocking command must be answered before the socket's timeout.
+LONGEST_WAIT_S = SOCKET_TIMEOUT_S / 2
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 1.0
 
@@ -159,6 +161,15 @@ class Servers:
     def one(self, *arguments: Argument, server: int = 0, timeout_s: float | None = None) -> Reply:
         """Send one plain command to one server."""
         return self.call([Command(server, arguments)], timeout_s=timeout_s)[0]
+
+    def pop(self, key: str, timeout_s: float) -> bytes | None:
+        """The first element of a list on the first server, or None if none comes in time.
+
+        A wait longer than ``LONGEST_WAIT_S`` ends then. An element whose reply was lost is lost.
+        """
+        seconds = min(max(timeout_s, 0.001), LONGEST_WAIT_S)  # zero would mean for ever
+        reply = self.one("BLPOP", key, f"{seconds:.3f}")
+        return None if reply is None else bytes(reply[1])
 
     def close(self) -> None:
         for pool in self._pools:

@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ DEADLINE_S = 60.0
 POLL_S = 0.02
 
 Until = Callable[..., None]
+Start = Callable[..., "Command"]
 
 
 def _until(condition: Callable[[], Any], what: str, timeout_s: float = DEADLINE_S) -> None:
@@ -119,7 +121,6 @@ class Command:
     process: subprocess.Popen[bytes]
     folder: Path
     home: Path
-    seen: list[psutil.Process] = field(default_factory=list)
 
     @property
     def out(self) -> str:
@@ -128,6 +129,11 @@ class Command:
     @property
     def err(self) -> str:
         return (self.folder / "err").read_text()
+
+    @property
+    def model(self) -> Path:
+        """The model that it says it has written."""
+        return Path(self.out.rpartition("model: ")[2].strip())
 
     @property
     def run(self) -> str:
@@ -162,24 +168,32 @@ class Command:
         return any(str(self.home) in word for word in words)
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
-    """Start commands; whatever is left of them at the end of the test is killed."""
+@contextmanager
+def _commands(folder: Path) -> Iterator[Start]:
+    """Start commands; whatever is left of them at the end is killed."""
     started: list[Command] = []
 
-    def start(*words: object, environment: dict[str, str] | None = None) -> Command:
-        folder = tmp_path / f"command{len(started)}"
-        folder.mkdir()
+    def start(
+        *words: object, place: Endpoints | None = None, environment: dict[str, str] | None = None
+    ) -> Command:
+        own = folder / f"command{len(started)}"
+        own.mkdir()
+        arguments = [sys.executable, "-m", "coordinator", *map(str, words)]
+        if words[0] == "train":
+            arguments += ["--folder", str(folder / "runs")]
+        if place is not None:
+            arguments += ["--broker", place.broker]
+            arguments += ["--parameter-servers", ",".join(place.parameter_servers)]
         home = Path(tempfile.mkdtemp(prefix="dbt-"))  # short: sockets lie in it
-        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        with (own / "out").open("wb") as out, (own / "err").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "coordinator", *map(str, words)],
+                arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 env={**os.environ, "TMPDIR": str(home), **(environment or {})},
             )
-        started.append(Command(process, folder, home))
+        started.append(Command(process, own, home))
         return started[-1]
 
     yield start
@@ -191,16 +205,17 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
 
 
 @pytest.fixture
-def train_command(command: Callable[..., Command], tmp_path: Path) -> Callable[..., Command]:
-    """Start ``train``, on ``place`` if one is given, else on servers of its own."""
+def command(tmp_path: Path) -> Iterator[Start]:
+    """Start ``python -m coordinator WORDS``, on the servers of ``place`` if there is one.
 
-    def start(
-        *words: object, place: Endpoints | None = None, environment: dict[str, str] | None = None
-    ) -> Command:
-        where: list[object] = ["--folder", tmp_path / "runs"]
-        if place is not None:
-            where += ["--broker", place.broker]
-            where += ["--parameter-servers", ",".join(place.parameter_servers)]
-        return command("train", *where, *words, environment=environment)
+    The runs of ``train`` go to tmp_path/runs.
+    """
+    with _commands(tmp_path) as start:
+        yield start
 
-    return start
+
+@pytest.fixture(scope="module")
+def module_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """As ``command``, for a module's tests together."""
+    with _commands(tmp_path_factory.mktemp("commands")) as start:
+        yield start

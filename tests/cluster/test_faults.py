@@ -17,7 +17,7 @@ from app.runs.ledger import Ledger
 from app.store.servers import Command, Servers
 from coordinator.local import LocalCluster
 
-Train = Callable[..., Any]
+Start = Callable[..., Any]
 Until = Callable[..., None]
 
 DEADLINE_S = 60.0
@@ -49,7 +49,7 @@ def control(fleet: LocalCluster) -> Iterator[Servers]:
 
 
 @pytest.fixture
-def start(fleet: LocalCluster, train_command: Train, tmp_path: Path) -> Callable[[], Any]:
+def start(fleet: LocalCluster, command: Start, tmp_path: Path) -> Callable[[], Any]:
     """Start a training whose workers wait in the middle of a unit until tmp_path/go."""
 
     def start_training() -> Any:
@@ -58,7 +58,7 @@ def start(fleet: LocalCluster, train_command: Train, tmp_path: Path) -> Callable
         words += ["--data=synthetic:softmax", "--data-option=examples=400", "--batch-size=8"]
         words += [f"--passes={PASSES}", "--unit-steps=20", "--evaluate-every=1000"]
         words += [f"--shards={SHARDS}", "--block-numbers=16", f"--lease-seconds={LEASE_S}"]
-        return train_command(*words, place=fleet.endpoints, environment={"PYTHONWARNINGS": "error"})
+        return command("train", *words, place=fleet.endpoints)
 
     return start_training
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ ONES = np.ones(40)
 APPLIED = (Answer.APPLIED,) * 2
 PATIENCE_S = 20.0
 
+T = TypeVar("T")
+
 
 @pytest.fixture
 def clients(private: PrivateServer) -> Iterator[Servers]:
@@ -51,7 +54,7 @@ def background() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def still_waiting[T](future: Future[T]) -> Future[T]:
+def still_waiting(future: Future[T]) -> Future[T]:
     with pytest.raises(TimeoutError):
         future.result(timeout=0.2)
     return future

@@ -3,7 +3,7 @@
 -- KEYS  1 meta, 2 counted, 3 the gradient
 -- ARGV  1 fence, 2 evaluation, 3 portion, 4 first and 5 last block, 6 numbers in a block,
 --       7 the portion's numbers for these blocks, packed
--- Reply
+-- Reply one of
 --   COUNTED    added
 --   DUPLICATE  this portion was added before; nothing changed
 --   EXPIRED    another evaluation is the current one; nothing changed

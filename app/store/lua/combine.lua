@@ -4,7 +4,7 @@
 -- KEYS  1 meta, 2 the vector to write (none of the terms), 3.. the terms
 -- ARGV  1 fence, 2 first and 3 last block, 4 numbers in a block, 5 numbers in the last
 --       block of the range, 6 constant, 7.. a coefficient for each term
--- Reply
+-- Reply one of
 --   OK       written: constant + c1 v1 + c2 v2 + ..., added in this order
 --   REFUSED  a number would not be finite; nothing was written
 --   FENCED, NOMODEL (also for a term that is not there)

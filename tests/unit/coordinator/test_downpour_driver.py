@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import pytest
 
 from app.config import RunConfig
 from app.datasets.split import Subset, split
-from app.errors import Diverged
+from app.errors import Diverged, Fenced
 from app.keys import PARAMETERS
 from app.models.metrics import Score, score
 from app.optimizers.registry import build_rule
@@ -22,11 +23,13 @@ from app.store.memory import MemoryParameterStore
 from coordinator import downpour
 from coordinator.dispatch import Dispatcher, Finished
 from coordinator.downpour import Downpour
+from coordinator.driver import Stage
 from coordinator.evaluations import BEST
 from coordinator.job import Job, prepare
 from coordinator.outcome import EndReason
 from coordinator.session import Session
-from coordinator.status import Status
+from coordinator.status import DownpourStatus, Status
+from coordinator.units import UnitPlan
 from worker_tasks.replica import Replica
 
 
@@ -79,7 +82,12 @@ class Desk:
 class LocalSession(Session):
     """A session that notes its events instead of writing them to a server."""
 
+    desk: Desk
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        return cast("Dispatcher", self.desk)
 
     def tell(self, kind: str, **fields: Any) -> None:
         self.events.append((kind, fields))
@@ -95,7 +103,16 @@ class Training:
     desk: Desk
     driver: Downpour
     interrupted: bool = False
-    shown: list[Status] = field(default_factory=list)
+    shown: list[DownpourStatus] = field(default_factory=list)
+
+    @property
+    def plan(self) -> UnitPlan:
+        assert self.job.plan is not None
+        return self.job.plan
+
+    def show(self, status: Status) -> None:
+        assert isinstance(status, DownpourStatus)
+        self.shown.append(status)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [fields for each, fields in self.session.events if each == kind]
@@ -132,17 +149,10 @@ def training(**settings: Any) -> Training:
         "run", job.config, job.layout, (), data.fingerprint, data.n_features, data.n_classes
     )
     nobody = cast("Any", None)
-    session = LocalSession(
-        record, job.model, store, nobody, nobody, cast("Dispatcher", desk), job.n_heldout
-    )
+    session = LocalSession(record, nobody, nobody, desk)
     result = Training(job, session, store, desk, nobody)
-    result.driver = Downpour(
-        session,
-        job.plan,
-        show=result.shown.append,
-        check=lambda: None,
-        interrupted=lambda: result.interrupted,
-    )
+    stage = Stage(result.show, lambda: None, lambda: result.interrupted)
+    result.driver = Downpour(session, job, stage, store)
     return result
 
 
@@ -150,7 +160,7 @@ def test_all_passes_are_done_with_as_many_pushes_as_planned() -> None:
     run = training(n_push=4)
     assert run.driver.run() is EndReason.PASSES
     assert run.driver.steps == 72
-    assert run.job.plan.total_pushes == 18
+    assert run.plan.total_pushes == 18
     assert {count.applied for count in run.store.counts()} == {18}
 
 
@@ -236,7 +246,7 @@ def test_a_training_stops_at_its_target() -> None:
     best = run.driver.evaluations.best
     assert best is not None
     assert best.score.accuracy >= 0.5
-    assert run.driver.steps < run.job.plan.total_steps
+    assert run.driver.steps < run.plan.total_steps
 
 
 def test_a_target_of_a_regression_is_an_error_to_come_down_to() -> None:
@@ -269,7 +279,7 @@ def test_a_training_stops_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(downpour, "time", SimpleNamespace(monotonic=monotonic))
     run = training(max_seconds=5.0, passes=1000)
     assert run.driver.run() is EndReason.TIME
-    assert 0 < run.driver.steps < run.job.plan.total_steps
+    assert 0 < run.driver.steps < run.plan.total_steps
 
 
 def test_units_in_flight_at_a_stop_are_shut_out_before_the_last_evaluation() -> None:
@@ -282,17 +292,25 @@ def test_units_in_flight_at_a_stop_are_shut_out_before_the_last_evaluation() -> 
 
 def test_an_interrupted_training_stops_without_another_evaluation() -> None:
     run = training(passes=50)
-    show = run.shown.append
+    show = run.show
 
     def interrupt_after_some(status: Status) -> None:
         show(status)
         run.interrupted = len(run.shown) == 9
 
-    run.driver._show = interrupt_after_some
+    run.driver._stage = replace(run.driver._stage, show=interrupt_after_some)
     assert run.driver.run() is EndReason.INTERRUPTED
     evaluated = len(run.driver.evaluations.history)
     assert evaluated == len([u for u in run.desk.submitted if u.startswith("evaluation")])
     assert len(run.shown) == 9
+
+
+def test_an_interrupted_training_shuts_out_what_is_still_at_work() -> None:
+    run = training(passes=50)
+    run.interrupted = True
+    run.driver.run()
+    with pytest.raises(Fenced):
+        run.store.announce(Token(FIRST_FENCE, 0, 99))
 
 
 def test_one_replica_works_alone_until_the_warm_start_is_over() -> None:
@@ -313,7 +331,7 @@ def test_a_diverging_training_ends_with_advice() -> None:
     run = training(model="mlp", optimizer="sgd", learning_rate=1e30, passes=50)
     with pytest.raises(Diverged, match=r"lower --learning-rate \(now 1e\+30\), --clip-norm 1"):
         run.driver.run()
-    assert run.driver.steps < run.job.plan.total_steps
+    assert run.driver.steps < run.plan.total_steps
 
 
 def test_a_short_training_that_diverges_does_not_pass_for_a_good_one() -> None:
@@ -360,6 +378,6 @@ def test_a_broken_cluster_ends_the_training() -> None:
     def broken() -> None:
         raise ChildProcessError("the server is gone")
 
-    run.driver._check = broken
+    run.driver._stage = replace(run.driver._stage, check=broken)
     with pytest.raises(ChildProcessError):
         run.driver.run()

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import ModelSettings, RunConfig
+from app.config import RunConfig
 from app.datasets import synthetic
 from app.datasets.split import split
 from app.errors import DataError
 from app.models.files import SavedModel
+from app.settings import ModelSettings
 from coordinator import inference
 
 Run = Callable[..., Any]

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import ModelSettings, RunConfig
+from app.config import RunConfig
 from app.datasets.split import Subset, split
 from app.errors import ConfigError, DataError, ModelError
 from app.models.files import SavedModel
+from app.settings import ModelSettings
 from coordinator.job import Job, prepare
 
 

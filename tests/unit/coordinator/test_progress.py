@@ -6,6 +6,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,13 +21,14 @@ from app.models.model import Task
 from app.store.contract import ShardCounts
 from coordinator import progress
 from coordinator.outcome import EndReason, Evaluation, Outcome
+from coordinator.portions import Tally
 from coordinator.progress import display, summary
-from coordinator.status import Status, median
+from coordinator.status import DownpourStatus, SandblasterStatus, Status, median
 
 EVALUATION = Evaluation(1, 2.0, 1.5, Score(200, 50.0, 180, 0.0))
 
 
-def status(**changes: Any) -> Status:
+def status(**changes: Any) -> DownpourStatus:
     settings: dict[str, Any] = {
         "passes": 2.5,
         "total_passes": 10,
@@ -43,7 +45,7 @@ def status(**changes: Any) -> Status:
         "idle_s": 0.0,
         "warming": False,
     }
-    return Status(**settings | changes)
+    return DownpourStatus(**settings | changes)
 
 
 def shown(
@@ -135,40 +137,69 @@ def outcome(**changes: Any) -> Outcome:
     settings: dict[str, Any] = {
         "run": "run",
         "reason": EndReason.PASSES,
-        "best": EVALUATION,
+        "heldout": EVALUATION,
         "evaluations": (EVALUATION,),
-        "counts": (ShardCounts(120, 0), ShardCounts(120, 0)),
-        "planned_pushes": 120,
+        "details": ("1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",),
         "model_file": Path("runs/run/model.safetensors"),
         "seconds": 12.3,
-        "steps": 1200,
+        "unit": "passes",
     }
     return Outcome(**settings | changes)
 
 
 def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
     assert summary(outcome(), Task.MULTICLASS) == [
-        "finished: all passes done; 1,200 steps in 12.3 s",
-        "updates applied: 120 on each of 2 shards, 120 planned",
-        "held-out accuracy 0.9000, loss 0.25 (the best of 1 evaluations, after 2.0 passes)",
+        "finished: all passes done, after 12.3 s",
+        "1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",
+        "held-out accuracy 0.9000, loss 0.25 (evaluation 1 of 1, after 2 passes)",
         "model: runs/run/model.safetensors",
     ]
 
 
-def test_a_summary_shows_shards_that_differ() -> None:
-    counts = (ShardCounts(119, 0), ShardCounts(120, 0))
-    assert "updates applied: 119 to 120 on each of 2 shards, 120 planned" in summary(
-        outcome(counts=counts), Task.MULTICLASS
-    )
-
-
-def test_a_summary_counts_refused_updates() -> None:
-    lines = summary(outcome(counts=(ShardCounts(117, 3),)), Task.MULTICLASS)
-    assert "updates refused because they were not finite: 3" in lines
-
-
 def test_a_summary_without_held_out_data_claims_nothing() -> None:
-    assert "held-out" not in " ".join(summary(outcome(best=None), Task.MULTICLASS))
+    assert "held-out" not in " ".join(summary(outcome(heldout=None), Task.MULTICLASS))
+
+
+SANDBLASTER = SandblasterStatus(
+    iteration=7,
+    total_iterations=100,
+    seconds=4.0,
+    loss=0.125,
+    gradient_norm=0.5,
+    step=0.25,
+    evaluations=9,
+    evaluation=EVALUATION,
+    best=EVALUATION,
+    portions_done=20,
+    portions_outstanding=3,
+    n_portions=64,
+    tally=Tally(portions=400, sent=4, won=2, wasted=1, retries=0),
+    slow=None,
+)
+
+BATCH_FIGURES = {
+    "iteration": "7/100",
+    "loss": "0.125",
+    "gradient norm": "0.5",
+    "step length": "0.25",
+    "evaluations": "9",
+    "held-out accuracy": "accuracy 0.9000",
+    "portions": "20/64 done, 3 outstanding, 100/s",
+    "backups": "4 sent, 2 won",
+}
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["log", "terminal"])
+@pytest.mark.parametrize("figure", BATCH_FIGURES)
+def test_a_display_of_sandblaster_shows(figure: str, terminal: bool) -> None:
+    assert BATCH_FIGURES[figure] in shown([SANDBLASTER], terminal=terminal)
+
+
+def test_a_portion_that_takes_long_is_named() -> None:
+    assert "17" not in shown([SANDBLASTER])
+    slow = replace(SANDBLASTER, slow=(17, 40.0), tally=Tally(retries=2))
+    assert "waiting 40 s for portion 17" in shown([slow])
+    assert "retries 2" in shown([slow])
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30))

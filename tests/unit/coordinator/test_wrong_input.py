@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import ModelSettings
 from app.errors import DistBeliefError, ExitCode
 from app.models.files import SavedModel
+from app.settings import ModelSettings
 
 Run = Callable[..., Any]
 

@@ -11,9 +11,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from app.config import ModelSettings
 from app.errors import ModelError
 from app.models.files import FORMAT, SavedModel, load_model
+from app.settings import ModelSettings
 
 
 @pytest.fixture

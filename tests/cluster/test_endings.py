@@ -1,0 +1,124 @@
+"""However a training ends, nothing that it started outlives it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.errors import ExitCode
+from app.models.files import load_model
+
+Start = Callable[..., Any]
+Until = Callable[..., None]
+
+#: What the kernel may take to end the children of a killed process.
+KERNEL_S = 10.0
+LONG = ("train", "--passes=1000000")
+
+
+def started(training: Any) -> list[int]:
+    """Servers, a worker and its two processes, the coordinator itself."""
+    processes = [process.pid for process in training.alive()]
+    assert len(processes) == 1 + 3 + 1 + 2
+    return processes
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_saves_its_model_and_ends_what_it_started(
+    number: signal.Signals, command: Start
+) -> None:
+    training = command(*LONG)
+    training.says("held-out accuracy")
+    assert started(training)
+    training.process.send_signal(number)
+    assert training.ends() == ExitCode.INTERRUPTED
+    assert training.alive() == []
+    assert list(training.home.iterdir()) == []
+    assert "finished: interrupted" in training.out
+    assert load_model(training.model).facts["reason"] == "interrupted"
+    assert "Traceback" not in training.err
+
+
+def test_an_interruption_before_the_training_ends_what_was_started(command: Start) -> None:
+    training = command(*LONG)
+    training.says("starting 1 control server")
+    training.process.send_signal(signal.SIGINT)
+    assert training.ends() == ExitCode.INTERRUPTED
+    assert training.alive() == []
+    assert training.err.endswith("interrupted: everything that was started has been ended\n")
+    assert "Traceback" not in training.err
+
+
+def test_a_second_interruption_does_not_wait_for_anything(command: Start) -> None:
+    training = command(*LONG)
+    training.says("held-out accuracy")
+    for _ in range(3):
+        training.process.send_signal(signal.SIGINT)
+    assert training.ends() == ExitCode.INTERRUPTED
+    assert training.alive() == []
+    assert "Traceback" not in training.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of the killed")
+def test_the_kernel_ends_what_a_killed_coordinator_started(command: Start, until: Until) -> None:
+    training = command(*LONG)
+    training.says("held-out accuracy")
+    assert started(training)
+    training.process.kill()
+    until(lambda: training.alive() == [], "the end of all processes", KERNEL_S)
+
+
+def test_a_training_whose_worker_was_killed_says_so_and_ends_the_rest(command: Start) -> None:
+    training = command(*LONG)
+    training.says("held-out accuracy")
+    (worker,) = (p for p in training.alive() if p.ppid() == training.process.pid and is_celery(p))
+    os.killpg(worker.pid, signal.SIGKILL)
+    assert training.ends() == ExitCode.SERVER
+    assert training.alive() == []
+    assert re.search(
+        r"^error: worker ended with exit code -9; its log .*worker\.log", training.err, re.M
+    )
+    assert "Traceback" not in training.err
+
+
+def is_celery(process: Any) -> bool:
+    return "celery" in process.cmdline()
+
+
+def test_a_model_that_raises_ends_the_training_with_its_own_traceback_once(command: Start) -> None:
+    training = command("train", "--model=usermodels:Failing", "--unit-attempts=2", "--replicas=1")
+    assert training.ends() == ExitCode.WORK_FAILED
+    assert training.alive() == []
+    (message,) = re.findall(r"^error: .*$", training.err, re.MULTILINE)
+    assert re.match(
+        r"error: unit downpour-0-200 failed 2 times, last on worker \d+@\S+: "
+        r"ArithmeticError: my own mistake$",
+        message,
+    )
+    assert training.err.count("Traceback") == 1
+    assert training.err.count("in fail\n") == 1
+
+
+def test_a_model_of_ones_own_trains(command: Start) -> None:
+    training = command(
+        "train",
+        *("--model=usermodels:Own", "--model-option=rate=0.5", "--passes=8"),
+        *("--learning-rate=0.2", "--target=0.9"),
+    )
+    assert training.ends() == ExitCode.OK, training.err
+    assert "finished: target reached" in training.out
+    assert load_header(training) == "usermodels:Own"
+
+
+def load_header(training: Any) -> str:
+    """The model's name in the saved file, which this process is not allowed to build."""
+    from safetensors import safe_open
+
+    with safe_open(training.model, framework="numpy") as file:
+        return re.findall(r'"model":"([^"]+)"', file.metadata()["model"])[0]

@@ -1,0 +1,160 @@
+"""Servers and workers that cannot be used: one sentence, an exit code, no traceback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import ExitCode, ScriptSelfTestFailed
+from app.optimizers.adagrad import Adagrad
+from app.optimizers.rule import Float64, Rule
+from app.optimizers.sgd import SGD
+from app.store.servers import Servers
+from coordinator import preflight
+from coordinator.local import LocalCluster
+
+Start = Callable[..., Any]
+
+
+@contextmanager
+def setting(url: str, name: str, value: str, before: str) -> Iterator[None]:
+    """A server's setting, changed for a while; over one connection, so that we stay in."""
+    servers = Servers([url])
+    try:
+        servers.one("CONFIG", "SET", name, value)
+        yield
+        servers.one("CONFIG", "SET", name, before)
+    finally:
+        servers.close()
+
+
+def refused(training: Any, code: ExitCode) -> str:
+    """The one sentence with which a training was refused."""
+    assert training.ends() == code, training.err
+    assert "Traceback" not in training.err
+    assert training.alive() == []
+    (message,) = training.err.splitlines()
+    assert isinstance(message, str)
+    assert message.startswith("error: ")
+    return message
+
+
+@pytest.mark.parametrize("which", ["control", "parameters1"])
+def test_a_server_that_may_evict_parameters(which: str, bare: LocalCluster, command: Start) -> None:
+    (url,) = (url for url in all_urls(bare) if which in url)
+    with setting(url, "maxmemory-policy", "allkeys-lru", "noeviction"):
+        message = refused(command("train", place=bare.endpoints), ExitCode.EVICTION)
+    assert url in message
+    assert "allkeys-lru" in message
+    assert "noeviction" in message
+
+
+def all_urls(cluster: LocalCluster) -> list[str]:
+    return [cluster.endpoints.broker, *cluster.endpoints.parameter_servers]
+
+
+def test_a_server_that_wants_a_password(bare: LocalCluster, command: Start) -> None:
+    url = bare.endpoints.parameter_servers[0]
+    with setting(url, "requirepass", "secret", ""):
+        message = refused(command("train", place=bare.endpoints), ExitCode.AUTHENTICATION)
+    assert f"{url} needs a password" in message
+
+
+def test_a_server_that_wants_another_password(bare: LocalCluster, command: Start) -> None:
+    url = bare.endpoints.broker
+    with setting(url, "requirepass", "secret", ""):
+        training = command(
+            "train",
+            *("--broker", f"{url}?password=guess"),
+            *("--parameter-servers", bare.endpoints.parameter_servers[0]),
+        )
+        message = refused(training, ExitCode.AUTHENTICATION)
+    assert f"{url} refused the user name or password" in message
+    assert "guess" not in message
+
+
+def test_a_server_that_is_not_there(bare: LocalCluster, command: Start) -> None:
+    place = bare.endpoints
+    gone = f"{place.broker}.gone"
+    training = command(
+        "train",
+        *("--broker", place.broker, "--wait-seconds=0.5"),
+        *("--parameter-servers", f"{place.parameter_servers[0]},{gone}"),
+    )
+    message = refused(training, ExitCode.UNREACHABLE)
+    assert f"{gone} gave no answer within 0.5 s" in message
+
+
+def test_no_worker_listens(bare: LocalCluster, command: Start) -> None:
+    training = command("train", "--wait-seconds=0.5", place=bare.endpoints)
+    message = refused(training, ExitCode.NO_WORKERS)
+    assert "downpour and evaluation" in message
+    assert bare.endpoints.broker in message
+    assert "celery -A app worker" in message
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_server_that_runs_no_scripts(which: int, bare: LocalCluster, command: Start) -> None:
+    url = all_urls(bare)[which]
+    servers = Servers([url])
+    servers.one("ACL", "SETUSER", "default", "-evalsha")
+    try:
+        training = command("train", place=bare.endpoints)
+        message = refused(training, ExitCode.SELF_TEST)
+    finally:
+        servers.one("ACL", "SETUSER", "default", "+evalsha")
+        servers.close()
+    assert f"{url} failed the script self-test" in message
+    assert "evalsha" in message
+
+
+@dataclass(frozen=True)
+class Slipped:
+    """A rule whose twin is off by one unit in the last place, in one number."""
+
+    inner: SGD | Adagrad
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def step(
+        self, gradient: Float64, values: tuple[Float64, ...], clock: int
+    ) -> tuple[Float64, ...]:
+        parameters, *slots = self.inner.step(gradient, values, clock)
+        parameters[-1] = np.nextafter(np.float32(parameters[-1]), np.float32(np.inf))
+        return (parameters, *slots)
+
+
+@pytest.mark.parametrize("rule", [SGD(0.1), Adagrad(0.1)], ids=lambda rule: rule.name)
+def test_a_server_that_computes_one_bit_differently(rule: Rule, bare: LocalCluster) -> None:
+    servers = Servers(bare.endpoints.parameter_servers)
+    try:
+        preflight.check_scripts(servers, rule)
+        slipped: Any = Slipped(rule)  # type: ignore[arg-type]
+        with pytest.raises(ScriptSelfTestFailed, match=f"computes {rule.name} differently"):
+            preflight.check_scripts(servers, slipped)
+        for index in range(len(servers)):
+            assert servers.one("DBSIZE", server=index) == 0  # it leaves nothing behind
+    finally:
+        servers.close()
+
+
+def test_a_worker_whose_operator_did_not_allow_a_model(
+    shared: LocalCluster, command: Start
+) -> None:
+    training = command(
+        "train",
+        *("--model=usermodels:Own", "--model-option=rate=0.5", "--unit-attempts=2"),
+        place=shared.endpoints,
+    )
+    assert training.ends() == ExitCode.WORK_FAILED
+    (message,) = re.findall(r"^error: .*$", training.err, re.MULTILINE)
+    assert 'importing "usermodels" is not allowed' in message
+    assert "DISTBELIEF_ALLOWED_IMPORTS=usermodels" in message
+    assert "Traceback" not in training.err

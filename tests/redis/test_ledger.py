@@ -1,0 +1,375 @@
+"""The control plane: who may work on what, and what is known afterwards."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+from fakeredis import TcpFakeServer
+
+from app.config import configure
+from app.errors import ConfigError, Fenced
+from app.keys import control
+from app.layout import Layout, TensorSpec
+from app.runs import events
+from app.runs.ledger import CLAIM, FINISH, RENEW, Claim, Ledger, State
+from app.runs.record import FIRST_FENCE, RunRecord, close_run, open_run, read_run
+from app.store.servers import Servers
+from coordinator.binaries import ServerProgram
+from coordinator.local import LocalCluster
+from tests.redis.private import connected
+from tests.redis.programs import PROGRAMS, existing
+
+PATIENCE_S = 20.0
+LONG_S, SHORT_S = 60.0, 0.05
+SPECIFICATION = {"subset": 1, "start": 0, "stop": 20}
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def fake_url() -> Iterator[str]:
+    """A fakeredis behind a port."""
+    server = TcpFakeServer(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    url = f"redis://127.0.0.1:{server.server_address[1]}"
+    try:
+        with connected(url) as servers:
+            # It closes a connection after any error, NOSCRIPT as well.
+            for script in (CLAIM, RENEW, FINISH):
+                servers.one("SCRIPT", "LOAD", script.source)
+        yield url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="session", params=["fakeredis", *PROGRAMS])
+def servers(
+    request: pytest.FixtureRequest,
+    fake_url: str,
+    cluster_of: Callable[[ServerProgram], LocalCluster],
+) -> Iterator[Servers]:
+    """The control server."""
+    is_fake = request.param == "fakeredis"
+    url = fake_url if is_fake else cluster_of(existing(request.param)).endpoints.broker
+    with connected(url) as clients:
+        yield clients
+
+
+@pytest.fixture
+def record(run_id: str) -> RunRecord:
+    config, _ = configure({"replicas": 3, "hidden": [5], "model_options": {"alpha": [1.5, 2.0]}})
+    layout = Layout((TensorSpec("w", (5, 2)), TensorSpec("b", (2,), False)), 4, 3, 2)
+    return RunRecord(run_id, config, layout, ("redis://a", "redis://b"), "abc", 5, 2)
+
+
+@pytest.fixture
+def ledger(servers: Servers, record: RunRecord) -> Ledger:
+    """Of a run in which one unit waits, with a long lease."""
+    open_run(servers, record)
+    ledger = Ledger(servers, record.run)
+    ledger.submit("unit", SPECIFICATION, LONG_S)
+    return ledger
+
+
+def granted(claim: Claim | None) -> Claim:
+    assert claim is not None
+    return claim
+
+
+def eventually(ask: Callable[[], T | None]) -> T:
+    """What ``ask`` answers once it is not None."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (answer := ask()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return answer
+
+
+def lost_to_another(ledger: Ledger) -> Claim:
+    """The first claim on a unit "short" whose lease ran out, and that another has now."""
+    ledger.submit("short", SPECIFICATION, SHORT_S)
+    first = granted(ledger.claim("short", "first"))
+    eventually(lambda: ledger.claim("short", "second"))
+    return first
+
+
+# --- claiming
+
+
+def test_a_waiting_unit_is_granted_with_all_that_its_work_needs(ledger: Ledger) -> None:
+    claim = ledger.claim("unit", "me")
+    assert claim == Claim("unit", FIRST_FENCE, 1, LONG_S, SPECIFICATION)
+
+
+def test_a_held_unit_is_not_granted_to_another(ledger: Ledger) -> None:
+    granted(ledger.claim("unit", "me"))
+    assert ledger.claim("unit", "you") is None
+
+
+def test_the_same_claimer_is_granted_the_same_attempt_again(ledger: Ledger) -> None:
+    first = granted(ledger.claim("unit", "me"))
+    assert ledger.claim("unit", "me") == first
+    assert ledger.read(["unit"])["unit"].tries == 1
+
+
+def test_of_many_claimers_one_is_granted(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        claims = list(threads.map(lambda i: ledger.claim("unit", f"claimer {i}"), range(24)))
+    assert sum(claim is not None for claim in claims) == 1
+
+
+def test_a_unit_whose_lease_ran_out_is_granted_with_a_higher_attempt(ledger: Ledger) -> None:
+    ledger.submit("short", SPECIFICATION, SHORT_S)
+    first = granted(ledger.claim("short", "me"))
+    second = eventually(lambda: ledger.claim("short", "you"))
+    assert second.attempt > first.attempt
+    assert ledger.read(["short"])["short"].tries == 2
+
+
+def test_attempts_grow_over_all_units_of_a_run(ledger: Ledger) -> None:
+    for i in range(4):
+        ledger.submit(f"unit {i}", SPECIFICATION, LONG_S)
+    claims = [granted(ledger.claim(f"unit {i}", "me")) for i in range(4)]
+    assert [claim.attempt for claim in claims] == [1, 2, 3, 4]
+
+
+def test_runs_do_not_know_the_units_of_one_another(ledger: Ledger, servers: Servers) -> None:
+    assert Ledger(servers, "another run").claim("unit", "me") is None
+
+
+def test_an_unknown_unit_is_not_granted(ledger: Ledger) -> None:
+    assert ledger.claim("unknown", "me") is None
+
+
+def test_a_unit_that_is_only_half_entered_is_not_granted(
+    ledger: Ledger, servers: Servers, run_id: str
+) -> None:
+    servers.one("HSET", control(run_id, "unit:half"), "specification", "{}", "lease", 1000)
+    assert ledger.claim("half", "me") is None
+    assert ledger.read(["half"]) == {}
+
+
+def test_submitting_again_changes_nothing(ledger: Ledger) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    ledger.submit("unit", {"subset": 7}, SHORT_S)
+    assert ledger.claim("unit", "me") == claim
+    assert ledger.finish(claim, State.DONE, {})
+    ledger.submit("unit", {"subset": 7}, SHORT_S)
+    assert ledger.read(["unit"])["unit"].state is State.DONE
+
+
+# --- renewing
+
+
+def test_a_renewed_lease_runs_its_full_length_again(ledger: Ledger) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+
+    def remaining() -> float:
+        left = ledger.read(["unit"])["unit"].remaining_s
+        assert left is not None
+        return left
+
+    shorter = eventually(lambda: left if (left := remaining()) < LONG_S - 0.02 else None)
+    assert ledger.renew(claim)
+    assert remaining() > shorter
+
+
+def test_a_lease_that_another_has_cannot_be_renewed(ledger: Ledger) -> None:
+    assert not ledger.renew(lost_to_another(ledger))
+
+
+def test_a_lease_that_ran_out_unclaimed_can_be_renewed(ledger: Ledger) -> None:
+    ledger.submit("short", SPECIFICATION, SHORT_S)
+    claim = granted(ledger.claim("short", "me"))
+    eventually(lambda: True if (ledger.read(["short"])["short"].remaining_s or 0) < 0 else None)
+    assert ledger.renew(claim)
+
+
+def test_a_finished_unit_cannot_be_renewed(ledger: Ledger) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    ledger.finish(claim, State.DONE, {})
+    assert not ledger.renew(claim)
+
+
+# --- finishing
+
+
+def test_a_finished_unit_keeps_its_report_and_is_not_granted_again(ledger: Ledger) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    assert ledger.finish(claim, State.DONE, {"loss": 0.25})
+    unit = ledger.read(["unit"])["unit"]
+    assert (unit.state, unit.report, unit.remaining_s) == (State.DONE, {"loss": 0.25}, None)
+    assert ledger.claim("unit", "you") is None
+
+
+def test_only_the_holder_can_finish(ledger: Ledger) -> None:
+    assert not ledger.finish(lost_to_another(ledger), State.DONE, {})
+    assert ledger.read(["short"])["short"].state is State.LEASED
+
+
+def test_a_report_sent_twice_counts_once(ledger: Ledger, servers: Servers, run_id: str) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    assert ledger.finish(claim, State.DONE, {"sent": 1})
+    assert ledger.finish(claim, State.DONE, {"sent": 2})
+    assert ledger.read(["unit"])["unit"].report == {"sent": 1}
+    assert servers.one("LLEN", control(run_id, "wakeup")) == 1
+
+
+def test_a_failed_unit_can_be_claimed_again(ledger: Ledger) -> None:
+    first = granted(ledger.claim("unit", "me"))
+    assert ledger.finish(first, State.FAILED, {"error": "no"})
+    failed = ledger.read(["unit"])["unit"]
+    assert (failed.state, failed.report, failed.tries) == (State.FAILED, {"error": "no"}, 1)
+    assert granted(ledger.claim("unit", "me")).attempt > first.attempt
+    assert ledger.read(["unit"])["unit"].tries == 2
+
+
+def test_an_ended_run_grants_renews_and_takes_nothing(
+    ledger: Ledger, servers: Servers, run_id: str
+) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    ledger.submit("another", SPECIFICATION, LONG_S)
+    close_run(servers, run_id, {"reason": "passes"})
+    assert ledger.claim("another", "me") is None
+    assert not ledger.renew(claim)
+    assert not ledger.finish(claim, State.DONE, {})
+
+
+def test_a_forgotten_unit_is_gone_for_everybody(ledger: Ledger) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    ledger.forget(["unit"])
+    assert ledger.read(["unit"]) == {}
+    assert ledger.claim("unit", "me") is None
+    assert not ledger.renew(claim)
+    assert not ledger.finish(claim, State.DONE, {})
+
+
+def test_forgetting_nothing_is_no_error(ledger: Ledger) -> None:
+    ledger.forget([])
+    ledger.forget(["unknown"])
+
+
+# --- reading and waiting
+
+
+def test_reading_leaves_out_what_is_unknown(ledger: Ledger) -> None:
+    assert list(ledger.read(["unknown", "unit"])) == ["unit"]
+    assert ledger.read([]) == {}
+
+
+def test_an_open_unit_has_no_owner_and_no_lease(ledger: Ledger) -> None:
+    unit = ledger.read(["unit"])["unit"]
+    assert (unit.state, unit.owner, unit.remaining_s) == (State.OPEN, "", None)
+    assert (unit.tries, unit.report) == (0, {})
+
+
+def test_a_held_unit_names_its_owner_and_what_is_left_of_the_lease(ledger: Ledger) -> None:
+    ledger.claim("unit", "me@here")
+    unit = ledger.read(["unit"])["unit"]
+    assert (unit.state, unit.owner) == (State.LEASED, "me@here")
+    assert unit.remaining_s is not None
+    assert LONG_S - PATIENCE_S < unit.remaining_s <= LONG_S
+
+
+def test_a_wait_ends_when_a_unit_finishes(ledger: Ledger) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    with ThreadPoolExecutor(1) as threads:
+        began = time.monotonic()
+        waiting = threads.submit(ledger.wait, 4.0)
+        ledger.finish(claim, State.DONE, {})
+        waiting.result(PATIENCE_S)
+    assert time.monotonic() - began < 3.0
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, 0.05])
+def test_a_wait_ends_when_nothing_happens(ledger: Ledger, timeout_s: float) -> None:
+    began = time.monotonic()
+    ledger.wait(timeout_s)
+    assert timeout_s <= time.monotonic() - began < 3.0
+
+
+def test_a_wait_takes_all_wake_ups(ledger: Ledger, servers: Servers, run_id: str) -> None:
+    for unit in ("a", "b", "c"):
+        ledger.submit(unit, SPECIFICATION, LONG_S)
+        ledger.finish(granted(ledger.claim(unit, "me")), State.DONE, {})
+    ledger.wait(4.0)
+    assert servers.one("LLEN", control(run_id, "wakeup")) == 0
+
+
+# --- the record of a run
+
+
+def test_a_record_survives_the_server(servers: Servers, record: RunRecord) -> None:
+    open_run(servers, record)
+    assert read_run(servers, record.run) == record
+
+
+def test_a_run_that_was_never_opened_is_not_running(servers: Servers, run_id: str) -> None:
+    with pytest.raises(Fenced, match=f"run {run_id} is not running"):
+        read_run(servers, run_id)
+
+
+def test_an_ended_run_is_not_running(servers: Servers, record: RunRecord) -> None:
+    open_run(servers, record)
+    close_run(servers, record.run, {"reason": "target"})
+    with pytest.raises(Fenced, match=f"run {record.run} is not running"):
+        read_run(servers, record.run)
+
+
+def test_the_outcome_of_a_run_is_kept(servers: Servers, record: RunRecord) -> None:
+    open_run(servers, record)
+    close_run(servers, record.run, {"reason": "target"})
+    outcome = servers.one("HGET", control(record.run, "record"), "outcome")
+    assert json.loads(outcome) == {"reason": "target"}
+
+
+def test_a_record_of_another_format_is_refused(record: RunRecord) -> None:
+    document = {**record.to_json(), "format": 99}
+    with pytest.raises(ConfigError, match="was written in format 99, this program reads format"):
+        RunRecord.from_json(record.run, document)
+
+
+def test_a_record_with_unknown_settings_is_refused(record: RunRecord) -> None:
+    document = record.to_json()
+    document["config"]["momentum"] = 0.9
+    with pytest.raises(ConfigError, match="does not know: use the same version .*momentum"):
+        RunRecord.from_json(record.run, document)
+
+
+# --- events
+
+
+def test_events_are_read_in_order_with_their_fields(servers: Servers, run_id: str) -> None:
+    events.append(servers, run_id, "begin", host="here")
+    events.append(servers, run_id, "unit", loss=0.5, staleness={"1": 2})
+    happened = list(events.read(servers, run_id))
+    assert [(kind, fields) for _, kind, fields in happened] == [
+        ("begin", {"host": "here"}),
+        ("unit", {"loss": 0.5, "staleness": {"1": 2}}),
+    ]
+    assert happened[0][0] <= happened[1][0]
+
+
+def test_a_run_without_events_has_none(servers: Servers, run_id: str) -> None:
+    assert list(events.read(servers, run_id)) == []
+
+
+def test_the_oldest_events_go_when_there_are_too_many(
+    servers: Servers, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MAX_EVENTS", 10)
+    for i in range(300):
+        events.append(servers, run_id, "step", number=i)
+    numbers = [fields["number"] for _, _, fields in events.read(servers, run_id)]
+    # Servers trim a stream by whole nodes of 100 entries.
+    assert 10 <= len(numbers) <= 10 + 100
+    assert numbers == list(range(300))[-len(numbers) :]
