@@ -45,10 +45,11 @@ app.conf.update(
     # Results travel through the ledger; a result backend would double the cost of a task.
     task_ignore_result=True,
     result_backend=None,
-    # For Flower and other monitors.
+    # For Flower and other monitors. What workers tell is enough for them: an event for
+    # each sending as well would double the coordinator's cost of a portion.
     task_track_started=True,
     worker_send_task_events=True,
-    task_send_sent_event=True,
+    task_send_sent_event=False,
     # A misspelt queue is an error, not a place where tasks wait for ever.
     task_create_missing_queues=False,
     task_queues=[Queue(name) for name in (DOWNPOUR, SANDBLASTER, EVALUATION)],

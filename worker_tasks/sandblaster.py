@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import traceback
@@ -17,19 +18,18 @@ from worker_tasks.context import RunContext, control_server, open_context
 from worker_tasks.lease import place
 from worker_tasks.portion import compute, rounded
 
+log = logging.getLogger(__name__)
+
 
 @shared_task(name="distbelief.sandblaster")
 def compute_portion(run: str, evaluation: int, portion: int, dispatch: int) -> str:
     """Compute a portion, add it to the sum on every shard once, and report it."""
-    task = current(control_server(), run)
-    if task is None or task.number != evaluation:
-        return "expired"
     answer = Report(evaluation, portion, dispatch, place())
     began = time.monotonic()
     try:
-        context = open_context(run)
-        loss, largest = _add(context, task, portion)
-    except Fenced:
+        loss, largest = _add(open_context(run), _evaluation(run, evaluation), portion)
+    except Fenced as reason:
+        log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, reason)
         return "fenced"
     except Exception as error:
         # Whatever a user's model raises must reach the coordinator.
@@ -37,16 +37,14 @@ def compute_portion(run: str, evaluation: int, portion: int, dispatch: int) -> s
         text = str(error) if ours else traceback.format_exc()
         report(control_server(), run, Report(**{**answer.__dict__, "error": text}))
         raise
-    if loss is None:
-        return "expired"
     seconds = time.monotonic() - began
     done = {"loss": loss, "largest": largest, "seconds": seconds}
     report(control_server(), run, Report(**{**answer.__dict__, **done}))
     return "done"
 
 
-def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float | None, float]:
-    """Loss and largest number of a portion whose gradient every shard has; None if expired."""
+def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float, float]:
+    """Loss and largest number of a portion, once every shard has its gradient."""
     share = compute(
         context.model,
         context.dataset,
@@ -61,8 +59,17 @@ def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float | N
         task.fence, task.number, task.gradient, portion, rounded(share.gradient, task.quantum)
     )
     if Counted.EXPIRED in answers:
-        return None, 0.0
+        raise Fenced(f"evaluation {task.number} is over")
     return (math.inf if Counted.REFUSED in answers else share.loss), share.largest
+
+
+@lru_cache(maxsize=1)
+def _evaluation(run: str, number: int) -> Evaluation:
+    """The evaluation of that number, read once by each process; Fenced if it is over."""
+    task = current(control_server(), run)
+    if task is None or task.number != number:
+        raise Fenced(f"evaluation {number} is over")
+    return task
 
 
 @lru_cache(maxsize=1)

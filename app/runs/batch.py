@@ -63,11 +63,8 @@ def report(servers: Servers, run: str, answer: Report) -> None:
 def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
     """The reports that have come, waiting up to ``timeout_s`` for the first."""
     key = control(run, "portions")
-    first = servers.pop(key, timeout_s)
-    if first is None:
-        return []
-    rest = servers.one("LPOP", key, MOST_REPORTS) or []
-    return [Report(**json.loads(document)) for document in (first, *rest)]
+    popped = servers.one("BLMPOP", f"{timeout_s:.3f}", 1, key, "LEFT", "COUNT", MOST_REPORTS)
+    return [Report(**json.loads(document)) for document in (popped[1] if popped else ())]
 
 
 def commit(servers: Servers, run: str, state: dict[str, Any]) -> None:

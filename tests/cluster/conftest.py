@@ -21,7 +21,10 @@ import threadpoolctl
 
 from app.config import ClusterConfig, RunConfig
 from app.models.files import SavedModel, load_model
+from app.optimizers.registry import build_rule
 from app.runs import events
+from app.store.contract import ShardCounts
+from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from coordinator.job import Job, prepare
 from coordinator.local import Endpoints, LocalCluster
@@ -85,11 +88,21 @@ class Trained:
     outcome: Outcome
     saved: SavedModel
     events: list[tuple[str, dict[str, Any]]]
+    counts: list[ShardCounts]
 
     @property
     def clocks(self) -> set[tuple[int, int]]:
         """(applied, refused) of the shards: one pair if they agree."""
-        return {(count.applied, count.refused) for count in self.outcome.counts}
+        return {(count.applied, count.refused) for count in self.counts}
+
+    @property
+    def units(self) -> list[dict[str, Any]]:
+        """Reports of the units, in the order of their end."""
+        return [told for kind, told in self.events if kind == "unit"]
+
+    @property
+    def steps(self) -> int:
+        return sum(unit["steps"] for unit in self.units)
 
 
 @pytest.fixture
@@ -106,10 +119,13 @@ def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]
     def train_with(**settings: Any) -> Trained:
         job = prepare(RunConfig(**settings), len(place.parameter_servers))
         outcome = train(job, cluster, Display(lambda text: None, lambda status: None))
-        control = Servers([place.broker])
+        control, servers = Servers([place.broker]), Servers(place.parameter_servers)
         told = [(kind, told) for _, kind, told in events.read(control, outcome.run)]
+        rule = build_rule(job.config)
+        counts = RedisParameterStore(servers, outcome.run, job.layout, rule).counts()
         control.close()
-        return Trained(job, outcome, load_model(outcome.model_file), told)
+        servers.close()
+        return Trained(job, outcome, load_model(outcome.model_file), told, counts)
 
     return train_with
 

@@ -94,11 +94,11 @@ def test_servers_and_workers_that_run_are_used_and_left_alone(
     shared: LocalCluster, command: Start
 ) -> None:
     before = family(shared)
-    training = command("train", "--passes=60", place=shared.endpoints)
+    training = command("train", "--passes=20", place=shared.endpoints)
     training.says("pass ")
     assert [process.pid for process in training.alive()] == [training.process.pid]
     assert training.ends() == ExitCode.OK, training.err
-    assert "updates applied: 2760 on each of 2 shards, 2760 planned" in training.out
+    assert "updates applied: 920 on each of 2 shards, 920 planned" in training.out
     assert before <= family(shared)  # the worker may just have been starting
 
 
@@ -153,6 +153,6 @@ def test_passwords_go_by_the_environment_and_nowhere_else(
     record = servers.one("HGET", f"dist:run:{{{training.run}}}:record", "document")
     servers.close()
     written = [training.err, training.out, (tmp_path / "guest.log").read_text(), record.decode()]
-    assert json.loads(record)["parameter_servers"] == [guarded.broker.replace(f":{PASSWORD}@", "")]
+    assert json.loads(record)["parameter_servers"] == [re.sub(":[^:]*@", "", guarded.broker)]
     for text in written:
         assert "sesame" not in text

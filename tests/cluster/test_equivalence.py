@@ -16,6 +16,7 @@ from app.optimizers.registry import build_rule
 from app.store.contract import Token
 from app.store.memory import MemoryParameterStore
 from coordinator.job import Job, prepare
+from coordinator.units import UnitPlan
 from worker_tasks.replica import Replica
 
 Train = Callable[..., Any]
@@ -33,8 +34,13 @@ def in_memory(**settings: Any) -> tuple[Job, MemoryParameterStore]:
     replica = Replica(
         job.model, job.dataset, Subset(train, 0, 1, job.config.seed), store, job.config
     )
-    replica.run(Token(1, 0, 1), job.plan.total_steps)
+    replica.run(Token(1, 0, 1), plan(job).total_steps)
     return job, store
+
+
+def plan(job: Job) -> UnitPlan:
+    assert job.plan is not None
+    return job.plan
 
 
 def heldout_score(job: Job, store: MemoryParameterStore) -> Score:
@@ -64,7 +70,7 @@ def test_two_hundred_steps_of_one_replica_equal_those_in_memory_bit_for_bit(
     settings = {**ALONE, **ONLY_LAST, "batch_size": 36, "passes": 5, **TWO_HUNDRED_STEPS[case]}
     job, store = in_memory(**settings)
     trained = train_shared(**settings)
-    assert trained.outcome.steps == job.plan.total_steps == 200
+    assert trained.steps == plan(job).total_steps == 200
     assert trained.saved.parameters.tobytes() == store.fetch().vector.tobytes()
     for name, values in trained.saved.slots.items():
         assert values.tobytes() == store.fetch(f"slot:{name}").vector.tobytes()
@@ -75,7 +81,7 @@ def test_two_replicas_with_overlap_are_as_accurate_as_one_without(train_shared: 
     same = {"batch_size": 27, "holdout": 0.4, **ONLY_LAST}
     job, store = in_memory(**ALONE, **same)
     trained = train_shared(replicas=2, overlap=True, **same)
-    assert trained.outcome.steps == job.plan.total_steps == 1600
+    assert trained.steps == plan(job).total_steps == 1600
     (last,) = trained.outcome.evaluations
     assert last.score.accuracy == pytest.approx(heldout_score(job, store).accuracy, abs=0.01)
 
@@ -108,20 +114,19 @@ def test_every_shards_clock_is_the_number_of_planned_pushes(case: str, train_sha
     sizes = [small + (index < larger) for index in range(settings["replicas"])]
     steps = [settings["passes"] * math.ceil(size / settings["batch_size"]) for size in sizes]
     pushes = sum(math.ceil(each / settings["n_push"]) for each in steps)
-    assert trained.outcome.planned_pushes == pushes
+    assert plan(trained.job).total_pushes == pushes
     assert trained.clocks == {(pushes, 0)}
-    assert len(trained.outcome.counts) == 5
+    assert len(trained.counts) == 5
 
 
 def test_a_warm_start_lets_one_replica_work_alone(train_shared: Train) -> None:
     trained = train_shared(passes=3, warm_start_steps=50, n_push=2, overlap=False)
-    units = [told for kind, told in trained.events if kind == "unit"]
-    first = units[0]
+    first, *others = trained.units
     assert first["unit"] == "downpour-0-50"
     # Nobody else pushed between any fetch and its push.
     assert set(first["staleness"]) == {"0"}
-    assert {told["unit"][:10] for told in units[1:]} == {"downpour-0", "downpour-1"}
-    assert trained.clocks == {(trained.outcome.planned_pushes, 0)}
+    assert {unit["unit"][:10] for unit in others} == {"downpour-0", "downpour-1"}
+    assert trained.clocks == {(plan(trained.job).total_pushes, 0)}
 
 
 def test_a_training_goes_on_from_a_saved_model(train_shared: Train) -> None:
@@ -147,8 +152,8 @@ def test_a_training_goes_on_from_a_saved_model(train_shared: Train) -> None:
 def test_a_training_stops_at_its_target(train_shared: Train) -> None:
     trained = train_shared(target=0.8, passes=1000, evaluate_every=1.0)
     assert trained.outcome.reason == "target reached"
-    assert trained.outcome.best.score.accuracy >= 0.8
-    assert trained.outcome.steps < trained.job.plan.total_steps
+    assert trained.outcome.heldout.score.accuracy >= 0.8
+    assert trained.steps < plan(trained.job).total_steps
 
 
 def test_a_training_stops_when_its_time_is_up(train_shared: Train) -> None:
@@ -160,4 +165,4 @@ def test_a_training_stops_when_its_time_is_up(train_shared: Train) -> None:
 def test_a_training_stops_when_its_patience_is_out(train_shared: Train) -> None:
     trained = train_shared(learning_rate=1e-30, patience=2, evaluate_every=0.5, passes=100_000)
     assert trained.outcome.reason == "no better for the allowed number of evaluations"
-    assert trained.outcome.best.number == 1
+    assert trained.outcome.heldout.number == 1

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
+from app.config import RunConfig
 from app.errors import ExitCode, ScriptSelfTestFailed
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.rule import Float64, Rule
-from app.optimizers.sgd import SGD
+from app.store.contract import Fetched
+from app.store.memory import MemoryParameterStore
+from app.store.memory_vectors import MemoryVectorStore
 from app.store.servers import Servers
 from coordinator import preflight
 from coordinator.local import LocalCluster
@@ -114,31 +114,26 @@ def test_a_server_that_runs_no_scripts(which: int, bare: LocalCluster, command: 
     assert "evalsha" in message
 
 
-@dataclass(frozen=True)
-class Slipped:
-    """A rule whose twin is off by one unit in the last place, in one number."""
+@pytest.mark.parametrize("algorithm", ["downpour", "sandblaster"])
+def test_a_server_that_computes_one_bit_differently(
+    algorithm: str, bare: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = {"downpour": MemoryParameterStore, "sandblaster": MemoryVectorStore}[algorithm]
+    fetch = kind.fetch
 
-    inner: SGD | Adagrad
+    def slipped(self: Any, *names: str) -> Fetched:
+        """The twin's answer with its last number one unit in the last place away."""
+        fetched = fetch(self, *names)
+        fetched.vector[-1] = np.nextafter(fetched.vector[-1], np.inf, dtype=fetched.vector.dtype)
+        return fetched
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def step(
-        self, gradient: Float64, values: tuple[Float64, ...], clock: int
-    ) -> tuple[Float64, ...]:
-        parameters, *slots = self.inner.step(gradient, values, clock)
-        parameters[-1] = np.nextafter(np.float32(parameters[-1]), np.float32(np.inf))
-        return (parameters, *slots)
-
-
-@pytest.mark.parametrize("rule", [SGD(0.1), Adagrad(0.1)], ids=lambda rule: rule.name)
-def test_a_server_that_computes_one_bit_differently(rule: Rule, bare: LocalCluster) -> None:
+    config = RunConfig(algorithm=algorithm)
     servers = Servers(bare.endpoints.parameter_servers)
     try:
-        preflight.check_scripts(servers, rule)
-        slipped: Any = Slipped(rule)  # type: ignore[arg-type]
-        with pytest.raises(ScriptSelfTestFailed, match=f"computes {rule.name} differently"):
-            preflight.check_scripts(servers, slipped)
+        preflight.check_scripts(servers, config)
+        monkeypatch.setattr(kind, "fetch", slipped)
+        with pytest.raises(ScriptSelfTestFailed, match=f"computes {algorithm} differently"):
+            preflight.check_scripts(servers, config)
         for index in range(len(servers)):
             assert servers.one("DBSIZE", server=index) == 0  # it leaves nothing behind
     finally:

@@ -38,6 +38,7 @@ def test_the_plan_has_the_steps_of_every_subset() -> None:
     made = job(replicas=3, batch_size=7, passes=2, holdout=0.1)
     train, heldout = split(1000, 0.1, 0)
     steps = [Subset(train, r, 3, 0).steps_per_pass(7) for r in range(3)]
+    assert made.plan is not None
     assert made.plan.total_steps == 2 * sum(steps)
     assert made.n_heldout == len(heldout)
 
