@@ -17,8 +17,9 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from celery import Celery  # noqa: E402  (after the thread counts)
 from kombu.entity import Queue  # noqa: E402
 
-from app.environment import broker_url, kombu_url  # noqa: E402
+from app.environment import broker_url  # noqa: E402
 from app.keys import CELERY_PREFIX  # noqa: E402
+from app.urls import kombu_url  # noqa: E402
 
 # Separate queues: long units of one kind must not starve short ones of another, and an
 # operator can give each its own workers with -Q.

@@ -140,12 +140,20 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
             raise ConfigError(f"unknown setting '{name}': {hint}")
+    for name, value in settings.items():
+        if isinstance(value, bool) and not _is_switch(name):
+            raise ConfigError(f"{name} = {str(value).lower()} is not allowed: it is no switch")
     ours = {name: settings[name] for name in settings if name in RunConfig.model_fields}
     theirs = {name: settings[name] for name in settings if name in ClusterConfig.model_fields}
     try:
         return RunConfig(**ours), ClusterConfig(**theirs)
     except ValidationError as error:
         raise ConfigError(_sentence(error)) from None
+
+
+def _is_switch(name: str) -> bool:
+    field = RunConfig.model_fields.get(name) or ClusterConfig.model_fields[name]
+    return field.annotation is bool
 
 
 def _sentence(error: ValidationError) -> str:

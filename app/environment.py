@@ -25,8 +25,3 @@ def parameter_server_urls() -> tuple[str, ...]:
 def split_urls(text: str) -> list[str]:
     """URLs with commas between them."""
     return [url.strip() for url in text.split(",") if url.strip()]
-
-
-def kombu_url(url: str) -> str:
-    """The same server in Celery's spelling: Unix sockets are redis+socket:// there."""
-    return url.replace("unix://", "redis+socket://", 1)

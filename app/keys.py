@@ -30,6 +30,7 @@ from __future__ import annotations
 
 CELERY_PREFIX = "dist:celery:"
 PARAMETERS = "params"
+COUNTED = "counted"
 
 
 def slot(name: str) -> str:

@@ -94,8 +94,13 @@ class State:
         return [*(f"s{i}" for i in self.pairs), *(f"y{i}" for i in self.pairs), self.gradient]
 
     @property
+    def in_force(self) -> list[str]:
+        """All vectors that somebody needs who goes on from here."""
+        return [*self.names, self.point]
+
+    @property
     def gradient_norm(self) -> float:
-        return math.sqrt(max(0.0, self.gram[-1][-1]))
+        return math.sqrt(self.gram[-1][-1])
 
 
 @dataclass(frozen=True)
@@ -139,10 +144,11 @@ def minimise(space: VectorSpace, start: str | State, settings: Settings) -> Mini
             return EndReason.GRADIENT
         if state.iteration >= settings.max_iterations:
             return EndReason.ITERATIONS
+        committed = state
         moved = yield from _iterate(space, state, settings.history, f"{state.iteration + 1}")
         if moved is None and state.pairs:
             # The history misled the search: try once more along the gradient alone.
-            state = _forget(space, state)
+            state = replace(state, pairs=(), gram=((state.gram[-1][-1],),))
             tag = f"{state.iteration + 1}r"
             moved = yield from _iterate(space, state, settings.history, tag)
         if moved is None:
@@ -151,6 +157,8 @@ def minimise(space: VectorSpace, start: str | State, settings: Settings) -> Mini
         scale = max(abs(state.loss), abs(moved.state.loss), 1.0)
         state = moved.state
         yield moved
+        # Only now: until the new state was committed, the old one was in force.
+        space.drop([name for name in committed.in_force if name not in state.in_force])
         if decrease <= settings.decrease_tolerance * scale:
             return EndReason.DECREASE
 
@@ -183,7 +191,7 @@ def _iterate(
     gram = np.array(state.gram)
     delta = direction(gram)
     slope = float(delta @ gram[:, -1])
-    if not slope < 0:
+    if not -math.inf < slope < 0:
         return None
     way = f"d{tag}"
     space.combine(way, list(zip(delta.tolist(), state.names, strict=True)))
@@ -201,9 +209,7 @@ def _iterate(
     space.combine(f"s{k}", [(found.step, way)])
     space.combine(f"y{k}", [(1.0, chosen.gradient), (-1.0, state.gradient)])
     new = _updated(space, state, chosen, found.loss, history)
-    in_force = {*new.names, new.point}
-    touched = [*state.names, state.point, way, f"s{k}", f"y{k}"]
-    space.drop([name for name in touched if name not in in_force])
+    space.drop([name for name in (way, f"s{k}", f"y{k}") if name not in new.names])
     return Iterated(new, found.step, n_evaluations)
 
 
@@ -242,9 +248,3 @@ def _updated(space: VectorSpace, old: State, chosen: Evaluate, loss: float, hist
     pairs = (*old.pairs, k) if curved else old.pairs
     new = State(k + 1, loss, chosen.point, g, pairs[max(0, len(pairs) - history) :], ())
     return replace(new, gram=tuple(tuple(dot(a, b) for b in new.names) for a in new.names))
-
-
-def _forget(space: VectorSpace, state: State) -> State:
-    """The same point without its history."""
-    space.drop(state.names[:-1])
-    return replace(state, pairs=(), gram=((state.gram[-1][-1],),))

@@ -11,6 +11,7 @@ idle.
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
 from collections.abc import Callable
@@ -80,7 +81,7 @@ class Portions:
         self._next = 0
         self._outstanding: dict[int, _Outstanding] = {}
         self._done: set[int] = set()
-        self._durations: list[float] = []
+        self._durations: list[float] = []  # sorted: their median is asked for often
 
     @property
     def done(self) -> bool:
@@ -104,7 +105,8 @@ class Portions:
         """
         now = self._clock()
         # A portion that is overdue holds no worker that could take another one.
-        fresh = sum(not self._overdue(entry, now) for entry in self._outstanding.values())
+        overdue = self._overdue(now)
+        fresh = len(self._outstanding) - len(overdue)
         while self._next < self._count and fresh < 2 * self._policy.workers:
             self._outstanding[self._next] = _Outstanding(now, now)
             self._send(self._next, 0)
@@ -114,7 +116,7 @@ class Portions:
         for portion, entry in sorted(self._outstanding.items(), key=lambda item: item[1].last):
             if now - entry.last > self._lost_after(entry):
                 self._fail(portion, f"no answer for {now - entry.last:.0f} s")
-            elif enough and fresh < self._policy.workers and self._overdue(entry, now):
+            elif enough and fresh < self._policy.workers and portion in overdue:
                 self._tally.sent += 1
                 entry.backups.add(entry.dispatches)
                 self._send_again(portion)
@@ -131,7 +133,7 @@ class Portions:
         self._tally.portions += 1
         self._tally.won += dispatch in entry.backups
         self._tally.wasted += len(entry.backups - {dispatch})
-        self._durations.append(self._clock() - entry.began)
+        bisect.insort(self._durations, self._clock() - entry.began)
         return True
 
     def fail(self, portion: int, error: str) -> None:
@@ -157,11 +159,16 @@ class Portions:
         entry.dispatches += 1
         entry.last = self._clock()
 
-    def _overdue(self, entry: _Outstanding, now: float) -> bool:
+    def _overdue(self, now: float) -> set[int]:
+        """Portions that are out for too long; each backup gets twice the time of the last."""
         if not self._durations:
-            return False
-        patience = PATIENCE * statistics.median(self._durations)
-        return now - entry.last > max(patience, self._policy.floor_s)
+            return set()
+        patience = max(PATIENCE * statistics.median(self._durations), self._policy.floor_s)
+        return {
+            portion
+            for portion, entry in self._outstanding.items()
+            if now - entry.last > patience * 2 ** len(entry.backups)
+        }
 
     def _lost_after(self, entry: _Outstanding) -> float:
         """Ever longer, so that a portion that is merely slow gets its time."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from app.errors import Diverged, WaitTimeout
-from app.keys import PARAMETERS, named
+from app.keys import COUNTED, PARAMETERS, named
 from app.layout import Vector
 from app.runs import batch
 from app.runs.record import FIRST_FENCE
@@ -33,19 +33,29 @@ NO_WAIT_S = 0.001
 
 
 class _Space:
-    """The optimizer's vectors, on the shards under names of their own."""
+    """The optimizer's vectors, on the shards under names of their own.
+
+    ``live`` are those that are there, so that a run that is cut off leaves none behind.
+    """
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
+        self.live: set[str] = set()
 
     def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         return self._store.dots([(named(a), named(b)) for a, b in pairs])
 
     def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
+        self.live.add(out)
         self._store.combine(named(out), [(c, named(name)) for c, name in terms])
 
     def drop(self, names: Sequence[str]) -> None:
         self._store.drop(*map(named, names))
+        self.live.difference_update(names)
+
+    def evaluated(self, request: Evaluate) -> None:
+        """Note the vector that an evaluation writes."""
+        self.live.add(request.gradient)
 
 
 class _Stopped(Exception):
@@ -60,6 +70,7 @@ class Sandblaster:
     ) -> None:
         assert job.portions is not None
         self._session, self._job, self._stage, self._store = session, job, stage, store
+        self._space = _Space(store)
         self._batch = Batch(session, store, job.portions, workers, self._turn)
         self._state: State | None = None
         self._step = 0.0
@@ -98,11 +109,13 @@ class Sandblaster:
             config.gradient_tolerance,
             config.decrease_tolerance,
         )
-        minimiser = minimise(_Space(self._store), "x0", settings)
+        self._space.live.add("x0")
+        minimiser = minimise(self._space, "x0", settings)
         try:
             request = next(minimiser)
             while True:
                 if isinstance(request, Evaluate):
+                    self._space.evaluated(request)
                     request = minimiser.send(self._batch.evaluate(request))
                     continue
                 self._take_iteration(request)
@@ -128,10 +141,10 @@ class Sandblaster:
         state = self._state
         if state is not None:
             self._store.copy(named(state.point), PARAMETERS)
-            self._store.drop(*map(named, {*state.names, state.point}))
-        self._store.drop(BEST)
+        self._space.drop(sorted(self._space.live))
+        self._store.drop(BEST, COUNTED)
         last = self.evaluations.history[-1] if self.evaluations.history else None
-        current = last is not None and state is not None and last.passes == state.iteration
+        current = last is not None and last.passes == (state.iteration if state else 0)
         return (last if current else None), self._store.fetch().vector, {}
 
     def summary(self) -> list[str]:
@@ -194,13 +207,13 @@ class Sandblaster:
 
     def _evaluate_last(self) -> None:
         """Score the point where the run ended."""
-        state = self._state
-        assert state is not None  # the first iteration is committed before anything can end
         self._finish_heldout()
-        history = self.evaluations.history
-        if not history or history[-1].passes < state.iteration:
+        state, history = self._state, self.evaluations.history
+        if state is None:  # time was up before the first evaluation was done
+            self.evaluations.start(0, self.seconds, named("x0"))
+        elif not history or history[-1].passes < state.iteration:
             self.evaluations.start(state.iteration, self.seconds, named(state.point))
-            self._finish_heldout()
+        self._finish_heldout()
 
     def _finish_heldout(self) -> None:
         while self.evaluations.running:

@@ -14,13 +14,13 @@ from kombu.exceptions import OperationalError
 
 from app.celery import app as celery_app
 from app.config import RunConfig
-from app.environment import kombu_url
 from app.errors import ServerUnreachable
 from app.keys import CELERY_PREFIX
 from app.runs import events
 from app.runs.ledger import Ledger
 from app.runs.record import RunRecord
 from app.store.servers import Servers
+from app.urls import kombu_url
 from coordinator.dispatch import Dispatcher
 from coordinator.job import Job
 from coordinator.local import Endpoints

@@ -73,16 +73,16 @@ def quantum(largest_sum: float, dtype: np.dtype[np.floating]) -> float:
 
     0 if there is nothing to go by yet: then nothing is rounded, and sums are not exact.
     """
-    if not 0 < largest_sum < math.inf:
+    largest = HEADROOM * largest_sum
+    if not 0 < largest < math.inf:
         return 0.0
-    bits = int(np.finfo(dtype).nmant)
-    exponent = math.frexp(HEADROOM * largest_sum)[1]
-    return math.ldexp(1.0, exponent - bits)
+    kind = np.finfo(dtype)
+    return max(math.ldexp(1.0, math.frexp(largest)[1] - kind.nmant), float(kind.smallest_subnormal))
 
 
 def is_exact(largest_sum: float, step: float, dtype: np.dtype[np.floating]) -> bool:
     """Whether sums up to ``largest_sum`` of multiples of ``step`` were exact."""
-    return largest_sum <= step * 2.0 ** int(np.finfo(dtype).nmant)
+    return largest_sum <= step * 2.0 ** np.finfo(dtype).nmant
 
 
 def rounded(gradient: Vector, step: float) -> Vector:

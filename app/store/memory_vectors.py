@@ -10,7 +10,7 @@ import numpy as np
 
 from app.errors import Fenced, ServerRefused
 from app.layout import Layout, Vector
-from app.store.contract import Counted, missing
+from app.store.contract import Counted, check_gradient, missing
 from app.store.memory_shards import MemoryShards, Shard
 
 
@@ -34,7 +34,8 @@ class MemoryVectorStore(MemoryShards):
         self._check(self._fence)
         names = {name for pair in pairs for name in pair}
         whole = {name: self.fetch(name).vector.astype(np.float64) for name in names}
-        return [float(whole[a] @ whole[b]) for a, b in pairs]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return [float(whole[a] @ whole[b]) for a, b in pairs]
 
     def combine(
         self, out: str, terms: Sequence[tuple[float, str]], *, constant: float = 0.0
@@ -63,9 +64,8 @@ class MemoryVectorStore(MemoryShards):
     def accumulate(
         self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector
     ) -> tuple[Counted, ...]:
+        check_gradient(self.layout, values, None)
         self._check(fence)
-        if values.shape != (self.layout.size,):
-            raise ServerRefused(f"BADPORTION {values.shape} for {self.layout.size} numbers")
         with np.errstate(over="ignore"):
             parts = self._parts(values.astype(self.dtype))
         return tuple(

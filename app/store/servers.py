@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -27,6 +26,7 @@ from redis.retry import Retry
 
 from app.errors import AuthenticationFailed, ConfigError, ServerRefused, ServerUnreachable
 from app.scripts import Script
+from app.urls import address, check_url
 
 #: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
 Reply = Any
@@ -71,42 +71,6 @@ class Command:
         if self.script is None:
             return self.arguments
         return ("EVALSHA", self.script.sha, *self.arguments)
-
-
-def address(url: str) -> str:
-    """The URL without its user name and password: fit for logs and run records."""
-    scheme, separator, _ = url.partition("://")
-    if not separator:
-        return "..." if "@" in url else url
-    hidden = f"{scheme}://..."
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return hidden
-    is_path = parts.scheme == "unix" and not parts.netloc
-    if "@" in f"{parts.path}{parts.query}{parts.fragment}" and not is_path:
-        return hidden  # a password with / ? or # in it, not quoted
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def check_url(url: str) -> str:
-    """Return ``url`` if it names a Redis server; ConfigError otherwise."""
-    if url.partition(":")[0] not in {"redis", "rediss", "unix"}:
-        raise ConfigError(
-            f"'{address(url)}' is not a server URL: write redis://HOST:PORT/DB, "
-            "rediss://HOST:PORT/DB or unix:///PATH"
-        )
-    try:
-        parts = urlsplit(url)
-        bad = parts.scheme != "unix" and (not parts.hostname or parts.port == 0)
-    except ValueError:
-        bad = True
-    if bad:
-        raise ConfigError(
-            f"'{address(url)}' needs a host name and a port from 1 to 65535 "
-            "(in a password, write / ? # @ as %2F %3F %23 %40)"
-        )
-    return url
 
 
 class Servers:
@@ -289,4 +253,9 @@ def _pool(url: str) -> redis.ConnectionPool:
     }
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_keepalive": True}
-    return redis.ConnectionPool.from_url(url, **options)
+    try:
+        pool = redis.ConnectionPool.from_url(url, **options)
+        pool.make_connection()  # refuses options that it does not know; does not connect
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"'{address(url)}' has an option that does not fit: {error}") from error
+    return pool

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.errors import LayoutError
-from app.keys import PARAMETERS, shard
+from app.keys import COUNTED, PARAMETERS, shard
 from app.layout import Layout, Vector
 from app.scripts import Script
 from app.store.contract import Fetched, Positions, ShardCounts, check_values, missing
@@ -115,7 +115,7 @@ class RedisShards:
                 raise missing(index)
 
     def delete(self) -> None:
-        self.drop("meta", "counted", *self._vectors)
+        self.drop("meta", COUNTED, *self._vectors)
 
     def _create(self, fence: int, vectors: Sequence[Vector]) -> bool:
         """Write first values, in the order of the names, where the run has none."""

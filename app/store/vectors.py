@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from app.errors import Fenced, ServerRefused
-from app.keys import shard
+from app.keys import COUNTED, shard
 from app.layout import Layout, Vector
 from app.scripts import Script
-from app.store.contract import Counted, missing
+from app.store.contract import Counted, check_gradient, missing
 from app.store.servers import Command, Reply, Servers
 from app.store.shards import Head, RedisShards, length
 
@@ -52,6 +52,8 @@ class RedisVectorStore(RedisShards):
         return self._create(fence, [parameters])
 
     def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        if not pairs:
+            return []
         names = list(dict.fromkeys(name for pair in pairs for name in pair))
         place = {name: index + 1 for index, name in enumerate(names)}
         asked = ",".join(f"{place[a]}:{place[b]}" for a, b in pairs)
@@ -66,8 +68,7 @@ class RedisVectorStore(RedisShards):
         for index, (answer, _) in zip(shards, replies, strict=True):
             _check(index, answer)
         table = np.array([np.frombuffer(sums, "<f8") for _, sums in replies])
-        # fsum rounds once: the result does not depend on how the ranges are ordered.
-        return [math.fsum(column) for column in table.T]
+        return [_total(column) for column in table.T]
 
     def combine(
         self, out: str, terms: Sequence[tuple[float, str]], *, constant: float = 0.0
@@ -101,6 +102,7 @@ class RedisVectorStore(RedisShards):
     def accumulate(
         self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector
     ) -> tuple[Counted, ...]:
+        check_gradient(self.layout, values, None)
         packed = self._packed(values)
         commands = []
         for index, at in enumerate(self._shards):
@@ -114,7 +116,7 @@ class RedisVectorStore(RedisShards):
         return tuple(Counted(answer.decode()) for answer in replies)
 
     def _evaluation_keys(self, index: int, gradient: str) -> list[str]:
-        return [shard(self._run, index, what) for what in ("meta", "counted", gradient)]
+        return [shard(self._run, index, what) for what in ("meta", COUNTED, gradient)]
 
     def _ranges(self, cost_ns: float) -> Iterator[tuple[int, range]]:
         """Ranges of blocks, each within one shard and one call's time."""
@@ -123,6 +125,15 @@ class RedisVectorStore(RedisShards):
         for index, at in enumerate(self._shards):
             for first in range(0, len(at.blocks), at_a_time):
                 yield index, at.blocks[first : first + at_a_time]
+
+
+def _total(sums: Vector) -> float:
+    """The sum, rounded once, so that it does not depend on how the ranges are ordered."""
+    try:
+        return math.fsum(sums)
+    except (OverflowError, ValueError):  # beyond a double, or infinities of both signs
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sum(sums))
 
 
 def _check(index: int, answer: Reply) -> None:

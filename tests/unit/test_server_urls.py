@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import ConfigError
-from app.store.servers import address, check_url
+from app.urls import address, check_url, kombu_url
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,17 @@ def test_nothing_of_a_malformed_password_is_shown(url: str) -> None:
     assert "sec" not in address(url)
     assert "sec" not in message
     assert "ret@" not in message
+
+
+def test_a_database_of_a_unix_socket_is_part_of_its_address() -> None:
+    assert address("unix://user:secret@/run/redis.sock?db=3") == "unix:///run/redis.sock?db=3"
+
+
+def test_celery_is_told_to_check_certificates_unless_the_url_says_otherwise() -> None:
+    assert kombu_url("rediss://h:1/0") == "rediss://h:1/0?ssl_cert_reqs=required"
+    assert kombu_url("rediss://h:1/0?a=b") == "rediss://h:1/0?a=b&ssl_cert_reqs=required"
+    assert kombu_url("rediss://h:1/0?ssl_cert_reqs=none") == "rediss://h:1/0?ssl_cert_reqs=none"
+
+
+def test_celery_has_its_own_spelling_of_unix_sockets() -> None:
+    assert kombu_url("unix:///run/redis.sock") == "redis+socket:///run/redis.sock"

@@ -349,6 +349,20 @@ def test_staleness_counts_the_pushes_of_others_since_the_fetch() -> None:
     assert report.staleness == {2: 5 * 3}
 
 
+def test_a_push_is_as_stale_as_the_oldest_gradient_in_it() -> None:
+    config = tallying(replicas=2, batch_size=1, n_push=2)
+    store = store_for(Tally(20), config)
+    ours, theirs = (replica_of(Tally(20), identity(20), store, config, r) for r in (0, 1))
+    steps = itertools.count(2, 2)
+
+    def one_push_of_the_other() -> None:
+        theirs.run(Token(FENCE, 1, 1), next(steps))
+
+    # The copy is fetched before every step; the other pushes before both of a window.
+    report = ours.run(Token(FENCE, 0, 1), 6, one_push_of_the_other)
+    assert report.staleness == {2: 3 * 3}
+
+
 @pytest.mark.parametrize("overlap", [False, True])
 def test_a_newer_attempt_shuts_the_older_one_out(overlap: bool) -> None:
     config = tallying(replicas=1, batch_size=2, overlap=overlap)
@@ -437,6 +451,30 @@ def test_a_copy_that_took_a_refused_step_is_replaced() -> None:
     report = replica_of(model, identity(10), store, config).run(Token(FENCE, 0, 1), 30)
     assert report.refused == 2  # the first one still fits
     assert all(finite)
+
+
+class Flooding(Tally):
+    """Example 0 makes a finite gradient whose square no float32 accumulator can hold."""
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        loss = super().loss_and_gradient(parameters, features, targets, gradient)
+        if features[:, 0].any():
+            gradient[...] = 3e38
+        return loss
+
+
+def test_after_a_refused_step_the_copy_goes_on_with_the_state_of_the_shards() -> None:
+    config = tallying(replicas=1, batch_size=1, n_fetch=100, optimizer="adagrad")
+    same: list[bool] = []
+    model = Flooding(
+        10, lambda copied, _: same.append(np.array_equal(copied, store.fetch().vector))
+    )
+    store = store_for(model, config)
+    report = replica_of(model, identity(10), store, config).run(Token(FENCE, 0, 1), 30)
+    assert report.refused == 3
+    assert all(same)
 
 
 @dataclass

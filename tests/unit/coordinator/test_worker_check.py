@@ -1,0 +1,63 @@
+"""A training begins when workers listen on every queue that it needs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.errors import NoWorkers
+from coordinator import preflight
+
+NEEDED = {"downpour", "evaluation"}
+
+
+class Crowd:
+    """Workers that answer a ping, each round one more of them; a round takes a second."""
+
+    def __init__(self, *workers: list[str]) -> None:
+        self.workers = workers
+        self.rounds = 0
+
+    def inspect(self, timeout: float) -> Any:
+        return SimpleNamespace(active_queues=self.active_queues)
+
+    def active_queues(self) -> dict[str, list[dict[str, str]]] | None:
+        present = self.workers[: self.rounds]
+        self.rounds += 1
+        answers = {f"w{n}": [{"name": q} for q in queues] for n, queues in enumerate(present)}
+        return answers or None
+
+    def monotonic(self) -> float:
+        return float(self.rounds)
+
+
+def wait(monkeypatch: pytest.MonkeyPatch, crowd: Crowd, timeout_s: float = 5) -> None:
+    monkeypatch.setattr(preflight, "celery_app", SimpleNamespace(control=crowd))
+    monkeypatch.setattr(preflight, "time", crowd)
+    preflight.wait_for_workers(NEEDED, timeout_s, "redis://control")
+
+
+def test_one_worker_may_serve_all_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(["downpour", "evaluation", "sandblaster"])
+    wait(monkeypatch, crowd)
+    assert crowd.rounds == 2
+
+
+def test_workers_may_share_the_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(["evaluation"], ["sandblaster"], ["downpour"])
+    wait(monkeypatch, crowd)
+    assert crowd.rounds == 4
+
+
+def test_workers_for_other_queues_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NoWorkers, match=r"after 5 s \(2 workers listen on other queues\)"):
+        wait(monkeypatch, Crowd(["downpour"], ["sandblaster"]))
+
+
+def test_no_worker_is_waited_for_as_long_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd()
+    with pytest.raises(NoWorkers, match="redis://control after 7 s: start one with 'celery -A app"):
+        wait(monkeypatch, crowd, timeout_s=7)
+    assert 7 < crowd.rounds < 10
