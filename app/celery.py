@@ -8,6 +8,7 @@ seen to happen when servers and workers die.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 # One BLAS thread in each worker process: there is one process for each core, and threads
 # that fight over cores are slower than none. Read by the libraries when NumPy is imported.
@@ -25,45 +26,43 @@ from app.urls import kombu_url  # noqa: E402
 # operator can give each its own workers with -Q.
 DOWNPOUR, SANDBLASTER, EVALUATION = "downpour", "sandblaster", "evaluation"
 
-app = Celery("distbelief")
-app.conf.update(
-    broker_url=kombu_url(broker_url()),
-    include=["worker_tasks.downpour", "worker_tasks.sandblaster", "worker_tasks.evaluation"],
+SETTINGS: dict[str, Any] = {
+    "include": ["worker_tasks.downpour", "worker_tasks.sandblaster", "worker_tasks.evaluation"],
     # Nothing is ever unpickled.
-    task_serializer="json",
-    result_serializer="json",
-    event_serializer="json",
-    accept_content=["json"],
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "event_serializer": "json",
+    "accept_content": ["json"],
     # With late acknowledgement and several processes a restart of Redis ends the worker,
     # and a dropped connection starts a second copy of a running task.
-    task_acks_late=False,
+    "task_acks_late": False,
     # With early acknowledgement, a prefetched message would wait for the visibility
     # timeout after a crash.
-    worker_disable_prefetch=True,
-    worker_prefetch_multiplier=1,
+    "worker_disable_prefetch": True,
+    "worker_prefetch_multiplier": 1,
     # True loses tasks; the default changes in Celery 6.
-    worker_cancel_long_running_tasks_on_connection_loss=False,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
     # Results travel through the ledger; a result backend would double the cost of a task.
-    task_ignore_result=True,
-    result_backend=None,
-    # For Flower and other monitors. What workers tell is enough for them: an event for
-    # each sending as well would double the coordinator's cost of a portion.
-    task_track_started=True,
-    worker_send_task_events=True,
-    task_send_sent_event=False,
+    "task_ignore_result": True,
+    "result_backend": None,
+    # Events cost as much as a small portion, and most runs have nobody listening: Flower
+    # turns them on in the workers when it starts, others can (celery control enable_events).
+    "task_track_started": True,
+    "worker_send_task_events": False,
+    "task_send_sent_event": False,
     # A misspelt queue is an error, not a place where tasks wait for ever.
-    task_create_missing_queues=False,
-    task_queues=[Queue(name) for name in (DOWNPOUR, SANDBLASTER, EVALUATION)],
-    task_default_queue=DOWNPOUR,
-    task_routes={
+    "task_create_missing_queues": False,
+    "task_queues": [Queue(name) for name in (DOWNPOUR, SANDBLASTER, EVALUATION)],
+    "task_default_queue": DOWNPOUR,
+    "task_routes": {
         "distbelief.downpour": {"queue": DOWNPOUR},
         "distbelief.sandblaster": {"queue": SANDBLASTER},
         "distbelief.evaluation": {"queue": EVALUATION},
     },
     # Servers restart and come back: never give up on them.
-    broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,
-    broker_transport_options={
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_transport_options": {
         "global_keyprefix": CELERY_PREFIX,  # one prefix, for access lists and tidiness
         "priority_steps": [0],  # one list for each queue: its length is then one LLEN
         # Without a timeout, publishing to a frozen server blocks for ever.
@@ -73,6 +72,16 @@ app.conf.update(
         "health_check_interval": 10,
     },
     # On SIGTERM under REMAP_SIGTERM=SIGQUIT: time to finish a unit before it is cut off.
-    worker_soft_shutdown_timeout=10.0,
-    worker_hijack_root_logger=False,
-)
+    "worker_soft_shutdown_timeout": 10.0,
+    "worker_hijack_root_logger": False,
+}
+
+
+def make_app(broker: str, *, current: bool = False) -> Celery:
+    """A Celery application on ``broker``. Only the worker's is the process's current one."""
+    made = Celery("distbelief", broker=kombu_url(broker), set_as_current=current)
+    made.conf.update(SETTINGS)
+    return made
+
+
+app = make_app(broker_url(), current=True)

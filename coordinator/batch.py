@@ -81,7 +81,10 @@ class Batch:
         dtype = self._session.config.dtype
         while True:
             losses, largest = self._sum_portions(request)
-            loss = math.fsum(losses)
+            try:
+                loss = math.fsum(losses)
+            except OverflowError:
+                loss = math.inf
             if not math.isfinite(loss):
                 return math.inf  # too far: nobody will use this gradient
             most = largest * self.n_portions

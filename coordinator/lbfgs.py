@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from coordinator.line_search import Point, Search, strong_wolfe
+from coordinator.line_search import Point, low_enough, strong_wolfe
 from coordinator.outcome import EndReason
 
 Matrix = npt.NDArray[np.float64]
@@ -195,13 +195,7 @@ def _iterate(
         return None
     way = f"d{tag}"
     space.combine(way, list(zip(delta.tolist(), state.names, strict=True)))
-    first_step = 1.0 if state.pairs else 1.0 / state.gradient_norm
-    found, trials = yield from _search(
-        space, state, way, strong_wolfe(state.loss, slope, first_step)
-    )
-    n_evaluations = len(trials)
-    chosen = trials.pop(found.step, None)
-    space.drop([name for trial in trials.values() for name in (trial.point, trial.gradient)])
+    found, chosen, n_trials = yield from _search(space, state, way, slope)
     if chosen is None:
         space.drop([way])
         return None
@@ -210,25 +204,37 @@ def _iterate(
     space.combine(f"y{k}", [(1.0, chosen.gradient), (-1.0, state.gradient)])
     new = _updated(space, state, chosen, found.loss, history)
     space.drop([name for name in (way, f"s{k}", f"y{k}") if name not in new.names])
-    return Iterated(new, found.step, n_evaluations)
+    return Iterated(new, found.step, n_trials)
 
 
 def _search(
-    space: VectorSpace, state: State, way: str, search: Search
-) -> Generator[Evaluate | Iterated, float, tuple[Point, dict[float, Evaluate]]]:
-    """Serve a line search along ``way``; the point it found, and all trials by their step."""
-    trials: dict[float, Evaluate] = {}
-    step = next(search)
+    space: VectorSpace, state: State, way: str, slope: float
+) -> Generator[Evaluate | Iterated, float, tuple[Point, Evaluate | None, int]]:
+    """Serve a line search along ``way``: what it found, the vectors there, how many trials.
+
+    Of all trials only the lowest is kept, which is the one that a search settles for.
+    """
+    start = best = Point(0.0, state.loss, slope)
+    kept: Evaluate | None = None
+    first_step = 1.0 if state.pairs else 1.0 / state.gradient_norm
+    search = strong_wolfe(start.loss, start.slope, first_step)
+    step, n_trials = next(search), 0
     while True:
-        name = f"{way[1:]}.{len(trials)}"
-        trial = trials[step] = Evaluate(f"x{name}", f"g{name}")
+        name = f"{way[1:]}.{n_trials}"
+        trial, n_trials = Evaluate(f"x{name}", f"g{name}"), n_trials + 1
         space.combine(trial.point, [(1.0, state.point), (step, way)])
         loss = yield trial
         slope = space.dots([(trial.gradient, way)])[0] if math.isfinite(loss) else math.nan
+        point = Point(step, loss, slope)
+        worse: Evaluate | None = trial
+        if low_enough(point, start) and loss < best.loss:
+            kept, worse, best = trial, kept, point
+        if worse is not None:
+            space.drop([worse.point, worse.gradient])
         try:
             step = search.send((loss, slope))
         except StopIteration as end:
-            return end.value, trials
+            return end.value, kept, n_trials
 
 
 def _updated(space: VectorSpace, old: State, chosen: Evaluate, loss: float, history: int) -> State:

@@ -50,14 +50,15 @@ def strong_wolfe(loss: float, slope: float, first_step: float) -> Search:
     """Search along a descent direction from phi(0) = ``loss``, phi'(0) = ``slope`` < 0.
 
     Returns after at most ``MAX_EVALUATIONS`` steps. The point returned satisfies both
-    conditions, or, where none such was found, the first one; it is the start, with step
-    0, where no step lowers the loss.
+    conditions, or, where none such was found, the first one. Of all points tried that
+    satisfy the first one it is the lowest, and it is lower than the start; where there is
+    none such, it is the start, with step 0.
     """
     start = Point(0.0, loss, slope)
     last, step = start, first_step
     for used in range(1, MAX_EVALUATIONS + 1):
         point = Point(step, *(yield step))
-        if not _low_enough(point, start) or (used > 1 and point.loss >= last.loss):
+        if not low_enough(point, start) or point.loss >= last.loss:
             return (yield from _zoom(start, last, point, MAX_EVALUATIONS - used))
         if _flat_enough(point, start):
             return point
@@ -80,7 +81,7 @@ def _zoom(start: Point, low: Point, high: Point, evaluations: int) -> Search:
         margin = MARGIN * (right - left)
         step = _cubic_minimum(low, high, left + margin, right - margin)
         point = Point(step, *(yield step))
-        if not _low_enough(point, start) or point.loss >= low.loss:
+        if not low_enough(point, start) or point.loss >= low.loss:
             high = point
             continue
         if _flat_enough(point, start):
@@ -91,7 +92,7 @@ def _zoom(start: Point, low: Point, high: Point, evaluations: int) -> Search:
     return low
 
 
-def _low_enough(point: Point, start: Point) -> bool:
+def low_enough(point: Point, start: Point) -> bool:
     """The first Wolfe condition (sufficient decrease)."""
     return point.finite and point.loss <= start.loss + C1 * point.step * start.slope
 

@@ -107,7 +107,7 @@ class LocalCluster:
         """Start one more Celery worker; it takes its share of the work at once."""
         command = [sys.executable, "-m", "celery", "-A", "app", "worker"]
         command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
-        command += ["--without-gossip", "--without-mingle", "-E", "--loglevel=INFO"]
+        command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
         worker = Child.start(name, command, self._folder, self.environment)
         self.children.append(worker)
         return worker

@@ -8,7 +8,6 @@ from collections.abc import Sequence, Set
 
 import numpy as np
 
-from app.celery import app as celery_app
 from app.config import RunConfig
 from app.errors import DistBeliefError, NoWorkers, ScriptSelfTestFailed, UnsafeEviction
 from app.keys import PARAMETERS
@@ -22,8 +21,8 @@ from app.store.memory_vectors import MemoryVectorStore
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
+from coordinator.messages import Messages
 
-PING_S = 1.0
 #: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
 SELF_TEST_NUMBERS = 600
 
@@ -82,30 +81,25 @@ def check_control(servers: Servers) -> None:
         ) from error
 
 
-def wait_for_workers(needed: Set[str], timeout_s: float, broker: str) -> None:
+def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> None:
     """Workers listen on all queues that a run needs.
 
     Raises:
-        NoWorkers: none within ``timeout_s``.
+        NoWorkers: not within ``timeout_s``.
+        ServerUnreachable: the broker does not answer.
     """
     deadline = time.monotonic() + timeout_s
     while True:
-        answers = celery_app.control.inspect(timeout=PING_S).active_queues() or {}
-        served = [{queue["name"] for queue in queues} for queues in answers.values()]
+        served = messages.queues_served()
         if served and needed <= set().union(*served):
             return
         if time.monotonic() > deadline:
             idle = f" ({len(served)} workers listen on other queues)" if served else ""
             raise NoWorkers(
-                f"no worker listens on the queues {' and '.join(sorted(needed))} of {broker} "
-                f"after {timeout_s:g} s{idle}: start one with 'celery -A app worker'"
+                f"no worker listens on the queues {' and '.join(sorted(needed))} of "
+                f"{messages.address} after {timeout_s:g} s{idle}: start one with "
+                "'celery -A app worker'"
             )
-
-
-def worker_processes() -> int:
-    """Processes of all workers that answer; at least 1."""
-    answers = celery_app.control.inspect(timeout=PING_S).stats() or {}
-    return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
 
 
 def _same_bits(servers: Servers, config: RunConfig) -> bool:

@@ -18,7 +18,6 @@ from app.runs import batch
 from app.runs.record import FIRST_FENCE
 from app.store.contract import VectorStore
 from app.store.vectors import RedisVectorStore
-from coordinator import preflight
 from coordinator.batch import Batch
 from coordinator.driver import TICK_S, Stage
 from coordinator.evaluations import BEST, Evaluations
@@ -84,7 +83,7 @@ class Sandblaster:
         store = RedisVectorStore(
             session.servers, session.record.run, job.layout, job.config.dtype, fence=FIRST_FENCE
         )
-        return cls(session, job, stage, store, preflight.worker_processes())
+        return cls(session, job, stage, store, session.messages.processes())
 
     @property
     def seconds(self) -> float:

@@ -10,22 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from kombu.exceptions import OperationalError
-
-from app.celery import app as celery_app
 from app.config import RunConfig
-from app.errors import ServerUnreachable
 from app.keys import CELERY_PREFIX
 from app.runs import events
 from app.runs.ledger import Ledger
 from app.runs.record import RunRecord
 from app.store.servers import Servers
-from app.urls import kombu_url
 from coordinator.dispatch import Dispatcher
 from coordinator.job import Job
 from coordinator.local import Endpoints
-
-PUBLISH_RETRIES = {"max_retries": 5, "interval_start": 0.2, "interval_max": 2.0}
+from coordinator.messages import Messages
 
 
 def new_run_id() -> str:
@@ -43,6 +37,7 @@ class Session:
     record: RunRecord
     control: Servers
     servers: Servers
+    messages: Messages
 
     @property
     def config(self) -> RunConfig:
@@ -63,17 +58,13 @@ class Session:
 
     def send(self, task: str, *arguments: str | int) -> None:
         """Publish a message for a task of this run; raises ServerUnreachable."""
-        try:
-            celery_app.send_task(
-                f"distbelief.{task}",
-                (self.record.run, *arguments),
-                retry=True,
-                retry_policy=PUBLISH_RETRIES,
-            )
-        except OperationalError as error:
-            raise ServerUnreachable(
-                f"{self.control.addresses[0]} takes no messages: {error}"
-            ) from error
+        self.messages.send(task, self.record.run, *arguments)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.messages.close()
+        self.control.close()
+        self.servers.close()
 
     def tell(self, kind: str, **fields: Any) -> None:
         """Add an event to the run's stream."""
@@ -86,7 +77,6 @@ class Session:
 
 def open_session(run: str, job: Job, place: Endpoints) -> Session:
     """Connect to the servers of a run; nothing is written yet."""
-    celery_app.conf.broker_url = kombu_url(place.broker)
     deadline_s = job.config.server_seconds
     servers = Servers(place.parameter_servers, deadline_s=deadline_s)
     record = RunRecord(
@@ -98,7 +88,8 @@ def open_session(run: str, job: Job, place: Endpoints) -> Session:
         n_features=job.dataset.n_features,
         n_classes=job.dataset.n_classes,
     )
-    return Session(record, Servers([place.broker], deadline_s=deadline_s), servers)
+    control = Servers([place.broker], deadline_s=deadline_s)
+    return Session(record, control, servers, Messages(place.broker))
 
 
 def owner() -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from app.celery import EVALUATION
 from app.config import ClusterConfig
-from app.errors import ConfigError
+from app.errors import ConfigError, ServerError
 from app.models.files import SavedModel
 from app.runs.record import close_run, open_run
 from coordinator import preflight
@@ -23,6 +22,9 @@ from coordinator.outcome import Outcome
 from coordinator.sandblaster import Sandblaster
 from coordinator.session import Session, new_run_id, open_session, owner
 from coordinator.status import Status
+
+#: How long a failing run tries to tell the control server that it is over.
+LAST_WORDS_S = 2.0
 
 Check = Callable[[], None]
 DRIVERS: dict[str, Callable[[Session, Job, Stage], Driver]] = {
@@ -49,43 +51,52 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
     run = new_run_id()
     folder = Path(cluster.folder) / run
     output = _output(cluster, folder)
-    with Interruption() as interruption, _place(job, cluster, folder, display) as (place, check):
-        session = open_session(run, job, place)
-        _preflight(session, cluster)
-        display.say(_announcement(session, job))
-        stage = Stage(display.show, check, interruption.defer())
-        driver = DRIVERS[job.config.algorithm](session, job, stage)
-        driver.create()
-        open_run(session.control, session.record)
-        session.tell("start", **owner())
-        outcome: dict[str, Any] = {"reason": "error"}
-        try:
-            outcome["reason"] = reason = driver.run()
-            heldout, parameters, slots = driver.keep()
-        finally:
-            close_run(session.control, run, {**outcome, "seconds": driver.seconds})
-        facts = {"run": run, "reason": reason, "config": session.config.model_dump(mode="json")}
-        if heldout is not None:
-            facts["heldout"] = heldout.score.to_json()
-        record = session.record
-        SavedModel(
-            session.config.model_settings(),
-            record.n_features,
-            record.n_classes,
-            parameters,
-            slots,
-            facts,
-        ).save(output)
-        return Outcome(
-            run=run,
-            reason=reason,
-            heldout=heldout,
-            evaluations=tuple(driver.evaluations.history),
-            details=tuple(driver.summary()),
-            model_file=output,
-            seconds=driver.seconds,
-            unit="passes" if job.plan is not None else "iterations",
-        )
+    try:
+        with (
+            Interruption() as interruption,
+            _place(job, cluster, folder, display) as (place, check),
+            closing(open_session(run, job, place)) as session,
+        ):
+            _preflight(session, cluster)
+            display.say(_announcement(session, job))
+            stage = Stage(display.show, check, interruption.defer())
+            driver = DRIVERS[job.config.algorithm](session, job, stage)
+            return _drive(session, job, driver, output)
+    finally:
+        with suppress(OSError):  # a run that never began leaves no empty folder
+            folder.rmdir()
+
+
+def _drive(session: Session, job: Job, driver: Driver, output: Path) -> Outcome:
+    """The training itself, from the first values on the shards to the saved model."""
+    record = session.record
+    driver.create()
+    open_run(session.control, record)
+    session.tell("start", **owner())
+    try:
+        reason = driver.run()
+        heldout, parameters, slots = driver.keep()
+    except BaseException as error:
+        # So that no worker goes on with it; the server may be what failed.
+        with suppress(ServerError):
+            close_run(session.control, record.run, {"error": str(error)}, timeout_s=LAST_WORDS_S)
+        raise
+    close_run(session.control, record.run, {"reason": reason, "seconds": driver.seconds})
+    facts = {"run": record.run, "reason": reason, "config": record.config.model_dump(mode="json")}
+    if heldout is not None:
+        facts["heldout"] = heldout.score.to_json()
+    settings, sizes = record.config.model_settings(), (record.n_features, record.n_classes)
+    SavedModel(settings, *sizes, parameters, slots, facts).save(output)
+    return Outcome(
+        run=record.run,
+        reason=reason,
+        heldout=heldout,
+        evaluations=tuple(driver.evaluations.history),
+        details=tuple(driver.summary()),
+        model_file=output,
+        seconds=driver.seconds,
+        unit="passes" if job.plan is not None else "iterations",
+    )
 
 
 @contextmanager
@@ -134,7 +145,7 @@ def _preflight(session: Session, cluster: ClusterConfig) -> None:
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
     queues = {config.algorithm, EVALUATION}
-    preflight.wait_for_workers(queues, cluster.wait_seconds, session.control.addresses[0])
+    preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
 
 
 def _announcement(session: Session, job: Job) -> str:

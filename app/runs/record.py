@@ -94,7 +94,9 @@ def read_run(servers: Servers, run: str) -> RunRecord:
     return RunRecord.from_json(run, json.loads(document))
 
 
-def close_run(servers: Servers, run: str, outcome: Mapping[str, Any]) -> None:
+def close_run(
+    servers: Servers, run: str, outcome: Mapping[str, Any], *, timeout_s: float | None = None
+) -> None:
     """End a run: from now on no unit of it can be claimed, renewed or reported."""
-    key = control(run, "record")
-    servers.one("HSET", key, "state", "ended", "outcome", json.dumps(outcome))
+    fields = ("state", "ended", "outcome", json.dumps(outcome))
+    servers.one("HSET", control(run, "record"), *fields, timeout_s=timeout_s)

@@ -50,7 +50,7 @@ def test_what_is_no_server_url_is_refused(url: str, complaint: str) -> None:
         ("redis://user:secret@localhost:6379/2", "redis://localhost:6379/2"),
         ("redis://:sec%40ret@localhost", "redis://localhost"),
         ("redis://localhost?password=secret", "redis://localhost"),
-        ("unix://user:secret@/run/a.sock?db=1", "unix:///run/a.sock"),
+        ("unix://user:secret@/run/a.sock?db=1", "unix:///run/a.sock?db=1"),
         ("unix:///run/a@b.sock?password=secret", "unix:///run/a@b.sock"),
     ],
 )

@@ -150,7 +150,7 @@ def training(**settings: Any) -> Training:
         "run", job.config, job.layout, (), data.fingerprint, data.n_features, data.n_classes
     )
     nobody = cast("Any", None)
-    session = LocalSession(record, nobody, nobody, desk)
+    session = LocalSession(record, nobody, nobody, nobody, desk)
     result = Training(job, session, store, desk, nobody)
     stage = Stage(result.show, lambda: None, lambda: result.interrupted)
     result.driver = Downpour(session, job, stage, store)

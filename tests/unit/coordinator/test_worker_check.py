@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 import pytest
 
 from app.errors import NoWorkers
 from coordinator import preflight
+from coordinator.messages import Messages
 
 NEEDED = {"downpour", "evaluation"}
 
@@ -20,23 +20,20 @@ class Crowd:
         self.workers = workers
         self.rounds = 0
 
-    def inspect(self, timeout: float) -> Any:
-        return SimpleNamespace(active_queues=self.active_queues)
+    address = "redis://control"
 
-    def active_queues(self) -> dict[str, list[dict[str, str]]] | None:
+    def queues_served(self) -> list[set[str]]:
         present = self.workers[: self.rounds]
         self.rounds += 1
-        answers = {f"w{n}": [{"name": q} for q in queues] for n, queues in enumerate(present)}
-        return answers or None
+        return [set(queues) for queues in present]
 
     def monotonic(self) -> float:
         return float(self.rounds)
 
 
 def wait(monkeypatch: pytest.MonkeyPatch, crowd: Crowd, timeout_s: float = 5) -> None:
-    monkeypatch.setattr(preflight, "celery_app", SimpleNamespace(control=crowd))
     monkeypatch.setattr(preflight, "time", crowd)
-    preflight.wait_for_workers(NEEDED, timeout_s, "redis://control")
+    preflight.wait_for_workers(cast("Messages", crowd), NEEDED, timeout_s)
 
 
 def test_one_worker_may_serve_all_queues(monkeypatch: pytest.MonkeyPatch) -> None:
