@@ -56,7 +56,8 @@ class Messages:
         return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
 
     def close(self) -> None:
-        self._app.pool.force_close_all()
+        # The pool itself is kombu's, and serves all applications with this broker.
+        self._app.pool.force_close_all(close_pool=False)
         self._app.close()
 
     def _inspect(self) -> Any:

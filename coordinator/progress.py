@@ -35,6 +35,7 @@ def display(console: Console, task: Task) -> Iterator[Display]:
     if not console.is_terminal:
         lines = _Lines(console, task)
         yield Display(lines.say, lines.show)
+        lines.finish()
         return
     with Live(console=console, refresh_per_second=8, transient=False) as live:
         yield Display(
@@ -62,6 +63,7 @@ class _Lines:
     def __init__(self, console: Console, task: Task) -> None:
         self._console, self._task = console, task
         self._shown_at, self._shown = -math.inf, 0
+        self._held_back: Status | None = None
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -71,8 +73,18 @@ class _Lines:
         now = time.monotonic()
         every = LINE_AT_LEAST_EVERY_S if number == self._shown else LINE_AT_MOST_EVERY_S
         if now - self._shown_at < every:
+            self._held_back = status
             return
         self._shown_at, self._shown = now, number
+        self._print(status)
+
+    def finish(self) -> None:
+        """Show how it ended, if that was held back."""
+        if self._held_back is not None:
+            self._print(self._held_back)
+
+    def _print(self, status: Status) -> None:
+        self._held_back = None
         self.say("  ".join(f"{name} {value}" for name, value in _figures(status, self._task)))
 
 
