@@ -56,8 +56,7 @@ class Messages:
         return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
 
     def close(self) -> None:
-        # The pool itself is kombu's, and serves all applications with this broker.
-        self._app.pool.force_close_all(close_pool=False)
+        """Give connections back to kombu's pool, which serves all applications of a broker."""
         self._app.close()
 
     def _inspect(self) -> Any:
