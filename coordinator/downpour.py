@@ -191,7 +191,7 @@ class Downpour:
 
     def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""
-        if self.seconds - self._counts_at >= COUNTS_S:
+        if self._plan.done or self.seconds - self._counts_at >= COUNTS_S:
             self._counts, self._counts_at = self._store.counts(), self.seconds
         examples = sum(count for _, count in self._losses)
         history = self.evaluations.history
