@@ -95,17 +95,8 @@ class ClusterConfig(Section):
         return self
 
 
-SECTIONS: tuple[type[Section], ...] = (
-    RunSettings,
-    ModelSettings,
-    DataSettings,
-    ObjectiveSettings,
-    DownpourSettings,
-    SandblasterSettings,
-    StopSettings,
-    StoreSettings,
-    ClusterConfig,
-)
+#: The groups of settings, in the order of the help.
+SECTIONS: tuple[type[Section], ...] = (*RunConfig.__bases__, ClusterConfig)
 
 
 def whole_pushes(steps: int, n_push: int) -> int:

@@ -132,6 +132,10 @@ class Layout:
         """Shape (D,): True where the L2 term of the objective applies."""
         return np.concatenate([np.full(t.size, t.penalised) for t in self.tensors])
 
+    def penalty(self, l2: float, dtype: np.dtype[np.floating]) -> Vector | None:
+        """Shape (D,): the factor of each parameter in the L2 term's gradient; None without."""
+        return (self.penalty_mask() * l2).astype(dtype) if l2 else None
+
     def to_json(self) -> dict[str, Any]:
         return {
             "tensors": [[t.name, list(t.shape), t.penalised] for t in self.tensors],

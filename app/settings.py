@@ -45,7 +45,8 @@ class DataSettings(Section):
     data: str = Field(
         "digits",
         description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
-        "or a .npz file with arrays x and y",
+        "a .npz file with arrays x and y, or MNIST's images-idx3-ubyte(.gz) with the labels "
+        "beside it",
     )
     data_options: dict[str, Scalar] = Field(
         {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"

@@ -64,8 +64,7 @@ class RunContext:
     @cached_property
     def penalty(self) -> Vector | None:
         """The L2 factor of each parameter, None without L2."""
-        mask = self.record.layout.penalty_mask()
-        return (mask * self.config.l2).astype(self.config.dtype) if self.config.l2 else None
+        return self.record.layout.penalty(self.config.l2, self.config.dtype)
 
     def replica(self, subset: int) -> Replica:
         part = Subset(self.train, subset, self.config.replicas, self.config.seed)

@@ -19,6 +19,7 @@ import numpy as np
 from app.datasets.dataset import Dataset
 from app.datasets.split import Rows
 from app.layout import Vector
+from app.models.losses import silently
 from app.models.model import Model
 
 #: Examples whose activations are in memory at a time.
@@ -41,6 +42,7 @@ class Share:
     largest: float
 
 
+@silently
 def compute(
     model: Model,
     dataset: Dataset,

@@ -74,8 +74,7 @@ class Replica:
     ) -> None:
         self.model, self.dataset, self.subset = model, dataset, subset
         self.store, self.config = store, config
-        mask = store.layout.penalty_mask()
-        self.penalty = (mask * config.l2).astype(store.dtype) if config.l2 else None
+        self.penalty = store.layout.penalty(config.l2, store.dtype)
 
     def run(self, token: Token, stop: int, check: Callable[[], None] = lambda: None) -> UnitReport:
         """Bring the stream from where the shards stand to step ``stop``.

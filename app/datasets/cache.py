@@ -24,8 +24,8 @@ from typing import BinaryIO
 import numpy as np
 
 from app.datasets.dataset import Dataset
-from app.datasets.files import digest, open_file
-from app.datasets.sources import Options, is_file, load, resolve
+from app.datasets.files import digest
+from app.datasets.sources import Options, is_file, load, opened, resolve
 from app.errors import DataError
 
 #: Raise it when the files in the cache, or what ``load`` makes of a source, change.
@@ -72,11 +72,11 @@ def open_cached(source: str, options: Options, folder: Path) -> Dataset:
 
 
 def _content(source: str) -> str | None:
-    """Digest of a file's bytes; None for a source that is made."""
+    """Digest of the bytes of a source's files; None for a source that is made."""
     if not is_file(source):
         return None
-    with open_file(source) as stream:
-        return digest(stream)
+    with opened(source) as streams:
+        return digest(*streams)
 
 
 def _digest(source: str, options: Options, content: str | None) -> str:

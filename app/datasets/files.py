@@ -55,9 +55,14 @@ def open_file(source: str) -> Iterator[BufferedReader]:
         yield stream
 
 
-def digest(stream: BufferedReader) -> str:
-    """BLAKE2b of the bytes from here to the end, in hexadecimal."""
-    return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+def digest(*streams: BufferedReader) -> str:
+    """BLAKE2b of the bytes from here to the end, in hexadecimal; of several: of their digests."""
+    digests = [hashlib.file_digest(stream, _blake2b).hexdigest() for stream in streams]
+    return digests[0] if len(digests) == 1 else _blake2b(" ".join(digests).encode()).hexdigest()
+
+
+def _blake2b(content: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(content, digest_size=16)
 
 
 def read_npz(stream: BufferedReader, source: str, *wanted: Sequence[str]) -> list[Array]:
@@ -71,7 +76,7 @@ def read_npz(stream: BufferedReader, source: str, *wanted: Sequence[str]) -> lis
             f"{source}: this is not an .npz file, or it is cut short; write it with numpy.savez"
         )
     stream.seek(0)  # is_zipfile, or a digest, has read on
-    with _reading(source), np.load(stream, allow_pickle=False) as archive:
+    with reading(source), np.load(stream, allow_pickle=False) as archive:
         names = [_choose(archive.files, alternatives, source) for alternatives in wanted]
         return [_member(archive, name, source) for name in names]
 
@@ -82,7 +87,7 @@ def read_npy(source: str) -> Array:
     Raises:
         DataError: not an .npy file, cut short, or pickled.
     """
-    with open_file(source) as stream, _reading(source):
+    with open_file(source) as stream, reading(source):
         return np.lib.format.open_memmap(stream.name, mode="r")
 
 
@@ -104,7 +109,8 @@ def _member(archive: Any, name: str, source: str) -> Array:
 
 
 @contextmanager
-def _reading(source: str) -> Iterator[None]:
+def reading(source: str) -> Iterator[None]:
+    """Translate what libraries raise on files that they cannot read into DataError."""
     try:
         yield
     except _UNREADABLE as error:

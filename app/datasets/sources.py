@@ -1,4 +1,4 @@
-"""Data sources by name: ``digits``, ``synthetic:...``, or the path of an .npz file."""
+"""Data sources by name: ``digits``, ``synthetic:...``, or the path of an .npz or IDX file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from app.datasets.files import (
     read_npy,
     read_npz,
 )
+from app.datasets.idx import is_images, labels_of, read_images, read_labels
 from app.errors import DataError
 
 Options = Mapping[str, int | float | str]
@@ -95,7 +98,19 @@ FILE_OPTIONS: Mapping[str, Option] = {"classes": Option(int, None, 1)}
 
 
 def is_file(source: str) -> bool:
-    return source.lower().endswith(".npz")
+    return _is_npz(source) or is_images(source)
+
+
+@contextmanager
+def opened(source: str) -> Iterator[list[BufferedReader]]:
+    """The files of a source that is a file: images come with their labels.
+
+    Raises:
+        DataError: one is missing or may not be read.
+    """
+    paths = [source, labels_of(source)] if is_images(source) else [source]
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_file(path)) for path in paths]
 
 
 def resolve(source: str, options: Options) -> dict[str, int | float]:
@@ -106,8 +121,8 @@ def resolve(source: str, options: Options) -> dict[str, int | float]:
     """
     if not is_file(source) and source not in GENERATORS:
         raise DataError(
-            f"unknown data source {source!r}: use {', '.join(GENERATORS)} "
-            f"or a path ending in .npz{_hint(source, GENERATORS)}"
+            f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a path ending in "
+            f"images-idx3-ubyte or .gz of it, or a path ending in .npz{_hint(source, GENERATORS)}"
         )
     known = FILE_OPTIONS if is_file(source) else GENERATORS[source].options
     for name in options:
@@ -128,7 +143,8 @@ def load(source: str, options: Options) -> Dataset:
     """Load and validate a data set.
 
     ``digits`` and the ``synthetic:`` problems are made; an .npz file holds features as
-    ``x`` and targets as ``y`` (other names: ``files.FEATURE_NAMES``, ``TARGET_NAMES``).
+    ``x`` and targets as ``y`` (other names: ``files.FEATURE_NAMES``, ``TARGET_NAMES``);
+    images in IDX have their labels in a file beside them (:mod:`app.datasets.idx`).
     Whole-number targets are labels, of as many classes as the option ``classes`` says or
     else the largest label plus one; floating-point targets are regression, unless
     ``classes`` is given.
@@ -143,7 +159,7 @@ def load(source: str, options: Options) -> Dataset:
 
 
 def features_only(path: str) -> Features:
-    """Features to predict from: an .npz (its targets, if any, are ignored) or a 2-D .npy.
+    """Features to predict from: an .npz or IDX file (targets are ignored) or a 2-D .npy.
 
     Returns:
         float32, shape (n_examples, n_features), C-contiguous, finite.
@@ -151,9 +167,12 @@ def features_only(path: str) -> Features:
     Raises:
         DataError: the file or its features are unusable.
     """
-    if is_file(path):
+    if _is_npz(path):
         with open_file(path) as stream:
             (values,) = read_npz(stream, path, FEATURE_NAMES)
+    elif is_images(path):
+        with open_file(path) as stream:
+            values = read_images(stream, path)
     elif path.lower().endswith(".npy"):
         values = read_npy(path)
     else:
@@ -164,9 +183,14 @@ def features_only(path: str) -> Features:
 
 
 def _read(source: str, settings: Mapping[str, Any]) -> Dataset:
-    with open_file(source) as stream:
-        fingerprint = digest(stream)
-        x, y = read_npz(stream, source, FEATURE_NAMES, TARGET_NAMES)
+    with opened(source) as streams:
+        fingerprint = digest(*streams)
+        for stream in streams:
+            stream.seek(0)
+        if is_images(source):
+            x, y = read_images(streams[0], source), read_labels(streams[1], labels_of(source))
+        else:
+            x, y = read_npz(streams[0], source, FEATURE_NAMES, TARGET_NAMES)
     features = _as_features(x, source)
     check_targets(y, len(features), source)
     targets, n_classes = _as_targets(y, settings.get("classes"), source)
@@ -182,6 +206,10 @@ def _generate(source: str, settings: Mapping[str, Any]) -> Dataset:
     for array in (features, targets):
         content.update(array.data)
     return Dataset(features, targets, n_classes, source, content.hexdigest())
+
+
+def _is_npz(source: str) -> bool:
+    return source.lower().endswith(".npz")
 
 
 def _as_features(values: Array, source: str) -> Features:
