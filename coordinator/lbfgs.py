@@ -105,7 +105,10 @@ class State:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """A request: write the gradient at ``point`` to ``gradient``, and send the loss."""
+    """A request: write the gradient at ``point`` to ``gradient``, and send the loss.
+
+    There need be no gradient where the loss is not finite.
+    """
 
     point: str
     gradient: str
@@ -134,8 +137,8 @@ def minimise(space: VectorSpace, start: str | State, settings: Settings) -> Mini
         state = start
     else:
         loss = yield Evaluate(start, "g0")
-        (square,) = space.dots([("g0", "g0")])
-        if not (math.isfinite(loss) and math.isfinite(square)):
+        square = space.dots([("g0", "g0")])[0] if math.isfinite(loss) else math.nan
+        if not math.isfinite(square):
             return EndReason.DIVERGED
         state = State(0, loss, start, "g0", (), ((square,),))
         yield Iterated(state, 0.0, 1)
