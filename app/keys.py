@@ -19,7 +19,7 @@ Control server:
     dist:run:{RUN}:unit:<unit>  hash: specification, lease, state, owner, attempt,
                                 expires, tries, report
     dist:run:{RUN}:wakeup       list: one element per finished unit; a hint, not the truth
-    dist:run:{RUN}:evaluation   string: JSON of the evaluation that portions belong to
+    dist:run:{RUN}:evaluation:<n>  string: JSON of the evaluation that portions belong to
     dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
     dist:run:{RUN}:state        string: JSON of the last committed iteration of L-BFGS
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports

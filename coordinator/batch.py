@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 
+from app.errors import SequenceGap
 from app.keys import named
 from app.runs import batch
 from app.runs.record import FIRST_FENCE
@@ -27,6 +28,9 @@ LOST_S = 60.0
 
 #: Above this share of unused range the quantum is made finer again.
 SLACK = 2.0**-8
+
+#: Evaluations in a row of which shards may lose acknowledged portions.
+MOST_LOSSES = 5
 
 
 class Batch:
@@ -50,17 +54,24 @@ class Batch:
     ) -> None:
         self._session, self._store, self._turn = session, store, turn
         self.n_portions = n_portions
-        self._policy = Policy(
-            workers=workers,
-            floor_s=session.config.backup_seconds,
-            lost_s=LOST_S,
-            max_failures=session.config.unit_attempts,
-        )
+        self._workers = workers
+        #: Worker processes that answered in the last evaluation, so that late ones count.
+        self._seen: set[str] = set()
+        self._heard_at = time.monotonic()
         self._portions: Portions | None = None
         self.tally = Tally()
         #: The number of the last evaluation, which is how many there were.
         self.number = 0
         self.quantum = 0.0
+
+    @property
+    def silent_s(self) -> float:
+        """How long no worker has reported anything while portions are out."""
+        return time.monotonic() - self._heard_at if self.outstanding else 0.0
+
+    def heard(self) -> None:
+        """Somebody is at work: the silence begins anew."""
+        self._heard_at = time.monotonic()
 
     @property
     def n_done(self) -> int:
@@ -77,8 +88,15 @@ class Batch:
         return max(self.outstanding.items(), key=lambda item: item[1], default=None)
 
     def evaluate(self, request: Evaluate) -> float:
-        """Loss and gradient at a point; again with a coarser quantum if sums were not exact."""
-        dtype = self._session.config.dtype
+        """Loss and gradient at a point.
+
+        Evaluates again with a coarser quantum if the sums were not exact, and if a shard
+        lacks portions that were reported: its server lost what it had acknowledged.
+
+        Raises:
+            SequenceGap: shards lost portions again and again.
+        """
+        dtype, losses_of_portions = self._session.config.dtype, 0
         while True:
             losses, largest = self._sum_portions(request)
             try:
@@ -87,6 +105,14 @@ class Batch:
                 loss = math.inf
             if not math.isfinite(loss):
                 return math.inf  # too far: nobody will use this gradient
+            if set(self._store.counted(self.number)) != {self.n_portions}:
+                losses_of_portions += 1
+                if losses_of_portions == MOST_LOSSES:
+                    raise SequenceGap(
+                        f"the parameter servers lost portions of {MOST_LOSSES} evaluations in a "
+                        "row that they had acknowledged: are they being restarted?"
+                    )
+                continue
             most = largest * self.n_portions
             exact = is_exact(most, self.quantum, dtype)
             if not exact or is_exact(most / SLACK, self.quantum, dtype):
@@ -105,23 +131,36 @@ class Batch:
             portions=self.n_portions,
             quantum=self.quantum,
         )
+        self._heard_at = time.monotonic()
         # The shards first: from then on late portions of the last evaluation change nothing.
         self._store.begin(evaluation.number, evaluation.gradient)
         batch.announce(self._session.control, self._session.record.run, evaluation)
         self._portions = Portions(
-            self.n_portions, self._policy, self._send, time.monotonic, self.tally
+            self.n_portions, self._policy(), self._send, time.monotonic, self.tally
         )
         losses, largest = [0.0] * self.n_portions, 0.0
         while not self._portions.done:
             self._portions.advance()
             for report in self._collect():
+                self._heard_at = time.monotonic()
+                self._seen.add(report.worker)
                 if report.error:
+                    self._store.counts()  # raises if a shard lost the model: no fault of workers
                     self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
                 elif self._portions.complete(report.portion, report.dispatch):
                     losses[report.portion] = report.loss
                     largest = max(largest, report.largest)
             self._turn()
         return losses, largest
+
+    def _policy(self) -> Policy:
+        workers, self._seen = max(self._workers, len(self._seen)), set()
+        return Policy(
+            workers=workers,
+            floor_s=self._session.config.backup_seconds,
+            lost_s=LOST_S,
+            max_failures=self._session.config.unit_attempts,
+        )
 
     def _send(self, portion: int, dispatch: int) -> None:
         self._session.send("sandblaster", self.number, portion, dispatch)

@@ -55,6 +55,15 @@ class Messages:
             answers = self._inspect().stats() or {}
         return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
 
+    def at_work(self, task: str, run: str) -> bool:
+        """Whether a worker says that it is doing a task of this run right now."""
+        with self._translated():
+            answers = self._inspect().active() or {}
+        doing = [each for tasks in answers.values() for each in tasks]
+        return any(
+            each["name"] == f"distbelief.{task}" and each["args"][:1] == [run] for each in doing
+        )
+
     def close(self) -> None:
         """Give connections back to kombu's pool, which serves all applications of a broker."""
         self._app.close()

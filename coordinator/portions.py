@@ -124,10 +124,8 @@ class Portions:
 
     def complete(self, portion: int, dispatch: int) -> bool:
         """Take an answer; True if it is the first for its portion."""
-        if portion in self._done:
-            return False
         entry = self._outstanding.pop(portion, None)
-        if entry is None:  # an answer to a portion that this coordinator never sent
+        if entry is None:  # it has answered before, or this coordinator never sent it
             return False
         self._done.add(portion)
         self._tally.portions += 1

@@ -166,15 +166,23 @@ class Sandblaster:
             self.evaluations.tell(evaluation)
         self._stage.check()
         self._stage.show(self.status())
-        slow = self._batch.slowest
-        if slow is not None and slow[1] > self._session.config.stall_seconds:
-            raise WaitTimeout(
-                f"portion {slow[0]} of evaluation {self._batch.number} has been outstanding for "
-                f"{slow[1]:.0f} s: are workers running (celery -A app worker)?"
-            )
+        self._check_stall()
         limit = self._session.config.max_seconds
         if self._stage.interrupted() or (limit is not None and self.seconds >= limit):
             raise _Stopped
+
+    def _check_stall(self) -> None:
+        """Give up when no worker reports, unless one says that it is at work."""
+        silent, slow = self._batch.silent_s, self._batch.slowest
+        if slow is None or silent <= self._session.config.stall_seconds:
+            return
+        if self._session.messages.at_work("sandblaster", self._session.record.run):
+            self._batch.heard()
+            return
+        raise WaitTimeout(
+            f"no worker has been at work on evaluation {self._batch.number} for {silent:.0f} s, "
+            f"portion {slow[0]} is outstanding: are workers running (celery -A app worker)?"
+        )
 
     def _take_iteration(self, news: Iterated) -> None:
         """Commit an iteration and tell of it; now and then have it scored."""

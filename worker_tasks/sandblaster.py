@@ -12,9 +12,9 @@ from celery import shared_task
 
 from app.errors import DistBeliefError, Fenced
 from app.layout import Vector
-from app.runs.batch import Evaluation, Report, current, report
+from app.runs.batch import Evaluation, Report, find, report
 from app.store.contract import Counted
-from worker_tasks.context import RunContext, control_server, open_context
+from worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
 from worker_tasks.lease import place
 from worker_tasks.portion import compute, rounded
 
@@ -63,16 +63,16 @@ def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float, fl
     return (math.inf if Counted.REFUSED in answers else share.loss), share.largest
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=OPEN_RUNS)
 def _evaluation(run: str, number: int) -> Evaluation:
     """The evaluation of that number, read once by each process; Fenced if it is over."""
-    task = current(control_server(), run)
-    if task is None or task.number != number:
+    task = find(control_server(), run, number)
+    if task is None:
         raise Fenced(f"evaluation {number} is over")
     return task
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=OPEN_RUNS)
 def _parameters(context: RunContext, task: Evaluation) -> Vector:
     """The parameters of an evaluation, fetched once by each process."""
     return context.vectors.fetch(task.point).vector

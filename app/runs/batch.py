@@ -10,6 +10,9 @@ from typing import Any
 from app.keys import control
 from app.store.servers import Servers
 
+#: An evaluation that nobody forgets, because its coordinator died, goes after a day.
+KEEP_S = 86_400
+
 #: Reports taken from the list in one round trip.
 MOST_REPORTS = 1000
 
@@ -45,14 +48,21 @@ class Report:
 
 
 def announce(servers: Servers, run: str, evaluation: Evaluation) -> None:
-    """Make ``evaluation`` the current one."""
-    servers.one("SET", control(run, "evaluation"), json.dumps(asdict(evaluation)))
+    """Make ``evaluation`` known, and forget the one before it."""
+    document = json.dumps(asdict(evaluation))
+    servers.one("SET", _key(run, evaluation.number), document, "EX", KEEP_S)
+    servers.one("UNLINK", _key(run, evaluation.number - 1))
 
 
-def current(servers: Servers, run: str) -> Evaluation | None:
-    """The evaluation that portions are computed for; None before the first."""
-    document = servers.one("GET", control(run, "evaluation"))
+def find(servers: Servers, run: str, number: int) -> Evaluation | None:
+    """The evaluation of that number; None if it is over."""
+    document = servers.one("GET", _key(run, number))
     return Evaluation(**json.loads(document)) if document else None
+
+
+def clear(servers: Servers, run: str, number: int) -> None:
+    """Forget the last evaluation and the reports that nobody waits for."""
+    servers.one("UNLINK", _key(run, number), control(run, "portions"), control(run, "state"))
 
 
 def report(servers: Servers, run: str, answer: Report) -> None:
@@ -70,3 +80,7 @@ def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
 def commit(servers: Servers, run: str, state: dict[str, Any]) -> None:
     """Commit an iteration: from now on these are the vectors in force."""
     servers.one("SET", control(run, "state"), json.dumps(state))
+
+
+def _key(run: str, number: int) -> str:
+    return control(run, f"evaluation:{number}")

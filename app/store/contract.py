@@ -192,7 +192,14 @@ class VectorStore(ShardStore, Protocol):
         ...
 
     def begin(self, evaluation: int, gradient: str) -> None:
-        """From now on only portions of ``evaluation`` are added, to the vector ``gradient``."""
+        """From now on only portions of ``evaluation`` are added, to the vector ``gradient``.
+
+        Evaluations are numbered upwards from 1; Fenced if a later one has begun.
+        """
+        ...
+
+    def counted(self, evaluation: int) -> list[int]:
+        """How many portions of ``evaluation`` each shard has in its sum."""
         ...
 
     def accumulate(

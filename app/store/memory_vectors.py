@@ -55,11 +55,16 @@ class MemoryVectorStore(MemoryShards):
 
     def begin(self, evaluation: int, gradient: str) -> None:
         self._check(self._fence)
-        for at in self._present():
+        for index, at in enumerate(self._present()):
+            if evaluation < (at.evaluation or 0):
+                raise Fenced(f"shard {index} is at a later evaluation than {evaluation}")
             if at.evaluation != evaluation:
                 at.evaluation = evaluation
                 at.counted.clear()
                 at.vectors.pop(gradient, None)
+
+    def counted(self, evaluation: int) -> list[int]:
+        return [len(at.counted) if at.evaluation == evaluation else 0 for at in self._present()]
 
     def accumulate(
         self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector

@@ -98,6 +98,18 @@ class RedisVectorStore(RedisShards):
         ]
         for index, answer in enumerate(self._servers.call(commands)):
             _check(index, answer)
+            if answer == b"EXPIRED":
+                raise Fenced(f"shard {index} is at a later evaluation than {evaluation}")
+
+    def counted(self, evaluation: int) -> list[int]:
+        commands = []
+        for index, at in enumerate(self._shards):
+            commands.append(Command(at.server, ("HGET", at.meta, "evaluation")))
+            bits = shard(self._run, index, COUNTED)
+            commands.append(Command(at.server, ("BITCOUNT", bits)))
+        replies = self._servers.call(commands)
+        pairs = zip(replies[::2], replies[1::2], strict=True)
+        return [count if current == str(evaluation).encode() else 0 for current, count in pairs]
 
     def accumulate(
         self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector
