@@ -122,7 +122,8 @@ class StopSettings(Section):
     )
     patience: Positive | None = Field(
         None,
-        description="stop after this many held-out evaluations without a better metric",
+        description="stop after this many held-out evaluations that were not better "
+        "(in the metric, or in the loss where metrics are equal)",
     )
     evaluate_every: float = Field(
         2.0, gt=0, description="passes (Sandblaster: iterations) between held-out evaluations"

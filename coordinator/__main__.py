@@ -1,6 +1,16 @@
 """``python -m coordinator``."""
 
-from coordinator.cli import run
+import sys
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still being imported ends quietly, too."""
+    try:
+        from coordinator.cli import run
+    except KeyboardInterrupt:
+        sys.exit(130)  # app.errors.ExitCode.INTERRUPTED, which may not be imported yet
+    run()
+
 
 if __name__ == "__main__":
-    run()
+    main()

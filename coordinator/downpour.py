@@ -72,11 +72,17 @@ class Downpour:
         if reason is not EndReason.INTERRUPTED and self._job.n_heldout:
             self._evaluate_last()
         self._judge_end()
-        return reason
+        return EndReason.INTERRUPTED if self._stage.interrupted() else reason
+
+    def abandon(self) -> None:
+        self._store.raise_fence(FIRST_FENCE + 1)
+        self.evaluations.abandon()
+        self._store.drop(BEST)
 
     def keep(self) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
         """The best model by held-out score; the last one if nothing was evaluated."""
         best = self.evaluations.best
+        self.evaluations.abandon()
         if best is not None:
             self._store.copy(BEST, PARAMETERS)
             self._store.drop(BEST)
@@ -161,12 +167,14 @@ class Downpour:
 
     def _evaluate_last(self) -> None:
         """Score where the training ended."""
-        while self.evaluations.running:
+        while self.evaluations.running and not self._stage.interrupted():
             self._turn()
         last = self.evaluations.history[-1] if self.evaluations.history else None
+        if self._stage.interrupted():
+            return
         if last is None or last.passes < self._plan.passes_done or self._units:
             self._start_evaluation()
-            while self.evaluations.running:
+            while self.evaluations.running and not self._stage.interrupted():
                 self._turn()
 
     def _fence(self) -> None:

@@ -52,6 +52,10 @@ class Driver(Protocol):
         """Make the result what the shards hold: its evaluation, parameters and slots."""
         ...
 
+    def abandon(self) -> None:
+        """Shut the workers out and drop what only a training needs; the parameters stay."""
+        ...
+
     def summary(self) -> Sequence[str]:
         """What the algorithm has to say at the end, a line each."""
         ...

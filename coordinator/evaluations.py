@@ -76,6 +76,13 @@ class Evaluations:
         self._current = None
         return self._conclude(current)
 
+    def abandon(self) -> None:
+        """Stop the evaluation that is running, if any, and drop its snapshot."""
+        if self._current is not None:
+            self._session.dispatcher.abandon(sorted(self._current.missing))
+            self._store.drop(self._current.vector)
+            self._current = None
+
     def collect(self, timeout_s: float) -> Evaluation | None:
         """Wait for parts up to ``timeout_s``; the evaluation if it is complete."""
         for finished in self._session.dispatcher.collect(timeout_s):

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
+from app.config import RunConfig
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.dataset import Dataset, Features
 from app.datasets.sources import features_only, is_file
 from app.datasets.split import split
-from app.errors import DataError
+from app.errors import DataError, ModelError
 from app.models.files import SavedModel
 from app.models.metrics import Score, score
 from app.models.model import Task
@@ -78,8 +80,11 @@ def _check_features(saved: SavedModel, n_features: int, source: str) -> None:
 def _rows(saved: SavedModel, dataset: Dataset, part: str) -> npt.NDArray[np.int64] | slice:
     if part == "all":
         return slice(None)
-    config = saved.facts["config"]
-    train, heldout = split(dataset.n_examples, config["holdout"], config["seed"])
+    try:
+        config = RunConfig(**saved.facts["config"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise ModelError(f"the model file does not say how its data were split: {error}") from error
+    train, heldout = split(dataset.n_examples, config.holdout, config.seed)
     rows = train if part == "train" else heldout
     if not len(rows):
         raise DataError(f"the model was trained with holdout 0: there is no part {part}")

@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM: the first one asks a training to stop, the second one stops at once."""
+"""Ctrl-C, SIGTERM, a closed terminal: the first signal asks a training to stop, the second
+stops it at once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:

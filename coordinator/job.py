@@ -48,7 +48,7 @@ def prepare(config: RunConfig, n_servers: int) -> Job:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
     """
     if is_file(config.data):  # a worker on this machine may have another working directory
-        config = config.model_copy(update={"data": str(Path(config.data).resolve())})
+        config = config.model_copy(update={"data": str(Path(config.data).expanduser().resolve())})
     dataset = open_cached(config.data, config.data_options, default_cache_folder())
     train, heldout = split(dataset.n_examples, config.holdout, config.seed)
     model = build_model(config, dataset.n_features, dataset.n_classes)
@@ -107,9 +107,10 @@ def _first_values(
             )
         parameters = saved.parameters
         slots |= {name: saved.slots[name] for name in slots if name in saved.slots}
-    if parameters.shape != (size,) or not np.isfinite(parameters).all():
+    if parameters.shape != (size,):
         raise ModelError(
-            f"the initial values of {config.model} must be {size} finite numbers, "
-            f"got shape {parameters.shape}"
+            f"{config.model} must have {size} initial values, got shape {parameters.shape}"
         )
+    if not np.isfinite(parameters).all():
+        raise ModelError(f"the initial values of {config.model} hold NaN or infinity")
     return parameters, slots

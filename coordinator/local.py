@@ -23,6 +23,7 @@ from app.environment import BROKER, PARAMETER_SERVERS
 from app.errors import ServerUnreachable
 from app.store.servers import Servers
 from coordinator import binaries
+from coordinator.interruption import SIGNALS
 from coordinator.processes import Child, end
 
 STOP_GRACE_S = 5.0
@@ -169,7 +170,7 @@ def _server_arguments(socket: Path, folder: Path) -> list[str]:
 @contextmanager
 def _signals_held() -> Iterator[None]:
     """Keep an impatient Ctrl-C from leaving half of the children behind."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = SIGNALS
     before: list[tuple[signal.Signals, Callable[..., object] | int | None]] = []
     try:
         for number in numbers:

@@ -132,19 +132,24 @@ class Sandblaster:
             )
         if reason is not EndReason.INTERRUPTED and self._job.n_heldout:
             self._evaluate_last()
-        return reason
+        return EndReason.INTERRUPTED if self._stage.interrupted() else reason
 
     def keep(self) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
         """The minimiser, which is what Sandblaster is for, whatever the held-out score."""
-        self._store.raise_fence(FIRST_FENCE + 1)
         state = self._state
         if state is not None:
             self._store.copy(named(state.point), PARAMETERS)
-        self._space.drop(sorted(self._space.live))
-        self._store.drop(BEST, COUNTED)
+        self.abandon()
         last = self.evaluations.history[-1] if self.evaluations.history else None
         current = last is not None and last.passes == (state.iteration if state else 0)
         return (last if current else None), self._store.fetch().vector, {}
+
+    def abandon(self) -> None:
+        self._store.raise_fence(FIRST_FENCE + 1)
+        self.evaluations.abandon()
+        self._space.drop(sorted(self._space.live))
+        self._store.drop(BEST, COUNTED)
+        batch.clear(self._session.control, self._session.record.run, self._batch.number)
 
     def summary(self) -> list[str]:
         tally, state = self._batch.tally, self._state
@@ -216,6 +221,8 @@ class Sandblaster:
         """Score the point where the run ended."""
         self._finish_heldout()
         state, history = self._state, self.evaluations.history
+        if self._stage.interrupted():
+            return
         if state is None:  # time was up before the first evaluation was done
             self.evaluations.start(0, self.seconds, named("x0"))
         elif not history or history[-1].passes < state.iteration:
@@ -223,7 +230,7 @@ class Sandblaster:
         self._finish_heldout()
 
     def _finish_heldout(self) -> None:
-        while self.evaluations.running:
+        while self.evaluations.running and not self._stage.interrupted():
             if evaluation := self.evaluations.collect(TICK_S):
                 self.evaluations.tell(evaluation)
             self._stage.check()

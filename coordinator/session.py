@@ -60,6 +60,10 @@ class Session:
         """Publish a message for a task of this run; raises ServerUnreachable."""
         self.messages.send(task, self.record.run, *arguments)
 
+    def hurry(self, deadline_s: float) -> None:
+        """From now on give up on servers that do not answer within ``deadline_s``."""
+        self.control.deadline_s = self.servers.deadline_s = deadline_s
+
     def close(self) -> None:
         """Close all connections."""
         self.messages.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from app.celery import EVALUATION
 from app.config import ClusterConfig
-from app.errors import ConfigError, ServerError
+from app.errors import ConfigError, ServerError, StoreError
 from app.models.files import SavedModel
 from app.runs.record import close_run, open_run
 from coordinator import preflight
@@ -70,16 +71,19 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
 def _drive(session: Session, job: Job, driver: Driver, output: Path) -> Outcome:
     """The training itself, from the first values on the shards to the saved model."""
     record = session.record
-    driver.create()
-    open_run(session.control, record)
-    session.tell("start", **owner())
     try:
+        driver.create()
+        open_run(session.control, record)
+        session.tell("start", **owner())
         reason = driver.run()
         heldout, parameters, slots = driver.keep()
     except BaseException as error:
-        # So that no worker goes on with it; the server may be what failed.
-        with suppress(ServerError):
-            close_run(session.control, record.run, {"error": str(error)}, timeout_s=LAST_WORDS_S)
+        # So that no worker goes on with it and nothing is left lying; servers may be what failed.
+        session.hurry(LAST_WORDS_S)
+        with suppress(ServerError, StoreError):
+            close_run(session.control, record.run, {"error": str(error)})
+        with suppress(ServerError, StoreError):
+            driver.abandon()
         raise
     close_run(session.control, record.run, {"reason": reason, "seconds": driver.seconds})
     facts = {"run": record.run, "reason": reason, "config": record.config.model_dump(mode="json")}
@@ -127,7 +131,11 @@ def _output(cluster: ClusterConfig, folder: Path) -> Path:
     if output.is_dir():
         raise ConfigError(f"output = {output} is not allowed: it is a folder, name a file")
     _made(output.parent)
-    return output
+    try:
+        with tempfile.TemporaryFile(dir=output.parent):
+            return output
+    except OSError as error:
+        raise ConfigError(f"cannot write to {output.parent}: {error.strerror}") from error
 
 
 def _made(folder: Path) -> Path:

@@ -106,13 +106,18 @@ def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -
     for tensor in tensors:
         if tensor.name not in arrays or arrays[tensor.name].shape != tensor.shape:
             raise ModelError(f"{path}: tensor {tensor.name} is missing or not {tensor.shape}")
+        if arrays[tensor.name].dtype not in (np.float32, np.float64):
+            raise ModelError(f"{path}: tensor {tensor.name} is not of floating-point numbers")
+    facts = json.loads(header["facts"])
+    if not isinstance(facts, dict):
+        raise ValueError("its facts are no JSON object")
     return SavedModel(
         settings,
         n_features,
         n_classes,
         _flat("", arrays, tensors),
         {slot: _flat(f"slot:{slot}/", arrays, tensors) for slot in sorted(slots)},
-        json.loads(header["facts"]),
+        facts,
     )
 
 

@@ -94,9 +94,8 @@ def read_run(servers: Servers, run: str) -> RunRecord:
     return RunRecord.from_json(run, json.loads(document))
 
 
-def close_run(
-    servers: Servers, run: str, outcome: Mapping[str, Any], *, timeout_s: float | None = None
-) -> None:
+def close_run(servers: Servers, run: str, outcome: Mapping[str, Any]) -> None:
     """End a run: from now on no unit of it can be claimed, renewed or reported."""
     fields = ("state", "ended", "outcome", json.dumps(outcome))
-    servers.one("HSET", control(run, "record"), *fields, timeout_s=timeout_s)
+    servers.one("HSET", control(run, "record"), *fields)
+    servers.one("UNLINK", control(run, "wakeup"))

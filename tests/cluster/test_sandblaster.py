@@ -6,7 +6,7 @@ import math
 import re
 import signal
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from coordinator.outcome import EndReason
 
 Start = Callable[..., Any]
 Train = Callable[..., Any]
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating[Any]]
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist10k" / "t10k-images-idx3-ubyte.gz"
 GAP = 1e-6
@@ -65,21 +65,21 @@ def of_scikit_learn(x: Array, y: Any, l2: float) -> list[float]:
     of the penalty summed over the examples. What SciPy tells after each iteration is
     looked at, without a word in the matter.
     """
-    points = [np.zeros((y.max() + 1) * (x.shape[1] + 1))]
+    values = [math.log(y.max() + 1)]
     original = _logistic.optimize.minimize
 
     def watched(*arguments: Any, **keywords: Any) -> Any:
-        callback = {"callback": lambda w: points.append(w.copy())}
-        return original(*arguments, **{**keywords, **callback})
+        def note(intermediate_result: Any) -> None:
+            values.append(intermediate_result.fun)
 
-    model = LogisticRegression(C=1 / (len(y) * l2), tol=1e-5, max_iter=1000)
+        return original(*arguments, **{**keywords, "callback": note})
+
+    model = LogisticRegression(C=1 / (len(y) * l2), tol=1e-6, max_iter=1000)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         patch.setattr(_logistic.optimize, "minimize", watched)
         model.fit(x, y)
-    assert len(points) - 1 == model.n_iter_[0]
-    tables = [point.reshape(x.shape[1] + 1, -1) for point in points]
-    values = [objective(table[:-1], table[-1], x, y, l2) for table in tables]
+    assert len(values) - 1 == model.n_iter_[0]
     final = objective(model.coef_.T, model.intercept_, x, y, l2)
     assert values[-1] == pytest.approx(final, rel=1e-12)
     return values
@@ -101,27 +101,24 @@ def assert_as_good_as_scikit_learn(trained: Any) -> None:
     ours, theirs = losses(trained), of_scikit_learn(x, y, l2)
     assert abs(ours[-1] - theirs[-1]) <= GAP * theirs[-1]
     optimum = min(ours[-1], theirs[-1])
-    print(ours[-1], theirs[-1], ours[-1]/theirs[-1]-1, first_within(ours, optimum), first_within(theirs, optimum), len(ours), len(theirs))
     assert first_within(ours, optimum) <= 1.3 * first_within(theirs, optimum)
     weights = trained.saved.parameters[: x.shape[1] * 10].reshape(x.shape[1], 10)
     bias = trained.saved.parameters[x.shape[1] * 10 :]
     assert objective(weights, bias, x, y, l2) == pytest.approx(ours[-1], rel=1e-10)
 
 
-CLOSE = {"iterations": 500, "gradient_tolerance": 1e-5, "decrease_tolerance": 0}
+CLOSE = {"iterations": 500, "gradient_tolerance": 3e-6, "decrease_tolerance": 0}
 
 
 def test_digits_reach_the_optimum_of_scikit_learn(train_shared: Train) -> None:
-    assert_as_good_as_scikit_learn(
-        train_shared(**SOFTMAX, **CLOSE, l2=1e-3, evaluate_every=1000)
-    )
+    trained = train_shared(**SOFTMAX, **CLOSE, l2=1e-3, evaluate_every=1000)
+    assert_as_good_as_scikit_learn(trained)
 
 
 @pytest.mark.skipif(not MNIST.exists(), reason="the MNIST files are not there")
 def test_mnist_reaches_the_optimum_of_scikit_learn(train_shared: Train) -> None:
-    trained = train_shared(
-        **SOFTMAX, **CLOSE, l2=3e-2, data=str(MNIST), evaluate_every=1000
-    )
+    settings = {**SOFTMAX, **CLOSE, "gradient_tolerance": 1e-5, "l2": 3e-2}
+    trained = train_shared(**settings, data=str(MNIST), evaluate_every=1000)
     assert_as_good_as_scikit_learn(trained)
 
 
@@ -139,21 +136,17 @@ def test_a_network_gets_better_with_every_iteration_and_says_why_it_ends(
     assert trained.outcome.heldout.score.accuracy > 0.9
 
 
-def test_float32_comes_to_the_same_loss_within_its_precision(train_shared: Train) -> None:
-    settings = {**SOFTMAX, "l2": 1e-2, "iterations": 30}
-    double, single = (
-        losses(train_shared(**settings, precision=precision))
-        for precision in ("float64", "float32")
-    )
-    assert single[-1] == pytest.approx(double[-1], rel=1e-3)
-    assert all(after <= before for before, after in pairwise(single))
+def test_float32_comes_to_the_same_optimum_within_its_precision(train_shared: Train) -> None:
+    trained = train_shared(**SOFTMAX, l2=1e-2, iterations=60, precision="float32")
+    values = losses(trained)
+    assert all(after <= before for before, after in pairwise(values))
+    *_, optimum = of_scikit_learn(*training_data(trained), 1e-2)
+    assert values[-1] == pytest.approx(optimum, rel=1e-4)
 
 
 def test_a_training_goes_on_from_a_saved_model(train_shared: Train) -> None:
     before = train_shared(**SOFTMAX, l2=1e-3, iterations=5)
-    after = train_shared(
-        **SOFTMAX, l2=1e-3, iterations=5, init_from=str(before.outcome.model_file)
-    )
+    after = train_shared(**SOFTMAX, l2=1e-3, iterations=5, init_from=str(before.outcome.model_file))
     assert losses(after)[0] == losses(before)[-1]
     assert losses(after)[-1] < losses(after)[0]
 
@@ -216,9 +209,7 @@ def trained(module_command: Start) -> Any:
 
 
 def test_a_training_says_what_it_trains_and_how(trained: Any) -> None:
-    assert "softmax with 650 parameters in 2 shards on 2 servers" in trained.err or (
-        "softmax with 650 parameters in 1 shards on 2 servers" in trained.err
-    )
+    assert "softmax with 650 parameters in 1 shards on 2 servers" in trained.err
     assert "L-BFGS with history 10 in float64, 8 portions" in trained.err
 
 
@@ -266,14 +257,14 @@ def test_a_finished_training_leaves_no_process(trained: Any) -> None:
 
 
 @pytest.fixture
-def interrupted(shared: LocalCluster, command: Start) -> Iterator[Any]:
+def interrupted(shared: LocalCluster, command: Start) -> Any:
     """A training of a network that was interrupted in the middle."""
     words = ("--algorithm=sandblaster", "--iterations=100000", "--gradient-tolerance=0")
     training = command("train", *words, "--decrease-tolerance=0", place=shared.endpoints)
     training.says("iteration 1")
     training.process.send_signal(signal.SIGINT)
     assert training.ends() == ExitCode.INTERRUPTED
-    yield training
+    return training
 
 
 def test_an_interrupted_training_saves_its_last_point(

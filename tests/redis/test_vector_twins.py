@@ -38,7 +38,7 @@ def filled(store: VectorStore, make: Make) -> VectorStore:
     """Three vectors of finite numbers."""
     values = make(3 * store.layout.size, store.dtype).reshape(3, -1)
     assert store.create(FENCE, values[0])
-    for evaluation, (name, numbers) in enumerate(zip(NAMES[1:], values[1:], strict=True)):
+    for evaluation, (name, numbers) in enumerate(zip(NAMES[1:], values[1:], strict=True), 1):
         store.begin(evaluation, name)
         store.accumulate(FENCE, evaluation, name, 0, numbers)
     return store

@@ -78,7 +78,7 @@ def filled(store: VectorStore) -> VectorStore:
 
 def put(store: VectorStore, name: str, values: Vector) -> None:
     """Write a vector as workers do: as the only portion of an evaluation of its own."""
-    evaluation = 1000 + sum(map(ord, name))
+    evaluation = {A: 1, B: 2}[name]
     store.begin(evaluation, name)
     assert set(store.accumulate(FENCE, evaluation, name, 0, values)) == {Counted.COUNTED}
 
@@ -222,61 +222,81 @@ def test_a_term_that_is_not_there_is_refused_and_nothing_is_written(filled: Vect
 
 
 def test_a_portion_is_added_on_every_shard(store: VectorStore, dtype: Dtype) -> None:
-    store.begin(1, GRADIENT)
-    assert store.accumulate(FENCE, 1, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
-    assert store.accumulate(FENCE, 1, GRADIENT, 1, PORTION) == all_shards(Counted.COUNTED)
+    store.begin(11, GRADIENT)
+    assert store.accumulate(FENCE, 11, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
+    assert store.accumulate(FENCE, 11, GRADIENT, 1, PORTION) == all_shards(Counted.COUNTED)
     assert read(store, GRADIENT) == (2 * PORTION.astype(dtype)).tolist()
 
 
 def test_portions_are_added_in_any_order(store: VectorStore, dtype: Dtype) -> None:
-    store.begin(1, GRADIENT)
+    store.begin(11, GRADIENT)
     for portion in (4095, 0, 17):
-        store.accumulate(FENCE, 1, GRADIENT, portion, np.full(38, portion + 1.0))
+        store.accumulate(FENCE, 11, GRADIENT, portion, np.full(38, portion + 1.0))
     assert read(store, GRADIENT) == [4096.0 + 1 + 18] * 38
 
 
 def test_a_portion_that_comes_twice_counts_once(store: VectorStore, dtype: Dtype) -> None:
-    store.begin(1, GRADIENT)
-    store.accumulate(FENCE, 1, GRADIENT, 5, PORTION)
-    assert store.accumulate(FENCE, 1, GRADIENT, 5, PORTION) == all_shards(Counted.DUPLICATE)
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 5, PORTION)
+    assert store.accumulate(FENCE, 11, GRADIENT, 5, PORTION) == all_shards(Counted.DUPLICATE)
     assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
 
 
 def test_a_portion_of_another_evaluation_is_expired(store: VectorStore, dtype: Dtype) -> None:
-    store.begin(2, GRADIENT)
-    store.accumulate(FENCE, 2, GRADIENT, 0, PORTION)
-    for evaluation in (1, 3):
+    store.begin(12, GRADIENT)
+    store.accumulate(FENCE, 12, GRADIENT, 0, PORTION)
+    for evaluation in (11, 13):
         answers = store.accumulate(FENCE, evaluation, GRADIENT, 1, PORTION)
         assert answers == all_shards(Counted.EXPIRED)
     assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
 
 
 def test_before_the_first_evaluation_every_portion_is_expired(store: VectorStore) -> None:
-    assert store.accumulate(FENCE, 1, GRADIENT, 0, PORTION) == all_shards(Counted.EXPIRED)
+    assert store.accumulate(FENCE, 11, GRADIENT, 0, PORTION) == all_shards(Counted.EXPIRED)
     assert not is_there(store, GRADIENT)
 
 
 def test_beginning_an_evaluation_again_resets_nothing(store: VectorStore, dtype: Dtype) -> None:
-    store.begin(1, GRADIENT)
-    store.accumulate(FENCE, 1, GRADIENT, 0, PORTION)
-    store.begin(1, GRADIENT)
-    assert store.accumulate(FENCE, 1, GRADIENT, 0, PORTION) == all_shards(Counted.DUPLICATE)
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
+    store.begin(11, GRADIENT)
+    assert store.accumulate(FENCE, 11, GRADIENT, 0, PORTION) == all_shards(Counted.DUPLICATE)
     assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
 
 
 def test_the_next_evaluation_begins_from_nothing(store: VectorStore, dtype: Dtype) -> None:
-    store.begin(1, GRADIENT)
-    store.accumulate(FENCE, 1, GRADIENT, 0, PORTION)
-    store.begin(2, GRADIENT)
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
+    store.begin(12, GRADIENT)
     assert not is_there(store, GRADIENT)
-    assert store.accumulate(FENCE, 2, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
+    assert store.accumulate(FENCE, 12, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
     assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
 
 
+def test_an_evaluation_that_is_over_cannot_begin_again(store: VectorStore, dtype: Dtype) -> None:
+    store.begin(12, GRADIENT)
+    store.accumulate(FENCE, 12, GRADIENT, 0, PORTION)
+    with pytest.raises(Fenced, match="shard 0 is at a later evaluation than 11"):
+        store.begin(11, GRADIENT)
+    assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
+    assert store.counted(12) == [1] * SHARDS
+
+
+def test_each_shard_tells_how_many_portions_it_has(store: VectorStore) -> None:
+    store.begin(11, GRADIENT)
+    assert store.counted(11) == [0] * SHARDS
+    for portion in (0, 7, 7, 4095):
+        store.accumulate(FENCE, 11, GRADIENT, portion, PORTION)
+    assert store.counted(11) == [3] * SHARDS
+    assert store.counted(10) == store.counted(12) == [0] * SHARDS
+    store.begin(12, GRADIENT)
+    assert store.counted(11) == store.counted(12) == [0] * SHARDS
+
+
 def test_the_gradient_of_the_last_evaluation_stays(store: VectorStore, dtype: Dtype) -> None:
-    store.begin(1, A)
-    store.accumulate(FENCE, 1, A, 0, PORTION)
-    store.begin(2, B)
+    store.begin(11, A)
+    store.accumulate(FENCE, 11, A, 0, PORTION)
+    store.begin(12, B)
     assert read(store, A) == PORTION.astype(dtype).tolist()
 
 
@@ -285,18 +305,19 @@ def test_the_gradient_of_the_last_evaluation_stays(store: VectorStore, dtype: Dt
 def test_a_shard_refuses_a_portion_that_is_not_finite_there(
     store: VectorStore, dtype: Dtype, shard: int, number: float
 ) -> None:
-    store.begin(1, GRADIENT)
-    store.accumulate(FENCE, 1, GRADIENT, 0, PORTION)
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
     bad = PORTION.copy()
     bad[LAYOUT.shard_slice(shard)][-1] = number
-    answers = store.accumulate(FENCE, 1, GRADIENT, 1, bad)
+    answers = store.accumulate(FENCE, 11, GRADIENT, 1, bad)
     expected = [Counted.COUNTED] * SHARDS
     expected[shard] = Counted.REFUSED
     assert list(answers) == expected
     part = LAYOUT.shard_slice(shard)
     assert read(store, GRADIENT)[part] == PORTION.astype(dtype)[part].tolist()
     # The portion has not been counted there, and has been everywhere else.
-    again = store.accumulate(FENCE, 1, GRADIENT, 1, PORTION)
+    assert store.counted(11) == [2 - (index == shard) for index in range(SHARDS)]
+    again = store.accumulate(FENCE, 11, GRADIENT, 1, PORTION)
     assert again[shard] is Counted.COUNTED
     assert set(again) == {Counted.COUNTED, Counted.DUPLICATE}
     assert read(store, GRADIENT)[part] == (2 * PORTION.astype(dtype))[part].tolist()
@@ -304,9 +325,9 @@ def test_a_shard_refuses_a_portion_that_is_not_finite_there(
 
 def test_a_sum_that_would_not_be_finite_is_refused(store: VectorStore, dtype: Dtype) -> None:
     largest = np.full(38, np.finfo(dtype).max)
-    store.begin(1, GRADIENT)
-    assert store.accumulate(FENCE, 1, GRADIENT, 0, largest) == all_shards(Counted.COUNTED)
-    assert store.accumulate(FENCE, 1, GRADIENT, 1, largest) == all_shards(Counted.REFUSED)
+    store.begin(11, GRADIENT)
+    assert store.accumulate(FENCE, 11, GRADIENT, 0, largest) == all_shards(Counted.COUNTED)
+    assert store.accumulate(FENCE, 11, GRADIENT, 1, largest) == all_shards(Counted.REFUSED)
     assert read(store, GRADIENT) == largest.tolist()
 
 
@@ -314,12 +335,12 @@ def test_a_sum_that_would_not_be_finite_is_refused(store: VectorStore, dtype: Dt
 def test_a_portion_of_another_length_changes_nothing(
     store: VectorStore, dtype: Dtype, length: int
 ) -> None:
-    store.begin(1, GRADIENT)
-    store.accumulate(FENCE, 1, GRADIENT, 0, PORTION)
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
     with pytest.raises(ServerRefused, match=rf"must have shape \(38,\), got \({length},\)"):
-        store.accumulate(FENCE, 1, GRADIENT, 1, np.ones(length))
+        store.accumulate(FENCE, 11, GRADIENT, 1, np.ones(length))
     assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
-    assert store.accumulate(FENCE, 1, GRADIENT, 1, PORTION) == all_shards(Counted.COUNTED)
+    assert store.accumulate(FENCE, 11, GRADIENT, 1, PORTION) == all_shards(Counted.COUNTED)
 
 
 # --- fences and shards that know nothing
@@ -333,15 +354,15 @@ def test_a_coordinator_with_another_fence_is_shut_out(open_store: Open) -> None:
         with pytest.raises(Fenced):
             other.combine(OUT, [(1.0, PARAMETERS)])
         with pytest.raises(Fenced):
-            other.begin(1, GRADIENT)
+            other.begin(11, GRADIENT)
     assert not is_there(open_store(), OUT)
 
 
 def test_raising_the_fence_shuts_out_late_portions(filled: VectorStore) -> None:
-    filled.begin(1, GRADIENT)
+    filled.begin(11, GRADIENT)
     filled.raise_fence(FENCE + 1)
     with pytest.raises(Fenced):
-        filled.accumulate(FENCE, 1, GRADIENT, 0, PORTION)
+        filled.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
     with pytest.raises(Fenced):
         filled.combine(OUT, [(1.0, A)])
     assert not is_there(filled, GRADIENT)
@@ -354,8 +375,8 @@ def test_a_newer_coordinator_goes_on_with_the_vectors(open_store: Open) -> None:
     old.raise_fence(FENCE + 1)
     new = open_store(FENCE + 1)
     assert new.dots([(A, A)]) == [4.0 * 38]
-    new.begin(7, GRADIENT)
-    assert new.accumulate(FENCE + 1, 7, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
+    new.begin(17, GRADIENT)
+    assert new.accumulate(FENCE + 1, 17, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
 
 
 def test_shards_that_do_not_know_the_run_say_so(open_store: Open) -> None:
@@ -363,8 +384,8 @@ def test_shards_that_do_not_know_the_run_say_so(open_store: Open) -> None:
     calls: list[Callable[[], object]] = [
         lambda: store.dots([(A, A)]),
         lambda: store.combine(OUT, [], constant=1.0),
-        lambda: store.begin(1, GRADIENT),
-        lambda: store.accumulate(FENCE, 1, GRADIENT, 0, PORTION),
+        lambda: store.begin(11, GRADIENT),
+        lambda: store.accumulate(FENCE, 11, GRADIENT, 0, PORTION),
         lambda: store.fetch(A),
     ]
     for call in calls:

@@ -102,26 +102,31 @@ class Space(Protocol):
 class Arrays(dict[str, Array]):
     """The smallest vector space: NumPy arrays by name.
 
-    ``calls`` holds the operations asked for, ``most`` the number of vectors at the peak.
+    ``calls`` holds the operations asked for, ``most`` the number of vectors at the peak;
+    ``after`` is called after each operation.
     """
 
     def __init__(self, start: Array) -> None:
         super().__init__(x0=start)
         self.calls: list[str] = []
         self.most = 1
+        self.after: Callable[[], None] = lambda: None
 
     def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         self.calls.append("dots")
+        self.after()
         return [float(self[a] @ self[b]) for a, b in pairs]
 
     def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
         assert out not in [name for _, name in terms]
         self.calls.append("combine")
         self.write(out, np.sum([c * self[name] for c, name in terms], axis=0))
+        self.after()
 
     def drop(self, names: Sequence[str]) -> None:
         for name in names:
             self.pop(name, None)
+        self.after()
 
     def read(self, name: str) -> Array:
         return self[name]

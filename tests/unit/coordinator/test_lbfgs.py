@@ -333,7 +333,7 @@ Crash = tuple[State, dict[str, Array], int]
 
 
 def crashes(name: str, settings: Settings) -> tuple[Solved, list[Crash]]:
-    """A run, and at each of its events what a coordinator that died there would leave.
+    """A run, and after each of its steps what a coordinator that died there would leave.
 
     That is: the last committed state, all vectors, and the iterations committed so far.
     """
@@ -342,13 +342,17 @@ def crashes(name: str, settings: Settings) -> tuple[Solved, list[Crash]]:
     left: list[Crash] = []
     committed: list[State] = []
 
-    def note(event: Evaluate | Iterated) -> None:
-        if isinstance(event, Iterated):
-            committed.append(document(event.state))
+    def die() -> None:
         if committed:
             left.append((committed[-1], dict(space), len(committed)))
 
-    return solve(problem.function, space, settings, on_event=note), left
+    def commit(event: Evaluate | Iterated) -> None:
+        if isinstance(event, Iterated):
+            committed.append(document(event.state))
+        die()
+
+    space.after = die
+    return solve(problem.function, space, settings, on_event=commit), left
 
 
 @pytest.mark.parametrize(
@@ -356,7 +360,7 @@ def crashes(name: str, settings: Settings) -> tuple[Solved, list[Crash]]:
     [("Rosenbrock", 3), ("Rosenbrock", 0), ("Himmelblau", 10), ("logistic regression", 5)],
 )
 def test_a_run_taken_up_anywhere_goes_on_bit_for_bit(name: str, history: int) -> None:
-    settings = Settings(history, 60, decrease_tolerance=0)
+    settings = Settings(history, 25, decrease_tolerance=0)
     undisturbed, left = crashes(name, settings)
     assert len(left) > len(undisturbed.news)  # also in the middle of iterations
     for state, vectors, n_committed in left:
@@ -369,7 +373,7 @@ def test_a_run_taken_up_anywhere_goes_on_bit_for_bit(name: str, history: int) ->
 
 
 def test_a_run_taken_up_holds_hardly_more_vectors() -> None:
-    settings = Settings(history=3, max_iterations=60, decrease_tolerance=0)
+    settings = Settings(history=3, max_iterations=25, decrease_tolerance=0)
     _, left = crashes("Rosenbrock", settings)
     for state, vectors, _ in left:
         space = Arrays(PROBLEMS["Rosenbrock"].start)

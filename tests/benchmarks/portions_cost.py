@@ -1,0 +1,63 @@
+"""What a portion costs beside its computation: ``python tests/benchmarks/portions_cost.py``.
+
+An embedded cluster with two worker processes and two parameter servers sums batches of
+1,000 portions of a softmax regression with 21 parameters, so that next to nothing is left
+to compute. Prints milliseconds for each portion, from the beginning of an evaluation to
+its last report: dispatch, broker, task, push to the shards, report. Of five batches the
+first, in which each process opens the run, is left out.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from app.config import RunConfig
+from app.keys import PARAMETERS, named
+from app.runs.record import FIRST_FENCE, open_run
+from app.store.vectors import RedisVectorStore
+from coordinator import preflight
+from coordinator.batch import Batch
+from coordinator.job import prepare
+from coordinator.lbfgs import Evaluate
+from coordinator.local import LocalCluster
+from coordinator.session import new_run_id, open_session
+
+PORTIONS = 1000
+BATCHES = 5
+PROCESSES = 2
+CONFIG = RunConfig(
+    algorithm="sandblaster",
+    model="softmax",
+    data="synthetic:softmax",
+    data_options={"examples": 2 * PORTIONS, "features": 6, "classes": 3},
+    portions=PORTIONS,
+)
+
+
+def main() -> None:
+    job = prepare(CONFIG, n_servers=2)
+    folder = Path(tempfile.mkdtemp())
+    with (
+        LocalCluster(servers=2, processes=PROCESSES, folder=folder, wait_s=10) as cluster,
+        closing(open_session(new_run_id(), job, cluster.endpoints)) as session,
+    ):
+        preflight.wait_for_workers(session.messages, {"sandblaster"}, 30.0)
+        store = RedisVectorStore(session.servers, session.record.run, job.layout, fence=FIRST_FENCE)
+        store.create(FIRST_FENCE, job.parameters)
+        store.copy(PARAMETERS, named("x"))
+        open_run(session.control, session.record)
+        batch = Batch(session, store, PORTIONS, PROCESSES, cluster.check)
+        for number in range(BATCHES):
+            portions, began = batch.tally.portions, time.perf_counter()
+            batch.evaluate(Evaluate("x", "g"))
+            seconds = time.perf_counter() - began
+            if number:
+                done = batch.tally.portions - portions
+                print(f"{1e3 * seconds / done:.2f} ms a portion, {done / seconds:.0f} portions/s")
+
+
+if __name__ == "__main__":
+    main()

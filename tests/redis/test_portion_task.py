@@ -1,0 +1,272 @@
+"""The portion's task, called as a worker calls it: what it adds, once, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from app.config import RunConfig
+from app.datasets.cache import default_cache_folder, open_cached
+from app.datasets.split import portion, split
+from app.environment import BROKER, PARAMETER_SERVERS
+from app.keys import PARAMETERS, named
+from app.layout import Layout, Vector
+from app.models.linear import SoftmaxRegression
+from app.models.model import Features, Targets
+from app.runs import batch
+from app.runs.record import FIRST_FENCE, RunRecord, close_run, open_run
+from app.store.servers import Servers
+from app.store.vectors import RedisVectorStore
+from coordinator.binaries import ServerProgram
+from coordinator.local import LocalCluster
+from worker_tasks import context, sandblaster
+from worker_tasks.portion import Share, rounded
+from worker_tasks.sandblaster import compute_portion
+
+PORTIONS = 5
+QUANTUM = 2.0**-40
+L2 = 0.01
+GRADIENT = named("g")
+DEADLINE_S = 20.0
+CONFIG = RunConfig(
+    algorithm="sandblaster",
+    model="softmax",
+    data="synthetic:softmax",
+    data_options={"examples": 100, "features": 6, "classes": 3},
+    l2=L2,
+    block_numbers=4,
+    shards=3,
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run whose record and first values lie on the servers."""
+
+    id: str
+    control: Servers
+    servers: Servers
+    store: RedisVectorStore
+
+    def begin(self, number: int) -> None:
+        """As the coordinator begins an evaluation."""
+        self.store.begin(number, GRADIENT)
+        evaluation = batch.Evaluation(number, FIRST_FENCE, PARAMETERS, GRADIENT, PORTIONS, QUANTUM)
+        batch.announce(self.control, self.id, evaluation)
+
+    def reports(self) -> list[batch.Report]:
+        return list(batch.collect(self.control, self.id, 0.01))
+
+    def shards(self) -> list[dict[bytes, bytes]]:
+        """Every key of the run on every parameter server, and all that it holds."""
+        held = []
+        for server in range(len(self.servers)):
+            keys = sorted(self.servers.one("KEYS", f"ps:{{{self.id}/*", server=server))
+            held.append({key: self.servers.one("DUMP", key, server=server) for key in keys})
+        return held
+
+
+@pytest.fixture
+def run(
+    cluster_of: Callable[[ServerProgram], LocalCluster],
+    program: ServerProgram,
+    run_id: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Run]:
+    place = cluster_of(program).endpoints
+    monkeypatch.setenv(BROKER, place.broker)
+    monkeypatch.setenv(PARAMETER_SERVERS, ",".join(place.parameter_servers))
+    monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "")
+    control, servers = Servers([place.broker]), Servers(place.parameter_servers)
+    model = SoftmaxRegression(6, 3)
+    layout = Layout.plan(model.tensors, n_servers=2, block_numbers=4, n_shards=3)
+    dataset = open_cached(CONFIG.data, CONFIG.data_options, default_cache_folder())
+    record = RunRecord(run_id, CONFIG, layout, tuple(servers.addresses), dataset.fingerprint, 6, 3)
+    open_run(control, record)
+    store = RedisVectorStore(servers, run_id, layout, fence=FIRST_FENCE)
+    store.create(FIRST_FENCE, np.random.default_rng(0).normal(size=layout.size))
+    caches = (context.control_server, context.open_context, sandblaster._evaluation)
+    for cache in caches:
+        cache.cache_clear()
+    yield Run(run_id, control, servers, store)
+    context.open_context(run_id).servers.close()
+    context.control_server().close()
+    for cache in caches:
+        cache.cache_clear()
+    control.close()
+    servers.close()
+
+
+def share(run: Run, index: int) -> tuple[float, Vector]:
+    """Loss and gradient of a portion, by the definition of the objective."""
+    dataset = open_cached(CONFIG.data, CONFIG.data_options, default_cache_folder())
+    train, _ = split(dataset.n_examples, CONFIG.holdout, CONFIG.seed)
+    rows = portion(np.sort(train), index, PORTIONS)
+    parameters = run.store.fetch().vector
+    gradient = np.empty_like(parameters)
+    loss = SoftmaxRegression(6, 3).loss_and_gradient(
+        parameters, dataset.features[rows], dataset.targets[rows], gradient
+    )
+    gradient *= len(rows) / len(train)
+    weights = np.where(np.arange(21) < 18, parameters, 0)
+    penalty = L2 * weights if index == 0 else 0 * weights
+    return loss * len(rows) / len(train) + 0.5 * float(penalty @ weights), gradient + penalty
+
+
+def assert_sum(run: Run, *portions: int) -> None:
+    """The shards hold the sum of these portions, each counted once."""
+    expected = np.sum([share(run, index)[1] for index in portions], axis=0)
+    off = np.abs(run.store.fetch(GRADIENT).vector - expected)
+    assert off.max() <= PORTIONS * QUANTUM
+
+
+def test_a_portion_is_added_and_reported(run: Run) -> None:
+    run.begin(1)
+    for index in range(PORTIONS):
+        assert compute_portion(run.id, 1, index, 0) == "done"
+    assert_sum(run, *range(PORTIONS))
+    reports = run.reports()
+    assert [report.portion for report in reports] == list(range(PORTIONS))
+    for report in reports:
+        assert report.loss == pytest.approx(share(run, report.portion)[0], rel=1e-12)
+        assert report.largest == pytest.approx(abs(share(run, report.portion)[1]).max())
+        assert (report.evaluation, report.dispatch, report.error) == (1, 0, "")
+
+
+def test_a_task_that_is_delivered_twice_counts_once(run: Run) -> None:
+    run.begin(1)
+    compute_portion(run.id, 1, 3, 0)
+    before = run.shards()
+    compute_portion(run.id, 1, 3, 0)
+    assert run.shards() == before
+    assert_sum(run, 3)
+    first, second = run.reports()
+    assert (first.loss, first.largest) == (second.loss, second.largest)
+
+
+def test_workers_that_finish_the_same_portion_at_once_count_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.begin(1)
+    together = threading.Barrier(4, timeout=DEADLINE_S)
+
+    def wait(gradient: Vector, step: float) -> Vector:
+        together.wait()
+        return rounded(gradient, step)
+
+    monkeypatch.setattr(sandblaster, "rounded", wait)
+    threads = [
+        threading.Thread(target=compute_portion, args=(run.id, 1, 2, dispatch))
+        for dispatch in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert_sum(run, 2)
+    assert sorted(report.dispatch for report in run.reports()) == [0, 1, 2, 3]
+
+
+def test_a_portion_of_an_expired_evaluation_is_refused_on_every_shard(run: Run) -> None:
+    run.begin(1)
+    compute_portion(run.id, 1, 0, 0)
+    run.reports()
+    run.begin(2)
+    compute_portion(run.id, 2, 1, 0)
+    run.reports()
+    before = run.shards()
+    assert compute_portion(run.id, 1, 4, 0) == "fenced"
+    assert run.shards() == before
+    assert run.reports() == []
+    assert_sum(run, 1)
+
+
+def test_a_worker_that_comes_to_an_evaluation_too_late_has_nothing_to_do(run: Run) -> None:
+    run.begin(1)
+    run.begin(2)
+    before = run.shards()
+    assert compute_portion(run.id, 1, 4, 0) == "fenced"
+    assert run.shards() == before
+    assert run.reports() == []
+
+
+def test_a_worker_that_wakes_up_after_its_evaluation_changes_no_shard(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had fetched the parameters and computed the gradient, and only then fell asleep."""
+    run.begin(1)
+    before = []
+
+    def sleep(gradient: Vector, step: float) -> Vector:
+        run.begin(2)
+        run.store.accumulate(FIRST_FENCE, 2, GRADIENT, 0, np.ones(21))
+        before.append(run.shards())
+        return rounded(gradient, step)
+
+    monkeypatch.setattr(sandblaster, "rounded", sleep)
+    assert compute_portion(run.id, 1, 4, 0) == "fenced"
+    assert run.shards() == before[0]
+    assert run.reports() == []
+
+
+def test_a_portion_after_the_end_of_its_run_is_refused(run: Run) -> None:
+    run.begin(1)
+    compute_portion(run.id, 1, 0, 0)
+    run.store.raise_fence(FIRST_FENCE + 1)
+    close_run(run.control, run.id, {})
+    run.reports()
+    before = run.shards()
+    assert compute_portion(run.id, 1, 1, 0) == "fenced"
+    assert run.shards() == before
+    assert run.reports() == []
+
+
+def test_an_error_of_the_model_is_reported_with_its_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(
+        self: object, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        raise ArithmeticError("my own mistake")
+
+    run.begin(1)
+    monkeypatch.setattr(SoftmaxRegression, "loss_and_gradient", fail)
+    with pytest.raises(ArithmeticError):
+        compute_portion(run.id, 1, 1, 2)
+    (report,) = run.reports()
+    assert (report.portion, report.dispatch) == (1, 2)
+    assert report.error.startswith("Traceback")
+    assert report.error.rstrip().endswith("ArithmeticError: my own mistake")
+
+
+def test_a_loss_that_is_not_finite_is_reported_and_nothing_is_added(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.begin(1)
+    before = run.shards()
+    monkeypatch.setattr(sandblaster, "compute", lambda *_, **__: Share(math.nan, np.ones(21), 1.0))
+    assert compute_portion(run.id, 1, 1, 0) == "done"
+    assert run.shards() == before
+    assert [report.loss for report in run.reports()] == [math.inf]
+
+
+def test_a_sum_that_is_not_finite_is_reported_as_an_infinite_loss(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.begin(1)
+    largest = np.full(21, np.finfo(np.float64).max)
+    run.store.accumulate(FIRST_FENCE, 1, GRADIENT, 0, largest)
+    monkeypatch.setattr(
+        sandblaster, "compute", lambda *_, **__: Share(1.0, largest, float(largest[0]))
+    )
+    monkeypatch.setattr(sandblaster, "rounded", lambda gradient, step: gradient)
+    compute_portion(run.id, 1, 1, 0)
+    assert [report.loss for report in run.reports()] == [math.inf]
+    assert run.store.fetch(GRADIENT).vector.tolist() == largest.tolist()
