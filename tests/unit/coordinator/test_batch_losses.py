@@ -1,0 +1,85 @@
+"""A gradient counts only if every shard has every portion, whatever the workers reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from app.config import RunConfig
+from app.errors import SequenceGap
+from app.layout import Layout, TensorSpec
+from app.runs.batch import Report
+from app.runs.record import FIRST_FENCE
+from app.store.memory_vectors import MemoryVectorStore
+from coordinator.batch import MOST_LOSSES, Batch
+from coordinator.lbfgs import Evaluate
+from coordinator.session import Session
+
+LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=2, block_numbers=3)
+PORTIONS = 4
+
+
+class ForgetfulStore(MemoryVectorStore):
+    """After each of its first ``losses`` evaluations, shard 1 has lost its last portion."""
+
+    losses = 0
+
+    def counted(self, evaluation: int) -> list[int]:
+        if self.losses:
+            self.losses -= 1
+            shard = self._present()[1]
+            shard.counted.pop()
+        return super().counted(evaluation)
+
+
+class Workers:
+    """A session whose portions are computed in this process as soon as they are sent."""
+
+    def __init__(self, store: MemoryVectorStore) -> None:
+        self.config = RunConfig(algorithm="sandblaster")
+        self.control, self.record = None, SimpleNamespace(run="run")
+        self._store = store
+        self.reports: list[Report] = []
+
+    def send(self, task: str, evaluation: int, portion: int, dispatch: int) -> None:
+        share = np.full(LAYOUT.size, float(portion + 1))
+        self._store.accumulate(FIRST_FENCE, evaluation, "vec:g", portion, share)
+        report = Report(evaluation, portion, dispatch, "here", loss=1.0, largest=portion + 1.0)
+        self.reports.append(report)
+
+    def collect(self, *_: Any) -> Sequence[Report]:
+        reports, self.reports = self.reports, []
+        return reports
+
+
+def evaluated(losses: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Batch, ForgetfulStore, float]:
+    store = ForgetfulStore(LAYOUT, fence=FIRST_FENCE)
+    store.create(FIRST_FENCE, np.zeros(LAYOUT.size))
+    store.losses = losses
+    workers = Workers(store)
+    monkeypatch.setattr("app.runs.batch.announce", lambda *_: None)
+    monkeypatch.setattr("app.runs.batch.collect", workers.collect)
+    sums = Batch(cast("Session", workers), store, PORTIONS, 2, lambda: None)
+    return sums, store, sums.evaluate(Evaluate("x", "g"))
+
+
+def test_an_evaluation_that_a_shard_lost_a_portion_of_is_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    undisturbed, store, loss = evaluated(0, monkeypatch)
+    disturbed, other, same = evaluated(2, monkeypatch)
+    assert disturbed.number == undisturbed.number + 2
+    assert same == loss == PORTIONS
+    assert other.fetch("vec:g").vector.tolist() == store.fetch("vec:g").vector.tolist()
+    assert other.fetch("vec:g").vector.tolist() == [10.0] * LAYOUT.size
+
+
+def test_a_server_that_loses_portions_every_time_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(SequenceGap, match="lost portions of 5 evaluations in a row"):
+        evaluated(MOST_LOSSES, monkeypatch)
