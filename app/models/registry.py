@@ -105,7 +105,7 @@ def _imported(settings: ModelSettings, n_features: int, n_classes: int) -> Model
     factory = _load(settings.model)
     try:
         model: Model = factory(n_features=n_features, n_classes=n_classes, **settings.model_options)
-    except Exception as error:
+    except Exception as error:  # whatever a user's own code raises
         raise ModelError(f'model "{settings.model}" cannot be built: {_named(error)}') from error
     _check_attributes(settings.model, model)
     return model
@@ -119,7 +119,7 @@ def _load(path: str) -> Factory:
     _check_allowed(module_path)
     try:
         module = importlib.import_module(module_path)
-    except Exception as error:
+    except Exception as error:  # importing runs a user's own code
         raise ModelError(f'module "{module_path}" cannot be imported: {_named(error)}') from error
     factory: Factory | None = getattr(module, name, None)
     if not callable(factory):
