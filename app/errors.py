@@ -11,6 +11,7 @@
     |   |-- UnsafeEviction      the server may evict parameters
     |   |-- ScriptSelfTestFailed
     |   `-- ServerRefused       out of memory, no permission, wrong type, ...
+    |       `-- NotFinite       a vector would hold NaN or infinity
     |-- StoreError              a parameter shard is not in the expected state
     |   |-- ModelMissing        the shard does not know the run (NOMODEL)
     |   |-- Fenced              a newer attempt or a newer coordinator took over
@@ -110,6 +111,10 @@ class ScriptSelfTestFailed(ServerError):
 
 class ServerRefused(ServerError):
     """A server refused a command for good: out of memory, no permission, wrong type."""
+
+
+class NotFinite(ServerRefused):
+    """An operation on vectors would write NaN or infinity; nothing was written."""
 
 
 class StoreError(DistBeliefError):

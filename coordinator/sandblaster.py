@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from app.errors import Diverged, WaitTimeout
+from app.errors import Diverged, NotFinite, WaitTimeout
 from app.keys import COUNTED, PARAMETERS, named
 from app.layout import Vector
 from app.runs import batch
@@ -96,7 +96,7 @@ class Sandblaster:
         """Minimise until a reason to stop.
 
         Raises:
-            Diverged: the loss is not finite where the run begins.
+            Diverged: the loss is not finite where the run begins, or falls without bound.
             WorkFailed: a portion failed as often as it may.
             WaitTimeout: no portion was answered for very long.
         """
@@ -123,6 +123,11 @@ class Sandblaster:
                 request = next(minimiser)
         except StopIteration as end:
             reason = end.value
+        except NotFinite as error:
+            raise Diverged(
+                f"the minimisation ran away: {error}. Is the loss bounded from below? "
+                "--l2 bounds it"
+            ) from error
         except _Stopped:
             reason = self._reason_to_stop() or EndReason.INTERRUPTED
         if reason is EndReason.DIVERGED:

@@ -186,7 +186,7 @@ class VectorStore(ShardStore, Protocol):
     ) -> None:
         """Write ``constant`` plus the sum of coefficient times vector to ``out``.
 
-        Copy, scale and fill are cases of it. Raises ServerRefused, with nothing written
+        Copy, scale and fill are cases of it. Raises NotFinite, with nothing written
         in the ranges concerned, if a number would not be finite.
         """
         ...

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.errors import Fenced, ServerRefused
+from app.errors import Fenced, NotFinite, ServerRefused
 from app.layout import Layout, Vector
 from app.store.contract import Counted, check_gradient, missing
 from app.store.memory_shards import MemoryShards, Shard
@@ -49,7 +49,7 @@ class MemoryVectorStore(MemoryShards):
                 total = total + coefficient * self.fetch(name).vector.astype(np.float64)
             total = total.astype(self.dtype)
         if not np.isfinite(total).all():
-            raise ServerRefused(f"{out} would hold numbers that are not finite")
+            raise NotFinite(f"{out} would hold numbers that are not finite")
         for at, part in self._parts(total):
             at.vectors[out] = part
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from app.errors import Fenced, ServerRefused
+from app.errors import Fenced, NotFinite, ServerRefused
 from app.keys import COUNTED, shard
 from app.layout import Layout, Vector
 from app.scripts import Script
@@ -87,7 +87,7 @@ class RedisVectorStore(RedisShards):
         for index, answer in zip(shards, self._servers.call(commands), strict=True):
             _check(index, answer)
             if answer == b"REFUSED":
-                raise ServerRefused(f"{out} would hold numbers that are not finite")
+                raise NotFinite(f"{out} would hold numbers that are not finite")
 
     def begin(self, evaluation: int, gradient: str) -> None:
         commands = [

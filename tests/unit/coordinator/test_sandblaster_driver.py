@@ -1,0 +1,42 @@
+"""Ends of a Sandblaster run that are no fault of servers or workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from app.config import RunConfig
+from app.errors import Diverged, NotFinite
+from app.runs.record import FIRST_FENCE, RunRecord
+from app.store.memory_vectors import MemoryVectorStore
+from coordinator import sandblaster
+from coordinator.driver import Stage
+from coordinator.job import prepare
+from coordinator.sandblaster import Sandblaster
+from coordinator.session import Session
+
+
+def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path))
+    config = RunConfig(algorithm="sandblaster", model="linear", data="synthetic:linear")
+    job = prepare(config, n_servers=1)
+    store = MemoryVectorStore(job.layout, fence=FIRST_FENCE)
+    store.create(FIRST_FENCE, np.asarray(job.parameters))
+    record = RunRecord("run", job.config, job.layout, (), job.dataset.fingerprint, 20, 0)
+    nobody = cast("Any", None)
+    session = Session(record, nobody, nobody, nobody)
+    stage = Stage(lambda status: None, lambda: None, lambda: False)
+
+    def runaway(*_: object) -> Iterator[None]:
+        raise NotFinite("vec:x9 would hold numbers that are not finite")
+        yield
+
+    monkeypatch.setattr(sandblaster, "minimise", runaway)
+    with pytest.raises(Diverged, match=r"ran away: vec:x9 .* bounded from below\? --l2 bounds it"):
+        Sandblaster(session, job, stage, store, workers=1).run()
