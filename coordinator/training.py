@@ -11,15 +11,16 @@ from pathlib import Path
 from app.celery import EVALUATION
 from app.config import ClusterConfig
 from app.errors import ConfigError, ServerError, StoreError
+from app.layout import Vector
 from app.models.files import SavedModel
-from app.runs.record import close_run, open_run
+from app.runs.record import RunRecord, close_run, open_run
 from coordinator import preflight
 from coordinator.downpour import Downpour
 from coordinator.driver import Driver, Stage
 from coordinator.interruption import Interruption
 from coordinator.job import Job
 from coordinator.local import Endpoints, LocalCluster
-from coordinator.outcome import Outcome
+from coordinator.outcome import EndReason, Evaluation, Outcome
 from coordinator.sandblaster import Sandblaster
 from coordinator.session import Session, new_run_id, open_session, owner
 from coordinator.status import Status
@@ -77,6 +78,8 @@ def _drive(session: Session, job: Job, driver: Driver, output: Path) -> Outcome:
         session.tell("start", **owner())
         reason = driver.run()
         heldout, parameters, slots = driver.keep()
+        # Before the last words to any server: what is trained must not depend on them.
+        _saved(record, reason, heldout, parameters, slots).save(output)
     except BaseException as error:
         # So that no worker goes on with it and nothing is left lying; servers may be what failed.
         session.hurry(LAST_WORDS_S)
@@ -86,11 +89,6 @@ def _drive(session: Session, job: Job, driver: Driver, output: Path) -> Outcome:
             driver.abandon()
         raise
     close_run(session.control, record.run, {"reason": reason, "seconds": driver.seconds})
-    facts = {"run": record.run, "reason": reason, "config": record.config.model_dump(mode="json")}
-    if heldout is not None:
-        facts["heldout"] = heldout.score.to_json()
-    settings, sizes = record.config.model_settings(), (record.n_features, record.n_classes)
-    SavedModel(settings, *sizes, parameters, slots, facts).save(output)
     return Outcome(
         run=record.run,
         reason=reason,
@@ -101,6 +99,21 @@ def _drive(session: Session, job: Job, driver: Driver, output: Path) -> Outcome:
         seconds=driver.seconds,
         unit="passes" if job.plan is not None else "iterations",
     )
+
+
+def _saved(
+    record: RunRecord,
+    reason: EndReason,
+    heldout: Evaluation | None,
+    parameters: Vector,
+    slots: dict[str, Vector],
+) -> SavedModel:
+    config = record.config
+    facts = {"run": record.run, "reason": reason, "config": config.model_dump(mode="json")}
+    if heldout is not None:
+        facts["heldout"] = heldout.score.to_json()
+    sizes = (record.n_features, record.n_classes)
+    return SavedModel(config.model_settings(), *sizes, parameters, slots, facts)
 
 
 @contextmanager
