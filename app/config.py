@@ -11,13 +11,14 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from app.errors import ConfigError
 from app.settings import (
+    CheckpointSettings,
     DataSettings,
     DownpourSettings,
     ModelSettings,
@@ -39,6 +40,7 @@ class RunConfig(
     DownpourSettings,
     SandblasterSettings,
     StopSettings,
+    CheckpointSettings,
     StoreSettings,
 ):
     """One training job. Frozen; equal configurations have equal JSON."""
@@ -80,7 +82,14 @@ class ClusterConfig(Section):
     processes: Positive | None = Field(
         None, description="worker processes of the embedded worker [default: replicas]"
     )
-    folder: str = Field("runs", description="folder for the model and the logs of each run")
+    durability: Literal["checkpoint", "aof"] = Field(
+        "checkpoint",
+        description="embedded servers that die come back from the last checkpoint, or with an "
+        "append-only file from where they stood (which costs writing every change)",
+    )
+    folder: str = Field(
+        "runs", description="folder for the checkpoints, the model and the logs of each run"
+    )
     output: str | None = Field(
         None, description="file for the trained model [default: FOLDER/RUN/model.safetensors]"
     )

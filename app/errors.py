@@ -19,6 +19,8 @@
     |-- NoWorkers               no Celery worker listens on the queue
     |-- WorkFailed              a unit of work failed as often as it may
     |-- Diverged                gradients or losses stay non-finite
+    |-- RunTaken                another coordinator has the run
+    |-- CheckpointError         there is no checkpoint that can be used
     `-- WaitTimeout             a wait ran into its deadline
 
 Expected outcomes (target reached, out of patience, ...) are no errors: they are
@@ -48,6 +50,8 @@ class ExitCode(IntEnum):
     WORK_FAILED = 11
     DIVERGED = 12
     TIMEOUT = 13
+    TAKEN = 14
+    CHECKPOINT = 15
     INTERRUPTED = 130
 
 
@@ -151,6 +155,18 @@ class Diverged(DistBeliefError):
     """Gradients or losses stay non-finite."""
 
     exit_code = ExitCode.DIVERGED
+
+
+class RunTaken(DistBeliefError):
+    """Another coordinator has the run, or has taken it from this one."""
+
+    exit_code = ExitCode.TAKEN
+
+
+class CheckpointError(DistBeliefError):
+    """A checkpoint is missing or damaged."""
+
+    exit_code = ExitCode.CHECKPOINT
 
 
 class WaitTimeout(DistBeliefError):

@@ -15,13 +15,15 @@ Parameter servers (``stream`` is the index of a training subset):
 
 Control server:
 
-    dist:run:{RUN}:record       hash: state, fence, attempts, document, outcome
-    dist:run:{RUN}:unit:<unit>  hash: specification, lease, state, owner, attempt,
+    dist:run:{RUN}:record       hash: document, state, fence, attempts; claimer, owner, since,
+                                lease, expires (of its coordinator); status, stop, outcome
+    dist:run:{RUN}:unit:<unit>  hash: fence, specification, lease, state, owner, attempt,
                                 expires, tries, report
+    dist:run:{RUN}:units        set: the names of the units that are there
     dist:run:{RUN}:wakeup       list: one element per finished unit; a hint, not the truth
     dist:run:{RUN}:evaluation:<n>  string: JSON of the evaluation that portions belong to
     dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
-    dist:run:{RUN}:state        string: JSON of the last committed iteration of L-BFGS
+    dist:run:{RUN}:state        string: JSON of what the driver committed last
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
     dist:celery:*               Celery's own queues
 """

@@ -130,6 +130,20 @@ class StopSettings(Section):
     )
 
 
+class CheckpointSettings(Section):
+    """Checkpoints"""
+
+    checkpoint_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="seconds of training between checkpoints (and so at most what a server "
+        "that loses its data costs)",
+    )
+    keep_checkpoints: Positive = Field(
+        3, description="last checkpoints that stay, beside the best one"
+    )
+
+
 class RunSettings(Section):
     """Run"""
 

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from app.errors import SequenceGap
 from app.keys import named
 from app.runs import batch
-from app.runs.record import FIRST_FENCE
-from app.store.contract import VectorStore
+from app.store.contract import VectorStore, missing
 from coordinator.lbfgs import Evaluate
 from coordinator.portions import Policy, Portions, Tally
 from coordinator.session import Session
@@ -63,6 +62,10 @@ class Batch:
         #: The number of the last evaluation, which is how many there were.
         self.number = 0
         self.quantum = 0.0
+
+    def adopt(self, number: int, quantum: float) -> None:
+        """Go on after the evaluation ``number``, as a coordinator before did."""
+        self.number, self.quantum = number, quantum
 
     @property
     def silent_s(self) -> float:
@@ -125,7 +128,7 @@ class Batch:
         self.number += 1
         evaluation = batch.Evaluation(
             number=self.number,
-            fence=FIRST_FENCE,
+            fence=self._session.fence,
             point=named(request.point),
             gradient=named(request.gradient),
             portions=self.n_portions,
@@ -145,13 +148,19 @@ class Batch:
                 self._heard_at = time.monotonic()
                 self._seen.add(report.worker)
                 if report.error:
-                    self._store.counts()  # raises if a shard lost the model: no fault of workers
+                    self._check_shards(request.point)
                     self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
                 elif self._portions.complete(report.portion, report.dispatch):
                     losses[report.portion] = report.loss
                     largest = max(largest, report.largest)
             self._turn()
         return losses, largest
+
+    def _check_shards(self, point: str) -> None:
+        """Raise ModelMissing if a shard lost its data: then it is no fault of the workers."""
+        for shard, standing in enumerate(self._store.standings(named(point))):
+            if standing is None:
+                raise missing(shard)
 
     def _policy(self) -> Policy:
         workers, self._seen = max(self._workers, len(self._seen)), set()
@@ -163,9 +172,10 @@ class Batch:
         )
 
     def _send(self, portion: int, dispatch: int) -> None:
-        self._session.send("sandblaster", self.number, portion, dispatch)
+        self._session.send("sandblaster", self._session.fence, self.number, portion, dispatch)
 
     def _collect(self) -> list[batch.Report]:
         control, run = self._session.control, self._session.record.run
         reports = batch.collect(control, run, REPORT_TICK_S)
-        return [report for report in reports if report.evaluation == self.number]
+        current = (self._session.fence, self.number)
+        return [report for report in reports if (report.fence, report.evaluation) == current]

@@ -11,17 +11,18 @@ import click
 import numpy as np
 from rich.console import Console
 
-from app.config import SECTIONS, configure, read_toml
+from app.config import SECTIONS, ClusterConfig, configure, read_toml
 from app.environment import BROKER, PARAMETER_SERVERS, parameter_server_urls
 from app.errors import DataError, DistBeliefError, ExitCode
 from app.models.files import load_model
 from app.models.metrics import metric_name
 from app.models.registry import allow_import
-from coordinator import inference
-from coordinator.job import prepare
+from coordinator import inference, resumption
+from coordinator.job import Job, prepare
 from coordinator.options import SectionedCommand, given, pairs, settings_options
-from coordinator.outcome import EndReason
+from coordinator.outcome import EndReason, Outcome
 from coordinator.progress import display, summary
+from coordinator.training import resume as resume_training
 from coordinator.training import train as run_training
 
 EXIT_CODES = "Exit codes: " + ", ".join(f"{code} {code.name.lower()}" for code in ExitCode)
@@ -72,10 +73,45 @@ def train(config_file: str | None, **flags: Any) -> None:
     job = prepare(config, len(cluster.parameter_servers) or cluster.servers)
     with display(Console(stderr=True), job.model.task) as shown:
         outcome = run_training(job, cluster, shown)
+    _report(outcome, job)
+
+
+def _report(outcome: Outcome, job: Job) -> None:
     for line in summary(outcome, job.model.task):
         click.echo(line)
     if outcome.reason is EndReason.INTERRUPTED:
         sys.exit(ExitCode.INTERRUPTED)
+
+
+@main.command(
+    cls=SectionedCommand,
+    epilog="""
+Examples:
+  python -m coordinator resume 20261122-180858-050a
+  python -m coordinator resume 20261122-180858-050a --servers 3
+""",
+)
+@click.argument("run")
+@click.option("--take-over", is_flag=True, help="Take the run from a coordinator that lives.")
+@settings_options(ClusterConfig)
+def resume(run: str, take_over: bool, **flags: Any) -> None:
+    """Go on with a run that was stopped, that failed, or whose coordinator died.
+
+    What it is comes from its folder, or from its control server. Shards that are still on
+    their servers go on from where they stand, lost ones from the last checkpoint; the
+    number of servers may be another one than before.
+    """
+    found = resumption.find(run, _cluster_settings(flags))
+    job = resumption.job_of(found, take_over=take_over)
+    with display(Console(stderr=True), job.model.task) as shown:
+        outcome = resume_training(job, found.cluster, found.folder, shown, take_over=take_over)
+    _report(outcome, job)
+
+
+def _cluster_settings(flags: dict[str, Any]) -> dict[str, Any]:
+    settings = given(flags, (ClusterConfig,))
+    _add_environment(settings)
+    return settings
 
 
 _model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")

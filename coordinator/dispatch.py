@@ -41,9 +41,11 @@ class Dispatcher:
         ledger: the run's.
         send: publishes a message for a unit.
         waiting: how many messages of a task no worker has taken yet.
+        fence: the coordinator's.
         lease_s: length of the leases; a unit whose lease ran out is sent again.
         max_tries: times that a unit may fail or lose its worker.
         stall_s: how long units may wait without any worker at work.
+        resent: units sent again so far, under earlier fences.
     """
 
     def __init__(
@@ -52,16 +54,19 @@ class Dispatcher:
         send: Send,
         waiting: Waiting,
         *,
+        fence: int,
         lease_s: float,
         max_tries: int,
         stall_s: float,
+        resent: int = 0,
     ) -> None:
         self._ledger, self._send, self._waiting = ledger, send, waiting
+        self._fence = fence
         self._lease_s, self._max_tries, self._stall_s = lease_s, max_tries, stall_s
         self._in_flight: dict[str, _InFlight] = {}
         self._at_work = time.monotonic()
         #: Units sent again because a lease ran out, a worker failed or a message was lost.
-        self.resent = 0
+        self.resent = resent
 
     def __len__(self) -> int:
         return len(self._in_flight)
@@ -74,7 +79,7 @@ class Dispatcher:
     def submit(self, task: str, unit: str, specification: Mapping[str, Any]) -> None:
         if not self._in_flight:
             self._at_work = time.monotonic()
-        self._ledger.submit(unit, specification, self._lease_s)
+        self._ledger.submit(unit, specification, self._lease_s, self._fence)
         self._send(task, unit)
         self._in_flight[unit] = _InFlight(task, time.monotonic())
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from app.checkpoint import Checkpoint
 from app.errors import Diverged
 from app.keys import PARAMETERS, slot
 from app.layout import Vector
 from app.optimizers.registry import build_rule
-from app.runs.record import FIRST_FENCE
-from app.store.contract import ParameterStore, ShardCounts
+from app.store.contract import ParameterStore, ShardCounts, missing
 from app.store.parameters import RedisParameterStore
+from coordinator.checkpoints import Capture
 from coordinator.dispatch import Finished
 from coordinator.driver import TICK_S, Stage
 from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
 from coordinator.outcome import EndReason, Evaluation
+from coordinator.persistence import capture, take_up
 from coordinator.session import Session
 from coordinator.status import DownpourStatus
 from coordinator.units import Unit
@@ -50,7 +54,9 @@ class Downpour:
     def on_servers(cls, session: Session, job: Job, stage: Stage) -> Downpour:
         """The driver of a run whose parameters lie on the session's servers."""
         rule, dtype = build_rule(job.config), job.config.dtype
-        store = RedisParameterStore(session.servers, session.record.run, job.layout, rule, dtype)
+        store = RedisParameterStore(
+            session.servers, session.record.run, job.layout, rule, dtype, fence=session.fence
+        )
         return cls(session, job, stage, store)
 
     @property
@@ -58,7 +64,29 @@ class Downpour:
         return self._plan.steps_done
 
     def create(self) -> None:
-        self._store.create(FIRST_FENCE, self._job.parameters, self._job.slots)
+        self._store.create(self._job.parameters, self._job.slots)
+
+    def adopt(self, document: Mapping[str, Any]) -> None:
+        self._began = time.monotonic() - document["seconds"]
+        self._next_evaluation = document["next_evaluation"]
+        self._staleness = Counter({int(k): n for k, n in document["staleness"].items()})
+        self.evaluations.adopt(document["evaluations"])
+
+    def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
+        taken = take_up(self._store, self._session.fence, latest, self._counts)
+        streams = range(self._job.config.replicas)
+        self._plan.stand_at([min(p.sequences.get(s, 0) for p in taken.standings) for s in streams])
+        self._units.clear()
+        self._bad_units = 0
+        self.evaluations.forget()
+        if taken.saved is not None:
+            self.evaluations.adopt(taken.saved.document["driver"]["evaluations"])
+        return taken.said
+
+    def capture(self) -> Capture:
+        best = self.evaluations.best is not None
+        rank = self.evaluations.rank()
+        return capture(self._store, self._document(), best=best, rank=rank)
 
     def run(self) -> EndReason:
         """Train until a reason to stop.
@@ -68,6 +96,7 @@ class Downpour:
             WorkFailed: a unit failed as often as it may.
         """
         reason = self._train()
+        self._finish_evaluation()
         self._fence()
         if reason is not EndReason.INTERRUPTED and self._job.n_heldout:
             self._evaluate_last()
@@ -75,19 +104,21 @@ class Downpour:
         return EndReason.INTERRUPTED if self._stage.interrupted() else reason
 
     def abandon(self) -> None:
-        self._store.raise_fence(FIRST_FENCE + 1)
+        self._fence()
         self.evaluations.abandon()
-        self._store.drop(BEST)
 
-    def keep(self) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
+    def keep(self, *, resumable: bool) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
         """The best model by held-out score; the last one if nothing was evaluated."""
-        best = self.evaluations.best
+        best, vector = self.evaluations.best, PARAMETERS
         self.evaluations.abandon()
         if best is not None:
-            self._store.copy(BEST, PARAMETERS)
-            self._store.drop(BEST)
+            vector = BEST
+            if not resumable:
+                self._store.copy(BEST, PARAMETERS)
+                self._store.drop(BEST)
+                vector = PARAMETERS
         slots = {name: self._store.fetch(slot(name)).vector for name in self._store.rule.slots}
-        return best, self._store.fetch().vector, slots
+        return best, self._store.fetch(vector).vector, slots
 
     def summary(self) -> list[str]:
         counts = self._store.counts()
@@ -127,7 +158,9 @@ class Downpour:
                 self._take_unit(finished)
             elif evaluation := self.evaluations.take(finished):
                 self.evaluations.tell(evaluation)
+                self._session.leader.commit(self._document())
         self._stage.check()
+        self._stage.checkpoints.advance(self._session.fence, self.capture)
         self._stage.show(self.status())
 
     def _take_unit(self, finished: Finished) -> None:
@@ -167,20 +200,38 @@ class Downpour:
 
     def _evaluate_last(self) -> None:
         """Score where the training ended."""
-        while self.evaluations.running and not self._stage.interrupted():
-            self._turn()
         last = self.evaluations.history[-1] if self.evaluations.history else None
-        if self._stage.interrupted():
-            return
         if last is None or last.passes < self._plan.passes_done or self._units:
             self._start_evaluation()
-            while self.evaluations.running and not self._stage.interrupted():
-                self._turn()
+            self._finish_evaluation()
+
+    def _finish_evaluation(self) -> None:
+        while self.evaluations.running and not self._stage.interrupted():
+            self._turn()
+
+    def _look(self) -> list[ShardCounts]:
+        """What the shards applied and refused so far; raises ModelMissing if one is not whole."""
+        counts = []
+        for shard, standing in enumerate(self._store.standings()):
+            if standing is None:
+                raise missing(shard)
+            counts.append(ShardCounts(standing.applied, standing.refused))
+        return counts
 
     def _fence(self) -> None:
         """Shut out units in flight: nothing may move while the end is evaluated and saved."""
-        self._store.raise_fence(FIRST_FENCE + 1)
-        self._session.dispatcher.abandon(list(self._units))
+        self.evaluations.abandon()
+        self._session.renew()
+        self._store.raise_fence(self._session.fence)
+
+    def _document(self) -> dict[str, Any]:
+        """What a new coordinator needs beside the shards."""
+        return {
+            "seconds": self.seconds,
+            "next_evaluation": self._next_evaluation,
+            "staleness": {str(value): count for value, count in self._staleness.items()},
+            "evaluations": self.evaluations.to_json(),
+        }
 
     def _judge_end(self) -> None:
         """A run so short that the streak never filled may have diverged all the same."""
@@ -200,7 +251,7 @@ class Downpour:
     def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""
         if self._plan.done or self.seconds - self._counts_at >= COUNTS_S:
-            self._counts, self._counts_at = self._store.counts(), self.seconds
+            self._counts, self._counts_at = self._look(), self.seconds
         examples = sum(count for _, count in self._losses)
         history = self.evaluations.history
         return DownpourStatus(

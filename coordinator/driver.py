@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from app.checkpoint import Checkpoint
 from app.layout import Vector
+from coordinator.checkpoints import Capture, Checkpoints
 from coordinator.evaluations import Evaluations
 from coordinator.outcome import EndReason, Evaluation
 from coordinator.status import Status
@@ -21,13 +23,15 @@ class Stage:
 
     Args:
         show: called with the status after everything that happened.
-        check: called regularly; raises if the cluster is broken.
+        check: called regularly; raises if the cluster is broken or the run was taken.
         interrupted: whether somebody asked to stop.
+        checkpoints: where the driver's state is written now and then.
     """
 
     show: Callable[[Status], None]
     check: Callable[[], None]
     interrupted: Callable[[], bool]
+    checkpoints: Checkpoints
 
 
 class Driver(Protocol):
@@ -37,23 +41,45 @@ class Driver(Protocol):
 
     @property
     def seconds(self) -> float:
-        """Since the training began."""
+        """Of training, in this process and in those that drove the run before."""
         ...
 
     def create(self) -> None:
         """Write the first values to the shards."""
         ...
 
-    def run(self) -> EndReason:
-        """Train until a reason to stop."""
+    def adopt(self, document: Mapping[str, Any]) -> None:
+        """Take what a driver before committed, or wrote into a checkpoint."""
         ...
 
-    def keep(self) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
-        """Make the result what the shards hold: its evaluation, parameters and slots."""
+    def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
+        """Go on under the session's fence from where the shards stand.
+
+        What they lost comes back from the ``latest`` checkpoint; the answer says what.
+        Raises CheckpointError if it is needed and there is none.
+        """
+        ...
+
+    def run(self) -> EndReason:
+        """Train until a reason to stop; may be called again after :meth:`take_up`.
+
+        Raises ModelMissing if a server lost its data.
+        """
+        ...
+
+    def capture(self) -> Capture:
+        """The state of the moment, for a checkpoint."""
+        ...
+
+    def keep(self, *, resumable: bool) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
+        """The result: its evaluation, parameters and slots.
+
+        Unless the run is to be resumed, it becomes what the shards hold.
+        """
         ...
 
     def abandon(self) -> None:
-        """Shut the workers out and drop what only a training needs; the parameters stay."""
+        """Shut the workers out and stop the evaluation that is running."""
         ...
 
     def summary(self) -> Sequence[str]:

@@ -7,7 +7,9 @@ leave the servers before the end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.keys import PARAMETERS, named
 from app.models.metrics import Score, better
@@ -51,6 +53,17 @@ class Evaluations:
         """Evaluations after the best one."""
         return self.history[-1].number - self.best.number if self.best else 0
 
+    def to_json(self) -> dict[str, Any]:
+        """The history, for a coordinator that goes on."""
+        best = self.best.number if self.best else None
+        return {"history": [each.to_json() for each in self.history], "best": best}
+
+    def adopt(self, document: Mapping[str, Any]) -> None:
+        """Take the history of the coordinator before."""
+        self.history = [Evaluation.from_json(each) for each in document["history"]]
+        best = document["best"]
+        self.best = next((each for each in self.history if each.number == best), None)
+
     def start(self, passes: float, seconds: float, source: str = PARAMETERS) -> None:
         """Take a snapshot of the vector ``source`` and have it scored."""
         number = len(self.history) + 1
@@ -82,6 +95,17 @@ class Evaluations:
             self._session.dispatcher.abandon(sorted(self._current.missing))
             self._store.drop(self._current.vector)
             self._current = None
+
+    def forget(self) -> None:
+        """The evaluation that was running is lost, with its snapshot or its tasks."""
+        self._current = None
+
+    def rank(self) -> float | None:
+        """How good the last evaluation was; higher is better."""
+        if not self.history:
+            return None
+        metric = self.history[-1].score.metric(self._job.model.task)
+        return metric if better(self._job.model.task, 1.0, 0.0) else -metric
 
     def collect(self, timeout_s: float) -> Evaluation | None:
         """Wait for parts up to ``timeout_s``; the evaluation if it is complete."""

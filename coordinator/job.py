@@ -41,8 +41,10 @@ class Job:
     slots: dict[str, Vector]
 
 
-def prepare(config: RunConfig, n_servers: int) -> Job:
+def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
     """Open the data, build the model, cut the work; every mistake of the user shows here.
+
+    A ``resumed`` run does not need the file that it was started from any more.
 
     Raises:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
@@ -58,7 +60,8 @@ def prepare(config: RunConfig, n_servers: int) -> Job:
         block_numbers=config.block_numbers,
         n_shards=config.shards,
     )
-    parameters, slots = _first_values(config, model, dataset, layout.size)
+    start = config.model_copy(update={"init_from": None}) if resumed else config
+    parameters, slots = _first_values(start, model, dataset, layout.size)
     downpour = config.algorithm == "downpour"
     return Job(
         config=config,

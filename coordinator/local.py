@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ from coordinator.interruption import SIGNALS
 from coordinator.processes import Child, end
 
 STOP_GRACE_S = 5.0
+
+#: A child that ends so soon after its start, so many times in a row, is not started again.
+EARLY_S = 3.0
+MOST_EARLY_ENDS = 5
+
 LONGEST_HOME = 70
 
 
@@ -47,6 +53,8 @@ class LocalCluster:
         folder: where logs go.
         wait_s: deadline for the servers to answer.
         program: the server program; by default :func:`coordinator.binaries.find`.
+        durable: where the servers keep append-only files; None for none.
+        say: told when a child that ended is started again.
 
     Raises:
         ServerError: no server program, or a child ended at once.
@@ -61,10 +69,13 @@ class LocalCluster:
         folder: Path,
         wait_s: float,
         program: binaries.ServerProgram | None = None,
+        durable: Path | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._n_servers, self._processes = servers, processes
         self._folder, self._wait_s = folder, wait_s
-        self._program = program
+        self._program, self._durable, self._say = program, durable, say
+        self._early_ends: Counter[str] = Counter()
         self._sockets: Path | None = None
         self.children: list[Child] = []
 
@@ -100,9 +111,17 @@ class LocalCluster:
         }
 
     def check(self) -> None:
-        """Raise ServerError if a child is gone."""
-        for each in self.children:
-            each.check()
+        """Start children again that ended; raise ServerError if one ends again and again."""
+        for index, each in enumerate(self.children):
+            code = each.process.poll()
+            if code is None:
+                continue
+            early = each.age_s < EARLY_S
+            self._early_ends[each.name] = self._early_ends[each.name] + 1 if early else 0
+            if self._early_ends[each.name] >= MOST_EARLY_ENDS:
+                each.check()
+            self._say(f"{each.name} ended with exit code {code}: started again")
+            self.children[index] = each.again()
 
     def start_worker(self, processes: int, name: str = "worker") -> Child:
         """Start one more Celery worker; it takes its share of the work at once."""
@@ -134,7 +153,7 @@ class LocalCluster:
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
         for url in urls:
             socket = Path(url.removeprefix("unix://"))
-            arguments = _server_arguments(socket, self._sockets)
+            arguments = _server_arguments(socket, self._sockets, self._durable)
             self.children.append(
                 Child.start(socket.stem, [program.path, *arguments], self._folder, os.environ)
             )
@@ -154,14 +173,17 @@ class LocalCluster:
                 servers.close()
 
 
-def _server_arguments(socket: Path, folder: Path) -> list[str]:
+def _server_arguments(socket: Path, folder: Path, durable: Path | None) -> list[str]:
+    if durable is not None:
+        folder = durable / socket.stem
+        folder.mkdir(parents=True, exist_ok=True)
     return [
         *("--port", "0"),  # no TCP at all
         *("--unixsocket", str(socket)),
         *("--unixsocketperm", "700"),
         *("--dir", str(folder)),
         *("--save", ""),  # a snapshot would fork the server in the middle of training
-        *("--appendonly", "no"),
+        *("--appendonly", "no" if durable is None else "yes"),
         *("--maxmemory-policy", "noeviction"),
         *("--daemonize", "no"),
     ]

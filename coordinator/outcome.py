@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from app.models.metrics import Score
 
@@ -33,11 +35,19 @@ class Evaluation:
     seconds: float
     score: Score
 
+    def to_json(self) -> dict[str, Any]:
+        return {**self.__dict__, "score": self.score.to_json()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Evaluation:
+        return cls(**{**document, "score": Score.from_json(document["score"])})
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What a training left. ``heldout`` is the score of the model that was kept, ``details``
-    what the algorithm has to say, a line each, ``unit`` in what it counts its progress.
+    what the algorithm has to say, a line each, ``unit`` in what it counts its progress,
+    ``checkpoint`` that from which an interrupted run can be resumed.
     """
 
     run: str
@@ -46,5 +56,6 @@ class Outcome:
     evaluations: tuple[Evaluation, ...]
     details: tuple[str, ...]
     model_file: Path
+    checkpoint: Path | None
     seconds: float
     unit: str

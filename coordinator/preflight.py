@@ -14,7 +14,6 @@ from app.keys import PARAMETERS
 from app.layout import Layout, TensorSpec, Vector
 from app.optimizers.registry import build_rule
 from app.runs.ledger import Ledger
-from app.runs.record import FIRST_FENCE
 from app.store.contract import ParameterStore, Token, VectorStore
 from app.store.memory import MemoryParameterStore
 from app.store.memory_vectors import MemoryVectorStore
@@ -25,6 +24,7 @@ from coordinator.messages import Messages
 
 #: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
 SELF_TEST_NUMBERS = 600
+FENCE = 1
 
 
 def check_servers(servers: Servers, timeout_s: float) -> None:
@@ -111,19 +111,22 @@ def _same_bits(servers: Servers, config: RunConfig) -> bool:
     parameters, gradient = np.random.default_rng(0).normal(size=(2, SELF_TEST_NUMBERS))
     if config.algorithm == "downpour":
         rule = build_rule(config)
-        pushed = RedisParameterStore(servers, run, layout, rule), MemoryParameterStore(layout, rule)
+        pushed = (
+            RedisParameterStore(servers, run, layout, rule, fence=FENCE),
+            MemoryParameterStore(layout, rule, fence=FENCE),
+        )
         return _equal([_push(store, parameters, gradient) for store in pushed])
     vectors = (
-        RedisVectorStore(servers, run, layout, config.dtype, fence=FIRST_FENCE),
-        MemoryVectorStore(layout, config.dtype, fence=FIRST_FENCE),
+        RedisVectorStore(servers, run, layout, config.dtype, fence=FENCE),
+        MemoryVectorStore(layout, config.dtype, fence=FENCE),
     )
     return _equal([_accumulate(store, parameters, gradient) for store in vectors])
 
 
 def _push(store: ParameterStore, parameters: Vector, gradient: Vector) -> Vector:
     try:
-        store.create(FIRST_FENCE, parameters)
-        store.push(Token(FIRST_FENCE, 0, 1), 1, gradient)
+        store.create(parameters)
+        store.push(Token(FENCE, 0, 1), 1, gradient)
         return store.fetch().vector
     finally:
         store.delete()
@@ -131,9 +134,9 @@ def _push(store: ParameterStore, parameters: Vector, gradient: Vector) -> Vector
 
 def _accumulate(store: VectorStore, parameters: Vector, gradient: Vector) -> Vector:
     try:
-        store.create(FIRST_FENCE, parameters)
+        store.create(parameters)
         store.begin(1, "vec:gradient")
-        store.accumulate(FIRST_FENCE, 1, "vec:gradient", 0, gradient)
+        store.accumulate(FENCE, 1, "vec:gradient", 0, gradient)
         store.combine("vec:sum", [(0.3, PARAMETERS), (-0.7, "vec:gradient")])
         return store.fetch("vec:sum").vector
     finally:

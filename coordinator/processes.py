@@ -25,6 +25,9 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    started: float
 
     @classmethod
     def start(
@@ -41,7 +44,17 @@ class Child:
                 env=dict(environment),
                 start_new_session=True,
             )
-        return cls(name, process, log)
+        return cls(name, process, log, tuple(command), environment, time.monotonic())
+
+    def again(self) -> Child:
+        """Start the same once more, after its end."""
+        with contextlib.suppress(ProcessLookupError):  # children of the child may be left
+            os.killpg(self.process.pid, signal.SIGKILL)
+        return self.start(self.name, self.command, self.log.parent, self.environment)
+
+    @property
+    def age_s(self) -> float:
+        return time.monotonic() - self.started
 
     def check(self) -> None:
         """Raise ServerError, with the end of its log, if the process is gone."""

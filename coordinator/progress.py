@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from rich.console import Console
 from rich.live import Live
@@ -14,19 +13,16 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from app.models.metrics import metric_name
 from app.models.model import Task
-from coordinator.outcome import Evaluation, Outcome
-from coordinator.status import DownpourStatus, SandblasterStatus, Status, median
+from coordinator.figures import figures, score_text
+from coordinator.outcome import Outcome
+from coordinator.status import DownpourStatus, Status
 from coordinator.training import Display
 
 #: Plain output: a line at every held-out evaluation, but not more often than the first
 #: figure, and after as many seconds as the second without one.
 LINE_AT_MOST_EVERY_S = 0.5
 LINE_AT_LEAST_EVERY_S = 2.0
-
-#: A wait longer than this is shown.
-WAIT_WORTH_SAYING_S = 3.0
 
 
 @contextmanager
@@ -51,9 +47,12 @@ def summary(outcome: Outcome, task: Task) -> list[str]:
         number, n_evaluations = outcome.heldout.number, len(outcome.evaluations)
         when = f"{outcome.heldout.passes:.3g} {outcome.unit}"
         lines.append(
-            f"held-out {_score(outcome.heldout, task)} "
+            f"held-out {score_text(outcome.heldout, task)} "
             f"(evaluation {number} of {n_evaluations}, after {when})"
         )
+    if outcome.checkpoint is not None:
+        lines.append(f"checkpoint: {outcome.checkpoint}")
+        lines.append(f"to go on: python -m coordinator resume {outcome.run}")
     return [*lines, f"model: {outcome.model_file}"]
 
 
@@ -85,14 +84,14 @@ class _Lines:
 
     def _print(self, status: Status) -> None:
         self._held_back = None
-        self.say("  ".join(f"{name} {value}" for name, value in _figures(status, self._task)))
+        self.say("  ".join(f"{name} {value}" for name, value in figures(status, self._task)))
 
 
 def _panel(status: Status, task: Task) -> Panel:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    for name, value in _figures(status, task):
+    for name, value in figures(status, task):
         table.add_row(name, value)
     if isinstance(status, DownpourStatus):
         title = "Downpour SGD" + (", warm start" if status.warming else "")
@@ -102,66 +101,3 @@ def _panel(status: Status, task: Task) -> Panel:
         bar = ProgressBar(total=status.n_portions, completed=status.portions_done, width=40)
     table.add_row("", bar)
     return Panel(table, title=title, title_align="left")
-
-
-def _figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
-    """Everything that a display shows, as (name, text)."""
-    if isinstance(status, DownpourStatus):
-        yield from _downpour(status, task)
-    else:
-        yield from _sandblaster(status, task)
-
-
-def _downpour(status: DownpourStatus, task: Task) -> Iterator[tuple[str, str]]:
-    yield "pass", f"{status.passes:.1f}/{status.total_passes}"
-    yield "steps/s", f"{status.steps_per_second:,.0f}"
-    yield "loss", _number(status.training_loss)
-    if status.evaluation is not None:
-        yield "held-out", _score(status.evaluation, task)
-    yield "updates", _counts([shard.applied for shard in status.shards])
-    if status.refused:
-        yield "refused", str(status.refused)
-    worst = max(status.staleness, default=0)
-    yield "staleness", f"median {median(status.staleness)}, worst {worst}"
-    if status.resent:
-        yield "sent again", str(status.resent)
-    if status.idle_s > WAIT_WORTH_SAYING_S:
-        yield "waiting", f"{status.idle_s:.0f} s for a worker"
-    left = status.seconds_left
-    yield "left", "?" if left is None else str(timedelta(seconds=round(left)))
-
-
-def _sandblaster(status: SandblasterStatus, task: Task) -> Iterator[tuple[str, str]]:
-    yield "iteration", f"{status.iteration}/{status.total_iterations}"
-    yield "loss", _number(status.loss)
-    yield "gradient", _number(status.gradient_norm)
-    yield "step", f"{status.step:.3g}"
-    yield "evaluations", str(status.evaluations)
-    if status.evaluation is not None:
-        yield "held-out", _score(status.evaluation, task)
-    yield (
-        "portions",
-        f"{status.portions_done}/{status.n_portions} done, "
-        f"{status.portions_outstanding} outstanding, {status.portions_per_second:.0f}/s",
-    )
-    yield "backups", f"{status.tally.sent} sent, {status.tally.won} won"
-    if status.tally.retries:
-        yield "retries", str(status.tally.retries)
-    if status.slow is not None and status.slow[1] > WAIT_WORTH_SAYING_S:
-        yield "waiting", f"{status.slow[1]:.0f} s for portion {status.slow[0]}"
-
-
-def _score(evaluation: Evaluation, task: Task) -> str:
-    score = evaluation.score
-    return f"{metric_name(task)} {score.metric(task):.4f}, loss {_number(score.loss)}"
-
-
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4g}"
-
-
-def _counts(counts: list[int]) -> str:
-    """Each shard's count while they fit, else the range."""
-    if len(counts) > 8:
-        return f"{min(counts)} to {max(counts)} on {len(counts)} shards"
-    return "/".join(map(str, counts)) or "-"

@@ -9,52 +9,29 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from app.checkpoint import Checkpoint
 from app.errors import Diverged, NotFinite, WaitTimeout
 from app.keys import COUNTED, PARAMETERS, named
 from app.layout import Vector
 from app.runs import batch
-from app.runs.record import FIRST_FENCE
 from app.store.contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.batch import Batch
+from coordinator.checkpoints import Capture
 from coordinator.driver import TICK_S, Stage
-from coordinator.evaluations import BEST, Evaluations
+from coordinator.evaluations import Evaluations
 from coordinator.job import Job
 from coordinator.lbfgs import Evaluate, Iterated, Settings, State, minimise
 from coordinator.outcome import EndReason, Evaluation
 from coordinator.session import Session
+from coordinator.space import Space
 from coordinator.status import SandblasterStatus
 
 #: A held-out evaluation is looked after between portions, without waiting for it.
 NO_WAIT_S = 0.001
-
-
-class _Space:
-    """The optimizer's vectors, on the shards under names of their own.
-
-    ``live`` are those that are there, so that a run that is cut off leaves none behind.
-    """
-
-    def __init__(self, store: VectorStore) -> None:
-        self._store = store
-        self.live: set[str] = set()
-
-    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        return self._store.dots([(named(a), named(b)) for a, b in pairs])
-
-    def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
-        self.live.add(out)
-        self._store.combine(named(out), [(c, named(name)) for c, name in terms])
-
-    def drop(self, names: Sequence[str]) -> None:
-        self._store.drop(*map(named, names))
-        self.live.difference_update(names)
-
-    def evaluated(self, request: Evaluate) -> None:
-        """Note the vector that an evaluation writes."""
-        self.live.add(request.gradient)
 
 
 class _Stopped(Exception):
@@ -69,7 +46,7 @@ class Sandblaster:
     ) -> None:
         assert job.portions is not None
         self._session, self._job, self._stage, self._store = session, job, stage, store
-        self._space = _Space(store)
+        self._space = Space(store)
         self._batch = Batch(session, store, job.portions, workers, self._turn)
         self._state: State | None = None
         self._step = 0.0
@@ -81,7 +58,7 @@ class Sandblaster:
     def on_servers(cls, session: Session, job: Job, stage: Stage) -> Sandblaster:
         """The driver of a run whose vectors lie on the session's servers."""
         store = RedisVectorStore(
-            session.servers, session.record.run, job.layout, job.config.dtype, fence=FIRST_FENCE
+            session.servers, session.record.run, job.layout, job.config.dtype, fence=session.fence
         )
         return cls(session, job, stage, store, session.messages.processes())
 
@@ -90,7 +67,45 @@ class Sandblaster:
         return time.monotonic() - self._began
 
     def create(self) -> None:
-        self._store.create(FIRST_FENCE, self._job.parameters)
+        self._store.create(self._job.parameters)
+
+    def adopt(self, document: Mapping[str, Any]) -> None:
+        state = document["state"]
+        self._began = time.monotonic() - document["seconds"]
+        self._state = State.from_json(state) if state is not None else None
+        self._step, self._next_heldout = document["step"], document["next_heldout"]
+        self._batch.adopt(document["evaluation"], document["quantum"])
+        self.evaluations.adopt(document["evaluations"])
+
+    def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
+        # The vectors of an iteration belong together: if a shard lost one of them, all
+        # shards go back to the checkpoint.
+        store, said = self._store, []
+        store.fence = self._session.fence
+        if None in store.standings(*map(named, self._in_force)):
+            saved, before = latest(), self._iteration
+            self.adopt(saved.document["driver"])
+            self._space.restore(saved, self._in_force)
+            said = [
+                f"the vectors came back from checkpoint {saved.path.name}, iteration "
+                f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost "
+                "and are made again"
+            ]
+        store.raise_fence(self._session.fence)
+        self._space.reset(self._in_force)
+        self.evaluations.forget()
+        return said
+
+    def capture(self) -> Capture:
+        names = self._in_force
+        self._space.pin(names)
+        rank = None if self._state is None else -self._state.loss
+        return Capture(
+            document={"driver": self._document()},
+            vectors=lambda: self._space.read(names),
+            release=self._space.unpin,
+            rank=rank,
+        )
 
     def run(self) -> EndReason:
         """Minimise until a reason to stop.
@@ -100,16 +115,7 @@ class Sandblaster:
             WorkFailed: a portion failed as often as it may.
             WaitTimeout: no portion was answered for very long.
         """
-        self._store.copy(PARAMETERS, named("x0"))
-        config = self._session.config
-        settings = Settings(
-            config.history,
-            config.iterations,
-            config.gradient_tolerance,
-            config.decrease_tolerance,
-        )
-        self._space.live.add("x0")
-        minimiser = minimise(self._space, "x0", settings)
+        minimiser = minimise(self._space, self._start(), self._settings())
         try:
             request = next(minimiser)
             while True:
@@ -139,22 +145,26 @@ class Sandblaster:
             self._evaluate_last()
         return EndReason.INTERRUPTED if self._stage.interrupted() else reason
 
-    def keep(self) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
+    def keep(self, *, resumable: bool) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
         """The minimiser, which is what Sandblaster is for, whatever the held-out score."""
-        state = self._state
-        if state is not None:
+        state, vector = self._state, PARAMETERS
+        if state is not None and resumable:
+            vector = named(state.point)
+        elif state is not None:
             self._store.copy(named(state.point), PARAMETERS)
-        self.abandon()
+        parameters = self._store.fetch(vector).vector
+        if not resumable:
+            self._space.reset([])
+            self._store.drop(COUNTED)
+            batch.clear(self._session.control, self._session.record.run, self._batch.number)
         last = self.evaluations.history[-1] if self.evaluations.history else None
-        current = last is not None and last.passes == (state.iteration if state else 0)
-        return (last if current else None), self._store.fetch().vector, {}
+        current = last is not None and last.passes == self._iteration
+        return (last if current else None), parameters, {}
 
     def abandon(self) -> None:
-        self._store.raise_fence(FIRST_FENCE + 1)
         self.evaluations.abandon()
-        self._space.drop(sorted(self._space.live))
-        self._store.drop(BEST, COUNTED)
-        batch.clear(self._session.control, self._session.record.run, self._batch.number)
+        self._session.renew()
+        self._store.raise_fence(self._session.fence)
 
     def summary(self) -> list[str]:
         tally, state = self._batch.tally, self._state
@@ -175,6 +185,7 @@ class Sandblaster:
         if self.evaluations.running and (evaluation := self.evaluations.collect(NO_WAIT_S)):
             self.evaluations.tell(evaluation)
         self._stage.check()
+        self._stage.checkpoints.advance(self._session.fence, self.capture)
         self._stage.show(self.status())
         self._check_stall()
         limit = self._session.config.max_seconds
@@ -198,9 +209,7 @@ class Sandblaster:
         """Commit an iteration and tell of it; now and then have it scored."""
         state = self._state = news.state
         self._step = news.step
-        control, run = self._session.control, self._session.record.run
-        numbers = {"evaluation": self._batch.number, "quantum": self._batch.quantum}
-        batch.commit(control, run, {**state.to_json(), **numbers})
+        self._session.leader.commit(self._document())
         self._session.tell(
             "iteration",
             iteration=state.iteration,
@@ -213,6 +222,44 @@ class Sandblaster:
         if due and self._job.n_heldout:
             self._next_heldout = state.iteration + self._session.config.evaluate_every
             self.evaluations.start(state.iteration, self.seconds, named(state.point))
+
+    @property
+    def _iteration(self) -> int:
+        return self._state.iteration if self._state else 0
+
+    @property
+    def _in_force(self) -> list[str]:
+        """The vectors without which there is no going on from here."""
+        return sorted(set(self._state.in_force)) if self._state else []
+
+    def _start(self) -> str | State:
+        """Where the minimisation begins, or goes on."""
+        if self._state is not None:
+            return self._state
+        self._store.copy(PARAMETERS, named("x0"))
+        self._space.live.add("x0")
+        return "x0"
+
+    def _settings(self) -> Settings:
+        config = self._session.config
+        return Settings(
+            config.history,
+            config.iterations,
+            config.gradient_tolerance,
+            config.decrease_tolerance,
+        )
+
+    def _document(self) -> dict[str, Any]:
+        """What a new coordinator needs beside the vectors."""
+        return {
+            "state": self._state.to_json() if self._state else None,
+            "step": self._step,
+            "evaluation": self._batch.number,
+            "quantum": self._batch.quantum,
+            "seconds": self.seconds,
+            "next_heldout": self._next_heldout,
+            "evaluations": self.evaluations.to_json(),
+        }
 
     def _reason_to_stop(self) -> EndReason | None:
         limit = self._session.config.max_seconds

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 import uuid
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.config import RunConfig
@@ -16,8 +14,10 @@ from app.runs import events
 from app.runs.ledger import Ledger
 from app.runs.record import RunRecord
 from app.store.servers import Servers
+from app.store.shards import RedisShards
 from coordinator.dispatch import Dispatcher
 from coordinator.job import Job
+from coordinator.leader import Leader
 from coordinator.local import Endpoints
 from coordinator.messages import Messages
 
@@ -27,34 +27,46 @@ def new_run_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Session:
     """A run's servers and messages, as its coordinator holds them.
 
-    ``control`` is the control server, ``servers`` the parameter servers.
+    ``control`` is the control server, ``servers`` the parameter servers. There is a
+    ``dispatcher`` once the run is taken; a new fence brings a new one.
     """
 
     record: RunRecord
     control: Servers
     servers: Servers
     messages: Messages
+    leader: Leader
+    dispatcher: Dispatcher = field(init=False)
 
     @property
     def config(self) -> RunConfig:
         return self.record.config
 
-    @cached_property
-    def dispatcher(self) -> Dispatcher:
-        """Units of this run, in flight."""
-        config = self.config
-        return Dispatcher(
-            Ledger(self.control, self.record.run),
-            self.send,
-            self._waiting,
-            lease_s=config.lease_seconds,
-            max_tries=config.unit_attempts,
-            stall_s=config.stall_seconds,
-        )
+    @property
+    def fence(self) -> int:
+        """The fencing token of this coordinator."""
+        return self.leader.fence
+
+    def take(
+        self, *, least_fence: int = 1, take_over: bool = False, say: Callable[[str], None]
+    ) -> None:
+        """Become the run's coordinator; see :meth:`coordinator.leader.Leader.take`."""
+        self.leader.take(self.record, least_fence=least_fence, take_over=take_over, say=say)
+        self.dispatcher = self._new_dispatcher(resent=0)
+
+    def highest_fence(self) -> int:
+        """The highest fence that the shards know; 0 if they do not know the run."""
+        record = self.record
+        return RedisShards(self.servers, record.run, record.layout, fence=0).highest_fence()
+
+    def renew(self) -> None:
+        """Shut out all that was begun so far, under a new fence."""
+        self.leader.renew(self.record)
+        self.dispatcher = self._new_dispatcher(self.dispatcher.resent)
 
     def send(self, task: str, *arguments: str | int) -> None:
         """Publish a message for a task of this run; raises ServerUnreachable."""
@@ -66,6 +78,7 @@ class Session:
 
     def close(self) -> None:
         """Close all connections."""
+        self.leader.stop()
         self.messages.close()
         self.control.close()
         self.servers.close()
@@ -73,6 +86,21 @@ class Session:
     def tell(self, kind: str, **fields: Any) -> None:
         """Add an event to the run's stream."""
         events.append(self.control, self.record.run, kind, **fields)
+
+    def _new_dispatcher(self, resent: int) -> Dispatcher:
+        config = self.config
+        ledger = Ledger(self.control, self.record.run)
+        ledger.clear()
+        return Dispatcher(
+            ledger,
+            self.send,
+            self._waiting,
+            fence=self.fence,
+            lease_s=config.lease_seconds,
+            max_tries=config.unit_attempts,
+            stall_s=config.stall_seconds,
+            resent=resent,
+        )
 
     def _waiting(self, task: str) -> int:
         """Messages in the task's queue, which has its name, that no worker has taken."""
@@ -93,9 +121,5 @@ def open_session(run: str, job: Job, place: Endpoints) -> Session:
         n_classes=job.dataset.n_classes,
     )
     control = Servers([place.broker], deadline_s=deadline_s)
-    return Session(record, control, servers, Messages(place.broker))
-
-
-def owner() -> dict[str, Any]:
-    """This coordinator, for the run's events."""
-    return {"host": socket.gethostname(), "process": os.getpid()}
+    leader = Leader(control, run, job.config.lease_seconds)
+    return Session(record, control, servers, Messages(place.broker), leader)

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import checkpoint
 from app.celery import EVALUATION
 from app.config import ClusterConfig
-from app.errors import ConfigError, ServerError, StoreError
+from app.errors import Fenced, ModelMissing, RunTaken, ServerError, StoreError
 from app.layout import Vector
 from app.models.files import SavedModel
-from app.runs.record import RunRecord, close_run, open_run
+from app.models.model import Task
+from app.runs import leadership
+from app.runs.leadership import RunState
+from app.runs.record import RunRecord
 from coordinator import preflight
+from coordinator.checkpoints import Checkpoints
 from coordinator.downpour import Downpour
 from coordinator.driver import Driver, Stage
+from coordinator.figures import figures
+from coordinator.folder import RunFolder
 from coordinator.interruption import Interruption
 from coordinator.job import Job
 from coordinator.local import Endpoints, LocalCluster
 from coordinator.outcome import EndReason, Evaluation, Outcome
 from coordinator.sandblaster import Sandblaster
-from coordinator.session import Session, new_run_id, open_session, owner
+from coordinator.session import Session, new_run_id, open_session
 from coordinator.status import Status
 
-#: How long a failing run tries to tell the control server that it is over.
+#: How long a failing run tries to tell the servers that it is over.
 LAST_WORDS_S = 2.0
+
+#: Times in a row that lost data are restored without a new checkpoint in between.
+MOST_LOSSES = 5
 
 Check = Callable[[], None]
 DRIVERS: dict[str, Callable[[Session, Job, Stage], Driver]] = {
@@ -43,6 +52,19 @@ class Display:
     show: Callable[[Status], None]
 
 
+@dataclass(frozen=True)
+class _Training:
+    """What a training works with."""
+
+    job: Job
+    cluster: ClusterConfig
+    session: Session
+    stage: Stage
+    folder: RunFolder
+    output: Path
+    say: Callable[[str], None]
+
+
 def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
     """Train ``job`` on the servers of ``cluster``, or on embedded ones, and save the model.
 
@@ -50,55 +72,184 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
         DistBeliefError: see :mod:`app.errors`; nothing that was started is left behind.
         KeyboardInterrupt: interrupted before training began, or twice.
     """
-    run = new_run_id()
-    folder = Path(cluster.folder) / run
-    output = _output(cluster, folder)
+    folder = RunFolder.of(cluster, new_run_id())
     try:
-        with (
-            Interruption() as interruption,
-            _place(job, cluster, folder, display) as (place, check),
-            closing(open_session(run, job, place)) as session,
-        ):
-            _preflight(session, cluster)
-            display.say(_announcement(session, job))
-            stage = Stage(display.show, check, interruption.defer())
-            driver = DRIVERS[job.config.algorithm](session, job, stage)
-            return _drive(session, job, driver, output)
+        with _opened(job, cluster, folder, display) as training:
+            training.session.take(say=display.say)
+            driver = _driver(training)
+            return _drive(training, driver, driver.create)
     finally:
         with suppress(OSError):  # a run that never began leaves no empty folder
-            folder.rmdir()
+            folder.path.rmdir()
 
 
-def _drive(session: Session, job: Job, driver: Driver, output: Path) -> Outcome:
+def resume(
+    job: Job, cluster: ClusterConfig, folder: RunFolder, display: Display, *, take_over: bool
+) -> Outcome:
+    """Go on with a run that was stopped, or whose coordinator died; raises like :func:`train`.
+
+    Raises:
+        RunTaken: its coordinator lives.
+        CheckpointError: the servers lost it, and there is no checkpoint.
+    """
+    with _opened(job, cluster, folder, display) as training:
+        session = training.session
+        least = session.highest_fence() + 1
+        session.take(least_fence=least, take_over=take_over, say=display.say)
+        driver = _driver(training)
+
+        def begin() -> None:
+            document = leadership.committed(session.control, folder.run)
+            if document is None and checkpoint.names(folder.checkpoints):
+                document = training.stage.checkpoints.latest().document["driver"]
+            if document is not None:
+                driver.adopt(document)
+            _take_up(training, driver)
+
+        return _drive(training, driver, begin)
+
+
+def _driver(training: _Training) -> Driver:
+    make = DRIVERS[training.job.config.algorithm]
+    return make(training.session, training.job, training.stage)
+
+
+@contextmanager
+def _opened(
+    job: Job, cluster: ClusterConfig, folder: RunFolder, display: Display
+) -> Iterator[_Training]:
+    """Everything that a training needs, checked."""
+    output, config = folder.model(cluster), job.config
+    with (
+        Interruption() as interruption,
+        _place(job, cluster, folder, display.say) as (place, check),
+        closing(open_session(folder.run, job, place)) as session,
+        closing(
+            Checkpoints(
+                folder.checkpoints, config.checkpoint_seconds, config.keep_checkpoints, display.say
+            )
+        ) as checkpoints,
+    ):
+        _preflight(session, cluster)
+        display.say(_announcement(session, job))
+        requested, leader = interruption.defer(), session.leader
+
+        def checked() -> None:
+            check()
+            leader.check()
+
+        stage = Stage(
+            _told(display.show, session, job.model.task),
+            checked,
+            lambda: requested() or leader.asked_to_stop(),
+            checkpoints,
+        )
+        yield _Training(job, cluster, session, stage, folder, output, display.say)
+
+
+def _told(show: Callable[[Status], None], session: Session, task: Task) -> Callable[[Status], None]:
+    """Show the status here, and tell it to whoever asks on another terminal."""
+
+    def show_and_tell(status: Status) -> None:
+        session.leader.status = {"figures": list(figures(status, task))}
+        show(status)
+
+    return show_and_tell
+
+
+def _drive(training: _Training, driver: Driver, begin: Callable[[], None]) -> Outcome:
     """The training itself, from the first values on the shards to the saved model."""
-    record = session.record
+    session, record = training.session, training.session.record
+    checkpoints = training.stage.checkpoints
     try:
-        driver.create()
-        open_run(session.control, record)
-        session.tell("start", **owner())
-        reason = driver.run()
-        heldout, parameters, slots = driver.keep()
+        _describe(training)
+        begin()
+        checkpoints.write(session.fence, driver.capture)
+        session.tell("start", fence=session.fence)
+        reason = _train(training, driver)
+        resumable = reason is EndReason.INTERRUPTED
+        last = checkpoints.write(session.fence, driver.capture) if resumable else None
+        heldout, parameters, slots = driver.keep(resumable=resumable)
         # Before the last words to any server: what is trained must not depend on them.
-        _saved(record, reason, heldout, parameters, slots).save(output)
+        _saved(record, reason, heldout, parameters, slots).save(training.output)
+    except (RunTaken, Fenced) as error:
+        # The run is somebody else's: not one word more to any server.
+        raise RunTaken(f"stopped: {error}") from error
     except BaseException as error:
-        # So that no worker goes on with it and nothing is left lying; servers may be what failed.
-        session.hurry(LAST_WORDS_S)
-        with suppress(ServerError, StoreError):
-            close_run(session.control, record.run, {"error": str(error)})
-        with suppress(ServerError, StoreError):
-            driver.abandon()
+        _give_up(training, driver, error)
         raise
-    close_run(session.control, record.run, {"reason": reason, "seconds": driver.seconds})
+    state = RunState.STOPPED if resumable else RunState.FINISHED
+    session.leader.close(state, {"reason": reason, "seconds": driver.seconds})
     return Outcome(
         run=record.run,
         reason=reason,
         heldout=heldout,
         evaluations=tuple(driver.evaluations.history),
         details=tuple(driver.summary()),
-        model_file=output,
+        model_file=training.output,
+        checkpoint=last,
         seconds=driver.seconds,
-        unit="passes" if job.plan is not None else "iterations",
+        unit="passes" if training.job.plan is not None else "iterations",
     )
+
+
+def _describe(training: _Training) -> None:
+    """Write down what resuming needs."""
+    session = training.session
+    place = {
+        "embedded": training.cluster.broker is None,
+        "broker": session.control.addresses[0],
+        "parameter_servers": session.servers.addresses,
+    }
+    training.folder.describe(session.record.to_json(), training.cluster, place)
+
+
+def _give_up(training: _Training, driver: Driver, error: BaseException) -> None:
+    """Shut the workers out and leave the run to be resumed; servers may be what failed."""
+    session, folder = training.session, training.folder
+    session.hurry(LAST_WORDS_S)
+    with suppress(ServerError, StoreError, RunTaken):
+        driver.abandon()
+    with suppress(ServerError, StoreError, RunTaken):
+        session.leader.close(RunState.FAILED, {"error": str(error)})
+    names = checkpoint.names(folder.checkpoints)
+    if names:
+        training.say(
+            f"the last good checkpoint is {folder.checkpoints / names[-1]}; to go on from it: "
+            f"python -m coordinator resume {folder.run}"
+        )
+
+
+def _train(training: _Training, driver: Driver) -> EndReason:
+    """Train; take the run up again when a server lost its data."""
+    checkpoints, losses = training.stage.checkpoints, 0
+    written = checkpoints.written
+    while True:
+        try:
+            if losses:
+                _mend(training, driver)
+            return driver.run()
+        except ModelMissing as loss:
+            losses = losses + 1 if checkpoints.written == written else 1
+            written = checkpoints.written
+            if losses > MOST_LOSSES:
+                raise
+            training.say(f"data lost: {loss}")
+            training.session.tell("lost", what=str(loss))
+
+
+def _mend(training: _Training, driver: Driver) -> None:
+    with suppress(ServerError, StoreError):  # what it read may be what was lost
+        training.stage.checkpoints.settle()
+    training.session.renew()
+    _take_up(training, driver)
+
+
+def _take_up(training: _Training, driver: Driver) -> None:
+    for line in driver.take_up(training.stage.checkpoints.latest):
+        training.say(line)
+        training.session.tell("restored", what=line)
+    training.say(f"taken up under fence {training.session.fence}")
 
 
 def _saved(
@@ -118,45 +269,26 @@ def _saved(
 
 @contextmanager
 def _place(
-    job: Job, cluster: ClusterConfig, folder: Path, display: Display
+    job: Job, cluster: ClusterConfig, folder: RunFolder, say: Callable[[str], None]
 ) -> Iterator[tuple[Endpoints, Check]]:
     """Servers that run elsewhere, or embedded ones for as long as the training takes."""
     if cluster.broker is not None:
         yield Endpoints(cluster.broker, cluster.parameter_servers), lambda: None
         return
-    processes = cluster.processes or job.config.replicas
-    display.say(
+    processes, logs = cluster.processes or job.config.replicas, folder.logs()
+    say(
         f"starting 1 control server, {cluster.servers} parameter servers and a worker "
-        f"with {processes} processes (logs in {folder / 'logs'})"
+        f"with {processes} processes (logs in {logs})"
     )
     with LocalCluster(
         servers=cluster.servers,
         processes=processes,
-        folder=_made(folder / "logs"),
+        folder=logs,
         wait_s=cluster.wait_seconds,
+        durable=folder.servers if cluster.durability == "aof" else None,
+        say=say,
     ) as local:
         yield local.endpoints, local.check
-
-
-def _output(cluster: ClusterConfig, folder: Path) -> Path:
-    """The model's file; that it can be written is made sure of before the training."""
-    output = Path(cluster.output) if cluster.output else folder / "model.safetensors"
-    if output.is_dir():
-        raise ConfigError(f"output = {output} is not allowed: it is a folder, name a file")
-    _made(output.parent)
-    try:
-        with tempfile.TemporaryFile(dir=output.parent):
-            return output
-    except OSError as error:
-        raise ConfigError(f"cannot write to {output.parent}: {error.strerror}") from error
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
-    return folder
 
 
 def _preflight(session: Session, cluster: ClusterConfig) -> None:

@@ -104,6 +104,12 @@ class UnitPlan:
                 units.append(Unit(subset, stream.done, self._stop_of(stream)))
         return units
 
+    def stand_at(self, sequences: Sequence[int]) -> None:
+        """Go on from where the shards stand: each stream's last push; nothing is in flight."""
+        for stream, last in zip(self._streams, sequences, strict=True):
+            stream.done = min(last * self.config.n_push, stream.total)
+            stream.in_flight = False
+
     def finish(self, unit: Unit) -> None:
         """Take a finished unit back."""
         stream = self._streams[unit.subset]

@@ -19,8 +19,9 @@ from app.layout import Vector
 from app.models.model import Model
 from app.models.registry import build_model
 from app.optimizers.registry import build_rule
+from app.runs.leadership import read_run
 from app.runs.ledger import Ledger
-from app.runs.record import FIRST_FENCE, RunRecord, read_run
+from app.runs.record import RunRecord
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
@@ -35,6 +36,7 @@ class RunContext:
     """One run, opened in this process. ``train`` and ``heldout`` are rows of ``dataset``."""
 
     record: RunRecord
+    fence: int
     model: Model
     dataset: Dataset
     train: Rows
@@ -50,7 +52,12 @@ class RunContext:
         """The shards as Downpour uses them."""
         record = self.record
         return RedisParameterStore(
-            self.servers, record.run, record.layout, build_rule(record.config), self.config.dtype
+            self.servers,
+            record.run,
+            record.layout,
+            build_rule(record.config),
+            self.config.dtype,
+            fence=self.fence,
         )
 
     @cached_property
@@ -58,7 +65,7 @@ class RunContext:
         """The shards as Sandblaster uses them."""
         record = self.record
         return RedisVectorStore(
-            self.servers, record.run, record.layout, self.config.dtype, fence=FIRST_FENCE
+            self.servers, record.run, record.layout, self.config.dtype, fence=self.fence
         )
 
     @cached_property
@@ -89,16 +96,16 @@ def ledger(run: str) -> Ledger:
 
 
 @lru_cache(maxsize=OPEN_RUNS)
-def open_context(run: str) -> RunContext:
-    """Open ``run`` in this process.
+def open_context(run: str, fence: int) -> RunContext:
+    """Open ``run`` in this process; a new fence may have brought other servers.
 
     Raises:
-        Fenced: the run has ended.
+        Fenced: the run has ended, or has another fence.
         ModelError: this worker cannot import or build the model.
         DataError: this worker cannot read the data, or its copy differs.
         ConfigError: this worker's servers are not those of the run.
     """
-    record = read_run(control_server(), run)
+    record = read_run(control_server(), run, fence)
     config = record.config
     dataset = open_cached(config.data, config.data_options, default_cache_folder())
     if dataset.fingerprint != record.fingerprint:
@@ -109,7 +116,7 @@ def open_context(run: str) -> RunContext:
     train, heldout = split(dataset.n_examples, config.holdout, config.seed)
     model = build_model(config, record.n_features, record.n_classes)
     servers = Servers(_parameter_servers(record), deadline_s=config.server_seconds)
-    return RunContext(record, model, dataset, train, heldout, servers)
+    return RunContext(record, fence, model, dataset, train, heldout, servers)
 
 
 def _parameter_servers(record: RunRecord) -> tuple[str, ...]:

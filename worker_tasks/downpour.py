@@ -19,7 +19,7 @@ def run_unit(run: str, unit: str) -> str:
         claim = lease.claim
         subset, stop = claim.specification["subset"], claim.specification["stop"]
         token = Token(claim.fence, subset, claim.attempt)
-        replica = open_context(run).replica(subset)
+        replica = open_context(run, claim.fence).replica(subset)
         return replica.run(token, stop, lease.check).to_json()
 
     return work(ledger(run), unit, do)

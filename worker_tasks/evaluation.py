@@ -17,7 +17,7 @@ def evaluate(run: str, unit: str) -> str:
 
     def do(lease: Lease) -> dict[str, Any]:
         specification = lease.claim.specification
-        context = open_context(run)
+        context = open_context(run, lease.claim.fence)
         parameters = context.parameters.fetch(specification["vector"]).vector
         rows = context.heldout[specification["start"] : specification["stop"]]
         features, targets = context.dataset.features[rows], context.dataset.targets[rows]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.errors import DistBeliefError, Fenced, ServerError
+from app.errors import DistBeliefError, Fenced, ModelMissing, ServerError
 from app.runs.ledger import Claim, Ledger, State
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
     with _renewed(ledger, claim) as lease:
         try:
             report = do(lease)
-        except Fenced as reason:
+        except (Fenced, ModelMissing) as reason:
+            # A shard that lost its data is the coordinator's to mend, under a new fence.
             log.info("%s: stopped, %s", unit, reason)
             return "fenced"
         except Exception as error:

@@ -6,11 +6,12 @@ import logging
 import math
 import time
 import traceback
+from dataclasses import replace
 from functools import lru_cache
 
 from celery import shared_task
 
-from app.errors import DistBeliefError, Fenced
+from app.errors import DistBeliefError, Fenced, ModelMissing
 from app.layout import Vector
 from app.runs.batch import Evaluation, Report, find, report
 from app.store.contract import Counted
@@ -22,24 +23,29 @@ log = logging.getLogger(__name__)
 
 
 @shared_task(name="distbelief.sandblaster")
-def compute_portion(run: str, evaluation: int, portion: int, dispatch: int) -> str:
+def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatch: int) -> str:
     """Compute a portion, add it to the sum on every shard once, and report it."""
-    answer = Report(evaluation, portion, dispatch, place())
+    answer = Report(fence, evaluation, portion, dispatch, place())
     began = time.monotonic()
     try:
-        loss, largest = _add(open_context(run), _evaluation(run, evaluation), portion)
+        loss, largest = _add(open_context(run, fence), _evaluation(run, fence, evaluation), portion)
     except Fenced as reason:
         log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, reason)
         return "fenced"
+    except ModelMissing as lost:
+        # The coordinator's to mend, under a new fence; it waits for us, so it must hear of it.
+        log.warning("portion %d of evaluation %d: stopped, %s", portion, evaluation, lost)
+        report(control_server(), run, replace(answer, error=str(lost)))
+        return "no model"
     except Exception as error:
         # Whatever a user's model raises must reach the coordinator.
         ours = isinstance(error, DistBeliefError)
         text = str(error) if ours else traceback.format_exc()
-        report(control_server(), run, Report(**{**answer.__dict__, "error": text}))
+        report(control_server(), run, replace(answer, error=text))
         raise
     seconds = time.monotonic() - began
-    done = {"loss": loss, "largest": largest, "seconds": seconds}
-    report(control_server(), run, Report(**{**answer.__dict__, **done}))
+    done = replace(answer, loss=loss, largest=largest, seconds=seconds)
+    report(control_server(), run, done)
     return "done"
 
 
@@ -64,10 +70,10 @@ def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float, fl
 
 
 @lru_cache(maxsize=OPEN_RUNS)
-def _evaluation(run: str, number: int) -> Evaluation:
+def _evaluation(run: str, fence: int, number: int) -> Evaluation:
     """The evaluation of that number, read once by each process; Fenced if it is over."""
     task = find(control_server(), run, number)
-    if task is None:
+    if task is None or task.fence != fence:
         raise Fenced(f"evaluation {number} is over")
     return task
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from app.keys import control
 from app.store.servers import Servers
@@ -21,8 +20,8 @@ MOST_REPORTS = 1000
 class Evaluation:
     """What workers compute: the gradient at vector ``point``, summed into ``gradient``.
 
-    ``number`` grows with each evaluation of a run. ``quantum`` is the step to which
-    portions round, see :mod:`worker_tasks.portion`.
+    ``fence`` is the coordinator's, ``number`` grows with each evaluation of a run.
+    ``quantum`` is the step to which portions round, see :mod:`worker_tasks.portion`.
     """
 
     number: int
@@ -37,6 +36,7 @@ class Evaluation:
 class Report:
     """A portion's answer: its share of the loss, or the error of its worker."""
 
+    fence: int
     evaluation: int
     portion: int
     dispatch: int
@@ -62,7 +62,7 @@ def find(servers: Servers, run: str, number: int) -> Evaluation | None:
 
 def clear(servers: Servers, run: str, number: int) -> None:
     """Forget the last evaluation and the reports that nobody waits for."""
-    servers.one("UNLINK", _key(run, number), control(run, "portions"), control(run, "state"))
+    servers.one("UNLINK", _key(run, number), control(run, "portions"))
 
 
 def report(servers: Servers, run: str, answer: Report) -> None:
@@ -75,11 +75,6 @@ def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
     key = control(run, "portions")
     popped = servers.one("BLMPOP", f"{timeout_s:.3f}", 1, key, "LEFT", "COUNT", MOST_REPORTS)
     return [Report(**json.loads(document)) for document in (popped[1] if popped else ())]
-
-
-def commit(servers: Servers, run: str, state: dict[str, Any]) -> None:
-    """Commit an iteration: from now on these are the vectors in force."""
-    servers.one("SET", control(run, "state"), json.dumps(state))
 
 
 def _key(run: str, number: int) -> str:

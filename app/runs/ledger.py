@@ -16,8 +16,9 @@ from typing import Any
 
 from app.keys import control
 from app.scripts import Script
-from app.store.servers import Argument, Command, Servers
+from app.store.servers import Command, Servers
 
+ENTER = Script.load("app.runs", "enter")
 CLAIM = Script.load("app.runs", "claim")
 RENEW = Script.load("app.runs", "renew")
 FINISH = Script.load("app.runs", "finish")
@@ -66,16 +67,17 @@ class Ledger:
         self._run = run
         self._record = control(run, "record")
         self._wakeup = control(run, "wakeup")
+        self._units = control(run, "units")
 
-    def submit(self, unit: str, specification: Mapping[str, Any], lease_s: float) -> None:
-        """Enter a unit; nothing happens if it is there. It is complete when it has a state."""
-        first: dict[str, Argument] = {
-            "specification": json.dumps(specification),
-            "lease": round(lease_s * 1000),
-            "state": State.OPEN,
-        }
-        key = self._unit(unit)
-        self._servers.call([Command(0, ("HSETNX", key, *item)) for item in first.items()])
+    def submit(
+        self, unit: str, specification: Mapping[str, Any], lease_s: float, fence: int
+    ) -> None:
+        """Enter a unit, unless it is there.
+
+        It can be claimed, renewed and reported while ``fence`` is the run's.
+        """
+        arguments = (fence, unit, json.dumps(specification), round(lease_s * 1000))
+        self._servers.call([Command.call(0, ENTER, (self._unit(unit), self._units), arguments)])
 
     def claim(self, unit: str, claimer: str) -> Claim | None:
         """The lease on ``unit``, or None if it is held, finished or unknown.
@@ -94,13 +96,13 @@ class Ledger:
     def renew(self, claim: Claim) -> bool:
         """Extend a lease; False if it was lost."""
         keys = (self._record, self._unit(claim.unit))
-        command = Command.call(0, RENEW, keys, (claim.attempt,))
+        command = Command.call(0, RENEW, keys, (claim.fence, claim.attempt))
         return bool(self._servers.call([command], timeout_s=claim.lease_s)[0] == b"OK")
 
     def finish(self, claim: Claim, state: State, report: Mapping[str, Any]) -> bool:
         """Report a unit DONE or FAILED; False if another attempt holds it by now."""
         keys = (self._record, self._unit(claim.unit), self._wakeup)
-        arguments = (claim.attempt, state, json.dumps(report))
+        arguments = (claim.fence, claim.attempt, state, json.dumps(report))
         return bool(self._servers.call([Command.call(0, FINISH, keys, arguments)])[0] == b"OK")
 
     def wait(self, timeout_s: float) -> None:
@@ -129,25 +131,27 @@ class Ledger:
     def forget(self, units: Sequence[str]) -> None:
         """Remove units; a late message that names one finds nothing to do."""
         if units:
-            self._servers.one("UNLINK", *(self._unit(unit) for unit in units))
+            forgotten = ("UNLINK", *(self._unit(unit) for unit in units))
+            noted = ("SREM", self._units, *units)
+            self._servers.call([Command(0, forgotten), Command(0, noted)])
+
+    def clear(self) -> None:
+        """Remove all units of the run, whoever entered them."""
+        self.forget([unit.decode() for unit in self._servers.one("SMEMBERS", self._units)])
+        self._servers.one("UNLINK", self._wakeup)
 
     def _unit(self, unit: str) -> str:
         return control(self._run, f"unit:{unit}")
 
 
 def _parse(
-    now_ms: int,
-    state: bytes,
-    tries: bytes | None,
-    owner: bytes | None,
-    expires: bytes | None,
-    report: bytes | None,
+    now_ms: int, state: bytes, tries: bytes, owner: bytes, expires: bytes, report: bytes
 ) -> Unit:
-    held = state == State.LEASED.encode() and expires is not None
+    held = state == State.LEASED.encode()
     return Unit(
         state=State(state.decode()),
-        tries=int(tries or 0),
-        owner=(owner or b"").decode(),
-        remaining_s=(int(expires or 0) - now_ms) / 1000 if held else None,
-        report=json.loads(report) if report else {},
+        tries=int(tries),
+        owner=owner.decode(),
+        remaining_s=(int(expires) - now_ms) / 1000 if held else None,
+        report=json.loads(report or "{}"),
     )

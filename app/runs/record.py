@@ -1,8 +1,7 @@
-"""The record of a run: what a worker must know to take part, and how the run ended."""
+"""The record of a run: what a worker must know to take part."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,20 +9,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.config import RunConfig
-from app.errors import ConfigError, Fenced
-from app.keys import control
+from app.errors import ConfigError
 from app.layout import Layout
-from app.store.servers import Command, Servers
 
 FORMAT = 1
-
-#: The fence under which a run begins; whoever takes over, or ends it, raises it.
-FIRST_FENCE = 1
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Written once, before the first unit. Holds no secret: addresses, never passwords.
+    """Written by the coordinator that takes the run. Holds no secret: addresses, never passwords.
 
     ``fingerprint`` identifies the data, so that a worker whose file differs from the
     coordinator's says so instead of training on something else. ``n_classes`` is 0 for
@@ -72,30 +66,3 @@ class RunRecord:
             document["n_features"],
             document["n_classes"],
         )
-
-
-def open_run(servers: Servers, record: RunRecord) -> None:
-    """Write the record and let the run's units be claimed."""
-    key = control(record.run, "record")
-    document = json.dumps(record.to_json())
-    servers.call(
-        [
-            Command(0, ("HSETNX", key, "document", document)),
-            Command(0, ("HSET", key, "fence", FIRST_FENCE, "state", "running")),
-        ]
-    )
-
-
-def read_run(servers: Servers, run: str) -> RunRecord:
-    """The record of ``run``; raises Fenced if there is none, or it has ended."""
-    state, document = servers.one("HMGET", control(run, "record"), "state", "document")
-    if document is None or state != b"running":
-        raise Fenced(f"run {run} is not running")
-    return RunRecord.from_json(run, json.loads(document))
-
-
-def close_run(servers: Servers, run: str, outcome: Mapping[str, Any]) -> None:
-    """End a run: from now on no unit of it can be claimed, renewed or reported."""
-    fields = ("state", "ended", "outcome", json.dumps(outcome))
-    servers.one("HSET", control(run, "record"), *fields)
-    servers.one("UNLINK", control(run, "wakeup"))

@@ -9,7 +9,7 @@ both, and their elementwise results agree bit for bit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from typing import Protocol
@@ -93,16 +93,28 @@ class ShardCounts:
     refused: int
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a shard has done: ``sequences`` is each stream's last sequence number."""
+
+    applied: int = 0
+    refused: int = 0
+    sequences: Mapping[int, int] = field(default_factory=dict)
+
+
 class ShardStore(Protocol):
     """Vectors of one run, cut into shards; the part that both algorithms need.
 
     Vectors are flat, of shape (D,), in the store's dtype. Every method raises the
     ServerError family when a server cannot be used, ModelMissing if a shard does not
     know the run or the vector, and Fenced if a newer attempt or fence took over.
+    ``fence`` is that of the coordinator whose store this is; what it changes by name
+    (create, copy, drop, restore) is refused under another one. Workers only read.
     """
 
     layout: Layout
     dtype: np.dtype[np.floating]
+    fence: int
 
     def fetch(self, name: str = PARAMETERS, *, stream: int = 0) -> Fetched:
         """Read a vector. Shards are read one after another: it may be inconsistent."""
@@ -116,12 +128,39 @@ class ShardStore(Protocol):
         """Copy a vector on the servers, shard by shard."""
         ...
 
+    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+        """Copy vectors (source to target), each shard at one moment; where each stood then."""
+        ...
+
     def drop(self, *names: str) -> None:
         """Delete vectors; no error if there are none."""
         ...
 
     def raise_fence(self, fence: int) -> None:
-        """Refuse all changes under a lower fence from now on."""
+        """Act under ``fence`` from now on, and have all changes under a lower one refused."""
+        ...
+
+    def put(self, name: str, vector: Vector) -> None:
+        """Write a vector, whatever was there under its name."""
+        ...
+
+    def highest_fence(self) -> int:
+        """The highest fence that any shard knows; 0 if none knows the run."""
+        ...
+
+    def named_vectors(self) -> set[str]:
+        """The vectors (of the kind :func:`app.keys.named`) that are on any shard."""
+        ...
+
+    def standings(self, *names: str) -> list[Standing | None]:
+        """Where each shard stands; None if it lost the run, or one of the vectors ``names``."""
+        ...
+
+    def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
+        """Put these vectors and standings in place of whatever those shards hold.
+
+        Raises Fenced, for a shard that knows a newer fence.
+        """
         ...
 
     def delete(self) -> None:
@@ -134,9 +173,7 @@ class ParameterStore(ShardStore, Protocol):
 
     rule: Rule
 
-    def create(
-        self, fence: int, parameters: Vector, slots: Mapping[str, Vector] | None = None
-    ) -> bool:
+    def create(self, parameters: Vector, slots: Mapping[str, Vector] | None = None) -> bool:
         """Write first values where the run has none; False if it was there already.
 
         Raises LayoutError if it is there with another layout, or a vector has another length.
@@ -173,7 +210,7 @@ class VectorStore(ShardStore, Protocol):
     terms, and a portion is added to a sum once.
     """
 
-    def create(self, fence: int, parameters: Vector) -> bool:
+    def create(self, parameters: Vector) -> bool:
         """Write the parameters where the run has none; False if it was there already."""
         ...
 

@@ -29,15 +29,16 @@ class MemoryParameterStore(MemoryShards):
         layout: Layout,
         rule: Rule,
         dtype: np.dtype[np.floating] | type[np.floating] = np.float32,
+        *,
+        fence: int,
     ) -> None:
-        super().__init__(layout, dtype, (PARAMETERS, *(slot(name) for name in rule.slots)))
+        vectors = (PARAMETERS, *(slot(name) for name in rule.slots))
+        super().__init__(layout, dtype, vectors, fence=fence)
         self.rule = rule
 
-    def create(
-        self, fence: int, parameters: Vector, slots: Mapping[str, Vector] | None = None
-    ) -> bool:
+    def create(self, parameters: Vector, slots: Mapping[str, Vector] | None = None) -> bool:
         slots = self.rule.initial_slots(self.layout.size) if slots is None else slots
-        return self._create(fence, [parameters, *(slots[name] for name in self.rule.slots)])
+        return self._create([parameters, *(slots[name] for name in self.rule.slots)])
 
     def announce(self, token: Token) -> Positions:
         for index, at in enumerate(self._present()):
@@ -58,7 +59,7 @@ class MemoryParameterStore(MemoryShards):
         check_gradient(self.layout, gradient, blocks)
         chosen = range(self.layout.n_blocks) if blocks is None else blocks
         with np.errstate(over="ignore"):
-            parts = self._cut(gradient.astype(self.dtype), chosen)
+            parts = self._parts(gradient.astype(self.dtype), chosen)
         answers = tuple(
             self._push(at, token, sequence, {b: parts[b] for b in parts if b in ids})
             for at, ids in zip(
@@ -104,7 +105,7 @@ class MemoryParameterStore(MemoryShards):
             new = self.rule.step(gradient.astype(np.float64), old, at.clock)
             return [value.astype(self.dtype) for value in new]
 
-    def _cut(self, gradient: Vector, blocks: Sequence[int]) -> dict[int, Vector]:
+    def _parts(self, gradient: Vector, blocks: Sequence[int]) -> dict[int, Vector]:
         parts, start = {}, 0
         for block in blocks:
             part = self.layout.block_slice(block)

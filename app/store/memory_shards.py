@@ -6,14 +6,22 @@ and answer by answer as the scripts do. They are not made for speed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.keys import PARAMETERS
+from app.errors import Fenced
+from app.keys import PARAMETERS, named
 from app.layout import Layout, Vector
-from app.store.contract import Fetched, Positions, ShardCounts, check_values, missing
+from app.store.contract import (
+    Fetched,
+    Positions,
+    ShardCounts,
+    Standing,
+    check_values,
+    missing,
+)
 
 
 @dataclass
@@ -29,6 +37,10 @@ class Shard:
     evaluation: int | None = None
     counted: set[int] = field(default_factory=set)
 
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.clock, self.refused, dict(self.sequences))
+
 
 class MemoryShards:
     """The :class:`app.store.contract.ShardStore` of one run in this process."""
@@ -36,11 +48,14 @@ class MemoryShards:
     def __init__(
         self,
         layout: Layout,
-        dtype: np.dtype[np.floating] | type[np.floating],
+        dtype: np.dtype[np.floating] | type[np.floating] = np.float64,
         vectors: tuple[str, ...] = (PARAMETERS,),
+        *,
+        fence: int,
     ) -> None:
         self.layout = layout
         self.dtype = np.dtype(dtype)
+        self.fence = fence
         self._shards: list[Shard | None] = [None] * layout.n_shards
         self._vectors = vectors
 
@@ -57,38 +72,93 @@ class MemoryShards:
         return [ShardCounts(at.clock, at.refused) for at in self._present()]
 
     def copy(self, source: str, target: str) -> None:
+        self.freeze({source: target})
+
+    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+        self._check(self.fence)
         for index, at in enumerate(self._present()):
-            if source not in at.vectors:
+            if any(source not in at.vectors for source in copies):
                 raise missing(index)
-            at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
+            for source, target in copies.items():
+                at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
+        return [at.standing for at in self._present()]
 
     def drop(self, *names: str) -> None:
-        for at in filter(None, self._shards):
-            for name in names:
-                at.vectors.pop(name, None)
+        for index, at in enumerate(self._shards):
+            if at is not None:
+                self._check_fence(index, at, self.fence)
+                for name in names:
+                    at.vectors.pop(name, None)
 
     def raise_fence(self, fence: int) -> None:
-        for at in self._present():
-            at.fence = max(at.fence, fence)
+        self.fence = fence
+        for index, at in enumerate(self._present()):
+            if at.fence > fence:
+                raise Fenced(f"shard {index} knows the newer fence {at.fence}")
+            if at.fence < fence:
+                at.fence, at.evaluation = fence, None
+                at.attempts.clear()
+
+    def standings(self, *names: str) -> list[Standing | None]:
+        return [
+            at.standing if at and all(name in at.vectors for name in names) else None
+            for at in self._shards
+        ]
+
+    def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
+        check_values(self.layout, vectors.values())
+        for index, standing in shards.items():
+            at = self._shards[index]
+            if at is not None and at.fence > self.fence:
+                raise Fenced(f"shard {index} is fenced: a newer coordinator took over")
+            self._write(index, standing, vectors)
+
+    def put(self, name: str, vector: Vector) -> None:
+        check_values(self.layout, [vector])
+        self._check(self.fence)
+        for index, at in enumerate(self._present()):
+            at.vectors[name] = self._cut(index, vector)
+
+    def highest_fence(self) -> int:
+        return max((at.fence for at in self._shards if at is not None), default=0)
+
+    def named_vectors(self) -> set[str]:
+        names = {name for at in self._shards if at is not None for name in at.vectors}
+        return {name for name in names if name.startswith(named(""))}
 
     def delete(self) -> None:
         self._shards = [None] * self.layout.n_shards
 
-    def _create(self, fence: int, values: Sequence[Vector]) -> bool:
+    def _create(self, values: Sequence[Vector]) -> bool:
         """Write first values, in the order of the names, where there are none."""
         check_values(self.layout, values)
         if all(self._shards):
             return False
         for index in range(self.layout.n_shards):
-            vectors = {
-                name: {
-                    block: value[self.layout.block_slice(block)].astype(self.dtype)
-                    for block in self.layout.blocks(index)
-                }
-                for name, value in zip(self._vectors, values, strict=True)
-            }
-            self._shards[index] = Shard(fence, vectors)
+            self._write(index, Standing(), dict(zip(self._vectors, values, strict=True)))
         return True
+
+    def _write(self, index: int, standing: Standing, values: Mapping[str, Vector]) -> None:
+        vectors = {name: self._cut(index, value) for name, value in values.items()}
+        sequences = dict(standing.sequences)
+        self._shards[index] = Shard(
+            self.fence, vectors, standing.applied, standing.refused, sequences=sequences
+        )
+
+    def _cut(self, index: int, vector: Vector) -> dict[int, Vector]:
+        """A shard's blocks of a vector."""
+        return {
+            block: vector[self.layout.block_slice(block)].astype(self.dtype)
+            for block in self.layout.blocks(index)
+        }
+
+    def _check(self, fence: int) -> None:
+        for index, at in enumerate(self._present()):
+            self._check_fence(index, at, fence)
+
+    def _check_fence(self, index: int, at: Shard, fence: int) -> None:
+        if at.fence != fence:
+            raise Fenced(f"shard {index} is fenced: a newer coordinator took over")
 
     def _present(self) -> list[Shard]:
         for index, at in enumerate(self._shards):

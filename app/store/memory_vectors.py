@@ -9,29 +9,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.errors import Fenced, NotFinite, ServerRefused
-from app.layout import Layout, Vector
-from app.store.contract import Counted, check_gradient, missing
+from app.layout import Vector
+from app.store.contract import Counted, check_gradient
 from app.store.memory_shards import MemoryShards, Shard
 
 
 class MemoryVectorStore(MemoryShards):
     """The :class:`app.store.contract.VectorStore` of one run in this process."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        dtype: np.dtype[np.floating] | type[np.floating] = np.float64,
-        *,
-        fence: int,
-    ) -> None:
-        super().__init__(layout, dtype)
-        self._fence = fence
-
-    def create(self, fence: int, parameters: Vector) -> bool:
-        return self._create(fence, [parameters])
+    def create(self, parameters: Vector) -> bool:
+        return self._create([parameters])
 
     def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        self._check(self._fence)
+        self._check(self.fence)
         names = {name for pair in pairs for name in pair}
         whole = {name: self.fetch(name).vector.astype(np.float64) for name in names}
         with np.errstate(over="ignore", invalid="ignore"):
@@ -42,7 +32,7 @@ class MemoryVectorStore(MemoryShards):
     ) -> None:
         if any(name == out for _, name in terms):
             raise ServerRefused(f"combine must not write over its own term {out}")
-        self._check(self._fence)
+        self._check(self.fence)
         total = np.full(self.layout.size, float(constant))
         with np.errstate(over="ignore", invalid="ignore"):
             for coefficient, name in terms:
@@ -54,7 +44,7 @@ class MemoryVectorStore(MemoryShards):
             at.vectors[out] = part
 
     def begin(self, evaluation: int, gradient: str) -> None:
-        self._check(self._fence)
+        self._check(self.fence)
         for index, at in enumerate(self._present()):
             if evaluation < (at.evaluation or 0):
                 raise Fenced(f"shard {index} is at a later evaluation than {evaluation}")
@@ -102,10 +92,3 @@ class MemoryVectorStore(MemoryShards):
             (at, {b: vector[self.layout.block_slice(b)] for b in self.layout.blocks(index)})
             for index, at in enumerate(self._present())
         ]
-
-    def _check(self, fence: int) -> None:
-        for index, at in enumerate(self._shards):
-            if at is None:
-                raise missing(index)
-            if at.fence != fence:
-                raise Fenced(f"shard {index} is fenced: a newer coordinator took over")

@@ -43,18 +43,18 @@ class RedisParameterStore(RedisShards):
         layout: Layout,
         rule: Rule,
         dtype: np.dtype[np.floating] | type[np.floating] = np.float32,
+        *,
+        fence: int,
     ) -> None:
         vectors = (PARAMETERS, *(slot(name) for name in rule.slots))
-        super().__init__(servers, run, layout, dtype, vectors)
+        super().__init__(servers, run, layout, dtype, vectors, fence=fence)
         self.rule = rule
         self._push = push_script(rule)
         self._rule_arguments = tuple(repr(number) for number in rule.arguments())
 
-    def create(
-        self, fence: int, parameters: Vector, slots: Mapping[str, Vector] | None = None
-    ) -> bool:
+    def create(self, parameters: Vector, slots: Mapping[str, Vector] | None = None) -> bool:
         slots = self.rule.initial_slots(self.layout.size) if slots is None else slots
-        return self._create(fence, [parameters, *(slots[name] for name in self.rule.slots)])
+        return self._create([parameters, *(slots[name] for name in self.rule.slots)])
 
     def announce(self, token: Token) -> Positions:
         arguments = (token.fence, token.stream, token.attempt)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from app.errors import LayoutError
-from app.keys import COUNTED, PARAMETERS, shard
+from app.errors import Fenced, LayoutError
+from app.keys import COUNTED, PARAMETERS, named, shard
 from app.layout import Layout, Vector
 from app.scripts import Script
-from app.store.contract import Fetched, Positions, ShardCounts, check_values, missing
-from app.store.servers import Argument, Command, Servers
+from app.store.contract import (
+    Fetched,
+    Positions,
+    ShardCounts,
+    Standing,
+    check_values,
+    missing,
+)
+from app.store.servers import Argument, Command, Reply, Servers
 
 Head = tuple[Argument, ...]
 
+#: Keys that a server looks at in one step of a scan.
+SCAN_COUNT = 1000
+
 CREATE = Script.load("app.store", "create", "prelude")
+COPY = Script.load("app.store", "copy")
+DROP = Script.load("app.store", "drop")
 FENCE = Script.load("app.store", "fence")
 
 
@@ -43,8 +55,10 @@ class RedisShards:
         servers: Servers,
         run: str,
         layout: Layout,
-        dtype: np.dtype[np.floating] | type[np.floating],
+        dtype: np.dtype[np.floating] | type[np.floating] = np.float64,
         vectors: tuple[str, ...] = (PARAMETERS,),
+        *,
+        fence: int,
     ) -> None:
         if layout.n_servers != len(servers):
             raise LayoutError(
@@ -52,6 +66,7 @@ class RedisShards:
             )
         self.layout = layout
         self.dtype = np.dtype(dtype).newbyteorder("<")
+        self.fence = fence
         self._servers = servers
         self._run = run
         self._vectors = vectors
@@ -88,49 +103,132 @@ class RedisShards:
         return [ShardCounts(int(clock), int(refused)) for clock, refused in replies]
 
     def copy(self, source: str, target: str) -> None:
-        commands = [
-            Command(
-                at.server,
-                ("COPY", shard(self._run, i, source), shard(self._run, i, target), "REPLACE"),
-            )
-            for i, at in enumerate(self._shards)
-        ]
-        for index, copied in enumerate(self._servers.call(commands)):
-            if not copied:
-                raise missing(index)
+        self.freeze({source: target})
+
+    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+        names = [name for pair in copies.items() for name in pair]
+        replies = self._servers.call(
+            [
+                Command.call(at.server, COPY, self._keys(index, *names), [self.fence])
+                for index, at in enumerate(self._shards)
+            ]
+        )
+        for index, (answer, _) in enumerate(replies):
+            self._check(index, answer)
+        return [_standing(meta) for _, meta in replies]
 
     def drop(self, *names: str) -> None:
-        commands = []
-        for index, at in enumerate(self._shards if names else ()):
-            keys = (shard(self._run, index, name) for name in names)
-            commands.append(Command(at.server, ("UNLINK", *keys)))
-        self._servers.call(commands)
+        replies = self._servers.call(
+            [
+                Command.call(at.server, DROP, self._keys(index, *names), [self.fence])
+                for index, at in enumerate(self._shards if names else ())
+            ]
+        )
+        for index, answer in enumerate(replies):
+            self._check(index, answer)
 
     def raise_fence(self, fence: int) -> None:
+        self.fence = fence
         replies = self._servers.call(
             [Command.call(at.server, FENCE, [at.meta], [fence]) for at in self._shards]
         )
-        for index, (answer, _) in enumerate(replies):
-            if answer == b"NOMODEL":
-                raise missing(index)
+        for index, (answer, in_force) in enumerate(replies):
+            self._check(index, answer)
+            if in_force > fence:
+                raise Fenced(f"shard {index} knows the newer fence {in_force}")
+
+    def standings(self, *names: str) -> list[Standing | None]:
+        names = (*self._vectors, *names)
+        commands = []
+        for index, at in enumerate(self._shards):
+            commands.append(Command(at.server, ("HGETALL", at.meta)))
+            commands += [Command(at.server, ("HLEN", key)) for key in self._keys(index, *names)[1:]]
+        replies, width = self._servers.call(commands), 1 + len(names)
+        standings = []
+        for index, at in enumerate(self._shards):
+            meta, *lengths = replies[index * width : (index + 1) * width]
+            fields = dict(zip(meta[::2], meta[1::2], strict=True))
+            ours = fields.get(b"layout") == self.layout.digest.encode()
+            whole = ours and set(lengths) == {len(at.blocks)}
+            standings.append(_standing(meta) if whole else None)
+        return standings
+
+    def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
+        for index, (answer, _) in zip(shards, self._write("restore", shards, vectors), strict=True):
+            self._check(index, answer)
+
+    def put(self, name: str, vector: Vector) -> None:
+        for index, (answer, _) in enumerate(self._write("put", self._all, {name: vector})):
+            self._check(index, answer)
+
+    def highest_fence(self) -> int:
+        replies = self._servers.call(
+            [Command(at.server, ("HGET", at.meta, "fence")) for at in self._shards]
+        )
+        return max(int(fence or 0) for fence in replies)
+
+    def named_vectors(self) -> set[str]:
+        found: set[str] = set()
+        for index, at in enumerate(self._shards):
+            pattern, cursor = shard(self._run, index, named("*")), "0"
+            start = len(pattern) - len(named("*"))
+            while True:
+                command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
+                reply, keys = self._servers.one(*command, server=at.server)
+                found |= {key.decode()[start:] for key in keys}
+                if (cursor := reply.decode()) == "0":
+                    break
+        return found
 
     def delete(self) -> None:
-        self.drop("meta", COUNTED, *self._vectors)
+        keys = ("meta", COUNTED, *self._vectors)
+        self._servers.call(
+            [
+                Command(at.server, ("UNLINK", *(shard(self._run, index, what) for what in keys)))
+                for index, at in enumerate(self._shards)
+            ]
+        )
 
-    def _create(self, fence: int, vectors: Sequence[Vector]) -> bool:
+    def _create(self, vectors: Sequence[Vector]) -> bool:
         """Write first values, in the order of the names, where the run has none."""
-        packed = [self._packed(vector) for vector in vectors]
-        check_values(self.layout, packed)
-        commands = []
-        for at in self._shards:
-            numbers = ",".join(str(length(self.layout.block_slice(b))) for b in at.blocks)
-            values = [vector[at.part].tobytes() for vector in packed]
-            head: Head = (fence, self._kind, self.layout.digest, at.ids, numbers)
-            commands.append(Command.call(at.server, CREATE, at.keys, [*head, *values]))
-        replies = self._servers.call(commands)
+        first = dict(zip(self._vectors, vectors, strict=True))
+        replies = self._write("create", self._all, first)
         if any(stored.decode() != self.layout.digest for _, stored in replies):
             raise LayoutError(f"run {self._run} is there already with another layout")
         return all(answer == b"CREATED" for answer, _ in replies)
+
+    def _write(
+        self, mode: str, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]
+    ) -> list[Reply]:
+        """Write vectors and standings of shards; the reply of each."""
+        packed = [self._packed(vector) for vector in vectors.values()]
+        check_values(self.layout, packed)
+        commands = []
+        for index, standing in shards.items():
+            at = self._shards[index]
+            numbers = ",".join(str(length(self.layout.block_slice(b))) for b in at.blocks)
+            head: Head = (self.fence, mode, self._kind, self.layout.digest, at.ids, numbers)
+            values = [vector[at.part].tobytes() for vector in packed]
+            arguments = [*head, _fields(standing), *values]
+            keys = self._keys(index, *vectors)
+            commands.append(Command.call(at.server, CREATE, keys, arguments))
+        return self._servers.call(commands)
+
+    def _check(self, index: int, answer: Reply) -> None:
+        """Raise for the answers after which there is no going on."""
+        if answer == b"NOMODEL":
+            raise missing(index)
+        if answer == b"FENCED":
+            raise Fenced(f"shard {index} is fenced: a newer coordinator took over")
+
+    def _keys(self, index: int, *names: str) -> list[str]:
+        """The keys of a shard's meta and of vectors."""
+        return [shard(self._run, index, what) for what in ("meta", *names)]
+
+    @property
+    def _all(self) -> dict[int, Standing]:
+        """Every shard, before any push."""
+        return {index: Standing() for index in range(len(self._shards))}
 
     @property
     def _kind(self) -> str:
@@ -153,6 +251,24 @@ class RedisShards:
         """In the wire's dtype; what float32 cannot hold becomes infinite and is refused."""
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(vector, self.dtype)
+
+
+def _standing(meta: Sequence[bytes]) -> Standing:
+    """Of a shard's meta hash, as its fields and values one after another."""
+    fields = dict(zip(map(bytes.decode, meta[::2]), meta[1::2], strict=True))
+    sequences = {
+        int(name.removeprefix("seq:")): int(value)
+        for name, value in fields.items()
+        if name.startswith("seq:")
+    }
+    return Standing(int(fields["clock"]), int(fields["refused"]), sequences)
+
+
+def _fields(standing: Standing) -> str:
+    """The other way round, for the script that writes them."""
+    fields = {"clock": standing.applied, "refused": standing.refused}
+    fields |= {f"seq:{stream}": last for stream, last in standing.sequences.items()}
+    return ",".join(f"{name},{value}" for name, value in fields.items())
 
 
 def length(part: slice) -> int:

@@ -14,10 +14,10 @@ import numpy as np
 
 from app.errors import Fenced, NotFinite, ServerRefused
 from app.keys import COUNTED, shard
-from app.layout import Layout, Vector
+from app.layout import Vector
 from app.scripts import Script
-from app.store.contract import Counted, check_gradient, missing
-from app.store.servers import Command, Reply, Servers
+from app.store.contract import Counted, check_gradient
+from app.store.servers import Command
 from app.store.shards import Head, RedisShards, length
 
 BEGIN = Script.load("app.store", "begin")
@@ -31,25 +31,10 @@ UNPACK_NS, MULTIPLY_NS, WRITE_NS = 35, 20, 70
 
 
 class RedisVectorStore(RedisShards):
-    """The :class:`app.store.contract.VectorStore` of one run on Redis servers.
+    """The :class:`app.store.contract.VectorStore` of one run on Redis servers."""
 
-    ``fence`` is the coordinator's; workers bring that of their evaluation.
-    """
-
-    def __init__(
-        self,
-        servers: Servers,
-        run: str,
-        layout: Layout,
-        dtype: np.dtype[np.floating] | type[np.floating] = np.float64,
-        *,
-        fence: int,
-    ) -> None:
-        super().__init__(servers, run, layout, dtype)
-        self._fence = fence
-
-    def create(self, fence: int, parameters: Vector) -> bool:
-        return self._create(fence, [parameters])
+    def create(self, parameters: Vector) -> bool:
+        return self._create([parameters])
 
     def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         if not pairs:
@@ -60,13 +45,13 @@ class RedisVectorStore(RedisShards):
         cost = UNPACK_NS * len(names) + MULTIPLY_NS * len(pairs)
         commands, shards = [], []
         for index, blocks in self._ranges(cost):
-            keys = [shard(self._run, index, name) for name in ("meta", *names)]
-            arguments = (self._fence, blocks[0], blocks[-1], asked)
+            keys = self._keys(index, *names)
+            arguments = (self.fence, blocks[0], blocks[-1], asked)
             commands.append(Command.call(self._shards[index].server, DOTS, keys, arguments))
             shards.append(index)
         replies = self._servers.call(commands)
         for index, (answer, _) in zip(shards, replies, strict=True):
-            _check(index, answer)
+            self._check(index, answer)
         table = np.array([np.frombuffer(sums, "<f8") for _, sums in replies])
         return [_total(column) for column in table.T]
 
@@ -78,26 +63,26 @@ class RedisVectorStore(RedisShards):
         coefficients = [repr(float(coefficient)) for coefficient, _ in terms]
         commands, shards = [], []
         for index, blocks in self._ranges(WRITE_NS + (UNPACK_NS + MULTIPLY_NS) * len(terms)):
-            keys = [shard(self._run, index, n) for n in ("meta", out, *(v for _, v in terms))]
+            keys = self._keys(index, out, *(name for _, name in terms))
             last = length(self.layout.block_slice(blocks[-1]))
-            head: Head = (self._fence, blocks[0], blocks[-1], self.layout.block_numbers, last)
+            head: Head = (self.fence, blocks[0], blocks[-1], self.layout.block_numbers, last)
             arguments = [*head, repr(float(constant)), *coefficients]
             commands.append(Command.call(self._shards[index].server, COMBINE, keys, arguments))
             shards.append(index)
         for index, answer in zip(shards, self._servers.call(commands), strict=True):
-            _check(index, answer)
+            self._check(index, answer)
             if answer == b"REFUSED":
                 raise NotFinite(f"{out} would hold numbers that are not finite")
 
     def begin(self, evaluation: int, gradient: str) -> None:
         commands = [
             Command.call(
-                at.server, BEGIN, self._evaluation_keys(index, gradient), (self._fence, evaluation)
+                at.server, BEGIN, self._keys(index, COUNTED, gradient), (self.fence, evaluation)
             )
             for index, at in enumerate(self._shards)
         ]
         for index, answer in enumerate(self._servers.call(commands)):
-            _check(index, answer)
+            self._check(index, answer)
             if answer == b"EXPIRED":
                 raise Fenced(f"shard {index} is at a later evaluation than {evaluation}")
 
@@ -120,15 +105,12 @@ class RedisVectorStore(RedisShards):
         for index, at in enumerate(self._shards):
             head: Head = (fence, evaluation, portion, at.blocks[0], at.blocks[-1])
             arguments = [*head, self.layout.block_numbers, packed[at.part].tobytes()]
-            keys = self._evaluation_keys(index, gradient)
+            keys = self._keys(index, COUNTED, gradient)
             commands.append(Command.call(at.server, ACCUMULATE, keys, arguments))
         replies = self._servers.call(commands)
         for index, answer in enumerate(replies):
-            _check(index, answer)
+            self._check(index, answer)
         return tuple(Counted(answer.decode()) for answer in replies)
-
-    def _evaluation_keys(self, index: int, gradient: str) -> list[str]:
-        return [shard(self._run, index, what) for what in ("meta", COUNTED, gradient)]
 
     def _ranges(self, cost_ns: float) -> Iterator[tuple[int, range]]:
         """Ranges of blocks, each within one shard and one call's time."""
@@ -146,10 +128,3 @@ def _total(sums: Vector) -> float:
     except (OverflowError, ValueError):  # beyond a double, or infinities of both signs
         with np.errstate(over="ignore", invalid="ignore"):
             return float(np.sum(sums))
-
-
-def _check(index: int, answer: Reply) -> None:
-    if answer == b"NOMODEL":
-        raise missing(index)
-    if answer == b"FENCED":
-        raise Fenced(f"shard {index} is fenced: a newer coordinator took over")

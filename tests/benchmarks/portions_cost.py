@@ -46,7 +46,7 @@ def main() -> None:
     ):
         preflight.wait_for_workers(session.messages, {"sandblaster"}, 30.0)
         store = RedisVectorStore(session.servers, session.record.run, job.layout, fence=FIRST_FENCE)
-        store.create(FIRST_FENCE, job.parameters)
+        store.create(job.parameters)
         store.copy(PARAMETERS, named("x"))
         open_run(session.control, session.record)
         batch = Batch(session, store, PORTIONS, PROCESSES, cluster.check)

@@ -29,7 +29,7 @@ def in_memory(**settings: Any) -> tuple[Job, MemoryParameterStore]:
     """The same training in this process: one replica, all of its steps."""
     job = prepare(RunConfig(**settings), 2)
     store = MemoryParameterStore(job.layout, build_rule(job.config))
-    store.create(1, job.parameters, job.slots)
+    store.create(job.parameters, job.slots)
     train, _ = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
     replica = Replica(
         job.model, job.dataset, Subset(train, 0, 1, job.config.seed), store, job.config

@@ -91,7 +91,7 @@ def run(
     record = RunRecord(run_id, CONFIG, layout, tuple(servers.addresses), dataset.fingerprint, 6, 3)
     open_run(control, record)
     store = RedisVectorStore(servers, run_id, layout, fence=FIRST_FENCE)
-    store.create(FIRST_FENCE, np.random.default_rng(0).normal(size=layout.size))
+    store.create(np.random.default_rng(0).normal(size=layout.size))
     caches = (context.control_server, context.open_context, sandblaster._evaluation)
     for cache in caches:
         cache.cache_clear()

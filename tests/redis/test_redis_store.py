@@ -137,7 +137,7 @@ def test_very_many_and_very_long_blocks_fit_through_the_scripts(
         MemoryParameterStore(layout, rule),
     )
     for store in stores:
-        store.create(1, values)
+        store.create(values)
         store.push(TOKEN, 1, gradient)
     for name in (PARAMETERS, slot("adagrad")):
         ours, twin = (store.fetch(name).vector for store in stores)

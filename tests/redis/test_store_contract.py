@@ -59,7 +59,7 @@ def empty(open_store: Open) -> ParameterStore:
 
 @pytest.fixture
 def store(empty: ParameterStore) -> ParameterStore:
-    assert empty.create(FENCE, VALUES)
+    assert empty.create(VALUES)
     return empty
 
 
@@ -93,7 +93,7 @@ def test_what_was_created_is_fetched_in_the_dtype(store: ParameterStore, dtype: 
 
 
 def test_slots_can_be_given(empty: ParameterStore, dtype: Dtype) -> None:
-    empty.create(FENCE, VALUES, {"adagrad": VALUES + 2})
+    empty.create(VALUES, {"adagrad": VALUES + 2})
     assert vectors(empty)[1].tobytes() == (VALUES + 2).astype(dtype).tobytes()
 
 
@@ -115,7 +115,7 @@ def test_creating_again_never_resets(store: ParameterStore) -> None:
 @pytest.mark.parametrize("size", [LAYOUT.size - 1, LAYOUT.size + 1])
 def test_vectors_of_another_length_create_nothing(empty: ParameterStore, size: int) -> None:
     with pytest.raises(LayoutError, match=f"every vector needs 38 numbers, got .{size},"):
-        empty.create(FENCE, np.zeros(size))
+        empty.create(np.zeros(size))
     with pytest.raises(ModelMissing):
         empty.counts()
 
@@ -158,7 +158,7 @@ def test_a_fetch_tells_clocks_and_the_sequence_of_who_asks(store: ParameterStore
 
 def test_a_push_takes_one_step_of_the_rule(open_store: Open, dtype: Dtype) -> None:
     store = open_store(SGD(0.25))
-    store.create(FENCE, VALUES)
+    store.create(VALUES)
     pushed = store.push(TOKEN, 1, GRADIENT)
     expected = VALUES.astype(dtype) - 0.25 * GRADIENT.astype(dtype).astype(np.float64)
     assert store.fetch().vector.tobytes() == expected.astype(dtype).tobytes()
@@ -167,7 +167,7 @@ def test_a_push_takes_one_step_of_the_rule(open_store: Open, dtype: Dtype) -> No
 
 def test_the_rate_decays_with_the_clock_of_the_shard(open_store: Open) -> None:
     store = open_store(SGD(1.0, decay=1.0))
-    store.create(FENCE, np.zeros(LAYOUT.size))
+    store.create(np.zeros(LAYOUT.size))
     for sequence in (1, 2, 3):
         store.push(TOKEN, sequence, np.ones(LAYOUT.size))
     assert store.fetch().vector == pytest.approx(-(1 + 1 / 2 + 1 / 3))
@@ -326,7 +326,7 @@ def test_a_refused_push_brings_the_unchanged_parameters(store: ParameterStore) -
 def test_a_parameter_that_would_overflow_is_refused(open_store: Open, dtype: Dtype) -> None:
     store = open_store(SGD(1.0))
     huge = float(np.finfo(dtype).max)
-    store.create(FENCE, np.full(LAYOUT.size, huge))
+    store.create(np.full(LAYOUT.size, huge))
     assert store.push(TOKEN, 1, np.full(LAYOUT.size, -huge)).answers == answers(Answer.REFUSED)
 
 
@@ -342,7 +342,7 @@ def test_a_push_for_some_blocks_changes_those_alone(store: ParameterStore) -> No
 
 def test_a_push_for_some_blocks_is_the_push_with_zeros_elsewhere(open_store: Open) -> None:
     store = open_store(SGD(0.5))
-    store.create(FENCE, np.zeros(LAYOUT.size))
+    store.create(np.zeros(LAYOUT.size))
     store.push(TOKEN, 1, np.arange(1.0, 9.0), blocks=[0, 5])
     expected = np.zeros(LAYOUT.size)
     expected[0:4], expected[20:24] = [-0.5, -1, -1.5, -2], [-2.5, -3, -3.5, -4]
@@ -427,7 +427,7 @@ def test_a_deleted_run_is_missing_and_can_be_created_again(store: ParameterStore
     store.delete()
     with pytest.raises(ModelMissing):
         store.fetch()
-    assert store.create(FENCE, VALUES)
+    assert store.create(VALUES)
     assert store.fetch().positions.clocks.tolist() == [0] * LAYOUT.n_shards
 
 

@@ -131,7 +131,7 @@ def test_float32_is_refused_exactly_when_it_rounds_to_infinity(
         RedisParameterStore(servers, run_id, layout, SGD(1.0)),
         MemoryParameterStore(layout, SGD(1.0)),
     ):
-        store.create(FENCE, np.full(1, top))
+        store.create(np.full(1, top))
         assert store.push(Token(FENCE, 0, ATTEMPT), 1, -np.full(1, more)).answers == (answer,)
         assert store.fetch().vector.tolist() == [top]
 
@@ -151,8 +151,8 @@ def test_script_and_twin_agree_bit_for_bit(
     script = RedisParameterStore(servers, new_run(), layout, rule, dtype)
     twin = MemoryParameterStore(layout, rule, dtype)
     values = initial(layout.size, dtype)
-    assert script.create(FENCE, values)
-    assert twin.create(FENCE, values)
+    assert script.create(values)
+    assert twin.create(values)
     assert bits(script) == bits(twin)
     some = st.sets(st.integers(0, layout.n_blocks - 1)).map(sorted)
     for _ in range(data.draw(st.integers(1, 5), "pushes")):

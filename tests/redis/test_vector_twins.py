@@ -37,7 +37,7 @@ Make = Callable[..., Array]
 def filled(store: VectorStore, make: Make) -> VectorStore:
     """Three vectors of finite numbers."""
     values = make(3 * store.layout.size, store.dtype).reshape(3, -1)
-    assert store.create(FENCE, values[0])
+    assert store.create(values[0])
     for evaluation, (name, numbers) in enumerate(zip(NAMES[1:], values[1:], strict=True), 1):
         store.begin(evaluation, name)
         store.accumulate(FENCE, evaluation, name, 0, numbers)

@@ -34,7 +34,7 @@ PORTION = np.arange(1.0, 41.0)
 def filled(servers: Servers) -> RedisVectorStore:
     """A store with vectors a, all 2, and b, all 3, where portion 0 of evaluation 1 is counted."""
     store = RedisVectorStore(servers, RUN, LAYOUT, fence=FENCE)
-    store.create(FENCE, np.zeros(40))
+    store.create(np.zeros(40))
     store.combine(A, [], constant=2.0)
     store.combine(B, [], constant=3.0)
     store.begin(1, GRADIENT)
@@ -132,7 +132,7 @@ def test_bytes_that_do_not_fill_the_blocks_change_nothing(
 ) -> None:
     layout = Layout((TensorSpec("w", (12,)),), block_numbers=4, n_shards=1, n_servers=2)
     store = RedisVectorStore(servers, run_id, layout, fence=FENCE)
-    store.create(FENCE, np.zeros(12))
+    store.create(np.zeros(12))
     store.begin(1, GRADIENT)
     store.accumulate(FENCE, 1, GRADIENT, 0, np.ones(12))
     keys = [shard(run_id, 0, what) for what in ("meta", COUNTED, GRADIENT)]
@@ -159,7 +159,7 @@ class Metered:
     def __init__(self, servers: Servers, size: int, block_numbers: int) -> None:
         layout = Layout((TensorSpec("w", (size,)),), block_numbers, n_shards=2, n_servers=1)
         self.store = RedisVectorStore(servers, f"of-{block_numbers:06}", layout, fence=FENCE)
-        self.store.create(FENCE, np.tile([-1.2, 1.0], size // 2))
+        self.store.create(np.tile([-1.2, 1.0], size // 2))
         self.store.copy(PARAMETERS, "vec:x0")
         self._servers = servers
         self.moved = self.allocated = 0

@@ -64,7 +64,7 @@ def store(
     if request.param == "a call for each block":
         monkeypatch.setattr(vectors, "CALL_NS", 1.0)
     store = open_store()
-    store.create(FENCE, VALUES)
+    store.create(VALUES)
     return store
 
 
@@ -347,7 +347,7 @@ def test_a_portion_of_another_length_changes_nothing(
 
 
 def test_a_coordinator_with_another_fence_is_shut_out(open_store: Open) -> None:
-    open_store().create(FENCE, VALUES)
+    open_store().create(VALUES)
     for other in (open_store(FENCE - 1), open_store(FENCE + 1)):
         with pytest.raises(Fenced, match="shard 0 is fenced"):
             other.dots([(PARAMETERS, PARAMETERS)])
@@ -370,7 +370,7 @@ def test_raising_the_fence_shuts_out_late_portions(filled: VectorStore) -> None:
 
 def test_a_newer_coordinator_goes_on_with_the_vectors(open_store: Open) -> None:
     old = open_store()
-    old.create(FENCE, VALUES)
+    old.create(VALUES)
     old.combine(A, [], constant=2.0)
     old.raise_fence(FENCE + 1)
     new = open_store(FENCE + 1)

@@ -6,14 +6,15 @@
 --   GRANTED  with a new attempt number; or again, to the claimer that holds the lease
 --   HELD     somebody else holds a live lease
 --   DONE     the unit is finished
---   GONE     the run has ended, or it does not know the unit (any more)
+--   GONE     the run has ended, it does not know the unit (any more), or the unit was
+--            entered under another fence
 -- The server's clock decides, never a worker's.
 
 local run = redis.call('HMGET', KEYS[1], 'state', 'fence')
 local unit = redis.call('HMGET', KEYS[2], 'state', 'owner', 'expires', 'attempt', 'lease',
-  'specification')
-local state, owner, expires, attempt, lease, specification = unpack(unit)
-if run[1] ~= 'running' or not state then return { 'GONE', 0, 0, 0, '' } end
+  'specification', 'fence')
+local state, owner, expires, attempt, lease, specification, fence = unpack(unit)
+if run[1] ~= 'running' or not state or fence ~= run[2] then return { 'GONE', 0, 0, 0, '' } end
 if state == 'done' then return { 'DONE', 0, 0, 0, '' } end
 
 local time = redis.call('TIME')

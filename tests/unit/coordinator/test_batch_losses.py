@@ -58,7 +58,7 @@ class Workers:
 
 def evaluated(losses: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Batch, ForgetfulStore, float]:
     store = ForgetfulStore(LAYOUT, fence=FIRST_FENCE)
-    store.create(FIRST_FENCE, np.zeros(LAYOUT.size))
+    store.create(np.zeros(LAYOUT.size))
     store.losses = losses
     workers = Workers(store)
     monkeypatch.setattr("app.runs.batch.announce", lambda *_: None)

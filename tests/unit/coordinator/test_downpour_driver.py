@@ -143,7 +143,7 @@ def training(**settings: Any) -> Training:
     """A training of 96 examples in two subsets: 6 steps a pass each."""
     job = prepare(RunConfig(**SMALL | settings), 1)
     store = MemoryParameterStore(job.layout, build_rule(job.config))
-    store.create(FIRST_FENCE, job.parameters, job.slots)
+    store.create(job.parameters, job.slots)
     desk = Desk(job, store)
     data = job.dataset
     record = RunRecord(

@@ -88,7 +88,7 @@ def store_for(
         model.tensors, n_servers=1, block_numbers=2, n_shards=min(n_shards, -(-size // 2))
     )
     store = kind(layout, build_rule(config))
-    store.create(FENCE, model.initial(np.random.default_rng(config.seed)))
+    store.create(model.initial(np.random.default_rng(config.seed)))
     return store
 
 

@@ -1,0 +1,199 @@
+"""Who coordinates a run: one process at a time, under a lease, with a fence that only grows.
+
+Every time that a run is taken (begun, resumed, taken over, or mended after a server lost
+its data) it gets a new fence. Units that were entered and commits that are made under an
+older one are refused here, and changes of the shards there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.errors import ConfigError, Fenced, ModelMissing
+from app.keys import control
+from app.runs.record import RunRecord
+from app.scripts import Script
+from app.store.servers import Command, Servers
+
+LEAD = Script.load("app.runs", "lead")
+KEEP = Script.load("app.runs", "keep")
+CLOSE = Script.load("app.runs", "close")
+COMMIT = Script.load("app.runs", "commit")
+
+
+class RunState(StrEnum):
+    """Where a run stands. Stopped and failed ones can be resumed."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """Who asks for a run: ``claimer`` is unique to this request.
+
+    ``replaces`` is the claimer of an earlier request of the same coordinator, '' if none.
+    """
+
+    claimer: str
+    host: str
+    process: int
+    replaces: str = ""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The coordinator of a run: for how long, and when it was last heard of."""
+
+    host: str
+    process: int
+    age_s: float
+    silent_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.process} on {self.host} (for {self.age_s:.0f} s, "
+            f"last heard of {self.silent_s:.1f} s ago)"
+        )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run as the control server knows it. ``status`` is what its coordinator told last."""
+
+    state: RunState
+    fence: int
+    document: dict[str, Any]
+    owner: Owner | None
+    status: dict[str, Any]
+    outcome: dict[str, Any]
+
+
+def lead(
+    servers: Servers,
+    record: RunRecord,
+    claimant: Claimant,
+    lease_s: float,
+    *,
+    least_fence: int = 1,
+    take_over: bool = False,
+) -> int | Owner:
+    """Take a run: its new fence; or its coordinator, if there is one that lives.
+
+    Raises:
+        ConfigError: the run has finished.
+    """
+    arguments = (
+        claimant.claimer,
+        claimant.replaces,
+        int(take_over),
+        json.dumps({"host": claimant.host, "process": claimant.process}),
+        round(lease_s * 1000),
+        least_fence,
+        json.dumps(record.to_json()),
+    )
+    keys = [control(record.run, "record")]
+    answer, fence, owner, age_ms, silent_ms = servers.call(
+        [Command.call(0, LEAD, keys, arguments)]
+    )[0]
+    if answer == b"FINISHED":
+        raise finished(record.run)
+    if answer == b"HELD":
+        return Owner(**json.loads(owner), age_s=age_ms / 1000, silent_s=silent_ms / 1000)
+    return int(fence)
+
+
+def keep(servers: Servers, run: str, claimer: str, status: Mapping[str, Any]) -> bool:
+    """Extend the lease and tell how the run stands; whether somebody asked it to stop.
+
+    Raises:
+        Fenced: another coordinator has taken the run.
+        ModelMissing: the control server lost the run.
+    """
+    arguments = (claimer, json.dumps(status))
+    command = Command.call(0, KEEP, [control(run, "record")], arguments)
+    answer, stop = servers.call([command])[0]
+    _check(run, answer)
+    return bool(stop)
+
+
+def close(
+    servers: Servers, run: str, claimer: str, state: RunState, outcome: Mapping[str, Any]
+) -> None:
+    """End a run, or leave it to be resumed; raises Fenced if it is somebody else's by now."""
+    keys = (control(run, "record"), control(run, "wakeup"))
+    command = Command.call(0, CLOSE, keys, (claimer, state, json.dumps(outcome)))
+    _check(run, servers.call([command])[0])
+
+
+def commit(servers: Servers, run: str, fence: int, state: Mapping[str, Any]) -> None:
+    """Make ``state`` what a new coordinator goes on from; raises like :func:`keep`."""
+    keys = (control(run, "record"), control(run, "state"))
+    _check(run, servers.call([Command.call(0, COMMIT, keys, (fence, json.dumps(state)))])[0])
+
+
+def committed(servers: Servers, run: str) -> dict[str, Any] | None:
+    """What was committed last, None if nothing was."""
+    text = servers.one("GET", control(run, "state"))
+    return json.loads(text) if text else None
+
+
+def ask_to_stop(servers: Servers, run: str) -> None:
+    """Have the run's coordinator make a checkpoint and stop; it looks every few seconds."""
+    servers.one("HSET", control(run, "record"), "stop", 1)
+
+
+def look(servers: Servers, run: str) -> Snapshot | None:
+    """A run as the control server knows it; None if it does not."""
+    names = ("document", "state", "fence", "owner", "since", "expires", "lease", "status")
+    fields, seconds = servers.call(
+        [
+            Command(0, ("HMGET", control(run, "record"), *names, "outcome")),
+            Command(0, ("TIME",)),
+        ]
+    )
+    document, state, fence, owner, since, expires, lease, status, outcome = fields
+    if document is None or state is None:
+        return None
+    now_ms = int(seconds[0]) * 1000 + int(seconds[1]) // 1000
+    silent_ms = now_ms - int(expires) + int(lease)
+    running = state == RunState.RUNNING.encode()
+    return Snapshot(
+        RunState(state.decode()),
+        int(fence),
+        json.loads(document),
+        Owner(**json.loads(owner), age_s=(now_ms - int(since)) / 1000, silent_s=silent_ms / 1000)
+        if running
+        else None,
+        json.loads(status or "{}"),
+        json.loads(outcome or "{}"),
+    )
+
+
+def read_run(servers: Servers, run: str, fence: int) -> RunRecord:
+    """The record of ``run`` for a worker; raises Fenced unless it runs under ``fence``."""
+    names = ("state", "fence", "document")
+    state, current, document = servers.one("HMGET", control(run, "record"), *names)
+    if document is None or state != RunState.RUNNING.encode() or int(current) != fence:
+        raise Fenced(f"run {run} is not running under fence {fence}")
+    return RunRecord.from_json(run, json.loads(document))
+
+
+def finished(run: str) -> ConfigError:
+    return ConfigError(
+        f"run {run} has finished: there is nothing to resume. To train further, start from its "
+        "model with --init-from"
+    )
+
+
+def _check(run: str, answer: bytes) -> None:
+    if answer == b"LOST":
+        raise Fenced(f"another coordinator has taken run {run}")
+    if answer == b"GONE":
+        raise ModelMissing(f"the control server lost run {run}: it was flushed or restarted")

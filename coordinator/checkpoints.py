@@ -1,0 +1,131 @@
+"""When a run's state is written to the disk: in the background, while training goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app import checkpoint
+from app.checkpoint import Checkpoint
+from app.errors import CheckpointError, ServerError, StoreError
+from app.layout import Vector
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A run's state at one moment.
+
+    Args:
+        document: JSON.
+        vectors: reads them one after another, on another thread.
+        release: what there is to tidy up once they were read.
+        rank: how good the state is; higher is better, None if that is not known.
+    """
+
+    document: dict[str, Any]
+    vectors: Callable[[], Iterator[tuple[str, Vector]]]
+    release: Callable[[], None]
+    rank: float | None
+
+
+@dataclass(frozen=True)
+class _Writing:
+    name: str
+    capture: Capture
+    future: Future[Path]
+
+
+class Checkpoints:
+    """The checkpoints of a run in ``folder``.
+
+    Args:
+        folder: for this run alone.
+        every_s: seconds between two, counted from the end of one to the begin of the next.
+        keep: the last so many stay, and the one with the highest rank.
+        say: told of what could not be written, and of what is damaged.
+    """
+
+    def __init__(self, folder: Path, every_s: float, keep: int, say: Callable[[str], None]) -> None:
+        self.folder, self._every_s, self._keep, self._say = folder, every_s, keep, say
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: _Writing | None = None
+        self._at = time.monotonic()
+        #: Checkpoints written by this process.
+        self.written = 0
+
+    def latest(self) -> Checkpoint:
+        """The newest one that is whole; raises CheckpointError if there is none."""
+        found = checkpoint.latest(
+            self.folder, lambda why: self._say(f"{why}; trying the checkpoint before it")
+        )
+        if found is None:
+            raise CheckpointError(f"there is no checkpoint to go back to in {self.folder}")
+        return found
+
+    def advance(self, fence: int, capture: Callable[[], Capture]) -> None:
+        """Begin a checkpoint when it is time, and conclude one that is written."""
+        if self._writing is not None:
+            if self._writing.future.done():
+                self._conclude()
+        elif time.monotonic() - self._at >= self._every_s:
+            self._begin(fence, capture())
+
+    def write(self, fence: int, capture: Callable[[], Capture]) -> Path | None:
+        """Write one now and wait for it; None if it could not be written (which is said)."""
+        self.settle()
+        self._begin(fence, capture())
+        return self._conclude()
+
+    def settle(self) -> None:
+        """Wait for the one that is being written, if any."""
+        if self._writing is not None:
+            self._conclude()
+
+    def close(self) -> None:
+        """Wait for the one that is being written, and forget it."""
+        self._writer.shutdown()
+
+    def _begin(self, fence: int, capture: Capture) -> None:
+        # Fences order the checkpoints of one coordinator after another.
+        numbers = [name.partition("-")[2] for name in checkpoint.names(self.folder)]
+        number = 1 + max((int(each) for each in numbers if each.isdigit()), default=0)
+        name = f"{fence:06d}-{number:06d}"
+        document = {**capture.document, "rank": capture.rank}
+
+        def write() -> Path:
+            return checkpoint.write(self.folder, name, document, capture.vectors())
+
+        self._writing = _Writing(name, capture, self._writer.submit(write))
+
+    def _conclude(self) -> Path | None:
+        writing, self._writing = self._writing, None
+        assert writing is not None
+        try:
+            path = writing.future.result()
+        except (OSError, ServerError, StoreError) as error:
+            self._say(f"checkpoint {writing.name} could not be written: {error}")
+            path = None
+        else:
+            self.written += 1
+            self._prune()
+        finally:
+            self._at = time.monotonic()
+        writing.capture.release()
+        return path
+
+    def _prune(self) -> None:
+        there = checkpoint.names(self.folder)
+        ranks = {}
+        for name in there:
+            try:
+                rank = checkpoint.manifest(self.folder / name)["document"]["rank"]
+            except CheckpointError:
+                continue
+            if rank is not None:
+                ranks[name] = rank
+        best = [max(ranks, key=lambda name: ranks[name])] if ranks else []
+        checkpoint.prune(self.folder, [*there[-self._keep :], *best])

@@ -1,0 +1,79 @@
+"""What there is to say of a training at a moment, in words: for displays and for ``status``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import timedelta
+
+from app.models.metrics import metric_name
+from app.models.model import Task
+from coordinator.outcome import Evaluation
+from coordinator.status import DownpourStatus, SandblasterStatus, Status, median
+
+#: A wait longer than this is shown.
+WAIT_WORTH_SAYING_S = 3.0
+
+
+def figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
+    """Everything that there is to show of a moment, as (name, text)."""
+    if isinstance(status, DownpourStatus):
+        yield from _downpour(status, task)
+    else:
+        yield from _sandblaster(status, task)
+
+
+def _downpour(status: DownpourStatus, task: Task) -> Iterator[tuple[str, str]]:
+    yield "pass", f"{status.passes:.1f}/{status.total_passes}"
+    yield "steps/s", f"{status.steps_per_second:,.0f}"
+    yield "loss", _number(status.training_loss)
+    if status.evaluation is not None:
+        yield "held-out", score_text(status.evaluation, task)
+    yield "updates", _counts([shard.applied for shard in status.shards])
+    if status.refused:
+        yield "refused", str(status.refused)
+    worst = max(status.staleness, default=0)
+    yield "staleness", f"median {median(status.staleness)}, worst {worst}"
+    if status.resent:
+        yield "sent again", str(status.resent)
+    if status.idle_s > WAIT_WORTH_SAYING_S:
+        yield "waiting", f"{status.idle_s:.0f} s for a worker"
+    left = status.seconds_left
+    yield "left", "?" if left is None else str(timedelta(seconds=round(left)))
+
+
+def _sandblaster(status: SandblasterStatus, task: Task) -> Iterator[tuple[str, str]]:
+    yield "iteration", f"{status.iteration}/{status.total_iterations}"
+    yield "loss", _number(status.loss)
+    yield "gradient", _number(status.gradient_norm)
+    yield "step", f"{status.step:.3g}"
+    yield "evaluations", str(status.evaluations)
+    if status.evaluation is not None:
+        yield "held-out", score_text(status.evaluation, task)
+    yield (
+        "portions",
+        f"{status.portions_done}/{status.n_portions} done, "
+        f"{status.portions_outstanding} outstanding, {status.portions_per_second:.0f}/s",
+    )
+    yield "backups", f"{status.tally.sent} sent, {status.tally.won} won"
+    if status.tally.retries:
+        yield "retries", str(status.tally.retries)
+    if status.slow is not None and status.slow[1] > WAIT_WORTH_SAYING_S:
+        yield "waiting", f"{status.slow[1]:.0f} s for portion {status.slow[0]}"
+
+
+def score_text(evaluation: Evaluation, task: Task) -> str:
+    """A held-out score in words."""
+    score = evaluation.score
+    return f"{metric_name(task)} {score.metric(task):.4f}, loss {_number(score.loss)}"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"
+
+
+def _counts(counts: list[int]) -> str:
+    """Each shard's count while they fit, else the range."""
+    if len(counts) > 8:
+        return f"{min(counts)} to {max(counts)} on {len(counts)} shards"
+    return "/".join(map(str, counts)) or "-"

@@ -1,0 +1,96 @@
+"""A run's folder: what resuming it needs, its checkpoints, its logs and its model."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.config import ClusterConfig
+from app.errors import ConfigError
+
+FORMAT = 1
+
+#: Settings of a cluster that may hold passwords, which are not written down.
+SECRETS = ("broker", "parameter_servers")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, ``CLUSTER.FOLDER/RUN``."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, cluster: ClusterConfig, run: str) -> RunFolder:
+        return cls(Path(cluster.folder) / run)
+
+    @property
+    def run(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def servers(self) -> Path:
+        """Where embedded servers keep their append-only files."""
+        return self.path / "servers"
+
+    def logs(self) -> Path:
+        return made(self.path / "logs")
+
+    def model(self, cluster: ClusterConfig) -> Path:
+        """The model's file; that it can be written is made sure of before the training."""
+        output = Path(cluster.output) if cluster.output else self.path / "model.safetensors"
+        if output.is_dir():
+            raise ConfigError(f"output = {output} is not allowed: it is a folder, name a file")
+        made(output.parent)
+        try:
+            with tempfile.TemporaryFile(dir=output.parent):
+                return output
+        except OSError as error:
+            raise ConfigError(f"cannot write to {output.parent}: {error.strerror}") from error
+
+    def describe(
+        self, record: Mapping[str, Any], cluster: ClusterConfig, place: Mapping[str, Any]
+    ) -> None:
+        """Write down what the run is and where its servers are (addresses, no passwords)."""
+        settings = cluster.model_dump(mode="json", exclude=set(SECRETS))
+        document = {"format": FORMAT, "record": record, "cluster": settings, "place": place}
+        partial = made(self.path) / f".run.json.{os.getpid()}.partial"
+        try:
+            partial.write_text(json.dumps(document, indent=2), encoding="utf-8")
+            partial.replace(self.path / "run.json")
+        except OSError as error:
+            raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
+
+    def read(self) -> dict[str, Any] | None:
+        """What was written down; None if there is no such folder.
+
+        Raises:
+            ConfigError: it is damaged, or of another version.
+        """
+        try:
+            document = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"cannot read {self.path / 'run.json'}: {error}") from error
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise ConfigError(f"{self.path / 'run.json'} was written by another version")
+        return document
+
+
+def made(folder: Path) -> Path:
+    """Make a folder; raises ConfigError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
+    return folder

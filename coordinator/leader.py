@@ -1,0 +1,143 @@
+"""This process as the coordinator of a run: takes it, keeps its lease alive, lets it go."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.errors import DistBeliefError, Fenced, ModelMissing, RunTaken, ServerError
+from app.runs import leadership
+from app.runs.leadership import Claimant, Owner, RunState
+from app.runs.record import RunRecord
+from app.store.servers import Servers
+
+#: A lease survives two lost renewals.
+RENEWALS_PER_LEASE = 3
+
+#: How often to ask for a run whose coordinator seems to be dead.
+POLL_S = 0.5
+
+
+class Leader:
+    """Holds one run. While it does, a thread renews the lease and tells ``status``.
+
+    ``fence`` is the run's, 0 before it is taken.
+    """
+
+    def __init__(self, control: Servers, run: str, lease_s: float) -> None:
+        self._control, self._run, self._lease_s = control, run, lease_s
+        self._claimer = ""
+        self._thread: threading.Thread | None = None
+        self._over = threading.Event()
+        self._failure: DistBeliefError | None = None
+        self._asked_to_stop = False
+        self.fence = 0
+        self.status: Mapping[str, Any] = {}
+
+    def take(
+        self,
+        record: RunRecord,
+        *,
+        least_fence: int = 1,
+        take_over: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Take the run under a new fence, and keep it.
+
+        A coordinator that was heard of a moment ago may be dead all the same: its lease is
+        waited for, and given up on as soon as it shows a sign of life.
+
+        Raises:
+            RunTaken: another coordinator has it, and lives.
+            ConfigError: the run has finished.
+        """
+        began, told = time.monotonic(), False
+        while True:
+            owner = self._ask(record, least_fence, take_over=take_over)
+            if owner is None:
+                break
+            waited = time.monotonic() - began
+            if owner.silent_s < waited or waited > 2 * self._lease_s:
+                raise RunTaken(
+                    f"run {self._run} is coordinated by {owner}: stop it with 'stop {self._run}', "
+                    "or take the run from it with --take-over"
+                )
+            if not told:
+                say(f"waiting for the lease of {owner} to run out, or for a sign of life")
+                told = True
+            time.sleep(POLL_S)
+        self._thread = threading.Thread(target=self._keep, name="leader", daemon=True)
+        self._thread.start()
+
+    def renew(self, record: RunRecord) -> None:
+        """Take the run again under a new fence; raises RunTaken if it is somebody else's."""
+        owner = self._ask(record, self.fence + 1, take_over=False)
+        if owner is not None:
+            raise RunTaken(f"run {self._run} was taken over by {owner}")
+        self._failure = None
+
+    def check(self) -> None:
+        """Raise what the thread met.
+
+        Raises:
+            RunTaken: another coordinator has taken the run.
+            ModelMissing: the control server lost the run.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody asked for it on another terminal."""
+        return self._asked_to_stop
+
+    def commit(self, state: Mapping[str, Any]) -> None:
+        """What a new coordinator goes on from; raises like :meth:`check`."""
+        try:
+            leadership.commit(self._control, self._run, self.fence, state)
+        except Fenced as error:
+            raise RunTaken(str(error)) from error
+
+    def close(self, state: RunState, outcome: Mapping[str, Any]) -> None:
+        """Let the run go; raises Fenced if it is somebody else's."""
+        self.stop()
+        leadership.close(self._control, self._run, self._claimer, state, outcome)
+
+    def stop(self) -> None:
+        """End the thread, without a word to the server: the lease runs out."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(timeout=self._lease_s)
+
+    def _ask(self, record: RunRecord, least_fence: int, *, take_over: bool) -> Owner | None:
+        claimer = uuid.uuid4().hex
+        claimant = Claimant(claimer, socket.gethostname(), os.getpid(), self._claimer)
+        answer = leadership.lead(
+            self._control,
+            record,
+            claimant,
+            self._lease_s,
+            least_fence=least_fence,
+            take_over=take_over,
+        )
+        if isinstance(answer, Owner):
+            return answer
+        self._claimer, self.fence = claimer, answer
+        return None
+
+    def _keep(self) -> None:
+        while not self._over.wait(self._lease_s / RENEWALS_PER_LEASE):
+            claimer = self._claimer
+            try:
+                stop = leadership.keep(self._control, self._run, claimer, self.status)
+                self._asked_to_stop = self._asked_to_stop or stop
+            except (Fenced, ModelMissing) as error:
+                if claimer == self._claimer:  # else it was renewed meanwhile
+                    taken = isinstance(error, Fenced)
+                    self._failure = RunTaken(str(error)) if taken else error
+            except ServerError:
+                continue  # the main thread meets it, too, and says so

@@ -1,0 +1,94 @@
+"""Downpour's shards, written down and brought back.
+
+Each shard's parameters, slots and sequence numbers are copied on its server at one moment
+and read from the copy, so nothing waits for a checkpoint. Shards are independent of one
+another: only those that lost their data come back from it, and the replicas make again
+what these are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.checkpoint import Checkpoint
+from app.errors import ModelMissing
+from app.keys import PARAMETERS, named, slot
+from app.layout import Vector
+from app.store.contract import ParameterStore, ShardCounts, Standing
+from coordinator.checkpoints import Capture
+from coordinator.evaluations import BEST
+from coordinator.standings import from_json, to_json
+
+
+@dataclass(frozen=True)
+class TakenUp:
+    """Where the shards stand, and what came back (``saved`` is None if nothing was lost)."""
+
+    standings: Sequence[Standing]
+    saved: Checkpoint | None
+    said: list[str]
+
+
+def capture(
+    store: ParameterStore, driver: Mapping[str, Any], *, best: bool, rank: float | None
+) -> Capture:
+    """The state of the moment; ``best`` tells whether there is a best model to keep."""
+    frozen = {name: named(f"checkpoint:{name}") for name in [*_names(store), *[BEST] * best]}
+    standings = store.freeze(frozen)
+
+    def vectors() -> Iterator[tuple[str, Vector]]:
+        for name, copy in frozen.items():
+            yield name, store.fetch(copy).vector
+
+    return Capture(
+        document={"driver": driver, "shards": to_json(store.layout, standings)},
+        vectors=vectors,
+        release=lambda: store.drop(*frozen.values()),
+        rank=rank,
+    )
+
+
+def take_up(
+    store: ParameterStore,
+    fence: int,
+    latest: Callable[[], Checkpoint],
+    known: Sequence[ShardCounts],
+) -> TakenUp:
+    """Take the shards under ``fence``, after bringing back those that lost their data.
+
+    ``known`` is where they were seen last, empty if they were not.
+
+    Raises:
+        CheckpointError: some are lost, and there is no checkpoint.
+        ModelMissing: a server lost its data again meanwhile.
+    """
+    store.fence, saved, said = fence, None, []
+    lost = [shard for shard, standing in enumerate(store.standings()) if standing is None]
+    if lost:
+        saved = latest()
+        standings = from_json(store.layout, saved.document["shards"])
+        vectors = {name: saved.vector(name) for name in _names(store)}
+        store.restore({shard: standings[shard] for shard in lost}, vectors)
+        said = [_loss(shard, standings[shard], saved, known) for shard in lost]
+    store.raise_fence(fence)
+    if saved is not None and BEST in saved:  # on all shards: its parts belong together
+        store.put(BEST, saved.vector(BEST))
+    store.drop(*sorted(store.named_vectors() - {BEST}))
+    present = [standing for standing in store.standings() if standing is not None]
+    if len(present) < store.layout.n_shards:
+        raise ModelMissing("a parameter server lost its data again while it was restored")
+    return TakenUp(present, saved, said)
+
+
+def _names(store: ParameterStore) -> list[str]:
+    return [PARAMETERS, *(slot(name) for name in store.rule.slots)]
+
+
+def _loss(shard: int, standing: Standing, saved: Checkpoint, known: Sequence[ShardCounts]) -> str:
+    text = f"shard {shard} came back from checkpoint {saved.path.name}, {standing.applied} updates"
+    if not known:
+        return text
+    lost = max(0, known[shard].applied - standing.applied)
+    return f"{text}; at least {lost} were lost and are made again"

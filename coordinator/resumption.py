@@ -1,0 +1,155 @@
+"""Finding a run again: in its folder, or on its control server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.config import ClusterConfig, configure
+from app.errors import CheckpointError, ConfigError, DataError, RunTaken, ServerError, WaitTimeout
+from app.models.registry import allow_import
+from app.runs import leadership
+from app.runs.leadership import Snapshot
+from app.runs.record import RunRecord
+from app.store.servers import Servers
+from coordinator.folder import RunFolder
+from coordinator.job import Job, prepare
+
+#: How long to wait for an answer from servers that are probably gone.
+ANSWER_S = 2.0
+
+#: How long an embedded run may take to stop when it is taken over.
+STOP_S = 60.0
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run as it was written down: ``embedded`` if it started its own servers.
+
+    ``broker`` is where its control server is, or was.
+    """
+
+    record: RunRecord
+    cluster: ClusterConfig
+    folder: RunFolder
+    embedded: bool
+    broker: str
+
+
+def find(run: str, settings: Mapping[str, Any]) -> Found:
+    """The run of that id; ``settings`` of a cluster override those that it was started with.
+
+    Raises:
+        ConfigError: there is no such run here.
+    """
+    given = configure(settings)[1]
+    folder = RunFolder.of(given, run)
+    written = folder.read()
+    if written is not None:
+        place = written["place"]
+        servers: dict[str, Any] = {}
+        if not place["embedded"]:
+            servers = {
+                "broker": place["broker"],
+                "parameter_servers": tuple(place["parameter_servers"]),
+            }
+        cluster = configure({**written["cluster"], **servers, **settings})[1]
+        record = RunRecord.from_json(run, written["record"])
+        if ":" in record.config.model:  # whoever may write to the folder may run code here
+            allow_import(record.config.model.partition(":")[0])
+        return Found(record, cluster, folder, place["embedded"], place["broker"])
+    if given.broker is None:
+        raise ConfigError(
+            f"there is no run {run} in {Path(given.folder).resolve()}: name its folder with "
+            "--folder, or its servers with --broker and --parameter-servers"
+        )
+    known = look(given.broker, run)
+    if known is None:
+        raise ConfigError(f"the control server knows no run {run}: see 'runs'")
+    return Found(RunRecord.from_json(run, known.document), given, folder, False, given.broker)
+
+
+def look(broker: str, run: str) -> Snapshot | None:
+    """What a control server knows of a run; None if it does not, or does not answer."""
+    with closing(Servers([broker], deadline_s=ANSWER_S)) as control:
+        return leadership.look(control, run)
+
+
+def state_of(found: Found) -> Snapshot | None:
+    """What the run's control server knows of it; None if it is gone with its run."""
+    if not found.embedded:
+        return look(found.cluster.broker or found.broker, found.record.run)
+    if not Path(found.broker.removeprefix("unix://")).exists():
+        return None
+    try:
+        return look(found.broker, found.record.run)
+    except ServerError:
+        return None
+
+
+def stop(found: Found) -> None:
+    """Ask the run's coordinator to make a checkpoint and stop; raises ConfigError."""
+    known = state_of(found)
+    if known is None or known.owner is None:
+        state = known.state if known else "not running"
+        raise ConfigError(f"run {found.record.run} is {state}: there is nothing to stop")
+    broker = found.broker if found.embedded else (found.cluster.broker or found.broker)
+    with closing(Servers([broker], deadline_s=ANSWER_S)) as control:
+        leadership.ask_to_stop(control, found.record.run)
+
+
+def wait_for_end(found: Found, timeout_s: float = STOP_S) -> None:
+    """Wait until nobody coordinates the run; raises WaitTimeout."""
+    deadline = time.monotonic() + timeout_s
+    while (known := state_of(found)) is not None and known.owner is not None:
+        if time.monotonic() > deadline:
+            raise WaitTimeout(
+                f"run {found.record.run} is still coordinated by {known.owner} after "
+                f"{timeout_s:g} s"
+            )
+        time.sleep(POLL_S)
+
+
+def job_of(found: Found, *, take_over: bool) -> Job:
+    """What a run that is to go on trains.
+
+    Raises:
+        RunTaken: its servers are embedded in a coordinator that lives.
+        DataError: its data have changed.
+        CheckpointError: nothing of it is left.
+    """
+    record = found.record
+    if found.embedded and found.cluster.broker is None:
+        _end_embedded(found, take_over=take_over)
+        if not found.folder.checkpoints.is_dir():
+            raise CheckpointError(
+                f"nothing is left of run {record.run}: its servers are gone, and there is no "
+                f"checkpoint in {found.folder.path}"
+            )
+    cluster = found.cluster
+    job = prepare(record.config, len(cluster.parameter_servers) or cluster.servers, resumed=True)
+    if job.dataset.fingerprint != record.fingerprint:
+        raise DataError(
+            f"{record.config.data} has changed since run {record.run} began: fingerprint "
+            f"{job.dataset.fingerprint}, expected {record.fingerprint}"
+        )
+    return job
+
+
+def _end_embedded(found: Found, *, take_over: bool) -> None:
+    """Embedded servers end with their coordinator, so it has to stop before it is replaced."""
+    known = state_of(found)
+    if known is None or known.owner is None:
+        return
+    if not take_over:
+        raise RunTaken(
+            f"run {found.record.run} is coordinated by {known.owner}: stop it with "
+            f"'stop {found.record.run}', or take the run from it with --take-over"
+        )
+    stop(found)
+    wait_for_end(found)

@@ -1,0 +1,67 @@
+"""The optimizer's vectors, on the shards under names of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.checkpoint import Checkpoint
+from app.keys import PARAMETERS, named
+from app.layout import Vector
+from app.store.contract import Standing, VectorStore
+from coordinator.lbfgs import Evaluate
+
+
+class Space:
+    """The :class:`coordinator.lbfgs.VectorSpace` of a run.
+
+    ``live`` are the vectors that are there. Those that a checkpoint reads are pinned: they
+    outlive the iteration that would drop them, so that training goes on meanwhile.
+    """
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+        self._pinned: set[str] = set()
+        self._doomed: set[str] = set()
+        self.live: set[str] = set()
+
+    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return self._store.dots([(named(a), named(b)) for a, b in pairs])
+
+    def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
+        self.live.add(out)
+        self._store.combine(named(out), [(c, named(name)) for c, name in terms])
+
+    def drop(self, names: Sequence[str]) -> None:
+        free = [name for name in names if name not in self._pinned]
+        self._doomed.update(set(names) - set(free))
+        self._store.drop(*map(named, free))
+        self.live.difference_update(free)
+
+    def evaluated(self, request: Evaluate) -> None:
+        """Note the vector that an evaluation writes."""
+        self.live.add(request.gradient)
+
+    def pin(self, names: Iterable[str]) -> None:
+        self._pinned = set(names)
+
+    def unpin(self) -> None:
+        """Drop what was to be dropped while it was pinned."""
+        doomed, self._doomed, self._pinned = self._doomed, set(), set()
+        self.drop(sorted(doomed))
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, Vector]]:
+        """The parameters and vectors, one after another, by their names on the shards."""
+        for name in (PARAMETERS, *map(named, names)):
+            yield name, self._store.fetch(name).vector
+
+    def restore(self, saved: Checkpoint, names: Iterable[str]) -> None:
+        """Put the parameters and vectors of a checkpoint in place of what the shards hold."""
+        everywhere = dict.fromkeys(range(self._store.layout.n_shards), Standing())
+        wanted = (PARAMETERS, *map(named, names))
+        self._store.restore(everywhere, {name: saved.vector(name) for name in wanted})
+
+    def reset(self, names: Iterable[str]) -> None:
+        """These vectors are there, and no others."""
+        wanted = set(names)
+        self._store.drop(*sorted(self._store.named_vectors() - {named(each) for each in wanted}))
+        self.live, self._pinned, self._doomed = wanted, set(), set()
