@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +23,8 @@ from coordinator import inference, resumption
 from coordinator.job import Job, prepare
 from coordinator.options import SectionedCommand, given, pairs, settings_options
 from coordinator.outcome import EndReason, Outcome
-from coordinator.progress import display, summary
+from coordinator.overview import overview, overviews
+from coordinator.progress import described, display, listed, summary
 from coordinator.training import resume as resume_training
 from coordinator.training import train as run_training
 
@@ -106,6 +109,59 @@ def resume(run: str, take_over: bool, **flags: Any) -> None:
     with display(Console(stderr=True), job.model.task) as shown:
         outcome = resume_training(job, found.cluster, found.folder, shown, take_over=take_over)
     _report(outcome, job)
+
+
+def _where(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that say where runs are."""
+    folder = click.option("--folder", default=None, help="Folder of the runs. [default: runs]")
+    broker = click.option("--broker", metavar="URL", default=None, help="Their control server.")
+    as_json = click.option("--json", "as_json", is_flag=True, help="For machines.")
+    return folder(broker(as_json(function)))
+
+
+@main.command(epilog="Example: python -m coordinator status 20261122-180858-050a")
+@click.argument("run")
+@_where
+def status(run: str, as_json: bool, **where: str | None) -> None:
+    """How a run stands, from another terminal."""
+    seen = overview(run, _place_of(where))
+    if as_json:
+        click.echo(json.dumps(seen.to_json(), indent=2))
+    else:
+        click.echo("\n".join(described(seen)))
+
+
+@main.command(epilog="Example: python -m coordinator runs --broker redis://host:6379/0")
+@_where
+def runs(as_json: bool, **where: str | None) -> None:
+    """List runs: those in the folder, and those on the control server."""
+    seen = overviews(_place_of(where))
+    if as_json:
+        click.echo(json.dumps([each.to_json() for each in seen], indent=2))
+    else:
+        Console(soft_wrap=True).print(listed(seen))
+
+
+@main.command(epilog="Example: python -m coordinator stop 20261122-180858-050a")
+@click.argument("run")
+@click.option("--wait", is_flag=True, help="Return when it has stopped.")
+@_where
+def stop(run: str, wait: bool, as_json: bool, **where: str | None) -> None:
+    """Have a run make a checkpoint and stop; it can be resumed."""
+    found = resumption.find(run, _place_of(where))
+    resumption.stop(found)
+    if wait:
+        resumption.wait_for_end(found)
+    state = "stopped" if wait else "stopping"
+    click.echo(json.dumps({"run": run, "state": state}) if as_json else f"run {run} is {state}")
+
+
+def _place_of(where: dict[str, str | None]) -> dict[str, Any]:
+    settings: dict[str, Any] = {name: value for name, value in where.items() if value is not None}
+    _add_environment(settings)
+    if "broker" in settings:  # a run is looked for; where its parameters are is in its record
+        settings.setdefault("parameter_servers", (settings["broker"],))
+    return settings
 
 
 def _cluster_settings(flags: dict[str, Any]) -> dict[str, Any]:

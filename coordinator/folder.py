@@ -62,13 +62,18 @@ class RunFolder:
     ) -> None:
         """Write down what the run is and where its servers are (addresses, no passwords)."""
         settings = cluster.model_dump(mode="json", exclude=set(SECRETS))
-        document = {"format": FORMAT, "record": record, "cluster": settings, "place": place}
-        partial = made(self.path) / f".run.json.{os.getpid()}.partial"
-        try:
-            partial.write_text(json.dumps(document, indent=2), encoding="utf-8")
-            partial.replace(self.path / "run.json")
-        except OSError as error:
-            raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
+        self._write({"record": record, "cluster": settings, "place": place, "outcome": {}})
+
+    def conclude(self, outcome: Mapping[str, Any]) -> None:
+        """Write down how it ended: its servers may be gone when somebody asks."""
+        document = self.read()
+        if document is not None:
+            self._write({**document, "outcome": outcome})
+
+    def outcome(self) -> dict[str, Any]:
+        """How it ended; empty if it did not, or was killed."""
+        document = self.read()
+        return document["outcome"] if document is not None else {}
 
     def read(self) -> dict[str, Any] | None:
         """What was written down; None if there is no such folder.
@@ -85,6 +90,15 @@ class RunFolder:
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ConfigError(f"{self.path / 'run.json'} was written by another version")
         return document
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        partial = made(self.path) / f".run.json.{os.getpid()}.partial"
+        try:
+            text = json.dumps({**document, "format": FORMAT}, indent=2)
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(self.path / "run.json")
+        except OSError as error:
+            raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
 
 
 def made(folder: Path) -> Path:

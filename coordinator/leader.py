@@ -16,8 +16,9 @@ from app.runs.leadership import Claimant, Owner, RunState
 from app.runs.record import RunRecord
 from app.store.servers import Servers
 
-#: A lease survives two lost renewals.
+#: A lease survives two lost renewals; ``status`` and ``stop`` need not wait for long.
 RENEWALS_PER_LEASE = 3
+LONGEST_PAUSE_S = 1.0
 
 #: How often to ask for a run whose coordinator seems to be dead.
 POLL_S = 0.5
@@ -130,7 +131,8 @@ class Leader:
         return None
 
     def _keep(self) -> None:
-        while not self._over.wait(self._lease_s / RENEWALS_PER_LEASE):
+        pause_s = min(self._lease_s / RENEWALS_PER_LEASE, LONGEST_PAUSE_S)
+        while not self._over.wait(pause_s):
             claimer = self._claimer
             try:
                 stop = leadership.keep(self._control, self._run, claimer, self.status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.table import Table
 from app.models.model import Task
 from coordinator.figures import figures, score_text
 from coordinator.outcome import Outcome
+from coordinator.overview import Overview
 from coordinator.status import DownpourStatus, Status
 from coordinator.training import Display
 
@@ -54,6 +55,32 @@ def summary(outcome: Outcome, task: Task) -> list[str]:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: python -m coordinator resume {outcome.run}")
     return [*lines, f"model: {outcome.model_file}"]
+
+
+def described(seen: Overview) -> list[str]:
+    """A run at a glance, a line each."""
+    lines = [f"run {seen.run}: {seen.state}, {seen.algorithm} of {seen.model} on {seen.data}"]
+    if seen.coordinator is not None:
+        lines.append(f"coordinator: {seen.coordinator}")
+    lines += [f"{name}: {value}" for name, value in (*seen.figures, *seen.outcome.items())]
+    if seen.checkpoints:
+        lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")
+    lines += [f"event: {event}" for event in seen.events]
+    if seen.state in ("dead", "stopped", "failed"):
+        lines.append(f"to go on: python -m coordinator resume {seen.run}")
+    return lines
+
+
+def listed(runs: Sequence[Overview]) -> Table:
+    """Runs, a line each."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("run", "state", "algorithm", "model", "data", "progress"):
+        table.add_column(title, no_wrap=True)
+    for each in runs:
+        progress = "  ".join(f"{name} {value}" for name, value in each.figures[:1])
+        what = (each.algorithm, each.model, each.data)
+        table.add_row(each.run, each.state, *what, progress)
+    return table
 
 
 class _Lines:

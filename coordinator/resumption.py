@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from app.config import ClusterConfig, configure
-from app.errors import CheckpointError, ConfigError, DataError, RunTaken, ServerError, WaitTimeout
+from app.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    RunTaken,
+    ServerUnreachable,
+    WaitTimeout,
+)
 from app.models.registry import allow_import
 from app.runs import leadership
-from app.runs.leadership import Snapshot
+from app.runs.leadership import RunState, Snapshot
 from app.runs.record import RunRecord
 from app.store.servers import Servers
 from coordinator.folder import RunFolder
@@ -39,6 +46,11 @@ class Found:
     folder: RunFolder
     embedded: bool
     broker: str
+
+    @property
+    def control(self) -> str:
+        """Where its control server is now."""
+        return self.broker if self.embedded else (self.cluster.broker or self.broker)
 
 
 def find(run: str, settings: Mapping[str, Any]) -> Found:
@@ -82,14 +94,14 @@ def look(broker: str, run: str) -> Snapshot | None:
 
 def state_of(found: Found) -> Snapshot | None:
     """What the run's control server knows of it; None if it is gone with its run."""
-    if not found.embedded:
-        return look(found.cluster.broker or found.broker, found.record.run)
-    if not Path(found.broker.removeprefix("unix://")).exists():
+    if found.embedded and not Path(found.broker.removeprefix("unix://")).exists():
         return None
     try:
-        return look(found.broker, found.record.run)
-    except ServerError:
-        return None
+        return look(found.control, found.record.run)
+    except ServerUnreachable:
+        if found.embedded:  # it ended a moment ago
+            return None
+        raise
 
 
 def stop(found: Found) -> None:
@@ -98,8 +110,7 @@ def stop(found: Found) -> None:
     if known is None or known.owner is None:
         state = known.state if known else "not running"
         raise ConfigError(f"run {found.record.run} is {state}: there is nothing to stop")
-    broker = found.broker if found.embedded else (found.cluster.broker or found.broker)
-    with closing(Servers([broker], deadline_s=ANSWER_S)) as control:
+    with closing(Servers([found.control], deadline_s=ANSWER_S)) as control:
         leadership.ask_to_stop(control, found.record.run)
 
 
@@ -125,6 +136,8 @@ def job_of(found: Found, *, take_over: bool) -> Job:
     """
     record = found.record
     if found.embedded and found.cluster.broker is None:
+        if found.folder.outcome().get("state") == RunState.FINISHED:
+            raise leadership.finished(record.run)
         _end_embedded(found, take_over=take_over)
         if not found.folder.checkpoints.is_dir():
             raise CheckpointError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app import checkpoint
 from app.celery import EVALUATION
@@ -179,7 +180,7 @@ def _drive(training: _Training, driver: Driver, begin: Callable[[], None]) -> Ou
         _give_up(training, driver, error)
         raise
     state = RunState.STOPPED if resumable else RunState.FINISHED
-    session.leader.close(state, {"reason": reason, "seconds": driver.seconds})
+    _close(training, state, {"reason": reason, "seconds": round(driver.seconds, 1)})
     return Outcome(
         run=record.run,
         reason=reason,
@@ -204,6 +205,11 @@ def _describe(training: _Training) -> None:
     training.folder.describe(session.record.to_json(), training.cluster, place)
 
 
+def _close(training: _Training, state: RunState, outcome: dict[str, Any]) -> None:
+    training.folder.conclude({"state": state, **outcome})
+    training.session.leader.close(state, outcome)
+
+
 def _give_up(training: _Training, driver: Driver, error: BaseException) -> None:
     """Shut the workers out and leave the run to be resumed; servers may be what failed."""
     session, folder = training.session, training.folder
@@ -211,7 +217,7 @@ def _give_up(training: _Training, driver: Driver, error: BaseException) -> None:
     with suppress(ServerError, StoreError, RunTaken):
         driver.abandon()
     with suppress(ServerError, StoreError, RunTaken):
-        session.leader.close(RunState.FAILED, {"error": str(error)})
+        _close(training, RunState.FAILED, {"error": str(error)})
     names = checkpoint.names(folder.checkpoints)
     if names:
         training.say(

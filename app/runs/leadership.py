@@ -24,6 +24,9 @@ KEEP = Script.load("app.runs", "keep")
 CLOSE = Script.load("app.runs", "close")
 COMMIT = Script.load("app.runs", "commit")
 
+#: Keys that the server looks at in one step of a scan.
+SCAN_COUNT = 1000
+
 
 class RunState(StrEnum):
     """Where a run stands. Stopped and failed ones can be resumed."""
@@ -174,6 +177,17 @@ def look(servers: Servers, run: str) -> Snapshot | None:
         json.loads(status or "{}"),
         json.loads(outcome or "{}"),
     )
+
+
+def runs(servers: Servers) -> list[str]:
+    """The ids of all runs that the control server knows, in the order of their ids."""
+    pattern, cursor, found = control("*", "record"), "0", set()
+    before, after = pattern.split("*")
+    while True:
+        cursor, keys = servers.one("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
+        found |= {key.decode().removeprefix(before).removesuffix(after) for key in keys}
+        if int(cursor) == 0:
+            return sorted(found)
 
 
 def read_run(servers: Servers, run: str, fence: int) -> RunRecord:

@@ -1,0 +1,111 @@
+"""Runs as seen from another terminal: which there are, and how one stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from app import checkpoint
+from app.config import configure
+from app.errors import ConfigError, ServerError
+from app.runs import events, leadership
+from app.runs.leadership import RunState, Snapshot
+from app.store.servers import Servers
+from coordinator import resumption
+from coordinator.resumption import ANSWER_S, Found
+
+#: Events that ``status`` shows: the last so many.
+LAST_EVENTS = 5
+
+#: Kinds of events that are told in another form, or too often to be listed.
+ROUTINE = {"unit", "iteration", "evaluation"}
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A run at a glance.
+
+    ``state`` is a :class:`~app.runs.leadership.RunState`, or "dead" where neither servers nor
+    an end are known: it can be resumed. ``figures`` are those of its display.
+    """
+
+    run: str
+    state: str
+    algorithm: str
+    model: str
+    data: str
+    coordinator: str | None
+    figures: list[tuple[str, str]]
+    outcome: dict[str, Any]
+    checkpoints: list[str]
+    events: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "figures": dict(self.figures)}
+
+
+def overview(run: str, settings: Mapping[str, Any]) -> Overview:
+    """One run; raises ConfigError if there is none of that name."""
+    return _overview(resumption.find(run, settings))
+
+
+def overviews(settings: Mapping[str, Any]) -> list[Overview]:
+    """All runs in the folder, and on the control server if one is named; oldest first."""
+    cluster = configure(settings)[1]
+    folder = Path(cluster.folder)
+    runs = {path.parent.name for path in folder.glob("*/run.json")}
+    if cluster.broker is not None:
+        with closing(Servers([cluster.broker], deadline_s=ANSWER_S)) as control:
+            runs.update(leadership.runs(control))
+    found = []
+    for run in sorted(runs):
+        try:
+            found.append(_overview(resumption.find(run, settings)))
+        except ConfigError:
+            continue  # of another version, or it has just been removed
+    return found
+
+
+def _overview(found: Found) -> Overview:
+    config, ended = found.record.config, found.folder.outcome()
+    try:
+        known = resumption.state_of(found)
+    except ServerError:
+        known = None
+    state = known.state if known is not None else ended.get("state", "dead")
+    if known is not None and known.owner is not None and _silent(known, config.lease_seconds):
+        state = "dead"
+    return Overview(
+        run=found.record.run,
+        state=str(state),
+        algorithm=config.algorithm,
+        model=config.model,
+        data=config.data,
+        coordinator=str(known.owner) if known is not None and known.owner is not None else None,
+        figures=[(name, text) for name, text in known.status.get("figures", [])] if known else [],
+        outcome=known.outcome if known is not None and known.outcome else ended,
+        checkpoints=checkpoint.names(found.folder.checkpoints),
+        events=_events(found) if known is not None else [],
+    )
+
+
+def _silent(known: Snapshot, lease_s: float) -> bool:
+    return (
+        known.state is RunState.RUNNING
+        and known.owner is not None
+        and (known.owner.silent_s > lease_s)
+    )
+
+
+def _events(found: Found) -> list[str]:
+    with closing(Servers([found.control], deadline_s=ANSWER_S)) as control:
+        told = [each for each in events.read(control, found.record.run) if each[1] not in ROUTINE]
+    return [
+        f"{time.strftime('%H:%M:%S', time.localtime(at_ms / 1000))} {kind} "
+        + " ".join(f"{name}={value}" for name, value in fields.items())
+        for at_ms, kind, fields in told[-LAST_EVENTS:]
+    ]
