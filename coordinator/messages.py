@@ -6,7 +6,8 @@ several clusters, one after another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +18,12 @@ from app.celery import make_app
 from app.errors import ServerUnreachable
 from app.urls import address
 
-PUBLISH_RETRIES = {"max_retries": 5, "interval_start": 0.2, "interval_max": 2.0}
+#: Kombu's own, which replaces connections that broke; we ask again after these.
+PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_max": 0.5}
+PUBLISH_PAUSE_S = 0.5
+
+#: Told what is waited for, and for how many seconds so far.
+Waiting = Callable[[str, float], None]
 
 #: How long workers have to answer a question.
 ANSWER_S = 1.0
@@ -29,19 +35,36 @@ class Messages:
     Every method raises ServerUnreachable if the broker does not answer.
     """
 
-    def __init__(self, broker: str) -> None:
+    def __init__(
+        self, broker: str, deadline_s: float = 60.0, waiting: Waiting | None = None
+    ) -> None:
         self.address = address(broker)
         self._app = make_app(broker)
+        self._deadline_s, self._waiting = deadline_s, waiting
 
     def send(self, task: str, *arguments: str | int) -> None:
-        """Publish a message for the task ``distbelief.<task>``."""
-        with self._translated():
-            self._app.send_task(
-                f"distbelief.{task}",
-                arguments,
-                retry=True,
-                retry_policy=PUBLISH_RETRIES,
-            )
+        """Publish a message for the task ``distbelief.<task>``, until it is taken.
+
+        It may be published twice: a message is only a hint.
+        """
+        began = time.monotonic()
+        while True:
+            try:
+                with self._translated():
+                    self._app.send_task(
+                        f"distbelief.{task}",
+                        arguments,
+                        retry=True,
+                        retry_policy=PUBLISH_RETRIES,
+                    )
+                return
+            except ServerUnreachable as error:
+                waited = time.monotonic() - began
+                if waited > self._deadline_s:
+                    raise
+                if self._waiting is not None:
+                    self._waiting(str(error), waited)
+            time.sleep(PUBLISH_PAUSE_S)
 
     def queues_served(self) -> list[set[str]]:
         """For each worker that answers, the queues it listens on."""

@@ -122,4 +122,4 @@ def open_session(run: str, job: Job, place: Endpoints) -> Session:
     )
     control = Servers([place.broker], deadline_s=deadline_s)
     leader = Leader(control, run, job.config.lease_seconds)
-    return Session(record, control, servers, Messages(place.broker), leader)
+    return Session(record, control, servers, Messages(place.broker, deadline_s), leader)

@@ -230,24 +230,26 @@ def _train(training: _Training, driver: Driver) -> EndReason:
     """Train; take the run up again when a server lost its data."""
     checkpoints, losses = training.stage.checkpoints, 0
     written = checkpoints.written
+    loss: ModelMissing | None = None
     while True:
         try:
-            if losses:
-                _mend(training, driver)
+            if loss is not None:
+                _mend(training, driver, loss)
             return driver.run()
-        except ModelMissing as loss:
-            losses = losses + 1 if checkpoints.written == written else 1
+        except ModelMissing as error:
+            losses, loss = losses + 1 if checkpoints.written == written else 1, error
             written = checkpoints.written
             if losses > MOST_LOSSES:
                 raise
-            training.say(f"data lost: {loss}")
-            training.session.tell("lost", what=str(loss))
 
 
-def _mend(training: _Training, driver: Driver) -> None:
+def _mend(training: _Training, driver: Driver, loss: ModelMissing) -> None:
     with suppress(ServerError, StoreError):  # what it read may be what was lost
         training.stage.checkpoints.settle()
+    # It may seem lost because the run was taken over: then this raises, and nothing is said.
     training.session.renew()
+    training.say(f"data lost: {loss}")
+    training.session.tell("lost", what=str(loss))
     _take_up(training, driver)
 
 
