@@ -15,10 +15,10 @@ from rich.table import Table
 
 from app.models.model import Task
 from coordinator.figures import figures, score_text
+from coordinator.opening import Display
 from coordinator.outcome import Outcome
 from coordinator.overview import Overview
 from coordinator.status import DownpourStatus, Status
-from coordinator.training import Display
 
 #: Plain output: a line at every held-out evaluation, but not more often than the first
 #: figure, and after as many seconds as the second without one.

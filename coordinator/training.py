@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from app import checkpoint
-from app.celery import EVALUATION
 from app.config import ClusterConfig
 from app.errors import Fenced, ModelMissing, RunTaken, ServerError, StoreError
 from app.layout import Vector
 from app.models.files import SavedModel
-from app.models.model import Task
 from app.runs import leadership
 from app.runs.leadership import RunState
 from app.runs.record import RunRecord
-from coordinator import preflight
-from coordinator.checkpoints import Checkpoints
 from coordinator.downpour import Downpour
 from coordinator.driver import Driver, Stage
-from coordinator.figures import figures
 from coordinator.folder import RunFolder
-from coordinator.interruption import Interruption
 from coordinator.job import Job
-from coordinator.local import Endpoints, LocalCluster
+from coordinator.opening import Display, Training, opened
 from coordinator.outcome import EndReason, Evaluation, Outcome
 from coordinator.sandblaster import Sandblaster
-from coordinator.session import Session, new_run_id, open_session
-from coordinator.status import Status
+from coordinator.session import Session, new_run_id
 
 #: How long a failing run tries to tell the servers that it is over.
 LAST_WORDS_S = 2.0
@@ -38,32 +29,10 @@ LAST_WORDS_S = 2.0
 #: Times in a row that lost data are restored without a new checkpoint in between.
 MOST_LOSSES = 5
 
-Check = Callable[[], None]
 DRIVERS: dict[str, Callable[[Session, Job, Stage], Driver]] = {
     "downpour": Downpour.on_servers,
     "sandblaster": Sandblaster.on_servers,
 }
-
-
-@dataclass(frozen=True)
-class Display:
-    """Where a training tells what it does: a line, or the status of the moment."""
-
-    say: Callable[[str], None]
-    show: Callable[[Status], None]
-
-
-@dataclass(frozen=True)
-class _Training:
-    """What a training works with."""
-
-    job: Job
-    cluster: ClusterConfig
-    session: Session
-    stage: Stage
-    folder: RunFolder
-    output: Path
-    say: Callable[[str], None]
 
 
 def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
@@ -75,7 +44,7 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
     """
     folder = RunFolder.of(cluster, new_run_id())
     try:
-        with _opened(job, cluster, folder, display) as training:
+        with opened(job, cluster, folder, display) as training:
             training.session.take(say=display.say)
             driver = _driver(training)
             return _drive(training, driver, driver.create)
@@ -93,7 +62,7 @@ def resume(
         RunTaken: its coordinator lives.
         CheckpointError: the servers lost it, and there is no checkpoint.
     """
-    with _opened(job, cluster, folder, display) as training:
+    with opened(job, cluster, folder, display) as training:
         session = training.session
         least = session.highest_fence() + 1
         session.take(least_fence=least, take_over=take_over, say=display.say)
@@ -110,55 +79,12 @@ def resume(
         return _drive(training, driver, begin)
 
 
-def _driver(training: _Training) -> Driver:
+def _driver(training: Training) -> Driver:
     make = DRIVERS[training.job.config.algorithm]
     return make(training.session, training.job, training.stage)
 
 
-@contextmanager
-def _opened(
-    job: Job, cluster: ClusterConfig, folder: RunFolder, display: Display
-) -> Iterator[_Training]:
-    """Everything that a training needs, checked."""
-    output, config = folder.model(cluster), job.config
-    with (
-        Interruption() as interruption,
-        _place(job, cluster, folder, display.say) as (place, check),
-        closing(open_session(folder.run, job, place)) as session,
-        closing(
-            Checkpoints(
-                folder.checkpoints, config.checkpoint_seconds, config.keep_checkpoints, display.say
-            )
-        ) as checkpoints,
-    ):
-        _preflight(session, cluster)
-        display.say(_announcement(session, job))
-        requested, leader = interruption.defer(), session.leader
-
-        def checked() -> None:
-            check()
-            leader.check()
-
-        stage = Stage(
-            _told(display.show, session, job.model.task),
-            checked,
-            lambda: requested() or leader.asked_to_stop(),
-            checkpoints,
-        )
-        yield _Training(job, cluster, session, stage, folder, output, display.say)
-
-
-def _told(show: Callable[[Status], None], session: Session, task: Task) -> Callable[[Status], None]:
-    """Show the status here, and tell it to whoever asks on another terminal."""
-
-    def show_and_tell(status: Status) -> None:
-        session.leader.status = {"figures": list(figures(status, task))}
-        show(status)
-
-    return show_and_tell
-
-
-def _drive(training: _Training, driver: Driver, begin: Callable[[], None]) -> Outcome:
+def _drive(training: Training, driver: Driver, begin: Callable[[], None]) -> Outcome:
     """The training itself, from the first values on the shards to the saved model."""
     session, record = training.session, training.session.record
     checkpoints = training.stage.checkpoints
@@ -194,7 +120,7 @@ def _drive(training: _Training, driver: Driver, begin: Callable[[], None]) -> Ou
     )
 
 
-def _describe(training: _Training) -> None:
+def _describe(training: Training) -> None:
     """Write down what resuming needs."""
     session = training.session
     place = {
@@ -205,12 +131,12 @@ def _describe(training: _Training) -> None:
     training.folder.describe(session.record.to_json(), training.cluster, place)
 
 
-def _close(training: _Training, state: RunState, outcome: dict[str, Any]) -> None:
+def _close(training: Training, state: RunState, outcome: dict[str, Any]) -> None:
     training.folder.conclude({"state": state, **outcome})
     training.session.leader.close(state, outcome)
 
 
-def _give_up(training: _Training, driver: Driver, error: BaseException) -> None:
+def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
     """Shut the workers out and leave the run to be resumed; servers may be what failed."""
     session, folder = training.session, training.folder
     session.hurry(LAST_WORDS_S)
@@ -226,7 +152,7 @@ def _give_up(training: _Training, driver: Driver, error: BaseException) -> None:
         )
 
 
-def _train(training: _Training, driver: Driver) -> EndReason:
+def _train(training: Training, driver: Driver) -> EndReason:
     """Train; take the run up again when a server lost its data."""
     checkpoints, losses = training.stage.checkpoints, 0
     written = checkpoints.written
@@ -243,7 +169,7 @@ def _train(training: _Training, driver: Driver) -> EndReason:
                 raise
 
 
-def _mend(training: _Training, driver: Driver, loss: ModelMissing) -> None:
+def _mend(training: Training, driver: Driver, loss: ModelMissing) -> None:
     with suppress(ServerError, StoreError):  # what it read may be what was lost
         training.stage.checkpoints.settle()
     # It may seem lost because the run was taken over: then this raises, and nothing is said.
@@ -253,7 +179,7 @@ def _mend(training: _Training, driver: Driver, loss: ModelMissing) -> None:
     _take_up(training, driver)
 
 
-def _take_up(training: _Training, driver: Driver) -> None:
+def _take_up(training: Training, driver: Driver) -> None:
     for line in driver.take_up(training.stage.checkpoints.latest):
         training.say(line)
         training.session.tell("restored", what=line)
@@ -273,51 +199,3 @@ def _saved(
         facts["heldout"] = heldout.score.to_json()
     sizes = (record.n_features, record.n_classes)
     return SavedModel(config.model_settings(), *sizes, parameters, slots, facts)
-
-
-@contextmanager
-def _place(
-    job: Job, cluster: ClusterConfig, folder: RunFolder, say: Callable[[str], None]
-) -> Iterator[tuple[Endpoints, Check]]:
-    """Servers that run elsewhere, or embedded ones for as long as the training takes."""
-    if cluster.broker is not None:
-        yield Endpoints(cluster.broker, cluster.parameter_servers), lambda: None
-        return
-    processes, logs = cluster.processes or job.config.replicas, folder.logs()
-    say(
-        f"starting 1 control server, {cluster.servers} parameter servers and a worker "
-        f"with {processes} processes (logs in {logs})"
-    )
-    with LocalCluster(
-        servers=cluster.servers,
-        processes=processes,
-        folder=logs,
-        wait_s=cluster.wait_seconds,
-        durable=folder.servers if cluster.durability == "aof" else None,
-        say=say,
-    ) as local:
-        yield local.endpoints, local.check
-
-
-def _preflight(session: Session, cluster: ClusterConfig) -> None:
-    config = session.config
-    for servers in (session.control, session.servers):
-        preflight.check_servers(servers, cluster.wait_seconds)
-    preflight.check_control(session.control)
-    preflight.check_scripts(session.servers, config)
-    queues = {config.algorithm, EVALUATION}
-    preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
-
-
-def _announcement(session: Session, job: Job) -> str:
-    layout, config = job.layout, job.config
-    how = (
-        f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}"
-        if job.plan is not None
-        else f"L-BFGS with history {config.history} in {config.precision}, {job.portions} portions"
-    )
-    return (
-        f"run {session.record.run}: {config.model} with {layout.size:,} parameters in "
-        f"{layout.n_shards} shards on {layout.n_servers} servers, "
-        f"{job.n_train:,} training and {job.n_heldout:,} held-out examples of {config.data}, {how}"
-    )

@@ -1,0 +1,136 @@
+"""What a training needs, opened and checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.celery import EVALUATION
+from app.config import ClusterConfig
+from app.models.model import Task
+from coordinator import preflight
+from coordinator.checkpoints import Checkpoints
+from coordinator.driver import Stage
+from coordinator.figures import figures
+from coordinator.folder import RunFolder
+from coordinator.interruption import Interruption
+from coordinator.job import Job
+from coordinator.local import Endpoints, LocalCluster
+from coordinator.session import Session, open_session
+from coordinator.status import Status
+
+Check = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Display:
+    """Where a training tells what it does: a line, or the status of the moment."""
+
+    say: Callable[[str], None]
+    show: Callable[[Status], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training works with."""
+
+    job: Job
+    cluster: ClusterConfig
+    session: Session
+    stage: Stage
+    folder: RunFolder
+    output: Path
+    say: Callable[[str], None]
+
+
+@contextmanager
+def opened(
+    job: Job, cluster: ClusterConfig, folder: RunFolder, display: Display
+) -> Iterator[Training]:
+    """Everything that a training needs, checked."""
+    output, config = folder.model(cluster), job.config
+    with (
+        Interruption() as interruption,
+        _place(job, cluster, folder, display.say) as (place, check),
+        closing(open_session(folder.run, job, place)) as session,
+        closing(
+            Checkpoints(
+                folder.checkpoints, config.checkpoint_seconds, config.keep_checkpoints, display.say
+            )
+        ) as checkpoints,
+    ):
+        _preflight(session, cluster)
+        display.say(_announcement(session, job))
+        requested, leader = interruption.defer(), session.leader
+
+        def checked() -> None:
+            check()
+            leader.check()
+
+        stage = Stage(
+            _told(display.show, session, job.model.task),
+            checked,
+            lambda: requested() or leader.asked_to_stop(),
+            checkpoints,
+        )
+        yield Training(job, cluster, session, stage, folder, output, display.say)
+
+
+def _told(show: Callable[[Status], None], session: Session, task: Task) -> Callable[[Status], None]:
+    """Show the status here, and tell it to whoever asks on another terminal."""
+
+    def show_and_tell(status: Status) -> None:
+        session.leader.status = {"figures": list(figures(status, task))}
+        show(status)
+
+    return show_and_tell
+
+
+@contextmanager
+def _place(
+    job: Job, cluster: ClusterConfig, folder: RunFolder, say: Callable[[str], None]
+) -> Iterator[tuple[Endpoints, Check]]:
+    """Servers that run elsewhere, or embedded ones for as long as the training takes."""
+    if cluster.broker is not None:
+        yield Endpoints(cluster.broker, cluster.parameter_servers), lambda: None
+        return
+    processes, logs = cluster.processes or job.config.replicas, folder.logs()
+    say(
+        f"starting 1 control server, {cluster.servers} parameter servers and a worker "
+        f"with {processes} processes (logs in {logs})"
+    )
+    with LocalCluster(
+        servers=cluster.servers,
+        processes=processes,
+        folder=logs,
+        wait_s=cluster.wait_seconds,
+        durable=folder.servers if cluster.durability == "aof" else None,
+        say=say,
+    ) as local:
+        yield local.endpoints, local.check
+
+
+def _preflight(session: Session, cluster: ClusterConfig) -> None:
+    config = session.config
+    for servers in (session.control, session.servers):
+        preflight.check_servers(servers, cluster.wait_seconds)
+    preflight.check_control(session.control)
+    preflight.check_scripts(session.servers, config)
+    queues = {config.algorithm, EVALUATION}
+    preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
+
+
+def _announcement(session: Session, job: Job) -> str:
+    layout, config = job.layout, job.config
+    how = (
+        f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}"
+        if job.plan is not None
+        else f"L-BFGS with history {config.history} in {config.precision}, {job.portions} portions"
+    )
+    return (
+        f"run {session.record.run}: {config.model} with {layout.size:,} parameters in "
+        f"{layout.n_shards} shards on {layout.n_servers} servers, "
+        f"{job.n_train:,} training and {job.n_heldout:,} held-out examples of {config.data}, {how}"
+    )
