@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from app.celery import EVALUATION
 from app.config import ClusterConfig
 from app.models.model import Task
+from app.runs.leadership import RunState
 from coordinator import preflight
 from coordinator.checkpoints import Checkpoints
 from coordinator.driver import Stage
@@ -110,6 +112,8 @@ def _place(
         say=say,
     ) as local:
         yield local.endpoints, local.check
+    if folder.outcome().get("state") == RunState.FINISHED:  # nobody will go on from there
+        shutil.rmtree(folder.servers, ignore_errors=True)
 
 
 def _preflight(session: Session, cluster: ClusterConfig) -> None:

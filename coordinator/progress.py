@@ -62,7 +62,9 @@ def described(seen: Overview) -> list[str]:
     lines = [f"run {seen.run}: {seen.state}, {seen.algorithm} of {seen.model} on {seen.data}"]
     if seen.coordinator is not None:
         lines.append(f"coordinator: {seen.coordinator}")
-    lines += [f"{name}: {value}" for name, value in (*seen.figures, *seen.outcome.items())]
+    facts = dict(seen.figures) | seen.outcome
+    facts.pop("state", None)  # the first line says it
+    lines += [f"{name}: {value}" for name, value in facts.items()]
     if seen.checkpoints:
         lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")
     lines += [f"event: {event}" for event in seen.events]
