@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -15,6 +16,8 @@ from app.runs import leadership
 from app.runs.leadership import Claimant, Owner, RunState
 from app.runs.record import RunRecord
 from app.store.servers import Servers
+
+log = logging.getLogger(__name__)
 
 #: A lease survives two lost renewals; ``status`` and ``stop`` need not wait for long.
 RENEWALS_PER_LEASE = 3
@@ -35,6 +38,8 @@ class Leader:
         self._claimer = ""
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
+        # So that the thread never renews with a claimer that is just being replaced.
+        self._changing = threading.Lock()
         self._failure: DistBeliefError | None = None
         self._asked_to_stop = False
         self.fence = 0
@@ -80,7 +85,6 @@ class Leader:
         owner = self._ask(record, self.fence + 1, take_over=False)
         if owner is not None:
             raise RunTaken(f"run {self._run} was taken over by {owner}")
-        self._failure = None
 
     def check(self) -> None:
         """Raise what the thread met.
@@ -117,29 +121,33 @@ class Leader:
     def _ask(self, record: RunRecord, least_fence: int, *, take_over: bool) -> Owner | None:
         claimer = uuid.uuid4().hex
         claimant = Claimant(claimer, socket.gethostname(), os.getpid(), self._claimer)
-        answer = leadership.lead(
-            self._control,
-            record,
-            claimant,
-            self._lease_s,
-            least_fence=least_fence,
-            take_over=take_over,
-        )
-        if isinstance(answer, Owner):
-            return answer
-        self._claimer, self.fence = claimer, answer
+        with self._changing:
+            answer = leadership.lead(
+                self._control,
+                record,
+                claimant,
+                self._lease_s,
+                least_fence=least_fence,
+                take_over=take_over,
+            )
+            if isinstance(answer, Owner):
+                return answer
+            self._claimer, self.fence, self._failure = claimer, answer, None
         return None
 
     def _keep(self) -> None:
         pause_s = min(self._lease_s / RENEWALS_PER_LEASE, LONGEST_PAUSE_S)
         while not self._over.wait(pause_s):
-            claimer = self._claimer
-            try:
-                stop = leadership.keep(self._control, self._run, claimer, self.status)
-                self._asked_to_stop = self._asked_to_stop or stop
-            except (Fenced, ModelMissing) as error:
-                if claimer == self._claimer:  # else it was renewed meanwhile
-                    taken = isinstance(error, Fenced)
-                    self._failure = RunTaken(str(error)) if taken else error
-            except ServerError:
-                continue  # the main thread meets it, too, and says so
+            with self._changing:
+                self._keep_once()
+
+    def _keep_once(self) -> None:
+        try:
+            stop = leadership.keep(self._control, self._run, self._claimer, self.status)
+            self._asked_to_stop = self._asked_to_stop or stop
+        except Fenced as error:
+            self._failure = RunTaken(str(error))
+        except ModelMissing as error:
+            self._failure = error
+        except ServerError as error:  # the main thread meets it, too, and says so
+            log.info("cannot keep the lease on run %s: %s", self._run, error)

@@ -154,7 +154,7 @@ class Sandblaster:
             self._store.copy(named(state.point), PARAMETERS)
         parameters = self._store.fetch(vector).vector
         if not resumable:
-            self._space.reset([])
+            self._space.clear()
             self._store.drop(COUNTED)
             batch.clear(self._session.control, self._session.record.run, self._batch.number)
         last = self.evaluations.history[-1] if self.evaluations.history else None

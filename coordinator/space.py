@@ -60,6 +60,11 @@ class Space:
         wanted = (PARAMETERS, *map(named, names))
         self._store.restore(everywhere, {name: saved.vector(name) for name in wanted})
 
+    def clear(self) -> None:
+        """Drop all that are there."""
+        self._pinned, self._doomed = set(), set()
+        self.drop(sorted(self.live))
+
     def reset(self, names: Iterable[str]) -> None:
         """These vectors are there, and no others."""
         wanted = set(names)
