@@ -24,10 +24,13 @@ if claimer and tonumber(expires) > now and ARGV[3] ~= '1'
 end
 if claimer ~= ARGV[1] then
   fence = math.max(tonumber(fence or 0) + 1, tonumber(ARGV[6]))
-  if claimer ~= ARGV[2] or not since then since = now end
+  if claimer ~= ARGV[2] then
+    since = now
+    redis.call('HDEL', KEYS[1], 'stop')  -- it was the coordinator before who was asked
+  end
 end
 redis.call('HSET', KEYS[1], 'document', ARGV[7], 'state', 'running', 'fence', fence,
   'claimer', ARGV[1], 'owner', ARGV[4], 'since', since, 'lease', ARGV[5],
   'expires', now + tonumber(ARGV[5]))
-redis.call('HDEL', KEYS[1], 'stop', 'outcome')
+redis.call('HDEL', KEYS[1], 'outcome')
 return { 'GRANTED', tonumber(fence), ARGV[4], 0, 0 }
