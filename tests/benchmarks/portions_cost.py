@@ -16,7 +16,6 @@ from pathlib import Path
 
 from app.config import RunConfig
 from app.keys import PARAMETERS, named
-from app.runs.record import FIRST_FENCE, open_run
 from app.store.vectors import RedisVectorStore
 from coordinator import preflight
 from coordinator.batch import Batch
@@ -45,10 +44,11 @@ def main() -> None:
         closing(open_session(new_run_id(), job, cluster.endpoints)) as session,
     ):
         preflight.wait_for_workers(session.messages, {"sandblaster"}, 30.0)
-        store = RedisVectorStore(session.servers, session.record.run, job.layout, fence=FIRST_FENCE)
+        session.take(say=print)
+        run, fence = session.record.run, session.fence
+        store = RedisVectorStore(session.servers, run, job.layout, fence=fence)
         store.create(job.parameters)
         store.copy(PARAMETERS, named("x"))
-        open_run(session.control, session.record)
         batch = Batch(session, store, PORTIONS, PROCESSES, cluster.check)
         for number in range(BATCHES):
             portions, began = batch.tally.portions, time.perf_counter()

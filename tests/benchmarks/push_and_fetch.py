@@ -37,7 +37,8 @@ def main() -> None:
         for size in SIZES:
             for rule in RULES:
                 layout = Layout.plan([TensorSpec("w", (size,))], n_servers=1, block_numbers=1024)
-                store = RedisParameterStore(servers, f"bench-{size}-{rule.name}", layout, rule)
+                run = f"bench-{size}-{rule.name}"
+                store = RedisParameterStore(servers, run, layout, rule, fence=TOKEN.fence)
                 push, fetch = measure(store, 10 if size >= 1_000_000 else 30)
                 print(
                     f"{size:>11,}  {layout.n_shards:>6}  {rule.name:<7}"
@@ -50,7 +51,7 @@ def main() -> None:
 def measure(store: RedisParameterStore, calls: int) -> tuple[float, float]:
     """Median seconds of a push and of a fetch."""
     rng = np.random.default_rng(0)
-    store.create(TOKEN.fence, rng.normal(size=store.layout.size))
+    store.create(rng.normal(size=store.layout.size))
     gradient = rng.normal(size=store.layout.size)
     pushes = [
         timed(partial(store.push, TOKEN, sequence, gradient)) for sequence in range(1, calls + 1)

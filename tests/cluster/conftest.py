@@ -122,7 +122,7 @@ def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]
         control, servers = Servers([place.broker]), Servers(place.parameter_servers)
         told = [(kind, told) for _, kind, told in events.read(control, outcome.run)]
         rule = build_rule(job.config)
-        counts = RedisParameterStore(servers, outcome.run, job.layout, rule).counts()
+        counts = RedisParameterStore(servers, outcome.run, job.layout, rule, fence=0).counts()
         control.close()
         servers.close()
         return Trained(job, outcome, load_model(outcome.model_file), told, counts)

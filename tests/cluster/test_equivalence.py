@@ -28,7 +28,7 @@ ONLY_LAST = {"evaluate_every": 1000.0}
 def in_memory(**settings: Any) -> tuple[Job, MemoryParameterStore]:
     """The same training in this process: one replica, all of its steps."""
     job = prepare(RunConfig(**settings), 2)
-    store = MemoryParameterStore(job.layout, build_rule(job.config))
+    store = MemoryParameterStore(job.layout, build_rule(job.config), fence=1)
     store.create(job.parameters, job.slots)
     train, _ = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
     replica = Replica(

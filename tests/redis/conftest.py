@@ -6,13 +6,20 @@ its own instead.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from itertools import count
 
 import pytest
+from fakeredis import TcpFakeServer
 
+from app.config import configure
+from app.layout import Layout, TensorSpec
+from app.runs.leadership import CLOSE, COMMIT, KEEP, LEAD
+from app.runs.ledger import CLAIM, ENTER, FINISH, RENEW
+from app.runs.record import RunRecord
 from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
 from coordinator.local import LocalCluster
@@ -80,3 +87,40 @@ def new_run() -> Callable[[], str]:
 @pytest.fixture
 def run_id(new_run: Callable[[], str]) -> str:
     return new_run()
+
+
+@pytest.fixture(scope="session")
+def fake_url() -> Iterator[str]:
+    """A fakeredis behind a port."""
+    server = TcpFakeServer(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    url = f"redis://127.0.0.1:{server.server_address[1]}"
+    try:
+        with connected(url) as servers:
+            # It closes a connection after any error, NOSCRIPT as well.
+            for script in (ENTER, CLAIM, RENEW, FINISH, LEAD, KEEP, CLOSE, COMMIT):
+                servers.one("SCRIPT", "LOAD", script.source)
+        yield url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="session", params=["fakeredis", *PROGRAMS])
+def control_server(
+    request: pytest.FixtureRequest, fake_url: str, cluster_of: ClusterOf
+) -> Iterator[Servers]:
+    """The control server: a fake one, and one of each program."""
+    is_fake = request.param == "fakeredis"
+    url = fake_url if is_fake else cluster_of(existing(request.param)).endpoints.broker
+    with connected(url) as clients:
+        yield clients
+
+
+@pytest.fixture
+def record(run_id: str) -> RunRecord:
+    config, _ = configure({"replicas": 3, "hidden": [5], "model_options": {"alpha": [1.5, 2.0]}})
+    layout = Layout((TensorSpec("w", (5, 2)), TensorSpec("b", (2,), False)), 4, 3, 2)
+    return RunRecord(run_id, config, layout, ("redis://a", "redis://b"), "abc", 5, 2)

@@ -1,83 +1,47 @@
-"""The control plane: who may work on what, and what is known afterwards."""
+"""The ledger: who may work on what, and what is known afterwards; the events of a run."""
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
-from fakeredis import TcpFakeServer
 
-from app.config import configure
-from app.errors import ConfigError, Fenced
 from app.keys import control
-from app.layout import Layout, TensorSpec
-from app.runs import events
-from app.runs.ledger import CLAIM, FINISH, RENEW, Claim, Ledger, State
-from app.runs.record import FIRST_FENCE, RunRecord, close_run, open_run, read_run
+from app.runs import events, leadership
+from app.runs.leadership import Claimant, Owner, RunState
+from app.runs.ledger import Claim, Ledger, State
+from app.runs.record import RunRecord
 from app.store.servers import Servers
-from coordinator.binaries import ServerProgram
-from coordinator.local import LocalCluster
-from tests.redis.private import connected
-from tests.redis.programs import PROGRAMS, existing
 
 PATIENCE_S = 20.0
 LONG_S, SHORT_S = 60.0, 0.05
+FENCE = 1
 SPECIFICATION = {"subset": 1, "start": 0, "stop": 20}
 
 T = TypeVar("T")
 
 
-@pytest.fixture(scope="session")
-def fake_url() -> Iterator[str]:
-    """A fakeredis behind a port."""
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    url = f"redis://127.0.0.1:{server.server_address[1]}"
-    try:
-        with connected(url) as servers:
-            # It closes a connection after any error, NOSCRIPT as well.
-            for script in (CLAIM, RENEW, FINISH):
-                servers.one("SCRIPT", "LOAD", script.source)
-        yield url
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@pytest.fixture(scope="session", params=["fakeredis", *PROGRAMS])
-def servers(
-    request: pytest.FixtureRequest,
-    fake_url: str,
-    cluster_of: Callable[[ServerProgram], LocalCluster],
-) -> Iterator[Servers]:
-    """The control server."""
-    is_fake = request.param == "fakeredis"
-    url = fake_url if is_fake else cluster_of(existing(request.param)).endpoints.broker
-    with connected(url) as clients:
-        yield clients
-
-
 @pytest.fixture
-def record(run_id: str) -> RunRecord:
-    config, _ = configure({"replicas": 3, "hidden": [5], "model_options": {"alpha": [1.5, 2.0]}})
-    layout = Layout((TensorSpec("w", (5, 2)), TensorSpec("b", (2,), False)), 4, 3, 2)
-    return RunRecord(run_id, config, layout, ("redis://a", "redis://b"), "abc", 5, 2)
+def servers(control_server: Servers) -> Servers:
+    return control_server
 
 
 @pytest.fixture
 def ledger(servers: Servers, record: RunRecord) -> Ledger:
     """Of a run in which one unit waits, with a long lease."""
-    open_run(servers, record)
+    assert take(servers, record) == FENCE
     ledger = Ledger(servers, record.run)
-    ledger.submit("unit", SPECIFICATION, LONG_S)
+    ledger.submit("unit", SPECIFICATION, LONG_S, FENCE)
     return ledger
+
+
+def take(servers: Servers, record: RunRecord, claimer: str = "me") -> int | Owner:
+    """Coordinate a run, whoever does; its new fence."""
+    claimant = Claimant(claimer, "here", 1)
+    return leadership.lead(servers, record, claimant, LONG_S, take_over=True)
 
 
 def granted(claim: Claim | None) -> Claim:
@@ -96,7 +60,7 @@ def eventually(ask: Callable[[], T | None]) -> T:
 
 def lost_to_another(ledger: Ledger) -> Claim:
     """The first claim on a unit "short" whose lease ran out, and that another has now."""
-    ledger.submit("short", SPECIFICATION, SHORT_S)
+    ledger.submit("short", SPECIFICATION, SHORT_S, FENCE)
     first = granted(ledger.claim("short", "first"))
     eventually(lambda: ledger.claim("short", "second"))
     return first
@@ -107,7 +71,7 @@ def lost_to_another(ledger: Ledger) -> Claim:
 
 def test_a_waiting_unit_is_granted_with_all_that_its_work_needs(ledger: Ledger) -> None:
     claim = ledger.claim("unit", "me")
-    assert claim == Claim("unit", FIRST_FENCE, 1, LONG_S, SPECIFICATION)
+    assert claim == Claim("unit", FENCE, 1, LONG_S, SPECIFICATION)
 
 
 def test_a_held_unit_is_not_granted_to_another(ledger: Ledger) -> None:
@@ -128,7 +92,7 @@ def test_of_many_claimers_one_is_granted(ledger: Ledger) -> None:
 
 
 def test_a_unit_whose_lease_ran_out_is_granted_with_a_higher_attempt(ledger: Ledger) -> None:
-    ledger.submit("short", SPECIFICATION, SHORT_S)
+    ledger.submit("short", SPECIFICATION, SHORT_S, FENCE)
     first = granted(ledger.claim("short", "me"))
     second = eventually(lambda: ledger.claim("short", "you"))
     assert second.attempt > first.attempt
@@ -137,7 +101,7 @@ def test_a_unit_whose_lease_ran_out_is_granted_with_a_higher_attempt(ledger: Led
 
 def test_attempts_grow_over_all_units_of_a_run(ledger: Ledger) -> None:
     for i in range(4):
-        ledger.submit(f"unit {i}", SPECIFICATION, LONG_S)
+        ledger.submit(f"unit {i}", SPECIFICATION, LONG_S, FENCE)
     claims = [granted(ledger.claim(f"unit {i}", "me")) for i in range(4)]
     assert [claim.attempt for claim in claims] == [1, 2, 3, 4]
 
@@ -160,10 +124,10 @@ def test_a_unit_that_is_only_half_entered_is_not_granted(
 
 def test_submitting_again_changes_nothing(ledger: Ledger) -> None:
     claim = granted(ledger.claim("unit", "me"))
-    ledger.submit("unit", {"subset": 7}, SHORT_S)
+    ledger.submit("unit", {"subset": 7}, SHORT_S, FENCE)
     assert ledger.claim("unit", "me") == claim
     assert ledger.finish(claim, State.DONE, {})
-    ledger.submit("unit", {"subset": 7}, SHORT_S)
+    ledger.submit("unit", {"subset": 7}, SHORT_S, FENCE)
     assert ledger.read(["unit"])["unit"].state is State.DONE
 
 
@@ -188,7 +152,7 @@ def test_a_lease_that_another_has_cannot_be_renewed(ledger: Ledger) -> None:
 
 
 def test_a_lease_that_ran_out_unclaimed_can_be_renewed(ledger: Ledger) -> None:
-    ledger.submit("short", SPECIFICATION, SHORT_S)
+    ledger.submit("short", SPECIFICATION, SHORT_S, FENCE)
     claim = granted(ledger.claim("short", "me"))
     eventually(lambda: True if (ledger.read(["short"])["short"].remaining_s or 0) < 0 else None)
     assert ledger.renew(claim)
@@ -237,8 +201,8 @@ def test_an_ended_run_grants_renews_and_takes_nothing(
     ledger: Ledger, servers: Servers, run_id: str
 ) -> None:
     claim = granted(ledger.claim("unit", "me"))
-    ledger.submit("another", SPECIFICATION, LONG_S)
-    close_run(servers, run_id, {"reason": "passes"})
+    ledger.submit("another", SPECIFICATION, LONG_S, FENCE)
+    leadership.close(servers, run_id, "me", RunState.FINISHED, {"reason": "passes"})
     assert ledger.claim("another", "me") is None
     assert not ledger.renew(claim)
     assert not ledger.finish(claim, State.DONE, {})
@@ -299,50 +263,10 @@ def test_a_wait_ends_when_nothing_happens(ledger: Ledger, timeout_s: float) -> N
 
 def test_a_wait_takes_all_wake_ups(ledger: Ledger, servers: Servers, run_id: str) -> None:
     for unit in ("a", "b", "c"):
-        ledger.submit(unit, SPECIFICATION, LONG_S)
+        ledger.submit(unit, SPECIFICATION, LONG_S, FENCE)
         ledger.finish(granted(ledger.claim(unit, "me")), State.DONE, {})
     ledger.wait(LONG_S)
     assert servers.one("LLEN", control(run_id, "wakeup")) == 0
-
-
-# --- the record of a run
-
-
-def test_a_record_survives_the_server(servers: Servers, record: RunRecord) -> None:
-    open_run(servers, record)
-    assert read_run(servers, record.run) == record
-
-
-def test_a_run_that_was_never_opened_is_not_running(servers: Servers, run_id: str) -> None:
-    with pytest.raises(Fenced, match=f"run {run_id} is not running"):
-        read_run(servers, run_id)
-
-
-def test_an_ended_run_is_not_running(servers: Servers, record: RunRecord) -> None:
-    open_run(servers, record)
-    close_run(servers, record.run, {"reason": "target"})
-    with pytest.raises(Fenced, match=f"run {record.run} is not running"):
-        read_run(servers, record.run)
-
-
-def test_the_outcome_of_a_run_is_kept(servers: Servers, record: RunRecord) -> None:
-    open_run(servers, record)
-    close_run(servers, record.run, {"reason": "target"})
-    outcome = servers.one("HGET", control(record.run, "record"), "outcome")
-    assert json.loads(outcome) == {"reason": "target"}
-
-
-def test_a_record_of_another_format_is_refused(record: RunRecord) -> None:
-    document = {**record.to_json(), "format": 99}
-    with pytest.raises(ConfigError, match="was written in format 99, this program reads format"):
-        RunRecord.from_json(record.run, document)
-
-
-def test_a_record_with_unknown_settings_is_refused(record: RunRecord) -> None:
-    document = record.to_json()
-    document["config"]["momentum"] = 0.9
-    with pytest.raises(ConfigError, match=r"does not know: use the same version .*momentum"):
-        RunRecord.from_json(record.run, document)
 
 
 # --- events

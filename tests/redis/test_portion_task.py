@@ -18,8 +18,9 @@ from app.keys import PARAMETERS, named
 from app.layout import Layout, Vector
 from app.models.linear import SoftmaxRegression
 from app.models.model import Features, Targets
-from app.runs import batch
-from app.runs.record import FIRST_FENCE, RunRecord, close_run, open_run
+from app.runs import batch, leadership
+from app.runs.leadership import Claimant, RunState
+from app.runs.record import RunRecord
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
 from coordinator.binaries import ServerProgram
@@ -33,6 +34,7 @@ QUANTUM = 2.0**-40
 L2 = 0.01
 GRADIENT = named("g")
 DEADLINE_S = 20.0
+FENCE, LEASE_S = 1, 60.0
 CONFIG = RunConfig(
     algorithm="sandblaster",
     model="softmax",
@@ -56,7 +58,7 @@ class Run:
     def begin(self, number: int) -> None:
         """As the coordinator begins an evaluation."""
         self.store.begin(number, GRADIENT)
-        evaluation = batch.Evaluation(number, FIRST_FENCE, PARAMETERS, GRADIENT, PORTIONS, QUANTUM)
+        evaluation = batch.Evaluation(number, FENCE, PARAMETERS, GRADIENT, PORTIONS, QUANTUM)
         batch.announce(self.control, self.id, evaluation)
 
     def reports(self) -> list[batch.Report]:
@@ -89,14 +91,14 @@ def run(
     layout = Layout.plan(model.tensors, n_servers=2, block_numbers=4, n_shards=3)
     dataset = open_cached(CONFIG.data, CONFIG.data_options, default_cache_folder())
     record = RunRecord(run_id, CONFIG, layout, tuple(servers.addresses), dataset.fingerprint, 6, 3)
-    open_run(control, record)
-    store = RedisVectorStore(servers, run_id, layout, fence=FIRST_FENCE)
+    assert leadership.lead(control, record, Claimant("me", "here", 1), LEASE_S) == FENCE
+    store = RedisVectorStore(servers, run_id, layout, fence=FENCE)
     store.create(np.random.default_rng(0).normal(size=layout.size))
     caches = (context.control_server, context.open_context, sandblaster._evaluation)
     for cache in caches:
         cache.cache_clear()
     yield Run(run_id, control, servers, store)
-    context.open_context(run_id).servers.close()
+    context.open_context(run_id, FENCE).servers.close()
     context.control_server().close()
     for cache in caches:
         cache.cache_clear()
@@ -130,21 +132,22 @@ def assert_sum(run: Run, *portions: int) -> None:
 def test_a_portion_is_added_and_reported(run: Run) -> None:
     run.begin(1)
     for index in range(PORTIONS):
-        assert compute_portion(run.id, 1, index, 0) == "done"
+        assert compute_portion(run.id, FENCE, 1, index, 0) == "done"
     assert_sum(run, *range(PORTIONS))
     reports = run.reports()
     assert [report.portion for report in reports] == list(range(PORTIONS))
     for report in reports:
         assert report.loss == pytest.approx(share(run, report.portion)[0], rel=1e-12)
         assert report.largest == pytest.approx(abs(share(run, report.portion)[1]).max())
-        assert (report.evaluation, report.dispatch, report.error) == (1, 0, "")
+        assert (report.fence, report.evaluation, report.dispatch) == (FENCE, 1, 0)
+        assert report.error == ""
 
 
 def test_a_task_that_is_delivered_twice_counts_once(run: Run) -> None:
     run.begin(1)
-    compute_portion(run.id, 1, 3, 0)
+    compute_portion(run.id, FENCE, 1, 3, 0)
     before = run.shards()
-    compute_portion(run.id, 1, 3, 0)
+    compute_portion(run.id, FENCE, 1, 3, 0)
     assert run.shards() == before
     assert_sum(run, 3)
     first, second = run.reports()
@@ -163,7 +166,7 @@ def test_workers_that_finish_the_same_portion_at_once_count_once(
 
     monkeypatch.setattr(sandblaster, "rounded", wait)
     threads = [
-        threading.Thread(target=compute_portion, args=(run.id, 1, 2, dispatch))
+        threading.Thread(target=compute_portion, args=(run.id, FENCE, 1, 2, dispatch))
         for dispatch in range(4)
     ]
     for thread in threads:
@@ -176,13 +179,13 @@ def test_workers_that_finish_the_same_portion_at_once_count_once(
 
 def test_a_portion_of_an_expired_evaluation_is_refused_on_every_shard(run: Run) -> None:
     run.begin(1)
-    compute_portion(run.id, 1, 0, 0)
+    compute_portion(run.id, FENCE, 1, 0, 0)
     run.reports()
     run.begin(2)
-    compute_portion(run.id, 2, 1, 0)
+    compute_portion(run.id, FENCE, 2, 1, 0)
     run.reports()
     before = run.shards()
-    assert compute_portion(run.id, 1, 4, 0) == "fenced"
+    assert compute_portion(run.id, FENCE, 1, 4, 0) == "fenced"
     assert run.shards() == before
     assert run.reports() == []
     assert_sum(run, 1)
@@ -192,7 +195,7 @@ def test_a_worker_that_comes_to_an_evaluation_too_late_has_nothing_to_do(run: Ru
     run.begin(1)
     run.begin(2)
     before = run.shards()
-    assert compute_portion(run.id, 1, 4, 0) == "fenced"
+    assert compute_portion(run.id, FENCE, 1, 4, 0) == "fenced"
     assert run.shards() == before
     assert run.reports() == []
 
@@ -206,24 +209,24 @@ def test_a_worker_that_wakes_up_after_its_evaluation_changes_no_shard(
 
     def sleep(gradient: Vector, step: float) -> Vector:
         run.begin(2)
-        run.store.accumulate(FIRST_FENCE, 2, GRADIENT, 0, np.ones(21))
+        run.store.accumulate(FENCE, 2, GRADIENT, 0, np.ones(21))
         before.append(run.shards())
         return rounded(gradient, step)
 
     monkeypatch.setattr(sandblaster, "rounded", sleep)
-    assert compute_portion(run.id, 1, 4, 0) == "fenced"
+    assert compute_portion(run.id, FENCE, 1, 4, 0) == "fenced"
     assert run.shards() == before[0]
     assert run.reports() == []
 
 
 def test_a_portion_after_the_end_of_its_run_is_refused(run: Run) -> None:
     run.begin(1)
-    compute_portion(run.id, 1, 0, 0)
-    run.store.raise_fence(FIRST_FENCE + 1)
-    close_run(run.control, run.id, {})
+    compute_portion(run.id, FENCE, 1, 0, 0)
+    run.store.raise_fence(FENCE + 1)
+    leadership.close(run.control, run.id, "me", RunState.FINISHED, {})
     run.reports()
     before = run.shards()
-    assert compute_portion(run.id, 1, 1, 0) == "fenced"
+    assert compute_portion(run.id, FENCE, 1, 1, 0) == "fenced"
     assert run.shards() == before
     assert run.reports() == []
 
@@ -239,7 +242,7 @@ def test_an_error_of_the_model_is_reported_with_its_traceback(
     run.begin(1)
     monkeypatch.setattr(SoftmaxRegression, "loss_and_gradient", fail)
     with pytest.raises(ArithmeticError):
-        compute_portion(run.id, 1, 1, 2)
+        compute_portion(run.id, FENCE, 1, 1, 2)
     (report,) = run.reports()
     assert (report.portion, report.dispatch) == (1, 2)
     assert report.error.startswith("Traceback")
@@ -252,7 +255,7 @@ def test_a_loss_that_is_not_finite_is_reported_and_nothing_is_added(
     run.begin(1)
     before = run.shards()
     monkeypatch.setattr(sandblaster, "compute", lambda *_, **__: Share(math.nan, np.ones(21), 1.0))
-    assert compute_portion(run.id, 1, 1, 0) == "done"
+    assert compute_portion(run.id, FENCE, 1, 1, 0) == "done"
     assert run.shards() == before
     assert [report.loss for report in run.reports()] == [math.inf]
 
@@ -262,11 +265,11 @@ def test_a_sum_that_is_not_finite_is_reported_as_an_infinite_loss(
 ) -> None:
     run.begin(1)
     largest = np.full(21, np.finfo(np.float64).max)
-    run.store.accumulate(FIRST_FENCE, 1, GRADIENT, 0, largest)
+    run.store.accumulate(FENCE, 1, GRADIENT, 0, largest)
     monkeypatch.setattr(
         sandblaster, "compute", lambda *_, **__: Share(1.0, largest, float(largest[0]))
     )
     monkeypatch.setattr(sandblaster, "rounded", lambda gradient, step: gradient)
-    compute_portion(run.id, 1, 1, 0)
+    compute_portion(run.id, FENCE, 1, 1, 0)
     assert [report.loss for report in run.reports()] == [math.inf]
     assert run.store.fetch(GRADIENT).vector.tolist() == largest.tolist()

@@ -25,8 +25,8 @@ ONES = np.ones(40)
 
 @pytest.fixture
 def store(servers: Servers, run_id: str) -> RedisParameterStore:
-    store = RedisParameterStore(servers, run_id, LAYOUT, SGD(1.0))
-    store.create(TOKEN.fence, np.zeros(40))
+    store = RedisParameterStore(servers, run_id, LAYOUT, SGD(1.0), fence=TOKEN.fence)
+    store.create(np.zeros(40))
     return store
 
 
@@ -48,14 +48,14 @@ def test_a_run_cannot_be_created_again_with_another_layout(
     store: RedisParameterStore, servers: Servers, run_id: str, other: Layout
 ) -> None:
     with pytest.raises(LayoutError, match=f"run {run_id} is there already with another layout"):
-        RedisParameterStore(servers, run_id, other, SGD(1.0)).create(1, ONES)
+        RedisParameterStore(servers, run_id, other, SGD(1.0), fence=1).create(ONES)
     assert store.fetch().vector.tolist() == [0.0] * 40
 
 
 def test_a_layout_for_other_servers_is_refused(servers: Servers) -> None:
     layout = Layout(TENSORS, block_numbers=4, n_shards=3, n_servers=3)
     with pytest.raises(LayoutError, match="lie on 3 servers, 2 were given"):
-        RedisParameterStore(servers, "unused", layout, SGD(1.0))
+        RedisParameterStore(servers, "unused", layout, SGD(1.0), fence=1)
 
 
 def test_shards_lie_on_the_servers_of_the_layout(
@@ -82,7 +82,7 @@ def test_a_lost_shard_is_missing_and_the_others_keep_their_push(
     forget(servers, run_id, 1)
     with pytest.raises(ModelMissing, match="shard 1 does not know this run"):
         store.push(TOKEN, 1, ONES)
-    store.create(TOKEN.fence, np.zeros(40))
+    store.create(np.zeros(40))
     assert store.counts() == [ShardCounts(int(index != 1), 0) for index in range(4)]
 
 
@@ -91,7 +91,7 @@ def test_a_run_that_was_half_created_is_completed_and_not_reset(
 ) -> None:
     store.push(TOKEN, 1, ONES)
     forget(servers, run_id, 2)
-    assert not store.create(TOKEN.fence, np.full(40, 7.0))
+    assert not store.create(np.full(40, 7.0))
     vector = store.fetch().vector
     assert set(vector[LAYOUT.shard_slice(2)]) == {7.0}
     assert set(np.delete(vector, LAYOUT.shard_slice(2))) == {-1.0}
@@ -102,7 +102,7 @@ def test_a_shard_that_lost_its_tail_takes_a_replay_that_others_call_a_duplicate(
 ) -> None:
     store.push(TOKEN, 1, ONES)
     forget(servers, run_id, 3)
-    store.create(TOKEN.fence, np.zeros(40))
+    store.create(np.zeros(40))
     with pytest.raises(SequenceGap, match="shard 3 stands at sequence 0"):
         store.push(TOKEN, 2, ONES)
     assert store.announce(TOKEN).sequences.tolist() == [2, 2, 2, 0]
@@ -133,8 +133,8 @@ def test_very_many_and_very_long_blocks_fit_through_the_scripts(
     random = np.random.default_rng(0)
     values, gradient = random.normal(size=(2, size))
     stores = (
-        RedisParameterStore(servers, run_id, layout, rule),
-        MemoryParameterStore(layout, rule),
+        RedisParameterStore(servers, run_id, layout, rule, fence=TOKEN.fence),
+        MemoryParameterStore(layout, rule, fence=TOKEN.fence),
     )
     for store in stores:
         store.create(values)

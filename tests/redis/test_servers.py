@@ -43,8 +43,8 @@ def clients(private: PrivateServer) -> Iterator[Servers]:
 
 @pytest.fixture
 def store(clients: Servers) -> RedisParameterStore:
-    store = RedisParameterStore(clients, RUN, LAYOUT, SGD(1.0))
-    store.create(TOKEN.fence, np.zeros(40))
+    store = RedisParameterStore(clients, RUN, LAYOUT, SGD(1.0), fence=TOKEN.fence)
+    store.create(np.zeros(40))
     return store
 
 
@@ -193,7 +193,7 @@ def test_a_push_whose_reply_was_lost_is_sent_again_and_counted_once(
         losing_a_reply(private.socket, b"EVALSHA") as proxy,
         connected(proxy.url) as servers,
     ):
-        lossy = RedisParameterStore(servers, RUN, LAYOUT, SGD(1.0))
+        lossy = RedisParameterStore(servers, RUN, LAYOUT, SGD(1.0), fence=TOKEN.fence)
         assert lossy.push(TOKEN, 2, ONES).answers == (Answer.DUPLICATE,) * 2
         assert proxy.lost == 1
     assert store.counts() == [ShardCounts(applied=2, refused=0)] * 2
@@ -272,13 +272,13 @@ def test_a_push_without_memory_is_refused_and_can_be_sent_again(
 
 
 def test_a_run_without_memory_is_not_half_created(clients: Servers) -> None:
-    store = RedisParameterStore(clients, RUN, LAYOUT, SGD(1.0))
+    store = RedisParameterStore(clients, RUN, LAYOUT, SGD(1.0), fence=TOKEN.fence)
     with out_of_memory(clients), pytest.raises(ServerRefused):
-        store.create(TOKEN.fence, ONES)
+        store.create(ONES)
     with pytest.raises(ModelMissing):
         store.counts()
     assert clients.one("DBSIZE") == 0
-    assert store.create(TOKEN.fence, ONES)
+    assert store.create(ONES)
 
 
 def test_a_key_of_another_type_is_refused(store: RedisParameterStore, clients: Servers) -> None:

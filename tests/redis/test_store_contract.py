@@ -16,6 +16,7 @@ from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
 from app.store.contract import Answer, ParameterStore, ShardCounts, Token
 from app.store.memory import MemoryParameterStore
+from app.store.memory_shards import Shard
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
@@ -29,8 +30,10 @@ TOKEN = Token(FENCE, stream=0, attempt=5)
 VALUES = np.linspace(-1.0, 1.0, LAYOUT.size)
 GRADIENT = np.linspace(0.5, 2.0, LAYOUT.size)
 
+RULE = Adagrad(0.1, decay=0.5)
+
 Dtype = type[np.floating[Any]]
-Open = Callable[[Rule], ParameterStore]
+Open = Callable[..., ParameterStore]
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
@@ -45,16 +48,25 @@ def open_store(
     servers_of: Callable[[ServerProgram], Servers],
     run_id: str,
 ) -> Open:
-    """Makes a store for a rule; nothing is created in it."""
+    """Makes a store for a rule and a fence; nothing is created in it."""
     if request.param == "memory":
-        return lambda rule: MemoryParameterStore(LAYOUT, rule, dtype)
+        shards: list[Shard | None] = [None] * LAYOUT.n_shards
+
+        def in_memory(rule: Rule, fence: int = FENCE) -> ParameterStore:
+            store = MemoryParameterStore(LAYOUT, rule, dtype, fence=fence)
+            store._shards = shards  # one coordinator after another finds the same
+            return store
+
+        return in_memory
     servers = servers_of(existing(request.param))
-    return lambda rule: RedisParameterStore(servers, run_id, LAYOUT, rule, dtype)
+    return lambda rule, fence=FENCE: RedisParameterStore(
+        servers, run_id, LAYOUT, rule, dtype, fence=fence
+    )
 
 
 @pytest.fixture
 def empty(open_store: Open) -> ParameterStore:
-    return open_store(Adagrad(0.1, decay=0.5))
+    return open_store(RULE)
 
 
 @pytest.fixture
@@ -104,10 +116,11 @@ def test_a_new_run_stands_at_zero(store: ParameterStore) -> None:
     assert store.counts() == [ShardCounts(0, 0)] * LAYOUT.n_shards
 
 
-def test_creating_again_never_resets(store: ParameterStore) -> None:
+@pytest.mark.parametrize("fence", [FENCE, FENCE + 1])
+def test_creating_again_never_resets(store: ParameterStore, open_store: Open, fence: int) -> None:
     store.push(TOKEN, 1, GRADIENT)
     before = state(store)
-    assert not store.create(FENCE + 1, VALUES + 5)
+    assert not open_store(RULE, fence).create(VALUES + 5)
     assert state(store) == before
     assert store.push(TOKEN, 2, GRADIENT).answers == answers(Answer.APPLIED)  # the old fence
 
@@ -439,5 +452,6 @@ def test_a_raised_fence_shuts_lower_ones_out(store: ParameterStore) -> None:
 
 
 def test_a_fence_never_goes_down(store: ParameterStore) -> None:
-    store.raise_fence(FENCE - 1)
+    with pytest.raises(Fenced, match=f"shard 0 knows the newer fence {FENCE}"):
+        store.raise_fence(FENCE - 1)
     assert store.push(TOKEN, 1, GRADIENT).answers == answers(Answer.APPLIED)

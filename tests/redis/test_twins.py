@@ -128,8 +128,8 @@ def test_float32_is_refused_exactly_when_it_rounds_to_infinity(
     top = np.finfo(np.float32).max
     layout = Layout((TensorSpec("w", (1,)),), 1, 1, n_servers=2)
     for store in (
-        RedisParameterStore(servers, run_id, layout, SGD(1.0)),
-        MemoryParameterStore(layout, SGD(1.0)),
+        RedisParameterStore(servers, run_id, layout, SGD(1.0), fence=FENCE),
+        MemoryParameterStore(layout, SGD(1.0), fence=FENCE),
     ):
         store.create(np.full(1, top))
         assert store.push(Token(FENCE, 0, ATTEMPT), 1, -np.full(1, more)).answers == (answer,)
@@ -148,8 +148,8 @@ def test_script_and_twin_agree_bit_for_bit(
     data: st.DataObject,
 ) -> None:
     dtype = np.dtype(kind)
-    script = RedisParameterStore(servers, new_run(), layout, rule, dtype)
-    twin = MemoryParameterStore(layout, rule, dtype)
+    script = RedisParameterStore(servers, new_run(), layout, rule, dtype, fence=FENCE)
+    twin = MemoryParameterStore(layout, rule, dtype, fence=FENCE)
     values = initial(layout.size, dtype)
     assert script.create(values)
     assert twin.create(values)

@@ -14,6 +14,7 @@ from app.keys import PARAMETERS
 from app.layout import Layout, TensorSpec, Vector
 from app.store import vectors
 from app.store.contract import Counted, VectorStore
+from app.store.memory_shards import Shard
 from app.store.memory_vectors import MemoryVectorStore
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
@@ -46,11 +47,12 @@ def open_store(
 ) -> Open:
     """Makes a store for a fence; nothing is created in it."""
     if request.param == "memory":
-        one = MemoryVectorStore(LAYOUT, dtype, fence=FENCE)
+        shards: list[Shard | None] = [None] * SHARDS
 
         def in_memory(fence: int = FENCE) -> VectorStore:
-            one._fence = fence  # one process has one store, with one coordinator after another
-            return one
+            store = MemoryVectorStore(LAYOUT, dtype, fence=fence)
+            store._shards = shards  # one coordinator after another finds the same
+            return store
 
         return in_memory
     servers = servers_of(existing(request.param))
@@ -358,9 +360,11 @@ def test_a_coordinator_with_another_fence_is_shut_out(open_store: Open) -> None:
     assert not is_there(open_store(), OUT)
 
 
-def test_raising_the_fence_shuts_out_late_portions(filled: VectorStore) -> None:
+def test_raising_the_fence_shuts_out_late_portions_and_the_coordinator_before(
+    filled: VectorStore, open_store: Open
+) -> None:
     filled.begin(11, GRADIENT)
-    filled.raise_fence(FENCE + 1)
+    open_store(FENCE + 1).raise_fence(FENCE + 1)
     with pytest.raises(Fenced):
         filled.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
     with pytest.raises(Fenced):

@@ -13,7 +13,6 @@ from app.config import RunConfig
 from app.errors import SequenceGap
 from app.layout import Layout, TensorSpec
 from app.runs.batch import Report
-from app.runs.record import FIRST_FENCE
 from app.store.memory_vectors import MemoryVectorStore
 from coordinator.batch import MOST_LOSSES, Batch
 from coordinator.lbfgs import Evaluate
@@ -21,6 +20,7 @@ from coordinator.session import Session
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=2, block_numbers=3)
 PORTIONS = 4
+FENCE = 3
 
 
 class ForgetfulStore(MemoryVectorStore):
@@ -41,15 +41,15 @@ class Workers:
 
     def __init__(self, store: MemoryVectorStore) -> None:
         self.config = RunConfig(algorithm="sandblaster")
-        self.control, self.record = None, SimpleNamespace(run="run")
+        self.control, self.record, self.fence = None, SimpleNamespace(run="run"), FENCE
         self._store = store
         self.reports: list[Report] = []
 
-    def send(self, task: str, evaluation: int, portion: int, dispatch: int) -> None:
+    def send(self, task: str, fence: int, evaluation: int, portion: int, dispatch: int) -> None:
         share = np.full(LAYOUT.size, float(portion + 1))
-        self._store.accumulate(FIRST_FENCE, evaluation, "vec:g", portion, share)
-        report = Report(evaluation, portion, dispatch, "here", loss=1.0, largest=portion + 1.0)
-        self.reports.append(report)
+        self._store.accumulate(fence, evaluation, "vec:g", portion, share)
+        done = Report(fence, evaluation, portion, dispatch, "here", 1.0, portion + 1.0)
+        self.reports.append(done)
 
     def collect(self, *_: Any) -> Sequence[Report]:
         reports, self.reports = self.reports, []
@@ -57,7 +57,7 @@ class Workers:
 
 
 def evaluated(losses: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Batch, ForgetfulStore, float]:
-    store = ForgetfulStore(LAYOUT, fence=FIRST_FENCE)
+    store = ForgetfulStore(LAYOUT, fence=FENCE)
     store.create(np.zeros(LAYOUT.size))
     store.losses = losses
     workers = Workers(store)

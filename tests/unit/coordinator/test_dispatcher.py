@@ -15,6 +15,7 @@ from coordinator.dispatch import Dispatcher
 
 LEASE_S = 10.0
 STALL_S = 100.0
+FENCE = 4
 OPEN = Unit(State.OPEN, 0, "", None, {})
 LEASED = Unit(State.LEASED, 1, "17@host/abc", 5.0, {})
 EXPIRED = replace(LEASED, remaining_s=-0.1)
@@ -41,9 +42,9 @@ class PaperLedger:
         self.specifications: dict[str, Any] = {}
         self.forgotten: list[str] = []
 
-    def submit(self, unit: str, specification: Any, lease_s: float) -> None:
+    def submit(self, unit: str, specification: Any, lease_s: float, fence: int) -> None:
         self.units[unit] = OPEN
-        self.specifications[unit] = (specification, lease_s)
+        self.specifications[unit] = (specification, lease_s, fence)
 
     def wait(self, timeout_s: float) -> None: ...
 
@@ -65,6 +66,7 @@ class Office:
             cast("Ledger", self.ledger),
             lambda task, unit: self.sent.append((task, unit)),
             lambda task: self.queued,
+            fence=FENCE,
             lease_s=LEASE_S,
             max_tries=max_tries,
             stall_s=STALL_S,
@@ -96,7 +98,7 @@ def test_a_unit_is_entered_before_its_message_is_sent(office: Office) -> None:
     office.dispatcher._send = lambda task, unit: entered_before.append(unit in office.ledger.units)
     office.dispatcher.submit("downpour", "u", {"stop": 4})
     assert entered_before == [True]
-    assert office.ledger.specifications["u"] == ({"stop": 4}, LEASE_S)
+    assert office.ledger.specifications["u"] == ({"stop": 4}, LEASE_S, FENCE)
 
 
 def test_a_message_names_its_task_and_its_unit(office: Office) -> None:

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections import deque
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,7 +17,7 @@ from app.errors import Diverged, Fenced
 from app.keys import PARAMETERS
 from app.models.metrics import Score, score
 from app.optimizers.registry import build_rule
-from app.runs.record import FIRST_FENCE, RunRecord
+from app.runs.record import RunRecord
 from app.store.contract import Token
 from app.store.memory import MemoryParameterStore
 from coordinator import downpour
@@ -27,21 +26,25 @@ from coordinator.downpour import Downpour
 from coordinator.driver import Stage
 from coordinator.evaluations import BEST
 from coordinator.job import Job, prepare
+from coordinator.leader import Leader
 from coordinator.outcome import EndReason
 from coordinator.session import Session
 from coordinator.status import DownpourStatus, Status
 from coordinator.units import UnitPlan
+from tests.unit.coordinator.paper import PaperLeader, no_checkpoints
 from worker_tasks.replica import Replica
+
+FENCE = 1
 
 
 class Desk:
     """A dispatcher whose units are done, in the order of their coming, in this process."""
 
-    resent = 0
     idle_s = 0.0
 
     def __init__(self, job: Job, store: MemoryParameterStore) -> None:
-        self._job, self._store = job, store
+        self._job, self._store, self.fence = job, store, FENCE
+        self.resent = 0
         self._train, self._heldout = split(
             job.dataset.n_examples, job.config.holdout, job.config.seed
         )
@@ -65,12 +68,17 @@ class Desk:
         work = {"downpour": self._train_unit, "evaluation": self._evaluate}[task]
         return [Finished(unit, work(specification))]
 
+    def begin_anew(self, fence: int, resent: int) -> None:
+        """Under a new fence: units that were entered under the old one are gone."""
+        self.abandon([unit for _, unit, _ in self._open])
+        self.fence, self.resent = fence, resent
+
     def _train_unit(self, specification: dict[str, Any]) -> dict[str, Any]:
         job, subset = self._job, specification["subset"]
         self._attempt += 1
         part = Subset(self._train, subset, job.config.replicas, job.config.seed)
         replica = Replica(job.model, job.dataset, part, self._store, job.config)
-        token = Token(FIRST_FENCE, subset, self._attempt)
+        token = Token(self.fence, subset, self._attempt)
         return replica.run(token, specification["stop"]).to_json()
 
     def _evaluate(self, specification: dict[str, Any]) -> dict[str, Any]:
@@ -79,19 +87,22 @@ class Desk:
         return score(self._job.model, parameters, data.features[rows], data.targets[rows]).to_json()
 
 
-@dataclass(frozen=True)
+@dataclass
 class LocalSession(Session):
     """A session that notes its events instead of writing them to a server."""
 
     desk: Desk
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    @cached_property
-    def dispatcher(self) -> Dispatcher:
-        return cast("Dispatcher", self.desk)
+    def __post_init__(self) -> None:
+        self.dispatcher = cast("Dispatcher", self.desk)
 
     def tell(self, kind: str, **fields: Any) -> None:
         self.events.append((kind, fields))
+
+    def _new_dispatcher(self, resent: int) -> Dispatcher:
+        self.desk.begin_anew(self.fence, resent)
+        return cast("Dispatcher", self.desk)
 
 
 @dataclass
@@ -142,7 +153,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 def training(**settings: Any) -> Training:
     """A training of 96 examples in two subsets: 6 steps a pass each."""
     job = prepare(RunConfig(**SMALL | settings), 1)
-    store = MemoryParameterStore(job.layout, build_rule(job.config))
+    store = MemoryParameterStore(job.layout, build_rule(job.config), fence=FENCE)
     store.create(job.parameters, job.slots)
     desk = Desk(job, store)
     data = job.dataset
@@ -150,9 +161,10 @@ def training(**settings: Any) -> Training:
         "run", job.config, job.layout, (), data.fingerprint, data.n_features, data.n_classes
     )
     nobody = cast("Any", None)
-    session = LocalSession(record, nobody, nobody, nobody, desk)
+    leader = cast("Leader", PaperLeader(FENCE))
+    session = LocalSession(record, nobody, nobody, nobody, leader, desk)
     result = Training(job, session, store, desk, nobody)
-    stage = Stage(result.show, lambda: None, lambda: result.interrupted)
+    stage = Stage(result.show, lambda: None, lambda: result.interrupted, no_checkpoints())
     result.driver = Downpour(session, job, stage, store)
     return result
 
@@ -311,7 +323,7 @@ def test_an_interrupted_training_shuts_out_what_is_still_at_work() -> None:
     run.interrupted = True
     run.driver.run()
     with pytest.raises(Fenced):
-        run.store.announce(Token(FIRST_FENCE, 0, 99))
+        run.store.announce(Token(FENCE, 0, 99))
 
 
 def test_one_replica_works_alone_until_the_warm_start_is_over() -> None:

@@ -399,7 +399,7 @@ class Stored:
         self._store = MemoryVectorStore(
             Layout((TensorSpec("w", start.shape),), n_servers=1, **layout), fence=1
         )
-        self._store.create(1, start)
+        self._store.create(start)
         self._store.copy("params", "vec:x0")
         self._evaluation = 0
 

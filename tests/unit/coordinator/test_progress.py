@@ -141,6 +141,7 @@ def outcome(**changes: Any) -> Outcome:
         "evaluations": (EVALUATION,),
         "details": ("1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",),
         "model_file": Path("runs/run/model.safetensors"),
+        "checkpoint": None,
         "seconds": 12.3,
         "unit": "passes",
     }
@@ -152,6 +153,16 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
         "finished: all passes done, after 12.3 s",
         "1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",
         "held-out accuracy 0.9000, loss 0.25 (evaluation 1 of 1, after 2 passes)",
+        "model: runs/run/model.safetensors",
+    ]
+
+
+def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None:
+    path = Path("runs/run/checkpoints/000001-000007")
+    interrupted = outcome(reason=EndReason.INTERRUPTED, checkpoint=path)
+    assert summary(interrupted, Task.MULTICLASS)[3:] == [
+        f"checkpoint: {path}",
+        "to go on: python -m coordinator resume run",
         "model: runs/run/model.safetensors",
     ]
 

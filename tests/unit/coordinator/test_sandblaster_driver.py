@@ -11,13 +11,16 @@ import pytest
 
 from app.config import RunConfig
 from app.errors import Diverged, NotFinite
-from app.runs.record import FIRST_FENCE, RunRecord
+from app.runs.record import RunRecord
 from app.store.memory_vectors import MemoryVectorStore
 from coordinator import sandblaster
 from coordinator.driver import Stage
 from coordinator.job import prepare
 from coordinator.sandblaster import Sandblaster
 from coordinator.session import Session
+from tests.unit.coordinator.paper import PaperLeader, no_checkpoints
+
+FENCE = 1
 
 
 def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
@@ -26,12 +29,12 @@ def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
     monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path))
     config = RunConfig(algorithm="sandblaster", model="linear", data="synthetic:linear")
     job = prepare(config, n_servers=1)
-    store = MemoryVectorStore(job.layout, fence=FIRST_FENCE)
+    store = MemoryVectorStore(job.layout, fence=FENCE)
     store.create(np.asarray(job.parameters))
     record = RunRecord("run", job.config, job.layout, (), job.dataset.fingerprint, 20, 0)
     nobody = cast("Any", None)
-    session = Session(record, nobody, nobody, nobody)
-    stage = Stage(lambda status: None, lambda: None, lambda: False)
+    session = Session(record, nobody, nobody, nobody, cast("Any", PaperLeader(FENCE)))
+    stage = Stage(lambda status: None, lambda: None, lambda: False, no_checkpoints())
 
     def runaway(*_: object) -> Iterator[None]:
         raise NotFinite("vec:x9 would hold numbers that are not finite")

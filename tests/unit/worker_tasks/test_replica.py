@@ -87,7 +87,7 @@ def store_for(
     layout = Layout.plan(
         model.tensors, n_servers=1, block_numbers=2, n_shards=min(n_shards, -(-size // 2))
     )
-    store = kind(layout, build_rule(config))
+    store = kind(layout, build_rule(config), fence=FENCE)
     store.create(model.initial(np.random.default_rng(config.seed)))
     return store
 
@@ -498,8 +498,8 @@ class Gauge:
 class Gauged(MemoryParameterStore):
     """Counts the exchanges that are under way together."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
         self.pushing, self.fetching = Gauge(), Gauge()
 
     def push(self, *args: Any, **kwargs: Any) -> Pushed:
