@@ -114,7 +114,7 @@ class ScriptSelfTestFailed(ServerError):
 
 
 class ServerRefused(ServerError):
-    """A server refused a command for good: out of memory, no permission, wrong type."""
+    """A server refused a command: no permission, wrong type, out of memory for too long."""
 
 
 class NotFinite(ServerRefused):

@@ -14,18 +14,19 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.errors import AuthenticationFailed, ConfigError, ServerRefused, ServerUnreachable
+from app.errors import ConfigError, ServerRefused
 from app.scripts import Script
+from app.store.failures import complaint, given_up, may_pass, not_let_in
 from app.urls import address, check_url
 
 #: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
@@ -40,15 +41,11 @@ LONGEST_WAIT_S = SOCKET_TIMEOUT_S / 2
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 1.0
 
-#: Error replies that a server gives for a while, in a failover for instance: ask again.
-#: redis-py takes the code off the text of those that it has a class for.
-TEMPORARY = (
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.MasterDownError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.TryAgainError,
-)
-TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED")
+#: From when on somebody who waits with us wants to know why.
+WAIT_WORTH_SAYING_S = 3.0
+
+#: Told what is wrong with a server, and for how many seconds the call has waited.
+Waiting = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -76,12 +73,16 @@ class Command:
 class Servers:
     """Clients of a fixed list of servers, for one process; threads may share it.
 
-    Make it after a fork, never before: connections do not survive one.
+    Make it after a fork, never before: connections do not survive one. ``waiting`` is
+    called now and then, on the thread of the call, while a call has to wait for long.
     """
 
-    def __init__(self, urls: Sequence[str], *, deadline_s: float = 60.0) -> None:
+    def __init__(
+        self, urls: Sequence[str], *, deadline_s: float = 60.0, waiting: Waiting | None = None
+    ) -> None:
         self.addresses = [address(check_url(url)) for url in urls]
         self.deadline_s = deadline_s
+        self.waiting = waiting
         self._pools = [_pool(url) for url in urls]
 
     def __len__(self) -> int:
@@ -96,15 +97,17 @@ class Servers:
     def call(self, commands: Sequence[Command], *, timeout_s: float | None = None) -> list[Reply]:
         """Send all ``commands`` and return their replies in order.
 
-        Commands for one server run in their order; servers run side by side.
+        Commands for one server run in their order, and servers side by side. One that
+        fails for a while is asked again, after the others.
 
         Raises:
             ServerUnreachable: no answer within the deadline (default ``deadline_s``).
             AuthenticationFailed: wrong or missing password.
-            ServerRefused: the server answered with an error that asking again cannot mend.
+            ServerRefused: the server answered with an error that asking again cannot mend,
+                or it is out of memory beyond the deadline.
         """
         deadline_s = self.deadline_s if timeout_s is None else timeout_s
-        deadline = time.monotonic() + deadline_s
+        began = time.monotonic()
         replies: list[Reply] = [None] * len(commands)
         missing = list(range(len(commands)))
         pause = FIRST_PAUSE_S
@@ -113,12 +116,13 @@ class Servers:
             missing = outcome.missing
             if not missing:
                 return replies
-            if outcome.failure is not None:
-                if time.monotonic() + pause > deadline:
-                    raise ServerUnreachable(
-                        f"{self.addresses[commands[missing[0]].server]} gave no answer "
-                        f"within {deadline_s:g} s: {outcome.failure}"
-                    )
+            for server, failure in outcome.failures.items():
+                waited_s = time.monotonic() - began
+                if waited_s + pause > deadline_s:
+                    raise given_up(self.addresses[server], deadline_s, failure)
+                if self.waiting is not None and waited_s > WAIT_WORTH_SAYING_S:
+                    self.waiting(complaint(self.addresses[server], failure), waited_s)
+            if outcome.failures:
                 time.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, LONGEST_PAUSE_S)
 
@@ -146,7 +150,7 @@ class Servers:
         by_server: dict[int, list[int]] = defaultdict(list)
         for index in wanted:
             by_server[commands[index].server].append(index)
-        outcome = _Round([], None)
+        outcome = _Round()
         with ExitStack() as stack:
             sent: list[tuple[int, Connection]] = []
             for server, unread in by_server.items():
@@ -182,8 +186,8 @@ class Servers:
                 unknown[script.sha] = script
                 outcome.missing.append(index)
             except redis.ResponseError as error:
-                if _is_temporary(error):
-                    outcome.add([index], error)
+                if may_pass(error):
+                    outcome.add(commands[index].server, [index], error)
                 else:
                     refusal = refusal or error
             del unread[0]
@@ -200,33 +204,26 @@ class Servers:
         try:
             yield
         except (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError) as error:
-            raise self._not_let_in(server, error) from error
+            raise not_let_in(self.addresses[server], error) from error
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            outcome.add(unread, error)
+            outcome.add(server, unread, error)
         except redis.ResponseError as error:
-            if _is_temporary(error):  # while connecting, or loading a script
-                outcome.add(unread, error)
+            if may_pass(error):  # while connecting, or loading a script
+                outcome.add(server, unread, error)
                 return
             raise ServerRefused(f"{self.addresses[server]} refused a command: {error}") from error
-
-    def _not_let_in(self, server: int, error: Exception) -> AuthenticationFailed:
-        where = self.addresses[server]
-        if "Authentication required" in str(error):
-            return AuthenticationFailed(
-                f"{where} needs a password: write redis://USER:PASSWORD@HOST:PORT "
-                "(USER may be empty)"
-            )
-        return AuthenticationFailed(f"{where} refused the user name or password: {error}")
 
 
 @dataclass
 class _Round:
-    missing: list[int]
-    failure: Exception | None
+    """What has to be asked again, and the failures that each wants a pause for."""
 
-    def add(self, indices: list[int], failure: Exception) -> None:
+    missing: list[int] = field(default_factory=list)
+    failures: dict[int, Exception] = field(default_factory=dict)
+
+    def add(self, server: int, indices: list[int], failure: Exception) -> None:
         self.missing.extend(indices)
-        self.failure = failure
+        self.failures[server] = failure
 
 
 @contextmanager
@@ -239,10 +236,6 @@ def _borrowed(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connect
         if unread:
             connection.disconnect()
         pool.release(connection)
-
-
-def _is_temporary(error: redis.ResponseError) -> bool:
-    return isinstance(error, TEMPORARY) or str(error).startswith(TEMPORARY_TEXTS)
 
 
 def _pool(url: str) -> redis.ConnectionPool:

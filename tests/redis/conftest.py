@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from itertools import count
@@ -75,6 +76,13 @@ def private(program: ServerProgram) -> Iterator[PrivateServer]:
     """A server that the test may do to what it likes."""
     with PrivateServer(program) as server:
         yield server
+
+
+@pytest.fixture
+def background() -> Iterator[ThreadPoolExecutor]:
+    """For calls that have to wait for what the test does next."""
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
 
 
 @pytest.fixture(scope="session")

@@ -107,3 +107,16 @@ def connected(*urls: str, deadline_s: float = 10.0) -> Iterator[Servers]:
         yield servers
     finally:
         servers.close()
+
+
+def contents(servers: Servers) -> dict[bytes, object]:
+    """Every key of the first server with all that it holds, to be compared with ==."""
+    return {key: _value(servers, key) for key in servers.one("KEYS", "*")}
+
+
+def _value(servers: Servers, key: bytes) -> object:
+    kind = servers.one("TYPE", key)
+    if kind == b"hash":
+        fields = servers.one("HGETALL", key)  # in no order
+        return dict(zip(fields[::2], fields[1::2], strict=True))
+    return servers.one("LRANGE", key, 0, -1) if kind == b"list" else servers.one("GET", key)

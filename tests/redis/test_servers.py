@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -46,12 +45,6 @@ def store(clients: Servers) -> RedisParameterStore:
     store = RedisParameterStore(clients, RUN, LAYOUT, SGD(1.0), fence=TOKEN.fence)
     store.create(np.zeros(40))
     return store
-
-
-@pytest.fixture
-def background() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(8) as threads:
-        yield threads
 
 
 def still_waiting(future: Future[T]) -> Future[T]:
@@ -248,37 +241,6 @@ def test_a_refused_password_leaves_the_other_servers_usable(
 
 
 # --- servers that refuse
-
-
-@contextmanager
-def out_of_memory(clients: Servers) -> Iterator[None]:
-    clients.one("CONFIG", "SET", "maxmemory", "1")
-    try:
-        yield
-    finally:
-        clients.one("CONFIG", "SET", "maxmemory", "0")
-
-
-def test_a_push_without_memory_is_refused_and_can_be_sent_again(
-    store: RedisParameterStore, clients: Servers
-) -> None:
-    with out_of_memory(clients):
-        with pytest.raises(ServerRefused, match=r"refused a command: .*maxmemory"):
-            store.push(TOKEN, 1, ONES)
-        assert store.counts() == [ShardCounts(0, 0)] * 2
-        assert store.fetch().vector.tolist() == [0.0] * 40
-    assert store.push(TOKEN, 1, ONES).answers == APPLIED
-    assert store.fetch().vector.tolist() == [-1.0] * 40
-
-
-def test_a_run_without_memory_is_not_half_created(clients: Servers) -> None:
-    store = RedisParameterStore(clients, RUN, LAYOUT, SGD(1.0), fence=TOKEN.fence)
-    with out_of_memory(clients), pytest.raises(ServerRefused):
-        store.create(ONES)
-    with pytest.raises(ModelMissing):
-        store.counts()
-    assert clients.one("DBSIZE") == 0
-    assert store.create(ONES)
 
 
 def test_a_key_of_another_type_is_refused(store: RedisParameterStore, clients: Servers) -> None:
