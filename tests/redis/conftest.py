@@ -85,6 +85,17 @@ def background() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
+@pytest.fixture
+def say(pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints a line that pytest does not capture: a figure for whoever reads the log."""
+
+    def line(text: str) -> None:
+        with capsys.disabled():
+            pytestconfig.get_terminal_writer().line(f"\n{text}")
+
+    return line
+
+
 @pytest.fixture(scope="session")
 def new_run() -> Callable[[], str]:
     """Makes run ids that no other test of the session has."""
