@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import Fenced, LayoutError, ModelMissing, SequenceGap, ServerRefused
+from app.errors import Fenced, LayoutError, ModelMissing, NotFinite, SequenceGap, ServerRefused
 from app.keys import PARAMETERS
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
@@ -176,7 +176,8 @@ class ParameterStore(ShardStore, Protocol):
     def create(self, parameters: Vector, slots: Mapping[str, Vector] | None = None) -> bool:
         """Write first values where the run has none; False if it was there already.
 
-        Raises LayoutError if it is there with another layout, or a vector has another length.
+        Raises LayoutError if it is there with another layout, or a vector has another
+        length, and NotFinite for NaN or what the dtype cannot hold.
         """
         ...
 
@@ -247,10 +248,12 @@ class VectorStore(ShardStore, Protocol):
 
 
 def check_values(layout: Layout, vectors: Iterable[Vector]) -> None:
-    """Raise LayoutError unless each of ``vectors`` has a number for every parameter."""
+    """Raise unless each of ``vectors`` has a finite number for every parameter."""
     for vector in vectors:
         if vector.shape != (layout.size,):
             raise LayoutError(f"every vector needs {layout.size} numbers, got {vector.shape}")
+        if not np.isfinite(vector).all():
+            raise NotFinite(f"a vector of {vector.dtype} would hold NaN or infinity")
 
 
 def check_gradient(layout: Layout, gradient: Vector, blocks: Sequence[int] | None) -> None:

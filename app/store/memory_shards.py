@@ -131,6 +131,8 @@ class MemoryShards:
 
     def _create(self, values: Sequence[Vector]) -> bool:
         """Write first values, in the order of the names, where there are none."""
+        with np.errstate(over="ignore"):
+            values = [value.astype(self.dtype) for value in values]
         check_values(self.layout, values)
         if all(self._shards):
             return False

@@ -1,0 +1,169 @@
+"""No number that is not finite, and no bytes that do not fit, ever reach a parameter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from app.errors import ModelMissing, NotFinite, ServerRefused
+from app.keys import PARAMETERS, shard, slot
+from app.layout import Layout, TensorSpec, Vector
+from app.optimizers.adagrad import Adagrad
+from app.optimizers.sgd import SGD
+from app.store.contract import Answer, ParameterStore, ShardCounts, Token
+from app.store.memory import MemoryParameterStore
+from app.store.parameters import RedisParameterStore, push_script
+from app.store.servers import Command, Servers
+
+# 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
+LAYOUT = Layout((TensorSpec("w", (38,)),), 4, n_shards=4, n_servers=2)
+PARTS = [LAYOUT.shard_slice(index) for index in range(LAYOUT.n_shards)]
+TOKEN = Token(fence=1, stream=0, attempt=1)
+VALUES = np.linspace(-1.0, 1.0, LAYOUT.size)
+APPLIED = (Answer.APPLIED,) * LAYOUT.n_shards
+POISONS = {"nan": np.nan, "infinity": np.inf, "-infinity": -np.inf, "1e300": 1e300}
+
+
+def bits(store: ParameterStore) -> list[bytes]:
+    names = (PARAMETERS, *map(slot, store.rule.slots))
+    return [store.fetch(name).vector.tobytes() for name in names]
+
+
+# --- where a run begins
+
+
+@pytest.mark.parametrize("poison", POISONS)
+@pytest.mark.parametrize("where", ["parameters", "slots"])
+def test_a_run_cannot_begin_with_numbers_that_are_not_finite(
+    servers: Servers, run_id: str, poison: str, where: str
+) -> None:
+    bad = VALUES.copy()
+    bad[17] = POISONS[poison]
+    first, slots = (bad, VALUES) if where == "parameters" else (VALUES, bad)
+    for store in (
+        RedisParameterStore(servers, run_id, LAYOUT, Adagrad(0.1)),
+        MemoryParameterStore(LAYOUT, Adagrad(0.1)),
+    ):
+        with pytest.raises(NotFinite, match="a vector of float32 would hold NaN or infinity"):
+            store.create(TOKEN.fence, first, {"adagrad": slots})
+        with pytest.raises(ModelMissing):
+            store.counts()
+
+
+# --- pushes that a client of ours would not send
+
+
+ONE_SHARD = Layout((TensorSpec("w", (12,)),), 4, n_shards=1, n_servers=2)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What comes over the wire for a shard of 12 numbers in float32."""
+
+    gradient: bytes
+    numbers: tuple[str, str, str] = ("0.1", "0.0", "1e-10")
+    blocks: str = "0,1,2"
+
+
+def packed(*values: float, dtype: str = "<f4") -> bytes:
+    return np.array([1.0] * (12 - len(values)) + list(values), dtype).tobytes()
+
+
+REFUSED = {
+    "nan": Sent(packed(np.nan)),
+    "a nan with other bits": Sent(packed()[:-4] + b"\x01\x00\xa0\xff"),
+    "infinity": Sent(packed(np.inf)),
+    "-infinity": Sent(packed(-np.inf)),
+    "a rate that is no number": Sent(packed(), ("nan", "0.0", "1e-10")),
+    "an infinite rate": Sent(packed(), ("inf", "0.0", "1e-10")),
+    "a decay that is no number": Sent(packed(), ("0.1", "nan", "1e-10")),
+    "an epsilon that is no number": Sent(packed(), ("0.1", "0.0", "nan")),
+}
+IMPOSSIBLE = {
+    "a short block": Sent(packed()[:-4]),
+    "a block with half a number": Sent(packed()[:-2]),
+    "a long block": Sent(packed() + packed()[:4]),
+    "nothing": Sent(b""),
+    "float64 for float32": Sent(packed(dtype="<f8")),
+    "a block that is not here": Sent(packed(), blocks="0,1,3"),
+    "a rate that is a word": Sent(packed(), ("fast", "0.0", "1e-10")),
+}
+
+
+@pytest.mark.parametrize("name", [*REFUSED, *IMPOSSIBLE])
+def test_poison_on_the_wire_changes_nothing_and_the_next_push_is_applied(
+    servers: Servers, run_id: str, name: str
+) -> None:
+    store = RedisParameterStore(servers, run_id, ONE_SHARD, Adagrad(0.1))
+    store.create(TOKEN.fence, np.ones(12))
+    before, sent = bits(store), (REFUSED | IMPOSSIBLE)[name]
+    keys = [shard(run_id, 0, what) for what in ("meta", PARAMETERS, slot("adagrad"))]
+    arguments = (1, 0, 1, 1, 0, sent.blocks, sent.gradient, *sent.numbers)
+    command = Command.call(0, push_script(store.rule), keys, arguments)
+    used = int(name in REFUSED)
+    if used:
+        assert servers.call([command]) == [[b"REFUSED", 0, 1, b""]]
+    else:
+        with pytest.raises(ServerRefused):
+            servers.call([command])
+    assert bits(store) == before
+    assert store.counts() == [ShardCounts(applied=0, refused=used)]
+    assert store.push(TOKEN, used + 1, np.ones(12)).answers == (Answer.APPLIED,)
+
+
+def test_a_client_with_another_dtype_changes_nothing(servers: Servers, run_id: str) -> None:
+    for ours, theirs in ((np.float32, np.float64), (np.float64, np.float32)):
+        run = f"{run_id}-{ours.__name__}"
+        store = RedisParameterStore(servers, run, LAYOUT, SGD(0.1), ours)
+        store.create(TOKEN.fence, VALUES)
+        before = bits(store)
+        with pytest.raises(ServerRefused, match="BADPUSH"):
+            RedisParameterStore(servers, run, LAYOUT, SGD(0.1), theirs).push(TOKEN, 1, VALUES)
+        assert bits(store) == before
+        assert store.push(TOKEN, 1, VALUES).answers == APPLIED
+
+
+# --- all of it, in any order
+
+
+def test_of_a_thousand_pushes_half_of_them_poisoned_the_good_parts_are_applied_exactly(
+    servers: Servers, run_id: str, say: Callable[[str], None]
+) -> None:
+    store = RedisParameterStore(servers, run_id, LAYOUT, SGD(1.0))
+    store.create(TOKEN.fence, np.zeros(LAYOUT.size))
+    sent, expected, refused = push_good_and_poisoned(store)
+    vector = store.fetch().vector
+    say(
+        f"poison: {sent.total():,} pushes to {LAYOUT.n_shards} shards, "
+        + ", ".join(f"{kind} {count}" for kind, count in sorted(sent.items()))
+        + f"; refused by shards {sum(refused)}, by the client {sent['another length']}; "
+        f"parameters not finite {int((~np.isfinite(vector)).sum())} of {LAYOUT.size}, "
+        f"not the exact sum {int((vector != expected).sum())}"
+    )
+    assert vector.tolist() == expected.tolist()
+    assert store.counts() == [ShardCounts(sent.total() - bad, bad) for bad in refused]
+
+
+def push_good_and_poisoned(store: ParameterStore) -> tuple[Counter[str], Vector, list[int]]:
+    """Pushes by kind, the exact sum that must come of them, and what each shard must refuse."""
+    random = np.random.default_rng(0)
+    sent, expected, refused = Counter[str](), np.zeros(LAYOUT.size), [0] * LAYOUT.n_shards
+    for sequence in range(1, 1001):
+        gradient = random.integers(-8, 9, LAYOUT.size).astype(float)
+        kind = str(random.choice([*POISONS, "another length", *["good"] * 5]))
+        sent[kind] += 1
+        if kind == "another length":
+            with pytest.raises(ServerRefused, match="must have shape"):
+                store.push(TOKEN, sequence, gradient[: random.integers(LAYOUT.size)])
+        if kind in POISONS:
+            gradient[random.integers(0, LAYOUT.size, random.integers(1, 4))] = POISONS[kind]
+        store.push(TOKEN, sequence, gradient)
+        for index, part in enumerate(PARTS):
+            finite = np.abs(gradient[part]).max() < 1e300
+            expected[part] -= gradient[part] if finite else 0
+            refused[index] += not finite
+    return sent, expected, refused
