@@ -20,7 +20,8 @@ Control server:
     dist:run:{RUN}:unit:<unit>  hash: fence, specification, lease, state, owner, attempt,
                                 expires, tries, report
     dist:run:{RUN}:units        set: the names of the units that are there
-    dist:run:{RUN}:wakeup       list: one element per finished unit; a hint, not the truth
+    dist:run:{RUN}:wakeup       list: one element per unit that finished or was given back;
+                                a hint, not the truth
     dist:run:{RUN}:evaluation:<n>  string: JSON of the evaluation that portions belong to
     dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
     dist:run:{RUN}:state        string: JSON of what the driver committed last

@@ -21,9 +21,11 @@ Waiting = Callable[[str], int]
 
 @dataclass
 class _InFlight:
+    """``answered`` is the last attempt whose end was answered with another message."""
+
     task: str
     sent: float
-    sendings: int = 1
+    answered: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Dispatcher:
         self._lease_s, self._max_tries, self._stall_s = lease_s, max_tries, stall_s
         self._in_flight: dict[str, _InFlight] = {}
         self._at_work = time.monotonic()
-        #: Units sent again because a lease ran out, a worker failed or a message was lost.
+        #: Units sent again: a worker failed, ended or was silent, or a message was lost.
         self.resent = resent
 
     def __len__(self) -> int:
@@ -122,8 +124,8 @@ class Dispatcher:
     def _is_lost(self, name: str, unit: Unit) -> bool:
         """Whether the unit needs another message."""
         entry = self._in_flight[name]
-        if unit.state is State.FAILED and unit.tries >= entry.sendings:
-            return True  # every message was taken, the last claim failed
+        if unit.state in (State.FAILED, State.OPEN) and unit.attempt > entry.answered:
+            return True  # its last attempt failed, or gave it back
         silent = time.monotonic() - entry.sent > self._lease_s
         if unit.state is State.LEASED:
             return silent and unit.remaining_s is not None and unit.remaining_s < 0
@@ -135,7 +137,7 @@ class Dispatcher:
             raise WorkFailed(_failure(name, unit))
         entry = self._in_flight[name]
         self._send(entry.task, name)
-        entry.sent, entry.sendings = time.monotonic(), entry.sendings + 1
+        entry.sent, entry.answered = time.monotonic(), unit.attempt
         self.resent += 1
 
 

@@ -15,11 +15,16 @@ from typing import Any
 
 from app.errors import DistBeliefError, Fenced, ModelMissing, ServerError
 from app.runs.ledger import Claim, Ledger, State
+from worker_tasks.shutdown import ending
 
 log = logging.getLogger(__name__)
 
 #: A lease survives two lost renewals.
 RENEWALS_PER_LEASE = 3
+
+
+class _HandOver(Exception):
+    """This worker has been told to end."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +35,37 @@ class Lease:
     lost: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """Raise Fenced if somebody else has the unit by now."""
+        """Raise if the work is to stop here: called before each step of it.
+
+        Raises:
+            Fenced: somebody else has the unit by now.
+        """
         if self.lost.is_set():
             raise Fenced(f"the lease on {self.claim.unit} was lost")
+        if ending():
+            raise _HandOver
 
 
 def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> str:
     """Claim ``unit``, do it, report it; the outcome in a word, for the log and Flower.
 
     A message for a unit that is held, finished or forgotten ends here quietly: the
-    broker delivers twice now and then.
+    broker delivers twice now and then. A worker that is told to end gives the unit back at
+    its next check: nothing is lost, for whoever goes on begins where the shards stand.
     """
     claim = ledger.claim(unit, _claimer())
     if claim is None:
         return "nothing to do"
     with _renewed(ledger, claim) as lease:
         try:
+            lease.check()
             report = do(lease)
         except (Fenced, ModelMissing) as reason:
             # A shard that lost its data is the coordinator's to mend, under a new fence.
             log.info("%s: stopped, %s", unit, reason)
             return "fenced"
+        except _HandOver:
+            return "handed over" if ledger.release(claim) else "fenced"
         except Exception as error:
             # Whatever a user's model raises must reach the coordinator. Our own errors
             # say what is wrong; others need their traceback.

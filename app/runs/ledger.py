@@ -22,6 +22,7 @@ ENTER = Script.load("app.runs", "enter")
 CLAIM = Script.load("app.runs", "claim")
 RENEW = Script.load("app.runs", "renew")
 FINISH = Script.load("app.runs", "finish")
+RELEASE = Script.load("app.runs", "release")
 
 
 class State(StrEnum):
@@ -48,12 +49,14 @@ class Claim:
 class Unit:
     """What the ledger knows of a unit.
 
-    ``remaining_s`` is what is left of its lease on the server's clock, negative if the
-    lease ran out; None if nobody holds it.
+    ``tries`` counts its claims that were not given back; ``attempt`` and ``owner`` are those
+    of the last claim, 0 and empty before the first. ``remaining_s`` is what is left of its
+    lease on the server's clock, negative if the lease ran out; None if nobody holds it.
     """
 
     state: State
     tries: int
+    attempt: int
     owner: str
     remaining_s: float | None
     report: dict[str, Any]
@@ -105,8 +108,14 @@ class Ledger:
         arguments = (claim.fence, claim.attempt, state, json.dumps(report))
         return bool(self._servers.call([Command.call(0, FINISH, keys, arguments)])[0] == b"OK")
 
+    def release(self, claim: Claim) -> bool:
+        """Give a unit back unfinished; False if another attempt holds it by now."""
+        keys = (self._record, self._unit(claim.unit), self._wakeup)
+        command = Command.call(0, RELEASE, keys, (claim.fence, claim.attempt))
+        return bool(self._servers.call([command], timeout_s=claim.lease_s)[0] == b"OK")
+
     def wait(self, timeout_s: float) -> None:
-        """Return when a unit finishes, at the latest after ``timeout_s``.
+        """Return when a unit finishes or is given back, at the latest after ``timeout_s``.
 
         A wake-up is a hint: call :meth:`read` afterwards whatever happened.
         """
@@ -115,7 +124,7 @@ class Ledger:
 
     def read(self, units: Sequence[str]) -> dict[str, Unit]:
         """What the ledger knows of ``units``; those that it does not know are left out."""
-        fields = ("state", "tries", "owner", "expires", "report")
+        fields = ("state", "tries", "attempt", "owner", "expires", "report")
         replies = self._servers.call(
             [Command(0, ("TIME",))]
             + [Command(0, ("HMGET", self._unit(unit), *fields)) for unit in units]
@@ -145,12 +154,19 @@ class Ledger:
 
 
 def _parse(
-    now_ms: int, state: bytes, tries: bytes, owner: bytes, expires: bytes, report: bytes
+    now_ms: int,
+    state: bytes,
+    tries: bytes,
+    attempt: bytes,
+    owner: bytes,
+    expires: bytes,
+    report: bytes,
 ) -> Unit:
     held = state == State.LEASED.encode()
     return Unit(
         state=State(state.decode()),
         tries=int(tries),
+        attempt=int(attempt),
         owner=owner.decode(),
         remaining_s=(int(expires) - now_ms) / 1000 if held else None,
         report=json.loads(report or "{}"),

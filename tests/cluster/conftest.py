@@ -80,6 +80,25 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         yield cluster
 
 
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Servers for workers that tests start; those may import the models of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "slowmodels,usermodels")
+        patch.syspath_prepend(str(Path(__file__).parent))
+        folder = tmp_path_factory.mktemp("fleet")
+        with LocalCluster(servers=2, processes=0, folder=folder, wait_s=DEADLINE_S) as cluster:
+            yield cluster
+
+
+@pytest.fixture
+def control(fleet: LocalCluster) -> Iterator[Servers]:
+    """The control server of ``fleet``."""
+    servers = Servers([fleet.endpoints.broker])
+    yield servers
+    servers.close()
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a training in this process left."""

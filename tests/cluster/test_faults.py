@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ import pytest
 
 from app.runs import events
 from app.runs.ledger import Ledger
-from app.store.servers import Command, Servers
+from app.store.servers import Servers
 from coordinator.local import LocalCluster
+from tests.cluster.fleets import clocks
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
 
-DEADLINE_S = 60.0
 LEASE_S = 2.0
 #: What a unit may take beyond the lease: a look of the dispatcher, a message, the work.
 DISPATCH_SLACK_S = 4.0
@@ -29,23 +29,6 @@ SHARDS = 3
 CALLS = 30
 PASSES = 5
 PLANNED = 2 * 20 * PASSES
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Servers for workers that tests start; those may import the models of these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "usermodels")
-        folder = tmp_path_factory.mktemp("fleet")
-        with LocalCluster(servers=2, processes=0, folder=folder, wait_s=DEADLINE_S) as cluster:
-            yield cluster
-
-
-@pytest.fixture
-def control(fleet: LocalCluster) -> Iterator[Servers]:
-    servers = Servers([fleet.endpoints.broker])
-    yield servers
-    servers.close()
 
 
 @pytest.fixture
@@ -61,18 +44,6 @@ def start(fleet: LocalCluster, command: Start, tmp_path: Path) -> Callable[[], A
         return command("train", *words, place=fleet.endpoints)
 
     return start_training
-
-
-def clocks(fleet: LocalCluster, run: str) -> list[int]:
-    """Applied pushes of each shard, asked without our own store."""
-    servers = Servers(fleet.endpoints.parameter_servers)
-    commands = [
-        Command(shard % 2, ("HGET", f"ps:{{{run}/{shard}}}:meta", "clock"))
-        for shard in range(SHARDS)
-    ]
-    answers = [int(answer) for answer in servers.call(commands)]
-    servers.close()
-    return answers
 
 
 def waiting(folder: Path) -> set[int]:
@@ -110,12 +81,12 @@ def test_a_late_worker_takes_its_share_and_the_death_of_the_first_loses_nothing(
     first = fleet.start_worker(1, "first")
     training = start()
     until(lambda: len(waiting(tmp_path)) == 1, "the first worker at its thirtieth step")
-    assert clocks(fleet, training.run) == [CALLS - 1] * SHARDS
+    assert clocks(fleet, training.run, SHARDS) == [CALLS - 1] * SHARDS
 
     fleet.start_worker(1, "second")
     until(lambda: len(waiting(tmp_path)) == 2, "the second worker at its thirtieth step")
     # It did as many steps as the first one, on top of them.
-    assert clocks(fleet, training.run) == [2 * (CALLS - 1)] * SHARDS
+    assert clocks(fleet, training.run, SHARDS) == [2 * (CALLS - 1)] * SHARDS
 
     (doomed,) = (p.pid for p in psutil.Process(first.process.pid).children())
     unit = held_by(control, training.run, doomed)
@@ -125,7 +96,7 @@ def test_a_late_worker_takes_its_share_and_the_death_of_the_first_loses_nothing(
 
     assert training.ends() == 0, training.err
     assert finished_at(control, training.run, unit) - killed < LEASE_S + DISPATCH_SLACK_S
-    assert clocks(fleet, training.run) == [PLANNED] * SHARDS
+    assert clocks(fleet, training.run, SHARDS) == [PLANNED] * SHARDS
     assert f"updates applied: {PLANNED} on each of 3 shards, {PLANNED} planned" in training.out
     fleet.children = [child for child in fleet.children if child.process.poll() is None]
 
@@ -148,5 +119,5 @@ def test_a_killed_process_of_a_worker_is_replaced_and_loses_nothing(
 
     assert training.ends() == 0, training.err
     assert finished_at(control, training.run, unit) - killed < LEASE_S + DISPATCH_SLACK_S
-    assert clocks(fleet, training.run) == [PLANNED] * SHARDS
+    assert clocks(fleet, training.run, SHARDS) == [PLANNED] * SHARDS
     assert pair.process.poll() is None

@@ -7,7 +7,6 @@ import re
 import signal
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +25,7 @@ from coordinator.local import LocalCluster
 from coordinator.processes import Child, end
 from coordinator.status import SandblasterStatus, Status
 from coordinator.training import Display, train
+from tests.cluster.fleets import busy, workers
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -45,30 +45,6 @@ SETTINGS: dict[str, Any] = {
     "evaluate_every": 1000,
     "backup_seconds": FLOOR_S,
 }
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Servers for workers that tests start; those may import the models of these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "slowmodels,usermodels")
-        patch.syspath_prepend(str(Path(__file__).parent))
-        folder = tmp_path_factory.mktemp("sandblaster")
-        with LocalCluster(servers=2, processes=0, folder=folder, wait_s=DEADLINE_S) as cluster:
-            yield cluster
-
-
-@contextmanager
-def workers(fleet: LocalCluster, *names: str) -> Iterator[list[Child]]:
-    """Workers of one process each."""
-    started = [fleet.start_worker(1, name) for name in names]
-    try:
-        yield started
-    finally:
-        for each in started:
-            fleet.children.remove(each)
-            os.killpg(each.process.pid, signal.SIGCONT)
-        end(started, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -190,12 +166,6 @@ def test_workers_that_are_killed_change_no_bit(
 
 
 # --- a worker that falls asleep
-
-
-def busy(worker: Child, folder: Path) -> bool:
-    """Whether a process of the worker is computing a gradient."""
-    pool = psutil.Process(worker.process.pid).children()
-    return any((folder / f"busy-{each.pid}").exists() for each in pool)
 
 
 class Sleeper:

@@ -19,7 +19,7 @@ from fakeredis import TcpFakeServer
 from app.config import configure
 from app.layout import Layout, TensorSpec
 from app.runs.leadership import CLOSE, COMMIT, KEEP, LEAD
-from app.runs.ledger import CLAIM, ENTER, FINISH, RENEW
+from app.runs.ledger import CLAIM, ENTER, FINISH, RELEASE, RENEW
 from app.runs.record import RunRecord
 from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
@@ -118,7 +118,7 @@ def fake_url() -> Iterator[str]:
     try:
         with connected(url) as servers:
             # It closes a connection after any error, NOSCRIPT as well.
-            for script in (ENTER, CLAIM, RENEW, FINISH, LEAD, KEEP, CLOSE, COMMIT):
+            for script in (ENTER, CLAIM, RENEW, FINISH, RELEASE, LEAD, KEEP, CLOSE, COMMIT):
                 servers.one("SCRIPT", "LOAD", script.source)
         yield url
     finally:

@@ -206,6 +206,7 @@ def test_an_ended_run_grants_renews_and_takes_nothing(
     assert ledger.claim("another", "me") is None
     assert not ledger.renew(claim)
     assert not ledger.finish(claim, State.DONE, {})
+    assert not ledger.release(claim)
 
 
 def test_a_forgotten_unit_is_gone_for_everybody(ledger: Ledger) -> None:
@@ -215,11 +216,60 @@ def test_a_forgotten_unit_is_gone_for_everybody(ledger: Ledger) -> None:
     assert ledger.claim("unit", "me") is None
     assert not ledger.renew(claim)
     assert not ledger.finish(claim, State.DONE, {})
+    assert not ledger.release(claim)
 
 
 def test_forgetting_nothing_is_no_error(ledger: Ledger) -> None:
     ledger.forget([])
     ledger.forget(["unknown"])
+
+
+# --- giving back
+
+
+def test_a_unit_that_was_given_back_is_open_and_its_try_does_not_count(ledger: Ledger) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    assert ledger.release(claim)
+    unit = ledger.read(["unit"])["unit"]
+    assert (unit.state, unit.tries, unit.remaining_s) == (State.OPEN, 0, None)
+    assert (unit.attempt, unit.owner) == (claim.attempt, "me")
+
+
+def test_tries_before_the_one_that_was_given_back_stay_counted(ledger: Ledger) -> None:
+    ledger.finish(granted(ledger.claim("unit", "me")), State.FAILED, {})
+    assert ledger.release(granted(ledger.claim("unit", "me")))
+    assert ledger.read(["unit"])["unit"].tries == 1
+
+
+def test_a_unit_that_was_given_back_is_granted_with_a_higher_attempt(ledger: Ledger) -> None:
+    first = granted(ledger.claim("unit", "me"))
+    ledger.release(first)
+    assert granted(ledger.claim("unit", "you")).attempt > first.attempt
+    assert ledger.read(["unit"])["unit"].tries == 1
+
+
+def test_a_unit_given_back_twice_is_given_back_once(
+    ledger: Ledger, servers: Servers, run_id: str
+) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    assert ledger.release(claim)
+    assert ledger.release(claim)
+    assert ledger.read(["unit"])["unit"].tries == 0
+    assert servers.one("LLEN", control(run_id, "wakeup")) == 1
+
+
+def test_only_the_holder_can_give_back(ledger: Ledger) -> None:
+    assert not ledger.release(lost_to_another(ledger))
+    unit = ledger.read(["short"])["short"]
+    assert (unit.state, unit.tries) == (State.LEASED, 2)
+
+
+def test_a_unit_that_was_given_back_can_be_neither_renewed_nor_finished(ledger: Ledger) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    ledger.release(claim)
+    assert not ledger.renew(claim)
+    ledger.finish(claim, State.DONE, {})
+    assert ledger.read(["unit"])["unit"].state is State.OPEN
 
 
 # --- reading and waiting
@@ -233,7 +283,7 @@ def test_reading_leaves_out_what_is_unknown(ledger: Ledger) -> None:
 def test_an_open_unit_has_no_owner_and_no_lease(ledger: Ledger) -> None:
     unit = ledger.read(["unit"])["unit"]
     assert (unit.state, unit.owner, unit.remaining_s) == (State.OPEN, "", None)
-    assert (unit.tries, unit.report) == (0, {})
+    assert (unit.tries, unit.attempt, unit.report) == (0, 0, {})
 
 
 def test_a_held_unit_names_its_owner_and_what_is_left_of_the_lease(ledger: Ledger) -> None:
@@ -244,12 +294,16 @@ def test_a_held_unit_names_its_owner_and_what_is_left_of_the_lease(ledger: Ledge
     assert 0 < unit.remaining_s <= LONG_S
 
 
-def test_a_wait_ends_when_a_unit_finishes(ledger: Ledger) -> None:
+@pytest.mark.parametrize("end", ["finished", "given back"])
+def test_a_wait_ends_when_a_unit_is(end: str, ledger: Ledger) -> None:
     claim = granted(ledger.claim("unit", "me"))
     with ThreadPoolExecutor(1) as threads:
         began = time.monotonic()
         waiting = threads.submit(ledger.wait, LONG_S)
-        ledger.finish(claim, State.DONE, {})
+        if end == "finished":
+            ledger.finish(claim, State.DONE, {})
+        else:
+            ledger.release(claim)
         waiting.result(PATIENCE_S)
     assert time.monotonic() - began < 4.0
 

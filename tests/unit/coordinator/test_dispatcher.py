@@ -16,12 +16,13 @@ from coordinator.dispatch import Dispatcher
 LEASE_S = 10.0
 STALL_S = 100.0
 FENCE = 4
-OPEN = Unit(State.OPEN, 0, "", None, {})
-LEASED = Unit(State.LEASED, 1, "17@host/abc", 5.0, {})
+OPEN = Unit(State.OPEN, 0, 0, "", None, {})
+LEASED = Unit(State.LEASED, 1, 5, "17@host/abc", 5.0, {})
 EXPIRED = replace(LEASED, remaining_s=-0.1)
-DONE = Unit(State.DONE, 1, "17@host/abc", None, {"steps": 3})
+DONE = Unit(State.DONE, 1, 5, "17@host/abc", None, {"steps": 3})
 FAILURE = {"error": "ValueError: no", "traceback": "Traceback: here", "worker": "17@host"}
-FAILED = Unit(State.FAILED, 1, "17@host/abc", None, FAILURE)
+FAILED = Unit(State.FAILED, 1, 5, "17@host/abc", None, FAILURE)
+GIVEN_BACK = Unit(State.OPEN, 0, 5, "17@host/abc", None, {})
 
 
 class Clock:
@@ -154,6 +155,31 @@ def test_a_failure_is_answered_once(office: Office) -> None:
     assert len(office.sent) == 2
 
 
+def test_a_unit_that_was_given_back_is_sent_again_at_once(office: Office) -> None:
+    assert office.messages_after(GIVEN_BACK, 0) == 2
+
+
+def test_a_unit_that_was_given_back_is_sent_again_once(office: Office) -> None:
+    office.messages_after(GIVEN_BACK, 0)
+    office.dispatcher.collect(0)
+    assert len(office.sent) == 2
+
+
+def test_a_unit_that_is_given_back_however_often_is_sent_again(office: Office) -> None:
+    office.dispatcher.submit("downpour", "u", {})
+    for attempt in range(1, 11):
+        office.ledger.units["u"] = replace(GIVEN_BACK, attempt=attempt)
+        office.dispatcher.collect(0)
+    assert len(office.sent) == 11
+
+
+def test_a_failure_after_a_unit_was_given_back_is_answered_at_once(office: Office) -> None:
+    office.messages_after(GIVEN_BACK, 0)
+    office.ledger.units["u"] = replace(FAILED, attempt=6)
+    office.dispatcher.collect(0)
+    assert len(office.sent) == 3
+
+
 def test_a_unit_that_keeps_failing_ends_the_run_with_its_own_words(office: Office) -> None:
     with pytest.raises(WorkFailed) as failed:
         office.messages_after(replace(FAILED, tries=3), 0)
@@ -178,10 +204,10 @@ def test_a_failing_unit_is_tried_as_often_as_allowed(clock: Clock) -> None:
     office = Office(clock, max_tries=4)
     office.dispatcher.submit("downpour", "u", {})
     for tries in (1, 2, 3):
-        office.ledger.units["u"] = replace(FAILED, tries=tries)
+        office.ledger.units["u"] = replace(FAILED, tries=tries, attempt=tries)
         office.dispatcher.collect(0)
     assert len(office.sent) == 4
-    office.ledger.units["u"] = replace(FAILED, tries=4)
+    office.ledger.units["u"] = replace(FAILED, tries=4, attempt=4)
     with pytest.raises(WorkFailed, match="failed 4 times"):
         office.dispatcher.collect(0)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 
 from app.errors import DataError, Fenced, ServerUnreachable
 from app.runs.ledger import Claim, Ledger, State
+from worker_tasks import shutdown
 from worker_tasks.lease import Lease, work
 
 DEADLINE_S = 20.0
@@ -23,6 +25,7 @@ class OneUnit:
         self.renewed = threading.Event()
         self.reports: list[tuple[State, dict[str, Any]]] = []
         self.reportable = True
+        self.released: list[Claim] = []
 
     def claim(self, unit: str, claimer: str) -> Claim | None:
         return Claim(unit, 1, 1, SHORT_S, {"stop": 5}) if self.free else None
@@ -38,6 +41,18 @@ class OneUnit:
     def finish(self, claim: Claim, state: State, report: dict[str, Any]) -> bool:
         self.reports.append((state, report))
         return self.reportable
+
+    def release(self, claim: Claim) -> bool:
+        self.released.append(claim)
+        return self.reportable
+
+
+@pytest.fixture(autouse=True)
+def _running() -> Iterator[None]:
+    """This process's worker has not been told to end, neither before a test nor after it."""
+    shutdown.begin()
+    yield
+    shutdown.begin()
 
 
 def do_work(ledger: OneUnit, do: Any) -> str:
@@ -117,6 +132,60 @@ def test_a_renewal_that_meets_a_silent_server_does_not_give_the_lease_up() -> No
         return {}
 
     assert do_work(ledger, until_renewed) == "done"
+
+
+def ended_at_step(step: int, ledger: OneUnit) -> tuple[str, int]:
+    """The outcome, and the steps taken, when the worker is told to end in this step."""
+    steps = 0
+
+    def in_steps(lease: Lease) -> dict[str, Any]:
+        nonlocal steps
+        for _ in range(5):
+            lease.check()
+            steps += 1
+            if steps == step:
+                shutdown.end()
+        return {}
+
+    return do_work(ledger, in_steps), steps
+
+
+def test_a_worker_that_is_told_to_end_gives_its_unit_back_after_the_step() -> None:
+    ledger = OneUnit()
+    assert ended_at_step(3, ledger) == ("handed over", 3)
+    assert ledger.reports == []
+    assert len(ledger.released) == 1
+
+
+def test_a_worker_that_is_told_to_end_reports_what_it_has_finished() -> None:
+    ledger = OneUnit()
+    assert ended_at_step(5, ledger) == ("done", 5)
+    assert (len(ledger.reports), ledger.released) == (1, [])
+
+
+def test_a_worker_that_has_been_told_to_end_begins_nothing() -> None:
+    ledger = OneUnit()
+    shutdown.end()
+    assert ended_at_step(1, ledger) == ("handed over", 0)
+    assert len(ledger.released) == 1
+
+
+def test_a_unit_that_somebody_else_has_by_now_is_not_handed_over() -> None:
+    ledger = OneUnit()
+    ledger.reportable = False
+    assert ended_at_step(3, ledger) == ("fenced", 3)
+
+
+def test_a_worker_that_is_told_to_end_with_its_lease_lost_gives_nothing_back() -> None:
+    def until_lost(lease: Lease) -> dict[str, Any]:
+        assert lease.lost.wait(DEADLINE_S)
+        shutdown.end()
+        lease.check()
+        return {}
+
+    ledger = OneUnit(False)
+    assert do_work(ledger, until_lost) == "fenced"
+    assert ledger.released == []
 
 
 def test_renewals_end_with_the_work() -> None:

@@ -1,0 +1,48 @@
+"""What tests of faults share: workers that they may stop and kill, and what shards say."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from app.store.servers import Command, Servers
+from coordinator.local import LocalCluster
+from coordinator.processes import Child, end
+
+
+@contextmanager
+def workers(fleet: LocalCluster, *names: str) -> Iterator[list[Child]]:
+    """Workers of one process each."""
+    started = [fleet.start_worker(1, name) for name in names]
+    try:
+        yield started
+    finally:
+        for each in started:
+            fleet.children.remove(each)
+            with suppress(ProcessLookupError):  # a test may have ended it
+                os.killpg(each.process.pid, signal.SIGCONT)
+        end(started, 0.0)
+
+
+def busy(worker: Child, folder: Path) -> bool:
+    """Whether a process of the worker is computing a gradient of slowmodels.Sleepy."""
+    pool = psutil.Process(worker.process.pid).children()
+    return any((folder / f"busy-{each.pid}").exists() for each in pool)
+
+
+def clocks(fleet: LocalCluster, run: str, n_shards: int) -> list[int]:
+    """Applied pushes of each shard, asked without our own store."""
+    servers = Servers(fleet.endpoints.parameter_servers)
+    n_servers = len(fleet.endpoints.parameter_servers)
+    commands = [
+        Command(shard % n_servers, ("HGET", f"ps:{{{run}/{shard}}}:meta", "clock"))
+        for shard in range(n_shards)
+    ]
+    answers = [int(answer) for answer in servers.call(commands)]
+    servers.close()
+    return answers
