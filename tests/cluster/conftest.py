@@ -29,7 +29,8 @@ from app.store.servers import Servers
 from coordinator.job import Job, prepare
 from coordinator.local import Endpoints, LocalCluster
 from coordinator.outcome import Outcome
-from coordinator.training import Display, train
+from coordinator.opening import Display
+from coordinator.training import train
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 60.0

@@ -24,7 +24,8 @@ from coordinator.job import prepare
 from coordinator.local import LocalCluster
 from coordinator.processes import Child, end
 from coordinator.status import SandblasterStatus, Status
-from coordinator.training import Display, train
+from coordinator.opening import Display
+from coordinator.training import train
 from tests.cluster.fleets import busy, workers
 
 Start = Callable[..., Any]

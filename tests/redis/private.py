@@ -119,4 +119,6 @@ def _value(servers: Servers, key: bytes) -> object:
     if kind == b"hash":
         fields = servers.one("HGETALL", key)  # in no order
         return dict(zip(fields[::2], fields[1::2], strict=True))
+    if kind == b"set":
+        return sorted(servers.one("SMEMBERS", key))
     return servers.one("LRANGE", key, 0, -1) if kind == b"list" else servers.one("GET", key)

@@ -36,8 +36,8 @@ def test_ten_thousand_pushes_with_one_percent_faults_are_applied_exactly_once_pe
     with ExitStack() as stack:
         servers = [stack.enter_context(PrivateServer(program)) for _ in range(LAYOUT.n_servers)]
         plain = stack.enter_context(connected(*(server.url for server in servers)))
-        store = RedisParameterStore(plain, RUN, LAYOUT, SGD(1.0))
-        store.create(1, np.zeros(LAYOUT.size))
+        store = RedisParameterStore(plain, RUN, LAYOUT, SGD(1.0), fence=1)
+        store.create(np.zeros(LAYOUT.size))
         proxies, answers = push_all_through_faults(servers)
         counts, fetched = store.counts(), [store.fetch(stream=s) for s in range(STREAMS)]
 
@@ -61,7 +61,7 @@ def push_all_through_faults(
             for seed, server in enumerate(servers)
         ]
         clients = stack.enter_context(connected(*(p.url for p in proxies), deadline_s=60.0))
-        store = RedisParameterStore(clients, RUN, LAYOUT, SGD(1.0))
+        store = RedisParameterStore(clients, RUN, LAYOUT, SGD(1.0), fence=1)
 
         def push(stream: int) -> Counter[Answer]:
             answers: Counter[Answer] = Counter()

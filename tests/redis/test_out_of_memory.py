@@ -48,14 +48,14 @@ def test_memory_that_stays_short_ends_the_call_with_what_to_do(private: PrivateS
 
 def test_a_run_without_memory_is_not_half_created(private: PrivateServer) -> None:
     with connected(private.url, deadline_s=0.2) as servers:
-        store = RedisParameterStore(servers, RUN, LAYOUT, Adagrad(0.1))
+        store = RedisParameterStore(servers, RUN, LAYOUT, Adagrad(0.1), fence=TOKEN.fence)
         with out_of_memory(servers):
             with pytest.raises(ServerRefused):
-                store.create(TOKEN.fence, ONES)
+                store.create(ONES)
             assert contents(servers) == {}
             with pytest.raises(ModelMissing):
                 store.counts()
-        assert store.create(TOKEN.fence, ONES)
+        assert store.create(ONES)
 
 
 class Run:
@@ -63,8 +63,8 @@ class Run:
 
     def __init__(self, servers: Servers) -> None:
         self.servers = servers
-        self.store = RedisParameterStore(servers, RUN, LAYOUT, Adagrad(0.1))
-        self.store.create(TOKEN.fence, ONES)
+        self.store = RedisParameterStore(servers, RUN, LAYOUT, Adagrad(0.1), fence=TOKEN.fence)
+        self.store.create(ONES)
         self.store.push(TOKEN, 1, ONES)
         self.vectors = RedisVectorStore(servers, RUN, LAYOUT, np.float32, fence=TOKEN.fence)
         self.vectors.begin(1, GRADIENT)
@@ -72,7 +72,7 @@ class Run:
         servers.one("HSET", control(RUN, "record"), "state", "running", "fence", TOKEN.fence)
         self.ledger = Ledger(servers, RUN)
         for unit in ("held", "free"):
-            self.ledger.submit(unit, {}, LEASE_S)
+            self.ledger.submit(unit, {}, LEASE_S, TOKEN.fence)
         held = self.ledger.claim("held", "me")
         assert held is not None
         self.held: Claim = held
@@ -98,7 +98,9 @@ class Write:
 
 WRITES = {
     "create": Write(
-        lambda run: RedisParameterStore(run.servers, "new", LAYOUT, Adagrad(0.1)).create(1, ONES),
+        lambda run: RedisParameterStore(run.servers, "new", LAYOUT, Adagrad(0.1), fence=1).create(
+            ONES
+        ),
         True,
     ),
     "announce": Write(
@@ -112,7 +114,7 @@ WRITES = {
     "portion": Write(
         lambda run: run.vectors.accumulate(1, 1, GRADIENT, 1, ONES), (Counted.COUNTED,) * 2
     ),
-    "submit": Write(lambda run: run.ledger.submit("new", {}, LEASE_S)),
+    "submit": Write(lambda run: run.ledger.submit("new", {}, LEASE_S, TOKEN.fence)),
     "claim": Write(Run.claimed, 2),
     "renew": Write(lambda run: run.ledger.renew(run.held), True),
     "finish": Write(lambda run: run.ledger.finish(run.held, State.DONE, {"loss": 1}), True),

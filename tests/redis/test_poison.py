@@ -45,11 +45,11 @@ def test_a_run_cannot_begin_with_numbers_that_are_not_finite(
     bad[17] = POISONS[poison]
     first, slots = (bad, VALUES) if where == "parameters" else (VALUES, bad)
     for store in (
-        RedisParameterStore(servers, run_id, LAYOUT, Adagrad(0.1)),
-        MemoryParameterStore(LAYOUT, Adagrad(0.1)),
+        RedisParameterStore(servers, run_id, LAYOUT, Adagrad(0.1), fence=TOKEN.fence),
+        MemoryParameterStore(LAYOUT, Adagrad(0.1), fence=TOKEN.fence),
     ):
         with pytest.raises(NotFinite, match="a vector of float32 would hold NaN or infinity"):
-            store.create(TOKEN.fence, first, {"adagrad": slots})
+            store.create(first, {"adagrad": slots})
         with pytest.raises(ModelMissing):
             store.counts()
 
@@ -98,8 +98,8 @@ IMPOSSIBLE = {
 def test_poison_on_the_wire_changes_nothing_and_the_next_push_is_applied(
     servers: Servers, run_id: str, name: str
 ) -> None:
-    store = RedisParameterStore(servers, run_id, ONE_SHARD, Adagrad(0.1))
-    store.create(TOKEN.fence, np.ones(12))
+    store = RedisParameterStore(servers, run_id, ONE_SHARD, Adagrad(0.1), fence=TOKEN.fence)
+    store.create(np.ones(12))
     before, sent = bits(store), (REFUSED | IMPOSSIBLE)[name]
     keys = [shard(run_id, 0, what) for what in ("meta", PARAMETERS, slot("adagrad"))]
     arguments = (1, 0, 1, 1, 0, sent.blocks, sent.gradient, *sent.numbers)
@@ -118,11 +118,13 @@ def test_poison_on_the_wire_changes_nothing_and_the_next_push_is_applied(
 def test_a_client_with_another_dtype_changes_nothing(servers: Servers, run_id: str) -> None:
     for ours, theirs in ((np.float32, np.float64), (np.float64, np.float32)):
         run = f"{run_id}-{ours.__name__}"
-        store = RedisParameterStore(servers, run, LAYOUT, SGD(0.1), ours)
-        store.create(TOKEN.fence, VALUES)
+        store = RedisParameterStore(servers, run, LAYOUT, SGD(0.1), ours, fence=TOKEN.fence)
+        store.create(VALUES)
         before = bits(store)
         with pytest.raises(ServerRefused, match="BADPUSH"):
-            RedisParameterStore(servers, run, LAYOUT, SGD(0.1), theirs).push(TOKEN, 1, VALUES)
+            RedisParameterStore(servers, run, LAYOUT, SGD(0.1), theirs, fence=TOKEN.fence).push(
+                TOKEN, 1, VALUES
+            )
         assert bits(store) == before
         assert store.push(TOKEN, 1, VALUES).answers == APPLIED
 
@@ -133,8 +135,8 @@ def test_a_client_with_another_dtype_changes_nothing(servers: Servers, run_id: s
 def test_of_a_thousand_pushes_half_of_them_poisoned_the_good_parts_are_applied_exactly(
     servers: Servers, run_id: str, say: Callable[[str], None]
 ) -> None:
-    store = RedisParameterStore(servers, run_id, LAYOUT, SGD(1.0))
-    store.create(TOKEN.fence, np.zeros(LAYOUT.size))
+    store = RedisParameterStore(servers, run_id, LAYOUT, SGD(1.0), fence=TOKEN.fence)
+    store.create(np.zeros(LAYOUT.size))
     sent, expected, refused = push_good_and_poisoned(store)
     vector = store.fetch().vector
     say(

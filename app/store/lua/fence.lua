@@ -9,11 +9,12 @@ local fence = tonumber(redis.call('HGET', KEYS[1], 'fence') or -1)
 if fence < 0 then return { 'NOMODEL', 0 } end
 if tonumber(ARGV[1]) > fence then
   fence = tonumber(ARGV[1])
+  -- First what needs memory: where there is none, the script ends here.
+  redis.call('HSET', KEYS[1], 'fence', ARGV[1])
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
     if string.find(field, '^attempt:') or field == 'evaluation' then
       redis.call('HDEL', KEYS[1], field)
     end
   end
-  redis.call('HSET', KEYS[1], 'fence', ARGV[1])
 end
 return { 'OK', fence }
