@@ -17,6 +17,7 @@ from app.store.contract import (
     Token,
     check_answers,
     check_gradient,
+    missing,
 )
 from app.store.memory_shards import MemoryShards, Shard
 
@@ -41,10 +42,13 @@ class MemoryParameterStore(MemoryShards):
         return self._create([parameters, *(slots[name] for name in self.rule.slots)])
 
     def announce(self, token: Token) -> Positions:
-        for index, at in enumerate(self._present()):
-            if token.fence != at.fence or token.attempt < at.attempts.get(token.stream, 0):
+        # As on servers, every shard is asked, whatever the first ones answer.
+        announced = [self._announce(at, token) for at in self._shards]
+        for index, at in enumerate(self._shards):
+            if at is None:
+                raise missing(index)
+            if not announced[index]:
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
-            at.attempts[token.stream] = token.attempt
         return self._positions(token.stream)
 
     def push(
@@ -74,13 +78,19 @@ class MemoryParameterStore(MemoryShards):
         none = np.empty(0, self.dtype)
         return Pushed(answers, positions, np.concatenate([none, *(stored[b] for b in chosen)]))
 
+    def _announce(self, at: Shard | None, token: Token) -> bool:
+        if at is None or _is_fenced(at, token):
+            return False
+        at.attempts[token.stream] = token.attempt
+        return True
+
     def _push(
         self, at: Shard | None, token: Token, sequence: int, gradients: Mapping[int, Vector]
     ) -> Answer:
         """One shard's part of a push; the order of the checks is that of ``push.lua``."""
         if at is None:
             return Answer.NOMODEL
-        if token.fence != at.fence or token.attempt < at.attempts.get(token.stream, 0):
+        if _is_fenced(at, token):
             return Answer.FENCED
         last = at.sequences.get(token.stream, 0)
         if sequence <= last:
@@ -113,3 +123,7 @@ class MemoryParameterStore(MemoryShards):
             parts[block] = gradient[start:stop]
             start = stop
         return parts
+
+
+def _is_fenced(at: Shard, token: Token) -> bool:
+    return token.fence != at.fence or token.attempt < at.attempts.get(token.stream, 0)

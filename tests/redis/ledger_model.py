@@ -1,0 +1,64 @@
+"""What the ledger must answer, as a few lines of Python: the oracle of its scripts.
+
+There is no time in here: a lease is live until :meth:`LedgerModel.expire` says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.runs.ledger import Claim, State
+
+
+@dataclass
+class UnitModel:
+    specification: dict[str, Any]
+    lease_s: float
+    state: State = State.OPEN
+    owner: str = ""
+    attempt: int = 0
+    tries: int = 0
+    live: bool = False
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class LedgerModel:
+    """The units of one run that has begun under ``fence``."""
+
+    fence: int
+    attempts: int = 0
+    units: dict[str, UnitModel] = field(default_factory=dict)
+
+    def submit(self, unit: str, specification: dict[str, Any], lease_s: float) -> None:
+        self.units.setdefault(unit, UnitModel(specification, lease_s))
+
+    def claim(self, unit: str, claimer: str) -> Claim | None:
+        at = self.units[unit]
+        held = at.state is State.LEASED and at.live
+        if at.state is State.DONE or (held and at.owner != claimer):
+            return None
+        if not held:
+            self.attempts += 1
+            at.state, at.owner, at.attempt, at.live = State.LEASED, claimer, self.attempts, True
+            at.tries += 1
+        return Claim(unit, self.fence, at.attempt, at.lease_s, at.specification)
+
+    def renew(self, claim: Claim) -> bool:
+        at = self.units[claim.unit]
+        if at.state is not State.LEASED or at.attempt != claim.attempt:
+            return False
+        at.live = True
+        return True
+
+    def finish(self, claim: Claim, state: State, report: dict[str, Any]) -> bool:
+        at = self.units[claim.unit]
+        if at.attempt != claim.attempt:
+            return False
+        if at.state is State.LEASED:
+            at.state, at.report = state, report
+        return True
+
+    def expire(self, unit: str) -> None:
+        self.units[unit].live = False
