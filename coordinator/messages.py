@@ -7,7 +7,7 @@ several clusters, one after another.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,14 +16,13 @@ from kombu.exceptions import OperationalError
 
 from app.celery import make_app
 from app.errors import ServerUnreachable
+from app.store.servers import Waiting
 from app.urls import address
 
 #: Kombu's own, which replaces connections that broke; we ask again after these.
 PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_max": 0.5}
 PUBLISH_PAUSE_S = 0.5
 
-#: Told what is waited for, and for how many seconds so far.
-Waiting = Callable[[str, float], None]
 
 #: How long workers have to answer a question.
 ANSWER_S = 1.0

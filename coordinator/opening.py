@@ -22,6 +22,7 @@ from coordinator.job import Job
 from coordinator.local import Endpoints, LocalCluster
 from coordinator.session import Session, open_session
 from coordinator.status import Status
+from coordinator.waits import Waits
 
 Check = Callable[[], None]
 
@@ -56,7 +57,7 @@ def opened(
     with (
         Interruption() as interruption,
         _place(job, cluster, folder, display.say) as (place, check),
-        closing(open_session(folder.run, job, place)) as session,
+        closing(open_session(folder.run, job, place, Waits(display.say))) as session,
         closing(
             Checkpoints(
                 folder.checkpoints, config.checkpoint_seconds, config.keep_checkpoints, display.say

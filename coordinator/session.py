@@ -13,7 +13,7 @@ from app.keys import CELERY_PREFIX
 from app.runs import events
 from app.runs.ledger import Ledger
 from app.runs.record import RunRecord
-from app.store.servers import Servers
+from app.store.servers import Servers, Waiting
 from app.store.shards import RedisShards
 from coordinator.dispatch import Dispatcher
 from coordinator.job import Job
@@ -107,10 +107,10 @@ class Session:
         return int(self.control.one("LLEN", f"{CELERY_PREFIX}{task}"))
 
 
-def open_session(run: str, job: Job, place: Endpoints) -> Session:
-    """Connect to the servers of a run; nothing is written yet."""
+def open_session(run: str, job: Job, place: Endpoints, waiting: Waiting | None = None) -> Session:
+    """Connect to the servers of a run; nothing is written yet. Long waits are told."""
     deadline_s = job.config.server_seconds
-    servers = Servers(place.parameter_servers, deadline_s=deadline_s)
+    servers = Servers(place.parameter_servers, deadline_s=deadline_s, waiting=waiting)
     record = RunRecord(
         run=run,
         config=job.config,
@@ -120,6 +120,6 @@ def open_session(run: str, job: Job, place: Endpoints) -> Session:
         n_features=job.dataset.n_features,
         n_classes=job.dataset.n_classes,
     )
-    control = Servers([place.broker], deadline_s=deadline_s)
+    control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)
     leader = Leader(control, run, job.config.lease_seconds)
-    return Session(record, control, servers, Messages(place.broker, deadline_s), leader)
+    return Session(record, control, servers, Messages(place.broker, deadline_s, waiting), leader)

@@ -28,8 +28,8 @@ from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from coordinator.job import Job, prepare
 from coordinator.local import Endpoints, LocalCluster
-from coordinator.outcome import Outcome
 from coordinator.opening import Display
+from coordinator.outcome import Outcome
 from coordinator.training import train
 
 REPOSITORY = Path(__file__).parents[2]

@@ -22,9 +22,9 @@ from app.runs import events
 from app.store.servers import Servers
 from coordinator.job import prepare
 from coordinator.local import LocalCluster
+from coordinator.opening import Display
 from coordinator.processes import Child, end
 from coordinator.status import SandblasterStatus, Status
-from coordinator.opening import Display
 from coordinator.training import train
 from tests.cluster.fleets import busy, workers
 
