@@ -154,11 +154,13 @@ class RedisShards:
         return standings
 
     def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
-        for index, (answer, _) in zip(shards, self._write("restore", shards, vectors), strict=True):
-            self._check(index, answer)
+        packed = self._checked(vectors)
+        for index, standing in shards.items():  # a call for each: all at once may be large
+            command = self._writing("restore", index, standing, packed)
+            self._check(index, self._servers.call([command])[0][0])
 
     def put(self, name: str, vector: Vector) -> None:
-        for index, (answer, _) in enumerate(self._write("put", self._all, {name: vector})):
+        for index, (answer, _) in enumerate(self._write("put", {name: vector})):
             self._check(index, answer)
 
     def highest_fence(self) -> int:
@@ -192,27 +194,34 @@ class RedisShards:
     def _create(self, vectors: Sequence[Vector]) -> bool:
         """Write first values, in the order of the names, where the run has none."""
         first = dict(zip(self._vectors, vectors, strict=True))
-        replies = self._write("create", self._all, first)
+        replies = self._write("create", first)
         if any(stored.decode() != self.layout.digest for _, stored in replies):
             raise LayoutError(f"run {self._run} is there already with another layout")
         return all(answer == b"CREATED" for answer, _ in replies)
 
-    def _write(
-        self, mode: str, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]
-    ) -> list[Reply]:
-        """Write vectors and standings of shards; the reply of each."""
-        packed = [self._packed(vector) for vector in vectors.values()]
-        check_values(self.layout, packed)
-        commands = []
-        for index, standing in shards.items():
-            at = self._shards[index]
-            numbers = ",".join(str(length(self.layout.block_slice(b))) for b in at.blocks)
-            head: Head = (self.fence, mode, self._kind, self.layout.digest, at.ids, numbers)
-            values = [vector[at.part].tobytes() for vector in packed]
-            arguments = [*head, _fields(standing), *values]
-            keys = self._keys(index, *vectors)
-            commands.append(Command.call(at.server, CREATE, keys, arguments))
-        return self._servers.call(commands)
+    def _write(self, mode: str, vectors: Mapping[str, Vector]) -> list[Reply]:
+        """Write vectors to all shards; the reply of each."""
+        packed, new = self._checked(vectors), Standing()
+        return self._servers.call(
+            [self._writing(mode, index, new, packed) for index in range(len(self._shards))]
+        )
+
+    def _writing(
+        self, mode: str, index: int, standing: Standing, packed: Mapping[str, Vector]
+    ) -> Command:
+        """The command that writes a shard's part of vectors, and where it stands."""
+        at = self._shards[index]
+        numbers = ",".join(str(length(self.layout.block_slice(b))) for b in at.blocks)
+        head: Head = (self.fence, mode, self._kind, self.layout.digest, at.ids, numbers)
+        values = (vector[at.part].tobytes() for vector in packed.values())
+        arguments = [*head, _fields(standing), *values]
+        return Command.call(at.server, CREATE, self._keys(index, *packed), arguments)
+
+    def _checked(self, vectors: Mapping[str, Vector]) -> dict[str, Vector]:
+        """In the wire's dtype, and finite."""
+        packed = {name: self._packed(vector) for name, vector in vectors.items()}
+        check_values(self.layout, packed.values())
+        return packed
 
     def _check(self, index: int, answer: Reply) -> None:
         """Raise for the answers after which there is no going on."""
@@ -224,11 +233,6 @@ class RedisShards:
     def _keys(self, index: int, *names: str) -> list[str]:
         """The keys of a shard's meta and of vectors."""
         return [shard(self._run, index, what) for what in ("meta", *names)]
-
-    @property
-    def _all(self) -> dict[int, Standing]:
-        """Every shard, before any push."""
-        return {index: Standing() for index in range(len(self._shards))}
 
     @property
     def _kind(self) -> str:
