@@ -15,7 +15,7 @@ from typing import Any
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 
-from celery import Celery  # noqa: E402  (after the thread counts)
+from celery import Celery, bootsteps  # noqa: E402  (after the thread counts)
 from kombu.entity import Queue  # noqa: E402
 
 from app.environment import broker_url  # noqa: E402
@@ -25,6 +25,9 @@ from app.urls import kombu_url  # noqa: E402
 # Separate queues: long units of one kind must not starve short ones of another, and an
 # operator can give each its own workers with -Q.
 DOWNPOUR, SANDBLASTER, EVALUATION = "downpour", "sandblaster", "evaluation"
+
+#: How often a worker looks for dead processes of its own.
+REPLACE_EVERY_S = 1.0
 
 SETTINGS: dict[str, Any] = {
     "include": ["worker_tasks.downpour", "worker_tasks.sandblaster", "worker_tasks.evaluation"],
@@ -77,6 +80,19 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+class Replacement(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Looks for dead processes of the pool, and has them replaced.
+
+    Celery alone notices some at once, others up to five seconds later: until then their
+    tasks count as running, and nobody works in their place.
+    """
+
+    requires = ("celery.worker.components:Pool",)
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+        hub.call_repeatedly(REPLACE_EVERY_S, worker.pool.maintain_pool)
+
+
 def make_app(broker: str, *, current: bool = False) -> Celery:
     """A Celery application on ``broker``. Only the worker's is the process's current one."""
     made = Celery("distbelief", broker=kombu_url(broker), set_as_current=current)
@@ -85,3 +101,4 @@ def make_app(broker: str, *, current: bool = False) -> Celery:
 
 
 app = make_app(broker_url(), current=True)
+app.steps["worker"].add(Replacement)

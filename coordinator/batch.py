@@ -10,19 +10,25 @@ import math
 import time
 from collections.abc import Callable
 
-from app.errors import SequenceGap
+from app.errors import SequenceGap, ServerUnreachable
 from app.keys import named
 from app.runs import batch
 from app.store.contract import VectorStore, missing
 from coordinator.lbfgs import Evaluate
 from coordinator.portions import Policy, Portions, Tally
 from coordinator.session import Session
+from coordinator.status import Outstanding
 from worker_tasks.portion import is_exact, quantum
 
 #: How long to wait for a report before looking for portions to send again.
 REPORT_TICK_S = 0.05
 
-#: Portions silent for this long are taken for lost even if no worker seems idle.
+#: Workers are asked for portions that are silent for this long, and not more often than the
+#: second figure unless one is missing. An answer takes a second, in which nothing else happens.
+ASK_AFTER_S = 3.0
+ASK_EVERY_S = 5.0
+
+#: Portions silent for this long are taken for lost whatever workers say.
 LOST_S = 60.0
 
 #: Above this share of unused range the quantum is made finer again.
@@ -57,6 +63,7 @@ class Batch:
         #: Worker processes that answered in the last evaluation, so that late ones count.
         self._seen: set[str] = set()
         self._heard_at = time.monotonic()
+        self._ask_at = 0.0
         self._portions: Portions | None = None
         self.tally = Tally()
         #: The number of the last evaluation, which is how many there were.
@@ -86,9 +93,13 @@ class Batch:
         return self._portions.outstanding if self._portions else {}
 
     @property
-    def slowest(self) -> tuple[int, float] | None:
-        """The portion that has been out for longest, and for how many seconds."""
-        return max(self.outstanding.items(), key=lambda item: item[1], default=None)
+    def slowest(self) -> Outstanding | None:
+        """The portion that has been out for longest, and who works on it."""
+        slowest = self._portions.slowest if self._portions else None
+        if slowest is None:
+            return None
+        portion, seconds, worker = slowest
+        return Outstanding(f"portion {portion}", seconds, worker)
 
     def evaluate(self, request: Evaluate) -> float:
         """Loss and gradient at a point.
@@ -144,6 +155,8 @@ class Batch:
         losses, largest = [0.0] * self.n_portions, 0.0
         while not self._portions.done:
             self._portions.advance()
+            # Before the reports: a portion that is done is then known to be.
+            found = self._search(self._portions.silent_s)
             for report in self._collect():
                 self._heard_at = time.monotonic()
                 self._seen.add(report.worker)
@@ -153,6 +166,8 @@ class Batch:
                 elif self._portions.complete(report.portion, report.dispatch):
                     losses[report.portion] = report.loss
                     largest = max(largest, report.largest)
+            if found is not None and self._portions.locate(found):
+                self._ask_at = 0.0
             self._turn()
         return losses, largest
 
@@ -161,6 +176,25 @@ class Batch:
         for shard, standing in enumerate(self._store.standings(named(point))):
             if standing is None:
                 raise missing(shard)
+
+    def _search(self, silent_s: float) -> dict[int, str] | None:
+        """Where portions are, by worker or "" for the queue; None if it is not worth asking."""
+        if silent_s <= ASK_AFTER_S or time.monotonic() < self._ask_at:
+            return None
+        waiting = self._session.waiting("sandblaster")
+        try:
+            active = self._session.messages.active("sandblaster", self._session.record.run)
+        except ServerUnreachable:
+            active = None
+        self._ask_at = time.monotonic() + ASK_EVERY_S
+        if active is None:
+            return None
+        places = {**dict.fromkeys(waiting, ""), **active}
+        return {
+            int(portion): worker
+            for (fence, evaluation, portion, _), worker in places.items()
+            if (fence, evaluation) == (self._session.fence, self.number)
+        }
 
     def _policy(self) -> Policy:
         workers, self._seen = max(self._workers, len(self._seen)), set()

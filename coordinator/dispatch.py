@@ -7,24 +7,34 @@ time, and the state of the few units in flight still says all that matters.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from app.errors import ModelMissing, WaitTimeout, WorkFailed
 from app.runs.ledger import Ledger, State, Unit
+from coordinator.messages import Arguments
+from coordinator.status import Outstanding
 
-#: ``send(task, run's unit)`` publishes a message; ``waiting(task)`` counts those not taken.
+#: ``send(task, run's unit)`` publishes a message; ``waiting(task)`` are those not taken.
 Send = Callable[[str, str], None]
-Waiting = Callable[[str], int]
+Waiting = Callable[[str], Set[Arguments]]
+
+#: A worker that takes a message claims its unit at once; after so long it never will.
+TAKEN_S = 3.0
 
 
 @dataclass
 class _InFlight:
-    """``answered`` is the last attempt whose end was answered with another message."""
+    """``message`` is when its last message was sent, or seen in the queue; ``answered`` is the
+    last attempt whose end was answered with another message.
+    """
 
     task: str
-    sent: float
+    began: float
+    message: float
+    worker: str = ""
     answered: int = 0
 
 
@@ -42,7 +52,7 @@ class Dispatcher:
     Args:
         ledger: the run's.
         send: publishes a message for a unit.
-        waiting: how many messages of a task no worker has taken yet.
+        waiting: the messages of a task that no worker has taken yet.
         fence: the coordinator's.
         lease_s: length of the leases; a unit whose lease ran out is sent again.
         max_tries: times that a unit may fail or lose its worker.
@@ -78,12 +88,21 @@ class Dispatcher:
         """How long units have been waiting without any worker at work."""
         return time.monotonic() - self._at_work if self._in_flight else 0.0
 
+    @property
+    def oldest(self) -> Outstanding | None:
+        """The unit that has been out for longest, and who works on it."""
+        if not self._in_flight:
+            return None
+        name, entry = min(self._in_flight.items(), key=lambda item: item[1].began)
+        return Outstanding(f"unit {name}", time.monotonic() - entry.began, entry.worker)
+
     def submit(self, task: str, unit: str, specification: Mapping[str, Any]) -> None:
         if not self._in_flight:
             self._at_work = time.monotonic()
         self._ledger.submit(unit, specification, self._lease_s, self._fence)
         self._send(task, unit)
-        self._in_flight[unit] = _InFlight(task, time.monotonic())
+        now = time.monotonic()
+        self._in_flight[unit] = _InFlight(task, began=now, message=now)
 
     def abandon(self, units: list[str]) -> None:
         """Stop following units, and let no worker begin one of them."""
@@ -101,17 +120,19 @@ class Dispatcher:
         """
         self._ledger.wait(timeout_s)
         units = self._ledger.read(list(self._in_flight))
-        finished = []
-        for name in list(self._in_flight):
+        finished, waiting = [], cache(self._waiting)
+        for name, entry in list(self._in_flight.items()):
             if name not in units:
                 raise ModelMissing(f"the control server lost unit {name}: it was flushed")
             unit = units[name]
-            if unit.state is State.DONE or (unit.remaining_s or 0) > 0:
+            held = (unit.remaining_s or 0) > 0
+            if unit.state is State.DONE or held:
                 self._at_work = time.monotonic()
+            entry.worker = _place(unit) if held else ""
             if unit.state is State.DONE:
                 finished.append(Finished(name, unit.report))
                 del self._in_flight[name]
-            elif self._is_lost(name, unit):
+            elif not held and self._is_lost(name, unit, waiting):
                 self._send_again(name, unit)
         self._ledger.forget([each.unit for each in finished])
         if self.idle_s > self._stall_s:
@@ -121,23 +142,25 @@ class Dispatcher:
             )
         return finished
 
-    def _is_lost(self, name: str, unit: Unit) -> bool:
-        """Whether the unit needs another message."""
+    def _is_lost(self, name: str, unit: Unit, waiting: Waiting) -> bool:
+        """Whether the unit, which nobody holds, needs another message."""
         entry = self._in_flight[name]
-        if unit.state in (State.FAILED, State.OPEN) and unit.attempt > entry.answered:
-            return True  # its last attempt failed, or gave it back
-        silent = time.monotonic() - entry.sent > self._lease_s
-        if unit.state is State.LEASED:
-            return silent and unit.remaining_s is not None and unit.remaining_s < 0
-        # A message that still waits is not lost: the workers are busy, or there are none.
-        return silent and self._waiting(entry.task) == 0
+        if unit.attempt > entry.answered:
+            return True  # the last attempt failed, gave it back, or let its lease run out
+        now = time.monotonic()
+        if now - entry.message <= TAKEN_S:
+            return False
+        if (name,) in waiting(entry.task):
+            entry.message = now  # not lost: the workers are busy, or there are none
+            return False
+        return True
 
     def _send_again(self, name: str, unit: Unit) -> None:
         if unit.tries >= self._max_tries:
             raise WorkFailed(_failure(name, unit))
         entry = self._in_flight[name]
         self._send(entry.task, name)
-        entry.sent, entry.answered = time.monotonic(), unit.attempt
+        entry.message, entry.answered = time.monotonic(), unit.attempt
         self.resent += 1
 
 
@@ -148,6 +171,11 @@ def _failure(name: str, unit: Unit) -> str:
             f"{unit.report['error']}\n{unit.report['traceback']}"
         ).rstrip()
     return (
-        f"unit {name} lost its worker {unit.tries} times, last {unit.owner.split('/')[0]}: "
+        f"unit {name} lost its worker {unit.tries} times, last {_place(unit)}: "
         "does it run out of memory, or crash? See the worker's log"
     )
+
+
+def _place(unit: Unit) -> str:
+    """The process that claimed it last, as people find it."""
+    return unit.owner.partition("/")[0]

@@ -268,5 +268,6 @@ class Downpour:
             units_in_flight=len(self._units),
             resent=self._session.dispatcher.resent,
             idle_s=self._session.dispatcher.idle_s,
+            oldest=self._session.dispatcher.oldest,
             warming=self._plan.warming,
         )

@@ -9,10 +9,11 @@ from datetime import timedelta
 from app.models.metrics import metric_name
 from app.models.model import Task
 from coordinator.outcome import Evaluation
-from coordinator.status import DownpourStatus, SandblasterStatus, Status, median
+from coordinator.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
 
-#: A wait longer than this is shown.
+#: A wait longer than this is shown; a unit is meant to take seconds.
 WAIT_WORTH_SAYING_S = 3.0
+UNIT_WORTH_SAYING_S = 15.0
 
 
 def figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
@@ -36,8 +37,10 @@ def _downpour(status: DownpourStatus, task: Task) -> Iterator[tuple[str, str]]:
     yield "staleness", f"median {median(status.staleness)}, worst {worst}"
     if status.resent:
         yield "sent again", str(status.resent)
-    if status.idle_s > WAIT_WORTH_SAYING_S:
-        yield "waiting", f"{status.idle_s:.0f} s for a worker"
+    if status.oldest is not None and status.idle_s > WAIT_WORTH_SAYING_S:
+        yield "waiting", f"{status.idle_s:.0f} s for a worker to take {status.oldest.name}"
+    elif status.oldest is not None and status.oldest.seconds > UNIT_WORTH_SAYING_S:
+        yield "waiting", _awaited(status.oldest)
     left = status.seconds_left
     yield "left", "?" if left is None else str(timedelta(seconds=round(left)))
 
@@ -58,8 +61,13 @@ def _sandblaster(status: SandblasterStatus, task: Task) -> Iterator[tuple[str, s
     yield "backups", f"{status.tally.sent} sent, {status.tally.won} won"
     if status.tally.retries:
         yield "retries", str(status.tally.retries)
-    if status.slow is not None and status.slow[1] > WAIT_WORTH_SAYING_S:
-        yield "waiting", f"{status.slow[1]:.0f} s for portion {status.slow[0]}"
+    if status.slow is not None and status.slow.seconds > WAIT_WORTH_SAYING_S:
+        yield "waiting", _awaited(status.slow)
+
+
+def _awaited(work: Outstanding) -> str:
+    where = f" on {work.worker}" if work.worker else ""
+    return f"{work.seconds:.0f} s for {work.name}{where}"
 
 
 def score_text(evaluation: Evaluation, task: Task) -> str:

@@ -6,6 +6,8 @@ several clusters, one after another.
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,17 @@ PUBLISH_PAUSE_S = 0.5
 
 #: How long workers have to answer a question.
 ANSWER_S = 1.0
+
+
+#: Arguments of a task after the first, which is the run.
+Arguments = tuple[str | int, ...]
+
+
+def arguments_of(message: bytes) -> tuple[str, Arguments]:
+    """The run and the other arguments in a message as it lies in its queue."""
+    body = base64.b64decode(json.loads(message)["body"])
+    (run, *others), _, _ = json.loads(body)
+    return run, tuple(others)
 
 
 class Messages:
@@ -77,14 +90,21 @@ class Messages:
             answers = self._inspect().stats() or {}
         return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
 
-    def at_work(self, task: str, run: str) -> bool:
-        """Whether a worker says that it is doing a task of this run right now."""
+    def active(self, task: str, run: str) -> dict[Arguments, str] | None:
+        """What workers say they are doing right now of a task of this run, and which worker.
+
+        By the arguments after the run's name; None if no worker answers at all.
+        """
         with self._translated():
-            answers = self._inspect().active() or {}
-        doing = [each for tasks in answers.values() for each in tasks]
-        return any(
-            each["name"] == f"distbelief.{task}" and each["args"][:1] == [run] for each in doing
-        )
+            answers = self._inspect().active()
+        if answers is None:
+            return None
+        return {
+            tuple(each["args"][1:]): worker
+            for worker, tasks in answers.items()
+            for each in tasks
+            if each["name"] == f"distbelief.{task}" and each["args"][:1] == [run]
+        }
 
     def close(self) -> None:
         """Give connections back to kombu's pool, which serves all applications of a broker."""

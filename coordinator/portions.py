@@ -4,9 +4,9 @@ the sending are injected.
 A batch is cut into many more portions than there are workers (Dean et al. 2012, sec. 4.2).
 They go out in order, a bounded number at a time, so that a fast worker takes more of them.
 At the end of the batch the slowest outstanding ones are sent again as backup tasks, and
-the first answer counts. A portion whose worker fails is sent again at once; one whose
-workers stay silent for very long is taken for lost and sent again even if no worker seems
-idle.
+the first answer counts. A portion whose worker fails is sent again at once; so is one that
+no worker has and that does not wait in the queue. One whose workers stay silent for very
+long is taken for lost even if nobody can say where it is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import bisect
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.errors import WorkFailed
@@ -28,6 +28,10 @@ PATIENCE = 2.0
 
 #: ... and until this share of the portions is done: before, the median means little.
 ENOUGH = 0.5
+
+#: A message between queue and worker is at neither: a portion is lost when it was nowhere
+#: so many times in a row.
+NOWHERE = 2
 
 #: What one core does in about 20 ms, in double precision.
 PORTION_MULTIPLICATIONS = 40_000_000
@@ -70,6 +74,8 @@ class _Outstanding:
     dispatches: int = 1
     backups: set[int] = field(default_factory=set)
     failures: int = 0
+    nowhere: int = 0
+    worker: str = ""
 
 
 class Portions:
@@ -96,6 +102,20 @@ class Portions:
         """Seconds since the first dispatch of each portion that has not answered."""
         now = self._clock()
         return {portion: now - entry.began for portion, entry in self._outstanding.items()}
+
+    @property
+    def slowest(self) -> tuple[int, float, str] | None:
+        """The portion that has been out for longest, for how long, and its worker if known."""
+        if not self._outstanding:
+            return None
+        portion, entry = min(self._outstanding.items(), key=lambda item: item[1].began)
+        return portion, self._clock() - entry.began, entry.worker
+
+    @property
+    def silent_s(self) -> float:
+        """The longest time since any outstanding portion was last sent."""
+        now = self._clock()
+        return max((now - entry.last for entry in self._outstanding.values()), default=0.0)
 
     def advance(self) -> None:
         """Send what may go out now.
@@ -143,6 +163,26 @@ class Portions:
         if portion in self._outstanding:
             self._fail(portion, error)
 
+    def locate(self, found: Mapping[int, str]) -> bool:
+        """Take in where portions were found: on a worker, by its name, or in the queue ("").
+
+        Returns whether any was missing: it is worth looking again soon.
+
+        Raises:
+            WorkFailed: a portion was lost as often as it may be.
+        """
+        for portion, worker in found.items():
+            if portion in self._outstanding:
+                entry = self._outstanding[portion]
+                entry.worker, entry.nowhere = worker, 0
+        missing = self._outstanding.keys() - found.keys()
+        for portion in sorted(missing):
+            entry = self._outstanding[portion]
+            entry.nowhere += 1
+            if entry.nowhere == NOWHERE:
+                self._fail(portion, _vanished(entry.worker))
+        return bool(missing)
+
     def _fail(self, portion: int, error: str) -> None:
         entry = self._outstanding[portion]
         entry.failures += 1
@@ -155,7 +195,7 @@ class Portions:
         entry = self._outstanding[portion]
         self._send(portion, entry.dispatches)
         entry.dispatches += 1
-        entry.last = self._clock()
+        entry.last, entry.nowhere, entry.worker = self._clock(), 0, ""
 
     def _overdue(self, now: float) -> set[int]:
         """Portions that are out for too long; each backup gets twice the time of the last."""
@@ -171,6 +211,14 @@ class Portions:
     def _lost_after(self, entry: _Outstanding) -> float:
         """Ever longer, so that a portion that is merely slow gets its time."""
         return self._policy.lost_s * float(2**entry.failures)
+
+
+def _vanished(worker: str) -> str:
+    whose = f"the process on {worker} that had it" if worker else "its worker's process"
+    return (
+        f"{whose} died, or its message was lost: does it run out of memory, or crash? "
+        "See the worker's log"
+    )
 
 
 def default_count(n_examples: int, n_parameters: int) -> int:

@@ -197,12 +197,12 @@ class Sandblaster:
         silent, slow = self._batch.silent_s, self._batch.slowest
         if slow is None or silent <= self._session.config.stall_seconds:
             return
-        if self._session.messages.at_work("sandblaster", self._session.record.run):
+        if self._session.messages.active("sandblaster", self._session.record.run):
             self._batch.heard()
             return
         raise WaitTimeout(
             f"no worker has been at work on evaluation {self._batch.number} for {silent:.0f} s, "
-            f"portion {slow[0]} is outstanding: are workers running (celery -A app worker)?"
+            f"{slow.name} is outstanding: are workers running (celery -A app worker)?"
         )
 
     def _take_iteration(self, news: Iterated) -> None:

@@ -19,7 +19,7 @@ from coordinator.dispatch import Dispatcher
 from coordinator.job import Job
 from coordinator.leader import Leader
 from coordinator.local import Endpoints
-from coordinator.messages import Messages
+from coordinator.messages import Arguments, Messages, arguments_of
 
 
 def new_run_id() -> str:
@@ -94,7 +94,7 @@ class Session:
         return Dispatcher(
             ledger,
             self.send,
-            self._waiting,
+            self.waiting,
             fence=self.fence,
             lease_s=config.lease_seconds,
             max_tries=config.unit_attempts,
@@ -102,9 +102,11 @@ class Session:
             resent=resent,
         )
 
-    def _waiting(self, task: str) -> int:
-        """Messages in the task's queue, which has its name, that no worker has taken."""
-        return int(self.control.one("LLEN", f"{CELERY_PREFIX}{task}"))
+    def waiting(self, task: str) -> set[Arguments]:
+        """This run's messages in the task's queue, which has its name: not taken by a worker."""
+        queue = self.control.one("LRANGE", f"{CELERY_PREFIX}{task}", 0, -1)
+        waiting = [arguments_of(message) for message in queue]
+        return {arguments for run, arguments in waiting if run == self.record.run}
 
 
 def open_session(run: str, job: Job, place: Endpoints, waiting: Waiting | None = None) -> Session:

@@ -12,10 +12,20 @@ from coordinator.portions import Tally
 
 
 @dataclass(frozen=True)
+class Outstanding:
+    """Work that was first sent ``seconds`` ago; ``worker`` is empty if nobody is known at it."""
+
+    name: str
+    seconds: float
+    worker: str
+
+
+@dataclass(frozen=True)
 class DownpourStatus:
     """A moment of a Downpour run. ``training_loss`` is over recent units, NaN before any.
 
-    ``idle_s`` is how long units have been waiting without any worker at work.
+    ``idle_s`` is how long units have been waiting without any worker at work, ``oldest``
+    the unit that has been out for longest.
     """
 
     passes: float
@@ -31,6 +41,7 @@ class DownpourStatus:
     units_in_flight: int
     resent: int
     idle_s: float
+    oldest: Outstanding | None
     warming: bool
 
     @property
@@ -53,8 +64,8 @@ class DownpourStatus:
 class SandblasterStatus:
     """A moment of a Sandblaster run; the loss is the objective at the last iteration.
 
-    ``slow`` is the longest outstanding portion with its age in seconds, if it is worth
-    saying; ``tally`` counts portions and backups over the whole run.
+    ``slow`` is the portion that has been out for longest; ``tally`` counts portions and
+    backups over the whole run.
     """
 
     iteration: int
@@ -70,7 +81,7 @@ class SandblasterStatus:
     portions_outstanding: int
     n_portions: int
     tally: Tally
-    slow: tuple[int, float] | None
+    slow: Outstanding | None
 
     @property
     def portions_per_second(self) -> float:

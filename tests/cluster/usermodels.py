@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,11 @@ def Failing(n_features: int, n_classes: int) -> _Hooked:  # noqa: N802
         raise ArithmeticError("my own mistake")
 
     return _Hooked(n_features, n_classes, fail)
+
+
+def Crashing(n_features: int, n_classes: int) -> _Hooked:  # noqa: N802
+    """Takes its process along, as a fault in a library of C would."""
+    return _Hooked(n_features, n_classes, lambda: os.kill(os.getpid(), signal.SIGSEGV))
 
 
 def Waiting(n_features: int, n_classes: int, *, folder: str, calls: int) -> _Hooked:  # noqa: N802

@@ -11,7 +11,9 @@ import pytest
 from app.errors import ModelMissing, WaitTimeout, WorkFailed
 from app.runs.ledger import Ledger, State, Unit
 from coordinator import dispatch
-from coordinator.dispatch import Dispatcher
+from coordinator.dispatch import TAKEN_S, Dispatcher
+from coordinator.messages import Arguments
+from coordinator.status import Outstanding
 
 LEASE_S = 10.0
 STALL_S = 100.0
@@ -62,16 +64,21 @@ class Office:
     def __init__(self, clock: Clock, max_tries: int = 3) -> None:
         self.clock, self.ledger = clock, PaperLedger()
         self.sent: list[tuple[str, str]] = []
-        self.queued = 0
+        self.queue: set[Arguments] = set()
+        self.looks = 0
         self.dispatcher = Dispatcher(
             cast("Ledger", self.ledger),
             lambda task, unit: self.sent.append((task, unit)),
-            lambda task: self.queued,
+            self.look,
             fence=FENCE,
             lease_s=LEASE_S,
             max_tries=max_tries,
             stall_s=STALL_S,
         )
+
+    def look(self, task: str) -> set[Arguments]:
+        self.looks += 1
+        return self.queue
 
     def messages_after(self, unit: Unit, seconds: float) -> int:
         """How many messages unit u has got when it stands like this after so long."""
@@ -118,17 +125,44 @@ def test_a_finished_unit_is_collected_once_and_forgotten(office: Office) -> None
 
 
 def test_a_message_that_waits_for_a_busy_worker_is_not_repeated(office: Office) -> None:
-    office.queued = 1
+    office.queue = {("u",)}
     assert office.messages_after(OPEN, 2 * LEASE_S) == 1
 
 
 def test_a_message_that_left_the_queue_and_began_nothing_is_repeated(office: Office) -> None:
-    assert office.messages_after(OPEN, 1.1 * LEASE_S) == 2
+    assert office.messages_after(OPEN, 1.1 * TAKEN_S) == 2
     assert office.dispatcher.resent == 1
 
 
-def test_a_message_that_just_left_the_queue_gets_the_time_of_a_lease(office: Office) -> None:
-    assert office.messages_after(OPEN, 0.9 * LEASE_S) == 1
+def test_a_lost_message_is_repeated_while_others_wait(office: Office) -> None:
+    office.queue = {("v",), ("w",)}
+    assert office.messages_after(OPEN, 1.1 * TAKEN_S) == 2
+
+
+def test_a_message_that_just_left_the_queue_gets_its_time(office: Office) -> None:
+    assert office.messages_after(OPEN, 0.9 * TAKEN_S) == 1
+    office.clock.now += 0.2 * TAKEN_S
+    office.queue = {("u",)}
+    office.dispatcher.collect(0)
+    office.queue = set()
+    office.clock.now += 0.9 * TAKEN_S
+    office.dispatcher.collect(0)
+    assert len(office.sent) == 1
+    office.clock.now += 0.2 * TAKEN_S
+    office.dispatcher.collect(0)
+    assert len(office.sent) == 2
+
+
+def test_the_queue_is_looked_at_now_and_then_however_many_units_wait(office: Office) -> None:
+    units = [f"u{i}" for i in range(50)]
+    for unit in units:
+        office.dispatcher.submit("downpour", unit, {})
+    office.queue = {(unit,) for unit in units}
+    for _ in range(10):
+        office.clock.now += 0.6 * TAKEN_S
+        office.dispatcher.collect(0)
+    assert office.looks == 5
+    assert len(office.sent) == 50
 
 
 def test_a_unit_under_a_live_lease_is_left_alone(office: Office) -> None:
@@ -139,8 +173,10 @@ def test_a_unit_whose_lease_ran_out_is_sent_again(office: Office) -> None:
     assert office.messages_after(EXPIRED, 1.1 * LEASE_S) == 2
 
 
-def test_a_unit_that_was_sent_again_gets_the_time_of_a_lease(office: Office) -> None:
+def test_a_lease_that_ran_out_is_answered_once(office: Office) -> None:
     office.messages_after(EXPIRED, 1.1 * LEASE_S)
+    office.queue = {("u",)}
+    office.clock.now += 5 * LEASE_S
     office.dispatcher.collect(0)
     assert len(office.sent) == 2
 
@@ -228,7 +264,7 @@ def test_a_unit_that_the_control_server_lost_is_named(office: Office) -> None:
 
 
 def test_units_that_nobody_works_on_for_too_long_end_the_run(office: Office) -> None:
-    office.queued = 1
+    office.queue = {("u",)}
     with pytest.raises(WaitTimeout, match=r"no worker .* on u for 100 s.*celery -A app worker"):
         office.messages_after(OPEN, 1.1 * STALL_S)
 
@@ -239,6 +275,23 @@ def test_time_without_any_unit_is_no_stall(office: Office) -> None:
     assert office.dispatcher.idle_s == 0
     office.dispatcher.submit("downpour", "next", {})
     assert office.dispatcher.collect(0) == []
+
+
+def test_the_oldest_unit_is_known_with_its_age_and_its_worker(office: Office) -> None:
+    assert office.dispatcher.oldest is None
+    office.messages_after(OPEN, 1)
+    assert office.dispatcher.oldest == Outstanding("unit u", 1.0, "")
+    office.dispatcher.submit("downpour", "younger", {})
+    office.ledger.units["u"] = LEASED
+    office.clock.now += 40
+    office.dispatcher.collect(0)
+    assert office.dispatcher.oldest == Outstanding("unit u", 41.0, "17@host")
+    office.ledger.units["u"] = EXPIRED
+    office.dispatcher.collect(0)
+    assert office.dispatcher.oldest == Outstanding("unit u", 41.0, "")
+    office.ledger.units["u"] = DONE
+    office.dispatcher.collect(0)
+    assert office.dispatcher.oldest == Outstanding("unit younger", 40.0, "")
 
 
 def test_a_worker_at_work_ends_the_wait(office: Office) -> None:

@@ -41,6 +41,7 @@ class Desk:
     """A dispatcher whose units are done, in the order of their coming, in this process."""
 
     idle_s = 0.0
+    oldest = None
 
     def __init__(self, job: Job, store: MemoryParameterStore) -> None:
         self._job, self._store, self.fence = job, store, FENCE

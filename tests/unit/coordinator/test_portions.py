@@ -294,6 +294,102 @@ def test_portions_lost_too_often_end_the_run_by_name() -> None:
         board.after(2 * LOST_S + 1)
 
 
+# --- portions that are nowhere
+
+
+NOBODY: dict[int, str] = {}
+
+
+def test_a_portion_that_is_nowhere_twice_in_a_row_is_sent_again() -> None:
+    board = Board(count=2, workers=1)
+    board.news()
+    board.sent.clear()
+    assert board.portions.locate({0: "here"})
+    assert board.sent == []
+    assert board.portions.locate({0: "here"})
+    assert board.sent == [(1, 1)]
+    assert (board.tally.retries, board.tally.sent) == (1, 0)
+
+
+@pytest.mark.parametrize("place", ["first@host", ""], ids=["worker", "queue"])
+def test_a_portion_that_was_only_under_way_is_not_sent_again(place: str) -> None:
+    board = Board(count=2, workers=1)
+    board.news()
+    board.sent.clear()
+    for _ in range(3):
+        board.portions.locate({0: "here"})
+        assert not board.portions.locate({0: "here", 1: place})
+    assert board.sent == []
+
+
+def test_a_portion_that_was_sent_again_may_be_missing_once_more() -> None:
+    board = Board(count=1)
+    board.news()
+    board.sent.clear()
+    board.portions.locate(NOBODY)
+    board.portions.locate(NOBODY)
+    assert board.portions.locate(NOBODY)
+    assert board.sent == [(0, 1)]
+    board.portions.locate(NOBODY)
+    assert board.sent == [(0, 1), (0, 2)]
+
+
+def test_a_portion_that_has_answered_is_not_looked_for() -> None:
+    board = Board(count=1)
+    board.news()
+    board.sent.clear()
+    board.portions.locate(NOBODY)
+    board.portions.complete(0, 0)
+    assert not board.portions.locate(NOBODY)
+    assert board.sent == []
+
+
+def test_a_portion_that_vanishes_too_often_ends_the_run_by_name() -> None:
+    board = Board(count=1, max_failures=2)
+    board.news()
+    for _ in range(3):
+        board.portions.locate(NOBODY)
+    words = "portion 0 failed 2 times: its worker's process died, or its message was lost: does it"
+    with pytest.raises(WorkFailed, match=words):
+        board.portions.locate(NOBODY)
+
+
+def test_the_last_worker_of_a_vanished_portion_is_named() -> None:
+    board = Board(count=1, max_failures=1)
+    board.news()
+    board.portions.locate({0: "second@host"})
+    board.portions.locate(NOBODY)
+    with pytest.raises(WorkFailed, match="the process on second@host that had it died"):
+        board.portions.locate(NOBODY)
+
+
+def test_the_slowest_portion_is_known_with_its_age_and_its_worker() -> None:
+    board = Board(count=3, workers=1)
+    assert board.portions.slowest is None
+    board.news()
+    board.after(2.0)
+    board.portions.complete(1, 0)
+    board.news()
+    board.now += 1.0
+    assert board.portions.slowest == (0, 3.0, "")
+    board.portions.locate({0: "second@host", 2: ""})
+    assert board.portions.slowest == (0, 3.0, "second@host")
+    board.portions.fail(0, "boom")
+    assert board.portions.slowest == (0, 3.0, "")
+
+
+def test_silence_is_counted_since_a_portion_was_last_sent() -> None:
+    board = Board(count=2, workers=1)
+    assert board.portions.silent_s == 0.0
+    board.news()
+    board.now += 2.0
+    board.portions.fail(0, "boom")
+    board.now += 1.0
+    assert board.portions.silent_s == 3.0
+    board.portions.complete(1, 0)
+    assert board.portions.silent_s == 1.0
+
+
 # --- whatever happens
 
 
@@ -336,6 +432,16 @@ class Workers(RuleBasedStateMachine):
         portion, _ = data.draw(st.sampled_from(self.messages))
         self.board.sent.clear()
         self.board.portions.fail(portion, "boom")
+        self.messages += self.board.sent
+        self.dispatched.update(self.board.sent)
+
+    @precondition(lambda self: self.messages)
+    @rule(data=st.data())
+    def look(self, data: st.DataObject) -> None:
+        """Messages under way are found or, while they are taken, not."""
+        found = data.draw(st.lists(st.sampled_from(self.messages)))
+        self.board.sent.clear()
+        self.board.portions.locate({portion: "here" for portion, _ in found})
         self.messages += self.board.sent
         self.dispatched.update(self.board.sent)
 

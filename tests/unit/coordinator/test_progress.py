@@ -23,7 +23,7 @@ from coordinator import progress
 from coordinator.outcome import EndReason, Evaluation, Outcome
 from coordinator.portions import Tally
 from coordinator.progress import display, summary
-from coordinator.status import DownpourStatus, SandblasterStatus, Status, median
+from coordinator.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
 
 EVALUATION = Evaluation(1, 2.0, 1.5, Score(200, 50.0, 180, 0.0))
 
@@ -43,6 +43,7 @@ def status(**changes: Any) -> DownpourStatus:
         "units_in_flight": 2,
         "resent": 0,
         "idle_s": 0.0,
+        "oldest": None,
         "warming": False,
     }
     return DownpourStatus(**settings | changes)
@@ -97,8 +98,10 @@ def test_nothing_is_made_up_before_the_first_unit() -> None:
 
 
 def test_trouble_is_shown_when_there_is_any() -> None:
-    troubled = status(resent=3, shards=[ShardCounts(4, 2)], idle_s=12.0)
-    for words in ("sent again 3", "refused 2", "waiting 12 s for a worker"):
+    oldest = Outstanding("unit downpour-0-200", 14.0, "")
+    troubled = status(resent=3, shards=[ShardCounts(4, 2)], idle_s=12.0, oldest=oldest)
+    waiting = "waiting 12 s for a worker to take unit downpour-0-200"
+    for words in ("sent again 3", "refused 2", waiting):
         assert words in shown([troubled])
         assert words.rstrip("0123456789 ") not in shown([status()])
 
@@ -208,9 +211,22 @@ def test_a_display_of_sandblaster_shows(figure: str, terminal: bool) -> None:
 
 def test_a_portion_that_takes_long_is_named() -> None:
     assert "17" not in shown([SANDBLASTER])
-    slow = replace(SANDBLASTER, slow=(17, 40.0), tally=Tally(retries=2))
-    assert "waiting 40 s for portion 17" in shown([slow])
-    assert "retries 2" in shown([slow])
+    slow = Outstanding("portion 17", 40.0, "")
+    text = shown([replace(SANDBLASTER, slow=slow, tally=Tally(retries=2))])
+    assert "waiting 40 s for portion 17\n" in text
+    assert "retries 2" in text
+    known = replace(slow, worker="second@here")
+    text = shown([replace(SANDBLASTER, slow=known)])
+    assert "waiting 40 s for portion 17 on second@here" in text
+    brief = replace(known, seconds=2.0)
+    assert "waiting" not in shown([replace(SANDBLASTER, slow=brief)])
+
+
+def test_a_unit_that_takes_long_is_named_with_its_worker() -> None:
+    oldest = Outstanding("unit downpour-1-400", 40.0, "17@here")
+    text = shown([status(oldest=oldest)])
+    assert "waiting 40 s for unit downpour-1-400 on 17@here" in text
+    assert "waiting" not in shown([status(oldest=replace(oldest, seconds=5.0))])
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=30))

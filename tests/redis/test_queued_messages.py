@@ -1,0 +1,33 @@
+"""Messages that wait in Celery's queue are known by their arguments."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from coordinator.binaries import ServerProgram
+from coordinator.messages import Messages
+from coordinator.session import Session
+from tests.redis.private import PrivateServer, connected
+from tests.redis.programs import PROGRAMS, existing
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_messages_of_a_run_that_wait_are_known_by_their_arguments(
+    program: ServerProgram | None,
+) -> None:
+    with PrivateServer(existing(program)) as server, connected(server.url) as control:
+        messages = Messages(server.url)
+        record = cast("Any", SimpleNamespace(run="run"))
+        session = Session(record, control, control, messages)
+        assert session.waiting("sandblaster") == set()
+        messages.send("sandblaster", "run", 3, 17, 0)
+        messages.send("sandblaster", "run", 3, 18, 1)
+        messages.send("sandblaster", "another run", 3, 19, 0)
+        messages.send("downpour", "run", "downpour-0-200")
+        assert session.waiting("sandblaster") == {(3, 17, 0), (3, 18, 1)}
+        assert session.waiting("downpour") == {("downpour-0-200",)}
+        assert messages.active("sandblaster", "run") is None  # there is no worker
+        messages.close()

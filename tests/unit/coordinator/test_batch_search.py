@@ -1,0 +1,181 @@
+"""A portion that nobody has is looked for: seldom, on a clock that the test turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from app.config import RunConfig
+from app.errors import ServerUnreachable, WorkFailed
+from app.layout import Layout, TensorSpec
+from app.runs.batch import Report
+from app.runs.record import FIRST_FENCE
+from app.store.memory_vectors import MemoryVectorStore
+from coordinator import batch
+from coordinator.batch import ASK_AFTER_S, ASK_EVERY_S, LOST_S, Batch
+from coordinator.lbfgs import Evaluate
+from coordinator.messages import Arguments
+from coordinator.session import Session
+
+LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=1, block_numbers=3)
+ATTEMPTS = 3
+TICK_S, ANSWER_S = 0.25, 1.0
+
+
+class Fleet:
+    """A session whose workers answer all portions but those in ``lost``.
+
+    ``active`` and ``queue`` are what is found when somebody looks.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.config = RunConfig(algorithm="sandblaster", unit_attempts=ATTEMPTS)
+        self.control, self.record = None, SimpleNamespace(run="run")
+        self.messages = self
+        self.sent: list[Arguments] = []
+        self.lost: set[Arguments] = set()
+        self.queue: set[Arguments] = set()
+        self.active_tasks: dict[Arguments, str] | Exception | None = {}
+        self.asked: list[float] = []
+        self._store = MemoryVectorStore(LAYOUT, fence=FIRST_FENCE)
+        self._store.create(FIRST_FENCE, np.zeros(LAYOUT.size))
+        monkeypatch.setattr(batch, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr("app.runs.batch.announce", lambda *_: None)
+        monkeypatch.setattr("app.runs.batch.collect", self._collect)
+        self._unread: list[Arguments] = []
+
+    @property
+    def first(self) -> list[Arguments]:
+        """What was sent in the first evaluation; the second has a quantum, and is the same."""
+        return [each for each in self.sent if each[0] == 1]
+
+    def send(self, task: str, *portion: int) -> None:
+        self.sent.append(portion)
+        if portion not in self.lost:
+            self._unread.append(portion)
+
+    def waiting(self, task: str) -> set[Arguments]:
+        return self.queue
+
+    def active(self, task: str, run: str) -> dict[Arguments, str] | None:
+        self.asked.append(self.now)
+        self.now += ANSWER_S
+        if isinstance(self.active_tasks, Exception):
+            raise self.active_tasks
+        return self.active_tasks
+
+    def _collect(self, *_: Any) -> Sequence[Report]:
+        self.now += TICK_S
+        unread, self._unread = self._unread, []
+        return [self._answer(*portion) for portion in unread]
+
+    def _answer(self, *portion: Any) -> Report:
+        evaluation, number, dispatch = portion
+        share = np.ones(LAYOUT.size)
+        self._store.accumulate(FIRST_FENCE, evaluation, "vec:g", number, share)
+        return Report(evaluation, number, dispatch, "here", loss=1.0, largest=1.0)
+
+    def batch(self, turn: Callable[[], None], n_portions: int = 1) -> Batch:
+        return Batch(cast("Session", self), self._store, n_portions, 1, turn)
+
+
+class Enough(Exception):
+    """The test has seen enough."""
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    return Fleet(monkeypatch)
+
+
+def watched(fleet: Fleet, seconds: float) -> Batch:
+    """A batch of one portion whose answer does not come, after ``seconds``."""
+    fleet.lost = {(1, 0, 0)}
+    began = fleet.now
+
+    def turn() -> None:
+        if fleet.now - began > seconds:
+            raise Enough
+
+    evaluated = fleet.batch(turn)
+    with pytest.raises(Enough):
+        evaluated.evaluate(Evaluate("x", "g"))
+    return evaluated
+
+
+def test_a_lost_portion_is_sent_again_in_seconds(fleet: Fleet) -> None:
+    fleet.lost, began = {(1, 0, 0)}, fleet.now
+    evaluated = fleet.batch(lambda: None)
+    assert evaluated.evaluate(Evaluate("x", "g")) == 1.0
+    assert fleet.first == [(1, 0, 0), (1, 0, 1)]
+    assert fleet.now - began < ASK_AFTER_S + 2 * ANSWER_S + 8 * TICK_S < LOST_S / 8
+    assert evaluated.tally.retries == 1
+
+
+def test_a_portion_that_is_lost_every_time_ends_the_run_by_name(fleet: Fleet) -> None:
+    fleet.lost, began = {(1, 0, dispatch) for dispatch in range(10)}, fleet.now
+    with pytest.raises(WorkFailed, match=r"portion 0 failed 3 times: .*out of memory, or crash"):
+        fleet.batch(lambda: None).evaluate(Evaluate("x", "g"))
+    assert len(fleet.first) == ATTEMPTS
+    assert fleet.now - began < LOST_S / 2
+
+
+def test_a_healthy_batch_asks_nobody(fleet: Fleet) -> None:
+    assert fleet.batch(lambda: None, n_portions=50).evaluate(Evaluate("x", "g")) == 50.0
+    assert fleet.asked == []
+
+
+def test_a_portion_that_a_worker_has_is_left_to_it_and_seldom_asked_for(fleet: Fleet) -> None:
+    fleet.active_tasks = {(1, 0, 0): "first@host"}
+    evaluated = watched(fleet, 50.0)
+    assert fleet.first == [(1, 0, 0)]
+    assert len(fleet.asked) <= 50 / ASK_EVERY_S
+    slowest = evaluated.slowest
+    assert slowest is not None
+    assert (slowest.name, slowest.worker) == ("portion 0", "first@host")
+    assert 50 < slowest.seconds < 52
+
+
+def test_a_portion_that_waits_in_the_queue_is_left_there(fleet: Fleet) -> None:
+    fleet.queue = {(1, 0, 0)}
+    watched(fleet, 50.0)
+    assert fleet.first == [(1, 0, 0)]
+
+
+def test_a_portion_of_an_earlier_evaluation_is_another_portion(fleet: Fleet) -> None:
+    fleet.active_tasks = {(0, 0, 0): "first@host"}
+    fleet.queue = {(7, 0, 0)}
+    fleet.lost, began = {(1, 0, 0)}, fleet.now
+    fleet.batch(lambda: None).evaluate(Evaluate("x", "g"))
+    assert fleet.first == [(1, 0, 0), (1, 0, 1)]
+    assert fleet.now - began < LOST_S
+
+
+@pytest.mark.parametrize("answer", [None, ServerUnreachable("no broker")])
+def test_silence_is_no_answer(fleet: Fleet, answer: Any) -> None:
+    fleet.active_tasks = answer
+    watched(fleet, 50.0)
+    assert fleet.first == [(1, 0, 0)]
+    assert 1 < len(fleet.asked) <= 50 / ASK_EVERY_S
+
+
+def test_a_portion_that_answers_while_workers_are_asked_is_not_sent_again(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.lost = {(1, 0, 0)}
+
+    def active(task: str, run: str) -> dict[Arguments, str]:
+        fleet.asked.append(fleet.now)
+        if len(fleet.asked) == 2:  # it was being taken at the first, and is done at the second
+            fleet._unread.append((1, 0, 0))
+        return {}
+
+    monkeypatch.setattr(fleet, "active", active)
+    assert fleet.batch(lambda: None).evaluate(Evaluate("x", "g")) == 1.0
+    assert len(fleet.asked) == 2
+    assert fleet.first == [(1, 0, 0)]
