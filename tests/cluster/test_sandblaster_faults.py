@@ -17,9 +17,11 @@ import pytest
 
 from app.config import ClusterConfig, RunConfig
 from app.errors import ExitCode
+from app.keys import CELERY_PREFIX
 from app.models.files import load_model
 from app.runs import events
 from app.store.servers import Servers
+from coordinator.batch import LOST_S
 from coordinator.job import prepare
 from coordinator.local import LocalCluster
 from coordinator.opening import Display
@@ -33,6 +35,7 @@ Until = Callable[..., None]
 
 DEADLINE_S = 60.0
 FLOOR_S = 0.5
+QUEUE = f"{CELERY_PREFIX}sandblaster"
 PORTIONS = 24
 #: A sum that any lost, doubled or reordered portion would change.
 SETTINGS: dict[str, Any] = {
@@ -66,6 +69,11 @@ class Done:
     @property
     def losses(self) -> list[float]:
         return [told["loss"] for _, told in self.iterations]
+
+    @property
+    def seconds_of_iterations(self) -> list[float]:
+        """By the control server's clock."""
+        return [(later - earlier) / 1000 for (earlier, _), (later, _) in pairwise(self.iterations)]
 
     @property
     def tally(self) -> dict[str, int]:
@@ -166,6 +174,25 @@ def test_workers_that_are_killed_change_no_bit(
     assert_same(disturbed, undisturbed)
 
 
+def test_messages_that_the_broker_loses_cost_seconds_and_change_no_bit(
+    undisturbed: Done, three: list[Child], control: Servers, run: Run
+) -> None:
+    """Without backups, which would send them again anyway."""
+    lost: list[int] = []
+
+    def lose(status: Any) -> None:
+        if status.iteration >= 2 and not lost and control.one("DEL", QUEUE):
+            lost.append(status.iteration + 1)
+
+    disturbed = run(show=lose, backup_seconds=1000.0, model_options={"seconds": 0.05})
+    assert disturbed.tally["sent"] == 0
+    assert disturbed.tally["retries"] > 0
+    assert_same(disturbed, undisturbed)
+    seconds = disturbed.seconds_of_iterations[lost[0] - 1]
+    print(f"iteration {lost[0]}, which lost messages, took {seconds:.1f} s")
+    assert seconds < LOST_S / 4
+
+
 # --- a worker that falls asleep
 
 
@@ -204,10 +231,9 @@ def test_a_worker_asleep_delays_an_evaluation_by_little_and_its_late_answer_chan
     assert sleeper.woken_in is not None
     assert sleeper.stopped_in < sleeper.woken_in < 8
 
-    # Seconds for each evaluation, by the control server's clock.
     seconds = [
-        (later - earlier) / 1000 / told["evaluations"]
-        for (earlier, _), (later, told) in pairwise(done.iterations)
+        whole / told["evaluations"]
+        for whole, (_, told) in zip(done.seconds_of_iterations, done.iterations[1:], strict=True)
     ]
     usual = statistics.median(seconds[1 : sleeper.stopped_in - 1])
     assert usual > PORTIONS / 3 * 0.1
