@@ -5,18 +5,15 @@ They are softmax regressions, and compute the same whatever their options are.
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.layout import Vector
 from app.models.linear import SoftmaxRegression
 from app.models.model import Features, Targets
-
-#: Gradients that this process has computed.
-_calls = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -40,14 +37,17 @@ class Sleepy(SoftmaxRegression):
 
 @dataclass(frozen=True)
 class Straggling(SoftmaxRegression):
-    """Sleeps before one in some gradients of each process."""
+    """One process sleeps before each gradient: the first that writes its number to FOLDER."""
 
-    every: int = 1
+    folder: str = ""
     seconds: float = 0.0
 
     def loss_and_gradient(
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
     ) -> float:
-        if next(_calls) % self.every == 0:
+        straggler = Path(self.folder) / "straggler"
+        with suppress(FileExistsError), straggler.open("x") as file:
+            file.write(str(os.getpid()))
+        if straggler.read_text() == str(os.getpid()):
             time.sleep(self.seconds)
         return super().loss_and_gradient(parameters, features, targets, gradient)

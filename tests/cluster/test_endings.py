@@ -7,11 +7,15 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from safetensors import safe_open
 
+from app.checkpoint import read
 from app.errors import ExitCode
 from app.models.files import load_model
 
@@ -43,6 +47,9 @@ def test_an_interrupted_training_saves_its_model_and_ends_what_it_started(
     assert list(training.home.iterdir()) == []
     assert "finished: interrupted" in training.out
     assert load_model(training.model).facts["reason"] == "interrupted"
+    (written,) = re.findall(r"^checkpoint: (.*)$", training.out, re.MULTILINE)
+    assert "seconds" in read(Path(written)).document["driver"]
+    assert f"to go on: python -m coordinator resume {training.run}" in training.out
     assert "Traceback" not in training.err
 
 
@@ -75,21 +82,71 @@ def test_the_kernel_ends_what_a_killed_coordinator_started(command: Start, until
     until(lambda: training.alive() == [], "the end of all processes", KERNEL_S)
 
 
-def test_a_training_whose_worker_was_killed_says_so_and_ends_the_rest(command: Start) -> None:
-    training = command(*LONG)
+def test_a_training_whose_worker_was_killed_starts_another_and_goes_on(
+    command: Start, until: Until
+) -> None:
+    training = command(*LONG, "--lease-seconds=1")
     training.says("held-out accuracy")
-    (worker,) = (p for p in training.alive() if p.ppid() == training.process.pid and is_celery(p))
+    (worker,) = workers(training)
     os.killpg(worker.pid, signal.SIGKILL)
-    assert training.ends() == ExitCode.SERVER
+    training.says("worker ended with exit code -9: started again")
+    training.says("sent again")  # the units that the killed one had
+    sent_again = passes(training)
+    until(lambda: passes(training) >= sent_again + 2, "progress after the killing")
+    assert worker not in workers(training)
+    training.process.send_signal(signal.SIGINT)
+    assert training.ends() == ExitCode.INTERRUPTED
     assert training.alive() == []
-    assert re.search(
-        r"^error: worker ended with exit code -9; its log .*worker\.log", training.err, re.M
-    )
     assert "Traceback" not in training.err
 
 
-def is_celery(process: Any) -> bool:
-    return "celery" in process.cmdline()
+def test_a_training_whose_worker_is_killed_again_and_again_says_so_and_ends_the_rest(
+    command: Start, until: Until
+) -> None:
+    training = command(*LONG)
+    training.says("held-out accuracy")
+    killed: set[psutil.Process] = set()
+
+    def kill_the_next() -> bool:
+        for worker in set(workers(training)) - killed:
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+            killed.add(worker)
+        return training.process.poll() is not None
+
+    until(kill_the_next, "the end of the training")
+    assert training.ends() == ExitCode.SERVER
+    assert training.alive() == []
+    assert training.err.count("worker ended with exit code -9: started again") == len(killed) - 1
+    assert re.search(
+        r"^error: worker ended with exit code -9; its log .*worker\.log", training.err, re.M
+    )
+    assert f"to go on from it: python -m coordinator resume {training.run}" in training.err
+    assert "Traceback" not in training.err
+
+
+def workers(training: Any) -> list[psutil.Process]:
+    """The main processes of its Celery workers."""
+    return [p for p in training.alive() if child_of(training, p) and "celery" in words_of(p)]
+
+
+def child_of(training: Any, process: psutil.Process) -> bool:
+    try:
+        return bool(process.ppid() == training.process.pid)
+    except psutil.Error:
+        return False
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def passes(training: Any) -> float:
+    """How far it has come."""
+    return float(re.findall(r"^pass ([\d.]+)/", training.err, re.MULTILINE)[-1])
 
 
 def test_a_model_that_raises_ends_the_training_with_its_own_traceback_once(command: Start) -> None:

@@ -19,9 +19,12 @@ from sklearn.linear_model import LogisticRegression, _logistic
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.split import split
 from app.errors import ExitCode
+from app.keys import named
 from app.models.files import load_model
 from app.models.linear import SoftmaxRegression
+from app.runs import leadership
 from app.store.servers import Servers
+from coordinator.lbfgs import State
 from coordinator.local import LocalCluster
 from coordinator.outcome import EndReason
 
@@ -281,5 +284,16 @@ def test_an_interrupted_training_saves_its_last_point(
         saved.parameters, data.features[rows], data.targets[rows], gradient
     )
     assert loss == pytest.approx(float(said[1]), rel=1e-9)
-    assert keys_of(shared, interrupted.run) == {"meta", "params"}
     assert not isinstance(model, SoftmaxRegression)
+
+
+def test_an_interrupted_training_leaves_what_it_takes_to_go_on(
+    interrupted: Any, shared: LocalCluster
+) -> None:
+    control = Servers([shared.endpoints.broker])
+    document = leadership.committed(control, interrupted.run)
+    control.close()
+    assert document is not None
+    in_force = {named(name) for name in State.from_json(document["state"]).in_force}
+    assert {"meta", "params", *in_force} <= keys_of(shared, interrupted.run)
+    assert f"to go on: python -m coordinator resume {interrupted.run}" in interrupted.out

@@ -137,9 +137,11 @@ def test_three_workers_give_the_losses_of_one(
     assert_same(run(), undisturbed)
 
 
-def test_backups_change_no_bit(undisturbed: Done, three: list[Child], run: Run) -> None:
-    """Every tenth portion of each process takes six times as long as a backup has to wait."""
-    options = {"every": 10, "seconds": 0.3}
+def test_backups_change_no_bit(
+    undisturbed: Done, three: list[Child], run: Run, tmp_path: Path
+) -> None:
+    """Every portion of one process takes six times as long as a backup has to wait."""
+    options = {"folder": str(tmp_path), "seconds": 0.3}
     straggling = run(model="slowmodels:Straggling", model_options=options, backup_seconds=0.05)
     assert straggling.tally["sent"] > 0
     assert straggling.tally["won"] > 0
