@@ -159,7 +159,8 @@ class ShardStore(Protocol):
     def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
         """Put these vectors and standings in place of whatever those shards hold.
 
-        Raises Fenced, for a shard that knows a newer fence.
+        Vectors under other names stay as they are. Raises Fenced, for a shard that knows a
+        newer fence.
         """
         ...
 

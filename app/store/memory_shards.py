@@ -100,6 +100,7 @@ class MemoryShards:
                 at.attempts.clear()
 
     def standings(self, *names: str) -> list[Standing | None]:
+        names = (*self._vectors, *names)
         return [
             at.standing if at and all(name in at.vectors for name in names) else None
             for at in self._shards
@@ -134,14 +135,15 @@ class MemoryShards:
         with np.errstate(over="ignore"):
             values = [value.astype(self.dtype) for value in values]
         check_values(self.layout, values)
-        if all(self._shards):
-            return False
-        for index in range(self.layout.n_shards):
+        lost = [index for index, at in enumerate(self._shards) if at is None]
+        for index in lost:
             self._write(index, Standing(), dict(zip(self._vectors, values, strict=True)))
-        return True
+        return len(lost) == self.layout.n_shards
 
     def _write(self, index: int, standing: Standing, values: Mapping[str, Vector]) -> None:
-        vectors = {name: self._cut(index, value) for name, value in values.items()}
+        at = self._shards[index]
+        vectors = dict(at.vectors) if at is not None else {}
+        vectors |= {name: self._cut(index, value) for name, value in values.items()}
         sequences = dict(standing.sequences)
         self._shards[index] = Shard(
             self.fence, vectors, standing.applied, standing.refused, sequences=sequences
