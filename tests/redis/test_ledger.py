@@ -44,6 +44,12 @@ def take(servers: Servers, record: RunRecord, claimer: str = "me") -> int | Owne
     return leadership.lead(servers, record, claimant, LONG_S, take_over=True)
 
 
+def keys_of(servers: Servers, run: str) -> list[str]:
+    """What the control server has of a run."""
+    keys = servers.one("KEYS", control(run, "*"))
+    return sorted(key.decode().rpartition("}:")[2] for key in keys)
+
+
 def granted(claim: Claim | None) -> Claim:
     assert claim is not None
     return claim
@@ -270,6 +276,132 @@ def test_a_unit_that_was_given_back_can_be_neither_renewed_nor_finished(ledger: 
     assert not ledger.renew(claim)
     ledger.finish(claim, State.DONE, {})
     assert ledger.read(["unit"])["unit"].state is State.OPEN
+
+
+# --- fences
+
+
+def test_a_claim_has_the_fence_of_its_run(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    fence = leadership.lead(
+        servers, record, Claimant("you", "there", 2), LONG_S, least_fence=9, take_over=True
+    )
+    assert fence == 9
+    ledger.submit("unit", SPECIFICATION, LONG_S, 9)
+    assert granted(ledger.claim("unit", "me")).fence == 9
+
+
+def test_what_was_entered_under_an_older_fence_is_granted_to_nobody(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    take(servers, record, "you")
+    assert ledger.claim("unit", "me") is None
+    assert ledger.read(["unit"])["unit"].state is State.OPEN
+
+
+def test_what_is_entered_under_a_fence_that_has_yet_to_come_waits_for_it(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    ledger.submit("early", SPECIFICATION, LONG_S, FENCE + 1)
+    assert ledger.claim("early", "me") is None
+    take(servers, record, "you")
+    assert granted(ledger.claim("early", "me")).fence == FENCE + 1
+
+
+def test_a_claim_under_an_older_fence_can_be_neither_renewed_nor_reported(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    claim = granted(ledger.claim("unit", "me"))
+    take(servers, record, "you")
+    assert not ledger.renew(claim)
+    assert not ledger.finish(claim, State.DONE, {"loss": 0.25})
+    unit = ledger.read(["unit"])["unit"]
+    assert (unit.state, unit.report) == (State.LEASED, {})
+    assert servers.one("LLEN", control(record.run, "wakeup")) == 0
+
+
+def test_a_newer_fence_enters_a_unit_anew(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    old = granted(ledger.claim("unit", "me"))
+    ledger.finish(old, State.FAILED, {"error": "no"})
+    take(servers, record, "you")
+    ledger.submit("unit", {"subset": 7}, SHORT_S, FENCE + 1)
+    unit = ledger.read(["unit"])["unit"]
+    assert (unit.state, unit.tries, unit.owner) == (State.OPEN, 0, "")
+    assert (unit.report, unit.remaining_s) == ({}, None)
+
+    new = granted(ledger.claim("unit", "me"))
+    assert (new.fence, new.specification, new.lease_s) == (FENCE + 1, {"subset": 7}, SHORT_S)
+    assert new.attempt > old.attempt
+    assert not ledger.renew(old)
+    assert not ledger.finish(old, State.DONE, {})
+    assert ledger.finish(new, State.DONE, {})
+
+
+def test_a_unit_cannot_be_entered_under_an_older_fence(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    """A coordinator that was taken over and does not know it yet."""
+    take(servers, record, "you")
+    ledger.submit("new", SPECIFICATION, LONG_S, FENCE + 1)
+    ledger.submit("new", {"subset": 7}, SHORT_S, FENCE)
+    assert granted(ledger.claim("new", "me")).specification == SPECIFICATION
+
+
+def test_attempts_go_on_growing_under_a_new_fence(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    assert granted(ledger.claim("unit", "me")).attempt == 1
+    take(servers, record, "you")
+    ledger.submit("other", SPECIFICATION, LONG_S, FENCE + 1)
+    assert granted(ledger.claim("other", "me")).attempt == 2
+
+
+# --- forgetting all
+
+
+def test_a_ledger_that_is_cleared_holds_no_unit_whoever_entered_it(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    """Even by a coordinator that does not know them: the one before it died."""
+    units = ["unit", *(f"unit {i}" for i in range(5))]
+    for unit in units:
+        ledger.submit(unit, SPECIFICATION, LONG_S, FENCE)
+    claim = granted(ledger.claim("unit", "me"))
+    ledger.finish(granted(ledger.claim("unit 0", "me")), State.DONE, {})
+    Ledger(servers, record.run).clear()
+    assert ledger.read(units) == {}
+    assert not ledger.finish(claim, State.DONE, {})
+    assert [name for name in keys_of(servers, record.run) if name != "record"] == []
+
+
+def test_what_was_forgotten_leaves_no_trace(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    ledger.submit("another", SPECIFICATION, LONG_S, FENCE)
+    ledger.forget(["unit", "another"])
+    assert keys_of(servers, record.run) == ["record"]
+
+
+def test_clearing_a_ledger_without_units_is_no_error(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    ledger.clear()
+    ledger.clear()
+    ledger.submit("unit", SPECIFICATION, LONG_S, FENCE)
+    assert ledger.claim("unit", "me") is not None
+
+
+def test_clearing_leaves_the_units_of_other_runs(
+    ledger: Ledger, servers: Servers, record: RunRecord
+) -> None:
+    other = Ledger(servers, f"{record.run}-other")
+    other.submit("unit", SPECIFICATION, LONG_S, FENCE)
+    ledger.clear()
+    assert list(other.read(["unit"])) == ["unit"]
+    other.clear()
 
 
 # --- reading and waiting

@@ -14,7 +14,7 @@ from app.config import RunConfig
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.split import portion, split
 from app.environment import BROKER, PARAMETER_SERVERS
-from app.keys import PARAMETERS, named
+from app.keys import PARAMETERS, named, shard
 from app.layout import Layout, Vector
 from app.models.linear import SoftmaxRegression
 from app.models.model import Features, Targets
@@ -58,7 +58,8 @@ class Run:
     def begin(self, number: int) -> None:
         """As the coordinator begins an evaluation."""
         self.store.begin(number, GRADIENT)
-        evaluation = batch.Evaluation(number, FENCE, PARAMETERS, GRADIENT, PORTIONS, QUANTUM)
+        fence = self.store.fence
+        evaluation = batch.Evaluation(number, fence, PARAMETERS, GRADIENT, PORTIONS, QUANTUM)
         batch.announce(self.control, self.id, evaluation)
 
     def reports(self) -> list[batch.Report]:
@@ -97,8 +98,9 @@ def run(
     caches = (context.control_server, context.open_context, sandblaster._evaluation)
     for cache in caches:
         cache.cache_clear()
+    opened = context.open_context(run_id, FENCE)
     yield Run(run_id, control, servers, store)
-    context.open_context(run_id, FENCE).servers.close()
+    opened.servers.close()
     context.control_server().close()
     for cache in caches:
         cache.cache_clear()
@@ -229,6 +231,53 @@ def test_a_portion_after_the_end_of_its_run_is_refused(run: Run) -> None:
     assert compute_portion(run.id, FENCE, 1, 1, 0) == "fenced"
     assert run.shards() == before
     assert run.reports() == []
+
+
+@pytest.mark.parametrize("fence", [FENCE - 1, FENCE + 1])
+def test_a_portion_under_another_fence_than_its_runs_is_refused(run: Run, fence: int) -> None:
+    run.begin(1)
+    before = run.shards()
+    assert compute_portion(run.id, fence, 1, 0, 0) == "fenced"
+    assert run.shards() == before
+    assert run.reports() == []
+
+
+def test_a_portion_of_a_coordinator_that_was_taken_over_is_refused(run: Run) -> None:
+    """The process has the run open, and the evaluation as well."""
+    run.begin(1)
+    compute_portion(run.id, FENCE, 1, 0, 0)
+    run.reports()
+    new = RedisVectorStore(run.servers, run.id, run.store.layout, fence=FENCE)
+    new.raise_fence(FENCE + 1)
+    before = run.shards()
+    assert compute_portion(run.id, FENCE, 1, 1, 0) == "fenced"
+    assert run.shards() == before
+    assert run.reports() == []
+
+
+def test_an_evaluation_of_the_coordinator_before_is_not_taken_for_ones_own(run: Run) -> None:
+    """A new coordinator goes on with the numbers of the one before it, or with lower ones."""
+    run.begin(1)
+    record = leadership.read_run(run.control, run.id, FENCE)
+    you = Claimant("you", "there", 2)
+    assert leadership.lead(run.control, record, you, LEASE_S, take_over=True) == FENCE + 1
+    run.store.raise_fence(FENCE + 1)
+    assert compute_portion(run.id, FENCE + 1, 1, 0, 0) == "fenced"
+    run.begin(1)  # the same number, under the new fence
+    assert compute_portion(run.id, FENCE + 1, 1, 0, 0) == "done"
+    assert [report.fence for report in run.reports()] == [FENCE + 1]
+    assert_sum(run, 0)
+    context.open_context(run.id, FENCE + 1).servers.close()
+
+
+def test_a_shard_that_lost_the_run_is_reported_to_the_coordinator(run: Run) -> None:
+    run.begin(1)
+    layout = run.store.layout
+    assert run.servers.one("DEL", shard(run.id, 1, "meta"), server=layout.server(1)) == 1
+    assert compute_portion(run.id, FENCE, 1, 0, 3) == "no model"
+    (report,) = run.reports()
+    assert (report.fence, report.evaluation, report.portion, report.dispatch) == (FENCE, 1, 0, 3)
+    assert report.error.startswith("shard 1 does not know this run")
 
 
 def test_an_error_of_the_model_is_reported_with_its_traceback(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 import pytest
 
 from app.errors import LayoutError, ModelMissing, SequenceGap
-from app.keys import PARAMETERS, shard, slot
+from app.keys import PARAMETERS, named, shard, slot
 from app.layout import Layout, TensorSpec
 from app.optimizers.adagrad import Adagrad
 from app.optimizers.sgd import SGD
-from app.store.contract import Answer, ShardCounts, Token
+from app.store import shards
+from app.store.contract import Answer, ShardCounts, Standing, Token
 from app.store.memory import MemoryParameterStore
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
@@ -21,6 +25,7 @@ TENSORS = (TensorSpec("w", (40,)),)
 LAYOUT = Layout(TENSORS, block_numbers=4, n_shards=4, n_servers=2)
 TOKEN = Token(fence=1, stream=0, attempt=1)
 ONES = np.ones(40)
+DEADLINE_S = 20.0
 
 
 @pytest.fixture
@@ -142,3 +147,87 @@ def test_very_many_and_very_long_blocks_fit_through_the_scripts(
     for name in (PARAMETERS, slot("adagrad")):
         ours, twin = (store.fetch(name).vector for store in stores)
         assert ours.tobytes() == twin.tobytes()
+
+
+def test_a_frozen_copy_and_its_standing_are_of_one_moment_of_each_shard(
+    store: RedisParameterStore,
+) -> None:
+    enough = threading.Event()
+    seen: set[int] = set()
+
+    def push_on() -> None:
+        sequences = count(1)
+        while not enough.is_set():
+            store.push(TOKEN, next(sequences), ONES)
+
+    with ThreadPoolExecutor(1) as threads:
+        pushing = threads.submit(push_on)
+        try:
+            deadline = time.monotonic() + DEADLINE_S
+            while len(seen) < 20:
+                assert time.monotonic() < deadline
+                standings = store.freeze({PARAMETERS: named("copy")})
+                copied = store.fetch(named("copy")).vector
+                for index, standing in enumerate(standings):
+                    assert set(copied[LAYOUT.shard_slice(index)]) == {-standing.applied}
+                    assert standing.sequences.get(0, 0) == standing.applied
+                    seen.add(standing.applied)
+        finally:
+            enough.set()
+        pushing.result(DEADLINE_S)
+
+
+def test_a_shard_of_another_layout_stands_nowhere(
+    store: RedisParameterStore, servers: Servers, run_id: str
+) -> None:
+    for other in (
+        Layout(TENSORS, block_numbers=5, n_shards=4, n_servers=2),
+        Layout((TensorSpec("v", (40,)),), block_numbers=4, n_shards=4, n_servers=2),
+    ):
+        stranger = RedisParameterStore(servers, run_id, other, SGD(1.0), fence=TOKEN.fence)
+        assert stranger.standings() == [None] * 4
+    assert store.standings() == [Standing()] * 4
+
+
+@pytest.mark.parametrize("left", ["no blocks", "a block too few"])
+def test_a_shard_that_lost_blocks_but_not_its_meta_stands_nowhere(
+    store: RedisParameterStore, servers: Servers, run_id: str, left: str
+) -> None:
+    key, server = shard(run_id, 2, PARAMETERS), LAYOUT.server(2)
+    if left == "no blocks":
+        servers.one("DEL", key, server=server)
+    else:
+        assert servers.one("HDEL", key, LAYOUT.blocks(2)[0], server=server) == 1
+    assert store.standings() == [Standing(), Standing(), None, Standing()]
+
+
+def test_vectors_are_found_among_many_keys_and_runs(
+    store: RedisParameterStore,
+    servers: Servers,
+    run_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shards, "SCAN_COUNT", 2)
+    other = RedisParameterStore(servers, f"{run_id}0", LAYOUT, SGD(1.0), fence=TOKEN.fence)
+    other.create(ONES)
+    names = {named(f"s{number}") for number in range(40)}
+    for name in names:
+        store.copy(PARAMETERS, name)
+    other.copy(PARAMETERS, named("theirs"))
+    assert store.named_vectors() == names
+    store.drop(*names)
+    assert store.named_vectors() == set()
+    assert other.named_vectors() == {named("theirs")}
+
+
+def test_a_shard_is_restored_on_a_server_that_came_back_empty(
+    store: RedisParameterStore, servers: Servers, run_id: str
+) -> None:
+    """Nothing but what was restored is there, under the keys that a new run has."""
+    before = set(servers.one("KEYS", f"ps:{{{run_id}/1}}:*", server=LAYOUT.server(1)))
+    store.push(TOKEN, 1, ONES)
+    frozen, standings = store.fetch().vector, store.freeze({})
+    forget(servers, run_id, 1)
+    store.restore({1: standings[1]}, {PARAMETERS: frozen})
+    assert set(servers.one("KEYS", f"ps:{{{run_id}/1}}:*", server=LAYOUT.server(1))) == before
+    assert store.push(TOKEN, 2, ONES).answers == (Answer.APPLIED,) * 4

@@ -14,7 +14,7 @@ from app.layout import Layout, TensorSpec, Vector
 from app.optimizers.adagrad import Adagrad
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
-from app.store.contract import Answer, ParameterStore, ShardCounts, Token
+from app.store.contract import Answer, ParameterStore, ShardCounts, Standing, Token
 from app.store.memory import MemoryParameterStore
 from app.store.memory_shards import Shard
 from app.store.parameters import RedisParameterStore
@@ -455,3 +455,85 @@ def test_a_fence_never_goes_down(store: ParameterStore) -> None:
     with pytest.raises(Fenced, match=f"shard 0 knows the newer fence {FENCE}"):
         store.raise_fence(FENCE - 1)
     assert store.push(TOKEN, 1, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+def test_raising_the_fence_forgets_the_attempts_under_the_old_one(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    store.announce(Token(FENCE, stream=1, attempt=99))
+    store.raise_fence(FENCE + 1)
+    for stream, sequence in ((0, 2), (1, 1)):
+        token = Token(FENCE + 1, stream, attempt=1)
+        assert store.push(token, sequence, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+def test_raising_the_fence_to_where_it_is_forgets_nothing(store: ParameterStore) -> None:
+    store.announce(TOKEN)
+    store.raise_fence(FENCE)
+    with pytest.raises(Fenced):
+        store.push(Token(FENCE, TOKEN.stream, TOKEN.attempt - 1), 1, GRADIENT)
+
+
+def test_a_run_takes_pushes_under_the_fence_that_it_was_created_with(open_store: Open) -> None:
+    store = open_store(RULE, FENCE + 4)
+    store.create(VALUES)
+    with pytest.raises(Fenced):
+        store.push(TOKEN, 1, GRADIENT)
+    token = Token(FENCE + 4, TOKEN.stream, TOKEN.attempt)
+    assert store.push(token, 1, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+# --- standings, and pushes after a loss
+
+
+def test_freezing_tells_all_streams_and_what_was_refused(store: ParameterStore) -> None:
+    store.push(TOKEN, 1, GRADIENT)
+    store.push(Token(FENCE, stream=4, attempt=1), 1, GRADIENT)
+    refused = GRADIENT.copy()
+    refused[0] = np.nan  # a number of shard 0
+    store.push(TOKEN, 2, refused)
+    expected = [Standing(2, 1, {0: 2, 4: 1})] + [Standing(3, 0, {0: 2, 4: 1})] * 3
+    assert store.freeze({PARAMETERS: named("x")}) == expected
+    assert store.standings() == expected
+
+
+def test_a_standing_is_of_its_moment(store: ParameterStore) -> None:
+    frozen = store.freeze({})
+    store.push(TOKEN, 1, GRADIENT)
+    assert frozen == [Standing()] * LAYOUT.n_shards
+
+
+def test_a_restored_run_goes_on_after_its_last_sequences(store: ParameterStore) -> None:
+    values = {PARAMETERS: VALUES, slot("adagrad"): VALUES + 2}
+    store.restore(dict.fromkeys(SHARDS, Standing(5, 1, {0: 6, 1: 0})), values)
+    before = state(store)
+    assert store.push(TOKEN, 6, GRADIENT).answers == answers(Answer.DUPLICATE)
+    with pytest.raises(SequenceGap, match="shard 0 stands at sequence 6, so it cannot take 8"):
+        store.push(TOKEN, 8, GRADIENT)
+    assert state(store) == before
+    pushed = store.push(TOKEN, 7, GRADIENT)
+    assert pushed.answers == answers(Answer.APPLIED)
+    assert pushed.positions.clocks.tolist() == [6] * LAYOUT.n_shards
+    assert store.counts() == [ShardCounts(6, 1)] * LAYOUT.n_shards
+    other = Token(FENCE, stream=1, attempt=1)
+    assert store.push(other, 1, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+def test_what_a_lost_shard_is_missing_is_made_again_bit_for_bit(store: ParameterStore) -> None:
+    """Steps depend on the clock (the rate decays) and on the slots: all of it comes back."""
+    gradients = np.random.default_rng(0).normal(size=(5, LAYOUT.size))
+    for sequence in (1, 2):
+        store.push(TOKEN, sequence, gradients[sequence - 1])
+    copies = {name: named(f"copy {name}") for name in (PARAMETERS, slot("adagrad"))}
+    standings = store.freeze(copies)
+    frozen = {name: store.fetch(copy).vector for name, copy in copies.items()}
+    for sequence in (3, 4, 5):
+        store.push(TOKEN, sequence, gradients[sequence - 1])
+    undisturbed = state(store)
+
+    store.restore({1: standings[1]}, frozen)
+    assert store.announce(TOKEN).sequences.tolist() == [5, 2, 5, 5]
+    for sequence in (3, 4, 5):
+        given = store.push(TOKEN, sequence, gradients[sequence - 1]).answers
+        assert given[1] is Answer.APPLIED
+        assert {given[index] for index in (0, 2, 3)} == {Answer.DUPLICATE}
+    assert state(store) == undisturbed

@@ -13,7 +13,7 @@ from app.errors import Fenced, ModelMissing, ServerRefused
 from app.keys import PARAMETERS
 from app.layout import Layout, TensorSpec, Vector
 from app.store import vectors
-from app.store.contract import Counted, VectorStore
+from app.store.contract import Counted, Standing, VectorStore
 from app.store.memory_shards import Shard
 from app.store.memory_vectors import MemoryVectorStore
 from app.store.servers import Servers
@@ -73,12 +73,12 @@ def store(
 @pytest.fixture
 def filled(store: VectorStore) -> VectorStore:
     """With vectors a, 1 to 38, and b, all 0.5."""
-    put(store, A, np.arange(1.0, LAYOUT.size + 1))
+    sum_up(store, A, np.arange(1.0, LAYOUT.size + 1))
     store.combine(B, [], constant=0.5)
     return store
 
 
-def put(store: VectorStore, name: str, values: Vector) -> None:
+def sum_up(store: VectorStore, name: str, values: Vector) -> None:
     """Write a vector as workers do: as the only portion of an evaluation of its own."""
     evaluation = {A: 1, B: 2}[name]
     store.begin(evaluation, name)
@@ -115,7 +115,7 @@ def test_dots_are_in_the_order_of_the_pairs(filled: VectorStore) -> None:
 def test_dots_agree_with_an_exact_sum(store: VectorStore) -> None:
     random = np.random.default_rng(0)
     for name in (A, B):
-        put(store, name, random.normal(size=38) * 10.0 ** random.uniform(-8, 8, 38))
+        sum_up(store, name, random.normal(size=38) * 10.0 ** random.uniform(-8, 8, 38))
     products = np.multiply(*(store.fetch(name).vector.astype(np.float64) for name in (A, B)))
     (dot,) = store.dots([(A, B)])
     assert dot == pytest.approx(math.fsum(products), abs=1e-12 * math.fsum(abs(products)))
@@ -381,6 +381,40 @@ def test_a_newer_coordinator_goes_on_with_the_vectors(open_store: Open) -> None:
     assert new.dots([(A, A)]) == [4.0 * 38]
     new.begin(17, GRADIENT)
     assert new.accumulate(FENCE + 1, 17, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
+
+
+def test_raising_the_fence_forgets_the_evaluation_under_the_old_one(
+    store: VectorStore, dtype: Dtype
+) -> None:
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
+    store.raise_fence(FENCE + 1)
+    assert store.counted(11) == [0] * SHARDS
+    answers = store.accumulate(FENCE + 1, 11, GRADIENT, 1, PORTION)
+    assert answers == all_shards(Counted.EXPIRED)
+    # A checkpoint may take the new coordinator back to an evaluation with a lower number.
+    store.begin(5, GRADIENT)
+    for expected in (Counted.COUNTED, Counted.DUPLICATE):
+        assert store.accumulate(FENCE + 1, 5, GRADIENT, 0, PORTION) == all_shards(expected)
+    assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
+
+
+def test_raising_the_fence_to_where_it_is_forgets_no_portion(store: VectorStore) -> None:
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
+    store.raise_fence(FENCE)
+    assert store.counted(11) == [1] * SHARDS
+
+
+def test_restoring_forgets_the_portions_that_were_counted(store: VectorStore, dtype: Dtype) -> None:
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
+    store.restore(dict.fromkeys(range(SHARDS), Standing()), {PARAMETERS: VALUES})
+    assert store.counted(11) == [0] * SHARDS
+    assert store.accumulate(FENCE, 11, GRADIENT, 1, PORTION) == all_shards(Counted.EXPIRED)
+    store.begin(11, GRADIENT)
+    assert store.accumulate(FENCE, 11, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
+    assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
 
 
 def test_shards_that_do_not_know_the_run_say_so(open_store: Open) -> None:

@@ -61,7 +61,7 @@ class PaperLedger:
 class Office:
     """A dispatcher with everything around it."""
 
-    def __init__(self, clock: Clock, max_tries: int = 3) -> None:
+    def __init__(self, clock: Clock, max_tries: int = 3, resent: int = 0) -> None:
         self.clock, self.ledger = clock, PaperLedger()
         self.sent: list[tuple[str, str]] = []
         self.queue: set[Arguments] = set()
@@ -74,6 +74,7 @@ class Office:
             lease_s=LEASE_S,
             max_tries=max_tries,
             stall_s=STALL_S,
+            resent=resent,
         )
 
     def look(self, task: str) -> set[Arguments]:
@@ -107,6 +108,13 @@ def test_a_unit_is_entered_before_its_message_is_sent(office: Office) -> None:
     office.dispatcher.submit("downpour", "u", {"stop": 4})
     assert entered_before == [True]
     assert office.ledger.specifications["u"] == ({"stop": 4}, LEASE_S, FENCE)
+
+
+def test_what_was_sent_again_is_counted_on_from_earlier_fences(clock: Clock) -> None:
+    assert Office(clock).dispatcher.resent == 0
+    office = Office(clock, resent=6)
+    assert office.messages_after(EXPIRED, LEASE_S + 1) == 2
+    assert office.dispatcher.resent == 7
 
 
 def test_a_message_names_its_task_and_its_unit(office: Office) -> None:

@@ -1,0 +1,158 @@
+"""Embedded servers that die: started again where they were, unless they die again and again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.errors import ServerError
+from app.store.servers import Servers
+from coordinator import local
+from coordinator.binaries import ServerProgram
+from coordinator.local import MOST_EARLY_ENDS, LocalCluster
+from tests.redis.private import connected
+
+DEADLINE_S = 20.0
+
+Start = Callable[..., LocalCluster]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def start(program: ServerProgram, tmp_path: Path, said: list[str]) -> Iterator[Start]:
+    """Start a control server and a parameter server."""
+    started: list[LocalCluster] = []
+
+    def start_cluster(durable: Path | None = None) -> LocalCluster:
+        cluster = LocalCluster(
+            servers=1,
+            processes=0,
+            folder=tmp_path,
+            wait_s=DEADLINE_S,
+            program=program,
+            durable=durable,
+            say=said.append,
+        )
+        started.append(cluster)
+        return cluster.__enter__()
+
+    yield start_cluster
+    for cluster in started:
+        cluster.close()
+
+
+def kill(cluster: LocalCluster, name: str) -> int:
+    """Kill a child and wait for its end; its process id."""
+    (child,) = (child for child in cluster.children if child.name == name)
+    child.process.kill()
+    child.process.wait(DEADLINE_S)
+    return child.process.pid
+
+
+def parameters(cluster: LocalCluster) -> str:
+    (url,) = cluster.endpoints.parameter_servers
+    return url
+
+
+def keys(servers: Servers) -> int:
+    """How many keys a server has, once it answers."""
+    return int(servers.one("DBSIZE", timeout_s=DEADLINE_S))
+
+
+def test_nothing_is_said_while_all_live(start: Start, said: list[str]) -> None:
+    cluster = start()
+    before = [child.process.pid for child in cluster.children]
+    cluster.check()
+    assert [child.process.pid for child in cluster.children] == before
+    assert said == []
+
+
+def test_a_server_that_died_is_started_again_empty_at_its_place(
+    start: Start, said: list[str]
+) -> None:
+    cluster = start()
+    with connected(parameters(cluster)) as servers:
+        servers.one("SET", "key", "value")
+        assert keys(servers) == 1
+        dead = kill(cluster, "parameters0")
+        cluster.check()
+        assert said == ["parameters0 ended with exit code -9: started again"]
+        assert keys(servers) == 0
+    assert dead not in [child.process.pid for child in cluster.children]
+    assert [child.name for child in cluster.children] == ["control", "parameters0"]
+
+
+def test_a_durable_server_comes_back_with_what_it_had(start: Start, tmp_path: Path) -> None:
+    cluster = start(durable=tmp_path / "servers")
+    with connected(parameters(cluster)) as servers:
+        servers.one("SET", "key", "value")
+        kill(cluster, "parameters0")
+        cluster.check()
+        assert keys(servers) == 1
+        assert servers.one("GET", "key") == b"value"
+
+
+def test_a_durable_cluster_finds_what_the_one_before_it_had(start: Start, tmp_path: Path) -> None:
+    first = start(durable=tmp_path / "servers")
+    with connected(first.endpoints.broker, parameters(first)) as servers:
+        servers.one("SET", "key", "of the control server")
+        servers.one("SET", "key", "of a parameter server", server=1)
+    first.close()
+    second = start(durable=tmp_path / "servers")
+    with connected(second.endpoints.broker, parameters(second)) as servers:
+        assert servers.one("GET", "key", timeout_s=DEADLINE_S) == b"of the control server"
+        assert servers.one("GET", "key", server=1) == b"of a parameter server"
+
+
+def test_a_server_that_dies_again_and_again_ends_the_run_with_its_log(
+    start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "EARLY_S", math.inf)
+    cluster = start()
+    for _ in range(MOST_EARLY_ENDS - 1):
+        kill(cluster, "parameters0")
+        cluster.check()
+    kill(cluster, "parameters0")
+    with pytest.raises(ServerError, match=r"parameters0 ended with exit code -9; its log .*\.log"):
+        cluster.check()
+    assert len(said) == MOST_EARLY_ENDS - 1
+
+
+def test_ends_of_different_servers_are_counted_apart(
+    start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "EARLY_S", math.inf)
+    cluster = start()
+    for _ in range(MOST_EARLY_ENDS - 1):
+        for name in ("control", "parameters0"):
+            kill(cluster, name)
+        cluster.check()
+    assert len(said) == 2 * (MOST_EARLY_ENDS - 1)
+
+
+def test_a_server_that_lived_for_long_before_each_end_is_always_started_again(
+    start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = start()
+    for number in range(2 * MOST_EARLY_ENDS):
+        # Every third one lived for long: the ends before it are forgiven.
+        monkeypatch.setattr(local, "EARLY_S", 0.0 if number % 3 == 2 else math.inf)
+        kill(cluster, "parameters0")
+        cluster.check()
+    assert len(said) == 2 * MOST_EARLY_ENDS
+
+
+def test_a_cluster_that_was_closed_leaves_no_child(start: Start) -> None:
+    cluster = start()
+    kill(cluster, "parameters0")
+    cluster.check()
+    children = list(cluster.children)
+    cluster.close()
+    assert all(child.process.poll() is not None for child in children)

@@ -1,0 +1,461 @@
+"""What both kinds of store promise of their shards, in this process and on servers: copies,
+fences, standings, and coming back after a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from app.errors import Fenced, LayoutError, ModelMissing
+from app.keys import PARAMETERS, named, slot
+from app.layout import Layout, TensorSpec, Vector
+from app.optimizers.adagrad import Adagrad
+from app.store.contract import ShardStore, Standing
+from app.store.memory import MemoryParameterStore
+from app.store.memory_shards import MemoryShards, Shard
+from app.store.memory_vectors import MemoryVectorStore
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+from app.store.vectors import RedisVectorStore
+from coordinator.binaries import ServerProgram
+from tests.redis.programs import PROGRAMS, existing
+
+# 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
+LAYOUT = Layout((TensorSpec("w", (38,)),), 4, n_shards=4, n_servers=2)
+SHARDS = LAYOUT.n_shards
+FENCE = 3
+A, B, C = named("a"), named("b"), named("c")
+VALUES = np.linspace(-1.0, 1.0, LAYOUT.size)
+OTHERS = np.linspace(5.0, 9.0, LAYOUT.size)
+STANDING = Standing(7, 2, {0: 4, 11: 5})
+
+Open = Callable[..., ShardStore]
+FIRST = {"parameters": (PARAMETERS, slot("adagrad")), "vectors": (PARAMETERS,)}
+MEMORY: dict[str, Callable[..., MemoryShards]] = {
+    "parameters": partial(MemoryParameterStore, LAYOUT, Adagrad(0.1), np.float32),
+    "vectors": partial(MemoryVectorStore, LAYOUT, np.float64),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where shards are: ``open`` makes a store for a fence, ``lose`` takes a shard away.
+
+    ``first`` are the vectors that are there from the beginning.
+    """
+
+    open: Open
+    lose: Callable[[int], object]
+    first: tuple[str, ...]
+
+    def all_of(self, values: Vector, *names: str) -> dict[str, Vector]:
+        """The first vectors and others, each with these values."""
+        return dict.fromkeys((*self.first, *names), values)
+
+
+@pytest.fixture(params=["parameters", "vectors"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["memory", *PROGRAMS])
+def place(
+    request: pytest.FixtureRequest,
+    kind: str,
+    servers_of: Callable[[ServerProgram], Servers],
+    run_id: str,
+) -> Place:
+    if request.param == "memory":
+        return in_memory(kind)
+    return on_servers(kind, servers_of(existing(request.param)), run_id)
+
+
+def in_memory(kind: str) -> Place:
+    shards: list[Shard | None] = [None] * SHARDS
+
+    def open_store(fence: int = FENCE) -> Any:
+        store = MEMORY[kind](fence=fence)
+        store._shards = shards  # one coordinator after another finds the same
+        return store
+
+    return Place(open_store, lambda index: shards.__setitem__(index, None), FIRST[kind])
+
+
+def on_servers(kind: str, servers: Servers, run: str) -> Place:
+    def open_store(fence: int = FENCE) -> Any:
+        if kind == "parameters":
+            return RedisParameterStore(servers, run, LAYOUT, Adagrad(0.1), fence=fence)
+        return RedisVectorStore(servers, run, LAYOUT, fence=fence)
+
+    def lose(index: int) -> None:
+        server = LAYOUT.server(index)
+        keys = servers.one("KEYS", f"ps:{{{run}/{index}}}:*", server=server)
+        assert servers.one("DEL", *keys, server=server) == len(keys) > 0
+
+    return Place(open_store, lose, FIRST[kind])
+
+
+@pytest.fixture
+def empty(place: Place) -> ShardStore:
+    return place.open()
+
+
+@pytest.fixture
+def store(empty: ShardStore) -> ShardStore:
+    assert create(empty, VALUES)
+    return empty
+
+
+def create(store: ShardStore, values: Vector) -> bool:
+    """The same call to both kinds; parameters have slots beside them."""
+    return bool(cast("Any", store).create(values))
+
+
+def read(store: ShardStore, name: str = PARAMETERS) -> list[float]:
+    numbers: list[float] = store.fetch(name).vector.tolist()
+    return numbers
+
+
+def rounded(store: ShardStore, values: Vector) -> list[float]:
+    """As the store holds them."""
+    numbers: list[float] = values.astype(store.dtype).tolist()
+    return numbers
+
+
+def is_there(store: ShardStore, name: str) -> bool:
+    try:
+        store.fetch(name)
+    except ModelMissing:
+        return False
+    return True
+
+
+def changes(store: ShardStore) -> list[Callable[[], object]]:
+    """All that a coordinator changes by name."""
+    return [
+        lambda: store.copy(PARAMETERS, C),
+        lambda: store.freeze({PARAMETERS: C}),
+        lambda: store.put(C, OTHERS),
+        lambda: store.drop(A),
+    ]
+
+
+# --- creating
+
+
+def test_a_run_is_created_under_the_fence_of_its_coordinator(place: Place) -> None:
+    assert create(place.open(FENCE + 4), VALUES)
+    assert place.open().highest_fence() == FENCE + 4
+    for change in changes(place.open()):
+        with pytest.raises(Fenced):
+            change()
+    for change in changes(place.open(FENCE + 4)):
+        change()
+
+
+@pytest.mark.parametrize("fence", [FENCE - 1, FENCE, FENCE + 1])
+def test_creating_again_changes_neither_values_nor_fence(
+    store: ShardStore, place: Place, fence: int
+) -> None:
+    assert not create(place.open(fence), OTHERS)
+    assert read(store) == rounded(store, VALUES)
+    assert store.highest_fence() == FENCE
+
+
+def test_creating_completes_what_is_missing_and_resets_nothing(
+    store: ShardStore, place: Place
+) -> None:
+    place.lose(2)
+    assert not create(store, OTHERS)
+    expected = VALUES.copy()
+    expected[LAYOUT.shard_slice(2)] = OTHERS[LAYOUT.shard_slice(2)]
+    assert read(store) == rounded(store, expected)
+
+
+# --- putting a vector
+
+
+def test_a_vector_that_is_put_is_fetched_in_the_dtype(store: ShardStore) -> None:
+    store.put(A, OTHERS)
+    assert store.fetch(A).vector.dtype == store.dtype
+    assert read(store, A) == rounded(store, OTHERS)
+
+
+def test_a_vector_that_is_put_replaces_what_had_its_name_and_nothing_else(
+    store: ShardStore,
+) -> None:
+    before = store.standings()
+    store.put(A, OTHERS)
+    store.put(B, OTHERS)
+    store.put(A, OTHERS + 1)
+    assert read(store, A) == rounded(store, OTHERS + 1)
+    assert read(store, B) == rounded(store, OTHERS)
+    assert read(store) == rounded(store, VALUES)
+    assert store.standings() == before
+
+
+@pytest.mark.parametrize("size", [LAYOUT.size - 1, LAYOUT.size + 1])
+def test_a_vector_of_another_length_is_not_put(store: ShardStore, size: int) -> None:
+    with pytest.raises(LayoutError, match=f"every vector needs 38 numbers, got .{size},"):
+        store.put(A, np.zeros(size))
+    assert not is_there(store, A)
+
+
+def test_nothing_can_be_put_beside_a_run_that_is_not_there(empty: ShardStore) -> None:
+    with pytest.raises(ModelMissing, match="shard 0 does not know this run"):
+        empty.put(A, OTHERS)
+    assert empty.named_vectors() == set()
+
+
+# --- copies at one moment
+
+
+def test_a_frozen_copy_stays_as_it_was(store: ShardStore) -> None:
+    store.put(A, OTHERS)
+    store.freeze({PARAMETERS: B, A: C})
+    store.put(A, OTHERS + 1)
+    store.put(PARAMETERS, VALUES + 1)
+    assert read(store, B) == rounded(store, VALUES)
+    assert read(store, C) == rounded(store, OTHERS)
+
+
+def test_freezing_again_replaces_the_copies(store: ShardStore) -> None:
+    store.freeze({PARAMETERS: A})
+    store.put(PARAMETERS, OTHERS)
+    store.freeze({PARAMETERS: A})
+    assert read(store, A) == rounded(store, OTHERS)
+
+
+def test_freezing_tells_where_each_shard_stands(store: ShardStore, place: Place) -> None:
+    assert store.freeze({PARAMETERS: A}) == [Standing()] * SHARDS
+    store.restore({1: STANDING}, place.all_of(VALUES))
+    expected = [Standing(), STANDING, Standing(), Standing()]
+    assert store.freeze({}) == store.freeze({PARAMETERS: A}) == expected
+
+
+@pytest.mark.parametrize(
+    "copies", [{A: B, PARAMETERS: C}, {PARAMETERS: C, A: B}], ids=["first", "last"]
+)
+def test_freezing_a_vector_that_is_not_there_copies_nothing(
+    store: ShardStore, copies: dict[str, str]
+) -> None:
+    with pytest.raises(ModelMissing, match="shard 0"):
+        store.freeze(copies)
+    assert store.named_vectors() == set()
+
+
+def test_freezing_a_run_that_lost_a_shard_says_which(store: ShardStore, place: Place) -> None:
+    place.lose(3)
+    for copying in (lambda: store.freeze({PARAMETERS: A}), lambda: store.copy(PARAMETERS, A)):
+        with pytest.raises(ModelMissing, match="shard 3 does not know this run"):
+            copying()
+
+
+# --- fences
+
+
+@pytest.mark.parametrize("fence", [FENCE - 1, FENCE + 1])
+def test_a_coordinator_with_another_fence_changes_nothing_by_name(
+    store: ShardStore, place: Place, fence: int
+) -> None:
+    store.put(A, OTHERS)
+    for change in changes(place.open(fence)):
+        with pytest.raises(Fenced, match="shard 0 is fenced: a newer coordinator took over"):
+            change()
+    assert store.named_vectors() == {A}
+    assert read(store, A) == rounded(store, OTHERS)
+
+
+def test_whoever_raises_the_fence_goes_on_and_the_one_before_is_shut_out(
+    store: ShardStore, place: Place
+) -> None:
+    store.put(A, OTHERS)
+    new = place.open(FENCE)
+    new.raise_fence(FENCE + 2)
+    assert new.fence == new.highest_fence() == FENCE + 2
+    for change in changes(store):
+        with pytest.raises(Fenced):
+            change()
+    assert read(new) == rounded(new, VALUES)
+    for change in changes(new):
+        change()
+    assert new.named_vectors() == {C}
+
+
+def test_a_fence_that_is_raised_leaves_vectors_and_standings(
+    store: ShardStore, place: Place
+) -> None:
+    store.put(A, OTHERS)
+    store.restore({2: STANDING}, place.all_of(VALUES))
+    before = store.standings()
+    store.raise_fence(FENCE + 1)
+    assert store.standings() == before
+    assert read(store) == rounded(store, VALUES)
+    assert read(store, A) == rounded(store, OTHERS)
+
+
+def test_a_fence_cannot_be_raised_where_a_newer_one_is(store: ShardStore, place: Place) -> None:
+    place.open(FENCE + 5).restore({2: Standing()}, place.all_of(VALUES))
+    with pytest.raises(Fenced, match=f"shard 2 knows the newer fence {FENCE + 5}"):
+        store.raise_fence(FENCE + 4)
+    assert store.highest_fence() == FENCE + 5
+
+
+def test_a_run_that_lost_a_shard_cannot_raise_its_fence(store: ShardStore, place: Place) -> None:
+    place.lose(1)
+    with pytest.raises(ModelMissing, match="shard 1 does not know this run"):
+        store.raise_fence(FENCE + 1)
+
+
+def test_the_highest_fence_is_that_of_any_shard(
+    empty: ShardStore, place: Place, store: ShardStore
+) -> None:
+    assert store.highest_fence() == FENCE
+    place.open(FENCE + 5).restore({2: Standing()}, place.all_of(VALUES))
+    place.lose(0)
+    assert store.highest_fence() == FENCE + 5
+
+
+def test_a_run_that_no_shard_knows_has_no_fence(empty: ShardStore) -> None:
+    assert empty.highest_fence() == 0
+
+
+# --- where shards stand
+
+
+def test_a_new_run_stands_at_the_beginning(store: ShardStore) -> None:
+    assert store.standings() == [Standing(0, 0, {})] * SHARDS
+
+
+def test_a_run_that_was_never_created_stands_nowhere(empty: ShardStore) -> None:
+    assert empty.standings() == [None] * SHARDS
+
+
+def test_a_lost_shard_stands_nowhere(store: ShardStore, place: Place) -> None:
+    place.lose(1)
+    assert store.standings() == [Standing(), None, Standing(), Standing()]
+
+
+def test_a_shard_that_lacks_a_vector_stands_nowhere_for_who_needs_it(
+    store: ShardStore, place: Place
+) -> None:
+    store.put(A, OTHERS)
+    place.lose(1)
+    create(store, VALUES)  # without vector a
+    assert store.standings() == [Standing()] * SHARDS
+    assert store.standings(A) == [Standing(), None, Standing(), Standing()]
+    assert store.standings(PARAMETERS, B) == [None] * SHARDS
+
+
+def test_a_shard_without_its_parameters_stands_nowhere(store: ShardStore, place: Place) -> None:
+    place.lose(1)
+    store.restore({1: STANDING}, {A: OTHERS})
+    assert store.standings() == [Standing(), None, Standing(), Standing()]
+
+
+# --- named vectors
+
+
+def test_named_vectors_are_all_but_parameters_and_slots(store: ShardStore) -> None:
+    assert store.named_vectors() == set()
+    store.put(A, OTHERS)
+    store.copy(PARAMETERS, B)
+    assert store.named_vectors() == {A, B}
+    store.drop(A)
+    assert store.named_vectors() == {B}
+
+
+def test_a_vector_on_one_shard_alone_is_named_and_dropped(store: ShardStore, place: Place) -> None:
+    store.put(A, OTHERS)
+    for index in (0, 1, 2):
+        place.lose(index)
+    assert store.named_vectors() == {A}
+    store.drop(A, B)  # lost shards are no error
+    assert store.named_vectors() == set()
+
+
+# --- coming back
+
+
+def test_lost_shards_come_back_and_the_others_stay(store: ShardStore, place: Place) -> None:
+    before = store.standings()
+    place.lose(1)
+    place.lose(3)
+    store.restore({1: STANDING, 3: Standing()}, place.all_of(OTHERS))
+    assert store.standings() == [before[0], STANDING, before[2], Standing()]
+    expected = VALUES.copy()
+    for index in (1, 3):
+        expected[LAYOUT.shard_slice(index)] = OTHERS[LAYOUT.shard_slice(index)]
+    assert read(store) == rounded(store, expected)
+
+
+def test_a_whole_run_comes_back_where_nothing_is_left(empty: ShardStore, place: Place) -> None:
+    standings = {index: Standing(index, 1, {0: index + 1}) for index in range(SHARDS)}
+    empty.restore(standings, {**place.all_of(VALUES), A: OTHERS})
+    assert empty.standings(A) == list(standings.values())
+    assert read(empty) == rounded(empty, VALUES)
+    assert read(empty, A) == rounded(empty, OTHERS)
+    assert empty.highest_fence() == FENCE
+
+
+@pytest.mark.parametrize("fence", [FENCE, FENCE + 1])
+def test_what_is_restored_takes_the_place_of_what_is_there(
+    store: ShardStore, place: Place, fence: int
+) -> None:
+    store.put(A, VALUES)
+    store.put(B, VALUES)
+    everywhere = dict.fromkeys(range(SHARDS), STANDING)
+    new = place.open(fence)
+    new.restore(everywhere, place.all_of(OTHERS, A))
+    assert new.standings(A, B) == [STANDING] * SHARDS
+    assert [read(new, name) for name in (PARAMETERS, A)] == [rounded(new, OTHERS)] * 2
+    assert read(new, B) == rounded(new, VALUES)  # under a name that was not restored
+    assert new.highest_fence() == fence
+
+
+def test_a_restored_shard_shuts_the_coordinator_before_out(store: ShardStore, place: Place) -> None:
+    place.open(FENCE + 1).restore({0: Standing()}, place.all_of(VALUES))
+    for change in changes(store):
+        with pytest.raises(Fenced, match="shard 0 is fenced"):
+            change()
+
+
+def test_a_shard_that_knows_a_newer_fence_is_not_restored(store: ShardStore, place: Place) -> None:
+    store.raise_fence(FENCE + 2)
+    for fence in (FENCE, FENCE + 1):
+        with pytest.raises(Fenced, match="shard 3 is fenced: a newer coordinator took over"):
+            place.open(fence).restore({3: STANDING}, place.all_of(OTHERS))
+    assert store.standings() == [Standing()] * SHARDS
+    assert read(store) == rounded(store, VALUES)
+
+
+@pytest.mark.parametrize("size", [LAYOUT.size - 1, LAYOUT.size + 1])
+def test_vectors_of_another_length_are_not_restored(
+    store: ShardStore, place: Place, size: int
+) -> None:
+    with pytest.raises(LayoutError, match=f"every vector needs 38 numbers, got .{size},"):
+        store.restore({0: STANDING}, {**place.all_of(VALUES), A: np.zeros(size)})
+    assert store.standings() == [Standing()] * SHARDS
+    assert store.named_vectors() == set()
+
+
+def test_restoring_no_shard_changes_nothing(store: ShardStore, place: Place) -> None:
+    store.restore({}, place.all_of(OTHERS))
+    assert read(store) == rounded(store, VALUES)
+
+
+def test_a_frozen_state_comes_back_as_it_was(store: ShardStore, place: Place) -> None:
+    """The round trip of a checkpoint."""
+    store.restore(dict.fromkeys(range(SHARDS), STANDING), place.all_of(OTHERS))
+    standings = store.freeze({PARAMETERS: A})
+    copied = store.fetch(A).vector
+    place.lose(2)
+    store.restore({2: standings[2]}, place.all_of(copied))
+    assert store.standings() == [STANDING] * SHARDS
+    assert read(store) == rounded(store, OTHERS)
