@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from coordinator.binaries import ServerProgram
+from coordinator.leader import Leader
 from coordinator.messages import Messages
 from coordinator.session import Session
 from tests.redis.private import PrivateServer, connected
@@ -21,7 +22,7 @@ def test_the_messages_of_a_run_that_wait_are_known_by_their_arguments(
     with PrivateServer(existing(program)) as server, connected(server.url) as control:
         messages = Messages(server.url)
         record = cast("Any", SimpleNamespace(run="run"))
-        session = Session(record, control, control, messages)
+        session = Session(record, control, control, messages, Leader(control, "run", 10.0))
         assert session.waiting("sandblaster") == set()
         messages.send("sandblaster", "run", 3, 17, 0)
         messages.send("sandblaster", "run", 3, 18, 1)

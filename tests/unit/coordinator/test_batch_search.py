@@ -13,7 +13,6 @@ from app.config import RunConfig
 from app.errors import ServerUnreachable, WorkFailed
 from app.layout import Layout, TensorSpec
 from app.runs.batch import Report
-from app.runs.record import FIRST_FENCE
 from app.store.memory_vectors import MemoryVectorStore
 from coordinator import batch
 from coordinator.batch import ASK_AFTER_S, ASK_EVERY_S, LOST_S, Batch
@@ -24,6 +23,9 @@ from coordinator.session import Session
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=1, block_numbers=3)
 ATTEMPTS = 3
 TICK_S, ANSWER_S = 0.25, 1.0
+
+
+FENCE = 3
 
 
 class Fleet:
@@ -42,8 +44,8 @@ class Fleet:
         self.queue: set[Arguments] = set()
         self.active_tasks: dict[Arguments, str] | Exception | None = {}
         self.asked: list[float] = []
-        self._store = MemoryVectorStore(LAYOUT, fence=FIRST_FENCE)
-        self._store.create(FIRST_FENCE, np.zeros(LAYOUT.size))
+        self._store = MemoryVectorStore(LAYOUT, fence=FENCE)
+        self._store.create(np.zeros(LAYOUT.size))
         monkeypatch.setattr(batch, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr("app.runs.batch.announce", lambda *_: None)
         monkeypatch.setattr("app.runs.batch.collect", self._collect)
@@ -54,20 +56,25 @@ class Fleet:
         """What was sent in the first evaluation; the second has a quantum, and is the same."""
         return [each for each in self.sent if each[0] == 1]
 
-    def send(self, task: str, *portion: int) -> None:
+    fence = FENCE
+
+    def send(self, task: str, fence: int, *portion: int) -> None:
+        assert fence == FENCE
         self.sent.append(portion)
         if portion not in self.lost:
             self._unread.append(portion)
 
     def waiting(self, task: str) -> set[Arguments]:
-        return self.queue
+        return {(FENCE, *each) for each in self.queue}
 
     def active(self, task: str, run: str) -> dict[Arguments, str] | None:
         self.asked.append(self.now)
         self.now += ANSWER_S
         if isinstance(self.active_tasks, Exception):
             raise self.active_tasks
-        return self.active_tasks
+        if self.active_tasks is None:
+            return None
+        return {(FENCE, *each): worker for each, worker in self.active_tasks.items()}
 
     def _collect(self, *_: Any) -> Sequence[Report]:
         self.now += TICK_S
@@ -77,8 +84,8 @@ class Fleet:
     def _answer(self, *portion: Any) -> Report:
         evaluation, number, dispatch = portion
         share = np.ones(LAYOUT.size)
-        self._store.accumulate(FIRST_FENCE, evaluation, "vec:g", number, share)
-        return Report(evaluation, number, dispatch, "here", loss=1.0, largest=1.0)
+        self._store.accumulate(FENCE, evaluation, "vec:g", number, share)
+        return Report(FENCE, evaluation, number, dispatch, "here", loss=1.0, largest=1.0)
 
     def batch(self, turn: Callable[[], None], n_portions: int = 1) -> Batch:
         return Batch(cast("Session", self), self._store, n_portions, 1, turn)
