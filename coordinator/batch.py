@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 
-from app.errors import SequenceGap, ServerUnreachable
+from app.errors import SequenceGap, ServerUnreachable, WaitTimeout
 from app.keys import named
 from app.runs import batch
 from app.store.contract import VectorStore, missing
@@ -74,14 +74,22 @@ class Batch:
         """Go on after the evaluation ``number``, as a coordinator before did."""
         self.number, self.quantum = number, quantum
 
-    @property
-    def silent_s(self) -> float:
-        """How long no worker has reported anything while portions are out."""
-        return time.monotonic() - self._heard_at if self.outstanding else 0.0
+    def check_stall(self) -> None:
+        """Give up when no worker reports, unless one says that it is at work.
 
-    def heard(self) -> None:
-        """Somebody is at work: the silence begins anew."""
-        self._heard_at = time.monotonic()
+        Raises:
+            WaitTimeout: nobody is, for ``stall_seconds``.
+        """
+        silent_s, slow = time.monotonic() - self._heard_at, self.slowest
+        if slow is None or silent_s <= self._session.config.stall_seconds:
+            return
+        if self._session.messages.active("sandblaster", self._session.record.run):
+            self._heard_at = time.monotonic()
+            return
+        raise WaitTimeout(
+            f"no worker has been at work on evaluation {self.number} for {silent_s:.0f} s, "
+            f"{slow.name} is outstanding: are workers running (celery -A app worker)?"
+        )
 
     @property
     def n_done(self) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.checkpoint import Checkpoint
-from app.errors import Diverged, NotFinite, WaitTimeout
+from app.errors import Diverged, NotFinite
 from app.keys import COUNTED, PARAMETERS, named
 from app.layout import Vector
 from app.runs import batch
@@ -187,23 +187,10 @@ class Sandblaster:
         self._stage.check()
         self._stage.checkpoints.advance(self._session.fence, self.capture)
         self._stage.show(self.status())
-        self._check_stall()
+        self._batch.check_stall()
         limit = self._session.config.max_seconds
         if self._stage.interrupted() or (limit is not None and self.seconds >= limit):
             raise _Stopped
-
-    def _check_stall(self) -> None:
-        """Give up when no worker reports, unless one says that it is at work."""
-        silent, slow = self._batch.silent_s, self._batch.slowest
-        if slow is None or silent <= self._session.config.stall_seconds:
-            return
-        if self._session.messages.active("sandblaster", self._session.record.run):
-            self._batch.heard()
-            return
-        raise WaitTimeout(
-            f"no worker has been at work on evaluation {self._batch.number} for {silent:.0f} s, "
-            f"{slow.name} is outstanding: are workers running (celery -A app worker)?"
-        )
 
     def _take_iteration(self, news: Iterated) -> None:
         """Commit an iteration and tell of it; now and then have it scored."""
