@@ -54,10 +54,12 @@ def opened(
 ) -> Iterator[Training]:
     """Everything that a training needs, checked."""
     output, config = folder.model(cluster), job.config
+    waits = Waits(display.say)
     with (
         Interruption() as interruption,
         _place(job, cluster, folder, display.say) as (place, check),
-        closing(open_session(folder.run, job, place, Waits(display.say))) as session,
+        closing(open_session(folder.run, job, place, waits)) as session,
+        waits.watching([session.control, session.servers]),
         closing(
             Checkpoints(
                 folder.checkpoints, config.checkpoint_seconds, config.keep_checkpoints, display.say

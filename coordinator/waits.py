@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from app.store.servers import WAIT_WORTH_SAYING_S, Servers
 
 #: A wait is told again after so many seconds.
 AGAIN_S = 5.0
+
+#: How often the calls that are under way are looked at.
+LOOK_S = 1.0
 
 
 class Waits:
@@ -25,3 +31,22 @@ class Waits:
                 return
             self._told[what] = now
         self._say(f"waiting for {seconds:.0f} s: {what}")
+
+    @contextmanager
+    def watching(self, clients: Sequence[Servers]) -> Iterator[None]:
+        """Tell of calls that a frozen server does not answer, while they wait for it."""
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(LOOK_S):
+                for what, seconds in (each for servers in clients for each in servers.silent()):
+                    if seconds > WAIT_WORTH_SAYING_S:
+                        self(what, seconds)
+
+        thread = threading.Thread(target=look, name="waits", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

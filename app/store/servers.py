@@ -12,6 +12,7 @@ the answers are read. A server that fails is asked again alone; answers that cam
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -84,6 +85,7 @@ class Servers:
         self.deadline_s = deadline_s
         self.waiting = waiting
         self._pools = [_pool(url) for url in urls]
+        self._awaited: dict[int, tuple[str, float]] = {}
 
     def __len__(self) -> int:
         return len(self._pools)
@@ -143,6 +145,21 @@ class Servers:
         for pool in self._pools:
             pool.disconnect()
 
+    def silent(self) -> list[tuple[str, float]]:
+        """Servers that calls are waiting for at this moment, and for how many seconds."""
+        now = time.monotonic()
+        return [(f"{where} is silent", now - since) for where, since in [*self._awaited.values()]]
+
+    @contextmanager
+    def _awaiting(self, server: int) -> Iterator[None]:
+        """Note that this thread waits for a server: a frozen one says nothing for long."""
+        thread = threading.get_ident()
+        self._awaited[thread] = self.addresses[server], time.monotonic()
+        try:
+            yield
+        finally:
+            del self._awaited[thread]
+
     def _round(
         self, commands: Sequence[Command], wanted: list[int], replies: list[Reply]
     ) -> _Round:
@@ -154,14 +171,14 @@ class Servers:
         with ExitStack() as stack:
             sent: list[tuple[int, Connection]] = []
             for server, unread in by_server.items():
-                with self._noting(server, unread, outcome):
+                with self._noting(server, unread, outcome), self._awaiting(server):
                     connection = stack.enter_context(_borrowed(self._pools[server], unread))
                     words = [commands[index].words for index in unread]
                     connection.send_packed_command(connection.pack_commands(words))
                     sent.append((server, connection))
             for server, connection in sent:
                 unread = by_server[server]
-                with self._noting(server, unread, outcome):
+                with self._noting(server, unread, outcome), self._awaiting(server):
                     self._read(connection, commands, unread, replies, outcome)
         return outcome
 

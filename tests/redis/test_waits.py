@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 
 import pytest
 
 from app.errors import ServerUnreachable
 from app.store import servers as wire
 from app.store.servers import Command, Servers
+from coordinator import waits
+from coordinator.waits import Waits
 from tests.redis.private import PrivateServer, connected, free_port
 
 #: As many words as the tests want to hear.
 ENOUGH = 3
+PATIENCE_S = 20.0
 
 
 class HeardEnough(Exception):
@@ -78,3 +84,33 @@ def test_of_two_servers_in_trouble_each_is_named_with_its_own(private: PrivateSe
         pytest.raises(ServerUnreachable, match=rf"^{gone} gave no .* 0\.1 s: Connection refused$"),
     ):
         both.call([Command(0, ("SET", "key", "value")), Command(1, ("PING",))])
+
+
+def test_a_call_to_a_frozen_server_can_be_seen_while_it_waits(
+    private: PrivateServer, background: ThreadPoolExecutor
+) -> None:
+    with connected(private.url) as servers:
+        assert servers.silent() == []
+        with private.frozen():
+            call = background.submit(servers.one, "PING")
+            deadline = time.monotonic() + PATIENCE_S
+            while not servers.silent():
+                assert time.monotonic() < deadline
+            ((what, seconds),) = servers.silent()
+            assert what == f"{servers.addresses[0]} is silent"
+            assert 0 <= seconds < PATIENCE_S
+        assert call.result(PATIENCE_S) == b"PONG"
+        assert servers.silent() == []
+
+
+def test_a_silent_server_is_told_of_before_the_call_fails(
+    private: PrivateServer, background: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "LOOK_S", 0.01)
+    monkeypatch.setattr(waits, "WAIT_WORTH_SAYING_S", 0.05)
+    told: Queue[str] = Queue()
+    with connected(private.url) as servers, Waits(told.put).watching([servers]):
+        with private.frozen():
+            call = background.submit(servers.one, "PING")
+            assert "is silent" in told.get(timeout=PATIENCE_S)
+        assert call.result(PATIENCE_S) == b"PONG"
