@@ -22,7 +22,7 @@ from app.store.vectors import RedisVectorStore
 from coordinator.batch import Batch
 from coordinator.checkpoints import Capture
 from coordinator.driver import TICK_S, Stage
-from coordinator.evaluations import Evaluations
+from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
 from coordinator.lbfgs import Evaluate, Iterated, Settings, State, minimise
 from coordinator.outcome import EndReason, Evaluation
@@ -155,7 +155,7 @@ class Sandblaster:
         parameters = self._store.fetch(vector).vector
         if not resumable:
             self._space.clear()
-            self._store.drop(COUNTED)
+            self._store.drop(BEST, COUNTED)
             batch.clear(self._session.control, self._session.record.run, self._batch.number)
         last = self.evaluations.history[-1] if self.evaluations.history else None
         current = last is not None and last.passes == self._iteration
