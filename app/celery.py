@@ -67,6 +67,10 @@ SETTINGS: dict[str, Any] = {
     "broker_connection_max_retries": None,
     "broker_transport_options": {
         "global_keyprefix": CELERY_PREFIX,  # one prefix, for access lists and tidiness
+        # Kombu would keep each message until it is acknowledged, to deliver it again an hour
+        # later. If a server dies during an acknowledgement, putting that message back fails
+        # and ends the worker; the ledger knows better what there is to do again.
+        "ack_emulation": False,
         "priority_steps": [0],  # one list for each queue: its length is then one LLEN
         # Without a timeout, publishing to a frozen server blocks for ever.
         "socket_timeout": 15,
