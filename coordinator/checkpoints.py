@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -125,7 +126,7 @@ class Checkpoints:
                 rank = checkpoint.manifest(self.folder / name)["document"]["rank"]
             except CheckpointError:
                 continue
-            if rank is not None:
+            if rank is not None and not math.isnan(rank):
                 ranks[name] = rank
         best = [max(ranks, key=lambda name: ranks[name])] if ranks else []
         checkpoint.prune(self.folder, [*there[-self._keep :], *best])
