@@ -67,6 +67,11 @@ class Checkpoints:
             raise CheckpointError(f"there is no checkpoint to go back to in {self.folder}")
         return found
 
+    def highest_fence(self) -> int:
+        """That of the newest one; only with a higher one does a coordinator write a newer one."""
+        fences = [name.partition("-")[0] for name in checkpoint.names(self.folder)]
+        return max((int(each) for each in fences if each.isdigit()), default=0)
+
     def advance(self, fence: int, capture: Callable[[], Capture]) -> None:
         """Begin a checkpoint when it is time, and conclude one that is written."""
         if self._writing is not None:

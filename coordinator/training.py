@@ -64,8 +64,9 @@ def resume(
     """
     with opened(job, cluster, folder, display) as training:
         session = training.session
-        least = session.highest_fence() + 1
-        session.take(least_fence=least, take_over=take_over, say=display.say)
+        # Servers that lost the run, as embedded ones always do, know no fence any more.
+        known = (session.highest_fence(), training.stage.checkpoints.highest_fence())
+        session.take(least_fence=1 + max(known), take_over=take_over, say=display.say)
         driver = _driver(training)
 
         def begin() -> None:
