@@ -26,6 +26,9 @@ LONGEST_PAUSE_S = 1.0
 #: How often to ask for a run whose coordinator seems to be dead.
 POLL_S = 0.5
 
+#: Servers count in whole milliseconds.
+CLOCK_TICK_S = 0.001
+
 
 class Leader:
     """Holds one run. While it does, a thread renews the lease and tells ``status``.
@@ -62,20 +65,21 @@ class Leader:
             RunTaken: another coordinator has it, and lives.
             ConfigError: the run has finished.
         """
-        began, told = time.monotonic(), False
+        began: float | None = None
         while True:
+            asked = time.monotonic()
             owner = self._ask(record, least_fence, take_over=take_over)
             if owner is None:
                 break
-            waited = time.monotonic() - began
-            if owner.silent_s < waited or waited > 2 * self._lease_s:
+            if began is None:  # only from here on is silence compared with what we waited
+                began = time.monotonic()
+                say(f"waiting for the lease of {owner} to run out, or for a sign of life")
+            waited = asked - began
+            if owner.silent_s < waited - CLOCK_TICK_S or waited > 2 * self._lease_s:
                 raise RunTaken(
                     f"run {self._run} is coordinated by {owner}: stop it with 'stop {self._run}', "
                     "or take the run from it with --take-over"
                 )
-            if not told:
-                say(f"waiting for the lease of {owner} to run out, or for a sign of life")
-                told = True
             time.sleep(POLL_S)
         self._thread = threading.Thread(target=self._keep, name="leader", daemon=True)
         self._thread.start()
