@@ -6,7 +6,6 @@ its own instead.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,16 +13,14 @@ from functools import cache
 from itertools import count
 
 import pytest
-from fakeredis import TcpFakeServer
 
 from app.config import configure
 from app.layout import Layout, TensorSpec
-from app.runs.leadership import CLOSE, COMMIT, KEEP, LEAD
-from app.runs.ledger import CLAIM, ENTER, FINISH, RELEASE, RENEW
 from app.runs.record import RunRecord
 from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
 from coordinator.local import LocalCluster
+from tests.redis.fake import fake_control_server
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import PROGRAMS, existing
 
@@ -110,21 +107,8 @@ def run_id(new_run: Callable[[], str]) -> str:
 
 @pytest.fixture(scope="session")
 def fake_url() -> Iterator[str]:
-    """A fakeredis behind a port."""
-    server = TcpFakeServer(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    url = f"redis://127.0.0.1:{server.server_address[1]}"
-    try:
-        with connected(url) as servers:
-            # It closes a connection after any error, NOSCRIPT as well.
-            for script in (ENTER, CLAIM, RENEW, FINISH, RELEASE, LEAD, KEEP, CLOSE, COMMIT):
-                servers.one("SCRIPT", "LOAD", script.source)
+    with fake_control_server() as url:
         yield url
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(scope="session", params=["fakeredis", *PROGRAMS])
