@@ -96,6 +96,7 @@ def _drive(training: Training, driver: Driver, begin: Callable[[], None]) -> Out
         session.tell("start", fence=session.fence)
         reason = _train(training, driver)
         resumable = reason is EndReason.INTERRUPTED
+        checkpoints.settle()  # what it reads on the servers may go then
         last = checkpoints.write(session.fence, driver.capture) if resumable else None
         heldout, parameters, slots = driver.keep(resumable=resumable)
         # Before the last words to any server: what is trained must not depend on them.

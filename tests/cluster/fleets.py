@@ -46,3 +46,15 @@ def clocks(fleet: LocalCluster, run: str, n_shards: int) -> list[int]:
     answers = [int(answer) for answer in servers.call(commands)]
     servers.close()
     return answers
+
+
+def keys_of(cluster: LocalCluster, run: str) -> set[str]:
+    """What a run has left on the parameter servers, without its shards' names."""
+    servers = Servers(cluster.endpoints.parameter_servers)
+    found = [
+        key.decode()
+        for server in range(len(servers))
+        for key in servers.one("KEYS", f"ps:{{{run}/*", server=server)
+    ]
+    servers.close()
+    return {key.partition("}:")[2] for key in found}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from app import checkpoint
 from app.config import RunConfig
 from app.datasets.split import Subset, split
 from app.models.metrics import Score, score
@@ -16,7 +19,9 @@ from app.optimizers.registry import build_rule
 from app.store.contract import Token
 from app.store.memory import MemoryParameterStore
 from coordinator.job import Job, prepare
+from coordinator.local import LocalCluster
 from coordinator.units import UnitPlan
+from tests.cluster.fleets import keys_of
 from worker_tasks.replica import Replica
 
 Train = Callable[..., Any]
@@ -147,6 +152,21 @@ def test_a_training_goes_on_from_a_saved_model(train_shared: Train) -> None:
     assert (before.saved.slots["adagrad"] > 0.2).any()
     assert (grown >= 0).all()
     assert 0 < grown.max() < 0.2
+
+
+def test_a_finished_training_leaves_its_parameters_alone_on_the_servers(
+    shared: LocalCluster, train_shared: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its end finds a checkpoint half written."""
+    write = checkpoint.write
+
+    def slowly(*arguments: Any) -> Path:
+        time.sleep(0.2)
+        return write(*arguments)
+
+    monkeypatch.setattr(checkpoint, "write", slowly)
+    trained = train_shared(passes=5, checkpoint_seconds=0.001)
+    assert keys_of(shared, trained.outcome.run) == {"meta", "params", "slot:adagrad"}
 
 
 def test_a_training_stops_at_its_target(train_shared: Train) -> None:

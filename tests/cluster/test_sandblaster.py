@@ -27,6 +27,7 @@ from app.store.servers import Servers
 from coordinator.lbfgs import State
 from coordinator.local import LocalCluster
 from coordinator.outcome import EndReason
+from tests.cluster.fleets import keys_of
 
 Start = Callable[..., Any]
 Train = Callable[..., Any]
@@ -178,18 +179,6 @@ def test_a_start_without_a_finite_loss_is_an_error_with_advice(
     training = command("train", *words, "--data", tmp_path / "huge.npz", place=shared.endpoints)
     assert training.ends() == ExitCode.DIVERGED
     assert "not finite where the run begins: check the data's scale" in training.err
-
-
-def keys_of(cluster: LocalCluster, run: str) -> set[str]:
-    """What a run has left on the parameter servers, without its shards' names."""
-    servers = Servers(cluster.endpoints.parameter_servers)
-    found = [
-        key.decode()
-        for server in range(len(servers))
-        for key in servers.one("KEYS", f"ps:{{{run}/*", server=server)
-    ]
-    servers.close()
-    return {key.partition("}:")[2] for key in found}
 
 
 def test_a_finished_training_leaves_its_parameters_alone_on_the_servers(
