@@ -116,6 +116,31 @@ def test_progress_grows_from_nothing_to_all(plan: UnitPlan, order: random.Random
     assert seen[-1] == (plan.total_steps, plan.config.passes)
 
 
+@given(plans(), ORDERS, st.integers(0, 40), st.data())
+def test_a_plan_goes_on_from_where_the_shards_stand(
+    plan: UnitPlan, order: random.Random, units: int, data: st.DataObject
+) -> None:
+    """A loss takes it back to any push of each stream; all that is missing is handed out."""
+    for number, _ in enumerate(driven(plan, order)):
+        if number == units:
+            break
+    n_push, totals = plan.config.n_push, [s * plan.config.passes for s in plan.steps_per_pass]
+    stood = [data.draw(st.integers(0, -(-total // n_push))) for total in totals]
+    plan.stand_at(stood)
+    missing = [
+        set(range(min(push * n_push, total), total))
+        for push, total in zip(stood, totals, strict=True)
+    ]
+    assert plan.steps_done == sum(totals) - sum(map(len, missing))
+    for unit, in_flight in driven(plan, order):
+        assert in_flight == 1
+        steps = set(range(unit.start, unit.stop))
+        assert steps <= missing[unit.subset]
+        missing[unit.subset] -= steps
+    assert plan.done
+    assert missing == [set()] * len(totals)
+
+
 def test_streams_do_not_wait_for_one_another_between_passes() -> None:
     plan = plan_of([4, 4], passes=3, unit_steps=4)
     fast, _ = plan.take()

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from app import checkpoint
+from app.checkpoint import Checkpoint
 from app.config import RunConfig
 from app.datasets.split import Subset, split
-from app.errors import Diverged, Fenced
+from app.errors import CheckpointError, Diverged, Fenced, ModelMissing
 from app.keys import PARAMETERS
 from app.models.metrics import Score, score
 from app.optimizers.registry import build_rule
@@ -53,6 +58,7 @@ class Desk:
         self.submitted: list[str] = []
         self.abandoned: list[str] = []
         self._attempt = 0
+        self._failure: Exception | None = None
 
     def submit(self, task: str, unit: str, specification: dict[str, Any]) -> None:
         self.submitted.append(unit)
@@ -63,11 +69,18 @@ class Desk:
         self._open = deque(each for each in self._open if each[1] not in units)
 
     def collect(self, timeout_s: float) -> list[Finished]:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         if not self._open:
             return []
         task, unit, specification = self._open.popleft()
         work = {"downpour": self._train_unit, "evaluation": self._evaluate}[task]
         return [Finished(unit, work(specification))]
+
+    def fail_with(self, error: Exception) -> None:
+        """The next look at the ledger meets this."""
+        self._failure = error
 
     def begin_anew(self, fence: int, resent: int) -> None:
         """Under a new fence: units that were entered under the old one are gone."""
@@ -397,3 +410,100 @@ def test_a_broken_cluster_ends_the_training() -> None:
     run.driver._stage = replace(run.driver._stage, check=broken)
     with pytest.raises(ChildProcessError):
         run.driver.run()
+
+
+# --- losses, and going on after them
+
+
+def after(run: Training, statuses: int, do: Callable[[], object]) -> None:
+    """Have something done when so many statuses were shown."""
+    show = run.driver._stage.show
+
+    def show_and_do(status: Status) -> None:
+        show(status)
+        if len(run.shown) == statuses:
+            do()
+
+    run.driver._stage = replace(run.driver._stage, show=show_and_do)
+
+
+def save(run: Training, folder: Path) -> Checkpoint:
+    captured = run.driver.capture()
+    name = str(len(run.shown))
+    path = checkpoint.write(folder, name, captured.document, captured.vectors())
+    captured.release()
+    return checkpoint.read(path)
+
+
+def test_a_training_that_lost_a_shard_makes_again_what_is_missing(tmp_path: Path) -> None:
+    run = training(shards=2, block_numbers=4, n_push=2)
+    saved: list[Checkpoint] = []
+    after(run, 6, lambda: saved.append(save(run, tmp_path)))
+    after(run, 10, lambda: run.store._shards.__setitem__(1, None))
+    with pytest.raises(ModelMissing, match="shard 1 does not know this run"):
+        run.driver.run()
+    before = run.plan.steps_done
+
+    run.session.renew()
+    (said,) = run.driver.take_up(lambda: saved[0])
+    assert re.match(
+        r"shard 1 came back from checkpoint 6, \d+ updates; at least \d+ were lost", said
+    )
+    assert run.plan.steps_done < before
+    assert run.driver.run() is EndReason.PASSES
+    assert {count.applied for count in run.store.counts()} == {run.plan.total_pushes}
+
+
+def test_a_control_server_that_lost_its_data_costs_no_push() -> None:
+    """The shards have everything: the units in flight are entered anew."""
+    run = training(n_push=2)
+    after(run, 7, lambda: run.desk.fail_with(ModelMissing("the control server lost unit u")))
+    with pytest.raises(ModelMissing):
+        run.driver.run()
+    pushed = {count.applied for count in run.store.counts()}
+    run.session.renew()
+    assert run.driver.take_up(nothing_saved) == []
+    assert {count.applied for count in run.store.counts()} == pushed
+    assert run.driver.run() is EndReason.PASSES
+    assert {count.applied for count in run.store.counts()} == {run.plan.total_pushes}
+
+
+def nothing_saved() -> Checkpoint:
+    raise CheckpointError("there is no checkpoint to go back to")
+
+
+def test_a_training_goes_on_in_another_process_on_other_shards(tmp_path: Path) -> None:
+    settings = {"n_push": 2, "evaluate_every": 1.0}
+    first = training(**settings)
+    after(first, 12, lambda: setattr(first, "interrupted", True))
+    assert first.driver.run() is EndReason.INTERRUPTED
+    saved = save(first, tmp_path)
+    history = first.driver.evaluations.history
+    assert history
+
+    second = training(shards=3, block_numbers=4, **settings)
+    second.store.delete()  # its servers are new
+    second.driver.adopt(saved.document["driver"])
+    said = second.driver.take_up(lambda: saved)
+    assert len(said) == 3
+    assert second.driver.evaluations.history == history
+    assert second.driver.evaluations.best == first.driver.evaluations.best
+    assert second.driver.seconds >= saved.document["driver"]["seconds"]
+    # A unit in flight when it was interrupted may have pushed a part of its steps.
+    assert second.driver.steps >= first.driver.steps
+    assert second.driver.run() is EndReason.PASSES
+    assert {count.applied for count in second.store.counts()} == {second.plan.total_pushes}
+    numbers = [each.number for each in second.driver.evaluations.history]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > len(history)
+
+
+def test_a_coordinator_commits_what_the_next_one_goes_on_from() -> None:
+    run = training()
+    run.driver.run()
+    commits = cast("PaperLeader", run.session.leader).commits
+    assert len(commits) == len(run.driver.evaluations.history)
+    other = training()
+    other.driver.adopt(commits[-1])
+    assert other.driver.evaluations.history == run.driver.evaluations.history
+    assert other.driver._staleness == run.driver._staleness
