@@ -8,6 +8,7 @@ what these are missing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,13 +66,14 @@ def take_up(
         ModelMissing: a server lost its data again meanwhile.
     """
     store.fence, saved, said = fence, None, []
-    lost = [shard for shard, standing in enumerate(store.standings()) if standing is None]
+    found = store.standings()
+    lost = [shard for shard, standing in enumerate(found) if standing is None]
     if lost:
-        saved = latest()
+        saved, acknowledged = latest(), _acknowledged(found)
         standings = from_json(store.layout, saved.document["shards"])
         vectors = {name: saved.vector(name) for name in _names(store)}
         store.restore({shard: standings[shard] for shard in lost}, vectors)
-        said = [_loss(shard, standings[shard], saved, known) for shard in lost]
+        said = [_loss(shard, standings[shard], saved, known, acknowledged) for shard in lost]
     store.raise_fence(fence)
     if saved is not None and BEST in saved:  # on all shards: its parts belong together
         store.put(BEST, saved.vector(BEST))
@@ -86,9 +88,27 @@ def _names(store: ParameterStore) -> list[str]:
     return [PARAMETERS, *(slot(name) for name in store.rule.slots)]
 
 
-def _loss(shard: int, standing: Standing, saved: Checkpoint, known: Sequence[ShardCounts]) -> str:
+def _acknowledged(found: Sequence[Standing | None]) -> Counter[int]:
+    """Pushes of each stream that all shards had: those that are left, but for one in flight."""
+    acknowledged: Counter[int] = Counter()
+    for standing in found:
+        for stream, last in standing.sequences.items() if standing is not None else ():
+            acknowledged[stream] = max(acknowledged[stream], last - 1)
+    return acknowledged
+
+
+def _loss(
+    shard: int,
+    standing: Standing,
+    saved: Checkpoint,
+    known: Sequence[ShardCounts],
+    acknowledged: Counter[int],
+) -> str:
     text = f"shard {shard} came back from checkpoint {saved.path.name}, {standing.applied} updates"
-    if not known:
+    if not known and not acknowledged:
         return text
-    lost = max(0, known[shard].applied - standing.applied)
+    # A subtraction of counters leaves out what is not positive.
+    lost = (acknowledged - Counter(standing.sequences)).total()
+    if known:
+        lost = max(lost, known[shard].applied - standing.applied)
     return f"{text}; at least {lost} were lost and are made again"
