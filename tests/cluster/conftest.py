@@ -205,7 +205,7 @@ class Command:
 
 
 @contextmanager
-def _commands(folder: Path) -> Iterator[Start]:
+def commands(folder: Path) -> Iterator[Start]:
     """Start commands; whatever is left of them at the end is killed."""
     started: list[Command] = []
 
@@ -246,12 +246,12 @@ def command(tmp_path: Path) -> Iterator[Start]:
 
     The runs of ``train`` go to tmp_path/runs.
     """
-    with _commands(tmp_path) as start:
+    with commands(tmp_path) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def module_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """As ``command``, for a module's tests together."""
-    with _commands(tmp_path_factory.mktemp("commands")) as start:
+    with commands(tmp_path_factory.mktemp("commands")) as start:
         yield start

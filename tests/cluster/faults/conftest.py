@@ -1,0 +1,55 @@
+"""Clusters to be hurt, and what a run gives that nothing happens to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.local import LocalCluster
+from tests.cluster.conftest import commands
+from tests.cluster.faults.paced import Minimised, go, minimised, sandblaster
+from tests.cluster.faults.rig import DEADLINE_S, Rig
+
+Start = Callable[..., Any]
+
+
+@contextmanager
+def rig_of(folder: Path, *, durable: bool) -> Iterator[Rig]:
+    cluster = LocalCluster(
+        servers=2,
+        processes=0,
+        folder=folder,
+        wait_s=DEADLINE_S,
+        durable=folder / "servers" if durable else None,
+    )
+    with cluster, closing(Rig(cluster)) as rig:
+        yield rig
+
+
+@pytest.fixture(scope="session")
+def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """Servers with append-only files, and a worker of four processes."""
+    with rig_of(tmp_path_factory.mktemp("durable"), durable=True) as rig:
+        rig.start_worker(4)
+        yield rig
+
+
+@pytest.fixture(scope="session")
+def volatile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """Servers that forget everything when they end, and a worker of four processes."""
+    with rig_of(tmp_path_factory.mktemp("volatile"), durable=False) as rig:
+        rig.start_worker(4)
+        yield rig
+
+
+@pytest.fixture(scope="session")
+def undisturbed(volatile: Rig, tmp_path_factory: pytest.TempPathFactory) -> Minimised:
+    """The Sandblaster run when nothing happens."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    go(folder)
+    with commands(folder) as start:
+        return minimised(volatile, start(*sandblaster(folder), place=volatile.cluster.endpoints))

@@ -1,0 +1,29 @@
+"""A model whose runs last as long as a test wants; workers import this file by its name."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.layout import Vector
+from app.models.linear import SoftmaxRegression
+from app.models.model import Features, Targets
+
+
+@dataclass(frozen=True)
+class Paced(SoftmaxRegression):
+    """A softmax regression that sleeps before each gradient until there is FOLDER/go.
+
+    It computes the same whatever its options are.
+    """
+
+    folder: str
+    seconds: float
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        if not (Path(self.folder) / "go").exists():
+            time.sleep(self.seconds)
+        return super().loss_and_gradient(parameters, features, targets, gradient)
