@@ -62,9 +62,25 @@ class Minimised:
 
 def minimised(rig: Rig, training: Any) -> Minimised:
     """What a Sandblaster run has left at its end."""
+    parameters = model_of(training)
+    return Minimised(rig.losses(training.run), parameters)
+
+
+def model_of(training: Any) -> dict[str, bytes]:
+    """The tensors of a run's model, when it has ended."""
     assert training.ends() == ExitCode.OK, training.err
-    tensors = {name: tensor.tobytes() for name, tensor in load_file(training.model).items()}
-    return Minimised(rig.losses(training.run), tensors)
+    return {name: tensor.tobytes() for name, tensor in load_file(training.model).items()}
+
+
+def runs_folder(training: Any) -> Path:
+    """Where a command keeps its runs, and those that resume them find them."""
+    folder: Path = training.folder.parent / "runs"
+    return folder
+
+
+def resumed(start: Start, training: Any, *words: str) -> Any:
+    """Start the command that goes on with a run."""
+    return start("resume", training.run, "--folder", runs_folder(training), *words)
 
 
 def assert_exact(training: Any) -> None:

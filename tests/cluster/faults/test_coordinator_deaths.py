@@ -17,6 +17,7 @@ from tests.cluster.faults.paced import (
     downpour,
     go,
     minimised,
+    resumed,
     sandblaster,
 )
 from tests.cluster.faults.rig import SHARDS, Rig
@@ -26,10 +27,6 @@ Start = Callable[..., Any]
 KILLS = 3
 #: The moments are drawn from a stretch of some units and iterations.
 LONGEST_LIFE_S = 1.5
-
-
-def resumed(start: Start, killed: Any) -> Any:
-    return start("resume", killed.run, "--folder", killed.folder.parent / "runs")
 
 
 @pytest.fixture(scope="module")
