@@ -27,6 +27,8 @@ def complaint(where: str, failure: Exception) -> str:
     """What is wrong with the server ``where`` at the moment, in a sentence."""
     if isinstance(failure, redis.exceptions.OutOfMemoryError):
         return f"{where} is out of memory"
+    if isinstance(failure, redis.exceptions.NoScriptError):
+        return f"{where} forgets scripts as soon as it was given them"
     if isinstance(failure, redis.ResponseError):
         return f"{where} is not ready: {failure}"
     return f"{where} gives no answer: {_reason(failure)}"
@@ -38,6 +40,11 @@ def given_up(where: str, deadline_s: float, failure: Exception) -> ServerError:
         return ServerRefused(
             f"{where} is out of memory, still after {deadline_s:g} s: raise its maxmemory, "
             "or remove the keys of runs that are over"
+        )
+    if isinstance(failure, redis.exceptions.NoScriptError):
+        return ServerUnreachable(
+            f"{where} forgets scripts: within {deadline_s:g} s it never knew one that it had "
+            "just been given"
         )
     return ServerUnreachable(f"{where} gave no answer within {deadline_s:g} s: {_reason(failure)}")
 

@@ -113,8 +113,9 @@ class Servers:
         replies: list[Reply] = [None] * len(commands)
         missing = list(range(len(commands)))
         pause = FIRST_PAUSE_S
+        outcome = _Round()
         while True:
-            outcome = self._round(commands, missing, replies)
+            outcome = self._round(commands, missing, replies, outcome.loaded)
             missing = outcome.missing
             if not missing:
                 return replies
@@ -161,13 +162,20 @@ class Servers:
             del self._awaited[thread]
 
     def _round(
-        self, commands: Sequence[Command], wanted: list[int], replies: list[Reply]
+        self,
+        commands: Sequence[Command],
+        wanted: list[int],
+        replies: list[Reply],
+        loaded: set[tuple[int, str]],
     ) -> _Round:
-        """Try every wanted command once; note what has to be asked again."""
+        """Try every wanted command once; note what has to be asked again.
+
+        ``loaded`` are the scripts that the round before gave to servers.
+        """
         by_server: dict[int, list[int]] = defaultdict(list)
         for index in wanted:
             by_server[commands[index].server].append(index)
-        outcome = _Round()
+        outcome = _Round(loaded_before=loaded)
         with ExitStack() as stack:
             sent: list[tuple[int, Connection]] = []
             for server, unread in by_server.items():
@@ -197,11 +205,11 @@ class Servers:
             index = unread[0]
             try:
                 replies[index] = connection.read_response()
-            except redis.exceptions.NoScriptError:
+            except redis.exceptions.NoScriptError as error:
                 script = commands[index].script
                 assert script is not None  # only EVALSHA is answered so
                 unknown[script.sha] = script
-                outcome.missing.append(index)
+                outcome.add_unknown(commands[index].server, index, script, error)
             except redis.ResponseError as error:
                 if may_pass(error):
                     outcome.add(commands[index].server, [index], error)
@@ -210,7 +218,8 @@ class Servers:
             del unread[0]
         if refusal is not None:
             raise refusal
-        # A restart, a failover or SCRIPT FLUSH: load what is missing and ask again at once.
+        # A restart, a failover or SCRIPT FLUSH: load what is missing and ask again, at once
+        # where that may be enough.
         for script in unknown.values():
             connection.send_command("SCRIPT", "LOAD", script.source)
             connection.read_response()
@@ -233,14 +242,26 @@ class Servers:
 
 @dataclass
 class _Round:
-    """What has to be asked again, and the failures that each wants a pause for."""
+    """What has to be asked again, and the failures that each wants a pause for.
 
+    ``loaded`` are the servers and scripts that this round brought together.
+    """
+
+    loaded_before: set[tuple[int, str]] = field(default_factory=set)
+    loaded: set[tuple[int, str]] = field(default_factory=set)
     missing: list[int] = field(default_factory=list)
     failures: dict[int, Exception] = field(default_factory=dict)
 
     def add(self, server: int, indices: list[int], failure: Exception) -> None:
         self.missing.extend(indices)
         self.failures[server] = failure
+
+    def add_unknown(self, server: int, index: int, script: Script, failure: Exception) -> None:
+        """A script that the server lacks; to lack it just after it was loaded is a failure."""
+        self.missing.append(index)
+        self.loaded.add((server, script.sha))
+        if (server, script.sha) in self.loaded_before:
+            self.failures[server] = failure
 
 
 @contextmanager
