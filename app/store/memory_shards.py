@@ -6,12 +6,13 @@ and answer by answer as the scripts do. They are not made for speed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
-from app.errors import Fenced
+from app.errors import Fenced, StoreError
 from app.keys import PARAMETERS, named
 from app.layout import Layout, Vector
 from app.store.contract import (
@@ -22,6 +23,8 @@ from app.store.contract import (
     check_values,
     missing,
 )
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -61,8 +64,8 @@ class MemoryShards:
 
     def fetch(self, name: str = PARAMETERS, *, stream: int = 0) -> Fetched:
         vector = np.empty(self.layout.size, self.dtype)
-        for index, at in enumerate(self._present()):
-            if name not in at.vectors:
+        for index, at in enumerate(self._shards):
+            if at is None or name not in at.vectors:
                 raise missing(index)
             for block, values in at.vectors[name].items():
                 vector[self.layout.block_slice(block)] = values
@@ -75,29 +78,29 @@ class MemoryShards:
         self.freeze({source: target})
 
     def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
-        self._check(self.fence)
-        for index, at in enumerate(self._present()):
-            if any(source not in at.vectors for source in copies):
-                raise missing(index)
-            for source, target in copies.items():
-                at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
-        return [at.standing for at in self._present()]
+        return self._ask(lambda index: self._freeze(index, copies))
 
     def drop(self, *names: str) -> None:
-        for index, at in enumerate(self._shards):
-            if at is not None:
-                self._check_fence(index, at, self.fence)
+        def drop(index: int) -> None:
+            if names and self._shards[index] is not None:
+                at = self._ours(index)
                 for name in names:
                     at.vectors.pop(name, None)
 
+        self._ask(drop)
+
     def raise_fence(self, fence: int) -> None:
         self.fence = fence
-        for index, at in enumerate(self._present()):
+
+        def take(index: int) -> None:
+            at = self._there(index)
             if at.fence > fence:
                 raise Fenced(f"shard {index} knows the newer fence {at.fence}")
             if at.fence < fence:
                 at.fence, at.evaluation = fence, None
                 at.attempts.clear()
+
+        self._ask(take)
 
     def standings(self, *names: str) -> list[Standing | None]:
         names = (*self._vectors, *names)
@@ -107,18 +110,23 @@ class MemoryShards:
         ]
 
     def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
-        check_values(self.layout, vectors.values())
-        for index, standing in shards.items():
+        vectors = self._checked(vectors)
+
+        def restore(index: int) -> None:
             at = self._shards[index]
             if at is not None and at.fence > self.fence:
-                raise Fenced(f"shard {index} is fenced: a newer coordinator took over")
-            self._write(index, standing, vectors)
+                raise _fenced(index)
+            self._write(index, shards[index], vectors)
+
+        self._ask(restore, shards)
 
     def put(self, name: str, vector: Vector) -> None:
-        check_values(self.layout, [vector])
-        self._check(self.fence)
-        for index, at in enumerate(self._present()):
-            at.vectors[name] = self._cut(index, vector)
+        vectors = self._checked({name: vector})
+
+        def put(index: int) -> None:
+            self._ours(index).vectors[name] = self._cut(index, vectors[name])
+
+        self._ask(put)
 
     def highest_fence(self) -> int:
         return max((at.fence for at in self._shards if at is not None), default=0)
@@ -132,15 +140,22 @@ class MemoryShards:
 
     def _create(self, values: Sequence[Vector]) -> bool:
         """Write first values, in the order of the names, where there are none."""
-        with np.errstate(over="ignore"):
-            values = [value.astype(self.dtype) for value in values]
-        check_values(self.layout, values)
-        lost = [index for index, at in enumerate(self._shards) if at is None]
-        for index in lost:
-            self._write(index, Standing(), dict(zip(self._vectors, values, strict=True)))
-        return len(lost) == self.layout.n_shards
+        first = self._checked(dict(zip(self._vectors, values, strict=True)))
+        new = [index for index, at in enumerate(self._shards) if at is None]
+        for index in new:
+            self._write(index, Standing(), first)
+        return len(new) == len(self._shards)
+
+    def _freeze(self, index: int, copies: Mapping[str, str]) -> Standing:
+        at = self._ours(index)
+        if any(source not in at.vectors for source in copies):
+            raise missing(index)
+        for source, target in copies.items():
+            at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
+        return at.standing
 
     def _write(self, index: int, standing: Standing, values: Mapping[str, Vector]) -> None:
+        """Put these in place of what is there; other vectors stay beside them."""
         at = self._shards[index]
         vectors = dict(at.vectors) if at is not None else {}
         vectors |= {name: self._cut(index, value) for name, value in values.items()}
@@ -149,6 +164,13 @@ class MemoryShards:
             self.fence, vectors, standing.applied, standing.refused, sequences=sequences
         )
 
+    def _checked(self, vectors: Mapping[str, Vector]) -> dict[str, Vector]:
+        """In the store's dtype; what it cannot hold becomes infinite and is refused."""
+        with np.errstate(over="ignore"):
+            cast = {name: vector.astype(self.dtype) for name, vector in vectors.items()}
+        check_values(self.layout, cast.values())
+        return cast
+
     def _cut(self, index: int, vector: Vector) -> dict[int, Vector]:
         """A shard's blocks of a vector."""
         return {
@@ -156,21 +178,43 @@ class MemoryShards:
             for block in self.layout.blocks(index)
         }
 
-    def _check(self, fence: int) -> None:
-        for index, at in enumerate(self._present()):
-            self._check_fence(index, at, fence)
+    def _ask(self, answer: Callable[[int], T], shards: Iterable[int] | None = None) -> list[T]:
+        """As on servers: each shard is asked, whatever the others say; then the first error."""
+        answers, errors = list[T](), list[StoreError]()
+        for index in range(self.layout.n_shards) if shards is None else shards:
+            try:
+                answers.append(answer(index))
+            except StoreError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return answers
 
-    def _check_fence(self, index: int, at: Shard, fence: int) -> None:
-        if at.fence != fence:
-            raise Fenced(f"shard {index} is fenced: a newer coordinator took over")
+    def _there(self, index: int) -> Shard:
+        at = self._shards[index]
+        if at is None:
+            raise missing(index)
+        return at
+
+    def _ours(self, index: int, fence: int | None = None) -> Shard:
+        """A shard that is there, under ``fence`` (default: the store's)."""
+        at = self._there(index)
+        if at.fence != (self.fence if fence is None else fence):
+            raise _fenced(index)
+        return at
+
+    def _check(self, fence: int) -> None:
+        for index in range(self.layout.n_shards):
+            self._ours(index, fence)
 
     def _present(self) -> list[Shard]:
-        for index, at in enumerate(self._shards):
-            if at is None:
-                raise missing(index)
-        return [at for at in self._shards if at is not None]
+        return [self._there(index) for index in range(self.layout.n_shards)]
 
     def _positions(self, stream: int) -> Positions:
         pairs = [(at.clock, at.sequences.get(stream, 0)) if at else (0, 0) for at in self._shards]
         table = np.array(pairs, dtype=np.int64)
         return Positions(table[:, 0], table[:, 1])
+
+
+def _fenced(index: int) -> Fenced:
+    return Fenced(f"shard {index} is fenced: a newer coordinator took over")
