@@ -1,0 +1,167 @@
+"""A coordinator of Sandblaster dies at every step it takes, or shards lose vectors under it.
+
+The one after it repeats the losses of an undisturbed run to the last bit, and leaves no vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from app.errors import CheckpointError
+from app.layout import Vector
+from coordinator import binaries, sandblaster
+from coordinator.binaries import ServerProgram
+from coordinator.checkpoints import Checkpoints
+from coordinator.local import LocalCluster
+from coordinator.sandblaster import Sandblaster
+from tests.redis.mortals import ITERATIONS, Killed, LocalBatch, Losses, World
+from tests.unit.coordinator.problems import rosenbrock
+
+#: Steps: room for taking a run up, for saving its start, and for more than one iteration.
+SHORT_LIFE = 40
+
+
+@pytest.fixture
+def world(
+    cluster_of: Callable[[ServerProgram], LocalCluster],
+    tmp_path: Path,
+    new_run: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[World]:
+    monkeypatch.setattr(sandblaster, "Batch", LocalBatch)
+    world = World(cluster_of(binaries.find()), tmp_path, new_run)
+    yield world
+    world.close()
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    steps: int
+    losses: Losses
+    parameters: Vector
+
+    def is_repeated_in(self, world: World, parameters: Vector) -> None:
+        assert list(world.losses.items()) == list(self.losses.items())
+        assert np.array_equal(parameters, self.parameters)
+        assert world.leftovers() == []
+
+
+@pytest.fixture
+def undisturbed(world: World) -> Undisturbed:
+    """What a run does whose coordinator lives."""
+    life, _, parameters = world.live()
+    assert world.leftovers() == []
+    told = Undisturbed(life.steps, world.losses, parameters)
+    world.begin()
+    return told
+
+
+def test_the_undisturbed_run_has_what_may_go_wrong(world: World) -> None:
+    trials = []
+
+    def count(driver: Sandblaster, _: Checkpoints) -> None:
+        trials.append(driver.status().iteration)
+
+    _, _, parameters = world.live(after=count)
+    assert list(world.losses) == list(range(ITERATIONS + 1))
+    assert max(trials.count(iteration) for iteration in range(ITERATIONS)) >= 3
+    assert (
+        rosenbrock(np.asarray(parameters, np.float64))[0]
+        == world.losses[ITERATIONS]
+        < world.losses[0]
+    )
+
+
+def test_a_coordinator_may_die_in_the_middle_of_every_step(
+    world: World, undisturbed: Undisturbed
+) -> None:
+    for last in range(1, undisturbed.steps + 1):
+        with pytest.raises(Killed):
+            world.live(last)
+        ended = ITERATIONS in world.losses
+        _, said, parameters = world.live()
+        # Nothing in force is dropped too early: a checkpoint is needed only by whoever died
+        # at the very end, between dropping one vector and another.
+        assert ended or said == []
+        undisturbed.is_repeated_in(world, parameters)
+        world.begin()
+
+
+def test_coordinators_may_die_one_after_another_while_they_take_the_run_up_as_well(
+    world: World, undisturbed: Undisturbed
+) -> None:
+    deaths, parameters = 0, None
+    while parameters is None:
+        try:
+            # Every second one dies while it takes the run up, a step later each time.
+            _, _, parameters = world.live(SHORT_LIFE if deaths % 2 == 0 else 1 + deaths // 2)
+        except Killed:
+            deaths += 1
+    assert deaths >= 4
+    undisturbed.is_repeated_in(world, parameters)
+
+
+def test_what_a_checkpoint_held_on_to_goes_when_the_run_is_taken_up(
+    world: World, undisturbed: Undisturbed
+) -> None:
+    held: list[str] = []
+
+    def capture(driver: Sandblaster, checkpoints: Checkpoints) -> None:
+        if driver.status().iteration == 2 and not held:
+            held.append(driver.capture().document["driver"]["state"]["gradient"])
+
+    with pytest.raises(Killed):
+        world.live(undisturbed.steps - 10, after=capture)
+    (gradient,) = held
+    assert any(key.endswith(f":vec:{gradient}".encode()) for key in world.leftovers())
+    _, _, parameters = world.live()
+    undisturbed.is_repeated_in(world, parameters)
+
+
+@pytest.mark.parametrize("what", ["a vector in force", "a whole shard"])
+@pytest.mark.parametrize("alive", [True, False], ids=["under a coordinator", "between two"])
+def test_what_shards_lose_comes_back_from_the_checkpoint(
+    what: str, *, alive: bool, world: World, undisturbed: Undisturbed
+) -> None:
+    done: list[str] = []
+
+    def checkpoint_and_lose(driver: Sandblaster, checkpoints: Checkpoints) -> None:
+        iteration = driver.status().iteration
+        if iteration == 2 and not done:
+            done.append(cast("Path", checkpoints.write(1, driver.capture)).name)
+        if iteration == 4 and len(done) == 1:
+            done.append(what)
+            world.lose(what)
+            if not alive:
+                raise Killed
+
+    if alive:
+        _, said, parameters = world.live(after=checkpoint_and_lose)
+    else:
+        with pytest.raises(Killed):
+            world.live(after=checkpoint_and_lose)
+        _, said, parameters = world.live()
+    assert len(done) == 2
+    assert said == [
+        f"the vectors came back from checkpoint {done[0]}, iteration 2; "
+        "2 iterations were lost and are made again"
+    ]
+    undisturbed.is_repeated_in(world, parameters)
+
+
+def test_without_a_checkpoint_what_is_lost_is_not_made_up(
+    world: World, undisturbed: Undisturbed
+) -> None:
+    with pytest.raises(Killed):
+        world.live(undisturbed.steps // 2)
+    world.lose("a vector in force")
+    for path in world.folder.iterdir():
+        path.rename(path.with_name(f".{path.name}"))  # as one that was never finished
+    with pytest.raises(CheckpointError, match="there is no checkpoint to go back to"):
+        world.live()
