@@ -34,7 +34,8 @@ Life = dict[str, Any]
 
 
 def checkpoints(training: Any) -> Path:
-    return runs_folder(training) / training.run / "checkpoints"
+    folder: Path = runs_folder(training) / training.run / "checkpoints"
+    return folder
 
 
 def lives(life: Life, fence: int, until: Until) -> None:
@@ -47,7 +48,9 @@ def lives(life: Life, fence: int, until: Until) -> None:
             return [name for name in names if name.startswith(f"{fence:06d}-")]
 
         until(lambda own=own: len(own()) >= CHECKPOINTS, f"checkpoints of fence {fence}")
-    print(f"fence {fence}: {CHECKPOINTS} checkpoints of both {time.monotonic() - began:.1f} s after")
+    print(
+        f"fence {fence}: {CHECKPOINTS} checkpoints of both {time.monotonic() - began:.1f} s after"
+    )
 
 
 def die(life: Life, until: Until) -> None:
@@ -80,8 +83,7 @@ def embedded(
     folder = tmp_path_factory.mktemp("paced")
     words = (downpour(folder), sandblaster(folder))
     first = {
-        name: module_command(*each, *EMBEDDED)
-        for name, each in zip(ALGORITHMS, words, strict=True)
+        name: module_command(*each, *EMBEDDED) for name, each in zip(ALGORITHMS, words, strict=True)
     }
     all_lives, damaged = [first], {}
     for fence, servers in enumerate(((), ("--servers=1",), ("--servers=3",)), start=2):
