@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -305,14 +306,26 @@ def test_a_new_fence_shuts_out_what_was_begun_under_the_old_one(
 def test_raising_the_fence_is_never_taken_for_somebody_elses_doing(
     make: Make, record: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own thread renews all the while."""
-    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.0001)
+    """Its own thread is about to renew with the claimer that is being replaced."""
+    keep, about_to, renewed = leadership.keep, threading.Event(), threading.Event()
+    kept: list[object] = []
+
+    def slowly(*arguments: Any) -> bool:
+        about_to.set()
+        renewed.wait(0.1)  # in vain, if the fence waits for us as it should
+        stop = keep(*arguments)
+        kept.append(arguments)
+        return stop
+
+    monkeypatch.setattr(leadership, "keep", slowly)
     leader = make()
     leader.take(record)
-    for fence in range(2, 60):
-        leader.renew(record)
-        assert leader.fence == fence
-        leader.check()
+    assert about_to.wait(PATIENCE_S)
+    leader.renew(record)
+    renewed.set()
+    assert leader.fence == 2
+    assert eventually(lambda: len(kept) >= 2)
+    leader.check()
 
 
 def test_a_run_that_was_taken_over_cannot_be_renewed(
