@@ -28,7 +28,7 @@ Until = Callable[..., None]
 ALGORITHMS = ("downpour", "sandblaster")
 EMBEDDED = ("--servers=3", "--processes=2", "--durability=aof")
 #: Checkpoints of a life: its first one comes before any training.
-CHECKPOINTS = 3
+CHECKPOINTS = 2
 
 Life = dict[str, Any]
 

@@ -76,12 +76,12 @@ DURABLE = (
     frozen(DOWN_S, CONTROL, FIRST),
 )
 VOLATILE = (
-    flushed(CONTROL),
+    killed(0, FIRST, loses=True),
     killed(0, CONTROL, loses=True),
     flushed(SECOND),
     killed(DOWN_S, CONTROL, FIRST, loses=True),
     killed(DOWN_S, SECOND, loses=True),
-    killed(0, FIRST, loses=True),
+    flushed(CONTROL),
 )
 
 

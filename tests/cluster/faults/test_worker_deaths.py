@@ -1,0 +1,112 @@
+"""Workers die all the time: each death costs at most a lease, and no unit is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import statistics
+import time
+from collections.abc import Callable, Iterator, Set
+from itertools import count, cycle
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from app.keys import control
+from app.runs.ledger import Ledger, State
+from coordinator.processes import Child
+from tests.cluster.faults.conftest import rig_of
+from tests.cluster.faults.paced import LEASE_S, PLANNED, assert_exact, downpour, go
+from tests.cluster.faults.rig import SHARDS, Rig
+
+Start = Callable[..., Any]
+Until = Callable[..., None]
+
+#: Units that lose their worker: the test goes on killing until there were so many.
+LOST_UNITS = 5
+#: What a unit may take beyond the lease: a look of the dispatcher, a message, a free worker.
+DISPATCH_S = 3.0
+#: Units of some two seconds, so that whoever dies has one.
+WORDS = ("--unit-steps=40", f"--lease-seconds={LEASE_S}")
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """Servers for workers that the test starts."""
+    with rig_of(tmp_path / "cluster", durable=False) as rig:
+        yield rig
+
+
+class Fleet:
+    """Two workers of two processes; when one dies, another is started."""
+
+    def __init__(self, rig: Rig, moments: random.Random) -> None:
+        self._rig, self._moments = rig, moments
+        self._names = (f"worker{number}" for number in count())
+        self.workers = [self._start() for _ in range(2)]
+
+    def kill_some(self, busy: Set[int], *, whole: bool) -> set[int]:
+        """Kill one of the ``busy`` processes, or the ``whole`` worker that it belongs to."""
+        victim = self._moments.choice(sorted(busy))
+        if not whole:
+            os.kill(victim, signal.SIGKILL)
+            return {victim}
+        worker = next(w for w in self.workers if victim in self._pool(w))
+        killed = self._pool(worker)
+        os.killpg(worker.process.pid, signal.SIGKILL)
+        worker.process.wait()
+        self._rig.cluster.children.remove(worker)
+        self.workers[self.workers.index(worker)] = self._start()
+        return killed
+
+    def _start(self) -> Child:
+        return self._rig.start_worker(2, next(self._names))
+
+    def _pool(self, worker: Child) -> set[int]:
+        return {each.pid for each in psutil.Process(worker.process.pid).children()}
+
+
+def held(rig: Rig, run: str) -> dict[str, int]:
+    """The units that are leased, and the process that holds each."""
+    names = [name.decode() for name in rig.control.one("SMEMBERS", control(run, "units"))]
+    return {
+        name: int(unit.owner.partition("@")[0])
+        for name, unit in Ledger(rig.control, run).read(names).items()
+        if unit.state is State.LEASED
+    }
+
+
+def test_workers_killed_at_random_cost_a_lease_each_and_no_unit(
+    rig: Rig, command: Start, tmp_path: Path, until: Until
+) -> None:
+    moments = random.Random(0)
+    fleet = Fleet(rig, moments)
+    training = command(*downpour(tmp_path), *WORDS, place=rig.cluster.endpoints)
+    run = training.run
+    seconds: list[float] = []
+    for whole in cycle((False, True)):
+        if len(seconds) >= LOST_UNITS:
+            break
+        until(lambda: len(held(rig, run)) == 2, "both units on workers")
+        time.sleep(moments.uniform(0.0, 0.5))
+        killed = fleet.kill_some(set(held(rig, run).values()), whole=whole)
+        began = time.monotonic()
+        lost = {name for name, process in held(rig, run).items() if process in killed}
+        for name in sorted(lost):
+            until(
+                lambda name=name, killed=killed: held(rig, run).get(name) not in {None, *killed},
+                f"another worker for {name}",
+            )
+            seconds.append(time.monotonic() - began)
+    assert max(rig.clocks(run)) < PLANNED, "over before the last death"
+    go(tmp_path)
+    print(
+        f"units dispatched again after {statistics.median(seconds):.2f} s (median), "
+        f"{max(seconds):.2f} s (worst), leases of {LEASE_S:g} s"
+    )
+    assert max(seconds) < LEASE_S + DISPATCH_S
+    assert_exact(training)
+    assert rig.clocks(run) == [PLANNED] * SHARDS
