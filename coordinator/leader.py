@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.errors import DistBeliefError, Fenced, ModelMissing, RunTaken, ServerError
+from app.errors import ConfigError, DistBeliefError, Fenced, ModelMissing, RunTaken, ServerError
 from app.runs import leadership
 from app.runs.leadership import Claimant, Owner, RunState
 from app.runs.record import RunRecord
@@ -86,7 +86,10 @@ class Leader:
 
     def renew(self, record: RunRecord) -> None:
         """Take the run again under a new fence; raises RunTaken if it is somebody else's."""
-        owner = self._ask(record, self.fence + 1, take_over=False)
+        try:
+            owner = self._ask(record, self.fence + 1, take_over=False)
+        except ConfigError as error:  # we have not finished it
+            raise RunTaken(f"run {self._run} was taken over, and has finished") from error
         if owner is not None:
             raise RunTaken(f"run {self._run} was taken over by {owner}")
 
