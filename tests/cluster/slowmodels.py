@@ -51,3 +51,18 @@ class Straggling(SoftmaxRegression):
         if straggler.read_text() == str(os.getpid()):
             time.sleep(self.seconds)
         return super().loss_and_gradient(parameters, features, targets, gradient)
+
+
+@dataclass(frozen=True)
+class Dawdling(SoftmaxRegression):
+    """Sleeps before each gradient as long as there is FOLDER/slow."""
+
+    folder: str = ""
+    seconds: float = 0.05
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        if (Path(self.folder) / "slow").exists():
+            time.sleep(self.seconds)
+        return super().loss_and_gradient(parameters, features, targets, gradient)
