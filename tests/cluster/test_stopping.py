@@ -1,0 +1,166 @@
+"""A training is stopped by signals or from another terminal, or killed, and goes on later."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import checkpoint
+from app.errors import CheckpointError, ConfigError, ExitCode
+from app.keys import shard
+from app.store.servers import Servers
+from coordinator.local import LocalCluster
+from coordinator.overview import Overview, overview
+from coordinator.processes import Child
+from tests.cluster.fleets import workers
+from tests.cluster.resumable import begun, checkpoints, complaint, ends_exactly, resumed
+
+Start = Callable[..., Any]
+Until = Callable[..., None]
+
+#: What a second signal may take: one silence of a socket, and last words.
+AT_ONCE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def pair(fleet: LocalCluster) -> Iterator[list[Child]]:
+    with workers(fleet, "one", "other") as started:
+        yield started
+
+
+def seen(folder: Path, run: str) -> Overview:
+    """A run at a glance, from another terminal."""
+    return overview(run, {"folder": str(folder / "runs")})
+
+
+@pytest.mark.usefixtures("pair")
+@pytest.mark.parametrize("embedded", [True, False], ids=["embedded", "on servers of one's own"])
+def test_a_training_that_got_a_signal_goes_on_with_the_command_that_it_prints(
+    *, embedded: bool, fleet: LocalCluster, command: Start, tmp_path: Path, until: Until
+) -> None:
+    training = begun(command, tmp_path, None if embedded else fleet.endpoints)
+    training.process.send_signal(signal.SIGTERM if embedded else signal.SIGINT)
+    assert training.ends() == ExitCode.INTERRUPTED
+    assert "Traceback" not in training.err
+    (written,) = re.findall(r"^checkpoint: (.*)$", training.out, re.MULTILINE)
+    last = checkpoint.read(Path(written)).path.name
+    assert last == checkpoints(tmp_path, training.run)[-1]
+    (words,) = re.findall("^to go on: python -m coordinator (.*)$", training.out, re.MULTILINE)
+    assert seen(tmp_path, training.run).state == "stopped"
+    others = ("--servers", "3") if embedded else ()
+    heir = command(*words.split(), *others, "--folder", tmp_path / "runs")
+    # What it writes is newer than what it found, for whoever goes on after it.
+    until(lambda: checkpoints(tmp_path, training.run)[-1] > last, "a newer checkpoint", 20.0)
+    ends_exactly(heir, tmp_path)
+
+
+@pytest.mark.usefixtures("pair")
+def test_a_second_signal_stops_a_training_at_once_that_cannot_stop_in_order(
+    fleet: LocalCluster, command: Start, tmp_path: Path
+) -> None:
+    # Checkpoints one after another: one is being written when the server freezes.
+    training = begun(command, tmp_path, fleet.endpoints, "--checkpoint-seconds=0.01")
+    frozen = server_of(fleet, training.run)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        training.process.send_signal(signal.SIGINT)
+        time.sleep(1.0)
+        assert training.process.poll() is None
+        training.process.send_signal(signal.SIGINT)
+        assert training.ends(AT_ONCE_S) == ExitCode.INTERRUPTED
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    assert "Traceback" not in training.err
+    assert f"to go on from it: python -m coordinator resume {training.run}" in training.err
+    ends_exactly(resumed(command, training.run, tmp_path), tmp_path)
+
+
+def server_of(fleet: LocalCluster, run: str) -> int:
+    """The process of the parameter server that has the run's shard 0."""
+    servers = Servers(fleet.endpoints.parameter_servers[:1])
+    assert servers.one("EXISTS", shard(run, 0, "meta"))
+    (line,) = re.findall(rb"process_id:(\d+)", servers.one("INFO", "server"))
+    servers.close()
+    return int(line)
+
+
+@pytest.mark.usefixtures("pair")
+def test_a_run_is_looked_at_and_stopped_from_another_terminal(
+    fleet: LocalCluster, command: Start, tmp_path: Path
+) -> None:
+    place = ("--folder", tmp_path / "runs")
+    training = begun(command, tmp_path, fleet.endpoints)
+    run = training.run
+    asked = [command("status", run, *place), command("runs", "--json", *place)]
+    assert [each.ends() for each in asked] == [ExitCode.OK] * 2
+    assert f"run {run}: running, downpour of slowmodels:Dawdling" in asked[0].out
+    assert f"coordinator: process {training.process.pid} on " in asked[0].out
+    assert re.search(r"^held-out: accuracy", asked[0].out, re.MULTILINE)
+    (listed,) = json.loads(asked[1].out)
+    assert (listed["run"], listed["state"]) == (run, "running")
+    assert "updates" in listed["figures"]
+
+    stop = command("stop", run, "--wait", *place)
+    assert (stop.ends(), stop.out) == (ExitCode.OK, f"run {run} is stopped\n")
+    assert training.ends() == ExitCode.INTERRUPTED
+    assert f"to go on: python -m coordinator resume {run}" in training.out
+    stopped = seen(tmp_path, run)
+    assert (stopped.state, stopped.coordinator) == ("stopped", None)
+    assert stopped.outcome["reason"] == "interrupted"
+    nothing = complaint(command("stop", run, *place), ExitCode.USAGE)
+    assert nothing == f"run {run} is stopped: there is nothing to stop"
+
+    ends_exactly(resumed(command, run, tmp_path), tmp_path)
+    assert seen(tmp_path, run).state == "finished"
+    again = complaint(resumed(command, run, tmp_path), ExitCode.USAGE)
+    assert f"run {run} has finished: there is nothing to resume" in again
+    with pytest.raises(ConfigError, match="there is no run nobody in"):
+        seen(tmp_path, "nobody")
+
+
+@pytest.mark.usefixtures("pair")
+def test_a_run_whose_coordinator_was_killed_is_dead_until_it_is_resumed(
+    fleet: LocalCluster, command: Start, tmp_path: Path, until: Until
+) -> None:
+    training = begun(command, tmp_path, fleet.endpoints)
+    training.process.kill()
+    until(lambda: seen(tmp_path, training.run).state == "dead", "the end of its lease", 10.0)
+    heir = resumed(command, training.run, tmp_path)
+    heir.says("taken up under fence 2")
+    assert seen(tmp_path, training.run).state == "running"
+    ends_exactly(heir, tmp_path)
+
+
+def test_an_embedded_run_that_was_killed_goes_on_from_the_last_checkpoint_that_is_whole(
+    command: Start, tmp_path: Path, until: Until
+) -> None:
+    training = begun(command, tmp_path)
+    until(lambda: len(checkpoints(tmp_path, training.run)) >= 3, "three checkpoints")
+    training.process.kill()
+    until(lambda: training.alive() == [], "the end of its servers", 10.0)
+    assert seen(tmp_path, training.run).state == "dead"
+    *_, before, newest = checkpoints(tmp_path, training.run)
+    damage(tmp_path / "runs" / training.run / "checkpoints" / newest)
+    heir = resumed(command, training.run, tmp_path)
+    heir.says("trying the checkpoint before it")
+    ends_exactly(heir, tmp_path)
+    assert re.search(rf"{newest}/0\.npy .* is damaged: wrong digest; trying", heir.err)
+    for number in range(2):
+        assert f"shard {number} came back from checkpoint {before}" in heir.err
+
+
+def damage(path: Path) -> None:
+    """Flip one bit of its first vector."""
+    content = bytearray((path / "0.npy").read_bytes())
+    content[-1] ^= 1
+    (path / "0.npy").write_bytes(content)
+    with pytest.raises(CheckpointError):
+        checkpoint.read(path)
