@@ -15,6 +15,7 @@ from app.runs.ledger import Claim, State
 class UnitModel:
     specification: dict[str, Any]
     lease_s: float
+    fence: int
     state: State = State.OPEN
     owner: str = ""
     attempt: int = 0
@@ -31,13 +32,15 @@ class LedgerModel:
     attempts: int = 0
     units: dict[str, UnitModel] = field(default_factory=dict)
 
-    def submit(self, unit: str, specification: dict[str, Any], lease_s: float) -> None:
-        self.units.setdefault(unit, UnitModel(specification, lease_s))
+    def submit(self, unit: str, specification: dict[str, Any], lease_s: float, fence: int) -> None:
+        at = self.units.get(unit)
+        if at is None or at.fence < fence:
+            self.units[unit] = UnitModel(specification, lease_s, fence)
 
     def claim(self, unit: str, claimer: str) -> Claim | None:
         at = self.units[unit]
         held = at.state is State.LEASED and at.live
-        if at.state is State.DONE or (held and at.owner != claimer):
+        if at.fence != self.fence or at.state is State.DONE or (held and at.owner != claimer):
             return None
         if not held:
             self.attempts += 1
@@ -46,19 +49,30 @@ class LedgerModel:
         return Claim(unit, self.fence, at.attempt, at.lease_s, at.specification)
 
     def renew(self, claim: Claim) -> bool:
-        at = self.units[claim.unit]
-        if at.state is not State.LEASED or at.attempt != claim.attempt:
+        at = self._claimed(claim)
+        if at is None or at.state is not State.LEASED:
             return False
         at.live = True
         return True
 
     def finish(self, claim: Claim, state: State, report: dict[str, Any]) -> bool:
-        at = self.units[claim.unit]
-        if at.attempt != claim.attempt:
-            return False
-        if at.state is State.LEASED:
+        at = self._claimed(claim)
+        if at is not None and at.state is State.LEASED:
             at.state, at.report = state, report
-        return True
+        return at is not None
+
+    def release(self, claim: Claim) -> bool:
+        at = self._claimed(claim)
+        if at is not None and at.state is State.LEASED:
+            at.state = State.OPEN
+            at.tries -= 1
+        return at is not None
 
     def expire(self, unit: str) -> None:
         self.units[unit].live = False
+
+    def _claimed(self, claim: Claim) -> UnitModel | None:
+        """The unit, if this claim was the last on it, under the fence of the run."""
+        at = self.units[claim.unit]
+        in_force = self.fence == claim.fence == at.fence
+        return at if in_force and at.attempt == claim.attempt else None

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import numpy as np
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from app.checkpoint import Checkpoint
+from app.keys import PARAMETERS
 from app.layout import Vector
 from app.runs.ledger import Claim, State
-from app.store.contract import Token
-from tests.redis.world import SHARDS, VECTORS, World
+from app.store.contract import ParameterStore, Standing, Token
+from coordinator.evaluations import BEST
+from tests.redis.world import LAYOUT, SHARDS, VECTORS, Contents, World
 
 #: No lease runs out by itself.
 LEASE_S = 3600.0
+
+#: What a coordinator may still ask for that was replaced without knowing it.
+LATE: dict[str, Callable[[ParameterStore], object]] = {
+    "raise_fence": lambda store: store.raise_fence(store.fence),
+    "copy": lambda store: store.copy(PARAMETERS, BEST),
+    "drop": lambda store: store.drop(BEST),
+    "put": lambda store: store.put(BEST, np.ones(LAYOUT.size)),
+    "restore": lambda store: store.restore(
+        {1: Standing()}, dict.fromkeys(VECTORS, np.ones(LAYOUT.size))
+    ),
+}
 
 
 def stream_of(unit: str) -> int:
@@ -35,16 +49,28 @@ class RunMachine(RuleBasedStateMachine):
         #: The latest unit of each stream; ``pushes`` are those since the fence was raised.
         self.unit: dict[int, str] = {}
         self.numbers, self.pushes = count(), 0
-        #: The highest attempts so far, by stream, on each shard.
+        self.saved = list[Checkpoint]()
+        #: The highest attempts so far, by stream, on each shard, under the fence that it has.
         self.attempts = [Counter[str]() for _ in SHARDS]
+        self.fences = [0 for _ in SHARDS]
+
+    def teardown(self) -> None:
+        self.world.end()
+
+    # --- units
 
     def submitted(self, stream: int) -> str:
         """A new unit of a stream."""
         unit = f"{stream}-{next(self.numbers)}"
-        for ledger in (self.world.ledger, self.world.model):
-            ledger.submit(unit, {"stream": stream}, LEASE_S)
+        self.enter(unit, self.world.fence)
         self.unit[stream] = unit
         return unit
+
+    def enter(self, unit: str, fence: int) -> None:
+        """Enter a unit, perhaps again: what it says tells under which fence it was entered."""
+        specification = {"stream": stream_of(unit), "fence": fence}
+        for ledger in (self.world.ledger, self.world.model):
+            ledger.submit(unit, specification, LEASE_S, fence)
 
     def claimed(self, unit: str, claimer: str) -> Claim | None:
         """What ledger and model answer to a claim."""
@@ -56,10 +82,13 @@ class RunMachine(RuleBasedStateMachine):
         return ours
 
     def holder(self, stream: int) -> Claim:
-        """The claim of who holds the stream's unit, or takes a new one if that is done."""
+        """The claim of who holds the stream's unit; a new one if it is done or outdated."""
         at = self.world.model.units[self.unit[stream]]
-        if at.state is State.DONE:
+        if at.fence < self.world.fence:
+            self.enter(self.unit[stream], self.world.fence)
+        elif at.state is State.DONE:
             self.submitted(stream)
+        at = self.world.model.units[self.unit[stream]]
         claim = self.claimed(self.unit[stream], at.owner or "one")
         assert claim is not None
         return claim
@@ -79,6 +108,15 @@ class RunMachine(RuleBasedStateMachine):
         self.world.seen["finished" if ours else "not finished"] += 1
         return ours
 
+    def released(self, claim: Claim) -> bool:
+        """What ledger and model answer when a unit is given back."""
+        ours = self.world.ledger.release(claim)
+        assert ours == self.world.model.release(claim)
+        self.world.seen["released" if ours else "not released"] += 1
+        return ours
+
+    # --- shards
+
     def push(
         self,
         token: Token,
@@ -92,57 +130,87 @@ class RunMachine(RuleBasedStateMachine):
             lambda store: store.push(token, sequence, gradient, blocks=blocks, fetch=fetch)
         )
 
-    def stand(self, stream: int) -> list[int]:
-        """The last sequence of a stream on every shard."""
-        positions = self.world.twin.fetch(stream=stream).positions
-        return [int(sequence) for sequence in positions.sequences]
+    def save(self, best: bool, tidy: bool) -> None:
+        """Write a checkpoint, unless the shards cannot be frozen."""
+        written = self.world.write_checkpoint(best=best, tidy=tidy)
+        self.saved += [written] if written else []
 
-    def is_in_force(self, token: Token) -> bool:
-        """Whether no shard knows a newer attempt, or another fence."""
-        metas = [self.world.meta(index) for index in SHARDS]
-        return all(
-            int(meta["fence"]) == token.fence
-            and int(meta.get(f"attempt:{token.stream}", 0)) <= token.attempt
-            for meta in metas
-        )
+    def saved_before(self, age: int | None) -> Checkpoint | None:
+        """The checkpoint that ``age`` others followed, or the first; None for no age."""
+        if age is None or not self.saved:
+            return None
+        return self.saved[max(0, len(self.saved) - 1 - age)]
+
+    def stand(self, stream: int) -> list[int]:
+        """The last sequence of a stream on every shard; a lost one stands nowhere."""
+        standings = [standing for standing in self.world.twin.standings() if standing is not None]
+        return [standing.sequences.get(stream, 0) for standing in standings] or [0]
+
+    def refusal(self, token: Token) -> str | None:
+        """What the first shard says that does not let ``token`` change it; None if all do."""
+        for shard in self.world.contents():
+            if not shard:
+                return "ModelMissing"
+            meta = shard["meta"]
+            latest = int(meta.get(f"attempt:{token.stream}", 0))
+            if int(meta["fence"]) != token.fence or latest > token.attempt:
+                return "Fenced"
+        return None
 
     # --- what must always be true
 
     @invariant()
-    def vectors_are_those_of_the_twin_to_the_bit(self) -> None:
-        for name in VECTORS:
-            ours, theirs = (s.fetch(name).vector for s in (self.world.script, self.world.twin))
-            assert ours.tobytes() == theirs.tobytes()
-            assert np.isfinite(ours).all()
+    def shards_are_as_they_must_be(self) -> None:
+        shards = self.world.contents()
+        assert shards == self.world.contents_of_twin()
+        for index, shard in enumerate(shards):
+            if shard:
+                meta = {name: value.decode() for name, value in shard["meta"].items()}
+                self.every_sequence_number_was_dealt_with_once(meta)
+                self.fence_and_attempts_only_grow(index, meta)
 
     @invariant()
-    def each_shard_stands_where_its_twin_stands(self) -> None:
-        for index in SHARDS:
-            assert self.world.meta(index) == self.world.meta_of_twin(index)
+    def what_is_fetched_is_finite_and_that_of_the_twin(self) -> None:
+        answer = self.world.both(lambda store: store.fetch())
+        assert answer == (("ModelMissing",) if self.world.lost else ("fetched",))
+        for at in self.world.twin._shards:
+            vectors = at.vectors if at is not None else {}
+            for blocks in vectors.values():
+                assert all(np.isfinite(values).all() for values in blocks.values())
 
-    @invariant()
-    def every_sequence_number_was_dealt_with_once(self) -> None:
-        for index in SHARDS:
-            meta = self.world.meta(index)
-            used = sum(int(number) for name, number in meta.items() if name.startswith("seq:"))
-            assert int(meta["clock"]) + int(meta["refused"]) == used
+    def every_sequence_number_was_dealt_with_once(self, meta: dict[str, str]) -> None:
+        used = sum(int(number) for name, number in meta.items() if name.startswith("seq:"))
+        assert int(meta["clock"]) + int(meta["refused"]) == used
 
-    @invariant()
-    def attempts_only_grow(self) -> None:
-        for index in SHARDS:
-            for name, attempt in self.world.meta(index).items():
-                if name.startswith("attempt:"):
-                    assert int(attempt) >= self.attempts[index][name]
-                    self.attempts[index][name] = int(attempt)
+    def fence_and_attempts_only_grow(self, index: int, meta: dict[str, str]) -> None:
+        fence = int(meta["fence"])
+        assert fence >= self.fences[index]
+        if fence > self.fences[index]:
+            self.start_over(index)
+        self.fences[index] = fence
+        for name, attempt in meta.items():
+            if name.startswith("attempt:"):
+                assert int(attempt) >= self.attempts[index][name]
+                self.attempts[index][name] = int(attempt)
 
     @invariant()
     def the_ledger_knows_of_each_unit_what_its_model_does(self) -> None:
         units = self.world.model.units
         for name, unit in self.world.ledger.read(list(units)).items():
             at = units[name]
-            assert (unit.state, unit.owner, unit.tries, unit.report) == (
-                (at.state, at.owner, at.tries, at.report)
+            assert (unit.state, unit.owner, unit.attempt, unit.tries, unit.report) == (
+                (at.state, at.owner, at.attempt, at.tries, at.report)
             )
             left = unit.remaining_s
             assert (left is not None) == (at.state is State.LEASED)
             assert left is None or (left > 0) == at.live
+
+    def start_over(self, index: int) -> None:
+        """From now on a shard may know lower fences and attempts than before."""
+        self.attempts[index].clear()
+        self.fences[index] = 0
+
+    def unchanged(self, before: list[Contents]) -> bool:
+        """Whether the shards that were there ``before`` hold what they held."""
+        now = self.world.contents()
+        return all(old == new for old, new in zip(before, now, strict=True) if old)
