@@ -74,7 +74,8 @@ class Session:
 
     def hurry(self, deadline_s: float) -> None:
         """From now on give up on servers that do not answer within ``deadline_s``."""
-        self.control.deadline_s = self.servers.deadline_s = deadline_s
+        self.control.hurry(deadline_s)
+        self.servers.hurry(deadline_s)
 
     def close(self) -> None:
         """Close all connections."""

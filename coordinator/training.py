@@ -24,7 +24,7 @@ from coordinator.sandblaster import Sandblaster
 from coordinator.session import Session, new_run_id
 
 #: How long a failing run tries to tell the servers that it is over.
-LAST_WORDS_S = 2.0
+LAST_WORDS_S = 1.0
 
 #: Times in a row that lost data are restored without a new checkpoint in between.
 MOST_LOSSES = 5
@@ -142,9 +142,12 @@ def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
     """Shut the workers out and leave the run to be resumed; servers may be what failed."""
     session, folder = training.session, training.folder
     session.hurry(LAST_WORDS_S)
-    with suppress(ServerError, StoreError, RunTaken):
-        driver.abandon()
-    with suppress(ServerError, StoreError, RunTaken):
+    try:
+        with suppress(ServerError, ModelMissing):
+            driver.abandon()
+    except (RunTaken, Fenced):
+        return  # it is somebody else's run by now
+    with suppress(ServerError, StoreError):
         _close(training, RunState.FAILED, {"error": str(error)})
     names = checkpoint.names(folder.checkpoints)
     if names:

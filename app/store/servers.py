@@ -22,21 +22,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from app.errors import ConfigError, ServerRefused
+from app.errors import ServerRefused
 from app.scripts import Script
 from app.store.failures import complaint, given_up, may_pass, not_let_in
+from app.store.pools import Connection, borrowed, pool
 from app.urls import address, check_url
 
 #: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
 Reply = Any
 Argument = str | bytes | int
-Connection = redis.connection.Connection
 
 SOCKET_TIMEOUT_S = 10.0
-CONNECT_TIMEOUT_S = 5.0
 #: A blocking command must be answered before the socket's timeout.
 LONGEST_WAIT_S = SOCKET_TIMEOUT_S / 2
 FIRST_PAUSE_S = 0.02
@@ -84,7 +81,8 @@ class Servers:
         self.addresses = [address(check_url(url)) for url in urls]
         self.deadline_s = deadline_s
         self.waiting = waiting
-        self._pools = [_pool(url) for url in urls]
+        self._urls = list(urls)
+        self._pools = [pool(url, SOCKET_TIMEOUT_S) for url in urls]
         self._awaited: dict[int, tuple[str, float]] = {}
 
     def __len__(self) -> int:
@@ -93,7 +91,8 @@ class Servers:
     def only(self, index: int) -> Servers:
         """One of the servers alone, over the same connections."""
         one = copy(self)
-        one.addresses, one._pools = [self.addresses[index]], [self._pools[index]]
+        one.addresses, one._urls = [self.addresses[index]], [self._urls[index]]
+        one._pools = [self._pools[index]]
         return one
 
     def call(self, commands: Sequence[Command], *, timeout_s: float | None = None) -> list[Reply]:
@@ -108,7 +107,6 @@ class Servers:
             ServerRefused: the server answered with an error that asking again cannot mend,
                 or it is out of memory beyond the deadline.
         """
-        deadline_s = self.deadline_s if timeout_s is None else timeout_s
         began = time.monotonic()
         replies: list[Reply] = [None] * len(commands)
         missing = list(range(len(commands)))
@@ -119,6 +117,8 @@ class Servers:
             missing = outcome.missing
             if not missing:
                 return replies
+            # Looked at anew each time: meanwhile somebody may be in a hurry.
+            deadline_s = self.deadline_s if timeout_s is None else timeout_s
             for server, failure in outcome.failures.items():
                 waited_s = time.monotonic() - began
                 if waited_s + pause > deadline_s:
@@ -142,9 +142,16 @@ class Servers:
         reply = self.one("BLPOP", key, f"{seconds:.3f}")
         return None if reply is None else bytes(reply[1])
 
+    def hurry(self, deadline_s: float) -> None:
+        """From now on give up after ``deadline_s``, also in calls that are under way."""
+        self.deadline_s = deadline_s
+        before, self._pools = self._pools, [pool(url, deadline_s) for url in self._urls]
+        for each in before:
+            each.disconnect()  # wakes whoever reads from a frozen server
+
     def close(self) -> None:
-        for pool in self._pools:
-            pool.disconnect()
+        for each in self._pools:
+            each.disconnect()
 
     def silent(self) -> list[tuple[str, float]]:
         """Servers that calls are waiting for at this moment, and for how many seconds."""
@@ -180,7 +187,7 @@ class Servers:
             sent: list[tuple[int, Connection]] = []
             for server, unread in by_server.items():
                 with self._noting(server, unread, outcome), self._awaiting(server):
-                    connection = stack.enter_context(_borrowed(self._pools[server], unread))
+                    connection = stack.enter_context(borrowed(self._pools[server], unread))
                     words = [commands[index].words for index in unread]
                     connection.send_packed_command(connection.pack_commands(words))
                     sent.append((server, connection))
@@ -262,31 +269,3 @@ class _Round:
         self.loaded.add((server, script.sha))
         if (server, script.sha) in self.loaded_before:
             self.failures[server] = failure
-
-
-@contextmanager
-def _borrowed(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
-    """A connection of ``pool``; one that still owes replies never goes back open."""
-    connection: Connection = pool.get_connection()
-    try:
-        yield connection
-    finally:
-        if unread:
-            connection.disconnect()
-        pool.release(connection)
-
-
-def _pool(url: str) -> redis.ConnectionPool:
-    options: dict[str, Any] = {
-        "protocol": 2,  # with RESP3, redis-py 8 no longer looks for stray replies
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": SOCKET_TIMEOUT_S,
-    }
-    if not url.startswith("unix:"):
-        options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_keepalive": True}
-    try:
-        pool = redis.ConnectionPool.from_url(url, **options)
-        pool.make_connection()  # refuses options that it does not know; does not connect
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"'{address(url)}' has an option that does not fit: {error}") from error
-    return pool

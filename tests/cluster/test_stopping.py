@@ -26,8 +26,8 @@ from tests.cluster.resumable import begun, checkpoints, complaint, ends_exactly,
 Start = Callable[..., Any]
 Until = Callable[..., None]
 
-#: What a second signal may take: one silence of a socket, and last words.
-AT_ONCE_S = 20.0
+#: What a second signal may take: last words to servers that may be frozen.
+AT_ONCE_S = 10.0
 
 
 @pytest.fixture(scope="module")
