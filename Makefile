@@ -4,13 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test lint clean
+.PHONY: train test chaos lint clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
+
+# Ten minutes of faults; not part of the tests.
+chaos: $(VENV)/installed-test
+	$(BIN)/python tests/chaos/run.py --minutes 10 --seed 0
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -1,0 +1,78 @@
+"""What came out of it, as one table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.table import Table
+
+from trial import Trial
+from verdict import Reference, Verdict
+
+
+@dataclass
+class Results:
+    """Everything that happened."""
+
+    references: dict[str, Reference] = field(default_factory=dict)
+    injected: Counter[str] = field(default_factory=Counter)
+    trials: list[Trial] = field(default_factory=list)
+    verdicts: list[tuple[Trial, Verdict]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, trial: Trial, verdict: Verdict | None) -> None:
+        """A run that is over; no verdict on one that ended badly."""
+        self.trials.append(trial)
+        if verdict is None:
+            self.failures.append(trial.failure)
+            return
+        self.verdicts.append((trial, verdict))
+        if verdict.failure:
+            trial.fail(verdict.failure)
+            self.failures.append(trial.failure)
+
+
+def table(results: Results) -> Table:
+    """All figures, a line each."""
+    shown, trials = Table(title="chaos"), results.trials
+    shown.add_column("what")
+    shown.add_column("figure", justify="right")
+    for kind, times in sorted(results.injected.items()):
+        shown.add_row(kind, str(times))
+    shown.add_row("faults in all", str(results.injected.total()), end_section=True)
+    for algorithm, reference in results.references.items():
+        _add_algorithm(shown, results, algorithm, reference)
+    resent = sum(process.sent_again for trial in trials for process in trial.processes)
+    shown.add_row("units and portions sent again, backups", str(resent))
+    shown.add_row("updates and iterations lost and made again", str(_sum(trials, "lost")))
+    doubled = sum(verdict.doubled for _, verdict in results.verdicts)
+    shown.add_row("updates doubled", str(doubled))
+    shown.add_row("coordinators resumed", str(_sum(trials, "resumes")))
+    shown.add_row("runs begun again, killed before a checkpoint", str(_sum(trials, "began_again")))
+    shown.add_row("starts refused by the checks before training", str(_sum(trials, "refusals")))
+    silence = max((trial.longest_silence_s for trial in trials), default=0.0)
+    shown.add_row("longest time without progress", f"{silence:.0f} s")
+    shown.add_row("failures", str(len(results.failures)))
+    return shown
+
+
+def _add_algorithm(shown: Table, results: Results, algorithm: str, reference: Reference) -> None:
+    seconds = [each.seconds for each in results.trials if each.work.algorithm == algorithm]
+    shown.add_row(f"{algorithm}: runs", str(len(seconds)))
+    longest = max(seconds, default=0.0)
+    shown.add_row(
+        f"{algorithm}: longest, undisturbed", f"{longest:.0f} s, {reference.trial.seconds:.0f} s"
+    )
+    ratios = [
+        verdict.loss / reference.loss
+        for trial, verdict in results.verdicts
+        if trial.work.algorithm == algorithm and verdict.loss is not None
+    ]
+    told = f"{min(ratios):.3f} to {max(ratios):.3f}" if ratios else "-"
+    shown.add_row(f"{algorithm}: held-out loss, undisturbed = 1", told, end_section=True)
+
+
+def _sum(trials: Sequence[Trial], figure: str) -> int:
+    return sum(int(getattr(trial, figure)) for trial in trials)
