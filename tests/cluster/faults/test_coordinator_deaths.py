@@ -24,7 +24,7 @@ from tests.cluster.faults.rig import SHARDS, Rig
 
 Start = Callable[..., Any]
 
-KILLS = 3
+KILLS = 2
 #: The moments are drawn from a stretch of some units and iterations.
 LONGEST_LIFE_S = 1.5
 

@@ -68,9 +68,9 @@ def at_once(action: Callable[..., None], *arguments: str) -> Iterator[None]:
 
 CUT = Fault("all connections cut", lambda rig: at_once(rig.cut), 0.0, False)
 DURABLE = (
-    CUT,
     killed(0, CONTROL, loses=False),
     killed(0, FIRST, loses=False),
+    CUT,
     killed(DOWN_S, CONTROL, loses=False),
     killed(DOWN_S, SECOND, loses=False),
     frozen(DOWN_S, CONTROL, FIRST),
