@@ -65,9 +65,10 @@ def main() -> None:
                 _half(Path(home) / f"half{kept:d}", given.minutes * 30, rng, results, kept=kept)
         except KeyboardInterrupt:
             results.failures.append("interrupted")
+        shown = table(results)  # it reads what the runs have printed
     for failure in results.failures:
         console.print(f"FAILED: {failure}", markup=False, highlight=False)
-    console.print(table(results))
+    console.print(shown)
     sys.exit(1 if results.failures else 0)
 
 
@@ -140,6 +141,8 @@ def _tell(trial: Trial) -> None:
         f"{trial.resumes} times resumed",
         highlight=False,
     )
+    for refusal in trial.refusals:
+        console.print(f"    start refused: {refusal}", markup=False, highlight=False)
 
 
 def _interrupt(*_: object) -> NoReturn:

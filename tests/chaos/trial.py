@@ -76,7 +76,7 @@ class Trial:
     done: bool = False
     resumes: int = 0
     began_again: int = 0
-    refusals: int = 0
+    refusals: list[str] = field(default_factory=list)
     longest_silence_s: float = 0.0
     _began: float = field(default_factory=time.monotonic)
     _progressed: float = field(default_factory=time.monotonic)
@@ -200,7 +200,7 @@ class Trial:
             self.began_again += 1
         elif code in REFUSALS and not self._announced() and self._refused < MOST_REFUSALS:
             self._refused += 1
-            self.refusals += 1
+            self.refusals.append(self.processes[-1].err.strip().rpartition("\n")[2])
         else:
             self.fail(f"exit code {code}")
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from safetensors.numpy import load_file
 
-from app.models.files import load_model
 from fleet import Fleet
 from trial import Trial
 
@@ -69,8 +69,9 @@ def _other_minimum(trial: Trial, reference: Reference) -> str:
     objective = OBJECTIVE.search(trial.out)
     if objective is not None and objective[1] != reference.objective:
         return f"objective {objective[1]}, undisturbed {reference.objective}"
-    ours, theirs = (load_model(each.model).parameters for each in (trial, reference.trial))
-    return "" if np.array_equal(ours, theirs) else "the model differs from the undisturbed run's"
+    ours, theirs = (load_file(each.model) for each in (trial, reference.trial))
+    same = all(np.array_equal(ours[name], tensor) for name, tensor in theirs.items())
+    return "" if same else "the model differs from the undisturbed run's"
 
 
 def _found(pattern: re.Pattern[str], trial: Trial) -> re.Match[str]:
