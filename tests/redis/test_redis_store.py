@@ -208,7 +208,8 @@ def test_vectors_are_found_among_many_keys_and_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shards, "SCAN_COUNT", 2)
-    other = RedisParameterStore(servers, f"{run_id}0", LAYOUT, SGD(1.0), fence=TOKEN.fence)
+    theirs = f"{run_id}-and-more"
+    other = RedisParameterStore(servers, theirs, LAYOUT, SGD(1.0), fence=TOKEN.fence)
     other.create(ONES)
     names = {named(f"s{number}") for number in range(40)}
     for name in names:
