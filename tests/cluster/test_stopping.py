@@ -80,7 +80,6 @@ def test_a_second_signal_stops_a_training_at_once_that_cannot_stop_in_order(
         os.kill(frozen, signal.SIGCONT)
     assert "Traceback" not in training.err
     assert f"to go on from it: python -m coordinator resume {training.run}" in training.err
-    ends_exactly(resumed(command, training.run, tmp_path), tmp_path)
 
 
 def server_of(fleet: LocalCluster, run: str) -> int:
@@ -93,12 +92,29 @@ def server_of(fleet: LocalCluster, run: str) -> int:
 
 
 @pytest.mark.usefixtures("pair")
-def test_a_run_is_looked_at_and_stopped_from_another_terminal(
-    fleet: LocalCluster, command: Start, tmp_path: Path
+def test_a_run_is_looked_at_and_stopped_from_another_terminal_whether_it_runs_or_not(
+    fleet: LocalCluster, command: Start, tmp_path: Path, until: Until
 ) -> None:
-    place = ("--folder", tmp_path / "runs")
     training = begun(command, tmp_path, fleet.endpoints)
     run = training.run
+    is_seen_running(training, command, tmp_path)
+
+    training.process.kill()
+    until(lambda: seen(tmp_path, run).state == "dead", "the end of its lease", 10.0)
+    heir = resumed(command, run, tmp_path)
+    heir.says("taken up under fence 2")
+    assert seen(tmp_path, run).state == "running"
+
+    is_stopped(heir, run, command, tmp_path)
+    ends_exactly(resumed(command, run, tmp_path), tmp_path)
+    assert seen(tmp_path, run).state == "finished"
+    again = complaint(resumed(command, run, tmp_path), ExitCode.USAGE)
+    assert f"run {run} has finished: there is nothing to resume" in again
+
+
+def is_seen_running(training: Any, command: Start, folder: Path) -> None:
+    """``status`` and ``runs`` tell who has it and how it stands."""
+    run, place = training.run, ("--folder", folder / "runs")
     asked = [command("status", run, *place), command("runs", "--json", *place)]
     assert [each.ends() for each in asked] == [ExitCode.OK] * 2
     assert f"run {run}: running, downpour of slowmodels:Dawdling" in asked[0].out
@@ -108,35 +124,24 @@ def test_a_run_is_looked_at_and_stopped_from_another_terminal(
     assert (listed["run"], listed["state"]) == (run, "running")
     assert "updates" in listed["figures"]
 
+
+def is_stopped(training: Any, run: str, command: Start, folder: Path) -> None:
+    """``stop --wait`` returns when it has stopped; then there is nothing to stop."""
+    place = ("--folder", folder / "runs")
     stop = command("stop", run, "--wait", *place)
     assert (stop.ends(), stop.out) == (ExitCode.OK, f"run {run} is stopped\n")
     assert training.ends() == ExitCode.INTERRUPTED
     assert f"to go on: python -m coordinator resume {run}" in training.out
-    stopped = seen(tmp_path, run)
+    stopped = seen(folder, run)
     assert (stopped.state, stopped.coordinator) == ("stopped", None)
     assert stopped.outcome["reason"] == "interrupted"
     nothing = complaint(command("stop", run, *place), ExitCode.USAGE)
     assert nothing == f"run {run} is stopped: there is nothing to stop"
 
-    ends_exactly(resumed(command, run, tmp_path), tmp_path)
-    assert seen(tmp_path, run).state == "finished"
-    again = complaint(resumed(command, run, tmp_path), ExitCode.USAGE)
-    assert f"run {run} has finished: there is nothing to resume" in again
+
+def test_a_run_that_nobody_knows_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no run nobody in"):
         seen(tmp_path, "nobody")
-
-
-@pytest.mark.usefixtures("pair")
-def test_a_run_whose_coordinator_was_killed_is_dead_until_it_is_resumed(
-    fleet: LocalCluster, command: Start, tmp_path: Path, until: Until
-) -> None:
-    training = begun(command, tmp_path, fleet.endpoints)
-    training.process.kill()
-    until(lambda: seen(tmp_path, training.run).state == "dead", "the end of its lease", 10.0)
-    heir = resumed(command, training.run, tmp_path)
-    heir.says("taken up under fence 2")
-    assert seen(tmp_path, training.run).state == "running"
-    ends_exactly(heir, tmp_path)
 
 
 def test_an_embedded_run_that_was_killed_goes_on_from_the_last_checkpoint_that_is_whole(
