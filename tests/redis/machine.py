@@ -20,8 +20,8 @@ from tests.redis.world import LAYOUT, SHARDS, VECTORS, Contents, World
 #: No lease runs out by itself.
 LEASE_S = 3600.0
 
-#: What a coordinator may still ask for that was replaced without knowing it.
-LATE: dict[str, Callable[[ParameterStore], object]] = {
+#: What a coordinator may ask for whose fence is not that of the shards.
+STRANGE: dict[str, Callable[[ParameterStore], object]] = {
     "raise_fence": lambda store: store.raise_fence(store.fence),
     "copy": lambda store: store.copy(PARAMETERS, BEST),
     "drop": lambda store: store.drop(BEST),
