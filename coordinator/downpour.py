@@ -81,6 +81,8 @@ class Downpour:
         self.evaluations.forget()
         if taken.saved is not None:
             self.evaluations.adopt(taken.saved.document["driver"]["evaluations"])
+            # Or a coordinator after this one would believe in a best model that is gone.
+            self._session.leader.commit(self._document())
         return taken.said
 
     def capture(self) -> Capture:

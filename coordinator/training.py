@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from app import checkpoint
@@ -33,6 +35,22 @@ DRIVERS: dict[str, Callable[[Session, Job, Stage], Driver]] = {
     "downpour": Downpour.on_servers,
     "sandblaster": Sandblaster.on_servers,
 }
+
+
+@dataclass(frozen=True)
+class _Result:
+    """Of a training: all that is written down of it, read from the shards."""
+
+    reason: EndReason
+    heldout: Evaluation | None
+    parameters: Vector
+    slots: dict[str, Vector]
+    details: tuple[str, ...]
+    checkpoint: Path | None
+
+    @property
+    def resumable(self) -> bool:
+        return self.reason is EndReason.INTERRUPTED
 
 
 def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
@@ -94,29 +112,25 @@ def _drive(training: Training, driver: Driver, begin: Callable[[], None]) -> Out
         begin()
         checkpoints.write(session.fence, driver.capture)
         session.tell("start", fence=session.fence)
-        reason = _train(training, driver)
-        resumable = reason is EndReason.INTERRUPTED
-        checkpoints.settle()  # what it reads on the servers may go then
-        last = checkpoints.write(session.fence, driver.capture) if resumable else None
-        heldout, parameters, slots = driver.keep(resumable=resumable)
+        result = _train(training, driver)
         # Before the last words to any server: what is trained must not depend on them.
-        _saved(record, reason, heldout, parameters, slots).save(training.output)
+        _saved(record, result).save(training.output)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
         raise RunTaken(f"stopped: {error}") from error
     except BaseException as error:
         _give_up(training, driver, error)
         raise
-    state = RunState.STOPPED if resumable else RunState.FINISHED
-    _close(training, state, {"reason": reason, "seconds": round(driver.seconds, 1)})
+    state = RunState.STOPPED if result.resumable else RunState.FINISHED
+    _close(training, state, {"reason": result.reason, "seconds": round(driver.seconds, 1)})
     return Outcome(
         run=record.run,
-        reason=reason,
-        heldout=heldout,
+        reason=result.reason,
+        heldout=result.heldout,
         evaluations=tuple(driver.evaluations.history),
-        details=tuple(driver.summary()),
+        details=result.details,
         model_file=training.output,
-        checkpoint=last,
+        checkpoint=result.checkpoint,
         seconds=driver.seconds,
         unit="passes" if training.job.plan is not None else "iterations",
     )
@@ -135,7 +149,8 @@ def _describe(training: Training) -> None:
 
 def _close(training: Training, state: RunState, outcome: dict[str, Any]) -> None:
     training.folder.conclude({"state": state, **outcome})
-    training.session.leader.close(state, outcome)
+    with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
+        training.session.leader.close(state, outcome)
 
 
 def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
@@ -157,8 +172,8 @@ def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
         )
 
 
-def _train(training: Training, driver: Driver) -> EndReason:
-    """Train; take the run up again when a server lost its data."""
+def _train(training: Training, driver: Driver) -> _Result:
+    """Train; take the run up again when a server lost its data, be it at the very end."""
     checkpoints, losses = training.stage.checkpoints, 0
     written = checkpoints.written
     loss: ModelMissing | None = None
@@ -166,12 +181,23 @@ def _train(training: Training, driver: Driver) -> EndReason:
         try:
             if loss is not None:
                 _mend(training, driver, loss)
-            return driver.run()
+            return _result(training, driver, driver.run())
         except ModelMissing as error:
             losses, loss = losses + 1 if checkpoints.written == written else 1, error
             written = checkpoints.written
             if losses > MOST_LOSSES:
                 raise
+
+
+def _result(training: Training, driver: Driver, reason: EndReason) -> _Result:
+    """Read what the shards hold; raises ModelMissing if a server lost it."""
+    checkpoints, resumable = training.stage.checkpoints, reason is EndReason.INTERRUPTED
+    checkpoints.settle()  # what it reads on the servers may go then
+    fence = training.session.fence
+    last = checkpoints.write(fence, driver.capture) if resumable else None
+    details = tuple(driver.summary())
+    heldout, parameters, slots = driver.keep(resumable=resumable)
+    return _Result(reason, heldout, parameters, slots, details, last)
 
 
 def _mend(training: Training, driver: Driver, loss: ModelMissing) -> None:
@@ -191,16 +217,10 @@ def _take_up(training: Training, driver: Driver) -> None:
     training.say(f"taken up under fence {training.session.fence}")
 
 
-def _saved(
-    record: RunRecord,
-    reason: EndReason,
-    heldout: Evaluation | None,
-    parameters: Vector,
-    slots: dict[str, Vector],
-) -> SavedModel:
+def _saved(record: RunRecord, result: _Result) -> SavedModel:
     config = record.config
-    facts = {"run": record.run, "reason": reason, "config": config.model_dump(mode="json")}
-    if heldout is not None:
-        facts["heldout"] = heldout.score.to_json()
+    facts = {"run": record.run, "reason": result.reason, "config": config.model_dump(mode="json")}
+    if result.heldout is not None:
+        facts["heldout"] = result.heldout.score.to_json()
     sizes = (record.n_features, record.n_classes)
-    return SavedModel(config.model_settings(), *sizes, parameters, slots, facts)
+    return SavedModel(config.model_settings(), *sizes, result.parameters, result.slots, facts)

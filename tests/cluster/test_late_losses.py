@@ -1,0 +1,66 @@
+"""Servers that lose their data when the training is over, and its result not yet written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from app.store.servers import Servers
+from coordinator.downpour import Downpour
+from coordinator.leader import Leader
+from coordinator.local import LocalCluster
+from coordinator.outcome import EndReason
+from coordinator.sandblaster import Sandblaster
+from tests.cluster.fleets import clocks
+
+SHARDS = 3
+SETTINGS: dict[str, Any] = {
+    "model": "softmax",
+    "shards": SHARDS,
+    "block_numbers": 64,
+    "passes": 2,
+    "iterations": 10,
+    "checkpoint_seconds": 0.2,
+}
+
+
+def flushed_before(url: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """``method``, before whose first call a server loses its data."""
+    left = [url]
+
+    def lossy(*arguments: Any, **named: Any) -> Any:
+        if left:
+            with closing(Servers([left.pop()])) as server:
+                server.one("FLUSHALL")
+        return method(*arguments, **named)
+
+    return lossy
+
+
+@pytest.mark.parametrize("driver", [Downpour, Sandblaster])
+@pytest.mark.parametrize("moment", ["summary", "keep"])
+def test_a_parameter_server_that_loses_the_result_costs_no_more_than_earlier(
+    shared: LocalCluster,
+    train_shared: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    driver: type[Any],
+    moment: str,
+) -> None:
+    url = shared.endpoints.parameter_servers[0]
+    monkeypatch.setattr(driver, moment, flushed_before(url, getattr(driver, moment)))
+    trained = train_shared(**SETTINGS, algorithm=driver.__name__.lower())
+    assert trained.outcome.reason in (EndReason.PASSES, EndReason.ITERATIONS)
+    if driver is Downpour:
+        planned = [trained.job.plan.total_pushes] * SHARDS
+        assert clocks(shared, trained.outcome.run, SHARDS) == planned
+
+
+def test_a_control_server_that_loses_a_finished_run_does_not_make_it_fail(
+    shared: LocalCluster, train_shared: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = flushed_before(shared.endpoints.broker, Leader.close)
+    monkeypatch.setattr(Leader, "close", close)
+    assert train_shared(**SETTINGS).outcome.reason is EndReason.PASSES
