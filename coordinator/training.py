@@ -65,7 +65,7 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
         with opened(job, cluster, folder, display) as training:
             training.session.take(say=display.say)
             driver = _driver(training)
-            return _drive(training, driver, driver.create)
+            return _drive(training, driver, driver.create, resumed=False)
     finally:
         with suppress(OSError):  # a run that never began leaves no empty folder
             folder.path.rmdir()
@@ -93,9 +93,8 @@ def resume(
                 document = training.stage.checkpoints.latest().document["driver"]
             if document is not None:
                 driver.adopt(document)
-            _take_up(training, driver)
 
-        return _drive(training, driver, begin)
+        return _drive(training, driver, begin, resumed=True)
 
 
 def _driver(training: Training) -> Driver:
@@ -103,16 +102,14 @@ def _driver(training: Training) -> Driver:
     return make(training.session, training.job, training.stage)
 
 
-def _drive(training: Training, driver: Driver, begin: Callable[[], None]) -> Outcome:
+def _drive(
+    training: Training, driver: Driver, begin: Callable[[], None], *, resumed: bool
+) -> Outcome:
     """The training itself, from the first values on the shards to the saved model."""
-    session, record = training.session, training.session.record
-    checkpoints = training.stage.checkpoints
+    record = training.session.record
     try:
         _describe(training)
-        begin()
-        checkpoints.write(session.fence, driver.capture)
-        session.tell("start", fence=session.fence)
-        result = _train(training, driver)
+        result = _train(training, driver, begin, resumed=resumed)
         # Before the last words to any server: what is trained must not depend on them.
         _saved(record, result).save(training.output)
     except (RunTaken, Fenced) as error:
@@ -172,15 +169,27 @@ def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
         )
 
 
-def _train(training: Training, driver: Driver) -> _Result:
-    """Train; take the run up again when a server lost its data, be it at the very end."""
-    checkpoints, losses = training.stage.checkpoints, 0
-    written = checkpoints.written
+def _train(
+    training: Training, driver: Driver, begin: Callable[[], None], *, resumed: bool
+) -> _Result:
+    """Train; take the run up again when a server lost its data, be it before anything else.
+
+    ``begin`` comes once more if that happens before there is a checkpoint of this process.
+    """
+    checkpoints, session, losses = training.stage.checkpoints, training.session, 0
+    begun, written = False, checkpoints.written
     loss: ModelMissing | None = None
     while True:
         try:
             if loss is not None:
-                _mend(training, driver, loss)
+                _renew(training, loss)
+            if not begun:
+                begin()
+            if resumed or loss is not None:
+                _take_up(training, driver)
+            if not begun:
+                begun = checkpoints.write(session.fence, driver.capture) is not None
+                session.tell("start", fence=session.fence)
             return _result(training, driver, driver.run())
         except ModelMissing as error:
             losses, loss = losses + 1 if checkpoints.written == written else 1, error
@@ -200,14 +209,14 @@ def _result(training: Training, driver: Driver, reason: EndReason) -> _Result:
     return _Result(reason, heldout, parameters, slots, details, last)
 
 
-def _mend(training: Training, driver: Driver, loss: ModelMissing) -> None:
+def _renew(training: Training, loss: ModelMissing) -> None:
+    """Shut out everybody who does not know of the loss."""
     with suppress(ServerError, StoreError):  # what it read may be what was lost
         training.stage.checkpoints.settle()
     # It may seem lost because the run was taken over: then this raises, and nothing is said.
     training.session.renew()
     training.say(f"data lost: {loss}")
     training.session.tell("lost", what=str(loss))
-    _take_up(training, driver)
 
 
 def _take_up(training: Training, driver: Driver) -> None:

@@ -1,4 +1,4 @@
-"""Servers that lose their data when the training is over, and its result not yet written down."""
+"""Servers that lose their data before anything is trained, or when only the result is left."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def flushed_before(url: str, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("driver", [Downpour, Sandblaster])
-@pytest.mark.parametrize("moment", ["summary", "keep"])
-def test_a_parameter_server_that_loses_the_result_costs_no_more_than_earlier(
+@pytest.mark.parametrize("moment", ["capture", "summary", "keep"])
+def test_a_parameter_server_that_loses_its_data_early_or_late_costs_only_work(
     shared: LocalCluster,
     train_shared: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,

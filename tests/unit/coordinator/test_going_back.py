@@ -1,0 +1,36 @@
+"""A Downpour run that goes back to a checkpoint, and what the next coordinator knows of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from app import checkpoint
+from app.checkpoint import Checkpoint
+from tests.unit.coordinator.paper import PaperLeader
+from tests.unit.coordinator.test_downpour_driver import training
+
+
+def test_a_best_model_that_is_lost_is_not_left_to_the_next_coordinator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path / "cache"))
+    run = training()
+    before = run.driver.capture()
+    checkpoint.write(tmp_path, "000001-000001", {**before.document, "rank": None}, before.vectors())
+    run.driver.run()
+    assert run.driver.evaluations.best is not None
+
+    def latest() -> Checkpoint:
+        found = checkpoint.latest(tmp_path, print)
+        assert found is not None
+        return found
+
+    run.store.delete()
+    run.session.renew()
+    run.driver.take_up(latest)
+    assert run.driver.evaluations.best is None
+    commits = cast("PaperLeader", run.session.leader).commits
+    assert commits[-1]["evaluations"] == before.document["driver"]["evaluations"]
