@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,7 +44,8 @@ def arguments_of(message: bytes) -> tuple[str, Arguments]:
 class Messages:
     """Sends tasks to workers, and asks who is there.
 
-    Every method raises ServerUnreachable if the broker does not answer.
+    Every method raises ServerUnreachable if the broker does not answer; all but ``active``
+    only after the deadline.
     """
 
     def __init__(
@@ -59,35 +60,20 @@ class Messages:
 
         It may be published twice: a message is only a hint.
         """
-        began = time.monotonic()
-        while True:
-            try:
-                with self._translated():
-                    self._app.send_task(
-                        f"distbelief.{task}",
-                        arguments,
-                        retry=True,
-                        retry_policy=PUBLISH_RETRIES,
-                    )
-                return
-            except ServerUnreachable as error:
-                waited = time.monotonic() - began
-                if waited > self._deadline_s:
-                    raise
-                if self._waiting is not None:
-                    self._waiting(str(error), waited)
-            time.sleep(PUBLISH_PAUSE_S)
+        self._until_done(
+            lambda: self._app.send_task(
+                f"distbelief.{task}", arguments, retry=True, retry_policy=PUBLISH_RETRIES
+            )
+        )
 
     def queues_served(self) -> list[set[str]]:
         """For each worker that answers, the queues it listens on."""
-        with self._translated():
-            answers = self._inspect().active_queues() or {}
+        answers = self._until_done(lambda: self._inspect().active_queues()) or {}
         return [{queue["name"] for queue in queues} for queues in answers.values()]
 
     def processes(self) -> int:
         """Processes of all workers that answer; at least 1."""
-        with self._translated():
-            answers = self._inspect().stats() or {}
+        answers = self._until_done(lambda: self._inspect().stats()) or {}
         return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
 
     def active(self, task: str, run: str) -> dict[Arguments, str] | None:
@@ -112,6 +98,21 @@ class Messages:
 
     def _inspect(self) -> Any:
         return self._app.control.inspect(timeout=ANSWER_S)
+
+    def _until_done(self, do: Callable[[], Any]) -> Any:
+        """Do it, again and again while the broker does not answer, until the deadline."""
+        began = time.monotonic()
+        while True:
+            try:
+                with self._translated():
+                    return do()
+            except ServerUnreachable as error:
+                waited = time.monotonic() - began
+                if waited > self._deadline_s:
+                    raise
+                if self._waiting is not None:
+                    self._waiting(str(error), waited)
+            time.sleep(PUBLISH_PAUSE_S)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
