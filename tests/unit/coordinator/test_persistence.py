@@ -154,9 +154,29 @@ def test_it_is_said_what_came_back_and_what_is_missing(
         "shard 2 came back from checkpoint 000003-000001, 3 updates; at least 0 were lost and "
         "are made again",
     ]
+
+
+def test_what_is_missing_is_told_by_what_the_other_shards_have(
+    store: MemoryParameterStore, saved: Callable[[], Checkpoint]
+) -> None:
+    """All but the last push of each stream, which may have been in flight to the lost one."""
+    old = saved()
+    for sequence in (2, 3, 4, 5):
+        push(store, 0, sequence)
     store._shards[1] = None
-    assert take_up(store, FENCE + 2, lambda: old, []).said == [
-        "shard 1 came back from checkpoint 000003-000001, 3 updates"
+    assert take_up(store, FENCE + 1, lambda: old, []).said == [
+        "shard 1 came back from checkpoint 000003-000001, 3 updates; at least 3 were lost and "
+        "are made again"
+    ]
+
+
+def test_of_a_run_that_nobody_saw_nothing_is_said_to_be_missing(
+    saved: Callable[[], Checkpoint],
+) -> None:
+    old, store = saved(), store_of(2, fence=0)
+    assert take_up(store, FENCE + 1, lambda: old, []).said == [
+        "shard 0 came back from checkpoint 000003-000001, 3 updates",
+        "shard 1 came back from checkpoint 000003-000001, 3 updates",
     ]
 
 
