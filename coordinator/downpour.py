@@ -81,8 +81,10 @@ class Downpour:
         self.evaluations.forget()
         if taken.saved is not None:
             self.evaluations.adopt(taken.saved.document["driver"]["evaluations"])
-            # Or a coordinator after this one would believe in a best model that is gone.
-            self._session.leader.commit(self._document())
+        if self.evaluations.best is not None and None in self._store.standings(BEST):
+            self.evaluations.best = None  # somebody died before it was back on all shards
+        # Or a coordinator after this one would believe in a best model that is gone.
+        self._session.leader.commit(self._document())
         return taken.said
 
     def capture(self) -> Capture:

@@ -9,6 +9,7 @@ import pytest
 
 from app import checkpoint
 from app.checkpoint import Checkpoint
+from coordinator.evaluations import BEST
 from tests.unit.coordinator.paper import PaperLeader
 from tests.unit.coordinator.test_downpour_driver import training
 
@@ -34,3 +35,18 @@ def test_a_best_model_that_is_lost_is_not_left_to_the_next_coordinator(
     assert run.driver.evaluations.best is None
     commits = cast("PaperLeader", run.session.leader).commits
     assert commits[-1]["evaluations"] == before.document["driver"]["evaluations"]
+
+
+def test_a_best_model_that_not_every_shard_holds_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coordinator that died after it had brought a shard back, before the best model."""
+    monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path / "cache"))
+    run = training()
+    run.driver.run()
+    assert run.driver.evaluations.best is not None
+    run.store.drop(BEST)
+    run.session.renew()
+    run.driver.take_up(lambda: pytest.fail("nothing else was lost"))
+    assert run.driver.evaluations.best is None
+    run.driver.keep(resumable=False)
