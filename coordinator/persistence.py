@@ -105,10 +105,10 @@ def _loss(
     acknowledged: Counter[int],
 ) -> str:
     text = f"shard {shard} came back from checkpoint {saved.path.name}, {standing.applied} updates"
-    if not known and not acknowledged:
-        return text
     # A subtraction of counters leaves out what is not positive.
     lost = (acknowledged - Counter(standing.sequences)).total()
     if known:
         lost = max(lost, known[shard].applied - standing.applied)
+    elif not lost:
+        return text
     return f"{text}; at least {lost} were lost and are made again"
