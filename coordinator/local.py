@@ -151,6 +151,8 @@ class LocalCluster:
         home = home if len(home) <= LONGEST_HOME else "/tmp"  # noqa: S108  (mkdtemp is private)
         self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-", dir=home))
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
+        if self._durable is not None:
+            _forget_other_shapes(self._durable, [Path(url).stem for url in urls])
         for url in urls:
             socket = Path(url.removeprefix("unix://"))
             arguments = _server_arguments(socket, self._sockets, self._durable)
@@ -171,6 +173,17 @@ class LocalCluster:
                 raise
             finally:
                 servers.close()
+
+
+def _forget_other_shapes(folder: Path, names: list[str]) -> None:
+    """Remove the files of another number of servers: what they hold, a checkpoint has replaced.
+
+    Else a run that comes back to that number later would take them for its own.
+    """
+    there = [path for path in folder.glob("*") if path.name != "control"]
+    if {path.name for path in there} - set(names) or len(there) not in (0, len(names) - 1):
+        for path in there:
+            shutil.rmtree(path)
 
 
 def _server_arguments(socket: Path, folder: Path, durable: Path | None) -> list[str]:
