@@ -36,12 +36,16 @@ class TensorSpec:
     """Name and shape of one tensor of a model.
 
     ``penalised`` tells whether the L2 term of the objective covers the tensor; biases
-    are left out, as in scikit-learn.
+    are left out, as in scikit-learn. ``sparse`` says that an example touches few of its
+    rows. With a ``spread``, its numbers begin evenly drawn between -spread and spread
+    (:mod:`app.draws`), or at zero; without one, the model says where they begin.
     """
 
     name: str
     shape: tuple[int, ...]
     penalised: bool = True
+    sparse: bool = False
+    spread: float | None = None
 
     @property
     def size(self) -> int:
@@ -138,7 +142,9 @@ class Layout:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "tensors": [[t.name, list(t.shape), t.penalised] for t in self.tensors],
+            "tensors": [
+                [t.name, list(t.shape), t.penalised, t.sparse, t.spread] for t in self.tensors
+            ],
             "block_numbers": self.block_numbers,
             "n_shards": self.n_shards,
             "n_servers": self.n_servers,
@@ -146,7 +152,7 @@ class Layout:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Layout:
-        tensors = (TensorSpec(n, tuple(shape), penal) for n, shape, penal in document["tensors"])
+        tensors = (TensorSpec(n, tuple(shape), *rest) for n, shape, *rest in document["tensors"])
         return cls(
             tuple(tensors),
             document["block_numbers"],

@@ -32,14 +32,14 @@ def evaluate(
     """
     model = saved.build()
     options = dict(options)
-    if saved.n_classes and is_file(source):
-        options.setdefault("classes", saved.n_classes)
+    if saved.schema.n_classes and is_file(source):
+        options.setdefault("classes", saved.schema.n_classes)
     dataset = open_cached(source, options, default_cache_folder())
     _check_features(saved, dataset.n_features, source)
-    if dataset.n_classes > saved.n_classes or (dataset.n_classes == 0) != (saved.n_classes == 0):
+    known = saved.schema.n_classes
+    if dataset.n_classes > known or (dataset.n_classes == 0) != (known == 0):
         raise DataError(
-            f"{source} has {dataset.n_classes or 'no'} classes, the model knows "
-            f"{saved.n_classes or 'none'}"
+            f"{source} has {dataset.n_classes or 'no'} classes, the model knows {known or 'none'}"
         )
     rows = _rows(saved, dataset, part)
     return score(model, saved.parameters, dataset.features[rows], dataset.targets[rows])
@@ -67,14 +67,14 @@ def predict(
 def _features(source: str, options: Mapping[str, Scalar]) -> Features:
     if is_file(source) or source.endswith(".npy"):
         return features_only(source)
-    return open_cached(source, options, default_cache_folder()).features
+    features: Features = open_cached(source, options, default_cache_folder()).features
+    return features
 
 
 def _check_features(saved: SavedModel, n_features: int, source: str) -> None:
-    if n_features != saved.n_features:
-        raise DataError(
-            f"{source} has {n_features} features, the model was trained on {saved.n_features}"
-        )
+    known = saved.schema.n_features
+    if n_features != known:
+        raise DataError(f"{source} has {n_features} features, the model was trained on {known}")
 
 
 def _rows(saved: SavedModel, dataset: Dataset, part: str) -> npt.NDArray[np.int64] | slice:

@@ -15,6 +15,7 @@ from app.datasets.split import Rows, Subset, split
 from app.errors import ConfigError, ModelError
 from app.layout import Layout, Vector
 from app.models.files import load_model
+from app.models.initial import first_values
 from app.models.model import Model
 from app.models.registry import build_model
 from app.optimizers.registry import build_rule
@@ -53,7 +54,7 @@ def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
         config = config.model_copy(update={"data": str(Path(config.data).expanduser().resolve())})
     dataset = open_cached(config.data, config.data_options, default_cache_folder())
     train, heldout = split(dataset.n_examples, config.holdout, config.seed)
-    model = build_model(config, dataset.n_features, dataset.n_classes)
+    model = build_model(config, dataset.schema)
     layout = Layout.plan(
         model.tensors,
         n_servers=n_servers,
@@ -99,21 +100,17 @@ def _first_values(
     """From the seed, or from a saved model: its parameters, and its accumulators if it has any."""
     slots: dict[str, Vector] = dict(build_rule(config).initial_slots(size))
     if config.init_from is None:
-        parameters = model.initial(np.random.default_rng(config.seed))
+        parameters = first_values(model, config.model, config.seed)
     else:
         saved = load_model(Path(config.init_from))
         if saved.build().tensors != model.tensors:
             raise ModelError(
-                f"{config.init_from} holds a {saved.settings.model} for {saved.n_features} "
+                f"{config.init_from} holds a {saved.settings.model} for {saved.schema.n_features} "
                 f"features with other tensors than this run's {config.model} for "
                 f"{dataset.n_features} features: choose the same model settings"
             )
         parameters = saved.parameters
         slots |= {name: saved.slots[name] for name in slots if name in saved.slots}
-    if parameters.shape != (size,):
-        raise ModelError(
-            f"{config.model} must have {size} initial values, got shape {parameters.shape}"
-        )
     if not np.isfinite(parameters).all():
-        raise ModelError(f"the initial values of {config.model} hold NaN or infinity")
+        raise ModelError(f"{config.init_from} holds NaN or infinity")
     return parameters, slots

@@ -120,8 +120,7 @@ def open_session(run: str, job: Job, place: Endpoints, waiting: Waiting | None =
         layout=job.layout,
         parameter_servers=tuple(servers.addresses),
         fingerprint=job.dataset.fingerprint,
-        n_features=job.dataset.n_features,
-        n_classes=job.dataset.n_classes,
+        schema=job.dataset.schema,
     )
     control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)
     leader = Leader(control, run, job.config.lease_seconds)

@@ -231,5 +231,6 @@ def _saved(record: RunRecord, result: _Result) -> SavedModel:
     facts = {"run": record.run, "reason": result.reason, "config": config.model_dump(mode="json")}
     if result.heldout is not None:
         facts["heldout"] = result.heldout.score.to_json()
-    sizes = (record.n_features, record.n_classes)
-    return SavedModel(config.model_settings(), *sizes, result.parameters, result.slots, facts)
+    return SavedModel(
+        config.model_settings(), record.schema, result.parameters, result.slots, facts
+    )

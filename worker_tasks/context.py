@@ -114,7 +114,7 @@ def open_context(run: str, fence: int) -> RunContext:
             f"fingerprint {dataset.fingerprint}, expected {record.fingerprint}"
         )
     train, heldout = split(dataset.n_examples, config.holdout, config.seed)
-    model = build_model(config, record.n_features, record.n_classes)
+    model = build_model(config, record.schema)
     servers = Servers(_parameter_servers(record), deadline_s=config.server_seconds)
     return RunContext(record, fence, model, dataset, train, heldout, servers)
 

@@ -25,11 +25,12 @@ import numpy as np
 
 from app.datasets.dataset import Dataset
 from app.datasets.files import digest
+from app.datasets.schema import Schema
 from app.datasets.sources import Options, is_file, load, opened, resolve
 from app.errors import DataError
 
 #: Raise it when the files in the cache, or what ``load`` makes of a source, change.
-FORMAT = 1
+FORMAT = 2
 
 ARRAYS = ("features.npy", "targets.npy")
 
@@ -100,7 +101,9 @@ def _open(folder: Path, source: str) -> Dataset | None:
         if meta["format"] != FORMAT or meta["bytes"] != _sizes(folder):
             return None
         features, targets = (np.lib.format.open_memmap(folder / name, mode="r") for name in ARRAYS)
-        return Dataset(features, targets, meta["n_classes"], source, meta["fingerprint"])
+        return Dataset(
+            features, targets, Schema.from_json(meta["schema"]), source, meta["fingerprint"]
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -131,7 +134,7 @@ def _write(dataset: Dataset, folder: Path) -> None:
             np.lib.format.write_array(stream, array, allow_pickle=False)
     meta = {
         "format": FORMAT,
-        "n_classes": dataset.n_classes,
+        "schema": dataset.schema.to_json(),
         "fingerprint": dataset.fingerprint,
         "bytes": _sizes(folder),
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from app.datasets.checks import check_features, check_finite, check_labels, check_targets
+from app.datasets.schema import Schema
 from app.errors import DataError
 
 Features = npt.NDArray[np.float32]
@@ -19,18 +21,19 @@ class Dataset:
     """Features and targets; either may be a read-only memory map.
 
     Attributes:
-        features: float32, shape (n_examples, n_features), C-contiguous.
+        features: float32, shape (n_examples, n_features), C-contiguous; or
+            :class:`app.datasets.sparse.SparseFeatures`.
         targets: shape (n_examples,); int64 labels 0 to ``n_classes - 1`` for
             classification, float32 values for regression.
-        n_classes: number of classes; 0 says regression.
+        schema: what the examples look like.
         name: the source as the user wrote it; error messages begin with it.
         fingerprint: hexadecimal digest of the content; machines whose fingerprints
             differ would train on different data.
     """
 
-    features: Features
+    features: Any
     targets: Targets
-    n_classes: int
+    schema: Schema
     name: str
     fingerprint: str
 
@@ -40,7 +43,11 @@ class Dataset:
 
     @property
     def n_features(self) -> int:
-        return int(self.features.shape[1])
+        return self.schema.n_features
+
+    @property
+    def n_classes(self) -> int:
+        return self.schema.n_classes
 
     def validate(self) -> None:
         """Read everything once, in chunks of rows, and find what no model could train on.

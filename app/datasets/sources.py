@@ -34,6 +34,7 @@ from app.datasets.files import (
     read_npz,
 )
 from app.datasets.idx import is_images, labels_of, read_images, read_labels
+from app.datasets.schema import Schema
 from app.errors import DataError
 
 Options = Mapping[str, int | float | str]
@@ -194,7 +195,7 @@ def _read(source: str, settings: Mapping[str, Any]) -> Dataset:
     features = _as_features(x, source)
     check_targets(y, len(features), source)
     targets, n_classes = _as_targets(y, settings.get("classes"), source)
-    return Dataset(features, targets, n_classes, source, fingerprint)
+    return Dataset(features, targets, Schema(features.shape[1], n_classes), source, fingerprint)
 
 
 def _generate(source: str, settings: Mapping[str, Any]) -> Dataset:
@@ -205,7 +206,8 @@ def _generate(source: str, settings: Mapping[str, Any]) -> Dataset:
     content = hashlib.blake2b(json.dumps([source, settings]).encode(), digest_size=16)
     for array in (features, targets):
         content.update(array.data)
-    return Dataset(features, targets, n_classes, source, content.hexdigest())
+    schema = Schema(features.shape[1], n_classes)
+    return Dataset(features, targets, schema, source, content.hexdigest())
 
 
 def _is_npz(source: str) -> bool:

@@ -20,13 +20,14 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from app.datasets.schema import Schema
 from app.errors import ModelError
 from app.layout import TensorSpec, Vector, views
 from app.models.model import Model
 from app.models.registry import build_model
 from app.settings import ModelSettings
 
-FORMAT = "distbelief-1"
+FORMAT = "distbelief-2"
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,14 @@ class SavedModel:
     """
 
     settings: ModelSettings
-    n_features: int
-    n_classes: int
+    schema: Schema
     parameters: Vector
     slots: Mapping[str, Vector] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> Model:
         """The model that the parameters belong to; raises ModelError."""
-        return build_model(self.settings, self.n_features, self.n_classes)
+        return build_model(self.settings, self.schema)
 
     def save(self, path: Path) -> None:
         """Write the file in one step: a reader sees the old file or the new, never half.
@@ -60,8 +60,7 @@ class SavedModel:
         header = {
             "format": FORMAT,
             "model": self.settings.model_dump_json(),
-            "n_features": str(self.n_features),
-            "n_classes": str(self.n_classes),
+            "schema": json.dumps(self.schema.to_json()),
             "facts": json.dumps(self.facts),
         }
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -100,8 +99,8 @@ def load_model(path: Path) -> SavedModel:
 
 def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -> SavedModel:
     settings = ModelSettings.model_validate_json(header["model"])
-    n_features, n_classes = int(header["n_features"]), int(header["n_classes"])
-    tensors = build_model(settings, n_features, n_classes).tensors
+    schema = Schema.from_json(json.loads(header["schema"]))
+    tensors = build_model(settings, schema).tensors
     slots = {name.split(":")[1].split("/")[0] for name in arrays if name.startswith("slot:")}
     for tensor in tensors:
         if tensor.name not in arrays or arrays[tensor.name].shape != tensor.shape:
@@ -113,8 +112,7 @@ def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -
         raise ValueError("its facts are no JSON object")
     return SavedModel(
         settings,
-        n_features,
-        n_classes,
+        schema,
         _flat("", arrays, tensors),
         {slot: _flat(f"slot:{slot}/", arrays, tensors) for slot in sorted(slots)},
         facts,

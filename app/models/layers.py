@@ -16,19 +16,25 @@ from app.models.losses import sigmoid
 Initialiser = Callable[[np.random.Generator, int, int], npt.NDArray[np.float64]]
 
 
-def affine(inputs: Vector, weights: Vector, bias: Vector) -> Vector:
-    """Give ``inputs @ weights + bias``: (n, n_in), (n_in, n_out), (n_out,) to (n, n_out)."""
-    outputs: Vector = np.matmul(inputs, weights)
+def affine(inputs: Any, weights: Vector, bias: Vector) -> Vector:
+    """Give ``inputs @ weights + bias``: (n, n_in), (n_in, n_out), (n_out,) to (n, n_out).
+
+    The inputs may be a ``csr_array``; the outputs are dense.
+    """
+    outputs: Vector = inputs @ weights
     outputs += bias
     return outputs
 
 
-def affine_gradient(inputs: Vector, delta: Vector, weights: Vector, bias: Vector) -> None:
+def affine_gradient(inputs: Any, delta: Vector, weights: Vector, bias: Vector) -> None:
     """Overwrite ``weights`` and ``bias`` with the gradients of the loss by them.
 
     ``delta`` (n, n_out) is the gradient of the loss by the layer's outputs.
     """
-    np.matmul(inputs.T, delta, out=weights)
+    if isinstance(inputs, np.ndarray):
+        np.matmul(inputs.T, delta, out=weights)
+    else:
+        weights[...] = inputs.T @ delta
     np.sum(delta, axis=0, out=bias)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from app.datasets.sparse import relabelled
 from app.layout import TensorSpec, Vector, views
 from app.models.layers import affine, affine_gradient
 from app.models.losses import (
@@ -18,7 +19,7 @@ from app.models.losses import (
     silently,
     softmax,
 )
-from app.models.model import Features, Targets, Task
+from app.models.model import Features, Narrowed, Targets, Task
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class _OneLayer(ABC):
     """``outputs = features @ weights + bias``, of shape (n, n_outputs).
 
     Tensors: weights (n_features, n_outputs) and bias (n_outputs,), the latter free of
-    the L2 term. All begin at zero: the losses are convex.
+    the L2 term. All begin at zero: the losses are convex. On sparse data the weights are
+    sparse: an example touches those of its features.
     """
 
     n_features: int
+    sparse: bool = field(default=False, kw_only=True)
 
     @property
     def n_outputs(self) -> int:
@@ -38,12 +41,25 @@ class _OneLayer(ABC):
     @cached_property
     def tensors(self) -> tuple[TensorSpec, ...]:
         return (
-            TensorSpec("weights", (self.n_features, self.n_outputs)),
+            TensorSpec(
+                "weights",
+                (self.n_features, self.n_outputs),
+                sparse=self.sparse,
+                spread=0.0 if self.sparse else None,
+            ),
             TensorSpec("bias", (self.n_outputs,), penalised=False),
         )
 
     def initial(self, rng: np.random.Generator) -> Vector:
-        return np.zeros(sum(tensor.size for tensor in self.tensors))
+        return np.zeros(sum(t.size for t in self.tensors if t.spread is None))
+
+    @property
+    @abstractmethod
+    def task(self) -> Task: ...
+
+    def narrowed(self, features: Features) -> Narrowed:
+        rows, features = relabelled(features)
+        return Narrowed(replace(self, n_features=len(rows)), features, (rows,))
 
     @silently
     def loss_and_gradient(

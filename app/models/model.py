@@ -7,6 +7,7 @@ parameters and no state, so one object serves many threads.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from app.layout import TensorSpec, Vector
 
+#: Or a ``scipy.sparse.csr_array``, which has no types.
 Features = npt.NDArray[Any]
 Targets = npt.NDArray[Any]
 
@@ -47,7 +49,10 @@ class Model(Protocol):
     def task(self) -> Task: ...
 
     def initial(self, rng: np.random.Generator) -> Vector:
-        """Parameters to begin with: shape (D,), float64, a pure function of ``rng``."""
+        """Parameters to begin with: float64, a pure function of ``rng``.
+
+        One after another for all tensors without a ``spread``: shape (D,) if none has one.
+        """
         ...
 
     def loss_and_gradient(
@@ -65,3 +70,29 @@ class Model(Protocol):
         Which of them follows from ``task``: regression, binary, multiclass.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """What a minibatch needs of a model with sparse tensors.
+
+    Attributes:
+        model: the same model with only the touched rows in its sparse tensors.
+        features: the minibatch, speaking of those rows by their position.
+        rows: for each sparse tensor, in the order of ``tensors``, the rows that the
+            minibatch touches: int64, ascending.
+    """
+
+    model: Model
+    features: Features
+    rows: tuple[npt.NDArray[np.int64], ...]
+
+
+class SparseModel(Model, Protocol):
+    """A model with sparse tensors: it can be cut down to what a minibatch touches.
+
+    Loss, gradient and predictions of the narrowed model are those of the whole one: the
+    gradient of every row that is left out is zero.
+    """
+
+    def narrowed(self, features: Features) -> Narrowed: ...

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from app.datasets.schema import Schema
 from app.errors import LayoutError, ModelError
 from app.layout import Layout, TensorSpec
 from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
@@ -46,29 +47,29 @@ class ModelSettings(Protocol):
         ...
 
 
-BUILT_IN: Mapping[str, Callable[[ModelSettings, int, int], Model]] = {
-    "linear": lambda _, n_features, __: LinearRegression(n_features),
-    "logistic": lambda _, n_features, __: LogisticRegression(n_features),
-    "softmax": lambda _, n_features, n_classes: SoftmaxRegression(n_features, n_classes),
-    "mlp": lambda settings, n_features, n_classes: MLP(
-        n_features, n_classes, settings.hidden, settings.activation, settings.init
+BUILT_IN: Mapping[str, Callable[[ModelSettings, Schema], Model]] = {
+    "linear": lambda _, data: LinearRegression(data.n_features, sparse=data.sparse),
+    "logistic": lambda _, data: LogisticRegression(data.n_features, sparse=data.sparse),
+    "softmax": lambda _, data: SoftmaxRegression(
+        data.n_features, data.n_classes, sparse=data.sparse
+    ),
+    "mlp": lambda settings, data: MLP(
+        data.n_features, data.n_classes, settings.hidden, settings.activation, settings.init
     ),
 }
 
 
-def build_model(settings: ModelSettings, n_features: int, n_classes: int) -> Model:
-    """Build the model that ``settings`` name; ``n_classes`` is 0 for real-valued targets.
+def build_model(settings: ModelSettings, schema: Schema) -> Model:
+    """Build the model that ``settings`` name, for data of this ``schema``.
 
     Raises:
         ModelError: unknown or forbidden name, a model that cannot be built or does not
             keep to the protocol, or one that does not fit the targets.
     """
-    if ":" in settings.model:
-        model = _imported(settings, n_features, n_classes)
-    else:
-        model = _built_in(settings, n_features, n_classes)
+    build = _imported if ":" in settings.model else _built_in
+    model = build(settings, schema)
     # The targets first: a factory that was given no classes can make no proper tensors.
-    _check_targets(settings.model, model.task, n_classes)
+    _check_targets(settings.model, model.task, schema.n_classes)
     _check_tensors(settings.model, model.tensors)
     return model
 
@@ -84,7 +85,7 @@ def allow_import(module_path: str) -> None:
     os.environ[ALLOWED_IMPORTS_VARIABLE] = ",".join((*allowed_imports(), module_path))
 
 
-def _built_in(settings: ModelSettings, n_features: int, n_classes: int) -> Model:
+def _built_in(settings: ModelSettings, schema: Schema) -> Model:
     name = settings.model
     if name not in BUILT_IN:
         near = difflib.get_close_matches(name, BUILT_IN, n=1)
@@ -98,13 +99,15 @@ def _built_in(settings: ModelSettings, n_features: int, n_classes: int) -> Model
             f'model_options are for imported models, but the built-in model "{name}" '
             f"was given {', '.join(settings.model_options)}"
         )
-    return BUILT_IN[name](settings, n_features, n_classes)
+    return BUILT_IN[name](settings, schema)
 
 
-def _imported(settings: ModelSettings, n_features: int, n_classes: int) -> Model:
+def _imported(settings: ModelSettings, schema: Schema) -> Model:
     factory = _load(settings.model)
     try:
-        model: Model = factory(n_features=n_features, n_classes=n_classes, **settings.model_options)
+        model: Model = factory(
+            n_features=schema.n_features, n_classes=schema.n_classes, **settings.model_options
+        )
     except Exception as error:  # whatever a user's own code raises
         raise ModelError(f'model "{settings.model}" cannot be built: {_named(error)}') from error
     _check_attributes(settings.model, model)

@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.config import RunConfig
+from app.datasets.schema import Schema
 from app.errors import ConfigError
 from app.layout import Layout
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,7 @@ class RunRecord:
     """Written by the coordinator that takes the run. Holds no secret: addresses, never passwords.
 
     ``fingerprint`` identifies the data, so that a worker whose file differs from the
-    coordinator's says so instead of training on something else. ``n_classes`` is 0 for
-    real-valued targets.
+    coordinator's says so instead of training on something else.
     """
 
     run: str
@@ -29,8 +29,7 @@ class RunRecord:
     layout: Layout
     parameter_servers: tuple[str, ...]
     fingerprint: str
-    n_features: int
-    n_classes: int
+    schema: Schema
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -39,8 +38,7 @@ class RunRecord:
             "layout": self.layout.to_json(),
             "parameter_servers": list(self.parameter_servers),
             "fingerprint": self.fingerprint,
-            "n_features": self.n_features,
-            "n_classes": self.n_classes,
+            "schema": self.schema.to_json(),
         }
 
     @classmethod
@@ -63,6 +61,5 @@ class RunRecord:
             Layout.from_json(document["layout"]),
             tuple(document["parameter_servers"]),
             document["fingerprint"],
-            document["n_features"],
-            document["n_classes"],
+            Schema.from_json(document["schema"]),
         )

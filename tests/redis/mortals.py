@@ -13,6 +13,7 @@ import pytest
 
 from app import keys
 from app.config import RunConfig
+from app.datasets.schema import Schema
 from app.errors import ModelMissing
 from app.keys import named
 from app.layout import Layout, TensorSpec, Vector
@@ -150,7 +151,7 @@ class World:
         life = Life(last)
         leader = MortalLeader(self.control, self.run, life, self.losses)
         checkpoints = Checkpoints(self.folder, math.inf, 3, pytest.fail)
-        record = RunRecord(self.run, CONFIG, LAYOUT, tuple(self.servers.addresses), "", 1, 0)
+        record = RunRecord(self.run, CONFIG, LAYOUT, tuple(self.servers.addresses), "", Schema(1))
         nobody = cast("Any", None)
         session = Session(record, self.control, self.servers, nobody, leader)
         try:

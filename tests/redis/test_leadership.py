@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from app.datasets.schema import Schema
 from app.errors import ConfigError, Fenced, ModelMissing
 from app.keys import control
 from app.runs import leadership
@@ -347,7 +348,7 @@ def test_a_record_survives_the_server(servers: Servers, led: RunRecord) -> None:
 
 
 def test_the_record_of_the_last_claimant_counts(servers: Servers, led: RunRecord) -> None:
-    moved = RunRecord(led.run, led.config, led.layout, ("redis://c",), "abc", 5, 2)
+    moved = RunRecord(led.run, led.config, led.layout, ("redis://c",), "abc", Schema(5, 2))
     fence = leadership.lead(servers, moved, YOU, LONG_S, take_over=True)
     assert fence == 2
     assert leadership.read_run(servers, led.run, 2) == moved

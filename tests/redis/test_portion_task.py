@@ -12,6 +12,7 @@ import pytest
 
 from app.config import RunConfig
 from app.datasets.cache import default_cache_folder, open_cached
+from app.datasets.schema import Schema
 from app.datasets.split import portion, split
 from app.environment import BROKER, PARAMETER_SERVERS
 from app.keys import PARAMETERS, named, shard
@@ -91,7 +92,9 @@ def run(
     model = SoftmaxRegression(6, 3)
     layout = Layout.plan(model.tensors, n_servers=2, block_numbers=4, n_shards=3)
     dataset = open_cached(CONFIG.data, CONFIG.data_options, default_cache_folder())
-    record = RunRecord(run_id, CONFIG, layout, tuple(servers.addresses), dataset.fingerprint, 6, 3)
+    record = RunRecord(
+        run_id, CONFIG, layout, tuple(servers.addresses), dataset.fingerprint, Schema(6, 3)
+    )
     assert leadership.lead(control, record, Claimant("me", "here", 1), LEASE_S) == FENCE
     store = RedisVectorStore(servers, run_id, layout, fence=FENCE)
     store.create(np.random.default_rng(0).normal(size=layout.size))

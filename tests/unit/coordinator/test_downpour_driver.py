@@ -171,9 +171,7 @@ def training(**settings: Any) -> Training:
     store.create(job.parameters, job.slots)
     desk = Desk(job, store)
     data = job.dataset
-    record = RunRecord(
-        "run", job.config, job.layout, (), data.fingerprint, data.n_features, data.n_classes
-    )
+    record = RunRecord("run", job.config, job.layout, (), data.fingerprint, data.schema)
     nobody = cast("Any", None)
     leader = cast("Leader", PaperLeader(FENCE))
     session = LocalSession(record, nobody, nobody, nobody, leader, desk)

@@ -11,6 +11,7 @@ import pytest
 
 from app.config import RunConfig
 from app.datasets import synthetic
+from app.datasets.schema import Schema
 from app.datasets.split import split
 from app.errors import DataError
 from app.models.files import SavedModel
@@ -28,7 +29,7 @@ def saved(kind: str, **settings: Any) -> SavedModel:
     truth = np.concatenate([problem.weights.ravel(), problem.bias]).astype(np.float32)
     config = RunConfig(data=f"synthetic:{kind}", model=model, **settings)
     facts = {"config": config.model_dump(mode="json")}
-    return SavedModel(ModelSettings(model=model), 3, problem.n_classes, truth, facts=facts)
+    return SavedModel(ModelSettings(model=model), Schema(3, problem.n_classes), truth, facts=facts)
 
 
 @pytest.mark.parametrize("kind", ["logistic", "softmax"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.config import RunConfig
+from app.datasets.schema import Schema
 from app.datasets.split import Subset, split
 from app.errors import ConfigError, DataError, ModelError
 from app.models.files import SavedModel
@@ -61,7 +62,7 @@ def test_a_saved_model_gives_parameters_and_accumulators(tmp_path: Path) -> None
     file = tmp_path / "old.safetensors"
     parameters, accumulators = np.random.default_rng(0).random((2, 105), np.float32)
     settings = ModelSettings(model="softmax")
-    SavedModel(settings, 20, 5, parameters, {"adagrad": accumulators}).save(file)
+    SavedModel(settings, Schema(20, 5), parameters, {"adagrad": accumulators}).save(file)
     made = job(init_from=str(file))
     assert np.array_equal(made.parameters, parameters)
     assert np.array_equal(made.slots["adagrad"], accumulators)
@@ -69,7 +70,7 @@ def test_a_saved_model_gives_parameters_and_accumulators(tmp_path: Path) -> None
 
 def test_a_model_saved_without_accumulators_starts_with_fresh_ones(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
-    SavedModel(ModelSettings(model="softmax"), 20, 5, np.ones(105, np.float32)).save(file)
+    SavedModel(ModelSettings(model="softmax"), Schema(20, 5), np.ones(105, np.float32)).save(file)
     made = job(init_from=str(file))
     assert made.slots["adagrad"].tolist() == [0.1] * 105
 
@@ -77,15 +78,15 @@ def test_a_model_saved_without_accumulators_starts_with_fresh_ones(tmp_path: Pat
 def test_accumulators_are_left_behind_by_a_rule_that_has_none(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
     parameters = np.ones(105, np.float32)
-    SavedModel(ModelSettings(model="softmax"), 20, 5, parameters, {"adagrad": parameters}).save(
-        file
-    )
+    SavedModel(
+        ModelSettings(model="softmax"), Schema(20, 5), parameters, {"adagrad": parameters}
+    ).save(file)
     assert job(init_from=str(file), optimizer="sgd").slots == {}
 
 
 def test_a_saved_model_of_another_shape_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
-    SavedModel(ModelSettings(model="softmax"), 20, 4, np.ones(84, np.float32)).save(file)
+    SavedModel(ModelSettings(model="softmax"), Schema(20, 4), np.ones(84, np.float32)).save(file)
     with pytest.raises(ModelError, match=r"old\.safetensors holds a softmax for 20 features"):
         job(init_from=str(file))
 
@@ -93,8 +94,8 @@ def test_a_saved_model_of_another_shape_is_refused(tmp_path: Path) -> None:
 def test_a_saved_model_with_infinite_parameters_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
     parameters = np.full(105, np.inf, np.float32)
-    SavedModel(ModelSettings(model="softmax"), 20, 5, parameters).save(file)
-    with pytest.raises(ModelError, match="hold NaN or infinity"):
+    SavedModel(ModelSettings(model="softmax"), Schema(20, 5), parameters).save(file)
+    with pytest.raises(ModelError, match=r"old\.safetensors holds NaN or infinity"):
         job(init_from=str(file))
 
 

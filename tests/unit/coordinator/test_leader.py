@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from app.config import RunConfig
+from app.datasets.schema import Schema
 from app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerUnreachable
 from app.keys import control
 from app.layout import Layout, TensorSpec
@@ -51,7 +52,9 @@ def servers(fake_url: str) -> Iterator[Servers]:
 @pytest.fixture
 def record() -> RunRecord:
     layout = Layout((TensorSpec("w", (4,)),), 4, 1, 1)
-    return RunRecord(f"run-{next(numbers)}", RunConfig(), layout, ("redis://a",), "abc", 5, 2)
+    return RunRecord(
+        f"run-{next(numbers)}", RunConfig(), layout, ("redis://a",), "abc", Schema(5, 2)
+    )
 
 
 @pytest.fixture

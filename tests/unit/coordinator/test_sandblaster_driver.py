@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from app.config import RunConfig
+from app.datasets.schema import Schema
 from app.errors import Diverged, NotFinite
 from app.runs.record import RunRecord
 from app.store.memory_vectors import MemoryVectorStore
@@ -31,7 +32,7 @@ def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
     job = prepare(config, n_servers=1)
     store = MemoryVectorStore(job.layout, fence=FENCE)
     store.create(np.asarray(job.parameters))
-    record = RunRecord("run", job.config, job.layout, (), job.dataset.fingerprint, 20, 0)
+    record = RunRecord("run", job.config, job.layout, (), job.dataset.fingerprint, Schema(20))
     nobody = cast("Any", None)
     session = Session(record, nobody, nobody, nobody, cast("Any", PaperLeader(FENCE)))
     stage = Stage(lambda status: None, lambda: None, lambda: False, no_checkpoints())

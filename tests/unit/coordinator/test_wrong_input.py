@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.datasets.schema import Schema
 from app.errors import DistBeliefError, ExitCode
 from app.models.files import SavedModel
 from app.settings import ModelSettings
@@ -240,7 +241,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "folder").mkdir()
     (folder / "wrongmodels.py").write_text(MODEL)
     np.save(folder / "three.npy", np.ones((2, 3), np.float32))
-    linear = SavedModel(ModelSettings(model="linear"), 3, 0, np.zeros(4, np.float32))
+    linear = SavedModel(ModelSettings(model="linear"), Schema(3), np.zeros(4, np.float32))
     linear.save(folder / "linear.safetensors")
     return folder
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from app.datasets import checks
 from app.datasets.checks import Array, Mask
 from app.datasets.dataset import Dataset
+from app.datasets.schema import Schema
 from app.errors import DataError
 
 
@@ -22,7 +23,7 @@ def classification(**changes: Any) -> Dataset:
     good = Dataset(
         features=np.arange(12, dtype=np.float32).reshape(4, 3),
         targets=np.array([0, 1, 1, 0]),
-        n_classes=2,
+        schema=Schema(3, 2),
         name="some.npz",
         fingerprint="00",
     )
@@ -31,7 +32,7 @@ def classification(**changes: Any) -> Dataset:
 
 def regression(**changes: Any) -> Dataset:
     targets = np.array([0.5, -1, 2, 3], np.float32)
-    return classification(**{"targets": targets, "n_classes": 0, **changes})
+    return classification(**{"targets": targets, "schema": Schema(3), **changes})
 
 
 def with_entry(array: Array, index: Any, value: float) -> Array:
@@ -50,7 +51,7 @@ def test_sizes_come_from_the_features() -> None:
 
 
 def test_a_single_class_passes() -> None:
-    classification(targets=np.zeros(4, np.int64), n_classes=1).validate()
+    classification(targets=np.zeros(4, np.int64), schema=Schema(3, 1)).validate()
 
 
 def test_a_data_set_cannot_be_changed() -> None:
@@ -134,7 +135,7 @@ UNUSABLE = {
         "features must be C-contiguous float32, got float32 with strides (4, 16)",
     ),
     "negative classes": (
-        classification(n_classes=-1),
+        classification(schema=Schema(3, -1)),
         "n_classes must be 0 (regression) or positive, got -1",
     ),
 }

@@ -11,6 +11,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from app.datasets.schema import Schema
 from app.errors import ModelError
 from app.models.files import FORMAT, SavedModel, load_model
 from app.settings import ModelSettings
@@ -23,7 +24,7 @@ def saved() -> SavedModel:
     parameters, accumulators = rng.normal(size=(2, 20)).astype(np.float32)
     facts = {"run": "20300101-000000-abcd", "heldout": {"n_examples": 3}, "ä": [1.5, None]}
     settings = ModelSettings(model="mlp", hidden=(2,), activation="tanh")
-    return SavedModel(settings, 3, 4, parameters, {"adagrad": accumulators}, facts)
+    return SavedModel(settings, Schema(3, 4), parameters, {"adagrad": accumulators}, facts)
 
 
 def header(path: Path) -> dict[str, str]:
@@ -51,14 +52,14 @@ def test_a_model_comes_back_with_its_settings_and_facts(saved: SavedModel, tmp_p
     path = tmp_path / "model.safetensors"
     saved.save(path)
     again = load_model(path)
-    assert (again.settings, again.n_features, again.n_classes) == (saved.settings, 3, 4)
+    assert (again.settings, again.schema) == (saved.settings, Schema(3, 4))
     assert again.facts == saved.facts
     assert again.build() == saved.build()
 
 
 def test_a_model_without_slots_comes_back_without_slots(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    SavedModel(ModelSettings(model="linear"), 2, 0, np.zeros(3, np.float32)).save(path)
+    SavedModel(ModelSettings(model="linear"), Schema(2), np.zeros(3, np.float32)).save(path)
     assert load_model(path).slots == {}
 
 
@@ -163,9 +164,9 @@ def test_a_tensor_that_is_missing_is_named(saved: SavedModel, tmp_path: Path, lo
     [
         {"model": "{}}"},
         {"model": '{"hidden": 3}'},
-        {"n_features": "three"},
+        {"schema": "three"},
         {"facts": "{"},
-        {"n_features": "4"},
+        {"schema": json.dumps(Schema(4, 4).to_json())},
     ],
     ids=str,
 )
@@ -184,7 +185,7 @@ def test_reading_a_file_does_not_import_what_it_names(
 ) -> None:
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "")
     path = tmp_path / "model.safetensors"
-    SavedModel(ModelSettings(model="linear"), 2, 0, np.zeros(3, np.float32)).save(path)
+    SavedModel(ModelSettings(model="linear"), Schema(2), np.zeros(3, np.float32)).save(path)
     rewrite(path, model=ModelSettings(model="antigravity:Model").model_dump_json())
     with pytest.raises(ModelError, match='importing "antigravity" is not allowed'):
         load_model(path)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.datasets.schema import Schema
 from app.errors import ModelError
 from app.layout import TensorSpec
 from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
@@ -71,7 +72,7 @@ def their(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def refused(settings: Settings, n_classes: int = 3) -> str:
     with pytest.raises(ModelError) as error:
-        build_model(settings, n_features=5, n_classes=n_classes)
+        build_model(settings, Schema(5, n_classes))
     return str(error.value)
 
 
@@ -86,7 +87,7 @@ def refused(settings: Settings, n_classes: int = 3) -> str:
     ],
 )
 def test_a_built_in_model_is_built_by_name(name: str, n_classes: int, expected: Model) -> None:
-    assert build_model(Settings(name), 5, n_classes) == expected
+    assert build_model(Settings(name), Schema(5, n_classes)) == expected
 
 
 def test_an_unknown_name_is_refused_with_all_known_ones() -> None:
@@ -117,7 +118,7 @@ def test_a_classifier_refuses_a_single_class(name: str) -> None:
 
 
 def test_a_model_of_ones_own_gets_sizes_and_options(their: ModuleType) -> None:
-    model = build_model(Settings("their.models:Model", model_options={"rank": 4}), 5, 3)
+    model = build_model(Settings("their.models:Model", model_options={"rank": 4}), Schema(5, 3))
     assert isinstance(model, TheirModel)
     assert model.arguments == (5, 3, 4)
 

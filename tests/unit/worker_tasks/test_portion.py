@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from app.datasets.dataset import Dataset
+from app.datasets.schema import Schema
 from app.datasets.sources import load
 from app.datasets.split import portion
 from app.layout import Layout, TensorSpec, Vector
@@ -145,7 +146,7 @@ class Watched:
 @pytest.mark.parametrize("n_rows", [1, CHUNK_EXAMPLES, CHUNK_EXAMPLES + 1, 5 * CHUNK_EXAMPLES])
 def test_memory_is_bounded_by_a_chunk_of_examples(n_rows: int) -> None:
     numbers = np.arange(n_rows, dtype=np.float32)
-    dataset = Dataset(numbers[:, None], numbers, 0, "numbers", "")
+    dataset = Dataset(numbers[:, None], numbers, Schema(1), "numbers", "")
     model = Watched()
     part = compute(model, dataset, np.arange(n_rows), np.zeros(1), n_examples=n_rows, penalty=None)
     assert max(map(len, model.seen)) <= CHUNK_EXAMPLES

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from app.config import RunConfig
 from app.datasets.dataset import Dataset
+from app.datasets.schema import Schema
 from app.datasets.sources import load
 from app.datasets.split import Subset
 from app.errors import Fenced, ModelMissing
@@ -70,7 +71,13 @@ class Tally:
 def identity(n_examples: int) -> Dataset:
     """Example number i has feature i and target i."""
     features = np.eye(n_examples, dtype=np.float32)
-    return Dataset(features, np.arange(n_examples, dtype=np.float32), 0, "identity", "0")
+    return Dataset(
+        features,
+        np.arange(n_examples, dtype=np.float32),
+        Schema(features.shape[1]),
+        "identity",
+        "0",
+    )
 
 
 def tallying(**settings: Any) -> RunConfig:

@@ -1,0 +1,49 @@
+"""What the examples of a data set look like, without the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Label = int | str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All that a model has to know of the data; it travels in run records and saved models.
+
+    Attributes:
+        n_features: columns of the features.
+        n_classes: number of classes; 0 says regression.
+        sparse: whether examples are rows of a CSR matrix.
+        n_dense: leading columns that hold numbers, where others are hashed categories.
+        n_fields: categorical columns of the user's file. Each owns a range of
+            ``buckets`` features behind the dense ones, and an example has one 1 in each.
+        labels: the user's name for each class, in ascending order; empty if the
+            classes are called 0 to ``n_classes - 1``.
+    """
+
+    n_features: int
+    n_classes: int = 0
+    sparse: bool = False
+    n_dense: int = 0
+    n_fields: int = 0
+    labels: tuple[Label, ...] = ()
+
+    @property
+    def buckets(self) -> int:
+        """Hash buckets of each categorical column; 0 without any."""
+        return (self.n_features - self.n_dense) // self.n_fields if self.n_fields else 0
+
+    @property
+    def names(self) -> tuple[Label, ...]:
+        """What each class is called."""
+        return self.labels or tuple(range(self.n_classes))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Schema:
+        return cls(**{**document, "labels": tuple(document["labels"])})

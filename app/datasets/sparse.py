@@ -1,0 +1,55 @@
+"""Features of which most are zero: rows of a CSR matrix, perhaps memory-mapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class SparseFeatures:
+    """Stands where a dense array of features stands; indexing gives a ``csr_array``.
+
+    Only the examples that are asked for are ever copied, whatever the size of the arrays.
+
+    Attributes:
+        indptr: int64, shape (n_examples + 1,): where each example begins and ends.
+        indices: shape (n_entries,), the columns, ascending within an example.
+        values: float32, shape (n_entries,).
+        n_features: columns.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[Any]
+    values: npt.NDArray[np.float32]
+    n_features: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self.n_features
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def __getitem__(self, rows: Rows | slice) -> csr_array:
+        """The examples ``rows``: a ``csr_array`` of shape (len(rows), n_features)."""
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        starts, stops = self.indptr[rows], self.indptr[rows + 1]
+        indptr = np.concatenate(([0], np.cumsum(stops - starts)))
+        entries = np.repeat(starts - indptr[:-1], stops - starts) + np.arange(indptr[-1])
+        parts = (self.values[entries], self.indices[entries], indptr)
+        return csr_array(parts, shape=(len(rows), self.n_features))
+
+
+def relabelled(features: csr_array) -> tuple[Rows, csr_array]:
+    """The columns that occur, ascending, and the same features over those columns alone."""
+    columns, positions = np.unique(features.indices, return_inverse=True)
+    parts = (features.data, positions, features.indptr)
+    return columns.astype(np.int64), csr_array(parts, shape=(features.shape[0], len(columns)))

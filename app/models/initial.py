@@ -1,0 +1,42 @@
+"""Where a training begins: the model's own first values, and those drawn by their index."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from app.draws import drawn, keys
+from app.errors import ModelError
+from app.layout import TensorSpec, Vector
+from app.models.model import Model
+
+
+def first_values(model: Model, name: str, seed: int) -> Vector:
+    """The first values of all tensors of ``model``, shape (D,), float64.
+
+    Raises:
+        ModelError: ``initial`` of the model (called ``name``) gave other shapes, or NaN.
+    """
+    given = model.initial(np.random.default_rng(seed))
+    size = sum(tensor.size for tensor in model.tensors if tensor.spread is None)
+    if given.shape != (size,):
+        raise ModelError(f"{name} must have {size} initial values, got shape {given.shape}")
+    if not np.isfinite(given).all():
+        raise ModelError(f"the initial values of {name} hold NaN or infinity")
+    parts, start = [], 0
+    for tensor in model.tensors:
+        if tensor.spread is None:
+            parts.append(given[start : start + tensor.size])
+            start += tensor.size
+        else:
+            parts.append(drawn_values(tensor, seed, np.arange(tensor.size)))
+    return np.concatenate(parts)
+
+
+def drawn_values(
+    tensor: TensorSpec, seed: int, numbers: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """The first values of some numbers of a tensor with a spread, by their flat index."""
+    if not tensor.spread:
+        return np.zeros(len(numbers))
+    return tensor.spread * drawn(keys(seed, tensor.name), numbers)
