@@ -19,6 +19,7 @@ from app.models.initial import first_values
 from app.models.model import Model
 from app.models.registry import build_model
 from app.optimizers.registry import build_rule
+from app.optimizers.rule import NO_SLOTS, Slots
 from coordinator.portions import default_count
 from coordinator.units import UnitPlan
 
@@ -62,7 +63,7 @@ def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
         n_shards=config.shards,
     )
     start = config.model_copy(update={"init_from": None}) if resumed else config
-    parameters, slots = _first_values(start, model, dataset, layout.size)
+    parameters, slots = _first_values(start, model, dataset)
     downpour = config.algorithm == "downpour"
     return Job(
         config=config,
@@ -95,10 +96,10 @@ def _portions(config: RunConfig, n_train: int, n_parameters: int) -> int:
 
 
 def _first_values(
-    config: RunConfig, model: Model, dataset: Dataset, size: int
+    config: RunConfig, model: Model, dataset: Dataset
 ) -> tuple[Vector, dict[str, Vector]]:
     """From the seed, or from a saved model: its parameters, and its accumulators if it has any."""
-    slots: dict[str, Vector] = dict(build_rule(config).initial_slots(size))
+    slots: Slots = NO_SLOTS
     if config.init_from is None:
         parameters = first_values(model, config.model, config.seed)
     else:
@@ -110,7 +111,8 @@ def _first_values(
                 f"{dataset.n_features} features: choose the same model settings"
             )
         parameters = saved.parameters
-        slots |= {name: saved.slots[name] for name in slots if name in saved.slots}
+        slots = saved.slots
     if not np.isfinite(parameters).all():
         raise ModelError(f"{config.init_from} holds NaN or infinity")
-    return parameters, slots
+    rule = build_rule(config)
+    return parameters, dict(rule.initial_slots(parameters.astype(np.float64), slots))

@@ -237,11 +237,10 @@ class _Loop:
         """Count the push, and for each shard the updates of others since its fetch."""
         self._report.pushes += 1
         self._report.refused += Answer.REFUSED in pushed.answers
-        others_before = push.base.clocks - push.base.sequences
-        others_now = pushed.positions.clocks - pushed.positions.sequences
+        newer = pushed.positions.others - push.base.others
         for shard, answer in enumerate(pushed.answers):
             if answer is Answer.APPLIED:
-                self._report.staleness[max(0, int(others_now[shard] - others_before[shard]))] += 1
+                self._report.staleness[max(0, int(newer[shard]))] += 1
 
 
 def _clip(gradient: Vector, longest: float | None) -> None:

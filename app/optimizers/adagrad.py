@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.optimizers.rule import Float64, decayed
+from app.optimizers.rule import NO_SLOTS, Float64, Slots, decayed
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,17 @@ class Adagrad:
     name = "adagrad"
     slots = ("adagrad",)
 
-    def initial_slots(self, size: int) -> dict[str, Float64]:
-        return {"adagrad": np.full(size, self.initial_accumulator)}
+    def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
+        first = np.full(parameters.shape, self.initial_accumulator)
+        return {"adagrad": np.asarray(saved.get("adagrad", first), np.float64)}
 
     def arguments(self) -> tuple[float, ...]:
         return (self.rate, self.decay, self.epsilon)
 
-    def step(self, gradient: Float64, values: Sequence[Float64], clock: int) -> tuple[Float64, ...]:
+    def step(
+        self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0
+    ) -> tuple[Float64, ...]:
         parameters, accumulator = values
         total = accumulator + gradient * gradient
-        rate = decayed(self.rate, self.decay, clock)
+        rate = decayed(self.rate, self.decay, clock, staleness)
         return parameters - rate * gradient / (np.sqrt(total) + self.epsilon), total

@@ -6,13 +6,16 @@ writing, so script and twin agree bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Float64 = npt.NDArray[np.float64]
+Slots = Mapping[str, npt.NDArray[Any]]
+
+NO_SLOTS: Slots = {}
 
 
 class Rule(Protocol):
@@ -28,22 +31,32 @@ class Rule(Protocol):
         """Names of the vectors of state beside the parameters."""
         ...
 
-    def initial_slots(self, size: int) -> dict[str, npt.NDArray[np.float64]]:
-        """First values of every slot, each of shape (size,)."""
+    def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
+        """First values of every slot beside the first ``parameters``, of the same shape.
+
+        ``saved`` are those of an earlier training; a rule takes over what still holds.
+        """
         ...
 
     def arguments(self) -> tuple[float, ...]:
         """Rate, decay of the rate, and what else the script takes, in its order."""
         ...
 
-    def step(self, gradient: Float64, values: Sequence[Float64], clock: int) -> tuple[Float64, ...]:
-        """New (parameters, slots...) from old ones, all of one shape, in float64."""
+    def step(
+        self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0
+    ) -> tuple[Float64, ...]:
+        """New (parameters, slots...) from old ones, all of one shape, in float64.
+
+        Each number is computed from those at its own place alone. ``clock`` counts the
+        updates that the shard applied before this one, ``staleness`` those of others among
+        them by which the rate is to be divided.
+        """
         ...
 
 
-def decayed(rate: float, decay: float, clock: int) -> float:
-    """The rate after ``clock`` applied pushes: rate / (1 + decay * clock)."""
-    return rate / (1 + decay * clock)
+def decayed(rate: float, decay: float, clock: int, staleness: int = 0) -> float:
+    """The rate after ``clock`` applied pushes, for a push of that staleness."""
+    return rate / (1 + decay * clock) / max(1, staleness)
 
 
 def local_step(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.optimizers.rule import Float64, decayed
+from app.optimizers.rule import NO_SLOTS, Float64, Slots, decayed
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class SGD:
     name = "sgd"
     slots: tuple[str, ...] = ()
 
-    def initial_slots(self, size: int) -> dict[str, Float64]:
+    def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
         return {}
 
     def arguments(self) -> tuple[float, ...]:
         return (self.rate, self.decay)
 
-    def step(self, gradient: Float64, values: Sequence[Float64], clock: int) -> tuple[Float64, ...]:
+    def step(
+        self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0
+    ) -> tuple[Float64, ...]:
         (parameters,) = values
-        return (parameters - decayed(self.rate, self.decay, clock) * gradient,)
+        return (parameters - decayed(self.rate, self.decay, clock, staleness) * gradient,)

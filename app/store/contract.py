@@ -22,6 +22,9 @@ from app.keys import PARAMETERS
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
 
+#: A number for each shard, of shape (n_shards,).
+Counts = npt.NDArray[np.int64]
+
 
 class Answer(StrEnum):
     """A shard's answer to a push; the meanings are in ``lua/push.lua``."""
@@ -64,8 +67,13 @@ class Positions:
     number of the stream that asked.
     """
 
-    clocks: npt.NDArray[np.int64]
-    sequences: npt.NDArray[np.int64]
+    clocks: Counts
+    sequences: Counts
+
+    @property
+    def others(self) -> Counts:
+        """The updates of the other streams."""
+        return self.clocks - self.sequences
 
 
 @dataclass(frozen=True)
@@ -194,11 +202,15 @@ class ParameterStore(ShardStore, Protocol):
         *,
         blocks: Sequence[int] | None = None,
         fetch: bool = False,
+        base: Counts | None = None,
     ) -> Pushed:
         """Apply ``gradient`` on every shard exactly once.
 
         ``blocks`` (ascending ids) limits the push to some blocks, whose numbers
         ``gradient`` then holds one after another; shards without any still advance.
+        With ``base`` (``others`` at the fetch that the gradient was computed on) each shard
+        divides the rate by the updates of others that it applied since (Zhang et al. 2016,
+        "Staleness-aware async-SGD", eq. 5).
         Raises SequenceGap if a shard misses pushes before this one, and ServerRefused,
         before any shard is asked, if gradient and blocks do not fit.
         """

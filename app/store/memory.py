@@ -12,6 +12,7 @@ from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
 from app.store.contract import (
     Answer,
+    Counts,
     Positions,
     Pushed,
     Token,
@@ -38,7 +39,7 @@ class MemoryParameterStore(MemoryShards):
         self.rule = rule
 
     def create(self, parameters: Vector, slots: Mapping[str, Vector] | None = None) -> bool:
-        slots = self.rule.initial_slots(self.layout.size) if slots is None else slots
+        slots = self.rule.initial_slots(parameters.astype(np.float64)) if slots is None else slots
         return self._create([parameters, *(slots[name] for name in self.rule.slots)])
 
     def announce(self, token: Token) -> Positions:
@@ -59,16 +60,21 @@ class MemoryParameterStore(MemoryShards):
         *,
         blocks: Sequence[int] | None = None,
         fetch: bool = False,
+        base: Counts | None = None,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         chosen = range(self.layout.n_blocks) if blocks is None else blocks
         with np.errstate(over="ignore"):
             parts = self._parts(gradient.astype(self.dtype), chosen)
         answers = tuple(
-            self._push(at, token, sequence, {b: parts[b] for b in parts if b in ids})
-            for at, ids in zip(
-                self._shards, map(self.layout.blocks, range(len(self._shards))), strict=True
+            self._push(
+                at,
+                token,
+                sequence,
+                {b: parts[b] for b in parts if b in self.layout.blocks(index)},
+                None if base is None else int(base[index]),
             )
+            for index, at in enumerate(self._shards)
         )
         positions = self._positions(token.stream)
         check_answers(answers, positions, sequence)
@@ -85,7 +91,12 @@ class MemoryParameterStore(MemoryShards):
         return True
 
     def _push(
-        self, at: Shard | None, token: Token, sequence: int, gradients: Mapping[int, Vector]
+        self,
+        at: Shard | None,
+        token: Token,
+        sequence: int,
+        gradients: Mapping[int, Vector],
+        base: int | None,
     ) -> Answer:
         """One shard's part of a push; the order of the checks is that of ``push.lua``."""
         if at is None:
@@ -97,7 +108,8 @@ class MemoryParameterStore(MemoryShards):
             return Answer.DUPLICATE
         if sequence > last + 1:
             return Answer.GAP
-        new = {block: self._updated(at, block, g) for block, g in gradients.items()}
+        staleness = 0 if base is None else at.clock - last - base
+        new = {block: self._updated(at, block, g, staleness) for block, g in gradients.items()}
         at.attempts[token.stream] = token.attempt
         at.sequences[token.stream] = sequence
         if not all(np.isfinite(value).all() for values in new.values() for value in values):
@@ -109,10 +121,10 @@ class MemoryParameterStore(MemoryShards):
                 at.vectors[name][block] = value
         return Answer.APPLIED
 
-    def _updated(self, at: Shard, block: int, gradient: Vector) -> list[Vector]:
+    def _updated(self, at: Shard, block: int, gradient: Vector, staleness: int) -> list[Vector]:
         old = [at.vectors[name][block].astype(np.float64) for name in self._vectors]
         with np.errstate(over="ignore", invalid="ignore"):
-            new = self.rule.step(gradient.astype(np.float64), old, at.clock)
+            new = self.rule.step(gradient.astype(np.float64), old, at.clock, staleness)
             return [value.astype(self.dtype) for value in new]
 
     def _parts(self, gradient: Vector, blocks: Sequence[int]) -> dict[int, Vector]:

@@ -13,6 +13,7 @@ from app.optimizers.rule import Rule
 from app.scripts import Script
 from app.store.contract import (
     Answer,
+    Counts,
     Positions,
     Pushed,
     Token,
@@ -53,7 +54,7 @@ class RedisParameterStore(RedisShards):
         self._rule_arguments = tuple(repr(number) for number in rule.arguments())
 
     def create(self, parameters: Vector, slots: Mapping[str, Vector] | None = None) -> bool:
-        slots = self.rule.initial_slots(self.layout.size) if slots is None else slots
+        slots = self.rule.initial_slots(parameters.astype(np.float64)) if slots is None else slots
         return self._create([parameters, *(slots[name] for name in self.rule.slots)])
 
     def announce(self, token: Token) -> Positions:
@@ -76,13 +77,15 @@ class RedisParameterStore(RedisShards):
         *,
         blocks: Sequence[int] | None = None,
         fetch: bool = False,
+        base: Counts | None = None,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         packed = self._packed(gradient)
         head: Head = (token.fence, token.stream, token.attempt, sequence, int(fetch))
         commands = []
-        for at, ids, part in self._parts(blocks):
-            arguments = [*head, ids, packed[part].tobytes(), *self._rule_arguments]
+        for index, (at, ids, part) in enumerate(self._parts(blocks)):
+            since = "" if base is None else int(base[index])
+            arguments = [*head, since, ids, packed[part].tobytes(), *self._rule_arguments]
             commands.append(Command.call(at.server, self._push, at.keys, arguments))
         replies = self._servers.call(commands)
         answers = tuple(Answer(reply[0].decode()) for reply in replies)

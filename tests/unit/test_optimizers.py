@@ -25,7 +25,7 @@ DECAYS = st.sampled_from([0.0, 1e-3, 0.5, 7.0])
 
 def trained(rule: Rule, gradients: npt.NDArray[np.float64]) -> tuple[Float64, ...]:
     """Parameters and slots after applying ``gradients`` one after another."""
-    values: tuple[Float64, ...] = (PARAMETERS, *rule.initial_slots(PARAMETERS.size).values())
+    values: tuple[Float64, ...] = (PARAMETERS, *rule.initial_slots(PARAMETERS).values())
     for clock, gradient in enumerate(gradients):
         values = rule.step(gradient, values, clock)
     return values
@@ -76,7 +76,7 @@ def test_decay_halves_the_rate_after_one_over_decay_updates() -> None:
 
 @pytest.mark.parametrize("rule", [SGD(0.1), Adagrad(0.1)], ids=lambda rule: rule.name)
 def test_a_rule_leaves_its_inputs_alone(rule: Rule) -> None:
-    values = [PARAMETERS.copy(), *rule.initial_slots(3).values()]
+    values = [PARAMETERS.copy(), *rule.initial_slots(PARAMETERS).values()]
     gradient = np.array([1.0, 2.0, 3.0])
     before = [each.copy() for each in (*values, gradient)]
     rule.step(gradient, values, 3)

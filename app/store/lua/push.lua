@@ -1,11 +1,16 @@
--- The protocol of a push, shared by the update rules; a rule is in push_<rule>.lua.
+-- The protocol of a push, shared by the update rules; a rule is in push_<rule>.lua. It calls
+-- push with rule(g, w, slots, count, rate, clock), which changes the numbers 1..count of w and
+-- of each of slots, in place and one by one, given their gradient g. The clock is that before
+-- this push.
 --
 -- KEYS  1 meta, 2 params, 3.. one hash for each slot of the rule
 -- ARGV  1 fence, 2 stream, 3 attempt, 4 sequence, 5 '1' to return the fresh blocks,
---       6 block ids with commas between (may be empty), 7 their gradient, packed,
---       8 rate, 9 decay of the rate, 10.. further numbers of the rule
+--       6 base: the updates of other streams that were here when the gradient's parameters
+--       were fetched; the rate is divided by how many came since. Empty: it is not,
+--       7 block ids with commas between (may be empty), 8 their gradient, packed,
+--       9 rate, 10 decay of the rate, 11.. further numbers of the rule
 -- Reply {answer, clock, sequence, fresh}: the shard's clock and this stream's sequence
---       afterwards; fresh is the blocks of ARGV 6 as one string, empty unless asked for.
+--       afterwards; fresh is the blocks of ARGV 7 as one string, empty unless asked for.
 --   APPLIED    the update was written and the clock advanced
 --   DUPLICATE  this sequence was dealt with before; nothing changed
 --   REFUSED    the update would write NaN or infinity: it is counted as refused, its
@@ -16,7 +21,7 @@
 -- Error BADPUSH: unknown block, or a gradient of another length; nothing changed.
 
 local function push(rule)
-  local ids = split(ARGV[6])
+  local ids = split(ARGV[7])
   local stream, attempt, sequence = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
   local head = redis.call('HMGET', KEYS[1], 'fence', 'dtype', 'clock',
     'attempt:' .. stream, 'seq:' .. stream)
@@ -51,13 +56,14 @@ local function push(rule)
     end
     total = total + #old[0][i]
   end
-  local gradient = ARGV[7]
+  local gradient = ARGV[8]
   if #gradient ~= total then
     return redis.error_reply('BADPUSH ' .. #gradient .. ' bytes of gradient for ' .. total
       .. ' bytes of parameters')
   end
 
-  local rate = tonumber(ARGV[8]) / (1 + tonumber(ARGV[9]) * clock)
+  local rate, base = tonumber(ARGV[9]) / (1 + tonumber(ARGV[10]) * clock), tonumber(ARGV[6])
+  if base then rate = rate / math.max(1, clock - last - base) end
   local width, limit, finite, offset = WIDTH[dtype], LIMIT[dtype], true, 1
   for i = 1, #ids do
     local pieces = {}
@@ -69,7 +75,7 @@ local function push(rule)
       local g = { struct.unpack(shape, gradient, offset + first * width) }
       local values = {}
       for k = 0, n_slots do values[k] = { struct.unpack(shape, old[k][i], at) } end
-      rule(g, values[0], values, count, rate)
+      rule(g, values[0], values, count, rate, clock)
       for k = 0, n_slots do
         local v = values[k]
         for j = 1, count do

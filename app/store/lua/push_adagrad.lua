@@ -1,7 +1,7 @@
 -- Adagrad: acc <- acc + g*g; w <- w - rate * g / (sqrt(acc) + epsilon).
--- Protocol: push.lua; twin: app/optimizers/adagrad.py. KEYS 3: accumulators; ARGV 10: epsilon.
+-- Protocol: push.lua; twin: app/optimizers/adagrad.py. KEYS 3: accumulators; ARGV 11: epsilon.
 
-local epsilon = tonumber(ARGV[10])
+local epsilon = tonumber(ARGV[11])
 local sqrt = math.sqrt
 
 return push(function(g, w, slots, count, rate)
