@@ -10,16 +10,8 @@ from app.errors import Fenced
 from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
-from app.store.contract import (
-    Answer,
-    Counts,
-    Positions,
-    Pushed,
-    Token,
-    check_answers,
-    check_gradient,
-    missing,
-)
+from app.store.checks import check_answers, check_gradient
+from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.memory_shards import MemoryShards, Shard
 
 

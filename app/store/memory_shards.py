@@ -15,14 +15,8 @@ import numpy as np
 from app.errors import Fenced, StoreError
 from app.keys import PARAMETERS, named
 from app.layout import Layout, Vector
-from app.store.contract import (
-    Fetched,
-    Positions,
-    ShardCounts,
-    Standing,
-    check_values,
-    missing,
-)
+from app.store.checks import check_values
+from app.store.contract import Fetched, Positions, ShardCounts, Standing, missing
 
 T = TypeVar("T")
 

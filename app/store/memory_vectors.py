@@ -10,7 +10,8 @@ import numpy as np
 
 from app.errors import Fenced, NotFinite, ServerRefused
 from app.layout import Vector
-from app.store.contract import Counted, check_gradient
+from app.store.checks import check_gradient
+from app.store.contract import Counted
 from app.store.memory_shards import MemoryShards, Shard
 
 

@@ -11,16 +11,8 @@ from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
 from app.scripts import Script
-from app.store.contract import (
-    Answer,
-    Counts,
-    Positions,
-    Pushed,
-    Token,
-    check_answers,
-    check_gradient,
-    missing,
-)
+from app.store.checks import check_answers, check_gradient
+from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.servers import Command, Reply, Servers
 from app.store.shards import Head, RedisShards, Shard, length, positions
 

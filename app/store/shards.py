@@ -11,14 +11,8 @@ from app.errors import Fenced, LayoutError
 from app.keys import COUNTED, PARAMETERS, named, shard
 from app.layout import Layout, Vector
 from app.scripts import Script
-from app.store.contract import (
-    Fetched,
-    Positions,
-    ShardCounts,
-    Standing,
-    check_values,
-    missing,
-)
+from app.store.checks import check_values
+from app.store.contract import Fetched, Positions, ShardCounts, Standing, missing
 from app.store.servers import Argument, Command, Reply, Servers
 
 Head = tuple[Argument, ...]

@@ -16,7 +16,8 @@ from app.errors import Fenced, NotFinite, ServerRefused
 from app.keys import COUNTED, shard
 from app.layout import Vector
 from app.scripts import Script
-from app.store.contract import Counted, check_gradient
+from app.store.checks import check_gradient
+from app.store.contract import Counted
 from app.store.servers import Command
 from app.store.shards import Head, RedisShards, length
 

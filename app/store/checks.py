@@ -1,0 +1,49 @@
+"""What every parameter store refuses, and how it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from app.errors import Fenced, LayoutError, NotFinite, SequenceGap, ServerRefused
+from app.layout import Layout, Vector
+from app.store.contract import Answer, Positions, missing
+
+
+def check_values(layout: Layout, vectors: Iterable[Vector]) -> None:
+    """Raise unless each of ``vectors`` has a finite number for every parameter."""
+    for vector in vectors:
+        if vector.shape != (layout.size,):
+            raise LayoutError(f"every vector needs {layout.size} numbers, got {vector.shape}")
+        if not np.isfinite(vector).all():
+            raise NotFinite(f"a vector of {vector.dtype} would hold NaN or infinity")
+
+
+def check_gradient(layout: Layout, gradient: Vector, blocks: Sequence[int] | None) -> None:
+    """Raise ServerRefused for a push that not every shard could take."""
+    size = layout.size
+    if blocks is not None:
+        if any(not 0 <= block < layout.n_blocks for block in blocks):
+            raise ServerRefused(f"blocks must be 0 to {layout.n_blocks - 1}, got {blocks}")
+        if any(later <= earlier for earlier, later in pairwise(blocks)):
+            raise ServerRefused(f"blocks must be in ascending order, got {blocks}")
+        size = sum(part.stop - part.start for part in map(layout.block_slice, blocks))
+    if gradient.shape != (size,):
+        raise ServerRefused(f"the gradient must have shape ({size},), got {gradient.shape}")
+
+
+def check_answers(answers: Sequence[Answer], positions: Positions, sequence: int) -> None:
+    """Raise for the answers after which a replica cannot simply go on."""
+    for shard, answer in enumerate(answers):
+        if answer is Answer.NOMODEL:
+            raise missing(shard)
+        if answer is Answer.FENCED:
+            raise Fenced(f"shard {shard} is fenced: a newer attempt or coordinator took over")
+    for shard, answer in enumerate(answers):
+        if answer is Answer.GAP:
+            raise SequenceGap(
+                f"shard {shard} stands at sequence {positions.sequences[shard]}, "
+                f"so it cannot take {sequence}"
+            )
