@@ -20,7 +20,8 @@ def example(seed: int, n_examples: int = 9, n_features: int = 7) -> SparseFeatur
 
 def whole(features: SparseFeatures) -> np.ndarray:
     parts = (features.values, features.indices, features.indptr)
-    return sparse.csr_array(parts, shape=features.shape).toarray()
+    dense: np.ndarray = sparse.csr_array(parts, shape=features.shape).toarray()
+    return dense
 
 
 @given(seed=st.integers(0, 100), rows=st.lists(st.integers(0, 8), max_size=12))
