@@ -20,8 +20,7 @@ class Script:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
-    def load(cls, package: str, name: str, prelude: str | None = None) -> Script:
-        """Read ``package/lua/name.lua``, behind the text of ``prelude.lua`` if one is named."""
-        folder = files(package) / "lua"
-        parts = [prelude, name] if prelude else [name]
+    def load(cls, package: str, name: str, *before: str) -> Script:
+        """Read ``package/lua/name.lua``, behind the text of the files ``before``."""
+        folder, parts = files(package) / "lua", (*before, name)
         return cls(name, "\n".join((folder / f"{part}.lua").read_text() for part in parts))

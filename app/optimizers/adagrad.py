@@ -31,7 +31,7 @@ class Adagrad:
         return {"adagrad": np.asarray(saved.get("adagrad", first), np.float64)}
 
     def arguments(self) -> tuple[float, ...]:
-        return (self.rate, self.decay, self.epsilon)
+        return (self.rate, self.decay, self.epsilon, self.initial_accumulator)
 
     def step(
         self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0

@@ -10,6 +10,7 @@ import numpy as np
 from app.errors import Fenced, LayoutError, NotFinite, SequenceGap, ServerRefused
 from app.layout import Layout, Vector
 from app.store.contract import Answer, Positions, missing
+from app.store.rows import Tables
 
 
 def check_values(layout: Layout, vectors: Iterable[Vector]) -> None:
@@ -32,6 +33,23 @@ def check_gradient(layout: Layout, gradient: Vector, blocks: Sequence[int] | Non
         size = sum(part.stop - part.start for part in map(layout.block_slice, blocks))
     if gradient.shape != (size,):
         raise ServerRefused(f"the gradient must have shape ({size},), got {gradient.shape}")
+
+
+def check_rows(layout: Layout, rows: Tables) -> None:
+    """Raise ServerRefused for rows that are not those of the layout's tables."""
+    if rows and len(rows) != len(layout.tables):
+        raise ServerRefused(f"rows of {len(layout.tables)} tables are needed, got {len(rows)}")
+    for table, part in zip(layout.tables, rows, strict=False):
+        name, ids = table.spec.name, part.ids
+        if part.values.shape != (len(ids), table.width):
+            raise ServerRefused(
+                f"{len(ids)} rows of {name} must have shape ({len(ids)}, {table.width}), "
+                f"got {part.values.shape}"
+            )
+        if len(ids) and not (ids[0] >= 0 and ids[-1] < table.n_rows):
+            raise ServerRefused(f"rows of {name} must be 0 to {table.n_rows - 1}")
+        if (np.diff(ids) <= 0).any():
+            raise ServerRefused(f"rows of {name} must be in ascending order")
 
 
 def check_answers(answers: Sequence[Answer], positions: Positions, sequence: int) -> None:

@@ -20,6 +20,7 @@ from app.errors import ModelMissing
 from app.keys import PARAMETERS
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
+from app.store.rows import NO_TABLES, Ids, TableRows, Tables
 
 #: A number for each shard, of shape (n_shards,).
 Counts = npt.NDArray[np.int64]
@@ -77,10 +78,14 @@ class Positions:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A vector of shape (D,) and where each shard stood when it gave its part."""
+    """A vector of shape (D,) and where each shard stood when it gave its part.
+
+    ``tables`` are the rows that were asked for, shape (n, width) for each table.
+    """
 
     vector: Vector
     positions: Positions
+    tables: tuple[Vector, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,22 @@ class ShardStore(Protocol):
     dtype: np.dtype[np.floating]
     fence: int
 
-    def fetch(self, name: str = PARAMETERS, *, stream: int = 0) -> Fetched:
-        """Read a vector. Shards are read one after another: it may be inconsistent."""
+    def fetch(
+        self,
+        name: str = PARAMETERS,
+        *,
+        stream: int = 0,
+        rows: Sequence[Ids] = (),
+    ) -> Fetched:
+        """Read a vector, and of each of its tables the ``rows`` (ascending).
+
+        Shards are read one after another: it may be inconsistent. A row that nobody has
+        touched yet is read as it will begin.
+        """
+        ...
+
+    def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
+        """All rows of a vector's tables that have come into being."""
         ...
 
     def counts(self) -> list[ShardCounts]:
@@ -147,7 +166,7 @@ class ShardStore(Protocol):
         """Act under ``fence`` from now on, and have all changes under a lower one refused."""
         ...
 
-    def put(self, name: str, vector: Vector) -> None:
+    def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
         """Write a vector, whatever was there under its name."""
         ...
 
@@ -163,7 +182,12 @@ class ShardStore(Protocol):
         """Where each shard stands; None if it lost the run, or one of the vectors ``names``."""
         ...
 
-    def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
+    def restore(
+        self,
+        shards: Mapping[int, Standing],
+        vectors: Mapping[str, Vector],
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> None:
         """Put these vectors and standings in place of whatever those shards hold.
 
         Vectors under other names stay as they are. Raises Fenced, for a shard that knows a
@@ -181,9 +205,16 @@ class ParameterStore(ShardStore, Protocol):
 
     rule: Rule
 
-    def create(self, parameters: Vector, slots: Mapping[str, Vector] | None = None) -> bool:
+    def create(
+        self,
+        parameters: Vector,
+        slots: Mapping[str, Vector] | None = None,
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> bool:
         """Write first values where the run has none; False if it was there already.
 
+        ``tables`` are rows that begin with other values than those that the seed draws,
+        by the name of their vector: the same rows of parameters and of each slot.
         Raises LayoutError if it is there with another layout, or a vector has another
         length, and NotFinite for NaN or what the dtype cannot hold.
         """
@@ -202,8 +233,9 @@ class ParameterStore(ShardStore, Protocol):
         blocks: Sequence[int] | None = None,
         fetch: bool = False,
         base: Counts | None = None,
+        rows: Tables = (),
     ) -> Pushed:
-        """Apply ``gradient`` on every shard exactly once.
+        """Apply ``gradient``, and that of ``rows``, on every shard exactly once.
 
         ``blocks`` (ascending ids) limits the push to some blocks, whose numbers
         ``gradient`` then holds one after another; shards without any still advance.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from app.keys import PARAMETERS, named
 from app.layout import Layout, Vector
 from app.store.checks import check_values
 from app.store.contract import Fetched, Positions, ShardCounts, Standing, missing
+from app.store.rows import NO_TABLES, Ids, TableRows, Tables
+from app.store.tables import Request, blocks_on, rows_in
 
 T = TypeVar("T")
 
@@ -56,14 +58,22 @@ class MemoryShards:
         self._shards: list[Shard | None] = [None] * layout.n_shards
         self._vectors = vectors
 
-    def fetch(self, name: str = PARAMETERS, *, stream: int = 0) -> Fetched:
+    def fetch(
+        self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
+    ) -> Fetched:
         vector = np.empty(self.layout.size, self.dtype)
         for index, at in enumerate(self._shards):
             if at is None or name not in at.vectors:
                 raise missing(index)
-            for block, values in at.vectors[name].items():
-                vector[self.layout.block_slice(block)] = values
-        return Fetched(vector, self._positions(stream))
+            if index < self.layout.n_dense_shards:
+                for block, values in at.vectors[name].items():
+                    vector[self.layout.block_slice(block)] = values
+        return Fetched(vector, self._positions(stream), self._rows(name, rows))
+
+    def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
+        shards = self._present()[self.layout.n_dense_shards :]
+        blocks = {b: values.tobytes() for at in shards for b, values in at.vectors[name].items()}
+        return rows_in(self.layout, blocks, self.dtype)
 
     def counts(self) -> list[ShardCounts]:
         return [ShardCounts(at.clock, at.refused) for at in self._present()]
@@ -103,22 +113,27 @@ class MemoryShards:
             for at in self._shards
         ]
 
-    def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
+    def restore(
+        self,
+        shards: Mapping[int, Standing],
+        vectors: Mapping[str, Vector],
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> None:
         vectors = self._checked(vectors)
 
         def restore(index: int) -> None:
             at = self._shards[index]
             if at is not None and at.fence > self.fence:
                 raise _fenced(index)
-            self._write(index, shards[index], vectors)
+            self._write(index, shards[index], vectors, tables)
 
         self._ask(restore, shards)
 
-    def put(self, name: str, vector: Vector) -> None:
+    def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
         vectors = self._checked({name: vector})
 
         def put(index: int) -> None:
-            self._ours(index).vectors[name] = self._cut(index, vectors[name])
+            self._ours(index).vectors[name] = self._cut(index, vectors[name], tables)
 
         self._ask(put)
 
@@ -132,12 +147,12 @@ class MemoryShards:
     def delete(self) -> None:
         self._shards = [None] * self.layout.n_shards
 
-    def _create(self, values: Sequence[Vector]) -> bool:
+    def _create(self, values: Sequence[Vector], tables: Mapping[str, Tables] = NO_TABLES) -> bool:
         """Write first values, in the order of the names, where there are none."""
         first = self._checked(dict(zip(self._vectors, values, strict=True)))
         new = [index for index, at in enumerate(self._shards) if at is None]
         for index in new:
-            self._write(index, Standing(), first)
+            self._write(index, Standing(), first, tables)
         return len(new) == len(self._shards)
 
     def _freeze(self, index: int, copies: Mapping[str, str]) -> Standing:
@@ -148,11 +163,19 @@ class MemoryShards:
             at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
         return at.standing
 
-    def _write(self, index: int, standing: Standing, values: Mapping[str, Vector]) -> None:
+    def _write(
+        self,
+        index: int,
+        standing: Standing,
+        values: Mapping[str, Vector],
+        tables: Mapping[str, Tables],
+    ) -> None:
         """Put these in place of what is there; other vectors stay beside them."""
         at = self._shards[index]
         vectors = dict(at.vectors) if at is not None else {}
-        vectors |= {name: self._cut(index, value) for name, value in values.items()}
+        vectors |= {
+            name: self._cut(index, value, tables.get(name, ())) for name, value in values.items()
+        }
         sequences = dict(standing.sequences)
         self._shards[index] = Shard(
             self.fence, vectors, standing.applied, standing.refused, sequences=sequences
@@ -165,8 +188,22 @@ class MemoryShards:
         check_values(self.layout, cast.values())
         return cast
 
-    def _cut(self, index: int, vector: Vector) -> dict[int, Vector]:
+    def _rows(self, name: str, rows: Sequence[Ids]) -> tuple[Vector, ...]:
+        """What table shards hold of ``rows``, as they would reply on servers."""
+        request, replies = Request.of(self.layout, rows), []
+        for index in range(self.layout.n_dense_shards, self.layout.n_shards):
+            blocks: Mapping[Any, Vector] = self._there(index).vectors[name]
+            asked = request.fields(index)
+            replies.append([blocks[b].tobytes() if b in blocks else None for b in asked])
+        return request.rows(replies, self.dtype)
+
+    def _cut(self, index: int, vector: Vector, tables: Tables) -> dict[int, Vector]:
         """A shard's blocks of a vector."""
+        if index >= self.layout.n_dense_shards:
+            blocks = blocks_on(self.layout, index, tables, self.dtype)
+            ends = np.cumsum(blocks.numbers, dtype=int)
+            parts = np.split(np.frombuffer(blocks.values, self.dtype), ends)
+            return dict(zip(blocks.ids, parts[:-1], strict=True))
         return {
             block: vector[self.layout.block_slice(block)].astype(self.dtype)
             for block in self.layout.blocks(index)

@@ -11,19 +11,20 @@ from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
 from app.scripts import Script
-from app.store.checks import check_answers, check_gradient
+from app.store.checks import check_answers, check_gradient, check_rows
 from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
+from app.store.meta import positions
+from app.store.rows import NO_TABLES, Tables
 from app.store.servers import Command, Reply, Servers
-from app.store.shards import Head, RedisShards, Shard, length, positions
+from app.store.shards import Head, RedisShards, Shard, length
+from app.store.tables import packed_gradient
 
 ANNOUNCE = Script.load("app.store", "announce")
 
 
-def push_script(rule: Rule) -> Script:
-    """The script that applies ``rule``: the shared protocol and the rule's few lines."""
-    protocol = Script.load("app.store", "push", "prelude")
-    body = Script.load("app.store", f"push_{rule.name}")
-    return Script(body.name, f"{protocol.source}\n{body.source}")
+def push_script(rule: Rule, shell: str = "push") -> Script:
+    """The script that applies ``rule``: the protocol, the ``shell``, the rule's few lines."""
+    return Script.load("app.store", f"push_{rule.name}", "prelude", "protocol", shell)
 
 
 class RedisParameterStore(RedisShards):
@@ -43,11 +44,17 @@ class RedisParameterStore(RedisShards):
         super().__init__(servers, run, layout, dtype, vectors, fence=fence)
         self.rule = rule
         self._push = push_script(rule)
+        self._push_rows = push_script(rule, "push_rows")
         self._rule_arguments = tuple(repr(number) for number in rule.arguments())
 
-    def create(self, parameters: Vector, slots: Mapping[str, Vector] | None = None) -> bool:
+    def create(
+        self,
+        parameters: Vector,
+        slots: Mapping[str, Vector] | None = None,
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> bool:
         slots = self.rule.initial_slots(parameters.astype(np.float64)) if slots is None else slots
-        return self._create([parameters, *(slots[name] for name in self.rule.slots)])
+        return self._create([parameters, *(slots[name] for name in self.rule.slots)], tables)
 
     def announce(self, token: Token) -> Positions:
         arguments = (token.fence, token.stream, token.attempt)
@@ -70,15 +77,23 @@ class RedisParameterStore(RedisShards):
         blocks: Sequence[int] | None = None,
         fetch: bool = False,
         base: Counts | None = None,
+        rows: Tables = (),
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
+        check_rows(self.layout, rows)
         packed = self._packed(gradient)
+        pushed = [
+            (self._push, at, (ids, packed[part].tobytes())) for at, ids, part in self._parts(blocks)
+        ]
+        by_row = packed_gradient(self.layout, rows, self.dtype)
+        tables = self._shards[self.layout.n_dense_shards :]
+        pushed += [(self._push_rows, at, part) for at, part in zip(tables, by_row, strict=True)]
         head: Head = (token.fence, token.stream, token.attempt, sequence, int(fetch))
         commands = []
-        for index, (at, ids, part) in enumerate(self._parts(blocks)):
+        for index, (script, at, part) in enumerate(pushed):
             since = "" if base is None else int(base[index])
-            arguments = [*head, since, ids, packed[part].tobytes(), *self._rule_arguments]
-            commands.append(Command.call(at.server, self._push, at.keys, arguments))
+            arguments = [*head, since, *part, *self._rule_arguments]
+            commands.append(Command.call(at.server, script, at.keys, arguments))
         replies = self._servers.call(commands)
         answers = tuple(Answer(reply[0].decode()) for reply in replies)
         stand = positions(reply[1:3] for reply in replies)
@@ -86,11 +101,12 @@ class RedisParameterStore(RedisShards):
         return Pushed(answers, stand, self._fresh(replies) if fetch else None)
 
     def _parts(self, blocks: Sequence[int] | None) -> list[tuple[Shard, str, slice]]:
-        """For each shard the ids to push and where their numbers lie in the gradient."""
+        """For each dense shard the ids to push and where their numbers lie in the gradient."""
+        dense = self._shards[: self.layout.n_dense_shards]
         if blocks is None:
-            return [(at, at.ids, at.part) for at in self._shards]
+            return [(at, at.ids, at.part) for at in dense]
         parts, start = [], 0
-        for at in self._shards:
+        for at in dense:
             ids = [block for block in blocks if block in at.blocks]
             stop = start + sum(length(self.layout.block_slice(block)) for block in ids)
             parts.append((at, ",".join(map(str, ids)), slice(start, stop)))

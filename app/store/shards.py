@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,11 @@ from app.keys import COUNTED, PARAMETERS, named, shard
 from app.layout import Layout, Vector
 from app.scripts import Script
 from app.store.checks import check_values
-from app.store.contract import Fetched, Positions, ShardCounts, Standing, missing
+from app.store.contract import Fetched, ShardCounts, Standing, missing
+from app.store.meta import fields_of, positions, standing_of
+from app.store.rows import NO_TABLES, Ids, TableRows, Tables
 from app.store.servers import Argument, Command, Reply, Servers
+from app.store.tables import MARK, Request, blocks_on, rows_in
 
 Head = tuple[Argument, ...]
 
@@ -66,8 +69,10 @@ class RedisShards:
         self._vectors = vectors
         self._shards = [self._describe(index) for index in range(layout.n_shards)]
 
-    def fetch(self, name: str = PARAMETERS, *, stream: int = 0) -> Fetched:
-        commands = []
+    def fetch(
+        self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
+    ) -> Fetched:
+        request, commands = Request.of(self.layout, rows), []
         for index, at in enumerate(self._shards):
             # The position is read first: a push in between is then counted as staleness
             # that was not there, never the other way round.
@@ -75,17 +80,31 @@ class RedisShards:
                 Command(at.server, ("HMGET", at.meta, "clock", f"seq:{stream}")),
             )
             key = shard(self._run, index, name)
-            commands.append(Command(at.server, ("HMGET", key, *at.blocks)))
+            fields = at.blocks or request.fields(index)
+            commands.append(Command(at.server, ("HMGET", key, *fields)))
         replies = self._servers.call(commands)
         vector = np.empty(self.layout.size, self.dtype)
         stood = []
         for index, at in enumerate(self._shards):
             (clock, sequence), blocks = replies[2 * index], replies[2 * index + 1]
-            if clock is None or None in blocks:
+            # Of a table shard only the mark must be there.
+            if clock is None or None in (blocks if at.blocks else blocks[:1]):
                 raise missing(index)
-            vector[at.part] = np.frombuffer(b"".join(blocks), self.dtype)
+            if at.blocks:
+                vector[at.part] = np.frombuffer(b"".join(blocks), self.dtype)
             stood.append((int(clock), int(sequence or 0)))
-        return Fetched(vector, positions(stood))
+        of_tables = replies[2 * self.layout.n_dense_shards + 1 :: 2]
+        return Fetched(vector, positions(stood), request.rows(of_tables, self.dtype))
+
+    def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
+        blocks: dict[int, bytes] = {}
+        for index in range(self.layout.n_dense_shards, self.layout.n_shards):
+            key = shard(self._run, index, name)
+            for page in self._scanned(index, ("HSCAN", key), ("COUNT", SCAN_COUNT)):
+                found = dict(zip(page[::2], page[1::2], strict=True))
+                found.pop(MARK.encode(), None)
+                blocks |= {int(block): value for block, value in found.items()}
+        return rows_in(self.layout, blocks, self.dtype)
 
     def counts(self) -> list[ShardCounts]:
         replies = self._servers.call(
@@ -109,7 +128,7 @@ class RedisShards:
         )
         for index, (answer, _) in enumerate(replies):
             self._check(index, answer)
-        return [_standing(meta) for _, meta in replies]
+        return [standing_of(meta) for _, meta in replies]
 
     def drop(self, *names: str) -> None:
         replies = self._servers.call(
@@ -143,18 +162,25 @@ class RedisShards:
             meta, *lengths = replies[index * width : (index + 1) * width]
             fields = dict(zip(meta[::2], meta[1::2], strict=True))
             ours = fields.get(b"layout") == self.layout.digest.encode()
-            whole = ours and set(lengths) == {len(at.blocks)}
-            standings.append(_standing(meta) if whole else None)
+            # A table shard holds the mark, and blocks as they were touched.
+            full = set(lengths) == {len(at.blocks)} if at.blocks else 0 not in lengths
+            whole = ours and full
+            standings.append(standing_of(meta) if whole else None)
         return standings
 
-    def restore(self, shards: Mapping[int, Standing], vectors: Mapping[str, Vector]) -> None:
+    def restore(
+        self,
+        shards: Mapping[int, Standing],
+        vectors: Mapping[str, Vector],
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> None:
         packed = self._checked(vectors)
         for index, standing in shards.items():  # a call for each: all at once may be large
-            command = self._writing("restore", index, standing, packed)
-            self._check(index, self._servers.call([command])[0][0])
+            call = [self._writing("restore", index, standing, packed, tables)]
+            self._check(index, self._servers.call(call)[0][0])
 
-    def put(self, name: str, vector: Vector) -> None:
-        for index, (answer, _) in enumerate(self._write("put", {name: vector})):
+    def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
+        for index, (answer, _) in enumerate(self._write("put", {name: vector}, {name: tables})):
             self._check(index, answer)
 
     def highest_fence(self) -> int:
@@ -165,15 +191,10 @@ class RedisShards:
 
     def named_vectors(self) -> set[str]:
         found: set[str] = set()
-        for index, at in enumerate(self._shards):
-            pattern, cursor = shard(self._run, index, named("*")), "0"
-            start = len(pattern) - len(named("*"))
-            while True:
-                command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
-                reply, keys = self._servers.one(*command, server=at.server)
-                found |= {key.decode()[start:] for key in keys}
-                if (cursor := reply.decode()) == "0":
-                    break
+        for index in range(len(self._shards)):
+            pattern = shard(self._run, index, named("*"))
+            for keys in self._scanned(index, ("SCAN",), ("MATCH", pattern, "COUNT", SCAN_COUNT)):
+                found |= {key.decode()[len(pattern) - len(named("*")) :] for key in keys}
         return found
 
     def delete(self) -> None:
@@ -185,30 +206,53 @@ class RedisShards:
             ]
         )
 
-    def _create(self, vectors: Sequence[Vector]) -> bool:
+    def _scanned(self, index: int, head: Head, tail: Head) -> Iterator[Sequence[bytes]]:
+        """The pages of a scan on the server of a shard."""
+        cursor = b"0"
+        while True:
+            command = (*head, cursor, *tail)
+            cursor, page = self._servers.one(*command, server=self._shards[index].server)
+            yield page
+            if cursor == b"0":
+                return
+
+    def _create(self, vectors: Sequence[Vector], tables: Mapping[str, Tables] = NO_TABLES) -> bool:
         """Write first values, in the order of the names, where the run has none."""
         first = dict(zip(self._vectors, vectors, strict=True))
-        replies = self._write("create", first)
+        replies = self._write("create", first, tables)
         if any(stored.decode() != self.layout.digest for _, stored in replies):
             raise LayoutError(f"run {self._run} is there already with another layout")
         return all(answer == b"CREATED" for answer, _ in replies)
 
-    def _write(self, mode: str, vectors: Mapping[str, Vector]) -> list[Reply]:
+    def _write(
+        self, mode: str, vectors: Mapping[str, Vector], tables: Mapping[str, Tables]
+    ) -> list[Reply]:
         """Write vectors to all shards; the reply of each."""
-        packed, new = self._checked(vectors), Standing()
+        packed, new, indices = self._checked(vectors), Standing(), range(len(self._shards))
         return self._servers.call(
-            [self._writing(mode, index, new, packed) for index in range(len(self._shards))]
+            [self._writing(mode, index, new, packed, tables) for index in indices]
         )
 
     def _writing(
-        self, mode: str, index: int, standing: Standing, packed: Mapping[str, Vector]
+        self,
+        mode: str,
+        index: int,
+        standing: Standing,
+        packed: Mapping[str, Vector],
+        tables: Mapping[str, Tables],
     ) -> Command:
         """The command that writes a shard's part of vectors, and where it stands."""
         at = self._shards[index]
-        numbers = ",".join(str(length(self.layout.block_slice(b))) for b in at.blocks)
-        head: Head = (self.fence, mode, self._kind, self.layout.digest, at.ids, numbers)
-        values = (vector[at.part].tobytes() for vector in packed.values())
-        arguments = [*head, _fields(standing), *values]
+        if at.blocks:
+            ids = at.ids
+            numbers = ",".join(str(length(self.layout.block_slice(b))) for b in at.blocks)
+            values = [vector[at.part].tobytes() for vector in packed.values()]
+        else:
+            parts = [blocks_on(self.layout, index, tables.get(v, ()), self.dtype) for v in packed]
+            ids, numbers = parts[0].id_text, parts[0].number_text
+            values = [part.values for part in parts]
+        head: Head = (self.fence, mode, self._kind, self.layout.digest, ids, numbers)
+        arguments = [*head, fields_of(standing), *values]
         return Command.call(at.server, CREATE, self._keys(index, *packed), arguments)
 
     def _checked(self, vectors: Mapping[str, Vector]) -> dict[str, Vector]:
@@ -251,28 +295,5 @@ class RedisShards:
             return np.ascontiguousarray(vector, self.dtype)
 
 
-def _standing(meta: Sequence[bytes]) -> Standing:
-    """Of a shard's meta hash, as its fields and values one after another."""
-    fields = dict(zip(map(bytes.decode, meta[::2]), meta[1::2], strict=True))
-    sequences = {
-        int(name.removeprefix("seq:")): int(value)
-        for name, value in fields.items()
-        if name.startswith("seq:")
-    }
-    return Standing(int(fields["clock"]), int(fields["refused"]), sequences)
-
-
-def _fields(standing: Standing) -> str:
-    """The other way round, for the script that writes them."""
-    fields = {"clock": standing.applied, "refused": standing.refused}
-    fields |= {f"seq:{stream}": last for stream, last in standing.sequences.items()}
-    return ",".join(f"{name},{value}" for name, value in fields.items())
-
-
 def length(part: slice) -> int:
     return int(part.stop - part.start)
-
-
-def positions(pairs: Iterable[Sequence[int]]) -> Positions:
-    table = np.array(list(pairs), dtype=np.int64)
-    return Positions(table[:, 0], table[:, 1])

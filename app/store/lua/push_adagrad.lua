@@ -1,5 +1,6 @@
 -- Adagrad: acc <- acc + g*g; w <- w - rate * g / (sqrt(acc) + epsilon).
--- Protocol: push.lua; twin: app/optimizers/adagrad.py. KEYS 3: accumulators; ARGV 11: epsilon.
+-- Protocol: push.lua; twin: app/optimizers/adagrad.py. KEYS 3: accumulators; ARGV 11: epsilon,
+-- 12: first value of the accumulators.
 
 local epsilon = tonumber(ARGV[11])
 local sqrt = math.sqrt
@@ -12,4 +13,6 @@ return push(function(g, w, slots, count, rate)
     acc[i] = sum
     w[i] = w[i] - rate * gradient / (sqrt(sum) + epsilon)
   end
+end, function(_, slots, count)
+  for i = 1, count do slots[1][i] = tonumber(ARGV[12]) end
 end)
