@@ -25,7 +25,9 @@ from app.runs.record import RunRecord
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
+from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica
+from worker_tasks.table_copy import shares_of
 
 #: Runs that a process keeps open: the one it works on, and one that is just starting.
 OPEN_RUNS = 2
@@ -75,7 +77,15 @@ class RunContext:
 
     def replica(self, subset: int) -> Replica:
         part = Subset(self.train, subset, self.config.replicas, self.config.seed)
-        return Replica(self.model, self.dataset, part, self.parameters, self.config)
+        examples = Examples(self.dataset, part, self._shares)
+        return Replica(self.model, examples, self.parameters, self.config)
+
+    @cached_property
+    def _shares(self) -> list[Vector]:
+        """How often rows of tables occur, for the L2 term."""
+        if not self.config.l2:
+            return []
+        return shares_of(self.model, self.dataset, self.train, self.record.layout)
 
     def portion(self, index: int, n_portions: int) -> Rows:
         return portion(self._in_file_order, index, n_portions)

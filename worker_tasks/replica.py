@@ -15,17 +15,12 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import numpy as np
-
 from app.config import RunConfig
-from app.datasets.dataset import Dataset
-from app.datasets.split import Subset
 from app.errors import SequenceGap
-from app.keys import slot
-from app.layout import Vector
 from app.models.model import Model
-from app.optimizers.rule import local_step
-from app.store.contract import Answer, Fetched, ParameterStore, Positions, Pushed, Token
+from app.store.contract import Answer, ParameterStore, Positions, Pushed, Token
+from worker_tasks.copies import Copy, Examples, FlatCopy, Window
+from worker_tasks.table_copy import TableCopy
 
 T = TypeVar("T")
 
@@ -65,16 +60,10 @@ class Replica:
     """Takes the steps of one subset's stream, unit by unit."""
 
     def __init__(
-        self,
-        model: Model,
-        dataset: Dataset,
-        subset: Subset,
-        store: ParameterStore,
-        config: RunConfig,
+        self, model: Model, examples: Examples, store: ParameterStore, config: RunConfig
     ) -> None:
-        self.model, self.dataset, self.subset = model, dataset, subset
+        self.model, self.examples = model, examples
         self.store, self.config = store, config
-        self.penalty = store.layout.penalty(config.l2, store.dtype)
 
     def run(self, token: Token, stop: int, check: Callable[[], None] = lambda: None) -> UnitReport:
         """Bring the stream from where the shards stand to step ``stop``.
@@ -118,7 +107,10 @@ class _PushInFlight:
 
 
 class _Loop:
-    """One uninterrupted run of steps: the local copy, and the exchanges in flight."""
+    """One uninterrupted run of steps: the local copy, and the exchanges in flight.
+
+    A window is the steps from one fetch to the next.
+    """
 
     def __init__(
         self,
@@ -128,78 +120,93 @@ class _Loop:
         pushes: Executor,
         fetches: Executor,
     ) -> None:
-        self._replica, self._config, self._store = replica, replica.config, replica.store
+        self._config, self._store = replica.config, replica.store
         self._token, self._report = token, report
         self._pushes, self._fetches = pushes, fetches
         self._push: _PushInFlight | None = None
-        self._fetch: Future[Fetched] | None = None
-        fetched = self._store.fetch(stream=token.stream)
-        self._parameters, self._positions = fetched.vector, fetched.positions
-        # A copy that is replaced before every step needs no local steps.
-        self._local_steps = self._config.overlap or self._config.n_fetch > 1
-        self._slots = self._fetch_slots()
-        self._gradient = np.empty_like(self._parameters)
-        self._accrued = np.zeros_like(self._parameters)
-        self._accrued_base = self._positions
+        self._fetch: Future[Window] | None = None
+        kind = TableCopy if self._store.layout.tables else FlatCopy
+        self._copy: Copy = kind(
+            replica.model, replica.examples, self._store, self._config, token.stream
+        )
+        self._window = range(0)
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
-        n_fetch, n_push = self._config.n_fetch, self._config.n_push
+        n_push = self._config.n_push
+        self._window = self._window_from(first, stop)
+        self._fetch_here()
+        self._accrued_base = self._positions
         carried = True  # the copy is fresh
         for step in range(first, stop):
             check()
-            if (step - first) % n_fetch == 0 and not carried:
-                self._start_fetch()
+            if step == self._window.stop:
+                self._window = self._window_from(step, stop)
+                if not carried:
+                    self._begin_window()
+            self._look_ahead(step, stop)
             self._install_what_arrived()
-            self._compute(step, new_window=step % n_push == 0)
+            self._compute(step, new_push=step % n_push == 0)
             carried = False
             if (step + 1) % n_push == 0 or step + 1 == stop:
                 # A push whose reply brings the fresh parameters saves the next fetch.
-                carried = (step + 1 - first) % n_fetch == 0 and step + 1 < stop
+                carried = step + 1 == self._window.stop < stop and not self._copy.by_window
                 self._start_push(step // n_push + 1, fetch=carried)
             else:
-                self._step_locally()
+                self._copy.step_locally(self._clock)
         self._await_push()
         self._await_fetch()
 
-    def _compute(self, step: int, *, new_window: bool) -> None:
-        """Gradient of one minibatch on the local copy, added to the accrued gradient."""
-        replica = self._replica
-        rows = replica.subset.minibatch(step, self._config.batch_size)
-        features, targets = replica.dataset.features[rows], replica.dataset.targets[rows]
-        if new_window:
-            self._accrued_base = self._positions
-        loss = replica.model.loss_and_gradient(self._parameters, features, targets, self._gradient)
-        if replica.penalty is not None:
-            self._gradient += replica.penalty * self._parameters
-        _clip(self._gradient, self._config.clip_norm)
-        self._accrued += self._gradient
-        self._report.steps += 1
-        self._report.examples += len(rows)
-        self._report.loss_sum += loss * len(rows)
+    @property
+    def _clock(self) -> int:
+        return int(self._positions.clocks.max())
 
-    def _step_locally(self) -> None:
-        # The shards refuse a gradient that is not finite, and so does the copy: it would
-        # spoil every gradient until it is replaced.
-        if not self._local_steps or not np.isfinite(self._gradient).all():
-            return
-        clock = int(self._positions.clocks.max())
-        local_step(self._store.rule, self._gradient, [self._parameters, *self._slots], clock)
+    def _window_from(self, step: int, stop: int) -> range:
+        return range(step, min(step + self._config.n_fetch, stop))
+
+    def _fetch_here(self) -> None:
+        """Replace the whole copy, at once."""
+        self._install(self._copy.fetch(self._window.start, self._window.stop))
+        self._copy.fetch_slots()
+
+    def _begin_window(self) -> None:
+        """Fetch: in the background if the old copy serves until it is there."""
+        if self._fetch is None or not self._copy.by_window:
+            self._start_fetch(self._window)
+        if self._copy.by_window:
+            self._await_fetch()
+
+    def _look_ahead(self, step: int, stop: int) -> None:
+        """During the last step of a window, fetch what the next one cannot begin without."""
+        ahead = self._copy.by_window and self._config.overlap
+        if ahead and step + 1 == self._window.stop < stop:
+            self._start_fetch(self._window_from(step + 1, stop))
+
+    def _compute(self, step: int, *, new_push: bool) -> None:
+        """Gradient of one minibatch on the local copy, added to the accrued gradient."""
+        if new_push:
+            self._accrued_base = self._positions
+        loss, n_examples = self._copy.compute(step)
+        self._report.steps += 1
+        self._report.examples += n_examples
+        self._report.loss_sum += loss * n_examples
 
     def _start_push(self, sequence: int, *, fetch: bool) -> None:
         self._await_push()
-        self._step_locally()
-        accrued, self._accrued = self._accrued, np.zeros_like(self._accrued)
-        future = self._pushes.submit(self._store.push, self._token, sequence, accrued, fetch=fetch)
+        self._copy.step_locally(self._clock)
+        gradient, rows = self._copy.take_accrued()
+        future = self._pushes.submit(
+            self._store.push, self._token, sequence, gradient, rows=rows, fetch=fetch
+        )
         self._push = _PushInFlight(future, sequence, self._accrued_base)
 
-    def _start_fetch(self) -> None:
+    def _start_fetch(self, window: range) -> None:
         self._await_fetch()
-        self._fetch = self._fetches.submit(self._store.fetch, stream=self._token.stream)
+        self._fetch = self._fetches.submit(self._copy.fetch, window.start, window.stop)
 
     def _install_what_arrived(self) -> None:
         if self._push is not None and self._push.future.done():
             self._await_push()
-        if self._fetch is not None and self._fetch.done():
+        if self._fetch is not None and self._fetch.done() and not self._copy.by_window:
             self._await_fetch()
 
     def _await_push(self) -> None:
@@ -210,28 +217,21 @@ class _Loop:
         pushed = push.future.result()
         self._note(push, pushed)
         if pushed.fresh is not None:
-            self._install(pushed.fresh, pushed.positions)
+            self._copy.install_fresh(pushed.fresh)
+            self._positions = pushed.positions
         if Answer.REFUSED in pushed.answers:
             # The copy took the same step that the shards refused: replace it, slots and all.
-            self._start_fetch()
-            self._await_fetch()
-            self._slots = self._fetch_slots()
+            self._fetch_here()
 
     def _await_fetch(self) -> None:
         if self._fetch is None:
             return
         fetch, self._fetch = self._fetch, None
-        fetched = fetch.result()
-        self._install(fetched.vector, fetched.positions)
+        self._install(fetch.result())
 
-    def _fetch_slots(self) -> list[Vector]:
-        """The optimizer's state, for local steps."""
-        names = self._store.rule.slots if self._local_steps else ()
-        return [self._store.fetch(slot(name)).vector for name in names]
-
-    def _install(self, parameters: Vector, positions: Positions) -> None:
-        np.copyto(self._parameters, parameters)
-        self._positions = positions
+    def _install(self, window: Window) -> None:
+        self._copy.install(window)
+        self._positions = window.fetched.positions
 
     def _note(self, push: _PushInFlight, pushed: Pushed) -> None:
         """Count the push, and for each shard the updates of others since its fetch."""
@@ -241,12 +241,3 @@ class _Loop:
         for shard, answer in enumerate(pushed.answers):
             if answer is Answer.APPLIED:
                 self._report.staleness[max(0, int(newer[shard]))] += 1
-
-
-def _clip(gradient: Vector, longest: float | None) -> None:
-    """Scale ``gradient`` down to the norm ``longest`` if it is longer (Pascanu et al. 2013)."""
-    if longest is None:
-        return
-    norm = float(np.linalg.norm(gradient.astype(np.float64)))
-    if norm > longest:
-        gradient *= longest / norm

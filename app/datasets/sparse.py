@@ -48,8 +48,11 @@ class SparseFeatures:
         return csr_array(parts, shape=(len(rows), self.n_features))
 
 
-def relabelled(features: csr_array) -> tuple[Rows, csr_array]:
-    """The columns that occur, ascending, and the same features over those columns alone."""
-    columns, positions = np.unique(features.indices, return_inverse=True)
+def relabelled(features: csr_array) -> tuple[Rows, Rows, csr_array]:
+    """The columns that occur, ascending, and how often; the same features over them alone."""
+    columns, positions, counts = np.unique(
+        features.indices, return_inverse=True, return_counts=True
+    )
     parts = (features.data, positions, features.indptr)
-    return columns.astype(np.int64), csr_array(parts, shape=(features.shape[0], len(columns)))
+    narrow = csr_array(parts, shape=(features.shape[0], len(columns)))
+    return columns.astype(np.int64), counts.astype(np.int64), narrow

@@ -58,8 +58,8 @@ class _OneLayer(ABC):
     def task(self) -> Task: ...
 
     def narrowed(self, features: Features) -> Narrowed:
-        rows, features = relabelled(features)
-        return Narrowed(replace(self, n_features=len(rows)), features, (rows,))
+        rows, counts, features = relabelled(features)
+        return Narrowed(replace(self, n_features=len(rows)), features, (rows,), (counts,))
 
     @silently
     def loss_and_gradient(

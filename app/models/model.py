@@ -81,11 +81,13 @@ class Narrowed:
         features: the minibatch, speaking of those rows by their position.
         rows: for each sparse tensor, in the order of ``tensors``, the rows that the
             minibatch touches: int64, ascending.
+        counts: for each of those rows, how many of the examples touch it.
     """
 
     model: Model
     features: Features
     rows: tuple[npt.NDArray[np.int64], ...]
+    counts: tuple[npt.NDArray[np.int64], ...]
 
 
 class SparseModel(Model, Protocol):

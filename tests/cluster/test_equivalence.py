@@ -22,6 +22,7 @@ from coordinator.job import Job, prepare
 from coordinator.local import LocalCluster
 from coordinator.units import UnitPlan
 from tests.cluster.fleets import keys_of
+from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica
 
 Train = Callable[..., Any]
@@ -36,9 +37,8 @@ def in_memory(**settings: Any) -> tuple[Job, MemoryParameterStore]:
     store = MemoryParameterStore(job.layout, build_rule(job.config), fence=1)
     store.create(job.parameters, job.slots)
     train, _ = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
-    replica = Replica(
-        job.model, job.dataset, Subset(train, 0, 1, job.config.seed), store, job.config
-    )
+    examples = Examples(job.dataset, Subset(train, 0, 1, job.config.seed))
+    replica = Replica(job.model, examples, store, job.config)
     replica.run(Token(1, 0, 1), plan(job).total_steps)
     return job, store
 

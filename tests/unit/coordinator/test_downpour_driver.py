@@ -37,6 +37,7 @@ from coordinator.session import Session
 from coordinator.status import DownpourStatus, Status
 from coordinator.units import UnitPlan
 from tests.unit.coordinator.paper import PaperLeader, no_checkpoints
+from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica
 
 FENCE = 1
@@ -91,7 +92,7 @@ class Desk:
         job, subset = self._job, specification["subset"]
         self._attempt += 1
         part = Subset(self._train, subset, job.config.replicas, job.config.seed)
-        replica = Replica(job.model, job.dataset, part, self._store, job.config)
+        replica = Replica(job.model, Examples(job.dataset, part), self._store, job.config)
         token = Token(self.fence, subset, self._attempt)
         return replica.run(token, specification["stop"]).to_json()
 

@@ -41,6 +41,7 @@ def test_a_range_of_rows_is_that_of_the_matrix(seed: int, start: int, stop: int)
 @given(seed=st.integers(0, 100), rows=st.lists(st.integers(0, 8), max_size=5))
 def test_relabelled_features_are_the_columns_that_occur(seed: int, rows: list[int]) -> None:
     cut = example(seed)[np.array(rows, dtype=np.int64)]
-    columns, narrow = relabelled(cut)
+    columns, counts, narrow = relabelled(cut)
     assert columns.tolist() == sorted(set(cut.indices.tolist()))
+    assert counts.tolist() == [cut.indices.tolist().count(column) for column in columns]
     assert np.array_equal(narrow.toarray(), cut.toarray()[:, columns])

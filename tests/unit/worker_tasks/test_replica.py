@@ -29,6 +29,7 @@ from app.optimizers.registry import build_rule
 from app.store.contract import Fetched, Pushed, Token
 from app.store.memory import MemoryParameterStore
 from coordinator.units import UnitPlan
+from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica, UnitReport
 
 FENCE = 1
@@ -103,7 +104,7 @@ def replica_of(
     model: Model, data: Dataset, store: MemoryParameterStore, config: RunConfig, subset: int = 0
 ) -> Replica:
     part = Subset(np.arange(data.n_examples), subset, config.replicas, config.seed)
-    return Replica(model, data, part, store, config)
+    return Replica(model, Examples(data, part), store, config)
 
 
 def counted(store: MemoryParameterStore) -> list[int]:
@@ -133,7 +134,7 @@ def train_all(replicas: Sequence[Replica], config: RunConfig, check: Callable[[]
 
     Returns the pushes that the plan asks for.
     """
-    steps = [replica.subset.steps_per_pass(config.batch_size) for replica in replicas]
+    steps = [replica.examples.subset.steps_per_pass(config.batch_size) for replica in replicas]
     plan, attempts = UnitPlan(steps, config), itertools.count(1)
     while not plan.done:
         for unit in plan.take():
@@ -299,7 +300,7 @@ def test_one_replica_takes_the_steps_of_a_plain_loop(
     store = store_for(model, config)
     replica = replica_of(model, data, store, config)
     replica.run(Token(FENCE, 0, 1), 30)
-    expected = PlainLoop(model, data, replica.subset, config).run(30)
+    expected = PlainLoop(model, data, replica.examples.subset, config).run(30)
     np.testing.assert_allclose(store.fetch().vector, expected, rtol=1e-5, atol=1e-7)
     if clip_norm is None:  # norms are summed in another order there
         assert np.array_equal(store.fetch().vector, expected)

@@ -1,0 +1,173 @@
+"""A replica's copy of parameters of which some are in tables.
+
+It is the dense tensors, and of the tables the rows that the minibatches of a window touch.
+The order of the minibatches is known beforehand, so these rows are fetched together, and
+nothing else of the tables ever comes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from app.config import RunConfig
+from app.datasets.dataset import Dataset
+from app.datasets.split import Rows
+from app.keys import PARAMETERS, slot
+from app.layout import Layout, Vector
+from app.models.model import Model, Narrowed, SparseModel
+from app.models.parameters import joined, parted
+from app.optimizers.rule import local_step
+from app.store.contract import ParameterStore
+from app.store.rows import Ids, TableRows
+from worker_tasks.copies import Examples, Window, clip
+
+#: Examples that are looked at together.
+CHUNK_EXAMPLES = 4096
+
+
+class TableCopy:
+    """The dense tensors, and the rows of the tables that a window touches.
+
+    Local steps change rows only within a window: the next one brings its own.
+    """
+
+    by_window = True
+
+    def __init__(
+        self,
+        model: Model,
+        examples: Examples,
+        store: ParameterStore,
+        config: RunConfig,
+        stream: int,
+    ) -> None:
+        self._model, self._examples, self._store = cast("SparseModel", model), examples, store
+        self._config, self._stream = config, stream
+        self._penalty = store.layout.penalty(config.l2, store.dtype)
+        self._local_steps = config.overlap or config.n_fetch > 1
+        self._parameters = np.empty(store.layout.size, store.dtype)
+        self._accrued = np.zeros_like(self._parameters)
+        self._slots: list[Vector] = []
+        self._window: Window | None = None
+        self._gradient: tuple[Vector, list[Vector], list[Ids]] | None = None
+        self._accrued_rows: list[list[TableRows]] = [[] for _ in store.layout.tables]
+
+    def fetch(self, first: int, stop: int) -> Window:
+        minibatches = {}
+        for step in range(first, stop):
+            features, targets = self._examples.minibatch(step, self._config.batch_size)
+            minibatches[step] = self._model.narrowed(features), targets
+        touched = zip(*(narrowed.rows for narrowed, _ in minibatches.values()), strict=True)
+        rows = [_union(parts) for parts in touched]
+        names = self._store.rule.slots if len(minibatches) > 1 else ()
+        slots = [self._store.fetch(slot(name), rows=rows).tables for name in names]
+        fetched = self._store.fetch(PARAMETERS, stream=self._stream, rows=rows)
+        return Window(fetched, minibatches, rows, slots)
+
+    def install(self, window: Window) -> None:
+        self._window = window
+        self.install_fresh(window.fetched.vector)
+
+    def install_fresh(self, parameters: Vector) -> None:
+        np.copyto(self._parameters, parameters)
+
+    def fetch_slots(self) -> None:
+        names = self._store.rule.slots if self._local_steps else ()
+        self._slots = [self._store.fetch(slot(name)).vector for name in names]
+
+    def compute(self, step: int) -> tuple[float, int]:
+        window = self._window
+        assert window is not None
+        narrowed, targets = window.minibatches[step]
+        pairs = list(zip(window.rows, narrowed.rows, strict=True))
+        places = [np.searchsorted(there, rows) for there, rows in pairs]
+        fetched = zip(window.fetched.tables, places, strict=True)
+        tables = [values[place] for values, place in fetched]
+        tensors = narrowed.model.tensors
+        vector = joined(tensors, self._parameters, tables)
+        gradient = np.empty_like(vector)
+        loss = narrowed.model.loss_and_gradient(vector, narrowed.features, targets, gradient)
+        dense, of_tables = parted(tensors, gradient)
+        self._penalise(dense, of_tables, tables, narrowed, len(targets))
+        clip([dense, *of_tables], self._config.clip_norm)
+        self._gradient = dense, of_tables, places
+        self._accrued += dense
+        for accrued, rows, values in zip(self._accrued_rows, narrowed.rows, of_tables, strict=True):
+            accrued.append(TableRows(rows, values))
+        return loss, len(targets)
+
+    def step_locally(self, clock: int) -> None:
+        window = self._window
+        assert window is not None
+        assert self._gradient is not None
+        dense, of_tables, places = self._gradient
+        if not self._local_steps or not all(np.isfinite(g).all() for g in (dense, *of_tables)):
+            return
+        rule = self._store.rule
+        local_step(rule, dense, [self._parameters, *self._slots], clock)
+        if len(window.minibatches) > 1:
+            for i, (gradient, place) in enumerate(zip(of_tables, places, strict=True)):
+                stored = [window.fetched.tables[i], *(slots[i] for slots in window.slots)]
+                touched = [values[place] for values in stored]
+                local_step(rule, gradient, touched, clock)
+                for values, new in zip(stored, touched, strict=True):
+                    values[place] = new
+
+    def take_accrued(self) -> tuple[Vector, list[TableRows]]:
+        accrued, self._accrued = self._accrued, np.zeros_like(self._accrued)
+        rows = [_summed(parts) for parts in self._accrued_rows]
+        self._accrued_rows = [[] for _ in rows]
+        return accrued, rows
+
+    def _penalise(
+        self,
+        dense: Vector,
+        of_tables: Sequence[Vector],
+        tables: Sequence[Vector],
+        narrowed: Narrowed,
+        n_examples: int,
+    ) -> None:
+        """Add the L2 term. A row's part of it is shared out among the examples that touch it.
+
+        Every one of them carries the same share, so that the sum over a pass is the whole
+        term, and no row has to be touched for its penalty alone (Niu et al. 2011, "Hogwild!",
+        sec. 2, eq. 2.5).
+        """
+        if self._penalty is None:
+            return
+        dense += self._penalty * self._parameters
+        layout = self._store.layout
+        parts = zip(layout.tables, narrowed.rows, narrowed.counts, strict=True)
+        for i, (table, rows, counts) in enumerate(parts):
+            if table.spec.penalised:
+                factor = self._config.l2 * counts / n_examples / self._examples.shares[i][rows]
+                of_tables[i][...] += factor[:, None].astype(dense.dtype) * tables[i]
+
+
+def shares_of(model: Model, dataset: Dataset, train: Rows, layout: Layout) -> list[Vector]:
+    """For each table the share of the training examples that touch each row."""
+    counts = [np.zeros(table.n_rows, np.float32) for table in layout.tables]
+    for start in range(0, len(train), CHUNK_EXAMPLES):
+        features = dataset.features[train[start : start + CHUNK_EXAMPLES]]
+        narrowed = cast("SparseModel", model).narrowed(features)
+        for total, rows, here in zip(counts, narrowed.rows, narrowed.counts, strict=True):
+            total[rows] += here
+    return [total / len(train) for total in counts]
+
+
+def _union(parts: Sequence[Ids]) -> Ids:
+    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+
+
+def _summed(parts: Sequence[TableRows]) -> TableRows:
+    """Gradients of several minibatches; a row that several touch has their sum."""
+    if len(parts) == 1:
+        return parts[0]
+    ids, place = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
+    values = np.concatenate([part.values for part in parts])
+    total = np.zeros((len(ids), values.shape[1]), values.dtype)
+    np.add.at(total, place, values)
+    return TableRows(ids, total)
