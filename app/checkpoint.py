@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from app.errors import CheckpointError
-from app.layout import Vector
 
 FORMAT = "distbelief-checkpoint-1"
 MANIFEST = "manifest.json"
@@ -38,14 +38,19 @@ class Checkpoint:
     def __contains__(self, name: str) -> bool:
         return name in self.files
 
-    def vector(self, name: str) -> Vector:
-        """A vector, shape (D,), mapped from its file."""
-        loaded: Vector = np.load(self.path / self.files[name], mmap_mode="r", allow_pickle=False)
+    def vector(self, name: str) -> npt.NDArray[Any]:
+        """A vector, or the ids or values of a table's rows, mapped from its file."""
+        loaded: npt.NDArray[Any] = np.load(
+            self.path / self.files[name], mmap_mode="r", allow_pickle=False
+        )
         return loaded
 
 
 def write(
-    folder: Path, name: str, document: Mapping[str, Any], vectors: Iterable[tuple[str, Vector]]
+    folder: Path,
+    name: str,
+    document: Mapping[str, Any],
+    vectors: Iterable[tuple[str, npt.NDArray[Any]]],
 ) -> Path:
     """Write the checkpoint ``folder/name``; one vector at a time is in memory.
 

@@ -160,7 +160,15 @@ class StoreSettings(Section):
     """Parameter shards and leases"""
 
     shards: Positive | None = Field(
-        None, description="number of shards [default: at most 65,536 numbers in each]"
+        None,
+        description="number of shards (with tables: that many for them, too) "
+        "[default: at most 65,536 numbers in each]",
+    )
+    table_numbers: int = Field(
+        65_536,
+        ge=1,
+        description="Downpour: sparse parameters of at least so many numbers are kept as tables, "
+        "of which replicas fetch and push only the rows that a minibatch touches",
     )
     block_numbers: int = Field(
         1024, ge=1, le=65_536, description="numbers in one block (one field of a hash)"

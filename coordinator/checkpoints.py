@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from app import checkpoint
 from app.checkpoint import Checkpoint
 from app.errors import CheckpointError, ServerError, StoreError
-from app.layout import Vector
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Capture:
     """
 
     document: dict[str, Any]
-    vectors: Callable[[], Iterator[tuple[str, Vector]]]
+    vectors: Callable[[], Iterator[tuple[str, npt.NDArray[Any]]]]
     release: Callable[[], None]
     rank: float | None
 

@@ -11,16 +11,16 @@ from typing import Any
 from app.checkpoint import Checkpoint
 from app.errors import Diverged
 from app.keys import PARAMETERS, slot
-from app.layout import Vector
 from app.optimizers.registry import build_rule
+from app.rows import Tables
 from app.store.contract import ParameterStore, ShardCounts, missing
 from app.store.parameters import RedisParameterStore
 from coordinator.checkpoints import Capture
 from coordinator.dispatch import Finished
-from coordinator.driver import TICK_S, Stage
+from coordinator.driver import TICK_S, Kept, Stage
 from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
-from coordinator.outcome import EndReason, Evaluation
+from coordinator.outcome import EndReason
 from coordinator.persistence import capture, take_up
 from coordinator.session import Session
 from coordinator.status import DownpourStatus
@@ -64,7 +64,8 @@ class Downpour:
         return self._plan.steps_done
 
     def create(self) -> None:
-        self._store.create(self._job.parameters, self._job.slots)
+        first = self._job.first
+        self._store.create(first.parameters, first.slots, first.tables)
 
     def adopt(self, document: Mapping[str, Any]) -> None:
         self._began = time.monotonic() - document["seconds"]
@@ -111,7 +112,7 @@ class Downpour:
         self._fence()
         self.evaluations.abandon()
 
-    def keep(self, *, resumable: bool) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
+    def keep(self, *, resumable: bool) -> Kept:
         """The best model by held-out score; the last one if nothing was evaluated."""
         best, vector = self.evaluations.best, PARAMETERS
         self.evaluations.abandon()
@@ -122,7 +123,10 @@ class Downpour:
                 self._store.drop(BEST)
                 vector = PARAMETERS
         slots = {name: self._store.fetch(slot(name)).vector for name in self._store.rule.slots}
-        return best, self._store.fetch(vector).vector, slots
+        sources = {PARAMETERS: vector} | {slot(name): slot(name) for name in slots}
+        tabled = sources.items() if self._job.layout.tables else ()
+        tables: dict[str, Tables] = {name: self._store.touched(source) for name, source in tabled}
+        return Kept(best, self._store.fetch(vector).vector, slots, tables)
 
     def summary(self) -> list[str]:
         counts = self._store.counts()

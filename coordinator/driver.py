@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from app.checkpoint import Checkpoint
 from app.layout import Vector
+from app.rows import Tables
 from coordinator.checkpoints import Capture, Checkpoints
 from coordinator.evaluations import Evaluations
 from coordinator.outcome import EndReason, Evaluation
@@ -32,6 +33,20 @@ class Stage:
     check: Callable[[], None]
     interrupted: Callable[[], bool]
     checkpoints: Checkpoints
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A model as the shards hold it, and the evaluation that it is kept for, if any.
+
+    ``parameters`` and slots are flat vectors; ``tables`` has the rows that came into being,
+    for the parameters and for each slot, if there are tables.
+    """
+
+    heldout: Evaluation | None
+    parameters: Vector
+    slots: dict[str, Vector]
+    tables: dict[str, Tables]
 
 
 class Driver(Protocol):
@@ -71,8 +86,8 @@ class Driver(Protocol):
         """The state of the moment, for a checkpoint."""
         ...
 
-    def keep(self, *, resumable: bool) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
-        """The result: its evaluation, parameters and slots.
+    def keep(self, *, resumable: bool) -> Kept:
+        """The result.
 
         Unless the run is to be resumed, it becomes what the shards hold.
         """

@@ -30,7 +30,6 @@ def evaluate(
     Raises:
         DataError: unreadable data, or data that do not fit the model.
     """
-    model = saved.build()
     options = dict(options)
     if saved.schema.n_classes and is_file(source):
         options.setdefault("classes", saved.schema.n_classes)
@@ -42,7 +41,7 @@ def evaluate(
             f"{source} has {dataset.n_classes or 'no'} classes, the model knows {known or 'none'}"
         )
     rows = _rows(saved, dataset, part)
-    return score(model, saved.parameters, dataset.features[rows], dataset.targets[rows])
+    return score(saved.source(), dataset.features[rows], dataset.targets[rows])
 
 
 def predict(
@@ -55,8 +54,8 @@ def predict(
     """
     features = _features(source, options)
     _check_features(saved, features.shape[1], source)
-    model = saved.build()
-    answers = np.asarray(model.predict(saved.parameters, features))
+    model, parameters, features = saved.source()(features)
+    answers = np.asarray(model.predict(parameters, features))
     if model.task is Task.REGRESSION:
         return answers, np.full(len(answers), np.nan)
     if model.task is Task.BINARY:

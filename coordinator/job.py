@@ -5,28 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from app.config import RunConfig
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.dataset import Dataset
 from app.datasets.sources import is_file
 from app.datasets.split import Rows, Subset, split
-from app.errors import ConfigError, ModelError
-from app.layout import Layout, Vector
-from app.models.files import load_model
-from app.models.initial import first_values
+from app.errors import ConfigError
+from app.layout import Layout
 from app.models.model import Model
 from app.models.registry import build_model
-from app.optimizers.registry import build_rule
-from app.optimizers.rule import NO_SLOTS, Slots
+from coordinator.first_values import FirstValues, begin
 from coordinator.portions import default_count
 from coordinator.units import UnitPlan
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training that can begin. ``parameters`` and each slot have shape (D,).
+    """A training that can begin.
 
     ``plan`` is Downpour's, ``portions`` the size of Sandblaster's batch in portions.
     """
@@ -39,8 +34,7 @@ class Job:
     n_heldout: int
     plan: UnitPlan | None
     portions: int | None
-    parameters: Vector
-    slots: dict[str, Vector]
+    first: FirstValues
 
 
 def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
@@ -56,15 +50,16 @@ def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
     dataset = open_cached(config.data, config.data_options, default_cache_folder())
     train, heldout = split(dataset.n_examples, config.holdout, config.seed)
     model = build_model(config, dataset.schema)
+    downpour = config.algorithm == "downpour"
     layout = Layout.plan(
         model.tensors,
         n_servers=n_servers,
         block_numbers=config.block_numbers,
         n_shards=config.shards,
+        table_numbers=config.table_numbers if downpour else None,
+        seed=config.seed,
     )
     start = config.model_copy(update={"init_from": None}) if resumed else config
-    parameters, slots = _first_values(start, model, dataset)
-    downpour = config.algorithm == "downpour"
     return Job(
         config=config,
         dataset=dataset,
@@ -74,8 +69,7 @@ def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
         n_heldout=len(heldout),
         plan=_unit_plan(config, train) if downpour else None,
         portions=None if downpour else _portions(config, len(train), layout.size),
-        parameters=parameters,
-        slots=slots,
+        first=begin(start, model, layout),
     )
 
 
@@ -93,26 +87,3 @@ def _portions(config: RunConfig, n_train: int, n_parameters: int) -> int:
             f"use at most {n_train}"
         )
     return config.portions
-
-
-def _first_values(
-    config: RunConfig, model: Model, dataset: Dataset
-) -> tuple[Vector, dict[str, Vector]]:
-    """From the seed, or from a saved model: its parameters, and its accumulators if it has any."""
-    slots: Slots = NO_SLOTS
-    if config.init_from is None:
-        parameters = first_values(model, config.model, config.seed)
-    else:
-        saved = load_model(Path(config.init_from))
-        if saved.build().tensors != model.tensors:
-            raise ModelError(
-                f"{config.init_from} holds a {saved.settings.model} for {saved.schema.n_features} "
-                f"features with other tensors than this run's {config.model} for "
-                f"{dataset.n_features} features: choose the same model settings"
-            )
-        parameters = saved.parameters
-        slots = saved.slots
-    if not np.isfinite(parameters).all():
-        raise ModelError(f"{config.init_from} holds NaN or infinity")
-    rule = build_rule(config)
-    return parameters, dict(rule.initial_slots(parameters.astype(np.float64), slots))

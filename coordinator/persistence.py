@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy.typing as npt
+
 from app.checkpoint import Checkpoint
 from app.errors import ModelMissing
 from app.keys import PARAMETERS, named, slot
-from app.layout import Vector
+from app.rows import TableRows
 from app.store.contract import ParameterStore, ShardCounts, Standing
 from coordinator.checkpoints import Capture
 from coordinator.evaluations import BEST
@@ -39,9 +41,13 @@ def capture(
     frozen = {name: named(f"checkpoint:{name}") for name in [*_names(store), *[BEST] * best]}
     standings = store.freeze(frozen)
 
-    def vectors() -> Iterator[tuple[str, Vector]]:
+    def vectors() -> Iterator[tuple[str, npt.NDArray[Any]]]:
         for name, copy in frozen.items():
             yield name, store.fetch(copy).vector
+            for index, rows in enumerate(store.touched(copy)):
+                ids, values = _of_table(name, index)
+                yield ids, rows.ids
+                yield values, rows.values
 
     return Capture(
         document={"driver": driver, "shards": to_json(store.layout, standings)},
@@ -72,11 +78,12 @@ def take_up(
         saved, acknowledged = latest(), _acknowledged(found)
         standings = from_json(store.layout, saved.document["shards"])
         vectors = {name: saved.vector(name) for name in _names(store)}
-        store.restore({shard: standings[shard] for shard in lost}, vectors)
+        tables = {name: _tables(store, saved, name) for name in vectors}
+        store.restore({shard: standings[shard] for shard in lost}, vectors, tables)
         said = [_loss(shard, standings[shard], saved, known, acknowledged) for shard in lost]
     store.raise_fence(fence)
     if saved is not None and BEST in saved:  # on all shards: its parts belong together
-        store.put(BEST, saved.vector(BEST))
+        store.put(BEST, saved.vector(BEST), _tables(store, saved, BEST))
     store.drop(*sorted(store.named_vectors() - {BEST}))
     present = [standing for standing in store.standings() if standing is not None]
     if len(present) < store.layout.n_shards:
@@ -86,6 +93,16 @@ def take_up(
 
 def _names(store: ParameterStore) -> list[str]:
     return [PARAMETERS, *(slot(name) for name in store.rule.slots)]
+
+
+def _of_table(name: str, index: int) -> tuple[str, str]:
+    """What the ids and the values of a vector's table are called in a checkpoint."""
+    return f"{name}/ids{index}", f"{name}/values{index}"
+
+
+def _tables(store: ParameterStore, saved: Checkpoint, name: str) -> list[TableRows]:
+    names = [_of_table(name, index) for index in range(len(store.layout.tables))]
+    return [TableRows(saved.vector(ids), saved.vector(values)) for ids, values in names]
 
 
 def _acknowledged(found: Sequence[Standing | None]) -> Counter[int]:

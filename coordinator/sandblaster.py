@@ -15,17 +15,16 @@ from typing import Any
 from app.checkpoint import Checkpoint
 from app.errors import Diverged, NotFinite
 from app.keys import COUNTED, PARAMETERS, named
-from app.layout import Vector
 from app.runs import batch
 from app.store.contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.batch import Batch
 from coordinator.checkpoints import Capture
-from coordinator.driver import TICK_S, Stage
+from coordinator.driver import TICK_S, Kept, Stage
 from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
 from coordinator.lbfgs import Evaluate, Iterated, Settings, State, minimise
-from coordinator.outcome import EndReason, Evaluation
+from coordinator.outcome import EndReason
 from coordinator.session import Session
 from coordinator.space import Space
 from coordinator.status import SandblasterStatus
@@ -67,7 +66,7 @@ class Sandblaster:
         return time.monotonic() - self._began
 
     def create(self) -> None:
-        self._store.create(self._job.parameters)
+        self._store.create(self._job.first.parameters)
 
     def adopt(self, document: Mapping[str, Any]) -> None:
         state = document["state"]
@@ -145,7 +144,7 @@ class Sandblaster:
             self._evaluate_last()
         return EndReason.INTERRUPTED if self._stage.interrupted() else reason
 
-    def keep(self, *, resumable: bool) -> tuple[Evaluation | None, Vector, dict[str, Vector]]:
+    def keep(self, *, resumable: bool) -> Kept:
         """The minimiser, which is what Sandblaster is for, whatever the held-out score."""
         state, vector = self._state, PARAMETERS
         if state is not None and resumable:
@@ -159,7 +158,7 @@ class Sandblaster:
             batch.clear(self._session.control, self._session.record.run, self._batch.number)
         last = self.evaluations.history[-1] if self.evaluations.history else None
         current = last is not None and last.passes == self._iteration
-        return (last if current else None), parameters, {}
+        return Kept(last if current else None, parameters, {}, {})
 
     def abandon(self) -> None:
         self.evaluations.abandon()

@@ -24,6 +24,7 @@ def to_json(layout: Layout, standings: Sequence[Standing]) -> list[dict[str, Any
             {
                 "start": part.start,
                 "stop": part.stop,
+                "table_shard": shard - layout.n_dense_shards,
                 "applied": standing.applied,
                 "refused": standing.refused,
                 "sequences": sequences,
@@ -34,13 +35,22 @@ def to_json(layout: Layout, standings: Sequence[Standing]) -> list[dict[str, Any
 
 def from_json(layout: Layout, documents: Sequence[Mapping[str, Any]]) -> list[Standing]:
     """The standing of each shard of ``layout``."""
-    return [_over(layout.shard_slice(shard), documents) for shard in range(layout.n_shards)]
-
-
-def _over(part: slice, documents: Sequence[Mapping[str, Any]]) -> Standing:
-    covered = [
-        each for each in documents if each["start"] < part.stop and part.start < each["stop"]
+    dense = [each for each in documents if each["table_shard"] < 0]
+    tables = [each for each in documents if each["table_shard"] >= 0]
+    parts = [layout.shard_slice(shard) for shard in range(layout.n_dense_shards)]
+    # The blocks of tables are dealt anew where there are more or fewer shards.
+    as_before = len(tables) == layout.n_table_shards
+    return [
+        *(_joined([each for each in dense if _overlap(each, part)]) for part in parts),
+        *(_joined([tables[i]] if as_before else tables) for i in range(layout.n_table_shards)),
     ]
+
+
+def _overlap(document: Mapping[str, Any], part: slice) -> bool:
+    return bool(document["start"] < part.stop and part.start < document["stop"])
+
+
+def _joined(covered: Sequence[Mapping[str, Any]]) -> Standing:
     streams = {int(stream) for each in covered for stream in each["sequences"]}
     sequences = {
         stream: max(each["sequences"].get(str(stream), 0) for each in covered)

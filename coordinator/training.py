@@ -11,17 +11,16 @@ from typing import Any
 from app import checkpoint
 from app.config import ClusterConfig
 from app.errors import Fenced, ModelMissing, RunTaken, ServerError, StoreError
-from app.layout import Vector
 from app.models.files import SavedModel
 from app.runs import leadership
 from app.runs.leadership import RunState
 from app.runs.record import RunRecord
 from coordinator.downpour import Downpour
-from coordinator.driver import Driver, Stage
+from coordinator.driver import Driver, Kept, Stage
 from coordinator.folder import RunFolder
 from coordinator.job import Job
 from coordinator.opening import Display, Training, opened
-from coordinator.outcome import EndReason, Evaluation, Outcome
+from coordinator.outcome import EndReason, Outcome
 from coordinator.sandblaster import Sandblaster
 from coordinator.session import Session, new_run_id
 
@@ -42,9 +41,7 @@ class _Result:
     """Of a training: all that is written down of it, read from the shards."""
 
     reason: EndReason
-    heldout: Evaluation | None
-    parameters: Vector
-    slots: dict[str, Vector]
+    kept: Kept
     details: tuple[str, ...]
     checkpoint: Path | None
 
@@ -123,7 +120,7 @@ def _drive(
     return Outcome(
         run=record.run,
         reason=result.reason,
-        heldout=result.heldout,
+        heldout=result.kept.heldout,
         evaluations=tuple(driver.evaluations.history),
         details=result.details,
         model_file=training.output,
@@ -205,8 +202,7 @@ def _result(training: Training, driver: Driver, reason: EndReason) -> _Result:
     fence = training.session.fence
     last = checkpoints.write(fence, driver.capture) if resumable else None
     details = tuple(driver.summary())
-    heldout, parameters, slots = driver.keep(resumable=resumable)
-    return _Result(reason, heldout, parameters, slots, details, last)
+    return _Result(reason, driver.keep(resumable=resumable), details, last)
 
 
 def _renew(training: Training, loss: ModelMissing) -> None:
@@ -229,8 +225,15 @@ def _take_up(training: Training, driver: Driver) -> None:
 def _saved(record: RunRecord, result: _Result) -> SavedModel:
     config = record.config
     facts = {"run": record.run, "reason": result.reason, "config": config.model_dump(mode="json")}
-    if result.heldout is not None:
-        facts["heldout"] = result.heldout.score.to_json()
+    kept = result.kept
+    if kept.heldout is not None:
+        facts["heldout"] = kept.heldout.score.to_json()
     return SavedModel(
-        config.model_settings(), record.schema, result.parameters, result.slots, facts
+        config.model_settings(),
+        record.schema,
+        kept.parameters,
+        kept.slots,
+        facts,
+        kept.tables,
+        config.seed,
     )

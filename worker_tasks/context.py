@@ -17,6 +17,7 @@ from app.environment import broker_url, parameter_server_urls
 from app.errors import ConfigError, DataError
 from app.layout import Vector
 from app.models.model import Model
+from app.models.parameters import Source, looked_up, whole
 from app.models.registry import build_model
 from app.optimizers.registry import build_rule
 from app.runs.leadership import read_run
@@ -74,6 +75,15 @@ class RunContext:
     def penalty(self) -> Vector | None:
         """The L2 factor of each parameter, None without L2."""
         return self.record.layout.penalty(self.config.l2, self.config.dtype)
+
+    def source(self, vector: str) -> Source:
+        """The model with the numbers of a named vector."""
+        dense = self.parameters.fetch(vector).vector
+        if not self.record.layout.tables:
+            return whole(self.model, dense)
+        return looked_up(
+            self.model, dense, lambda rows: self.parameters.fetch(vector, rows=rows).tables
+        )
 
     def replica(self, subset: int) -> Replica:
         part = Subset(self.train, subset, self.config.replicas, self.config.seed)

@@ -20,8 +20,8 @@ from app.keys import slot
 from app.layout import Vector
 from app.models.model import Features, Model, Narrowed, Targets
 from app.optimizers.rule import local_step
+from app.rows import Ids, TableRows
 from app.store.contract import Fetched, ParameterStore
-from app.store.rows import Ids, TableRows
 
 
 @dataclass(frozen=True)

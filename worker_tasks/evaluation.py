@@ -18,9 +18,8 @@ def evaluate(run: str, unit: str) -> str:
     def do(lease: Lease) -> dict[str, Any]:
         specification = lease.claim.specification
         context = open_context(run, lease.claim.fence)
-        parameters = context.parameters.fetch(specification["vector"]).vector
         rows = context.heldout[specification["start"] : specification["stop"]]
         features, targets = context.dataset.features[rows], context.dataset.targets[rows]
-        return score(context.model, parameters, features, targets).to_json()
+        return score(context.source(specification["vector"]), features, targets).to_json()
 
     return work(ledger(run), unit, do)

@@ -20,8 +20,8 @@ from app.layout import Layout, Vector
 from app.models.model import Model, Narrowed, SparseModel
 from app.models.parameters import joined, parted
 from app.optimizers.rule import local_step
+from app.rows import Ids, TableRows
 from app.store.contract import ParameterStore
-from app.store.rows import Ids, TableRows
 from worker_tasks.copies import Examples, Window, clip
 
 #: Examples that are looked at together.

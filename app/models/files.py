@@ -1,8 +1,9 @@
 """Saved models: safetensors, with what is needed to rebuild the model in the header.
 
 A file holds each tensor of the model by its name, and the optimizer's slots beside them
-as ``slot:<slot>/<tensor>``, so that a training can go on from it. There is no code and
-no pickle in it: reading a file from a stranger runs nothing.
+as ``slot:<slot>/<tensor>``, so that a training can go on from it. Of a table there are only
+the rows that were touched, and their ids as ``<tensor>:rows``. There is no code and no pickle
+in it: reading a file from a stranger runs nothing.
 """
 
 from __future__ import annotations
@@ -10,31 +11,42 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from app.datasets.schema import Schema
 from app.errors import ModelError
+from app.keys import PARAMETERS, slot
 from app.layout import TensorSpec, Vector, views
+from app.models.initial import drawn_values
 from app.models.model import Model
+from app.models.parameters import Source, joined, looked_up, whole
 from app.models.registry import build_model
+from app.rows import Ids, TableRows, Tables
 from app.settings import ModelSettings
 
 FORMAT = "distbelief-2"
 
+#: Behind the name of a table: the ids of the rows that are there.
+ROWS = ":rows"
+
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A trained model. ``parameters`` and each slot are flat vectors of shape (D,).
+    """A trained model. ``parameters`` and each slot are flat vectors.
 
-    ``facts`` is JSON about the training: data, split, seed, held-out score.
+    With ``tables`` these hold the dense tensors only, and of each sparse one there are the
+    rows that training touched, for the parameters and for each slot (the keys are those of
+    :mod:`app.keys`); all others are as ``seed`` draws them. ``facts`` is JSON about the
+    training: data, split, held-out score.
     """
 
     settings: ModelSettings
@@ -42,10 +54,46 @@ class SavedModel:
     parameters: Vector
     slots: Mapping[str, Vector] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, Tables] = field(default_factory=dict)
+    seed: int = 0
 
     def build(self) -> Model:
         """The model that the parameters belong to; raises ModelError."""
         return build_model(self.settings, self.schema)
+
+    def source(self) -> Source:
+        """The model with its numbers, for any examples; raises ModelError."""
+        model = self.build()
+        if not self.tables:
+            return whole(model, self.parameters)
+        sparse = [tensor for tensor in model.tensors if tensor.sparse]
+
+        def look_up(rows: Sequence[Ids]) -> list[Vector]:
+            tables = zip(sparse, self.tables[PARAMETERS], rows, strict=True)
+            return [self._rows(tensor, table, ids) for tensor, table, ids in tables]
+
+        return looked_up(model, self.parameters, look_up)
+
+    def flat(self) -> Vector:
+        """All parameters as one vector, shape (D,), whatever was touched; raises ModelError."""
+        tensors = self.build().tensors
+        if not self.tables:
+            return self.parameters
+        sparse = [tensor for tensor in tensors if tensor.sparse]
+        pairs = zip(sparse, self.tables[PARAMETERS], strict=True)
+        rows = [self._rows(tensor, table, np.arange(tensor.shape[0])) for tensor, table in pairs]
+        return joined(tensors, self.parameters, rows)
+
+    def _rows(self, tensor: TensorSpec, table: TableRows, ids: Ids) -> Vector:
+        """Rows of a table, shape (len(ids), width), drawn where nobody touched them."""
+        width = tensor.size // tensor.shape[0]
+        numbers = (ids[:, None] * width + np.arange(width)).ravel()
+        rows = drawn_values(tensor, self.seed, numbers).reshape(-1, width)
+        rows = rows.astype(self.parameters.dtype)
+        place = np.searchsorted(table.ids, ids)
+        known = np.append(table.ids, -1)[place] == ids
+        rows[known] = table.values[place[known]]
+        return rows
 
     def save(self, path: Path) -> None:
         """Write the file in one step: a reader sees the old file or the new, never half.
@@ -54,14 +102,15 @@ class SavedModel:
             ModelError: it cannot be written.
         """
         tensors = self.build().tensors
-        arrays = dict(_named("", self.parameters, tensors))
-        for name, slot in self.slots.items():
-            arrays |= _named(f"slot:{name}/", slot, tensors)
+        arrays = _named("", self.parameters, tensors, self.tables.get(PARAMETERS))
+        for name, values in self.slots.items():
+            arrays |= _named(f"slot:{name}/", values, tensors, self.tables.get(slot(name)))
         header = {
             "format": FORMAT,
             "model": self.settings.model_dump_json(),
             "schema": json.dumps(self.schema.to_json()),
             "facts": json.dumps(self.facts),
+            "seed": str(self.seed),
         }
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
@@ -101,28 +150,63 @@ def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -
     settings = ModelSettings.model_validate_json(header["model"])
     schema = Schema.from_json(json.loads(header["schema"]))
     tensors = build_model(settings, schema).tensors
-    slots = {name.split(":")[1].split("/")[0] for name in arrays if name.startswith("slot:")}
+    slots = sorted(
+        {name.split(":")[1].split("/")[0] for name in arrays if name.startswith("slot:")}
+    )
+    tabled = any(name.endswith(ROWS) for name in arrays)
     for tensor in tensors:
-        if tensor.name not in arrays or arrays[tensor.name].shape != tensor.shape:
-            raise ModelError(f"{path}: tensor {tensor.name} is missing or not {tensor.shape}")
-        if arrays[tensor.name].dtype not in (np.float32, np.float64):
-            raise ModelError(f"{path}: tensor {tensor.name} is not of floating-point numbers")
+        _check(tensor, arrays, path, tabled=tabled)
     facts = json.loads(header["facts"])
     if not isinstance(facts, dict):
         raise ValueError("its facts are no JSON object")
+    prefixes = {PARAMETERS: ""} | {slot(name): f"slot:{name}/" for name in slots}
+    dense = [tensor for tensor in tensors if not (tabled and tensor.sparse)]
+    sparse = [tensor for tensor in tensors if tabled and tensor.sparse]
     return SavedModel(
         settings,
         schema,
-        _flat("", arrays, tensors),
-        {slot: _flat(f"slot:{slot}/", arrays, tensors) for slot in sorted(slots)},
+        _flat("", arrays, dense),
+        {name: _flat(f"slot:{name}/", arrays, dense) for name in slots},
         facts,
+        {name: _tables(prefix, arrays, sparse) for name, prefix in prefixes.items() if tabled},
+        int(header["seed"]),
     )
 
 
-def _named(prefix: str, vector: Vector, tensors: tuple[TensorSpec, ...]) -> dict[str, Vector]:
-    pairs = zip(tensors, views(np.ascontiguousarray(vector), tensors), strict=True)
-    return {prefix + tensor.name: view for tensor, view in pairs}
+def _check(tensor: TensorSpec, arrays: Mapping[str, Any], path: Path, *, tabled: bool) -> None:
+    shape = tensor.shape
+    if tabled and tensor.sparse and tensor.name + ROWS in arrays:
+        shape = (len(arrays[tensor.name + ROWS]), *shape[1:])
+    if tensor.name not in arrays or arrays[tensor.name].shape != shape:
+        raise ModelError(f"{path}: tensor {tensor.name} is missing or not {shape}")
+    if arrays[tensor.name].dtype not in (np.float32, np.float64):
+        raise ModelError(f"{path}: tensor {tensor.name} is not of floating-point numbers")
 
 
-def _flat(prefix: str, arrays: Mapping[str, Any], tensors: tuple[TensorSpec, ...]) -> Vector:
+def _named(
+    prefix: str, vector: Vector, tensors: Sequence[TensorSpec], tables: Tables | None
+) -> dict[str, npt.NDArray[Any]]:
+    dense = [tensor for tensor in tensors if tables is None or not tensor.sparse]
+    pairs = zip(dense, views(np.ascontiguousarray(vector), dense), strict=True)
+    arrays: dict[str, npt.NDArray[Any]] = {prefix + tensor.name: view for tensor, view in pairs}
+    sparse = [tensor for tensor in tensors if tensor.sparse]
+    for tensor, rows in zip(sparse, tables, strict=True) if tables is not None else ():
+        shape = (len(rows.ids), *tensor.shape[1:])
+        arrays[prefix + tensor.name] = np.ascontiguousarray(rows.values).reshape(shape)
+        arrays[prefix + tensor.name + ROWS] = rows.ids
+    return arrays
+
+
+def _flat(prefix: str, arrays: Mapping[str, Any], tensors: Sequence[TensorSpec]) -> Vector:
     return np.concatenate([arrays[prefix + tensor.name].ravel() for tensor in tensors])
+
+
+def _tables(
+    prefix: str, arrays: Mapping[str, Any], tensors: Sequence[TensorSpec]
+) -> list[TableRows]:
+    tables = []
+    for tensor in tensors:
+        ids = arrays[prefix + tensor.name + ROWS]
+        values = arrays[prefix + tensor.name].reshape(len(ids), tensor.size // tensor.shape[0])
+        tables.append(TableRows(ids, values))
+    return tables

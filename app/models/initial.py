@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,8 +13,10 @@ from app.layout import TensorSpec, Vector
 from app.models.model import Model
 
 
-def first_values(model: Model, name: str, seed: int) -> Vector:
-    """The first values of all tensors of ``model``, shape (D,), float64.
+def first_values(tensors: Sequence[TensorSpec], model: Model, name: str, seed: int) -> Vector:
+    """The first values of ``tensors`` as one vector, float64.
+
+    ``tensors`` are those of the model, perhaps without some that have a spread.
 
     Raises:
         ModelError: ``initial`` of the model (called ``name``) gave other shapes, or NaN.
@@ -24,7 +28,7 @@ def first_values(model: Model, name: str, seed: int) -> Vector:
     if not np.isfinite(given).all():
         raise ModelError(f"the initial values of {name} hold NaN or infinity")
     parts, start = [], 0
-    for tensor in model.tensors:
+    for tensor in tensors:
         if tensor.spread is None:
             parts.append(given[start : start + tensor.size])
             start += tensor.size

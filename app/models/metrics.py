@@ -13,6 +13,7 @@ from app.errors import ModelError
 from app.layout import Vector
 from app.models.losses import silently
 from app.models.model import Features, Model, Targets, Task
+from app.models.parameters import Source
 
 
 @dataclass(frozen=True)
@@ -66,21 +67,18 @@ class Score:
 
 
 @silently
-def score(
-    model: Model, parameters: Vector, features: Features, targets: Targets, chunk: int = 4096
-) -> Score:
-    """Score ``model`` on examples (n, n_features) and (n,), ``chunk`` at a time.
+def score(source: Source, features: Features, targets: Targets, chunk: int = 4096) -> Score:
+    """Score a model on examples (n, n_features) and (n,), ``chunk`` at a time.
 
     Memory is bounded by a chunk and one scratch gradient, whatever n is.
 
     Raises:
         ModelError: predictions of another shape than the protocol says.
     """
-    scratch = np.empty_like(parameters)
     total = Score()
     for start in range(0, len(targets), chunk):
         part = slice(start, start + chunk)
-        total += _score_chunk(model, parameters, features[part], targets[part], scratch)
+        total += _score_chunk(*source(features[part]), targets[part])
     return total
 
 
@@ -96,10 +94,8 @@ def better(task: Task, a: float, b: float) -> bool:
     return a < b if task is Task.REGRESSION else a > b
 
 
-def _score_chunk(
-    model: Model, parameters: Vector, features: Features, targets: Targets, scratch: Vector
-) -> Score:
-    n_examples = len(targets)
+def _score_chunk(model: Model, parameters: Vector, features: Features, targets: Targets) -> Score:
+    n_examples, scratch = len(targets), np.empty_like(parameters)
     loss_sum = n_examples * float(model.loss_and_gradient(parameters, features, targets, scratch))
     predictions = model.predict(parameters, features)
     _check_shape(model.task, predictions.shape, n_examples)

@@ -9,8 +9,8 @@ import numpy as np
 
 from app.errors import Fenced, LayoutError, NotFinite, SequenceGap, ServerRefused
 from app.layout import Layout, Vector
+from app.rows import Tables
 from app.store.contract import Answer, Positions, missing
-from app.store.rows import Tables
 
 
 def check_values(layout: Layout, vectors: Iterable[Vector]) -> None:

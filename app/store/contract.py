@@ -20,7 +20,7 @@ from app.errors import ModelMissing
 from app.keys import PARAMETERS
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
-from app.store.rows import NO_TABLES, Ids, TableRows, Tables
+from app.rows import NO_TABLES, Ids, TableRows, Tables
 
 #: A number for each shard, of shape (n_shards,).
 Counts = npt.NDArray[np.int64]

@@ -11,10 +11,10 @@ from app.errors import Fenced
 from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
+from app.rows import NO_TABLES, Tables
 from app.store.checks import check_answers, check_gradient, check_rows
 from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.memory_shards import MemoryShards, Shard
-from app.store.rows import NO_TABLES, Tables
 from app.store.tables import first_values, shards_of
 
 #: Which numbers of a block are pushed, and their gradient.

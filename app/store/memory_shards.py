@@ -15,9 +15,9 @@ import numpy as np
 from app.errors import Fenced, StoreError
 from app.keys import PARAMETERS, named
 from app.layout import Layout, Vector
+from app.rows import NO_TABLES, Ids, TableRows, Tables
 from app.store.checks import check_values
 from app.store.contract import Fetched, Positions, ShardCounts, Standing, missing
-from app.store.rows import NO_TABLES, Ids, TableRows, Tables
 from app.store.tables import Request, blocks_on, rows_in
 
 T = TypeVar("T")

@@ -10,11 +10,11 @@ from app.errors import Fenced
 from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
+from app.rows import NO_TABLES, Tables
 from app.scripts import Script
 from app.store.checks import check_answers, check_gradient, check_rows
 from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.meta import positions
-from app.store.rows import NO_TABLES, Tables
 from app.store.servers import Command, Reply, Servers
 from app.store.shards import Head, RedisShards, Shard, length
 from app.store.tables import packed_gradient

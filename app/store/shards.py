@@ -10,11 +10,11 @@ import numpy as np
 from app.errors import Fenced, LayoutError
 from app.keys import COUNTED, PARAMETERS, named, shard
 from app.layout import Layout, Vector
+from app.rows import NO_TABLES, Ids, TableRows, Tables
 from app.scripts import Script
 from app.store.checks import check_values
 from app.store.contract import Fetched, ShardCounts, Standing, missing
 from app.store.meta import fields_of, positions, standing_of
-from app.store.rows import NO_TABLES, Ids, TableRows, Tables
 from app.store.servers import Argument, Command, Reply, Servers
 from app.store.tables import MARK, Request, blocks_on, rows_in
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from app.draws import drawn, keys
 from app.layout import Layout, Table, Vector
-from app.store.rows import Ids, TableRows
+from app.rows import Ids, TableRows
 
 MARK = "rows"
 

@@ -47,7 +47,7 @@ def main() -> None:
         session.take(say=print)
         run, fence = session.record.run, session.fence
         store = RedisVectorStore(session.servers, run, job.layout, fence=fence)
-        store.create(job.parameters)
+        store.create(job.first.parameters)
         store.copy(PARAMETERS, named("x"))
         batch = Batch(session, store, PORTIONS, PROCESSES, cluster.check)
         for number in range(BATCHES):

@@ -15,6 +15,7 @@ from app import checkpoint
 from app.config import RunConfig
 from app.datasets.split import Subset, split
 from app.models.metrics import Score, score
+from app.models.parameters import whole
 from app.optimizers.registry import build_rule
 from app.store.contract import Token
 from app.store.memory import MemoryParameterStore
@@ -35,7 +36,7 @@ def in_memory(**settings: Any) -> tuple[Job, MemoryParameterStore]:
     """The same training in this process: one replica, all of its steps."""
     job = prepare(RunConfig(**settings), 2)
     store = MemoryParameterStore(job.layout, build_rule(job.config), fence=1)
-    store.create(job.parameters, job.slots)
+    store.create(job.first.parameters, job.first.slots)
     train, _ = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
     examples = Examples(job.dataset, Subset(train, 0, 1, job.config.seed))
     replica = Replica(job.model, examples, store, job.config)
@@ -51,7 +52,7 @@ def plan(job: Job) -> UnitPlan:
 def heldout_score(job: Job, store: MemoryParameterStore) -> Score:
     _, rows = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
     data = job.dataset
-    return score(job.model, store.fetch().vector, data.features[rows], data.targets[rows])
+    return score(whole(job.model, store.fetch().vector), data.features[rows], data.targets[rows])
 
 
 #: Each makes 200 steps of digits: 40 minibatches a pass, the last one smaller.

@@ -25,6 +25,7 @@ from app.store.servers import Command, Reply, Servers
 from app.store.vectors import RedisVectorStore
 from coordinator.checkpoints import Checkpoints
 from coordinator.driver import Stage
+from coordinator.first_values import FirstValues
 from coordinator.job import Job
 from coordinator.lbfgs import Evaluate
 from coordinator.leader import Leader
@@ -47,7 +48,8 @@ CONFIG = RunConfig(
     decrease_tolerance=0.0,
 )
 #: The driver asks no data, and the model only for its task, when nothing is held out.
-JOB = Job(CONFIG, cast("Any", None), SoftmaxRegression(1, 2), LAYOUT, 1, 0, None, 1, START, {})
+FIRST = FirstValues(START, {}, {})
+JOB = Job(CONFIG, cast("Any", None), SoftmaxRegression(1, 2), LAYOUT, 1, 0, None, 1, FIRST)
 
 Losses = dict[int, float]
 
@@ -179,7 +181,7 @@ class World:
                 said += driver.take_up(checkpoints.latest)
                 reason = driver.run()
             assert reason is EndReason.ITERATIONS
-            return life, said, driver.keep(resumable=False)[1]
+            return life, said, driver.keep(resumable=False).parameters
         finally:
             self.servers.life = Life()
             checkpoints.close()

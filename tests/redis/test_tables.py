@@ -23,10 +23,10 @@ from app.models.initial import drawn_values
 from app.optimizers.adagrad import Adagrad
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
+from app.rows import TableRows
 from app.store.contract import Answer, ParameterStore, Token
 from app.store.memory import MemoryParameterStore
 from app.store.parameters import RedisParameterStore
-from app.store.rows import TableRows
 from app.store.servers import Servers
 
 FENCE, ATTEMPT = 1, 1

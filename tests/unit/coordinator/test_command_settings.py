@@ -60,6 +60,7 @@ OTHER: dict[str, Any] = {
     "checkpoint_seconds": 12.5,
     "keep_checkpoints": 8,
     "shards": 4,
+    "table_numbers": 7,
     "block_numbers": 128,
     "lease_seconds": 3.5,
     "server_seconds": 30.0,

@@ -21,6 +21,7 @@ from app.datasets.split import Subset, split
 from app.errors import CheckpointError, Diverged, Fenced, ModelMissing
 from app.keys import PARAMETERS
 from app.models.metrics import Score, score
+from app.models.parameters import whole
 from app.optimizers.registry import build_rule
 from app.runs.record import RunRecord
 from app.store.contract import Token
@@ -99,7 +100,9 @@ class Desk:
     def _evaluate(self, specification: dict[str, Any]) -> dict[str, Any]:
         rows = self._heldout[specification["start"] : specification["stop"]]
         data, parameters = self._job.dataset, self._store.fetch(specification["vector"]).vector
-        return score(self._job.model, parameters, data.features[rows], data.targets[rows]).to_json()
+        return score(
+            whole(self._job.model, parameters), data.features[rows], data.targets[rows]
+        ).to_json()
 
 
 @dataclass
@@ -169,7 +172,7 @@ def training(**settings: Any) -> Training:
     """A training of 96 examples in two subsets: 6 steps a pass each."""
     job = prepare(RunConfig(**SMALL | settings), 1)
     store = MemoryParameterStore(job.layout, build_rule(job.config), fence=FENCE)
-    store.create(job.parameters, job.slots)
+    store.create(job.first.parameters, job.first.slots)
     desk = Desk(job, store)
     data = job.dataset
     record = RunRecord("run", job.config, job.layout, (), data.fingerprint, data.schema)
@@ -223,7 +226,9 @@ def test_the_last_evaluation_scores_where_the_training_ended() -> None:
     _, heldout = split(120, 0.2, 0)
     data = run.job.dataset
     parameters = run.store.fetch().vector
-    expected = score(run.job.model, parameters, data.features[heldout], data.targets[heldout])
+    expected = score(
+        whole(run.job.model, parameters), data.features[heldout], data.targets[heldout]
+    )
     assert run.driver.evaluations.history[-1].score == expected
 
 
@@ -236,7 +241,7 @@ def test_the_best_snapshot_stays_on_the_servers() -> None:
     assert best.score.accuracy == max(accuracies)
     _, heldout = split(120, 0.2, 1)
     data, parameters = run.job.dataset, run.store.fetch(BEST).vector
-    kept = score(run.job.model, parameters, data.features[heldout], data.targets[heldout])
+    kept = score(whole(run.job.model, parameters), data.features[heldout], data.targets[heldout])
     assert kept == best.score
 
 

@@ -25,12 +25,12 @@ def job(n_servers: int = 2, **settings: Any) -> Job:
 
 def test_parameters_and_slots_have_a_number_for_each_parameter() -> None:
     made = job(initial_accumulator=0.25)
-    assert made.parameters.shape == (20 * 5 + 5,)
-    assert made.slots["adagrad"].tolist() == [0.25] * made.layout.size
+    assert made.first.parameters.shape == (20 * 5 + 5,)
+    assert made.first.slots["adagrad"].tolist() == [0.25] * made.layout.size
 
 
 def test_first_values_follow_from_the_seed() -> None:
-    first, again, other = (job(model="mlp", seed=seed).parameters for seed in (3, 3, 4))
+    first, again, other = (job(model="mlp", seed=seed).first.parameters for seed in (3, 3, 4))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -64,15 +64,15 @@ def test_a_saved_model_gives_parameters_and_accumulators(tmp_path: Path) -> None
     settings = ModelSettings(model="softmax")
     SavedModel(settings, Schema(20, 5), parameters, {"adagrad": accumulators}).save(file)
     made = job(init_from=str(file))
-    assert np.array_equal(made.parameters, parameters)
-    assert np.array_equal(made.slots["adagrad"], accumulators)
+    assert np.array_equal(made.first.parameters, parameters)
+    assert np.array_equal(made.first.slots["adagrad"], accumulators)
 
 
 def test_a_model_saved_without_accumulators_starts_with_fresh_ones(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
     SavedModel(ModelSettings(model="softmax"), Schema(20, 5), np.ones(105, np.float32)).save(file)
     made = job(init_from=str(file))
-    assert made.slots["adagrad"].tolist() == [0.1] * 105
+    assert made.first.slots["adagrad"].tolist() == [0.1] * 105
 
 
 def test_accumulators_are_left_behind_by_a_rule_that_has_none(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_accumulators_are_left_behind_by_a_rule_that_has_none(tmp_path: Path) ->
     SavedModel(
         ModelSettings(model="softmax"), Schema(20, 5), parameters, {"adagrad": parameters}
     ).save(file)
-    assert job(init_from=str(file), optimizer="sgd").slots == {}
+    assert job(init_from=str(file), optimizer="sgd").first.slots == {}
 
 
 def test_a_saved_model_of_another_shape_is_refused(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_model_of_ones_own_is_built_with_its_options(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "job_models")
     made = job(model="job_models:Softmax", model_options={"start": 0.5})
-    assert made.parameters.tolist() == [0.5] * 105
+    assert made.first.parameters.tolist() == [0.5] * 105
 
 
 def test_a_model_of_ones_own_needs_permission(

@@ -31,7 +31,7 @@ def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
     config = RunConfig(algorithm="sandblaster", model="linear", data="synthetic:linear")
     job = prepare(config, n_servers=1)
     store = MemoryVectorStore(job.layout, fence=FENCE)
-    store.create(np.asarray(job.parameters))
+    store.create(np.asarray(job.first.parameters))
     record = RunRecord("run", job.config, job.layout, (), job.dataset.fingerprint, Schema(20))
     nobody = cast("Any", None)
     session = Session(record, nobody, nobody, nobody, cast("Any", PaperLeader(FENCE)))

@@ -19,6 +19,7 @@ from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegre
 from app.models.metrics import Score, better, metric_name, score
 from app.models.mlp import MLP
 from app.models.model import Features, Task
+from app.models.parameters import whole
 
 sums = st.floats(0, 1e6)
 scores = st.builds(Score, st.integers(1, 10**9), sums, st.integers(0, 10**9), sums)
@@ -30,7 +31,7 @@ def test_accuracy_and_loss_of_two_classes_are_those_of_scikit_learn() -> None:
     features = features / features.max(axis=0)
     model = LogisticRegression(features.shape[1])
     parameters = np.random.default_rng(0).normal(size=features.shape[1] + 1)
-    found = score(model, parameters, features, labels, chunk=100)
+    found = score(whole(model, parameters), features, labels, chunk=100)
     probabilities = model.predict(parameters, features)
     assert found.accuracy == accuracy_score(labels, probabilities > 0.5)
     assert found.loss == pytest.approx(log_loss(labels, probabilities))
@@ -40,7 +41,7 @@ def test_accuracy_and_loss_of_many_classes_are_those_of_scikit_learn() -> None:
     features, labels = load_iris(return_X_y=True)
     model = MLP(4, 3, (5,))
     parameters = model.initial(np.random.default_rng(0))
-    found = score(model, parameters, features, labels, chunk=100)
+    found = score(whole(model, parameters), features, labels, chunk=100)
     probabilities = model.predict(parameters, features)
     assert found.accuracy == accuracy_score(labels, probabilities.argmax(axis=1))
     assert found.loss == pytest.approx(log_loss(labels, probabilities))
@@ -50,7 +51,7 @@ def test_rmse_is_that_of_scikit_learn() -> None:
     features, targets = load_diabetes(return_X_y=True)
     model = LinearRegression(10)
     parameters = np.random.default_rng(0).normal(size=11)
-    found = score(model, parameters, features, targets, chunk=100)
+    found = score(whole(model, parameters), features, targets, chunk=100)
     expected = root_mean_squared_error(targets, model.predict(parameters, features))
     assert found.rmse == pytest.approx(expected)
     assert found.loss == pytest.approx(expected**2 / 2)
@@ -64,8 +65,8 @@ def test_the_score_of_the_whole_is_exactly_the_sum_over_its_chunks(chunk: int, s
     parts = [slice(start, start + chunk) for start in range(0, 30, chunk)]
     total = Score()
     for part in parts:
-        total += score(model, parameters, features[part], labels[part])
-    assert score(model, parameters, features, labels, chunk) == total
+        total += score(whole(model, parameters), features[part], labels[part])
+    assert score(whole(model, parameters), features, labels, chunk) == total
 
 
 @given(chunk=st.integers(1, 40))
@@ -73,9 +74,10 @@ def test_the_size_of_the_chunks_changes_no_more_than_rounding(chunk: int) -> Non
     rng = np.random.default_rng(0)
     model, features, labels = SoftmaxRegression(3, 4), rng.normal(size=(30, 3)), np.arange(30) % 4
     parameters = rng.normal(size=16)
-    whole, found = (score(model, parameters, features, labels, c) for c in (30, chunk))
-    assert (found.n_examples, found.correct) == (whole.n_examples, whole.correct)
-    assert found.loss_sum == pytest.approx(whole.loss_sum)
+    source = whole(model, parameters)
+    complete, found = (score(source, features, labels, c) for c in (30, chunk))
+    assert (found.n_examples, found.correct) == (complete.n_examples, complete.correct)
+    assert found.loss_sum == pytest.approx(complete.loss_sum)
 
 
 @given(a=scores, b=scores)
@@ -105,7 +107,7 @@ def test_scoring_needs_memory_for_a_chunk_and_not_for_all_examples() -> None:
     model = SoftmaxRegression(10, 5)
     parameters = model.initial(np.random.default_rng(0))
     tracemalloc.start()
-    score(model, parameters, features, labels, chunk=1000)
+    score(whole(model, parameters), features, labels, chunk=1000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10 * features[:1000].nbytes
@@ -116,7 +118,7 @@ def test_a_diverged_model_is_credited_with_nothing(
     model: LogisticRegression | SoftmaxRegression,
 ) -> None:
     parameters = np.full(model.initial(np.random.default_rng(0)).shape, np.nan)
-    found = score(model, parameters, np.ones((5, 2)), np.zeros(5, int))
+    found = score(whole(model, parameters), np.ones((5, 2)), np.zeros(5, int))
     assert found.accuracy == 0
     assert math.isnan(found.loss)
 
@@ -131,7 +133,7 @@ class ColumnOfValues(LinearRegression):
 def test_predictions_of_a_wrong_shape_are_refused() -> None:
     message = r"predictions of a regression model must have shape \(5\), got \(5, 1\)"
     with pytest.raises(ModelError, match=message):
-        score(ColumnOfValues(2), np.zeros(3), np.ones((5, 2)), np.zeros(5))
+        score(whole(ColumnOfValues(2), np.zeros(3)), np.ones((5, 2)), np.zeros(5))
 
 
 @classification

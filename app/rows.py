@@ -1,4 +1,4 @@
-"""Rows of tables, as stores take and give them."""
+"""Rows of tables, as stores take and give them and model files hold them."""
 
 from __future__ import annotations
 
