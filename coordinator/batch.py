@@ -13,7 +13,8 @@ from collections.abc import Callable
 from app.errors import SequenceGap, ServerUnreachable, WaitTimeout
 from app.keys import named
 from app.runs import batch
-from app.store.contract import VectorStore, missing
+from app.store.contract import missing
+from app.store.vector_contract import VectorStore
 from coordinator.lbfgs import Evaluate
 from coordinator.portions import Policy, Portions, Tally
 from coordinator.session import Session

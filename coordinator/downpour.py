@@ -137,9 +137,19 @@ class Downpour:
             f"{low if low == high else f'{low} to {high}'} on each of {len(counts)} shards, "
             f"{self._plan.total_pushes} planned"
         ]
+        if self._job.layout.tables:
+            lines.append(self._tables())
         if refused:
             lines.append(f"updates refused because they were not finite: {refused}")
         return lines
+
+    def _tables(self) -> str:
+        rows = sum(table.n_rows for table in self._job.layout.tables)
+        touched = sum(len(part.ids) for part in self._store.touched())
+        return (
+            f"tables: {touched:,} of {rows:,} rows came into being, "
+            f"{self._store.stored_bytes() / 2**20:,.1f} MiB on the servers"
+        )
 
     @property
     def seconds(self) -> float:

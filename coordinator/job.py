@@ -14,7 +14,9 @@ from app.errors import ConfigError
 from app.layout import Layout
 from app.models.model import Model
 from app.models.registry import build_model
+from app.optimizers.registry import build_rule
 from coordinator.first_values import FirstValues, begin
+from coordinator.memory import Footprint, footprint
 from coordinator.portions import default_count
 from coordinator.units import UnitPlan
 
@@ -23,7 +25,8 @@ from coordinator.units import UnitPlan
 class Job:
     """A training that can begin.
 
-    ``plan`` is Downpour's, ``portions`` the size of Sandblaster's batch in portions.
+    ``plan`` is Downpour's, ``portions`` the size of Sandblaster's batch in portions;
+    ``footprint`` is told where there are tables.
     """
 
     config: RunConfig
@@ -35,6 +38,12 @@ class Job:
     plan: UnitPlan | None
     portions: int | None
     first: FirstValues
+    footprint: Footprint | None = None
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers of all tensors, those of tables included."""
+        return sum(tensor.size for tensor in self.layout.tensors)
 
 
 def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
@@ -70,6 +79,9 @@ def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
         plan=_unit_plan(config, train) if downpour else None,
         portions=None if downpour else _portions(config, len(train), layout.size),
         first=begin(start, model, layout),
+        footprint=footprint(
+            model, dataset, train, layout, config.dtype.itemsize, len(build_rule(config).slots)
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from coordinator.folder import RunFolder
 from coordinator.interruption import Interruption
 from coordinator.job import Job
 from coordinator.local import Endpoints, LocalCluster
+from coordinator.memory import Footprint
 from coordinator.session import Session, open_session
 from coordinator.status import Status
 from coordinator.waits import Waits
@@ -68,6 +69,8 @@ def opened(
     ):
         _preflight(session, cluster)
         display.say(_announcement(session, job))
+        if job.footprint is not None:
+            display.say(_memory(job.footprint))
         requested, leader = interruption.defer(), session.leader
 
         def checked() -> None:
@@ -129,6 +132,14 @@ def _preflight(session: Session, cluster: ClusterConfig) -> None:
     preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
 
 
+def _memory(footprint: Footprint) -> str:
+    likely, most = (bytes_ / 2**20 for bytes_ in (footprint.likely, footprint.most))
+    return (
+        f"tables of {footprint.rows:,} rows, of which {footprint.touched:,} occur in the training "
+        f"data: the servers will need up to {likely:,.0f} MiB (for all rows {most:,.0f} MiB)"
+    )
+
+
 def _announcement(session: Session, job: Job) -> str:
     layout, config = job.layout, job.config
     how = (
@@ -137,7 +148,7 @@ def _announcement(session: Session, job: Job) -> str:
         else f"L-BFGS with history {config.history} in {config.precision}, {job.portions} portions"
     )
     return (
-        f"run {session.record.run}: {config.model} with {layout.size:,} parameters in "
+        f"run {session.record.run}: {config.model} with {job.n_parameters:,} parameters in "
         f"{layout.n_shards} shards on {layout.n_servers} servers, "
         f"{job.n_train:,} training and {job.n_heldout:,} held-out examples of {config.data}, {how}"
     )

@@ -14,11 +14,12 @@ from app.keys import PARAMETERS
 from app.layout import Layout, TensorSpec, Vector
 from app.optimizers.registry import build_rule
 from app.runs.ledger import Ledger
-from app.store.contract import ParameterStore, Token, VectorStore
+from app.store.contract import ParameterStore, Token
 from app.store.memory import MemoryParameterStore
 from app.store.memory_vectors import MemoryVectorStore
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
+from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.messages import Messages
 

@@ -16,7 +16,7 @@ from app.checkpoint import Checkpoint
 from app.errors import Diverged, NotFinite
 from app.keys import COUNTED, PARAMETERS, named
 from app.runs import batch
-from app.store.contract import VectorStore
+from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.batch import Batch
 from coordinator.checkpoints import Capture

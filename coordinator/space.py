@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.checkpoint import Checkpoint
 from app.keys import PARAMETERS, named
 from app.layout import Vector
-from app.store.contract import Standing, VectorStore
+from app.store.contract import Standing
+from app.store.vector_contract import VectorStore
 from coordinator.lbfgs import Evaluate
 
 

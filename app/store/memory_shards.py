@@ -75,6 +75,10 @@ class MemoryShards:
         blocks = {b: values.tobytes() for at in shards for b, values in at.vectors[name].items()}
         return rows_in(self.layout, blocks, self.dtype)
 
+    def stored_bytes(self) -> int:
+        blocks = (at.vectors[name] for at in self._present() for name in self._vectors)
+        return sum(values.nbytes for each in blocks for values in each.values())
+
     def counts(self) -> list[ShardCounts]:
         return [ShardCounts(at.clock, at.refused) for at in self._present()]
 

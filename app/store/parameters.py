@@ -12,11 +12,12 @@ from app.layout import Layout, Vector
 from app.optimizers.rule import Rule
 from app.rows import NO_TABLES, Tables
 from app.scripts import Script
+from app.store.calls import Head, Shard, length
 from app.store.checks import check_answers, check_gradient, check_rows
 from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.meta import positions
 from app.store.servers import Command, Reply, Servers
-from app.store.shards import Head, RedisShards, Shard, length
+from app.store.shards import RedisShards
 from app.store.tables import packed_gradient
 
 ANNOUNCE = Script.load("app.store", "announce")

@@ -16,10 +16,11 @@ from app.errors import Fenced, NotFinite, ServerRefused
 from app.keys import COUNTED, shard
 from app.layout import Vector
 from app.scripts import Script
+from app.store.calls import Head, length
 from app.store.checks import check_gradient
 from app.store.contract import Counted
 from app.store.servers import Command
-from app.store.shards import Head, RedisShards, length
+from app.store.shards import RedisShards
 
 BEGIN = Script.load("app.store", "begin")
 ACCUMULATE = Script.load("app.store", "accumulate", "prelude")

@@ -20,8 +20,9 @@ from app.layout import Layout, TensorSpec, Vector
 from app.models.linear import SoftmaxRegression
 from app.runs import leadership
 from app.runs.record import RunRecord
-from app.store.contract import Counted, VectorStore
+from app.store.contract import Counted
 from app.store.servers import Command, Reply, Servers
+from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.checkpoints import Checkpoints
 from coordinator.driver import Stage

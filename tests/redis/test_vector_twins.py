@@ -15,9 +15,10 @@ from app.errors import ServerRefused
 from app.keys import PARAMETERS
 from app.layout import Layout
 from app.store import vectors
-from app.store.contract import Counted, VectorStore
+from app.store.contract import Counted
 from app.store.memory_vectors import MemoryVectorStore
 from app.store.servers import Servers
+from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from tests.redis.test_twins import ANY, FINITE, Array, layouts, mixtures
 

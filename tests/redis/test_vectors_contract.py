@@ -13,10 +13,11 @@ from app.errors import Fenced, ModelMissing, ServerRefused
 from app.keys import PARAMETERS
 from app.layout import Layout, TensorSpec, Vector
 from app.store import vectors
-from app.store.contract import Counted, Standing, VectorStore
+from app.store.contract import Counted, Standing
 from app.store.memory_shards import Shard
 from app.store.memory_vectors import MemoryVectorStore
 from app.store.servers import Servers
+from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.binaries import ServerProgram
 from tests.redis.programs import PROGRAMS, existing

@@ -1,0 +1,67 @@
+"""How much memory a training will need on the parameter servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from app.datasets.dataset import Dataset
+from app.datasets.split import Rows
+from app.layout import Layout, Table
+from app.models.model import Model, SparseModel
+
+#: A block needs its bytes, rounded up by the allocator, and its entry in the hash: between
+#: 38 and 122 bytes more for blocks of 4 to 256 bytes (Redis 7.0, Valkey 9.1).
+ROUNDING, ENTRY_BYTES = 1.25, 64
+
+#: Vectors of parameters at a time: themselves, the best ones, a snapshot that is being
+#: evaluated, one that is being written to a checkpoint. Of slots: the first and the last.
+PARAMETER_COPIES, SLOT_COPIES = 4, 2
+
+CHUNK_EXAMPLES = 4096
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Of a training with tables.
+
+    Args:
+        rows: of all tables.
+        touched: those that some training example touches.
+        likely: bytes if these come into being.
+        most: bytes if all rows do.
+    """
+
+    rows: int
+    touched: int
+    likely: int
+    most: int
+
+
+def footprint(
+    model: Model, dataset: Dataset, train: Rows, layout: Layout, itemsize: int, n_slots: int
+) -> Footprint | None:
+    """Of the tables and the dense part; None without tables. Reads the training data once."""
+    if not layout.tables:
+        return None
+    seen = [np.zeros(table.n_rows, bool) for table in layout.tables]
+    for start in range(0, len(train), CHUNK_EXAMPLES):
+        features = dataset.features[train[start : start + CHUNK_EXAMPLES]]
+        narrowed = cast("SparseModel", model).narrowed(features)
+        for mask, touched in zip(seen, narrowed.rows, strict=True):
+            mask[touched] = True
+    copies = PARAMETER_COPIES + SLOT_COPIES * n_slots
+    dense = layout.size * itemsize
+    likely = most = dense
+    for table, mask in zip(layout.tables, seen, strict=True):
+        blocks = len(np.unique(np.flatnonzero(mask) // table.rows_per_block))
+        likely += blocks * _block_bytes(table, itemsize)
+        most += table.n_blocks * _block_bytes(table, itemsize)
+    rows = sum(table.n_rows for table in layout.tables)
+    return Footprint(rows, sum(int(mask.sum()) for mask in seen), copies * likely, copies * most)
+
+
+def _block_bytes(table: Table, itemsize: int) -> int:
+    return int(table.rows_per_block * table.width * itemsize * ROUNDING) + ENTRY_BYTES
