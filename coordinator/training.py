@@ -10,7 +10,7 @@ from typing import Any
 
 from app import checkpoint
 from app.config import ClusterConfig
-from app.errors import Fenced, ModelMissing, RunTaken, ServerError, StoreError
+from app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerError, StoreError
 from app.models.files import SavedModel
 from app.runs import leadership
 from app.runs.leadership import RunState
@@ -115,8 +115,7 @@ def _drive(
     except BaseException as error:
         _give_up(training, driver, error)
         raise
-    state = RunState.STOPPED if result.resumable else RunState.FINISHED
-    _close(training, state, {"reason": result.reason, "seconds": round(driver.seconds, 1)})
+    _conclude(training, result, driver.seconds)
     return Outcome(
         run=record.run,
         reason=result.reason,
@@ -141,6 +140,17 @@ def _describe(training: Training) -> None:
     training.folder.describe(session.record.to_json(), training.cluster, place)
 
 
+def _conclude(training: Training, result: _Result, seconds: float) -> None:
+    """Tell everybody that the run is over; the model is saved, whoever can be told."""
+    state = RunState.STOPPED if result.resumable else RunState.FINISHED
+    try:
+        _close(training, state, {"reason": result.reason, "seconds": round(seconds, 1)})
+    except Fenced as error:
+        raise RunTaken(f"stopped: {error}") from error
+    except (ServerError, ConfigError) as error:
+        training.say(f"the model is saved, but the end of the run could not be noted: {error}")
+
+
 def _close(training: Training, state: RunState, outcome: dict[str, Any]) -> None:
     training.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
@@ -156,7 +166,7 @@ def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
             driver.abandon()
     except (RunTaken, Fenced):
         return  # it is somebody else's run by now
-    with suppress(ServerError, StoreError):
+    with suppress(ServerError, StoreError, ConfigError):  # the first error is what counts
         _close(training, RunState.FAILED, {"error": str(error)})
     names = checkpoint.names(folder.checkpoints)
     if names:

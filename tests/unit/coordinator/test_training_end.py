@@ -1,0 +1,81 @@
+"""The end of a training: a model that is saved stays a success, whoever cannot be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from app.errors import ConfigError, DistBeliefError, Fenced, RunTaken, ServerUnreachable
+from coordinator.driver import Kept
+from coordinator.outcome import EndReason
+from coordinator.training import _conclude, _Result
+
+
+class Ending:
+    """A training whose last word to the server, or to its folder, fails."""
+
+    def __init__(
+        self, at_server: DistBeliefError | None, at_folder: DistBeliefError | None
+    ) -> None:
+        self.said: list[str] = []
+        self.noted: list[Any] = []
+        self.closed: list[Any] = []
+
+        def conclude(outcome: Any) -> None:
+            if at_folder:
+                raise at_folder
+            self.noted.append(outcome)
+
+        def close(state: Any, outcome: Any) -> None:
+            if at_server:
+                raise at_server
+            self.closed.append((state, outcome))
+
+        leader = SimpleNamespace(close=close)
+        self.training = cast(
+            "Any",
+            SimpleNamespace(
+                say=self.said.append,
+                folder=SimpleNamespace(conclude=conclude),
+                session=SimpleNamespace(leader=leader),
+            ),
+        )
+
+
+KEPT = Kept(None, np.zeros(1), {}, {})
+RESULT = _Result(EndReason.PASSES, KEPT, (), Path("checkpoint"))
+
+
+def test_the_end_is_noted_in_the_folder_and_on_the_server() -> None:
+    ending = Ending(None, None)
+    _conclude(ending.training, RESULT, 1.23)
+    outcome = {"reason": EndReason.PASSES, "seconds": 1.2}
+    assert ending.noted == [{"state": "finished", **outcome}]
+    assert ending.closed == [("finished", outcome)]
+    assert ending.said == []
+
+
+@pytest.mark.parametrize(
+    ("at_server", "at_folder"),
+    [
+        (ServerUnreachable("control:6379 does not answer"), None),
+        (None, ConfigError("cannot write to runs/x: No space left on device")),
+    ],
+)
+def test_what_could_not_be_told_is_said_and_is_no_failure(
+    at_server: DistBeliefError | None, at_folder: DistBeliefError | None
+) -> None:
+    ending = Ending(at_server, at_folder)
+    _conclude(ending.training, RESULT, 1.0)
+    why = at_server or at_folder
+    assert ending.said == [f"the model is saved, but the end of the run could not be noted: {why}"]
+
+
+def test_a_run_that_was_taken_at_the_last_moment_is_said_to_be() -> None:
+    ending = Ending(Fenced("coordinator 7 has it"), None)
+    with pytest.raises(RunTaken, match="coordinator 7 has it"):
+        _conclude(ending.training, RESULT, 1.0)
