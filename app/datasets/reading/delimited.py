@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import chain
 from typing import Any
 
-import numpy as np
-
 from app.datasets.chunks import Chunk, Columns
+from app.datasets.reading.cells import Cells, PlainCells, RowCells
 from app.datasets.reading.choice import AllColumns, choose
-from app.datasets.reading.decimals import Content
 from app.datasets.reading.header import has_header, is_number
 from app.datasets.reading.options import Scalar
 from app.datasets.reading.places import Place
 from app.datasets.reading.reader import Progress, Reader
 from app.datasets.reading.records import Records, records
-from app.datasets.reading.table import Float32s
 from app.datasets.reading.values import fault_of_target, fault_of_text, objects
 from app.errors import DataError
 
@@ -48,7 +44,6 @@ class CsvReader(Reader):
         super().__init__(places, settings, progress, labelled)
         tabs = places[0].name.lower().removesuffix(".gz").endswith(".tsv")
         self._delimiter: str = settings["delimiter"] or ("\t" if tabs else ",")
-        self._missing = np.float32(settings["missing"])
         place, head = self._head()
         header = self._has_header(head.rows, place)
         names = tuple(field.strip() for field in head.rows[0]) if header else ()
@@ -78,7 +73,7 @@ class CsvReader(Reader):
         for place in self._places:
             with closing(records(place, self._delimiter)) as stream:
                 for found in stream:
-                    _drop_blank(found)
+                    found.parse()
                     if found.faults and found.faults[0][0] < min(found.lines, default=2**63):
                         line, reason = found.faults[0]
                         raise DataError(f"{place.name}: line {line}: {reason}")
@@ -109,22 +104,24 @@ class CsvReader(Reader):
     def _chunks(self, place: Place) -> Iterator[Chunk]:
         header = bool(self._table.names)
         for found in records(place, self._delimiter):
-            _drop_blank(found)
-            if header and found.rows:
-                self._check_header(found, place)
-                header = False
+            if header:
+                found.parse()
+                header = not self._check_header(found, place)
             try:
-                chunk = self._read(found.rows)
-                bad = found.faults
+                chunk = self._read(self._cells(found))
             except ValueError:
-                rows, bad = self._without_faults(found)
-                chunk = self._read(rows)
-            for line, reason in bad:
+                found.parse()
+                self._drop_faulty_rows(found)
+                chunk = self._read(self._cells(found))
+            for line, reason in sorted(found.faults):
                 self._fault(place, line, reason)
             self._report(place, found.position)
             yield chunk
 
-    def _check_header(self, found: Records, place: Place) -> None:
+    def _check_header(self, found: Records, place: Place) -> bool:
+        """Take the header away; False if there are no lines."""
+        if not found.rows:
+            return False
         names = tuple(field.strip() for field in found.rows[0])
         if names != self._table.names:
             raise DataError(
@@ -132,45 +129,35 @@ class CsvReader(Reader):
                 f"of the other files, {', '.join(map(repr, self._table.names))}"
             )
         del found.rows[0], found.lines[0]
+        return True
 
-    def _read(self, rows: Rows) -> Chunk:
+    def _cells(self, found: Records) -> Cells:
+        if found.plain and len(self._delimiter.encode()) == 1:
+            return PlainCells(found.plain, self._delimiter, self._table.width)
+        found.parse()
+        return RowCells(found.rows, self._table.width)
+
+    def _read(self, cells: Cells) -> Chunk:
         """The examples of whole rows; ValueError if anything is wrong with one."""
         table = self._table
-        columns = list(zip(*rows, strict=True)) or [()] * table.width
-        if len(columns) != table.width:
-            raise ValueError("too few or too many columns")
-        dense = self._numbers([columns[i] for i in table.dense], len(rows))
-        features = table.features(dense, [columns[i] for i in table.fields])
+        dense = cells.numbers(table.dense, self._settings["missing"])
+        features = table.features(dense, [cells.texts(i) for i in table.fields])
         if table.target is None:
             return Chunk(features, None)
-        targets = [text.strip() for text in columns[table.target]]
+        targets = [text.decode().strip() for text in cells.texts(table.target)]
         if any(map(fault_of_target, set(targets))):
             raise ValueError("a target is missing or unusable")
         return Chunk(features, objects(targets))
 
-    def _numbers(self, columns: Sequence[Sequence[str]], n_rows: int) -> Float32s:
-        if not columns or not n_rows:
-            return np.empty((n_rows, len(columns)), np.float32)
-        content = "\0".join(chain.from_iterable(columns)).encode()  # no field has a NUL
-        ends = np.append(np.flatnonzero(np.frombuffer(content, np.uint8) == 0), len(content))
-        starts = np.append(0, ends[:-1] + 1)
-        given = starts < ends
-        values = np.full(len(ends), self._missing)
-        values[given] = Content(content).numbers(starts[given], ends[given])
-        if not np.isfinite(values).all():
-            raise ValueError("a number is not finite")
-        return np.ascontiguousarray(values.reshape(len(columns), n_rows).T)
-
-    def _without_faults(self, found: Records) -> tuple[Rows, list[tuple[int, str]]]:
-        """The rows that can be used, and the lines of all the others in their order."""
-        good, bad = [], list(found.faults)
+    def _drop_faulty_rows(self, found: Records) -> None:
+        good = []
         for line, row in zip(found.lines, found.rows, strict=True):
             reason = self._judged(row)
             if reason is None:
-                good.append(row)
+                good.append((line, row))
             else:
-                bad.append((line, reason))
-        return good, sorted(bad)
+                found.faults.append((line, reason))
+        found.lines, found.rows = [line for line, _ in good], [row for _, row in good]
 
     def _judged(self, row: Sequence[str]) -> str | None:
         """Why a row cannot be used; None if it can."""
@@ -181,10 +168,3 @@ class CsvReader(Reader):
             if row[column] and (fault := fault_of_text(row[column])):
                 return f"{table.name(column)}: {fault}"
         return None if table.target is None else fault_of_target(row[table.target].strip())
-
-
-def _drop_blank(found: Records) -> None:
-    if [] in found.rows:
-        kept = [i for i, row in enumerate(found.rows) if row]
-        found.rows = [found.rows[i] for i in kept]
-        found.lines = [found.lines[i] for i in kept]

@@ -108,7 +108,7 @@ class ParquetReader(Reader):
         bad: BadRows = {}
         dense = self._numbers(batch, bad)
         columns = [batch.texts(table.names[i]) for i in table.fields]
-        texts = [[text or "" for text in column] for column in columns]
+        texts = [[(text or "").encode() for text in column] for column in columns]
         for field, column in zip(table.fields, columns, strict=True):
             for row in (row for row, text in enumerate(column) if text is None):
                 bad.setdefault(row, f"{table.name(field)}: the text is not UTF-8")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Generator
-from dataclasses import dataclass, field
-from io import StringIO
 from typing import Any
 
 from app.datasets.reading.lines import LINE_BYTES, blocks
@@ -28,21 +26,69 @@ _WORDS = {
 }
 
 
-@dataclass
 class Records:
-    """Fields of some consecutive lines.
+    """Some consecutive lines; ``rows``, ``lines`` and ``faults`` are filled by ``parse``.
 
     Attributes:
-        rows: the fields of each line; none of a blank one.
+        plain: the lines themselves, UTF-8 without quotes and NUL; None where they are not.
+        rows: the fields of each line; blank lines are left out.
         lines: where each row begins, from 1.
         faults: numbers of lines that are no rows, and why.
         position: bytes of the file, as it is stored, that were read so far.
     """
 
-    rows: list[list[str]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    faults: list[tuple[int, str]] = field(default_factory=list)
-    position: int = 0
+    def __init__(self, content: bytes, first: int, dialect: dict[str, Any], position: int) -> None:
+        self.plain = content if _is_plain(content) else None
+        self.rows: list[list[str]] = []
+        self.lines: list[int] = []
+        self.faults: list[tuple[int, str]] = []
+        self.position = position
+        self._unread: bytes | None = content
+        self._first = first
+        self._dialect = dialect
+
+    def parse(self, last: bool = True) -> int:
+        """Read the lines one by one; returns how many bytes of them these are.
+
+        What is left begins with a quote that is closed further on, if anywhere; nothing
+        is left of plain lines, or of the ``last`` ones of a file.
+        """
+        self.plain, content, self._unread = None, self._unread, None
+        if content is None:
+            return 0
+        lines, start = _split(content), 0
+        while start < len(lines):
+            stop, texts = start, []
+            while stop < len(lines) and not _fault_of_bytes(lines[stop]):
+                texts.append(lines[stop].decode())
+                stop += 1
+            used = self._read(texts, self._first + start, last or stop < len(lines))
+            if used < len(texts):
+                return sum(map(len, lines[: start + used]))
+            if stop < len(lines):
+                self.faults.append((self._first + stop, _fault_of_bytes(lines[stop])))
+            start = stop + 1
+        return len(content)
+
+    def _read(self, texts: list[str], first: int, final: bool) -> int:
+        """Read lines of proper text; returns how many, all of them where they are ``final``."""
+        start = 0
+        while start < len(texts):
+            reader = csv.reader(texts[start:], **self._dialect)
+            begun = start
+            try:
+                for row in reader:
+                    if row:
+                        self.rows.append(row)
+                        self.lines.append(first + begun)
+                    begun = start + reader.line_num
+                return len(texts)
+            except csv.Error as error:
+                if not final and _UNFINISHED in str(error):
+                    return begun
+                self.faults.append((first + begun, _words(error)))
+                start = begun + 1  # the quote that was wrong may have swallowed good lines
+        return len(texts)
 
 
 def records(place: Place, delimiter: str) -> Generator[Records, None, None]:
@@ -55,12 +101,8 @@ def records(place: Place, delimiter: str) -> Generator[Records, None, None]:
     left, first = b"", 1
     for block in blocks(place):
         content = left + block.content
-        found = Records(position=block.position)
-        if not _read_plainly(content, first, dialect, found):
-            found = Records(position=block.position)
-            end = _read_carefully(content, first, dialect, found, block.last)
-        else:
-            end = len(content)
+        found = Records(content, first, dialect, block.position)
+        end = len(content) if found.plain is not None else found.parse(block.last)
         left = content[end:]
         if len(left) > LINE_BYTES:
             raise DataError(
@@ -70,68 +112,15 @@ def records(place: Place, delimiter: str) -> Generator[Records, None, None]:
         yield found
 
 
-def _read_plainly(content: bytes, first: int, dialect: dict[str, Any], found: Records) -> bool:
-    """Read lines without any quotes; False if there are some, or anything is wrong."""
-    if b'"' in content or b"\0" in content:
-        return False
-    try:
-        found.rows = list(csv.reader(StringIO(content.decode(), newline="\n"), **dialect))
-    except (UnicodeDecodeError, csv.Error):
-        return False
-    found.lines = list(range(first, first + len(found.rows)))
-    return True
-
-
-def _read_carefully(
-    content: bytes, first: int, dialect: dict[str, Any], found: Records, last: bool
-) -> int:
-    """Read lines one by one; returns how many bytes of ``content`` these are.
-
-    What is left begins with a quote that is closed further on, if anywhere.
-    """
-    lines = _split(content)
-    start = 0
-    while start < len(lines):
-        stop, texts = start, []
-        while stop < len(lines) and not _fault_of_bytes(lines[stop]):
-            texts.append(lines[stop].decode())
-            stop += 1
-        used = _read_run(texts, first + start, dialect, found, last or stop < len(lines))
-        if used < len(texts):
-            return sum(map(len, lines[: start + used]))
-        if stop < len(lines):
-            found.faults.append((first + stop, _fault_of_bytes(lines[stop])))
-        start = stop + 1
-    return len(content)
-
-
-def _read_run(
-    texts: list[str], first: int, dialect: dict[str, Any], found: Records, final: bool
-) -> int:
-    """Read lines of proper text; returns how many, all of them where they are the ``final``."""
-    start = 0
-    while start < len(texts):
-        reader = csv.reader(texts[start:], **dialect)
-        begun = start
-        try:
-            for row in reader:
-                found.rows.append(row)
-                found.lines.append(first + begun)
-                begun = start + reader.line_num
-            return len(texts)
-        except csv.Error as error:
-            if not final and _UNFINISHED in str(error):
-                return begun
-            found.faults.append((first + begun, _words(error)))
-            start = begun + 1  # the quote that was wrong may have swallowed good lines
-    return len(texts)
-
-
 def _split(content: bytes) -> list[bytes]:
     """Lines with their ends, as editors count them."""
     pieces = content.split(b"\n")
     lines = [piece + b"\n" for piece in pieces[:-1]]
     return [*lines, pieces[-1]] if pieces[-1] else lines
+
+
+def _is_plain(content: bytes) -> bool:
+    return b'"' not in content and not _fault_of_bytes(content)
 
 
 def _fault_of_bytes(line: bytes) -> str:

@@ -3,14 +3,14 @@
 Without categorical columns the features are dense: the numeric columns in the order of the
 file. With some they are CSR rows: the numeric columns first, zeros included, then for each
 categorical column ``buckets`` features, of which the one at ``crc32(text) % buckets`` is 1.
-The text is UTF-8 without surrounding blanks; a missing one is the empty text. CRC-32 is the
+The text is UTF-8 without surrounding ASCII blanks; a missing one is the empty text. CRC-32 is the
 same on every machine and in every version, and needs no more than that.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,12 +74,12 @@ class Table:
     def _key(self, column: int) -> str:
         return self.names[column] if self.names else str(column)
 
-    def features(self, dense: Float32s, texts: Sequence[Sequence[str]]) -> Float32s | Rows:
+    def features(self, dense: Float32s, texts: Sequence[Iterable[bytes]]) -> Float32s | Rows:
         """Features of some rows.
 
         Args:
             dense: shape (n_rows, n_dense).
-            texts: one sequence of n_rows texts for each categorical column.
+            texts: n_rows texts, as UTF-8, for each categorical column.
         """
         if not self.fields:
             return dense
@@ -96,7 +96,6 @@ class Table:
         return Rows(indptr, indices.ravel(), values.ravel())
 
 
-def bucket(texts: Sequence[str], buckets: int) -> npt.NDArray[np.int64]:
+def bucket(texts: Iterable[bytes], buckets: int) -> npt.NDArray[np.int64]:
     """The hash of each text: 0 to ``buckets - 1``."""
-    hashes = {text: zlib.crc32(text.strip().encode()) % buckets for text in set(texts)}
-    return np.fromiter(map(hashes.__getitem__, texts), np.int64, len(texts))
+    return np.fromiter(map(zlib.crc32, map(bytes.strip, texts)), np.int64) % buckets
