@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -29,6 +30,17 @@ from app.errors import DataError
 
 #: Numbers in a chunk: a megabyte of float32.
 CHUNK_NUMBERS = 1 << 18
+
+#: What NumPy raises on damaged headers.
+_UNREADABLE = (
+    KeyError,
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    TokenError,
+)
 
 _FEATURES = re.compile(r"(^|.*[-_./])[xX]\.npy")
 _TARGETS = re.compile(r"(^|.*[-_./])[yY]\.npy")
@@ -120,7 +132,7 @@ class _Array:
             version = np.lib.format.read_magic(stream)
             read = _HEADERS[version]
             shape, by_columns, dtype = read(stream)
-        except (ValueError, KeyError, TypeError, SyntaxError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise DataError(
                 f"{place.name}: this is no .npy file of one array, or it is cut short: {error}"
             ) from error

@@ -45,13 +45,13 @@ class CsvReader(Reader):
         tabs = places[0].name.lower().removesuffix(".gz").endswith(".tsv")
         self._delimiter: str = settings["delimiter"] or ("\t" if tabs else ",")
         place, head = self._head()
-        header = self._has_header(head.rows, place)
-        names = tuple(field.strip() for field in head.rows[0]) if header else ()
-        columns = AllColumns(names, len(head.rows[0]), place.name)
-        if columns.width == 1 and labelled:
+        if len(head.rows[0]) == 1 and labelled:
             raise DataError(
                 f"{place.name}: there is only one column; is the option delimiter right?"
             )
+        header = self._has_header(head.rows, place)
+        names = tuple(field.strip() for field in head.rows[0]) if header else ()
+        columns = AllColumns(names, len(head.rows[0]), place.name)
         texts = self._texts(head.rows[header:], columns.width)
         self._table = choose(columns, texts, settings, labelled)
 

@@ -85,8 +85,8 @@ class ParquetReader(Reader):
         used = [i for i in (table.target, *table.dense, *table.fields) if i is not None]
         with open_parquet(place) as file:
             self._check_kinds(file.kinds(), place)
-            start = 0
-            for batch in file.batches([table.names[i] for i in used], CHUNK_NUMBERS // len(used)):
+            start, step = 0, max(1, CHUNK_NUMBERS // len(used))
+            for batch in file.batches([table.names[i] for i in used], step):
                 chunk = self._read(batch, place, start)
                 start += len(batch)
                 self._report(place, (place.size or 0) * start // max(1, file.n_rows))

@@ -106,7 +106,7 @@ def find(source: str) -> list[Place]:
         if files.isdir(path):
             return _in_folder(files, path, source)
         if files.exists(path):
-            return [_place(files, path)]
+            return [Place(source, files.size(path), path, files)]
         if not glob.has_magic(path):
             where = "" if "://" in source else f" (seen from {Path.cwd()})"
             raise DataError(f"{source}: there is no such file or folder{where}")

@@ -34,7 +34,9 @@ def fault_of_text(text: str) -> str | None:
 def fault_of_number(value: float) -> str | None:
     if not math.isfinite(value):
         return f"{value} is not finite"
-    return None if abs(value) < _TOO_LARGE else f"{value} does not fit float32 (at most 3.4e38)"
+    return (
+        None if abs(value) < _TOO_LARGE else f"{value} does not fit float32, which ends at 3.4e38"
+    )
 
 
 def fault_of_target(text: str) -> str | None:
