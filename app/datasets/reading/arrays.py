@@ -76,6 +76,12 @@ class NpyReader(Reader):
         return Columns(self._n_features, self._n_features)
 
     @property
+    def places(self) -> Sequence[Place]:
+        if not self._labelled:
+            return self._places
+        return [file for place in self._places for file in (place, _targets_of(place))]
+
+    @property
     def same(self) -> dict[str, Scalar]:
         return {}
 

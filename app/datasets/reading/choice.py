@@ -32,10 +32,10 @@ def choose(
     """
     columns.check()
     target = _target(columns, settings["target"], labelled)
-    ignored = [columns.find("ignore", key) for key in settings["ignore"]]
-    fields, given = texts, settings["categorical"]
+    ignored = {columns.find("ignore", key) for key in settings["ignore"]}
+    fields, given = set(texts), settings["categorical"]
     if given is not None:
-        fields = [columns.find("categorical", key) for key in given]
+        fields = {columns.find("categorical", key) for key in given}
         for column in (target, *ignored):
             if column in fields:
                 raise columns.twice(column)
@@ -73,9 +73,11 @@ class AllColumns:
 
     def check(self) -> None:
         """Refuse two columns of the same name."""
-        for i, name in enumerate(self.names):
-            if name in self.names[:i]:
+        seen: set[str] = set()
+        for name in self.names:
+            if name in seen:
                 raise DataError(f"{self.source}: two columns are called {name!r}, rename one")
+            seen.add(name)
 
     def find(self, option: str, key: str) -> int:
         """The column that the user calls ``key``: by name, else by position."""

@@ -51,9 +51,9 @@ class CsvReader(Reader):
             )
         header = self._has_header(head.rows, place)
         names = tuple(field.strip() for field in head.rows[0]) if header else ()
-        columns = AllColumns(names, len(head.rows[0]), place.name)
-        texts = self._texts(head.rows[header:], columns.width)
-        self._table = choose(columns, texts, settings, labelled)
+        self._all = AllColumns(names, len(head.rows[0]), place.name)
+        texts = self._texts(head.rows[header:], self._all.width)
+        self._table = choose(self._all, texts, settings, labelled)
 
     @property
     def sparse(self) -> bool:
@@ -126,7 +126,7 @@ class CsvReader(Reader):
         if names != self._table.names:
             raise DataError(
                 f"{place.name}: line {found.lines[0]}: the names of the columns must be those "
-                f"of the other files, {', '.join(map(repr, self._table.names))}"
+                f"of the other files, {self._all.listed()}"
             )
         del found.rows[0], found.lines[0]
         return True

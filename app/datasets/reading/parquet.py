@@ -9,6 +9,7 @@ within each file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ _CATEGORICAL = (TEXT, WHOLE)
 _TARGETS = (NUMBERS, WHOLE, TRUTH, TEXT)
 
 BadRows = dict[int, str]
+Kinds = tuple[tuple[str, str], ...]
 
 
 class ParquetReader(Reader):
@@ -96,12 +98,13 @@ class ParquetReader(Reader):
                     f"{place.name}: the file announces {file.n_rows} rows and holds {start}"
                 )
 
-    def _check_kinds(self, kinds: tuple[tuple[str, str], ...], place: Place) -> None:
-        if kinds != self._kinds:
-            raise DataError(
-                f"{place.name}: the columns and their types must be those of the other files, "
-                + ", ".join(f"{name!r} ({kind})" for name, kind in self._kinds)
-            )
+    def _check_kinds(self, kinds: Kinds, place: Place) -> None:
+        for ours, here in zip_longest(self._kinds, kinds):
+            if ours != here:
+                raise DataError(
+                    f"{place.name}: the columns and their types must be those of "
+                    f"{self._places[0].name}, which has {_described(ours)}, not {_described(here)}"
+                )
 
     def _read(self, batch: Batch, place: Place, start: int) -> Chunk:
         table = self._table
@@ -152,3 +155,7 @@ class ParquetReader(Reader):
         for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
             bad.setdefault(row, f"the target {fault_of_number(values[row])}")
         return values
+
+
+def _described(column: tuple[str, str] | None) -> str:
+    return "no more columns" if column is None else f"{column[0]!r} ({column[1]})"

@@ -59,6 +59,11 @@ class Reader(ABC):
         """Options with which other files give the same features; complete after the last chunk."""
 
     @property
+    def places(self) -> Sequence[Place]:
+        """All files that are read; a digest of their bytes says when one has changed."""
+        return self._places
+
+    @property
     def skipped(self) -> Sequence[Fault]:
         """The bad lines of the last iteration."""
         return self._faults.skipped

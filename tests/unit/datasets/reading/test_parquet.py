@@ -160,7 +160,10 @@ def test_files_of_one_source_have_the_same_columns(read: Any, refuses: Any, tmp_
     pq.write_table(arrow.table({"a": [2], "y": [1]}), tmp_path / "2.parquet")
     assert read(tmp_path).features.tolist() == [[1], [2]]
     pq.write_table(arrow.table({"a": ["2"], "y": [1]}), tmp_path / "2.parquet")
-    with refuses("2.parquet: the columns and their types must be those of the other files, 'a' ("):
+    with refuses("1.parquet, which has 'a' (whole numbers), not 'a' (text)"):
+        read(tmp_path)
+    pq.write_table(arrow.table({"a": [2]}), tmp_path / "2.parquet")
+    with refuses("1.parquet, which has 'y' (whole numbers), not no more columns"):
         read(tmp_path)
 
 
