@@ -19,7 +19,7 @@ from app.datasets.reading.opening import open_reader
 numbers = st.floats(-1e30, 1e30).map(repr) | st.integers(-999, 10**9).map(str) | st.just("")
 texts = st.text("ab ,;\"'\n\té€0", max_size=6)
 targets = st.text('ab,"é1', min_size=1, max_size=3)
-tables = st.lists(st.tuples(numbers, texts, targets, numbers), min_size=1, max_size=12)
+tables = st.lists(st.tuples(numbers, texts, targets, numbers, texts), min_size=1, max_size=12)
 endings = st.sampled_from(["\n", "\r\n"])
 
 
@@ -39,25 +39,25 @@ def test_what_the_csv_module_writes_is_read_in_blocks_of_any_size(
 ) -> None:
     with (scratch / "a.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, delimiter=delimiter, lineterminator=end, quoting=quoting)
-        writer.writerows([("n1", "c", "label", "n2"), *rows])
+        writer.writerows([("n1", "c1", "label", "n2", "c2"), *rows])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "BLOCK_BYTES", size)
         found = read(
             scratch / "a.csv",
             delimiter=delimiter,
             header=True,
-            categorical="c",
+            categorical="c1,c2",
             missing=-1,
             buckets=9,
         )
-    expected = np.zeros((len(rows), 11), np.float32)
-    for row, (first, category, _, last) in enumerate(rows):
+    expected = np.zeros((len(rows), 20), np.float32)
+    for row, (first, category, _, last, other) in enumerate(rows):
         expected[row, :2] = [float(first or -1), float(last or -1)]
-        expected[row, 2 + hashed(category, 9)] = 1
+        expected[row, 2 + hashed(category, 9)] = expected[row, 11 + hashed(other, 9)] = 1
     assert np.array_equal(found.features, expected)
-    assert found.targets == [target for _, _, target, _ in rows]
-    assert found.columns.names == ("n1", "n2", "c")
-    assert (found.columns.n_features, found.columns.n_dense, found.columns.n_fields) == (11, 2, 1)
+    assert found.targets == [target for _, _, target, _, _ in rows]
+    assert found.columns.names == ("n1", "n2", "c1", "c2")
+    assert (found.columns.n_features, found.columns.n_dense, found.columns.n_fields) == (20, 2, 2)
 
 
 @given(
@@ -190,9 +190,12 @@ def test_any_bytes_are_examples_or_one_clear_error(
         read_or_refuse(path, labelled=False, header=header, bad_lines=2, buckets=5)
 
 
+simple = st.sampled_from(["1", "", "x", " 2", "\r3", "3\r"])
+
+
 @given(
     st.text('1,a\n"\r; .', max_size=60)
-    | st.lists(st.lists(fields, min_size=2, max_size=2).map(",".join)).map("\n".join)
+    | st.lists(st.lists(simple, max_size=3).map(",".join), max_size=6).map("\n".join)
 )
 def test_the_fast_way_agrees_with_the_csv_module(scratch: Path, text: str) -> None:
     path = scratch / "e.csv"
@@ -217,6 +220,19 @@ def everything(path: Path, options: Any) -> Any:
     return features, [chunk.targets.tolist() for chunk in chunks], list(reader.skipped)
 
 
+def test_a_blank_line_is_no_missing_number(read: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1\n\n2\n")
+    assert read(tmp_path / "a.csv", labelled=False).features.tolist() == [[1], [2]]
+
+
+def test_lines_within_quotes_are_counted(
+    read: Any, refuses: Any, tmp_path: Path, tiny_blocks: None
+) -> None:
+    (tmp_path / "a.csv").write_text('"a\nb",target\n' + '"1\n",2\n' * 9 + "x,3\n")
+    with refuses("line 21: column 'a\\nb': 'x' is not a number"):
+        read(tmp_path / "a.csv", categorical="")
+
+
 # --- what the columns are for
 
 
@@ -239,7 +255,7 @@ def test_a_header_is_told_from_data(read: Any, tmp_path: Path, text: str, header
 
 
 @pytest.mark.parametrize(
-    "text", ["red,blue\nred,green\n", "NA,1,2\n3,4,5\n", "y,n\nn,y\nn,n\ny,y\n"]
+    "text", ["red,blue\nred,green\n", "NA,1,2\n3,4,5\n", "y,n\nn,y\nn,n\ny,y\n", "y,n,y\nn,y,n\n"]
 )
 def test_what_may_be_a_header_or_data_has_to_be_said(
     read: Any, refuses: Any, tmp_path: Path, text: str

@@ -34,15 +34,17 @@ plain = st.from_regex(r"[-+]?[0-9]{0,20}(\.[0-9]{0,30})?", fullmatch=True).filte
 
 
 #: Exactly between two float32 numbers, or a hair beside: where rounding twice goes wrong.
-def between(value: np.float32, hair: str) -> str:
+def between(value: np.float32, hair: int, digits: int) -> str:
     after = np.nextafter(value, np.float32(np.inf))
-    return f"{(Decimal(float(value)) + Decimal(float(after))) / 2 + Decimal(hair):f}"
+    middle = (Decimal(float(value)) + Decimal(float(after))) / 2
+    return f"{middle + hair * Decimal(10) ** -16:.{digits}f}"
 
 
 halfway = st.builds(
     between,
     st.floats(2**-10, 1e6, width=32).map(np.float32),
-    st.sampled_from(["0", "1e-16", "-1e-16", "1e-22", "-1e-22"]),
+    st.integers(-20, 20),
+    st.integers(9, 26),
 )
 any_number = st.floats().map(repr)
 
@@ -50,6 +52,9 @@ any_number = st.floats().map(repr)
 @given(st.lists(plain | halfway | any_number, min_size=1, max_size=30))
 @example(["16777217", "16777219", "16777217.0000000000000000000000001"])
 @example(["9007199254740993", "-0", "-0.0", ".5", "5.", "+1", "0" * 16 + ".5"])
+@example(["2.25792276859283470", "0.97540816664695738146093750", "2.923749804496764946718750"])
+@example(["600.7191467285156380", "931.3966979980469", "249422.1328125000000"])
+@example(["0.0634480677545070668", "0.0067456651013344566290894", "0.016625407151877880"])
 @example(["99999999.99999999", "123456789012345678901234567890", "1e5", "1E-5", "inf", "-nan"])
 def test_every_number_is_that_of_float_rounded_to_float32(texts: list[str]) -> None:
     assert numbers(texts).tobytes() == expected(texts).tobytes()

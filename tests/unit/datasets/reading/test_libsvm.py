@@ -83,6 +83,7 @@ BAD = {
     "1 1 :2": "'1' is not INDEX:VALUE",
     "1 1::2": "'1::2': ':2' is not a number",
     "1 1:2:3 4": "'1:2:3': '2:3' is not a number",
+    "1 1:2:3:4": "'1:2:3:4': '2:3:4' is not a number",
     "1 1:x": "'1:x': 'x' is not a number",
     "1 1:1_0": "'1:1_0': '1_0' is not a number",
     "1 1:nan": "'1:nan': nan is not finite",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import builtins
 import gzip
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from app.datasets.reading import lines
@@ -174,6 +176,21 @@ def test_what_a_remote_driver_raises_is_translated(
     monkeypatch.setattr(type(memory), "open", refuse)
     with refuses("memory://a.csv: the file cannot be read: no credentials"):
         read("memory://a.csv")
+
+
+def test_sizes_need_not_be_known(
+    read: Any, refuses: Any, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(memory), "size", lambda *_: None)
+    memory.pipe("/a.csv", TEXT)
+    seen: list[tuple[int, int]] = []
+    list(open_reader("memory://a.csv", {}, lambda *news: seen.append(news)))
+    assert seen == [(len(TEXT), 0)]
+    whole = io.BytesIO()
+    np.save(whole, [[1.0, 2.0]])
+    memory.pipe("/a.npy", whole.getvalue()[:-1])
+    with refuses("memory://a.npy: the file is cut short"):
+        read("memory://a.npy", labelled=False)
 
 
 def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
