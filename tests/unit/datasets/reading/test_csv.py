@@ -255,7 +255,7 @@ def test_a_header_is_told_from_data(read: Any, tmp_path: Path, text: str, header
 
 
 @pytest.mark.parametrize(
-    "text", ["red,blue\nred,green\n", "NA,1,2\n3,4,5\n", "y,n\nn,y\nn,n\ny,y\n", "y,n,y\nn,y,n\n"]
+    "text", ["red,blue\nred,green\n", "NA,1,2\n3,4,5\n", "y,n\nn,y\nn,n\ny,y\n"]
 )
 def test_what_may_be_a_header_or_data_has_to_be_said(
     read: Any, refuses: Any, tmp_path: Path, text: str
@@ -265,6 +265,14 @@ def test_what_may_be_a_header_or_data_has_to_be_said(
         read(tmp_path / "a.csv")
     assert len(read(tmp_path / "a.csv", header=False).targets) == text.count("\n")
     assert len(read(tmp_path / "a.csv", header=True, target=0).targets) == text.count("\n") - 1
+
+
+def test_a_line_that_says_one_thing_twice_is_no_clear_header(
+    read: Any, refuses: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("y,n,y\nn,y,n\n")
+    with refuses("line 1 may hold names or data"):
+        read(tmp_path / "a.csv")
 
 
 PASSENGERS = "id,age,sex,Class\n7,22,male,3\n8,,female,1\n9,26.5,,3\n"
