@@ -1,0 +1,65 @@
+"""What readers give: the examples of a file, a few megabytes at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """CSR rows of a chunk.
+
+    Attributes:
+        indptr: int64, shape (n_examples + 1,): where each example begins and ends.
+        indices: int64, shape (n_entries,): features, ascending within an example.
+        values: float32, shape (n_entries,), finite.
+    """
+
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some consecutive examples.
+
+    Attributes:
+        features: finite float32, shape (n_examples, n_features); or CSR rows.
+        targets: shape (n_examples,), as read: float64, int64, or str in an object array.
+            Text files give str, exactly as written but for surrounding blanks. A number
+            is finite, a text not empty. None if the reader was not asked for targets.
+    """
+
+    features: npt.NDArray[np.float32] | Rows
+    targets: npt.NDArray[Any] | None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of the features mean.
+
+    Attributes:
+        n_features: columns of the features.
+        n_dense: leading columns that hold numbers; all of them, where nothing is hashed
+            and the features are dense; 0 for LIBSVM.
+        n_fields: categorical columns of the user's file. Each owns an equal range of
+            features behind the dense ones, and an example has one 1 in each.
+        names: the user's columns that became features, the dense ones first; empty where
+            the file has no names.
+    """
+
+    n_features: int
+    n_dense: int = 0
+    n_fields: int = 0
+    names: tuple[str, ...] = ()
