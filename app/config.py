@@ -55,6 +55,8 @@ class RunConfig(
             raise ValueError(
                 "learning_rate_decay must be 0 for ftrl: it slows each number down by itself"
             )
+        if self.optimizer == "ftrl" and self.scale_by_staleness:
+            raise ValueError("scale_by_staleness is not for ftrl, whose steps have no rate")
         if self.holdout == 0 and (self.target is not None or self.patience is not None):
             raise ValueError("target and patience need held-out data: set holdout above 0")
         return self

@@ -111,6 +111,15 @@ class DownpourSettings(Section):
     n_fetch: Positive = Field(1, description="steps between fetches of the parameters")
     n_push: Positive = Field(1, description="steps between pushes of the accrued gradient")
     overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
+    max_staleness: int | None = Field(
+        None,
+        ge=0,
+        description="pushes that a replica may be ahead of the slowest when it begins another; "
+        "one that is further ahead waits [default: none waits]",
+    )
+    scale_by_staleness: bool = Field(
+        False, description="divide a push's rate by the updates of others since its fetch"
+    )
     warm_start_steps: int = Field(
         0, ge=0, description="steps that one replica takes alone before the others start"
     )

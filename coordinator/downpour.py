@@ -29,6 +29,8 @@ from worker_tasks.replica import UnitReport
 
 #: Seconds between two questions for the shards' clocks.
 COUNTS_S = 0.5
+#: Seconds between two looks at the shards while a stream waits for slower ones.
+HOLDING_TICK_S = 0.1
 #: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
 BAD_UNITS = 3
 
@@ -43,6 +45,7 @@ class Downpour:
         self._units: dict[str, Unit] = {}
         self._losses: deque[tuple[float, int]] = deque(maxlen=2 * job.config.replicas)
         self._staleness: Counter[int] = Counter()
+        self._waited_s = 0.0
         self._bad_units = 0
         self._next_evaluation = job.config.evaluate_every
         self._counts: list[ShardCounts] = []
@@ -71,6 +74,7 @@ class Downpour:
         self._began = time.monotonic() - document["seconds"]
         self._next_evaluation = document["next_evaluation"]
         self._staleness = Counter({int(k): n for k, n in document["staleness"].items()})
+        self._waited_s = document["waited_s"]
         self.evaluations.adopt(document["evaluations"])
 
     def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
@@ -141,6 +145,8 @@ class Downpour:
             lines.append(self._tables())
         if refused:
             lines.append(f"updates refused because they were not finite: {refused}")
+        if self._waited_s:
+            lines.append(f"waited {self._waited_s:.1f} s for slower replicas")
         return lines
 
     def _tables(self) -> str:
@@ -157,7 +163,7 @@ class Downpour:
 
     def _train(self) -> EndReason:
         while (reason := self._reason_to_stop()) is None:
-            for unit in self._plan.take():
+            for unit in self._plan.take(self._sequences()):
                 self._units[unit.name] = unit
                 self._session.dispatcher.submit(
                     "downpour",
@@ -171,7 +177,8 @@ class Downpour:
 
     def _turn(self) -> None:
         """Wait for something to happen, take it in, show it."""
-        for finished in self._session.dispatcher.collect(TICK_S):
+        tick_s = HOLDING_TICK_S if self._plan.holding else TICK_S
+        for finished in self._session.dispatcher.collect(tick_s):
             if finished.unit in self._units:
                 self._take_unit(finished)
             elif evaluation := self.evaluations.take(finished):
@@ -181,11 +188,17 @@ class Downpour:
         self._stage.checkpoints.advance(self._session.fence, self.capture)
         self._stage.show(self.status())
 
+    def _sequences(self) -> list[int]:
+        """The last push of each stream, where that decides which may go on."""
+        config = self._job.config
+        return [] if config.max_staleness is None else self._store.sequences(config.replicas)
+
     def _take_unit(self, finished: Finished) -> None:
         unit = self._units.pop(finished.unit)
         report = UnitReport.from_json(finished.report)
-        self._plan.finish(unit)
+        self._plan.finish(unit, report.reached)
         self._staleness += report.staleness
+        self._waited_s += report.waited_s
         if report.examples:
             self._losses.append((report.loss_sum, report.examples))
         bad = report.refused > 0 or not math.isfinite(report.loss_sum)
@@ -248,6 +261,7 @@ class Downpour:
             "seconds": self.seconds,
             "next_evaluation": self._next_evaluation,
             "staleness": {str(value): count for value, count in self._staleness.items()},
+            "waited_s": self._waited_s,
             "evaluations": self.evaluations.to_json(),
         }
 
@@ -283,6 +297,7 @@ class Downpour:
             best=self.evaluations.best,
             shards=self._counts,
             staleness=self._staleness,
+            waited_s=self._waited_s,
             units_in_flight=len(self._units),
             resent=self._session.dispatcher.resent,
             idle_s=self._session.dispatcher.idle_s,

@@ -55,6 +55,10 @@ class MemoryParameterStore(MemoryShards):
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
         return self._positions(token.stream)
 
+    def sequences(self, n_streams: int) -> list[int]:
+        last = self._there(0).sequences
+        return [last.get(stream, 0) for stream in range(n_streams)]
+
     def push(
         self,
         token: Token,

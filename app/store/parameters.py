@@ -69,6 +69,13 @@ class RedisParameterStore(RedisShards):
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
         return positions(reply[1:3] for reply in replies)
 
+    def sequences(self, n_streams: int) -> list[int]:
+        at, fields = self._shards[0], (f"seq:{stream}" for stream in range(n_streams))
+        clock, *last = self._servers.one("HMGET", at.meta, "clock", *fields, server=at.server)
+        if clock is None:
+            raise missing(0)
+        return [int(sequence or 0) for sequence in last]
+
     def push(
         self,
         token: Token,

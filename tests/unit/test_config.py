@@ -119,6 +119,11 @@ def test_ftrl_knows_no_decay_of_its_rate() -> None:
         configure({"optimizer": "ftrl", "learning_rate_decay": 0.1})
 
 
+def test_ftrl_has_no_rate_to_scale_by_staleness() -> None:
+    with pytest.raises(ConfigError, match="scale_by_staleness is not for ftrl"):
+        configure({"optimizer": "ftrl", "scale_by_staleness": True})
+
+
 def test_settings_go_where_they_belong() -> None:
     run, cluster = configure({"replicas": 3, "servers": 5})
     assert (run.replicas, cluster.servers) == (3, 5)

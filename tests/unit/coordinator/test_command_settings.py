@@ -51,6 +51,8 @@ OTHER: dict[str, Any] = {
     "n_fetch": 3,
     "n_push": 4,
     "overlap": False,
+    "max_staleness": 6,
+    "scale_by_staleness": True,
     "warm_start_steps": 9,
     "unit_steps": 50,
     "iterations": 12,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ from app.optimizers.registry import build_rule
 from app.store.contract import Fetched, Pushed, Token
 from app.store.memory import MemoryParameterStore
 from coordinator.units import UnitPlan
+from worker_tasks import pace
 from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica, UnitReport
 
@@ -137,15 +139,15 @@ def train_all(replicas: Sequence[Replica], config: RunConfig, check: Callable[[]
     steps = [replica.examples.subset.steps_per_pass(config.batch_size) for replica in replicas]
     plan, attempts = UnitPlan(steps, config), itertools.count(1)
     while not plan.done:
-        for unit in plan.take():
+        for unit in plan.take(replicas[0].store.sequences(config.replicas)):
             while True:
                 token = Token(FENCE, unit.subset, next(attempts))
                 try:
-                    replicas[unit.subset].run(token, unit.stop, check)
+                    report = replicas[unit.subset].run(token, unit.stop, check)
                 except Stopped:
                     continue
                 break
-            plan.finish(unit)
+            plan.finish(unit, report.reached)
     return plan.total_pushes
 
 
@@ -158,8 +160,17 @@ configurations = st.fixed_dictionaries(
         "passes": st.integers(1, 3),
         "unit_steps": st.integers(1, 7),
         "overlap": st.booleans(),
+        "max_staleness": st.none() | st.integers(0, 4),
     }
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _impatient() -> Iterator[None]:
+    """One replica after another works here: who is too far ahead would wait in vain."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "LONGEST_WAIT_S", 0.0)
+        yield
 
 
 @given(
@@ -198,6 +209,57 @@ def test_a_unit_that_the_shards_have_already_takes_no_step() -> None:
     assert replica.run(Token(FENCE, 0, 2), 4).steps == 0
 
 
+def test_a_replica_that_is_too_far_ahead_ends_its_unit_at_a_push() -> None:
+    config = tallying(replicas=2, batch_size=1, n_push=3, passes=4, max_staleness=2)
+    store = store_for(Tally(12), config)
+    ahead, behind = (replica_of(Tally(12), identity(12), store, config, r) for r in (0, 1))
+    assert ahead.run(Token(FENCE, 0, 1), 24).reached == 9  # a third push, 2 ahead when begun
+    assert ahead.run(Token(FENCE, 0, 2), 24).steps == 0
+    assert behind.run(Token(FENCE, 1, 3), 3).reached == 3
+    again = ahead.run(Token(FENCE, 0, 4), 24)
+    assert (again.reached, again.steps, again.pushes) == (12, 3, 1)
+    assert store.sequences(2) == [4, 1]
+
+
+def test_who_waited_goes_on_from_fresh_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow replica makes its pushes while the other one waits for it."""
+    config = tallying(replicas=2, batch_size=1, max_staleness=0)
+    seen: list[list[float]] = []
+    model = Tally(4, lambda parameters, features: seen.append(parameters.tolist()))
+    store = store_for(model, config)
+    slow = -np.array([0, 0, 0, 1.0])
+
+    def nap(seconds: float) -> None:
+        store.push(Token(FENCE, 1, 1), store.sequences(2)[1] + 1, slow)
+
+    monkeypatch.setattr(pace, "LONGEST_WAIT_S", DEADLINE_S)
+    monkeypatch.setattr(time, "sleep", nap)
+    report = replica_of(model, identity(4), store, config).run(Token(FENCE, 0, 1), 2)
+    assert report.reached == 2
+    assert report.waited_s > 0
+    assert [parameters[3] for parameters in seen] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("scaled", "moved"), [(False, 1.0), (True, 1 / 3)])
+def test_a_stale_push_goes_at_a_rate_divided_by_its_staleness_if_asked(
+    scaled: bool, moved: float
+) -> None:
+    """While each gradient is computed, another stream makes three pushes."""
+    config = tallying(replicas=2, batch_size=1, scale_by_staleness=scaled)
+    sequences = itertools.count(1)
+
+    def meanwhile(parameters: Vector, features: Features) -> None:
+        for _ in range(3):
+            store.push(Token(FENCE, 1, 1), next(sequences), np.zeros(4))
+
+    model = Tally(4, meanwhile)
+    store = store_for(model, config)
+    report = replica_of(model, identity(4), store, config).run(Token(FENCE, 0, 1), 2)
+    assert report.staleness == {3: 2 * store.layout.n_shards}
+    trained = np.array([True, True, False, False])
+    assert store.fetch().vector.tolist() == np.where(trained, -np.float32(moved), 0).tolist()
+
+
 def test_a_report_sums_examples_and_losses() -> None:
     config = tallying(replicas=1, batch_size=3)
     replica = replica_of(Tally(8), identity(8), store_for(Tally(8), config), config)
@@ -207,7 +269,7 @@ def test_a_report_sums_examples_and_losses() -> None:
 
 
 def test_a_report_travels_as_json() -> None:
-    report = UnitReport(3, 8, 2.5, 0.25, 2, 1, Counter({0: 4, 2: 1}))
+    report = UnitReport(3, 8, 2.5, 0.25, 2, 1, Counter({0: 4, 2: 1}), 17, 0.5)
     assert UnitReport.from_json(report.to_json()) == report
 
 
