@@ -168,7 +168,7 @@ class _Loop:
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
                 self._start_push(step // n_push + 1, fetch=carried)
             else:
-                self._copy.step_locally(self._clock)
+                self._step_locally()
         self._await_push()
         self._await_fetch()
 
@@ -185,9 +185,13 @@ class _Loop:
             self._fetch_here()
         return may
 
-    @property
-    def _clock(self) -> int:
-        return int(self._positions.clocks.max())
+    def _step_locally(self) -> None:
+        """A rule may need to know how many steps the copy has taken since its fetch."""
+        self._copy.step_locally(int(self._positions.clocks.max()) + self._steps_since)
+        self._steps_since += 1
+
+    def _stand_at(self, positions: Positions) -> None:
+        self._positions, self._steps_since = positions, 0
 
     def _window_from(self, step: int, stop: int) -> range:
         return range(step, min(step + self._config.n_fetch, stop))
@@ -221,7 +225,7 @@ class _Loop:
 
     def _start_push(self, sequence: int, *, fetch: bool) -> None:
         self._await_push()
-        self._copy.step_locally(self._clock)
+        self._step_locally()
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
@@ -248,7 +252,7 @@ class _Loop:
         self._note(push, pushed)
         if pushed.fresh is not None:
             self._copy.install_fresh(pushed.fresh)
-            self._positions = pushed.positions
+            self._stand_at(pushed.positions)
         if Answer.REFUSED in pushed.answers:
             # The copy took the same step that the shards refused: replace it, slots and all.
             self._fetch_here()
@@ -261,7 +265,7 @@ class _Loop:
 
     def _install(self, window: Window) -> None:
         self._copy.install(window)
-        self._positions = window.fetched.positions
+        self._stand_at(window.fetched.positions)
 
     def _note(self, push: _PushInFlight, pushed: Pushed) -> None:
         """Count the push, and for each shard the updates of others since its fetch."""

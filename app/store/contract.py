@@ -28,7 +28,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class Answer(StrEnum):
-    """A shard's answer to a push; the meanings are in ``lua/push.lua``."""
+    """A shard's answer to a push; the meanings are in ``lua/protocol.lua``."""
 
     APPLIED = "APPLIED"
     DUPLICATE = "DUPLICATE"

@@ -23,7 +23,7 @@ from app.optimizers.momentum import Momentum
 from app.optimizers.rmsprop import RMSProp
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
-from app.store.contract import Answer, ParameterStore, Pushed, Token
+from app.store.contract import Answer, ParameterStore, Pushed, Standing, Token
 from app.store.memory import MemoryParameterStore
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
@@ -165,6 +165,30 @@ def test_float32_is_refused_exactly_when_it_rounds_to_infinity(
         store.create(np.full(1, top))
         assert store.push(Token(FENCE, 0, ATTEMPT), 1, -np.full(1, more)).answers == (answer,)
         assert store.fetch().vector.tolist() == [top]
+
+
+@pytest.mark.parametrize("name", RULES)
+@settings(max_examples=30)
+@given(st.integers(0, 2000) | st.integers(0, 10**8), st.data())
+def test_script_and_twin_agree_late_in_a_training(
+    servers: Servers, new_run: Callable[[], str], name: str, clock: int, data: st.DataObject
+) -> None:
+    """Whatever the clock is: powers of Adam's betas, decayed rates."""
+    layout, rule = Layout((TensorSpec("w", (5,)),), 5, 1, n_servers=2), data.draw(RULES[name])
+    gradient = np.linspace(-1.0, 2.0, 5)
+    stores = (
+        RedisParameterStore(servers, new_run(), layout, rule, np.float64, fence=FENCE),
+        MemoryParameterStore(layout, rule, np.float64, fence=FENCE),
+    )
+    for store in stores:
+        store.create(gradient)
+        slots = {slot(each): np.full(5, 0.5) for each in rule.slots}
+        store.restore({0: Standing(applied=clock)}, {PARAMETERS: gradient, **slots})
+        store.push(Token(FENCE, 0, ATTEMPT), 1, gradient)
+    script, twin = stores
+    assert bits(script) == bits(twin)
+    assert script.counts() == twin.counts()
+    script.delete()
 
 
 @pytest.mark.parametrize("name", RULES)

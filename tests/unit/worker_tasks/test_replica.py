@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from app.layout import Layout, TensorSpec, Vector
 from app.models.linear import SoftmaxRegression
 from app.models.model import Features, Model, Targets, Task
 from app.optimizers.registry import build_rule
+from app.settings import ObjectiveSettings
 from app.store.contract import Fetched, Pushed, Token
 from app.store.memory import MemoryParameterStore
 from coordinator.units import UnitPlan
@@ -579,6 +580,48 @@ class Gauged(MemoryParameterStore):
     def fetch(self, *args: Any, **kwargs: Any) -> Fetched:
         with self.fetching:
             return super().fetch(*args, **kwargs)
+
+
+OPTIMIZERS = get_args(ObjectiveSettings.model_fields["optimizer"].annotation)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_copy_of_a_lone_replica_goes_where_the_shards_go(optimizer: str) -> None:
+    """So it trains the same whether it fetches before each step or never again.
+
+    FTRL's z is worked out anew from the parameters at each fetch, hence to rounding only.
+    """
+    data = load("synthetic:softmax", {"examples": 64, "features": 5, "classes": 3})
+    model, trained = SoftmaxRegression(5, 3), list[Vector]()
+    for n_fetch in (1, 2, 64):
+        config = RunConfig(
+            optimizer=optimizer, replicas=1, batch_size=4, n_fetch=n_fetch, overlap=False,
+            learning_rate_decay=0.0 if optimizer == "ftrl" else 0.1, ftrl_l1=0.3,
+        )  # fmt: skip
+        store = store_for(model, config)
+        replica_of(model, data, store, config).run(Token(FENCE, 0, 1), 48)
+        trained.append(store.fetch().vector)
+    assert np.abs(trained[0]).max() > 0.1
+    for other in trained[1:]:
+        np.testing.assert_allclose(other, trained[0], rtol=0, atol=1e-5)
+
+
+def test_a_local_step_starts_from_what_was_fetched_for_a_rule_whose_slots_say_more() -> None:
+    """FTRL's parameters are a closed form of its slots, which are not fetched again."""
+    config = tallying(replicas=2, batch_size=1, passes=2, n_fetch=2, optimizer="ftrl")
+    seen: list[float] = []
+
+    def meanwhile(parameters: Vector, features: Features) -> None:
+        if not seen:
+            store.push(Token(FENCE, 1, 1), 1, np.array([0, 0, 0, -2.0]))
+        seen.append(float(parameters[3]))
+
+    model = Tally(4, meanwhile)
+    store = store_for(model, config)
+    replica_of(model, identity(4), store, config).run(Token(FENCE, 0, 1), 4)
+    other = float(store.fetch().vector[3])
+    assert other > 0.1
+    assert seen == pytest.approx([0, 0, other, other])
 
 
 def test_at_most_one_push_and_one_fetch_are_in_flight() -> None:
