@@ -112,8 +112,12 @@ class UnitPlan:
         """The units that may start now; they count as in flight from here on.
 
         With a bound on the staleness, ``sequences`` are the last pushes of all streams:
-        one that is too far ahead has to wait.
+        one that is too far ahead has to wait. A server that came back without its last
+        second would be waited for in vain: what it lost is handed out again.
         """
+        for stream, last in zip(self._streams, sequences, strict=False):
+            if not stream.in_flight:
+                stream.done = min(stream.done, last * self.config.n_push)
         streams = self._streams[:1] if self.warming else self._streams
         units = []
         for subset, stream in enumerate(streams):

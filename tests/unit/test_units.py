@@ -74,6 +74,14 @@ def test_with_a_bound_nobody_begins_too_far_ahead_and_all_is_done_in_the_end(
     assert taken == plan.total_steps
 
 
+def test_with_a_bound_what_a_shard_lost_of_a_finished_stream_is_handed_out_again() -> None:
+    plan = plan_of([4, 10], n_push=2, passes=1, max_staleness=1)
+    short, long = plan.take([0, 0])
+    plan.finish(short, 4)
+    plan.finish(long, 6)
+    assert [(unit.subset, unit.start) for unit in plan.take([1, 3])] == [(0, 2)]
+
+
 def test_a_stream_that_has_to_wait_is_noticed() -> None:
     plan = plan_of([10, 10], unit_steps=5, max_staleness=2)
     fast, _ = plan.take([0, 0])
