@@ -540,4 +540,4 @@ def test_a_coordinator_commits_what_the_next_one_goes_on_from() -> None:
     other = training()
     other.driver.adopt(commits[-1])
     assert other.driver.evaluations.history == run.driver.evaluations.history
-    assert other.driver._staleness == run.driver._staleness
+    assert other.driver.status().staleness == run.driver.status().staleness
