@@ -1,9 +1,9 @@
 """A bound on how far replicas drift apart: stale synchronous parallel (Ho et al. 2013).
 
 A stream stands where its pushes have brought it. One that is further ahead of the slowest
-than the bound begins no other push: it waits, and after a while ends its unit early, so
-that the process is free for the streams that it waits for. The coordinator hands its next
-unit out when the others have caught up.
+than the bound begins no other push: it waits. If the slowest does not move, perhaps because
+nobody is free to work on it, the one that waits ends its unit early and leaves its process
+to others. The coordinator hands its next unit out when they have caught up.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from app.config import RunConfig, whole_pushes
 from app.store.contract import ParameterStore
 
 FIRST_PAUSE_S = 0.02
-LONGEST_PAUSE_S = 0.1
-#: A replica that has waited this long in one piece leaves its process to others.
-LONGEST_WAIT_S = 1.0
+LONGEST_PAUSE_S = 0.05
+#: After so long without any move of the slowest, a replica leaves its process to others. To
+#: be wrong costs a message and a fetch, little against steps that take longer than this.
+PATIENCE_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,17 @@ class Pace:
         ``sequences`` are the last ones of all streams; those that made all their pushes
         are waited for by nobody.
         """
-        others = [
+        slowest = self.slowest(stream, sequences)
+        return slowest is None or self._position(stream, made) - slowest <= self.bound
+
+    def slowest(self, stream: int, sequences: Sequence[int]) -> int | None:
+        """Where the slowest of the others stands, None if all have made their pushes."""
+        others = (
             self._position(other, last)
             for other, last in enumerate(sequences)
             if other != stream and last < self.totals[other]
-        ]
-        return not others or self._position(stream, made) - min(others) <= self.bound
+        )
+        return min(others, default=None)
 
     def _position(self, stream: int, made: int) -> int:
         return made - self.warm if stream == 0 else made
@@ -71,16 +77,27 @@ class Leash:
 
         ``check`` is called before each pause and may raise to stop.
         """
-        if self._pace.allows(self._stream, made, self._sequences):
+        if self._allows(made) or self._look(made):
             return True, 0.0
-        began, pause, waited_s = time.monotonic(), FIRST_PAUSE_S, 0.0
-        while not self._look(made) and waited_s < LONGEST_WAIT_S:
+        began = moved = now = time.monotonic()
+        pause = FIRST_PAUSE_S
+        while now - moved < PATIENCE_S:
             check()
             time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
-            waited_s = time.monotonic() - began
-        return self._pace.allows(self._stream, made, self._sequences), waited_s
+            pause, now = min(2 * pause, LONGEST_PAUSE_S), time.monotonic()
+            before = self._slowest
+            if self._look(made):
+                return True, now - began
+            moved = moved if self._slowest == before else now
+        return False, now - began
 
     def _look(self, made: int) -> bool:
         self._sequences = self._store.sequences(len(self._pace.totals))
+        return self._allows(made)
+
+    def _allows(self, made: int) -> bool:
         return self._pace.allows(self._stream, made, self._sequences)
+
+    @property
+    def _slowest(self) -> int | None:
+        return self._pace.slowest(self._stream, self._sequences)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.errors import ExitCode
 from app.store.servers import Servers
 from coordinator.local import LocalCluster
 from tests.cluster.conftest import Trained
-from tests.cluster.fleets import workers
+from tests.cluster.fleets import clocks, workers
+from tests.cluster.resumable import SHARDS, begun, ends_exactly, resumed
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -86,6 +90,26 @@ def test_one_process_for_three_replicas_takes_them_in_turns_and_ends(
     assert "21 planned" in training.out
     assert "s for slower replicas" in training.out
     assert "sent again" not in training.err
+
+
+def test_under_a_bound_a_killed_worker_and_a_resumed_run_end_exactly(
+    fleet: LocalCluster, command: Start, tmp_path: Path, until: Until
+) -> None:
+    """The worker that is left takes both replicas in turns."""
+    with workers(fleet, "killed", "left") as (killed, left):
+        for each in (killed, left):
+            until(lambda log=each.log: "ready." in log.read_text(), "a worker")
+        training = begun(
+            command, tmp_path, fleet.endpoints, "--max-staleness=50", "--unit-steps=100"
+        )
+        os.killpg(killed.process.pid, signal.SIGKILL)
+        applied = min(clocks(fleet, training.run, SHARDS))
+        until(lambda: min(clocks(fleet, training.run, SHARDS)) > applied + 20, "further pushes")
+        training.process.send_signal(signal.SIGINT)
+        assert training.ends() == ExitCode.INTERRUPTED, training.err
+        heir = resumed(command, training.run, tmp_path)
+        ends_exactly(heir, tmp_path)
+    assert "s for slower replicas" in heir.out
 
 
 def test_a_bound_and_scaled_rates_leave_every_push_counted_once(

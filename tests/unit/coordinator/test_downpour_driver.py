@@ -198,7 +198,7 @@ def test_all_passes_are_done_with_as_many_pushes_as_planned() -> None:
 def test_with_a_bound_on_staleness_one_worker_takes_the_replicas_in_turns(
     bound: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(pace, "PATIENCE_S", 0.0)
     run = training(replicas=3, max_staleness=bound, n_push=2, unit_steps=24, warm_start_steps=4)
     assert run.driver.run() is EndReason.PASSES
     assert {count.applied for count in run.store.counts()} == {run.plan.total_pushes}
@@ -211,7 +211,7 @@ def test_with_a_bound_on_staleness_one_worker_takes_the_replicas_in_turns(
 def test_the_seconds_that_replicas_waited_are_told_and_outlast_the_coordinator(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pace, "LONGEST_WAIT_S", 0.001)
+    monkeypatch.setattr(pace, "PATIENCE_S", 0.001)
     run = training(max_staleness=0, passes=1)
     run.driver.run()
     waited_s = run.shown[-1].waited_s

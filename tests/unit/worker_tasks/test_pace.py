@@ -125,11 +125,26 @@ def test_who_is_too_far_ahead_waits_until_the_slowest_moves(clock: Clock) -> Non
     assert clock.pauses == [0.02, 0.04]
 
 
-def test_who_waits_in_vain_is_let_go_after_a_second(clock: Clock) -> None:
+def test_who_waits_for_one_that_moves_stays(clock: Clock) -> None:
+    """For 40 looks of 0.05 s."""
+    held, _ = leash(2, [[60, done, 90] for done in range(20, 59) for _ in range(2)])
+    may, waited_s = held.hold(60, NOTHING)
+    assert may
+    assert waited_s > 2 * pace.PATIENCE_S
+
+
+def test_who_waits_while_only_faster_ones_move_does_not_stay(clock: Clock) -> None:
+    held, _ = leash(2, [[60, 20, done] for done in range(21, 90)])
+    may, waited_s = held.hold(60, NOTHING)
+    assert not may
+    assert waited_s < 2 * pace.PATIENCE_S
+
+
+def test_who_waits_in_vain_is_let_go(clock: Clock) -> None:
     held, _ = leash(2, [[6, 3]])
     may, waited_s = held.hold(6, NOTHING)
     assert not may
-    assert 1.0 <= waited_s <= 1.1
+    assert pace.PATIENCE_S <= waited_s <= pace.PATIENCE_S + 0.05
     assert waited_s == pytest.approx(sum(clock.pauses))
 
 
