@@ -18,7 +18,7 @@ from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.meta import positions
 from app.store.servers import Command, Reply, Servers
 from app.store.shards import RedisShards
-from app.store.tables import packed_gradient
+from app.store.tables import Begin, beginning, packed_gradient
 
 ANNOUNCE = Script.load("app.store", "announce")
 
@@ -56,6 +56,9 @@ class RedisParameterStore(RedisShards):
     ) -> bool:
         slots = self.rule.initial_slots(parameters.astype(np.float64)) if slots is None else slots
         return self._create([parameters, *(slots[name] for name in self.rule.slots)], tables)
+
+    def _beginning(self, name: str) -> Begin:
+        return beginning(self.rule, name)
 
     def announce(self, token: Token) -> Positions:
         arguments = (token.fence, token.stream, token.attempt)

@@ -184,6 +184,18 @@ def test_rows_begin_as_the_seed_draws_them_whoever_comes_first(twins: Twins) -> 
     assert np.abs(values[1]).max() <= 0.25
 
 
+def test_slots_of_rows_that_nobody_touched_are_read_as_they_will_begin(twins: Twins) -> None:
+    rule = twins.script.rule
+    parameters = twins.script.fetch(rows=every_row(LAYOUT)).tables
+    for name in rule.slots:
+        twins.both(lambda s: whole(s, slot(name)))  # noqa: B023
+        fetched = twins.script.fetch(slot(name), rows=every_row(LAYOUT)).tables
+        for table, rows, values in zip(LAYOUT.tables, parameters, fetched, strict=True):
+            drawn = drawn_values(table.spec, LAYOUT.seed, np.arange(table.spec.size))
+            first = rule.initial_slots(drawn.reshape(rows.shape))[name]
+            assert values.tolist() == first.astype(np.float32).tolist()
+
+
 def test_reading_brings_nothing_into_being(twins: Twins) -> None:
     twins.both(whole)
     assert [ids for ids, _ in twins.both(there)] == [[], [], []]
