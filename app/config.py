@@ -47,8 +47,16 @@ class RunConfig(
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
-        if self.optimizer == "adagrad" and self.initial_accumulator == 0 and self.epsilon < 1e-30:
+        if self.optimizer == "adagrad" and self.initial_accumulator == 0 and _tiny(self.epsilon):
             raise ValueError("initial_accumulator 0 needs an epsilon of at least 1e-30")
+        if self.optimizer in ("rmsprop", "adam") and _tiny(self.epsilon):
+            raise ValueError(f"{self.optimizer} needs an epsilon of at least 1e-30")
+        if self.optimizer == "ftrl" and self.learning_rate_decay:
+            raise ValueError(
+                "learning_rate_decay must be 0 for ftrl: it slows each number down by itself"
+            )
+        if self.optimizer == "ftrl" and self.scale_by_staleness:
+            raise ValueError("scale_by_staleness is not for ftrl, whose steps have no rate")
         if self.holdout == 0 and (self.target is not None or self.patience is not None):
             raise ValueError("target and patience need held-out data: set holdout above 0")
         return self
@@ -106,6 +114,11 @@ class ClusterConfig(Section):
 
 #: The groups of settings, in the order of the help.
 SECTIONS: tuple[type[Section], ...] = (*RunConfig.__bases__, ClusterConfig)
+
+
+def _tiny(epsilon: float | None) -> bool:
+    """Too small for float32 to divide by."""
+    return epsilon is not None and epsilon < 1e-30
 
 
 def whole_pushes(steps: int, n_push: int) -> int:

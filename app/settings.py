@@ -59,15 +59,44 @@ class DataSettings(Section):
 class ObjectiveSettings(Section):
     """Objective and update rule"""
 
-    optimizer: Literal["adagrad", "sgd"] = Field("adagrad", description="update rule on the server")
-    learning_rate: float = Field(0.05, gt=0, description="Adagrad's gamma, or SGD's rate")
+    optimizer: Literal["adagrad", "sgd", "momentum", "rmsprop", "adam", "ftrl"] = Field(
+        "adagrad", description="update rule on the server"
+    )
+    learning_rate: float = Field(
+        0.05, gt=0, description="the rule's rate: Adagrad's gamma, FTRL's alpha"
+    )
     learning_rate_decay: float = Field(
-        0.0, ge=0, description="rate / (1 + decay * updates applied by the shard)"
+        0.0, ge=0, description="rate / (1 + decay * updates applied by the shard) (not FTRL)"
     )
     initial_accumulator: float = Field(
         0.1, ge=0, description="Adagrad: first value of the sums of squared gradients"
     )
-    epsilon: float = Field(1e-10, gt=0, description="Adagrad: added to the root of the sums")
+    epsilon: float | None = Field(
+        None,
+        gt=0,
+        description="added to the root of the squares [default: Adagrad 1e-10, RMSProp and "
+        "Adam 1e-8]",
+    )
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="momentum: share of the velocity that an update keeps"
+    )
+    smoothing: float = Field(
+        0.99, ge=0, lt=1, description="RMSProp: share of the mean square that an update keeps"
+    )
+    beta1: float = Field(
+        0.9, ge=0, lt=1, description="Adam: share of the mean gradient that an update keeps"
+    )
+    beta2: float = Field(
+        0.999, ge=0, lt=1, description="Adam: share of the mean square that an update keeps"
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, description="Adam: rate * this share of every number is taken off (AdamW)"
+    )
+    ftrl_beta: float = Field(1.0, gt=0, description="FTRL: added to the root of the squares")
+    ftrl_l1: float = Field(
+        0.0, ge=0, description="FTRL: L1, held against the sum of all gradients (biases too)"
+    )
+    ftrl_l2: float = Field(0.0, ge=0, description="FTRL: L2, likewise")
     l2: float = Field(0.0, ge=0, description="adds l2/2 * |weights|^2 to the loss (not biases)")
     clip_norm: float | None = Field(
         None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"
@@ -82,6 +111,15 @@ class DownpourSettings(Section):
     n_fetch: Positive = Field(1, description="steps between fetches of the parameters")
     n_push: Positive = Field(1, description="steps between pushes of the accrued gradient")
     overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
+    max_staleness: int | None = Field(
+        None,
+        ge=0,
+        description="pushes that a replica may be ahead of the slowest when it begins another; "
+        "one that is further ahead waits [default: none waits]",
+    )
+    scale_by_staleness: bool = Field(
+        False, description="divide a push's rate by the updates of others since its fetch"
+    )
     warm_start_steps: int = Field(
         0, ge=0, description="steps that one replica takes alone before the others start"
     )

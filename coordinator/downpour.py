@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
 from coordinator.outcome import EndReason
 from coordinator.persistence import capture, take_up
+from coordinator.reports import Reports
 from coordinator.session import Session
 from coordinator.status import DownpourStatus
 from coordinator.units import Unit
@@ -29,8 +29,8 @@ from worker_tasks.replica import UnitReport
 
 #: Seconds between two questions for the shards' clocks.
 COUNTS_S = 0.5
-#: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
-BAD_UNITS = 3
+#: Seconds between two looks at the shards while a stream waits for slower ones.
+HOLDING_TICK_S = 0.1
 
 
 class Downpour:
@@ -41,9 +41,7 @@ class Downpour:
         self._session, self._job, self._stage, self._store = session, job, stage, store
         self._plan = job.plan
         self._units: dict[str, Unit] = {}
-        self._losses: deque[tuple[float, int]] = deque(maxlen=2 * job.config.replicas)
-        self._staleness: Counter[int] = Counter()
-        self._bad_units = 0
+        self._reports = Reports(job.config.replicas)
         self._next_evaluation = job.config.evaluate_every
         self._counts: list[ShardCounts] = []
         self._counts_at = -math.inf
@@ -70,7 +68,7 @@ class Downpour:
     def adopt(self, document: Mapping[str, Any]) -> None:
         self._began = time.monotonic() - document["seconds"]
         self._next_evaluation = document["next_evaluation"]
-        self._staleness = Counter({int(k): n for k, n in document["staleness"].items()})
+        self._reports.adopt(document)
         self.evaluations.adopt(document["evaluations"])
 
     def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
@@ -78,7 +76,7 @@ class Downpour:
         streams = range(self._job.config.replicas)
         self._plan.stand_at([min(p.sequences.get(s, 0) for p in taken.standings) for s in streams])
         self._units.clear()
-        self._bad_units = 0
+        self._reports.forgive()
         self.evaluations.forget()
         if taken.saved is not None:
             self.evaluations.adopt(taken.saved.document["driver"]["evaluations"])
@@ -141,6 +139,8 @@ class Downpour:
             lines.append(self._tables())
         if refused:
             lines.append(f"updates refused because they were not finite: {refused}")
+        if self._reports.waited_s:
+            lines.append(f"waited {self._reports.waited_s:.1f} s for slower replicas")
         return lines
 
     def _tables(self) -> str:
@@ -157,7 +157,7 @@ class Downpour:
 
     def _train(self) -> EndReason:
         while (reason := self._reason_to_stop()) is None:
-            for unit in self._plan.take():
+            for unit in self._plan.take(self._sequences()):
                 self._units[unit.name] = unit
                 self._session.dispatcher.submit(
                     "downpour",
@@ -171,7 +171,8 @@ class Downpour:
 
     def _turn(self) -> None:
         """Wait for something to happen, take it in, show it."""
-        for finished in self._session.dispatcher.collect(TICK_S):
+        tick_s = HOLDING_TICK_S if self._plan.holding else TICK_S
+        for finished in self._session.dispatcher.collect(tick_s):
             if finished.unit in self._units:
                 self._take_unit(finished)
             elif evaluation := self.evaluations.take(finished):
@@ -181,17 +182,18 @@ class Downpour:
         self._stage.checkpoints.advance(self._session.fence, self.capture)
         self._stage.show(self.status())
 
+    def _sequences(self) -> list[int]:
+        """The last push of each stream, where that decides which may go on."""
+        config = self._job.config
+        return [] if config.max_staleness is None else self._store.sequences(config.replicas)
+
     def _take_unit(self, finished: Finished) -> None:
         unit = self._units.pop(finished.unit)
         report = UnitReport.from_json(finished.report)
-        self._plan.finish(unit)
-        self._staleness += report.staleness
-        if report.examples:
-            self._losses.append((report.loss_sum, report.examples))
-        bad = report.refused > 0 or not math.isfinite(report.loss_sum)
-        self._bad_units = self._bad_units + 1 if bad else 0
+        self._plan.finish(unit, report.reached)
+        self._reports.add(report)
         self._session.tell("unit", unit=unit.name, **report.to_json())
-        if self._bad_units >= BAD_UNITS:
+        if self._reports.diverged:
             raise self._diverged()
 
     def _reason_to_stop(self) -> EndReason | None:
@@ -247,7 +249,7 @@ class Downpour:
         return {
             "seconds": self.seconds,
             "next_evaluation": self._next_evaluation,
-            "staleness": {str(value): count for value, count in self._staleness.items()},
+            **self._reports.to_json(),
             "evaluations": self.evaluations.to_json(),
         }
 
@@ -270,7 +272,6 @@ class Downpour:
         """How the training stands; the shards are asked for their clocks now and then."""
         if self._plan.done or self.seconds - self._counts_at >= COUNTS_S:
             self._counts, self._counts_at = self._look(), self.seconds
-        examples = sum(count for _, count in self._losses)
         history = self.evaluations.history
         return DownpourStatus(
             passes=self._plan.passes_done,
@@ -278,11 +279,12 @@ class Downpour:
             steps=self._plan.steps_done,
             total_steps=self._plan.total_steps,
             seconds=self.seconds,
-            training_loss=sum(s for s, _ in self._losses) / examples if examples else math.nan,
+            training_loss=self._reports.training_loss,
             evaluation=history[-1] if history else None,
             best=self.evaluations.best,
             shards=self._counts,
-            staleness=self._staleness,
+            staleness=self._reports.staleness,
+            waited_s=self._reports.waited_s,
             units_in_flight=len(self._units),
             resent=self._session.dispatcher.resent,
             idle_s=self._session.dispatcher.idle_s,

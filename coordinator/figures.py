@@ -35,6 +35,8 @@ def _downpour(status: DownpourStatus, task: Task) -> Iterator[tuple[str, str]]:
         yield "refused", str(status.refused)
     worst = max(status.staleness, default=0)
     yield "staleness", f"median {median(status.staleness)}, worst {worst}"
+    if status.waited_s:
+        yield "waited", f"{status.waited_s:.1f} s for slower replicas"
     if status.resent:
         yield "sent again", str(status.resent)
     if status.oldest is not None and status.idle_s > WAIT_WORTH_SAYING_S:

@@ -24,6 +24,7 @@ class Outstanding:
 class DownpourStatus:
     """A moment of a Downpour run. ``training_loss`` is over recent units, NaN before any.
 
+    ``waited_s`` is how long replicas were held back for slower ones, summed over them;
     ``idle_s`` is how long units have been waiting without any worker at work, ``oldest``
     the unit that has been out for longest.
     """
@@ -38,6 +39,7 @@ class DownpourStatus:
     best: Evaluation | None
     shards: Sequence[ShardCounts]
     staleness: Counter[int]
+    waited_s: float
     units_in_flight: int
     resent: int
     idle_s: float

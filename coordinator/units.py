@@ -2,7 +2,8 @@
 
 Each subset of the data is a stream of steps: ``passes`` times over its minibatches. A
 unit is the next stretch of one stream. A stream has at most one unit in flight, streams
-do not wait for one another (no barrier between passes), and push number k of a stream
+do not wait for one another (no barrier between passes) unless there is a bound on their
+staleness, and push number k of a stream
 covers its steps (k-1) * n_push to k * n_push: where a unit ends never changes that.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 
 from app.config import RunConfig, whole_pushes
 from app.errors import ConfigError
+from worker_tasks.pace import Pace
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class _Stream:
     done: int = 0
     in_flight: bool = False
 
+    @property
+    def waits(self) -> bool:
+        """There is more to do, and nobody does it."""
+        return not self.in_flight and self.done < self.total
+
 
 @dataclass
 class UnitPlan:
@@ -53,6 +60,7 @@ class UnitPlan:
     config: RunConfig
     _streams: list[_Stream] = field(init=False)
     _warm_until: int = field(init=False)
+    _pace: Pace | None = field(init=False)
 
     def __post_init__(self) -> None:
         passes = self.config.passes
@@ -65,11 +73,17 @@ class UnitPlan:
             )
         warm = whole_pushes(self.config.warm_start_steps, self.config.n_push)
         self._warm_until = min(warm, first)
+        self._pace = Pace.of(self.config, self.steps_per_pass)
 
     @property
     def warming(self) -> bool:
         """One replica works alone."""
         return self._streams[0].done < self._warm_until
+
+    @property
+    def holding(self) -> bool:
+        """A stream waits for slower ones."""
+        return any(stream.waits for stream in self._streams) and not self.warming
 
     @property
     def done(self) -> bool:
@@ -94,12 +108,20 @@ class UnitPlan:
         """What every shard's clock shows when the plan is done."""
         return sum(math.ceil(stream.total / self.config.n_push) for stream in self._streams)
 
-    def take(self) -> list[Unit]:
-        """The units that may start now; they count as in flight from here on."""
+    def take(self, sequences: Sequence[int] = ()) -> list[Unit]:
+        """The units that may start now; they count as in flight from here on.
+
+        With a bound on the staleness, ``sequences`` are the last pushes of all streams:
+        one that is too far ahead has to wait. A server that came back without its last
+        second would be waited for in vain: what it lost is handed out again.
+        """
+        for stream, last in zip(self._streams, sequences, strict=False):
+            if not stream.in_flight:
+                stream.done = min(stream.done, last * self.config.n_push)
         streams = self._streams[:1] if self.warming else self._streams
         units = []
         for subset, stream in enumerate(streams):
-            if not stream.in_flight and stream.done < stream.total:
+            if stream.waits and self._in_reach(subset, sequences):
                 stream.in_flight = True
                 units.append(Unit(subset, stream.done, self._stop_of(stream)))
         return units
@@ -110,10 +132,16 @@ class UnitPlan:
             stream.done = min(last * self.config.n_push, stream.total)
             stream.in_flight = False
 
-    def finish(self, unit: Unit) -> None:
-        """Take a finished unit back."""
+    def finish(self, unit: Unit, reached: int) -> None:
+        """Take a unit back, which ended at its stop or, too far ahead of others, before."""
         stream = self._streams[unit.subset]
-        stream.done, stream.in_flight = unit.stop, False
+        stream.done, stream.in_flight = min(reached, unit.stop), False
+
+    def _in_reach(self, subset: int, sequences: Sequence[int]) -> bool:
+        if self._pace is None:
+            return True
+        made = math.ceil(self._streams[subset].done / self.config.n_push)
+        return self._pace.allows(subset, made, sequences)
 
     def _stop_of(self, stream: _Stream) -> int:
         stop = min(stream.done + self.config.unit_length, stream.total)

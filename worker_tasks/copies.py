@@ -120,6 +120,8 @@ class FlatCopy:
 
     def install_fresh(self, parameters: Vector) -> None:
         np.copyto(self._parameters, parameters)
+        if self._slots:
+            self._slots = [*self._store.rule.fitting(self._parameters, self._slots)]
 
     def fetch_slots(self) -> None:
         names = self._store.rule.slots if self._local_steps else ()

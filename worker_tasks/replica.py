@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from app.config import RunConfig
@@ -20,6 +20,7 @@ from app.errors import SequenceGap
 from app.models.model import Model
 from app.store.contract import Answer, ParameterStore, Positions, Pushed, Token
 from worker_tasks.copies import Copy, Examples, FlatCopy, Window
+from worker_tasks.pace import Leash, Pace
 from worker_tasks.table_copy import TableCopy
 
 T = TypeVar("T")
@@ -27,7 +28,11 @@ T = TypeVar("T")
 
 @dataclass
 class UnitReport:
-    """What a replica did in one unit. ``loss_sum`` is over ``examples``, without L2."""
+    """What a replica did in one unit. ``loss_sum`` is over ``examples``, without L2.
+
+    ``reached`` is the step at which it left the stream, ``waited_s`` how long it was held
+    back because it was too far ahead.
+    """
 
     steps: int = 0
     examples: int = 0
@@ -36,6 +41,8 @@ class UnitReport:
     pushes: int = 0
     refused: int = 0
     staleness: Counter[int] = field(default_factory=Counter)
+    reached: int = 0
+    waited_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         staleness = {str(value): count for value, count in self.staleness.items()}
@@ -64,10 +71,14 @@ class Replica:
     ) -> None:
         self.model, self.examples = model, examples
         self.store, self.config = store, config
+        subset = examples.subset
+        parts = (replace(subset, index=index) for index in range(subset.n_subsets))
+        self.pace = Pace.of(config, [part.steps_per_pass(config.batch_size) for part in parts])
 
     def run(self, token: Token, stop: int, check: Callable[[], None] = lambda: None) -> UnitReport:
         """Bring the stream from where the shards stand to step ``stop``.
 
+        Or less far, if it would be too far ahead of the others: the report says how far.
         Steps that every shard has are skipped, and steps that some shard lost are taken
         again: the order of the minibatches is a pure function of the step, so a replay
         pushes for the same examples under the same sequence numbers. ``check`` is called
@@ -77,7 +88,7 @@ class Replica:
             Fenced: another attempt, or a newer coordinator, has taken over.
             ModelMissing: a shard does not know the run.
         """
-        report, begun = UnitReport(), time.perf_counter()
+        report, begun = UnitReport(reached=stop), time.perf_counter()
         with _executor(self.config.overlap) as pushes, _executor(self.config.overlap) as fetches:
             while True:
                 positions = self.store.announce(token)
@@ -130,6 +141,8 @@ class _Loop:
             replica.model, replica.examples, self._store, self._config, token.stream
         )
         self._window = range(0)
+        pace = replica.pace
+        self._leash = None if pace is None else Leash(pace, self._store, token.stream)
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
         n_push = self._config.n_push
@@ -139,6 +152,9 @@ class _Loop:
         carried = True  # the copy is fresh
         for step in range(first, stop):
             check()
+            if step % n_push == 0 and not self._may_go_on(step, stop, check):
+                self._report.reached = step
+                break
             if step == self._window.stop:
                 self._window = self._window_from(step, stop)
                 if not carried:
@@ -152,13 +168,30 @@ class _Loop:
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
                 self._start_push(step // n_push + 1, fetch=carried)
             else:
-                self._copy.step_locally(self._clock)
+                self._step_locally()
         self._await_push()
         self._await_fetch()
 
-    @property
-    def _clock(self) -> int:
-        return int(self._positions.clocks.max())
+    def _may_go_on(self, step: int, stop: int, check: Callable[[], None]) -> bool:
+        """Wait for slower replicas, if need be; then take over what they did meanwhile."""
+        if self._leash is None:
+            return True
+        may, waited_s = self._leash.hold(step // self._config.n_push, check)
+        self._report.waited_s += waited_s
+        if may and waited_s:
+            self._await_push()
+            self._await_fetch()
+            self._window = self._window_from(step, stop)
+            self._fetch_here()
+        return may
+
+    def _step_locally(self) -> None:
+        """A rule may need to know how many steps the copy has taken since its fetch."""
+        self._copy.step_locally(int(self._positions.clocks.max()) + self._steps_since)
+        self._steps_since += 1
+
+    def _stand_at(self, positions: Positions) -> None:
+        self._positions, self._steps_since = positions, 0
 
     def _window_from(self, step: int, stop: int) -> range:
         return range(step, min(step + self._config.n_fetch, stop))
@@ -192,10 +225,11 @@ class _Loop:
 
     def _start_push(self, sequence: int, *, fetch: bool) -> None:
         self._await_push()
-        self._copy.step_locally(self._clock)
+        self._step_locally()
         gradient, rows = self._copy.take_accrued()
+        base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
-            self._store.push, self._token, sequence, gradient, rows=rows, fetch=fetch
+            self._store.push, self._token, sequence, gradient, rows=rows, fetch=fetch, base=base
         )
         self._push = _PushInFlight(future, sequence, self._accrued_base)
 
@@ -218,7 +252,7 @@ class _Loop:
         self._note(push, pushed)
         if pushed.fresh is not None:
             self._copy.install_fresh(pushed.fresh)
-            self._positions = pushed.positions
+            self._stand_at(pushed.positions)
         if Answer.REFUSED in pushed.answers:
             # The copy took the same step that the shards refused: replace it, slots and all.
             self._fetch_here()
@@ -231,7 +265,7 @@ class _Loop:
 
     def _install(self, window: Window) -> None:
         self._copy.install(window)
-        self._positions = window.fetched.positions
+        self._stand_at(window.fetched.positions)
 
     def _note(self, push: _PushInFlight, pushed: Pushed) -> None:
         """Count the push, and for each shard the updates of others since its fetch."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.optimizers.rule import NO_SLOTS, Float64, Slots, decayed
+from app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
 
 
 @dataclass(frozen=True)
-class Adagrad:
+class Adagrad(Rule):
     """``acc <- acc + g*g; w <- w - rate * g / (sqrt(acc) + epsilon)``.
 
     Twin of ``push_adagrad.lua``. The paper prints neither an epsilon nor an initial

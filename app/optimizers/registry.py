@@ -2,18 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.optimizers.adagrad import Adagrad
+from app.optimizers.adam import Adam
+from app.optimizers.ftrl import Ftrl
+from app.optimizers.momentum import Momentum
+from app.optimizers.rmsprop import RMSProp
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
 from app.settings import ObjectiveSettings
 
+Settings = ObjectiveSettings
 
-def build_rule(settings: ObjectiveSettings) -> Rule:
-    if settings.optimizer == "sgd":
-        return SGD(settings.learning_rate, settings.learning_rate_decay)
+
+def build_rule(settings: Settings) -> Rule:
+    return RULES[settings.optimizer](settings)
+
+
+def _sgd(settings: Settings) -> Rule:
+    return SGD(settings.learning_rate, settings.learning_rate_decay)
+
+
+def _momentum(settings: Settings) -> Rule:
+    return Momentum(settings.learning_rate, settings.learning_rate_decay, settings.momentum)
+
+
+def _adagrad(settings: Settings) -> Rule:
     return Adagrad(
         settings.learning_rate,
         settings.learning_rate_decay,
-        settings.epsilon,
+        settings.epsilon or Adagrad.epsilon,
         settings.initial_accumulator,
     )
+
+
+def _rmsprop(settings: Settings) -> Rule:
+    return RMSProp(
+        settings.learning_rate,
+        settings.learning_rate_decay,
+        settings.smoothing,
+        settings.epsilon or RMSProp.epsilon,
+    )
+
+
+def _adam(settings: Settings) -> Rule:
+    return Adam(
+        settings.learning_rate,
+        settings.learning_rate_decay,
+        settings.beta1,
+        settings.beta2,
+        settings.epsilon or Adam.epsilon,
+        settings.weight_decay,
+    )
+
+
+def _ftrl(settings: Settings) -> Rule:
+    return Ftrl(settings.learning_rate, settings.ftrl_beta, settings.ftrl_l1, settings.ftrl_l2)
+
+
+#: By the setting ``optimizer``.
+RULES: dict[str, Callable[[Settings], Rule]] = {
+    "sgd": _sgd,
+    "momentum": _momentum,
+    "adagrad": _adagrad,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+    "ftrl": _ftrl,
+}

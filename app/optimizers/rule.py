@@ -38,6 +38,12 @@ class Rule(Protocol):
         """
         ...
 
+    def fitting(
+        self, parameters: npt.NDArray[Any], slots: Sequence[npt.NDArray[Any]]
+    ) -> Sequence[npt.NDArray[Any]]:
+        """The slots of a copy, after its parameters have been replaced by these."""
+        return slots
+
     def arguments(self) -> tuple[float, ...]:
         """Rate, decay of the rate, and what else the script takes, in its order."""
         ...

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.optimizers.rule import NO_SLOTS, Float64, Slots, decayed
+from app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(Rule):
     """``w <- w - rate * g``; twin of ``push_sgd.lua``."""
 
     rate: float

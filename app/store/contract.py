@@ -28,7 +28,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class Answer(StrEnum):
-    """A shard's answer to a push; the meanings are in ``lua/push.lua``."""
+    """A shard's answer to a push; the meanings are in ``lua/protocol.lua``."""
 
     APPLIED = "APPLIED"
     DUPLICATE = "DUPLICATE"
@@ -229,6 +229,10 @@ class ParameterStore(ShardStore, Protocol):
         """Shut older attempts out, and learn where the shards stand."""
         ...
 
+    def sequences(self, n_streams: int) -> list[int]:
+        """The last sequence number of each of the first streams, on the first shard."""
+        ...
+
     def push(
         self,
         token: Token,
@@ -244,11 +248,9 @@ class ParameterStore(ShardStore, Protocol):
 
         ``blocks`` (ascending ids) limits the push to some blocks, whose numbers
         ``gradient`` then holds one after another; shards without any still advance.
-        With ``base`` (``others`` at the fetch that the gradient was computed on) each shard
-        divides the rate by the updates of others that it applied since (Zhang et al. 2016,
-        "Staleness-aware async-SGD", eq. 5).
-        Raises SequenceGap if a shard misses pushes before this one, and ServerRefused,
-        before any shard is asked, if gradient and blocks do not fit.
+        With ``base`` (``others`` at the gradient's fetch) each shard divides the rate by the
+        updates of others since (Zhang et al. 2016, "Staleness-aware async-SGD", eq. 5).
+        Raises SequenceGap if a shard misses earlier ones, ServerRefused (unsent) if it is unfit.
         """
         ...
 

@@ -15,7 +15,7 @@ from app.rows import NO_TABLES, Tables
 from app.store.checks import check_answers, check_gradient, check_rows
 from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.memory_shards import MemoryShards, Shard
-from app.store.tables import first_values, shards_of
+from app.store.tables import Begin, beginning, first_values, shards_of
 
 #: Which numbers of a block are pushed, and their gradient.
 Share = tuple[Any, Vector]
@@ -45,6 +45,9 @@ class MemoryParameterStore(MemoryShards):
         slots = self.rule.initial_slots(parameters.astype(np.float64)) if slots is None else slots
         return self._create([parameters, *(slots[name] for name in self.rule.slots)], tables)
 
+    def _beginning(self, name: str) -> Begin:
+        return beginning(self.rule, name)
+
     def announce(self, token: Token) -> Positions:
         # As on servers, every shard is asked, whatever the first ones answer.
         announced = [self._announce(at, token) for at in self._shards]
@@ -54,6 +57,10 @@ class MemoryParameterStore(MemoryShards):
             if not announced[index]:
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
         return self._positions(token.stream)
+
+    def sequences(self, n_streams: int) -> list[int]:
+        last = self._there(0).sequences
+        return [last.get(stream, 0) for stream in range(n_streams)]
 
     def push(
         self,

@@ -18,7 +18,7 @@ from app.layout import Layout, Vector
 from app.rows import NO_TABLES, Ids, TableRows, Tables
 from app.store.checks import check_values
 from app.store.contract import Fetched, Positions, ShardCounts, Standing, missing
-from app.store.tables import Request, blocks_on, rows_in
+from app.store.tables import Begin, Request, blocks_on, rows_in
 
 T = TypeVar("T")
 
@@ -199,7 +199,11 @@ class MemoryShards:
             blocks: Mapping[Any, Vector] = self._there(index).vectors[name]
             asked = request.fields(index)
             replies.append([blocks[b].tobytes() if b in blocks else None for b in asked])
-        return request.rows(replies, self.dtype)
+        return request.rows(replies, self.dtype, self._beginning(name))
+
+    def _beginning(self, name: str) -> Begin:
+        """How a vector begins in tables."""
+        return lambda drawn: drawn
 
     def _cut(self, index: int, vector: Vector, tables: Tables) -> dict[int, Vector]:
         """A shard's blocks of a vector."""

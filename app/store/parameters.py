@@ -18,7 +18,7 @@ from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.meta import positions
 from app.store.servers import Command, Reply, Servers
 from app.store.shards import RedisShards
-from app.store.tables import packed_gradient
+from app.store.tables import Begin, beginning, packed_gradient
 
 ANNOUNCE = Script.load("app.store", "announce")
 
@@ -57,6 +57,9 @@ class RedisParameterStore(RedisShards):
         slots = self.rule.initial_slots(parameters.astype(np.float64)) if slots is None else slots
         return self._create([parameters, *(slots[name] for name in self.rule.slots)], tables)
 
+    def _beginning(self, name: str) -> Begin:
+        return beginning(self.rule, name)
+
     def announce(self, token: Token) -> Positions:
         arguments = (token.fence, token.stream, token.attempt)
         replies = self._servers.call(
@@ -68,6 +71,13 @@ class RedisParameterStore(RedisShards):
             if answer == b"FENCED":
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
         return positions(reply[1:3] for reply in replies)
+
+    def sequences(self, n_streams: int) -> list[int]:
+        at, fields = self._shards[0], (f"seq:{stream}" for stream in range(n_streams))
+        clock, *last = self._servers.one("HMGET", at.meta, "clock", *fields, server=at.server)
+        if clock is None:
+            raise missing(0)
+        return [int(sequence or 0) for sequence in last]
 
     def push(
         self,

@@ -15,7 +15,7 @@ from app.store.calls import ShardCalls
 from app.store.contract import Fetched, ShardCounts, Standing, missing
 from app.store.meta import positions, standing_of
 from app.store.servers import Command
-from app.store.tables import MARK, Request, rows_in
+from app.store.tables import MARK, Begin, Request, rows_in
 
 #: Keys that a server looks at in one step of a scan.
 SCAN_COUNT = 1000
@@ -53,7 +53,12 @@ class RedisShards(ShardCalls):
                 vector[at.part] = np.frombuffer(b"".join(blocks), self.dtype)
             stood.append((int(clock), int(sequence or 0)))
         of_tables = replies[2 * self.layout.n_dense_shards + 1 :: 2]
-        return Fetched(vector, positions(stood), request.rows(of_tables, self.dtype))
+        tables = request.rows(of_tables, self.dtype, self._beginning(name))
+        return Fetched(vector, positions(stood), tables)
+
+    def _beginning(self, name: str) -> Begin:
+        """How a vector begins in tables."""
+        return lambda drawn: drawn
 
     def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
         blocks: dict[int, bytes] = {}

@@ -7,19 +7,23 @@ that is not there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from app.draws import drawn, keys
+from app.keys import slot
 from app.layout import Layout, Table, Vector
+from app.optimizers.rule import Rule
 from app.rows import Ids, TableRows
 
 MARK = "rows"
 
 Float = np.dtype[np.floating]
+#: From the numbers that the seed draws to those that a vector begins with in their place.
+Begin = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
 
 def shards_of(layout: Layout, table: Table, blocks: Ids) -> Ids:
@@ -36,6 +40,14 @@ def first_values(layout: Layout, table: Table, blocks: Ids) -> npt.NDArray[np.fl
         return np.zeros((len(blocks), count))
     numbers = blocks[:, None] * count + np.arange(count)
     return spread * drawn(keys(layout.seed, table.spec.name), numbers)
+
+
+def beginning(rule: Rule, name: str) -> Begin:
+    """How the parameters, or one of the rule's slots beside them, begin."""
+    for each in rule.slots:
+        if name == slot(each):
+            return lambda drawn: rule.initial_slots(drawn)[each]
+    return lambda drawn: drawn
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,9 @@ class Request:
             fields += (part.table.first_block + part.blocks[start:stop]).tolist()
         return fields
 
-    def rows(self, replies: Sequence[Sequence[bytes | None]], dtype: Float) -> tuple[Vector, ...]:
+    def rows(
+        self, replies: Sequence[Sequence[bytes | None]], dtype: Float, begin: Begin
+    ) -> tuple[Vector, ...]:
         """The rows of each table, shape (n, width), from what each table shard replied."""
         starts, tables = [1] * len(replies), []
         for part in self.parts:
@@ -83,7 +97,7 @@ class Request:
             for index, count in enumerate(part.counts.tolist()):
                 packed += replies[index][starts[index] : starts[index] + count]
                 starts[index] += count
-            values = _unpacked(self.layout, part.table, part.blocks, packed, dtype)
+            values = _unpacked(self.layout, part.table, part.blocks, packed, dtype, begin)
             tables.append(values[part.block, part.within])
         return tuple(tables)
 
@@ -100,15 +114,20 @@ def _part(layout: Layout, table: Table, ids: Ids) -> _Part:
 
 
 def _unpacked(
-    layout: Layout, table: Table, blocks: Ids, packed: Sequence[bytes | None], dtype: Float
+    layout: Layout,
+    table: Table,
+    blocks: Ids,
+    packed: Sequence[bytes | None],
+    dtype: Float,
+    begin: Begin,
 ) -> Vector:
-    """Blocks as an array (n, rows in a block, width), drawn where they do not exist yet."""
+    """Blocks as an array (n, rows in a block, width); those that do not exist yet begin."""
     numbers = table.rows_per_block * table.width
     values = np.empty((len(blocks), numbers), dtype)
     there = np.array([block is not None for block in packed], dtype=bool)
     stored = b"".join(block for block in packed if block is not None)
     values[there] = np.frombuffer(stored, dtype).reshape(-1, numbers)
-    values[~there] = first_values(layout, table, blocks[~there])
+    values[~there] = begin(first_values(layout, table, blocks[~there]))
     return values.reshape(len(blocks), table.rows_per_block, table.width)
 
 

@@ -17,6 +17,10 @@ import numpy as np
 
 from app.layout import Layout, TensorSpec
 from app.optimizers.adagrad import Adagrad
+from app.optimizers.adam import Adam
+from app.optimizers.ftrl import Ftrl
+from app.optimizers.momentum import Momentum
+from app.optimizers.rmsprop import RMSProp
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
 from app.store.contract import Token
@@ -25,7 +29,14 @@ from app.store.servers import Servers
 from coordinator.local import LocalCluster
 
 SIZES = (7_850, 65_536, 1_000_000)
-RULES: tuple[Rule, ...] = (Adagrad(0.05), SGD(0.05))
+RULES: tuple[Rule, ...] = (
+    Adagrad(0.05),
+    SGD(0.05),
+    Momentum(0.05),
+    RMSProp(0.05),
+    Adam(0.05),
+    Ftrl(0.05, l1=0.1),
+)
 TOKEN = Token(fence=1, stream=0, attempt=1)
 
 
@@ -33,7 +44,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     with LocalCluster(servers=1, processes=0, folder=folder, wait_s=10) as cluster:
         servers = Servers(cluster.endpoints.parameter_servers)
-        print("    numbers  shards  rule     push ms  ns/number  fetch ms  ns/number")
+        print("    numbers  shards  rule      push ms  ns/number  fetch ms  ns/number")
         for size in SIZES:
             for rule in RULES:
                 layout = Layout.plan([TensorSpec("w", (size,))], n_servers=1, block_numbers=1024)
@@ -41,7 +52,7 @@ def main() -> None:
                 store = RedisParameterStore(servers, run, layout, rule, fence=TOKEN.fence)
                 push, fetch = measure(store, 10 if size >= 1_000_000 else 30)
                 print(
-                    f"{size:>11,}  {layout.n_shards:>6}  {rule.name:<7}"
+                    f"{size:>11,}  {layout.n_shards:>6}  {rule.name:<8}"
                     f"{push * 1e3:>9.2f}{push / size * 1e9:>11.0f}"
                     f"{fetch * 1e3:>10.2f}{fetch / size * 1e9:>11.2f}"
                 )

@@ -66,6 +66,10 @@ TWO_HUNDRED_STEPS: dict[str, dict[str, Any]] = {
         "l2": 0.001,
         "clip_norm": 1.0,
     },
+    "momentum": {"optimizer": "momentum", "learning_rate": 0.01},
+    "RMSProp": {"optimizer": "rmsprop", "learning_rate": 0.001},
+    "AdamW": {"optimizer": "adam", "learning_rate": 0.001, "weight_decay": 0.01},
+    "FTRL": {"model": "softmax", "optimizer": "ftrl", "ftrl_l1": 0.5},
 }
 
 
@@ -78,6 +82,7 @@ def test_two_hundred_steps_of_one_replica_equal_those_in_memory_bit_for_bit(
     trained = train_shared(**settings)
     assert trained.steps == plan(job).total_steps == 200
     assert trained.saved.parameters.tobytes() == store.fetch().vector.tobytes()
+    assert {*trained.saved.slots} == {*store.rule.slots}
     for name, values in trained.saved.slots.items():
         assert values.tobytes() == store.fetch(f"slot:{name}").vector.tobytes()
 

@@ -13,6 +13,11 @@ from app.errors import ModelMissing, NotFinite, ServerRefused
 from app.keys import PARAMETERS, shard, slot
 from app.layout import Layout, TensorSpec, Vector
 from app.optimizers.adagrad import Adagrad
+from app.optimizers.adam import Adam
+from app.optimizers.ftrl import Ftrl
+from app.optimizers.momentum import Momentum
+from app.optimizers.rmsprop import RMSProp
+from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
 from app.store.contract import Answer, ParameterStore, ShardCounts, Token
 from app.store.memory import MemoryParameterStore
@@ -52,6 +57,42 @@ def test_a_run_cannot_begin_with_numbers_that_are_not_finite(
             store.create(first, {"adagrad": slots})
         with pytest.raises(ModelMissing):
             store.counts()
+
+
+# --- every rule
+
+RULES = (
+    SGD(0.1),
+    Momentum(0.1),
+    Adagrad(0.1),
+    RMSProp(0.1),
+    Adam(0.1, weight_decay=0.1),
+    Ftrl(0.1, l1=0.1),
+)
+
+
+@pytest.mark.parametrize("poison", POISONS)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_rule_refuses_what_is_not_finite_and_changes_neither_parameters_nor_slots(
+    servers: Servers, run_id: str, rule: Rule, poison: str
+) -> None:
+    bad = VALUES.copy()
+    bad[[0, 37]] = POISONS[poison]
+    answers = (Answer.REFUSED, Answer.APPLIED, Answer.APPLIED, Answer.REFUSED)
+    for store in (
+        RedisParameterStore(servers, run_id, LAYOUT, rule, fence=TOKEN.fence),
+        MemoryParameterStore(LAYOUT, rule, fence=TOKEN.fence),
+    ):
+        store.create(VALUES)
+        assert store.push(TOKEN, 1, VALUES).answers == APPLIED
+        before = [store.fetch(name).vector for name in (PARAMETERS, *map(slot, rule.slots))]
+        assert store.push(TOKEN, 2, bad).answers == answers
+        for name, old in zip((PARAMETERS, *map(slot, rule.slots)), before, strict=True):
+            new = store.fetch(name).vector
+            assert np.isfinite(new).all()
+            for part in (PARTS[0], PARTS[3]):
+                assert new[part].tobytes() == old[part].tobytes()
+        assert store.push(TOKEN, 3, VALUES).answers == APPLIED
 
 
 # --- pushes that a client of ours would not send

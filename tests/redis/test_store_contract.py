@@ -212,6 +212,47 @@ def test_streams_have_sequences_of_their_own(store: ParameterStore) -> None:
 # --- a push that is not applied
 
 
+def test_a_push_with_a_base_goes_at_the_rate_divided_by_the_updates_of_others_since(
+    open_store: Open,
+) -> None:
+    store, other = open_store(SGD(1.0, decay=0.5)), Token(FENCE, 1, 1)
+    store.create(VALUES)
+    zeros = np.zeros(LAYOUT.size)
+    store.push(TOKEN, 1, zeros)
+    base = store.fetch(stream=0).positions.others
+    for sequence in range(1, 4):
+        store.push(other, sequence, zeros)
+    store.push(TOKEN, 2, zeros)  # one's own are not counted
+    store.push(TOKEN, 3, GRADIENT, base=base)
+    expected = VALUES.astype(store.dtype) - 1 / (1 + 0.5 * 5) / 3 * GRADIENT.astype(store.dtype)
+    assert store.fetch().vector.tolist() == pytest.approx(expected.tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize("since", [0, 1, -2])
+def test_a_base_without_newer_updates_of_others_changes_nothing(
+    open_store: Open, since: int
+) -> None:
+    """Negative: the shard lost updates that were there at the fetch."""
+    store = open_store(SGD(1.0))
+    store.create(VALUES)
+    base = np.full(LAYOUT.n_shards, -since, np.int64)
+    store.push(TOKEN, 1, GRADIENT, base=base)
+    expected = VALUES.astype(store.dtype) - GRADIENT.astype(store.dtype)
+    assert store.fetch().vector.tolist() == expected.tolist()
+
+
+def test_the_last_sequence_of_every_stream_is_told(store: ParameterStore) -> None:
+    for stream, pushes in ((0, 3), (2, 1)):
+        for sequence in range(1, pushes + 1):
+            store.push(Token(FENCE, stream, 5), sequence, GRADIENT)
+    assert store.sequences(4) == [3, 0, 1, 0]
+
+
+def test_a_run_that_is_not_there_has_no_sequences(empty: ParameterStore) -> None:
+    with pytest.raises(ModelMissing):
+        empty.sequences(2)
+
+
 def test_a_push_sent_twice_is_a_duplicate_and_changes_nothing(store: ParameterStore) -> None:
     store.push(TOKEN, 1, GRADIENT)
     before = state(store)

@@ -21,6 +21,10 @@ from app.keys import PARAMETERS, named, slot
 from app.layout import Layout, TensorSpec
 from app.models.initial import drawn_values
 from app.optimizers.adagrad import Adagrad
+from app.optimizers.adam import Adam
+from app.optimizers.ftrl import Ftrl
+from app.optimizers.momentum import Momentum
+from app.optimizers.rmsprop import RMSProp
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
 from app.rows import TableRows
@@ -30,7 +34,15 @@ from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 
 FENCE, ATTEMPT = 1, 1
-RULES: list[Rule] = [SGD(0.5, decay=0.1), Adagrad(0.1, decay=0.5, initial_accumulator=0.3)]
+#: A gradient of zeros changes nothing.
+RESTING: list[Rule] = [SGD(0.5, decay=0.1), Adagrad(0.1, decay=0.5, initial_accumulator=0.3)]
+RULES: list[Rule] = [
+    *RESTING,
+    Momentum(0.1, decay=0.5),
+    RMSProp(0.1),
+    Adam(0.1, weight_decay=0.2),
+    Ftrl(0.1, beta=0.7, l1=0.2, l2=0.1),
+]
 
 
 def tables(*shapes: tuple[tuple[int, ...], float | None], shards: int = 3) -> Layout:
@@ -138,7 +150,7 @@ def test_script_and_twin_agree_bit_for_bit(
     pair.script.delete()
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", RESTING, ids=lambda rule: rule.name)
 @pytest.mark.parametrize("spread", [0.0, 0.5])
 def test_a_table_holds_what_the_flat_vector_would(
     servers: Servers, new_run: Callable[[], str], rule: Rule, spread: float
@@ -170,6 +182,18 @@ def test_rows_begin_as_the_seed_draws_them_whoever_comes_first(twins: Twins) -> 
         assert rows.ravel().tolist() == drawn.astype(np.float32).tolist()
     assert not values[0].any()
     assert np.abs(values[1]).max() <= 0.25
+
+
+def test_slots_of_rows_that_nobody_touched_are_read_as_they_will_begin(twins: Twins) -> None:
+    rule = twins.script.rule
+    parameters = twins.script.fetch(rows=every_row(LAYOUT)).tables
+    for name in rule.slots:
+        twins.both(lambda s: whole(s, slot(name)))  # noqa: B023
+        fetched = twins.script.fetch(slot(name), rows=every_row(LAYOUT)).tables
+        for table, rows, values in zip(LAYOUT.tables, parameters, fetched, strict=True):
+            drawn = drawn_values(table.spec, LAYOUT.seed, np.arange(table.spec.size))
+            first = rule.initial_slots(drawn.reshape(rows.shape))[name]
+            assert values.tolist() == first.astype(np.float32).tolist()
 
 
 def test_reading_brings_nothing_into_being(twins: Twins) -> None:

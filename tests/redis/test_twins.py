@@ -12,13 +12,18 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from app.keys import PARAMETERS, slot
 from app.layout import Layout, TensorSpec
 from app.optimizers.adagrad import Adagrad
+from app.optimizers.adam import Adam
+from app.optimizers.ftrl import Ftrl
+from app.optimizers.momentum import Momentum
+from app.optimizers.rmsprop import RMSProp
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
-from app.store.contract import Answer, ParameterStore, Pushed, Token
+from app.store.contract import Answer, ParameterStore, Pushed, Standing, Token
 from app.store.memory import MemoryParameterStore
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
@@ -35,13 +40,26 @@ LENGTHS = st.integers(1, 40) | st.builds(
 
 RATES = st.floats(1e-6, 1e3)
 DECAYS = st.just(0.0) | st.floats(1e-6, 10)
-RULES = st.builds(SGD, RATES, DECAYS) | st.builds(
+EPSILONS = st.sampled_from([1e-30, 1e-10, 1e-3])
+SHARES = st.sampled_from([0.0, 0.5, 0.9, 0.999]) | st.floats(0, 1, exclude_max=True)
+#: Updates of others at the fetch: some of them after what the shards have, as after a loss.
+BASES = st.integers(-4, 3)
+PENALTIES = st.sampled_from([0.0, 1e-3, 0.7, 1e3])
+ADAGRAD = st.builds(
     Adagrad,
     RATES,
     DECAYS,
-    epsilon=st.sampled_from([1e-30, 1e-10, 1e-3]),
+    epsilon=EPSILONS,
     initial_accumulator=st.sampled_from([0.0, 1e-40, 0.1, 3.0]),
 )
+RULES = {
+    "sgd": st.builds(SGD, RATES, DECAYS),
+    "momentum": st.builds(Momentum, RATES, DECAYS, SHARES),
+    "adagrad": ADAGRAD,
+    "rmsprop": st.builds(RMSProp, RATES, DECAYS, SHARES, EPSILONS),
+    "adam": st.builds(Adam, RATES, DECAYS, SHARES, SHARES, EPSILONS, PENALTIES),
+    "ftrl": st.builds(Ftrl, RATES, st.floats(1e-3, 1e3), PENALTIES, PENALTIES),
+}
 
 
 @st.composite
@@ -107,6 +125,19 @@ def bits(store: ParameterStore) -> list[bytes]:
     return [store.fetch(name).vector.tobytes() for name in names]
 
 
+def some_slots(rule: Rule, values: Array, dtype: np.dtype[np.floating[Any]]) -> dict[str, Array]:
+    """Slots that a training may have come to: the rule's first ones, where these can be stored,
+    and in every third place something of the size of ``values``.
+    """
+    slots: dict[str, Array] = {}
+    for name, first in rule.initial_slots(values.astype(np.float64)).items():
+        stored = np.abs(first) < float(np.finfo(dtype).max)
+        slot = np.where(stored, first, 0.0)
+        slot[::3] = np.abs(values[::3])
+        slots[name] = slot
+    return slots
+
+
 def told(pushed: Pushed) -> tuple[tuple[Answer, ...], list[int], list[int], bytes | None]:
     fresh = None if pushed.fresh is None else pushed.fresh.tobytes()
     positions = pushed.positions
@@ -136,23 +167,49 @@ def test_float32_is_refused_exactly_when_it_rounds_to_infinity(
         assert store.fetch().vector.tolist() == [top]
 
 
-@settings(max_examples=150)
-@given(layouts(), RULES, st.sampled_from(["<f4", "<f8"]), mixtures(FINITE), st.data())
+@pytest.mark.parametrize("name", RULES)
+@settings(max_examples=30)
+@given(st.integers(0, 2000) | st.integers(0, 10**8), st.data())
+def test_script_and_twin_agree_late_in_a_training(
+    servers: Servers, new_run: Callable[[], str], name: str, clock: int, data: st.DataObject
+) -> None:
+    """Whatever the clock is: powers of Adam's betas, decayed rates."""
+    layout, rule = Layout((TensorSpec("w", (5,)),), 5, 1, n_servers=2), data.draw(RULES[name])
+    gradient = np.linspace(-1.0, 2.0, 5)
+    stores = (
+        RedisParameterStore(servers, new_run(), layout, rule, np.float64, fence=FENCE),
+        MemoryParameterStore(layout, rule, np.float64, fence=FENCE),
+    )
+    for store in stores:
+        store.create(gradient)
+        slots = {slot(each): np.full(5, 0.5) for each in rule.slots}
+        store.restore({0: Standing(applied=clock)}, {PARAMETERS: gradient, **slots})
+        store.push(Token(FENCE, 0, ATTEMPT), 1, gradient)
+    script, twin = stores
+    assert bits(script) == bits(twin)
+    assert script.counts() == twin.counts()
+    script.delete()
+
+
+@pytest.mark.parametrize("name", RULES)
+@settings(max_examples=70)
+@given(layouts(), st.sampled_from(["<f4", "<f8"]), mixtures(FINITE), st.data())
 def test_script_and_twin_agree_bit_for_bit(
     servers: Servers,
     new_run: Callable[[], str],
+    name: str,
     layout: Layout,
-    rule: Rule,
     kind: str,
     initial: Callable[..., Array],
     data: st.DataObject,
 ) -> None:
-    dtype = np.dtype(kind)
+    dtype, rule = np.dtype(kind), data.draw(RULES[name], "rule")
     script = RedisParameterStore(servers, new_run(), layout, rule, dtype, fence=FENCE)
     twin = MemoryParameterStore(layout, rule, dtype, fence=FENCE)
     values = initial(layout.size, dtype)
-    assert script.create(values)
-    assert twin.create(values)
+    slots = some_slots(rule, initial(layout.size, dtype), dtype)
+    assert script.create(values, slots)
+    assert twin.create(values, slots)
     assert bits(script) == bits(twin)
     some = st.sets(st.integers(0, layout.n_blocks - 1)).map(sorted)
     for _ in range(data.draw(st.integers(1, 5), "pushes")):
@@ -162,8 +219,9 @@ def test_script_and_twin_agree_bit_for_bit(
         gradient = data.draw(mixtures(ANY), "gradient")(size, dtype)
         token = Token(FENCE, data.draw(st.integers(0, 1), "stream"), ATTEMPT)
         sequence = int(twin.announce(token).sequences[0]) + 1
+        base = data.draw(st.none() | arrays(np.int64, layout.n_shards, elements=BASES), "base")
         ours, theirs = (
-            told(store.push(token, sequence, gradient, blocks=blocks, fetch=True))
+            told(store.push(token, sequence, gradient, blocks=blocks, fetch=True, base=base))
             for store in (script, twin)
         )
         assert ours == theirs

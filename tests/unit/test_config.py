@@ -19,7 +19,7 @@ from app.errors import ConfigError
 SETTINGS = {**RunConfig.model_fields, **ClusterConfig.model_fields}
 
 OF_ANOTHER_KIND = {
-    "optimizer": "adam",
+    "optimizer": "newton",
     "activation": "gelu",
     "init": "zeros",
     "algorithm": "sandblast",
@@ -108,6 +108,22 @@ def test_adagrad_without_an_accumulator_needs_an_epsilon() -> None:
         configure({"initial_accumulator": 0.0, "epsilon": 1e-31})
 
 
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+def test_a_rule_whose_squares_begin_at_zero_needs_an_epsilon(optimizer: str) -> None:
+    with pytest.raises(ConfigError, match=f"{optimizer} needs an epsilon of at least 1e-30"):
+        configure({"optimizer": optimizer, "epsilon": 1e-31})
+
+
+def test_ftrl_knows_no_decay_of_its_rate() -> None:
+    with pytest.raises(ConfigError, match="learning_rate_decay must be 0 for ftrl"):
+        configure({"optimizer": "ftrl", "learning_rate_decay": 0.1})
+
+
+def test_ftrl_has_no_rate_to_scale_by_staleness() -> None:
+    with pytest.raises(ConfigError, match="scale_by_staleness is not for ftrl"):
+        configure({"optimizer": "ftrl", "scale_by_staleness": True})
+
+
 def test_settings_go_where_they_belong() -> None:
     run, cluster = configure({"replicas": 3, "servers": 5})
     assert (run.replicas, cluster.servers) == (3, 5)
@@ -154,8 +170,8 @@ def test_a_run_survives_json(settings: dict[str, Any]) -> None:
 
 
 def test_json_with_a_setting_that_we_do_not_know_is_refused() -> None:
-    with pytest.raises(ValidationError, match="momentum"):
-        RunConfig(**{**RunConfig().model_dump(mode="json"), "momentum": 0.9})
+    with pytest.raises(ValidationError, match="inertia"):
+        RunConfig(**{**RunConfig().model_dump(mode="json"), "inertia": 0.9})
 
 
 @pytest.mark.parametrize("name", SETTINGS)

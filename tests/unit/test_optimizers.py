@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,14 @@ from hypothesis.extra.numpy import arrays
 
 from app.config import configure
 from app.optimizers.adagrad import Adagrad
+from app.optimizers.adam import Adam
+from app.optimizers.ftrl import Ftrl
+from app.optimizers.momentum import Momentum
 from app.optimizers.registry import build_rule
+from app.optimizers.rmsprop import RMSProp
 from app.optimizers.rule import Float64, Rule, decayed, local_step
 from app.optimizers.sgd import SGD
+from app.settings import ObjectiveSettings
 
 PARAMETERS = np.array([1.0, -2.0, 0.5])
 GRADIENTS = arrays(np.float64, (5, 3), elements=st.floats(-1e6, 1e6))
@@ -74,8 +80,11 @@ def test_decay_halves_the_rate_after_one_over_decay_updates() -> None:
     assert decayed(0.3, 0.01, 100) == pytest.approx(0.15)
 
 
-@pytest.mark.parametrize("rule", [SGD(0.1), Adagrad(0.1)], ids=lambda rule: rule.name)
-def test_a_rule_leaves_its_inputs_alone(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    "optimizer", get_args(ObjectiveSettings.model_fields["optimizer"].annotation)
+)
+def test_a_rule_leaves_its_inputs_alone(optimizer: str) -> None:
+    rule = build_rule(configure({"optimizer": optimizer})[0])
     values = [PARAMETERS.copy(), *rule.initial_slots(PARAMETERS).values()]
     gradient = np.array([1.0, 2.0, 3.0])
     before = [each.copy() for each in (*values, gradient)]
@@ -114,3 +123,36 @@ def test_the_settings_choose_and_fill_in_the_rule() -> None:
     adagrad, _ = configure({**settings, "epsilon": 1e-3, "initial_accumulator": 0.75})
     assert build_rule(sgd) == SGD(0.5, 0.25)
     assert build_rule(adagrad) == Adagrad(0.5, 0.25, 1e-3, 0.75)
+
+
+MEANS = {"beta1": 0.5, "beta2": 0.25, "smoothing": 0.75, "momentum": 0.125, "weight_decay": 0.3}
+PENALTIES = {"ftrl_beta": 2.0, "ftrl_l1": 3.0, "ftrl_l2": 4.0}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Momentum(0.5, 0.25, momentum=0.125),
+        RMSProp(0.5, 0.25, smoothing=0.75, epsilon=1e-8),
+        Adam(0.5, 0.25, beta1=0.5, beta2=0.25, epsilon=1e-8, weight_decay=0.3),
+        Ftrl(0.5, beta=2.0, l1=3.0, l2=4.0),
+    ],
+    ids=lambda rule: rule.name,
+)
+def test_the_settings_reach_the_rule_by_its_names(rule: Rule) -> None:
+    decay = {} if rule.name == "ftrl" else {"learning_rate_decay": 0.25}
+    settings = {"optimizer": rule.name, "learning_rate": 0.5, **decay, **MEANS, **PENALTIES}
+    assert build_rule(configure(settings)[0]) == rule
+
+
+def test_the_epsilon_of_a_rule_is_the_one_that_is_set_or_torchs() -> None:
+    for optimizer, usual in (("adagrad", 1e-10), ("rmsprop", 1e-8), ("adam", 1e-8)):
+        for settings, epsilon in (({}, usual), ({"epsilon": 0.5}, 0.5)):
+            rule = build_rule(configure({"optimizer": optimizer, **settings})[0])
+            assert epsilon in rule.arguments()
+
+
+@given(st.integers(0, 1000), st.integers(-3, 9))
+def test_a_stale_push_goes_at_the_rate_divided_by_its_staleness(clock: int, staleness: int) -> None:
+    scaled, rate = decayed(0.3, 0.5, clock, staleness), decayed(0.3, 0.5, clock)
+    assert scaled == (rate / staleness if staleness > 1 else rate)

@@ -46,8 +46,50 @@ def driven(plan: UnitPlan, order: random.Random) -> Iterator[tuple[Unit, int]]:
         for unit in plan.take():
             in_flight.append(unit)
             yield unit, sum(other.subset == unit.subset for other in in_flight)
-        plan.finish(in_flight.pop(order.randrange(len(in_flight))))
+        unit = in_flight.pop(order.randrange(len(in_flight)))
+        plan.finish(unit, unit.stop)
     assert in_flight == []
+
+
+@given(st.lists(st.integers(1, 12), min_size=2, max_size=4), st.integers(0, 3), st.integers(0))
+def test_with_a_bound_nobody_begins_too_far_ahead_and_all_is_done_in_the_end(
+    steps: list[int], bound: int, seed: int
+) -> None:
+    """Units end early at random, as those of replicas that were too far ahead do."""
+    order = random.Random(seed)
+    plan = plan_of(steps, passes=3, unit_steps=4, max_staleness=bound)
+    made, in_flight, taken = [0] * len(steps), list[Unit](), 0
+    while not plan.done:
+        unfinished = [n for n, each in zip(made, steps, strict=True) if n < 3 * each]
+        for unit in plan.take(made):
+            assert unit.start == made[unit.subset]
+            assert unit.start - min(unfinished) <= bound
+            in_flight.append(unit)
+        assert in_flight, "the slowest never waits"
+        unit = in_flight.pop(order.randrange(len(in_flight)))
+        reached = order.randint(unit.start, unit.stop)
+        taken += reached - unit.start
+        made[unit.subset] = reached
+        plan.finish(unit, reached)
+    assert taken == plan.total_steps
+
+
+def test_with_a_bound_what_a_shard_lost_of_a_finished_stream_is_handed_out_again() -> None:
+    plan = plan_of([4, 10], n_push=2, passes=1, max_staleness=1)
+    short, long = plan.take([0, 0])
+    plan.finish(short, 4)
+    plan.finish(long, 6)
+    assert [(unit.subset, unit.start) for unit in plan.take([1, 3])] == [(0, 2)]
+
+
+def test_a_stream_that_has_to_wait_is_noticed() -> None:
+    plan = plan_of([10, 10], unit_steps=5, max_staleness=2)
+    fast, _ = plan.take([0, 0])
+    plan.finish(fast, 3)
+    assert plan.take([3, 0]) == []
+    assert plan.holding
+    assert [unit.start for unit in plan.take([3, 1])] == [3]
+    assert not plan.holding
 
 
 @given(plans(), ORDERS)
@@ -145,7 +187,7 @@ def test_streams_do_not_wait_for_one_another_between_passes() -> None:
     plan = plan_of([4, 4], passes=3, unit_steps=4)
     fast, _ = plan.take()
     for _ in range(2):
-        plan.finish(fast)
+        plan.finish(fast, fast.stop)
         (fast,) = plan.take()
     assert fast == Unit(subset=0, start=8, stop=12)
 

@@ -38,6 +38,7 @@ from coordinator.session import Session
 from coordinator.status import DownpourStatus, Status
 from coordinator.units import UnitPlan
 from tests.unit.coordinator.paper import PaperLeader, no_checkpoints
+from worker_tasks import pace
 from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica
 
@@ -191,6 +192,35 @@ def test_all_passes_are_done_with_as_many_pushes_as_planned() -> None:
     assert run.driver.steps == 72
     assert run.plan.total_pushes == 18
     assert {count.applied for count in run.store.counts()} == {18}
+
+
+@pytest.mark.parametrize("bound", [0, 1, 4])
+def test_with_a_bound_on_staleness_one_worker_takes_the_replicas_in_turns(
+    bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "PATIENCE_S", 0.0)
+    run = training(replicas=3, max_staleness=bound, n_push=2, unit_steps=24, warm_start_steps=4)
+    assert run.driver.run() is EndReason.PASSES
+    assert {count.applied for count in run.store.counts()} == {run.plan.total_pushes}
+    early = [event for event in run.events("unit") if 0 < event["steps"] < 24]
+    assert early
+    assert run.driver.steps == run.plan.total_steps
+    assert run.desk.resent == 0
+
+
+def test_the_seconds_that_replicas_waited_are_told_and_outlast_the_coordinator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "PATIENCE_S", 0.001)
+    run = training(max_staleness=0, passes=1)
+    run.driver.run()
+    waited_s = run.shown[-1].waited_s
+    assert waited_s == pytest.approx(sum(event["waited_s"] for event in run.events("unit")))
+    assert waited_s > 0
+    assert f"waited {waited_s:.1f} s for slower replicas" in run.driver.summary()
+    again = training(max_staleness=0)
+    again.driver.adopt(run.driver.capture().document["driver"])
+    assert again.driver.status().waited_s == waited_s
 
 
 def test_each_unit_is_given_out_once() -> None:
@@ -510,4 +540,4 @@ def test_a_coordinator_commits_what_the_next_one_goes_on_from() -> None:
     other = training()
     other.driver.adopt(commits[-1])
     assert other.driver.evaluations.history == run.driver.evaluations.history
-    assert other.driver._staleness == run.driver._staleness
+    assert other.driver.status().staleness == run.driver.status().staleness

@@ -84,6 +84,30 @@ def test_accumulators_are_left_behind_by_a_rule_that_has_none(tmp_path: Path) ->
     assert job(init_from=str(file), optimizer="sgd").first.slots == {}
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "slots"),
+    [
+        ("momentum", {"momentum": 2.0}),
+        ("rmsprop", {"rmsprop": 2.0}),
+        # The correction of Adam's means counts from this run's first update.
+        ("adam", {"adam_m": 0.0, "adam_v": 0.0}),
+        # z must give back the saved parameters, all 1, with this run's alpha of 0.5.
+        ("ftrl", {"ftrl_n": 2.0, "ftrl_z": -(1 + 2**0.5) / 0.5}),
+    ],
+)
+def test_a_rule_takes_over_of_its_own_slots_what_still_holds(
+    tmp_path: Path, optimizer: str, slots: dict[str, float]
+) -> None:
+    file = tmp_path / "old.safetensors"
+    ones = np.ones(105, np.float32)
+    saved = dict.fromkeys((*slots, "adagrad"), 2 * ones)
+    SavedModel(ModelSettings(model="softmax"), Schema(20, 5), ones, saved).save(file)
+    made = job(init_from=str(file), optimizer=optimizer, learning_rate=0.5).first.slots
+    assert {name: set(values.tolist()) for name, values in made.items()} == {
+        name: {value} for name, value in slots.items()
+    }
+
+
 def test_a_saved_model_of_another_shape_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
     SavedModel(ModelSettings(model="softmax"), Schema(20, 4), np.ones(84, np.float32)).save(file)

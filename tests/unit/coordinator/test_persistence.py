@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from app.errors import CheckpointError, Fenced, ModelMissing
 from app.keys import PARAMETERS, named, slot
 from app.layout import Layout, TensorSpec, Vector
 from app.optimizers.adagrad import Adagrad
+from app.optimizers.registry import build_rule
+from app.optimizers.rule import Rule
+from app.settings import ObjectiveSettings
 from app.store.contract import ParameterStore, ShardCounts, Standing, Token
 from app.store.memory import MemoryParameterStore
 from coordinator.evaluations import BEST
@@ -26,10 +31,16 @@ GRADIENT = np.linspace(0.5, 2.0, SIZE)
 ACCUMULATOR = slot("adagrad")
 
 
-def store_of(n_shards: int = 3, fence: int = FENCE) -> MemoryParameterStore:
+OPTIMIZERS = get_args(ObjectiveSettings.model_fields["optimizer"].annotation)
+
+
+ADAGRAD = Adagrad(0.1)
+
+
+def store_of(n_shards: int = 3, fence: int = FENCE, rule: Rule = ADAGRAD) -> MemoryParameterStore:
     """Without any values."""
     layout = Layout((TensorSpec("w", (SIZE,)),), 1, n_shards, n_servers=1)
-    return MemoryParameterStore(layout, Adagrad(0.1), fence=fence)
+    return MemoryParameterStore(layout, rule, fence=fence)
 
 
 @pytest.fixture
@@ -105,6 +116,27 @@ def test_what_was_captured_is_dropped_from_the_servers_in_the_end(
 
 
 # --- taking up
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_rule_goes_on_from_a_checkpoint_as_if_nothing_had_been_lost(
+    optimizer: str, tmp_path: Path
+) -> None:
+    rule = build_rule(ObjectiveSettings(optimizer=optimizer, ftrl_l1=0.1))
+    names = (PARAMETERS, *map(slot, rule.slots))
+    trained = []
+    for lost in (False, True):
+        store = store_of(rule=rule)
+        store.create(VALUES)
+        for sequence in range(1, 7):
+            push(store, 0, sequence)
+            if lost and sequence == 4:
+                captured = capture(store, {}, best=False, rank=None)
+                path = checkpoint.write(tmp_path, "1-1", captured.document, captured.vectors())
+                store.delete()
+                take_up(store, FENCE + 1, partial(checkpoint.read, path), [])
+        trained.append([store.fetch(name).vector.tobytes() for name in names])
+    assert trained[0] == trained[1]
 
 
 def test_shards_that_lost_nothing_go_on_from_where_they_stand(store: MemoryParameterStore) -> None:

@@ -40,6 +40,7 @@ def status(**changes: Any) -> DownpourStatus:
         "best": EVALUATION,
         "shards": [ShardCounts(499, 0), ShardCounts(500, 0)],
         "staleness": Counter({0: 5, 1: 10, 7: 1}),
+        "waited_s": 0.0,
         "units_in_flight": 2,
         "resent": 0,
         "idle_s": 0.0,
@@ -99,9 +100,10 @@ def test_nothing_is_made_up_before_the_first_unit() -> None:
 
 def test_trouble_is_shown_when_there_is_any() -> None:
     oldest = Outstanding("unit downpour-0-200", 14.0, "")
-    troubled = status(resent=3, shards=[ShardCounts(4, 2)], idle_s=12.0, oldest=oldest)
+    shards = [ShardCounts(4, 2)]
+    troubled = status(resent=3, waited_s=3.21, shards=shards, idle_s=12.0, oldest=oldest)
     waiting = "waiting 12 s for a worker to take unit downpour-0-200"
-    for words in ("sent again 3", "refused 2", waiting):
+    for words in ("sent again 3", "refused 2", waiting, "waited 3.2 s for slower replicas"):
         assert words in shown([troubled])
         assert words.rstrip("0123456789 ") not in shown([status()])
 

@@ -93,7 +93,7 @@ WRONG = {
     ),
     "wrong type": Wrong("train --config type.toml", ExitCode.USAGE, ("passes", "many", "integer")),
     "unknown choice": Wrong(
-        "train --optimizer adam", ExitCode.USAGE, ("optimizer", "adam", "adagrad", "sgd")
+        "train --optimizer newton", ExitCode.USAGE, ("optimizer", "newton", "adagrad", "sgd")
     ),
     "holdout of everything": Wrong(
         "train --holdout 1", ExitCode.USAGE, ("holdout", "1", "less than 1")

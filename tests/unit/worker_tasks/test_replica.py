@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import itertools
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,11 @@ from app.layout import Layout, TensorSpec, Vector
 from app.models.linear import SoftmaxRegression
 from app.models.model import Features, Model, Targets, Task
 from app.optimizers.registry import build_rule
+from app.settings import ObjectiveSettings
 from app.store.contract import Fetched, Pushed, Token
 from app.store.memory import MemoryParameterStore
 from coordinator.units import UnitPlan
+from worker_tasks import pace
 from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica, UnitReport
 
@@ -137,15 +140,15 @@ def train_all(replicas: Sequence[Replica], config: RunConfig, check: Callable[[]
     steps = [replica.examples.subset.steps_per_pass(config.batch_size) for replica in replicas]
     plan, attempts = UnitPlan(steps, config), itertools.count(1)
     while not plan.done:
-        for unit in plan.take():
+        for unit in plan.take(replicas[0].store.sequences(config.replicas)):
             while True:
                 token = Token(FENCE, unit.subset, next(attempts))
                 try:
-                    replicas[unit.subset].run(token, unit.stop, check)
+                    report = replicas[unit.subset].run(token, unit.stop, check)
                 except Stopped:
                     continue
                 break
-            plan.finish(unit)
+            plan.finish(unit, report.reached)
     return plan.total_pushes
 
 
@@ -158,8 +161,17 @@ configurations = st.fixed_dictionaries(
         "passes": st.integers(1, 3),
         "unit_steps": st.integers(1, 7),
         "overlap": st.booleans(),
+        "max_staleness": st.none() | st.integers(0, 4),
     }
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _impatient() -> Iterator[None]:
+    """One replica after another works here: who is too far ahead would wait in vain."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "PATIENCE_S", 0.0)
+        yield
 
 
 @given(
@@ -198,6 +210,57 @@ def test_a_unit_that_the_shards_have_already_takes_no_step() -> None:
     assert replica.run(Token(FENCE, 0, 2), 4).steps == 0
 
 
+def test_a_replica_that_is_too_far_ahead_ends_its_unit_at_a_push() -> None:
+    config = tallying(replicas=2, batch_size=1, n_push=3, passes=4, max_staleness=2)
+    store = store_for(Tally(12), config)
+    ahead, behind = (replica_of(Tally(12), identity(12), store, config, r) for r in (0, 1))
+    assert ahead.run(Token(FENCE, 0, 1), 24).reached == 9  # a third push, 2 ahead when begun
+    assert ahead.run(Token(FENCE, 0, 2), 24).steps == 0
+    assert behind.run(Token(FENCE, 1, 3), 3).reached == 3
+    again = ahead.run(Token(FENCE, 0, 4), 24)
+    assert (again.reached, again.steps, again.pushes) == (12, 3, 1)
+    assert store.sequences(2) == [4, 1]
+
+
+def test_who_waited_goes_on_from_fresh_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow replica makes its pushes while the other one waits for it."""
+    config = tallying(replicas=2, batch_size=1, max_staleness=0)
+    seen: list[list[float]] = []
+    model = Tally(4, lambda parameters, features: seen.append(parameters.tolist()))
+    store = store_for(model, config)
+    slow = -np.array([0, 0, 0, 1.0])
+
+    def nap(seconds: float) -> None:
+        store.push(Token(FENCE, 1, 1), store.sequences(2)[1] + 1, slow)
+
+    monkeypatch.setattr(pace, "PATIENCE_S", DEADLINE_S)
+    monkeypatch.setattr(time, "sleep", nap)
+    report = replica_of(model, identity(4), store, config).run(Token(FENCE, 0, 1), 2)
+    assert report.reached == 2
+    assert report.waited_s > 0
+    assert [parameters[3] for parameters in seen] == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("scaled", "moved"), [(False, 1.0), (True, 1 / 3)])
+def test_a_stale_push_goes_at_a_rate_divided_by_its_staleness_if_asked(
+    scaled: bool, moved: float
+) -> None:
+    """While each gradient is computed, another stream makes three pushes."""
+    config = tallying(replicas=2, batch_size=1, scale_by_staleness=scaled)
+    sequences = itertools.count(1)
+
+    def meanwhile(parameters: Vector, features: Features) -> None:
+        for _ in range(3):
+            store.push(Token(FENCE, 1, 1), next(sequences), np.zeros(4))
+
+    model = Tally(4, meanwhile)
+    store = store_for(model, config)
+    report = replica_of(model, identity(4), store, config).run(Token(FENCE, 0, 1), 2)
+    assert report.staleness == {3: 2 * store.layout.n_shards}
+    trained = np.array([True, True, False, False])
+    assert store.fetch().vector.tolist() == np.where(trained, -np.float32(moved), 0).tolist()
+
+
 def test_a_report_sums_examples_and_losses() -> None:
     config = tallying(replicas=1, batch_size=3)
     replica = replica_of(Tally(8), identity(8), store_for(Tally(8), config), config)
@@ -207,7 +270,7 @@ def test_a_report_sums_examples_and_losses() -> None:
 
 
 def test_a_report_travels_as_json() -> None:
-    report = UnitReport(3, 8, 2.5, 0.25, 2, 1, Counter({0: 4, 2: 1}))
+    report = UnitReport(3, 8, 2.5, 0.25, 2, 1, Counter({0: 4, 2: 1}), 17, 0.5)
     assert UnitReport.from_json(report.to_json()) == report
 
 
@@ -517,6 +580,48 @@ class Gauged(MemoryParameterStore):
     def fetch(self, *args: Any, **kwargs: Any) -> Fetched:
         with self.fetching:
             return super().fetch(*args, **kwargs)
+
+
+OPTIMIZERS = get_args(ObjectiveSettings.model_fields["optimizer"].annotation)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_copy_of_a_lone_replica_goes_where_the_shards_go(optimizer: str) -> None:
+    """So it trains the same whether it fetches before each step or never again.
+
+    FTRL's z is worked out anew from the parameters at each fetch, hence to rounding only.
+    """
+    data = load("synthetic:softmax", {"examples": 64, "features": 5, "classes": 3})
+    model, trained = SoftmaxRegression(5, 3), list[Vector]()
+    for n_fetch in (1, 2, 64):
+        config = RunConfig(
+            optimizer=optimizer, replicas=1, batch_size=4, n_fetch=n_fetch, overlap=False,
+            learning_rate_decay=0.0 if optimizer == "ftrl" else 0.1, ftrl_l1=0.3,
+        )  # fmt: skip
+        store = store_for(model, config)
+        replica_of(model, data, store, config).run(Token(FENCE, 0, 1), 48)
+        trained.append(store.fetch().vector)
+    assert np.abs(trained[0]).max() > 0.1
+    for other in trained[1:]:
+        np.testing.assert_allclose(other, trained[0], rtol=0, atol=1e-5)
+
+
+def test_a_local_step_starts_from_what_was_fetched_for_a_rule_whose_slots_say_more() -> None:
+    """FTRL's parameters are a closed form of its slots, which are not fetched again."""
+    config = tallying(replicas=2, batch_size=1, passes=2, n_fetch=2, optimizer="ftrl")
+    seen: list[float] = []
+
+    def meanwhile(parameters: Vector, features: Features) -> None:
+        if not seen:
+            store.push(Token(FENCE, 1, 1), 1, np.array([0, 0, 0, -2.0]))
+        seen.append(float(parameters[3]))
+
+    model = Tally(4, meanwhile)
+    store = store_for(model, config)
+    replica_of(model, identity(4), store, config).run(Token(FENCE, 0, 1), 4)
+    other = float(store.fetch().vector[3])
+    assert other > 0.1
+    assert seen == pytest.approx([0, 0, other, other])
 
 
 def test_at_most_one_push_and_one_fetch_are_in_flight() -> None:

@@ -109,6 +109,7 @@ MODELS = [
     "settings",
     [
         {"n_fetch": 1, "n_push": 1},
+        {"optimizer": "ftrl", "ftrl_l1": 0.01, "n_fetch": 1, "n_push": 2},
         {"optimizer": "sgd", "n_fetch": 4, "n_push": 4},
         {"optimizer": "sgd", "n_fetch": 3, "n_push": 2},
         {"optimizer": "sgd", "n_fetch": 5, "n_push": 1},

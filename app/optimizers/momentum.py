@@ -1,0 +1,39 @@
+"""Gradient descent with momentum (Polyak 1964), as in torch.optim.SGD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
+
+
+@dataclass(frozen=True)
+class Momentum(Rule):
+    """``v <- momentum * v + g; w <- w - rate * v``; twin of ``push_momentum.lua``.
+
+    The velocity is the shard's: gradients of all replicas run into it.
+    """
+
+    rate: float
+    decay: float = 0.0
+    momentum: float = 0.9
+
+    name = "momentum"
+    slots = ("momentum",)
+
+    def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
+        first = np.zeros(parameters.shape)
+        return {"momentum": np.asarray(saved.get("momentum", first), np.float64)}
+
+    def arguments(self) -> tuple[float, ...]:
+        return (self.rate, self.decay, self.momentum)
+
+    def step(
+        self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0
+    ) -> tuple[Float64, ...]:
+        parameters, velocity = values
+        velocity = self.momentum * velocity + gradient
+        return parameters - decayed(self.rate, self.decay, clock, staleness) * velocity, velocity

@@ -1,0 +1,13 @@
+-- Momentum: v <- momentum * v + g; w <- w - rate * v.
+-- Protocol: push.lua; twin: app/optimizers/momentum.py. KEYS 3: velocities; ARGV 11: momentum.
+
+local momentum = tonumber(ARGV[11])
+
+return push(function(g, w, slots, count, rate)
+  local velocity = slots[1]
+  for i = 1, count do
+    local v = momentum * velocity[i] + g[i]
+    velocity[i] = v
+    w[i] = w[i] - rate * v
+  end
+end)

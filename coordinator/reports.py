@@ -1,0 +1,58 @@
+"""What the reports of replicas add up to."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+from worker_tasks.replica import UnitReport
+
+#: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
+BAD_UNITS = 3
+
+
+class Reports:
+    """Of a run so far; ``waited_s`` is how long replicas were held back for slower ones.
+
+    Args:
+        replicas: the loss is told over the last two units of each.
+    """
+
+    def __init__(self, replicas: int) -> None:
+        self._losses: deque[tuple[float, int]] = deque(maxlen=2 * replicas)
+        self._bad_units = 0
+        self.staleness: Counter[int] = Counter()
+        self.waited_s = 0.0
+
+    def add(self, report: UnitReport) -> None:
+        self.staleness += report.staleness
+        self.waited_s += report.waited_s
+        if report.examples:
+            self._losses.append((report.loss_sum, report.examples))
+        bad = report.refused > 0 or not math.isfinite(report.loss_sum)
+        self._bad_units = self._bad_units + 1 if bad else 0
+
+    @property
+    def diverged(self) -> bool:
+        return self._bad_units >= BAD_UNITS
+
+    def forgive(self) -> None:
+        """Forget the bad units: the shards stand elsewhere now."""
+        self._bad_units = 0
+
+    @property
+    def training_loss(self) -> float:
+        """Mean over the examples of recent units, NaN before any."""
+        examples = sum(count for _, count in self._losses)
+        return sum(loss for loss, _ in self._losses) / examples if examples else math.nan
+
+    def to_json(self) -> dict[str, Any]:
+        staleness = {str(value): count for value, count in self.staleness.items()}
+        return {"staleness": staleness, "waited_s": self.waited_s}
+
+    def adopt(self, document: Mapping[str, Any]) -> None:
+        """Go on from what another coordinator noted."""
+        self.staleness = Counter({int(k): n for k, n in document["staleness"].items()})
+        self.waited_s = document["waited_s"]
