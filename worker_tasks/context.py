@@ -93,7 +93,7 @@ class RunContext:
     @cached_property
     def _shares(self) -> list[Vector]:
         """How often rows of tables occur, for the L2 term."""
-        if not self.config.l2:
+        if not self.config.l2 or not self.record.layout.tables:
             return []
         return shares_of(self.model, self.dataset, self.train, self.record.layout)
 
