@@ -18,7 +18,8 @@ from app.layout import TensorSpec
 from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
 from app.models.mlp import MLP
 from app.models.model import Model, Task
-from app.models.registry import ALLOWED_IMPORTS_VARIABLE, allowed_imports, build_model
+from app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
+from app.models.registry import build_model
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Settings:
     hidden: tuple[int, ...] = (8,)
     activation: str = "tanh"
     init: str = "he"
+    rank: int = 4
+    embedding: int = 3
+    spread: float = 0.1
+    module: str | None = None
+    loss: str | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
 
 
