@@ -136,16 +136,16 @@ class WideDeep:
         The latter, (n * n_fields, n_categories), picks rows of ``fields``; row
         ``i * n_fields + f`` is field f of example i.
         """
-        features = csr_array(features).astype(dtype, copy=False)
-        n = features.shape[0]
-        numbers = features[:, : self.n_dense].toarray()
-        hashed = features.indices >= self.n_dense
-        columns = features.indices[hashed] - self.n_dense
-        examples = np.repeat(np.arange(n), np.diff(features.indptr))[hashed]
+        rows: Any = csr_array(features).astype(dtype, copy=False)
+        n = rows.shape[0]
+        numbers = rows[:, : self.n_dense].toarray()
+        hashed = rows.indices >= self.n_dense
+        columns = rows.indices[hashed] - self.n_dense
+        examples = np.repeat(np.arange(n), np.diff(rows.indptr))[hashed]
         owners = np.searchsorted(self.bounds, columns, side="right") - 1
         places = (examples * self.n_fields + owners, columns)
         shape = (n * self.n_fields, self.bounds[-1])
-        return numbers, csr_array((features.data[hashed], places), shape)
+        return numbers, csr_array((rows.data[hashed], places), shape)
 
 
 class _Parts:
