@@ -26,6 +26,7 @@ from tests.unit.models.torchcases import (
     every_case,
     examples,
     parameters_for,
+    plain,
 )
 
 torch = pytest.importorskip("torch")
@@ -38,13 +39,7 @@ def _nets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def loaded(factory: str, model: Any, parameters: Any, schema: Schema | None = None) -> Any:
     """The plain module with these parameters."""
-    import torchnets
-
-    schema = schema or CASES[factory]
-    sizes = {"n_features": schema.n_features, "n_classes": schema.n_classes}
-    if schema.n_fields:
-        sizes |= {"n_dense": schema.n_dense, "n_fields": schema.n_fields}
-    module = getattr(torchnets, factory)(**sizes)
+    module = plain(factory, schema)
     names = (tensor.name for tensor in model.tensors)
     values = map(torch.tensor, views(parameters.astype("f4"), model.tensors))
     module.load_state_dict(dict(zip(names, values, strict=True)), strict=False)
@@ -150,15 +145,13 @@ def test_parameters_and_examples_are_left_as_they_were(case: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_parameters_and_gradients_are_the_callers_memory(dtype: str) -> None:
-    import torchnets
-
-    torchnets.Watched.seen.clear()
+    seen = type(plain("watched", Schema(4, 3))).seen
     model = built("watched", Schema(4, 3))
     parameters = parameters_for(model).astype(dtype)
     gradient = np.empty_like(parameters)
     model.loss_and_gradient(parameters, *examples(Schema(4, 3)), gradient)
     ends = 12 * parameters.itemsize
-    *_, weights, gradients = torchnets.Watched.seen
+    *_, weights, gradients = seen
     assert weights == (parameters.ctypes.data, parameters.ctypes.data + ends)
     assert gradients == (gradient.ctypes.data, gradient.ctypes.data + ends)
 

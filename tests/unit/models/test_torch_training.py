@@ -19,7 +19,7 @@ from app.optimizers.registry import build_rule
 from app.store.contract import Token
 from app.store.memory import MemoryParameterStore
 from coordinator.first_values import begin
-from tests.unit.models.torchcases import CASES, allow, examples
+from tests.unit.models.torchcases import CASES, allow, examples, plain
 from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica
 
@@ -80,13 +80,7 @@ def everything(store: MemoryParameterStore) -> dict[str, Any]:
 
 def theirs(factory: str, first: Any, config: RunConfig, dataset: Dataset) -> Any:
     """Plain torch from the same first values, over the same minibatches."""
-    import torchnets
-
-    schema = dataset.schema
-    sizes = {"n_features": schema.n_features, "n_classes": schema.n_classes}
-    if schema.n_fields:
-        sizes |= {"n_dense": schema.n_dense, "n_fields": schema.n_fields}
-    module = getattr(torchnets, factory)(**sizes)
+    schema, module = dataset.schema, plain(factory)
     values = {name: torch.tensor(values) for name, values in first.items()}
     module.load_state_dict(values, strict=False)  # a tied weight has one name with us
     adagrad = torch.optim.Adagrad(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,15 @@ def allow(patch: pytest.MonkeyPatch) -> None:
 def built(factory: str, schema: Schema | None = None, **settings: Any) -> Any:
     chosen = ModelSettings(model="torch", module=f"torchnets:{factory}", **settings)
     return build_model(chosen, schema or CASES[factory])
+
+
+def plain(factory: str, schema: Schema | None = None) -> Any:
+    """The module itself, as its factory makes it."""
+    schema = schema or CASES[factory]
+    sizes = {"n_features": schema.n_features, "n_classes": schema.n_classes}
+    if schema.n_fields:
+        sizes |= {"n_dense": schema.n_dense, "n_fields": schema.n_fields}
+    return getattr(importlib.import_module("torchnets"), factory)(**sizes)
 
 
 def examples(schema: Schema, n: int = 8) -> tuple[Any, Array]:
