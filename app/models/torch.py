@@ -101,12 +101,12 @@ class TorchModel:
     def loss_and_gradient(
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
     ) -> float:
-        if self.task is Task.MULTICLASS:
-            targets = targets.astype(np.int64, copy=False)
-        else:
-            targets = targets.astype(parameters.dtype, copy=False)
-        numbers = self._numbers(parameters)
+        numbers, targets = self._numbers(parameters), self._typed(targets, parameters)
         return self._network.loss_and_gradient(numbers, features, targets, self._loss, gradient)
+
+    def loss(self, parameters: Vector, features: Features, targets: Targets) -> float:
+        numbers, targets = self._numbers(parameters), self._typed(targets, parameters)
+        return self._network.loss(numbers, features, targets, self._loss)
 
     def predict(self, parameters: Vector, features: Features) -> Vector:
         outputs = self._network.outputs(self._numbers(parameters), features)
@@ -120,6 +120,12 @@ class TorchModel:
     def statistics(self, parameters: Vector, features: Features) -> Vector:
         """The buffers, (n_statistics,), as these examples alone would make them."""
         return self._network.statistics(self._numbers(parameters), features)
+
+    def _typed(self, targets: Targets, parameters: Vector) -> Targets:
+        """As losses take them: classes are int64, all else is of the outputs' type."""
+        return targets.astype(
+            np.int64 if self.task is Task.MULTICLASS else parameters.dtype, copy=False
+        )
 
     def _numbers(self, parameters: Vector) -> Numbers:
         return Numbers(parameters, self.tensors, self._rows)

@@ -100,6 +100,13 @@ class Network:
             ours.copy_(there)
             return float(value.detach())
 
+    def loss(self, numbers: Numbers, features: Features, targets: Targets, loss: Loss) -> float:
+        """The loss of what the module gives when it predicts."""
+        with self._holding(numbers) as flat, torch.no_grad():
+            self._module.eval()
+            outputs = self._forward(features, flat)
+            return float(self._answer(lambda: loss(outputs, as_tensor(targets).to(self._device))))
+
     def outputs(self, numbers: Numbers, features: Features) -> torch.Tensor:
         """What the module gives when it predicts."""
         with self._holding(numbers) as flat, torch.no_grad():

@@ -14,6 +14,7 @@ from app.datasets.schema import Schema
 from app.layout import views
 from app.models.calibration import calibrated
 from app.models.files import SavedModel, load_model
+from app.models.metrics import score
 from app.models.model import Task
 from app.models.parameters import whole
 from app.settings import ModelSettings
@@ -78,6 +79,17 @@ def test_predictions_are_those_of_the_plain_module(case: str) -> None:
     found = model.predict(parameters, features)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["dropping", "normed"])
+def test_the_score_is_of_what_is_predicted_and_not_of_what_is_trained(case: str) -> None:
+    model, (features, labels) = built(case), examples(CASES[case])
+    parameters = parameters_for(model)
+    found = score(whole(model, parameters), features, labels)
+    probabilities = model.predict(parameters, features)
+    of_label = probabilities[np.arange(len(labels)), labels]
+    assert found.loss == pytest.approx(-np.log(of_label).mean())
+    assert found.loss != pytest.approx(evaluate(model, parameters, (features, labels))[0])
 
 
 def inputs(case: str, features: Any) -> tuple[Any, ...]:
