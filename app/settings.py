@@ -25,17 +25,34 @@ class ModelSettings(Section):
     """Model"""
 
     model: str = Field(
-        "mlp", description="linear, logistic, softmax, mlp, or your own: package.module:Name"
+        "mlp",
+        description="linear, logistic, softmax, mlp, fm (factorization machine), wide_deep, "
+        "torch, or your own: package.module:Name",
     )
     hidden: tuple[Positive, ...] = Field(
-        (64,), description="mlp: units of each hidden layer, from the input on"
+        (64,), description="mlp, wide_deep: units of each hidden layer, from the input on"
     )
     activation: Literal["relu", "tanh", "sigmoid"] = Field(
-        "relu", description="mlp: activation of the hidden layers"
+        "relu", description="mlp, wide_deep: activation of the hidden layers"
     )
-    init: Literal["glorot", "he"] = Field("glorot", description="mlp: initial weights")
+    init: Literal["glorot", "he"] = Field(
+        "glorot", description="mlp, wide_deep: initial weights of the layers"
+    )
+    rank: Positive = Field(8, description="fm: factors of each feature")
+    embedding: Positive = Field(8, description="wide_deep: numbers in a category's embedding")
+    spread: float = Field(
+        0.05, gt=0, description="fm, wide_deep: what features begin with is drawn from +-spread"
+    )
+    module: str | None = Field(
+        None, description="torch: what makes your torch.nn.Module, package.module:function"
+    )
+    loss: str | None = Field(
+        None,
+        description="torch: cross_entropy, log_loss (of log-odds), mse, or your own: "
+        "package.module:function [default: by the targets and the outputs]",
+    )
     model_options: dict[str, Option] = Field(
-        {}, description="keyword arguments for your own model, KEY=VALUE"
+        {}, description="keyword arguments for your own model or module, KEY=VALUE"
     )
 
 

@@ -17,8 +17,8 @@ from app.config import SECTIONS, ClusterConfig, configure, read_toml
 from app.environment import BROKER, PARAMETER_SERVERS, parameter_server_urls
 from app.errors import DataError, DistBeliefError, ExitCode
 from app.models.files import load_model
+from app.models.imports import allow_imports_of
 from app.models.metrics import metric_name
-from app.models.registry import allow_import
 from coordinator import inference, resumption
 from coordinator.job import Job, prepare
 from coordinator.options import SectionedCommand, given, pairs, settings_options
@@ -69,10 +69,9 @@ def train(config_file: str | None, **flags: Any) -> None:
     settings |= given(flags, SECTIONS)
     _add_environment(settings)
     config, cluster = configure(settings)
-    # Whoever types a model's import path on the command line allows it, for this process
-    # and for the workers that it starts; workers elsewhere ask their own operator.
-    if ":" in config.model:
-        allow_import(config.model.partition(":")[0])
+    # Whoever types an import path on the command line allows it, for this process and for
+    # the workers that it starts; workers elsewhere ask their own operator.
+    allow_imports_of(config)
     job = prepare(config, len(cluster.parameter_servers) or cluster.servers)
     with display(Console(stderr=True), job.model.task) as shown:
         outcome = run_training(job, cluster, shown)

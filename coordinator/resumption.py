@@ -18,7 +18,7 @@ from app.errors import (
     ServerUnreachable,
     WaitTimeout,
 )
-from app.models.registry import allow_import
+from app.models.imports import allow_imports_of
 from app.runs import leadership
 from app.runs.leadership import RunState, Snapshot
 from app.runs.record import RunRecord
@@ -72,8 +72,7 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
             }
         cluster = configure({**written["cluster"], **servers, **settings})[1]
         record = RunRecord.from_json(run, written["record"])
-        if ":" in record.config.model:  # whoever may write to the folder may run code here
-            allow_import(record.config.model.partition(":")[0])
+        allow_imports_of(record.config)  # whoever may write to the folder may run code here
         return Found(record, cluster, folder, place["embedded"], place["broker"])
     if given.broker is None:
         raise ConfigError(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from app import checkpoint
 from app.config import ClusterConfig
+from app.datasets.split import split
 from app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerError, StoreError
+from app.models.calibration import calibrated
 from app.models.files import SavedModel
 from app.runs import leadership
 from app.runs.leadership import RunState
-from app.runs.record import RunRecord
 from coordinator.downpour import Downpour
 from coordinator.driver import Driver, Kept, Stage
 from coordinator.folder import RunFolder
@@ -108,7 +109,7 @@ def _drive(
         _describe(training)
         result = _train(training, driver, begin, resumed=resumed)
         # Before the last words to any server: what is trained must not depend on them.
-        _saved(record, result).save(training.output)
+        _saved(training, result).save(training.output)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
         raise RunTaken(f"stopped: {error}") from error
@@ -232,13 +233,14 @@ def _take_up(training: Training, driver: Driver) -> None:
     training.say(f"taken up under fence {training.session.fence}")
 
 
-def _saved(record: RunRecord, result: _Result) -> SavedModel:
+def _saved(training: Training, result: _Result) -> SavedModel:
+    record, job = training.session.record, training.job
     config = record.config
     facts = {"run": record.run, "reason": result.reason, "config": config.model_dump(mode="json")}
     kept = result.kept
     if kept.heldout is not None:
         facts["heldout"] = kept.heldout.score.to_json()
-    return SavedModel(
+    saved = SavedModel(
         config.model_settings(),
         record.schema,
         kept.parameters,
@@ -247,3 +249,7 @@ def _saved(record: RunRecord, result: _Result) -> SavedModel:
         kept.tables,
         config.seed,
     )
+    train, _ = split(job.dataset.n_examples, config.holdout, config.seed)
+    source, size = saved.source(), config.batch_size
+    dense = calibrated(job.model, saved.parameters, source, job.dataset, train, size)
+    return replace(saved, parameters=dense)

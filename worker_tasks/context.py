@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -16,6 +17,7 @@ from app.datasets.split import Rows, Subset, portion, split
 from app.environment import broker_url, parameter_server_urls
 from app.errors import ConfigError, DataError
 from app.layout import Vector
+from app.models.calibration import calibrated
 from app.models.model import Model
 from app.models.parameters import Source, looked_up, whole
 from app.models.registry import build_model
@@ -77,8 +79,19 @@ class RunContext:
         return self.record.layout.penalty(self.config.l2, self.config.dtype)
 
     def source(self, vector: str) -> Source:
-        """The model with the numbers of a named vector."""
-        dense = self.parameters.fetch(vector).vector
+        """The model with the numbers of a named vector, and with statistics for these."""
+        fetched = self.parameters.fetch(vector).vector
+        dense = calibrated(
+            self.model,
+            fetched,
+            self._source(vector, fetched),
+            self.dataset,
+            self.train,
+            self.config.batch_size,
+        )
+        return self._source(vector, dense)
+
+    def _source(self, vector: str, dense: Vector) -> Source:
         if not self.record.layout.tables:
             return whole(self.model, dense)
         return looked_up(
@@ -135,8 +148,15 @@ def open_context(run: str, fence: int) -> RunContext:
         )
     train, heldout = split(dataset.n_examples, config.holdout, config.seed)
     model = build_model(config, record.schema)
+    _one_thread_for_torch()
     servers = Servers(_parameter_servers(record), deadline_s=config.server_seconds)
     return RunContext(record, fence, model, dataset, train, heldout, servers)
+
+
+def _one_thread_for_torch() -> None:
+    """What :func:`_after_fork` does for BLAS; torch comes later, with the first model of its."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 def _parameter_servers(record: RunRecord) -> tuple[str, ...]:

@@ -48,11 +48,18 @@ class SparseFeatures:
         return csr_array(parts, shape=(len(rows), self.n_features))
 
 
-def relabelled(features: csr_array) -> tuple[Rows, Rows, csr_array]:
-    """The columns that occur, ascending, and how often; the same features over them alone."""
+def relabelled(features: csr_array, n_kept: int = 0) -> tuple[Rows, Rows, csr_array]:
+    """The columns that occur, ascending, and how often; the same features over them alone.
+
+    The first ``n_kept`` columns stay as they are and where they are; the others are
+    counted from there, in what is returned as in the new features.
+    """
+    others = features.indices >= n_kept
     columns, positions, counts = np.unique(
-        features.indices, return_inverse=True, return_counts=True
+        features.indices[others] - n_kept, return_inverse=True, return_counts=True
     )
-    parts = (features.data, positions, features.indptr)
-    narrow = csr_array(parts, shape=(features.shape[0], len(columns)))
+    indices = features.indices.copy()
+    indices[others] = positions + n_kept
+    parts = (features.data, indices, features.indptr)
+    narrow = csr_array(parts, shape=(features.shape[0], n_kept + len(columns)))
     return columns.astype(np.int64), counts.astype(np.int64), narrow

@@ -1,17 +1,22 @@
-"""Dense layers, forwards and backwards, and the choices that go with them."""
+"""Fully connected layers, forwards and backwards, and the choices that go with them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from app.layout import Vector
+from app.errors import ModelError
+from app.layout import TensorSpec, Vector
 from app.models.losses import sigmoid
+
+#: Weights (n_in, n_out) and bias (n_out,).
+Layer = tuple[Vector, Vector]
 
 Initialiser = Callable[[np.random.Generator, int, int], npt.NDArray[np.float64]]
 
@@ -57,6 +62,61 @@ ACTIVATIONS: Mapping[str, Activation] = {
 }
 
 
+def layer_tensors(sizes: Sequence[int]) -> tuple[TensorSpec, ...]:
+    """``layer0.weights``, ``layer0.bias`` and so on, for ``sizes`` from the input to the output."""
+    return tuple(
+        tensor
+        for layer, (n_in, n_out) in enumerate(pairwise(sizes))
+        for tensor in (
+            TensorSpec(f"layer{layer}.weights", (n_in, n_out)),
+            TensorSpec(f"layer{layer}.bias", (n_out,), penalised=False),
+        )
+    )
+
+
+def forward(layers: Sequence[Layer], inputs: Any, activation: str) -> list[Any]:
+    """Give the inputs of every layer, then the outputs of the last, before any activation."""
+    values = [inputs]
+    for weights, bias in layers:
+        if len(values) > 1:  # the features enter as they are
+            ACTIVATIONS[activation].apply(values[-1])
+        values.append(affine(values[-1], weights, bias))
+    return values
+
+
+def backward(
+    layers: Sequence[Layer],
+    gradients: Sequence[Layer],
+    inputs: Sequence[Any],
+    delta: Vector,
+    activation: str,
+) -> Vector:
+    """Overwrite ``gradients``, given the ``inputs`` of :func:`forward`.
+
+    ``delta`` (n, n_outputs) is the gradient of the loss by the last layer's outputs; that
+    by the outputs of the first layer is returned.
+    """
+    for layer in reversed(range(len(layers))):
+        affine_gradient(inputs[layer], delta, *gradients[layer])
+        if layer > 0:  # the features need no gradient
+            delta = delta @ layers[layer][0].T
+            delta *= ACTIVATIONS[activation].slope(inputs[layer])
+    return delta
+
+
+def check_layers(hidden: Sequence[int], activation: str, init: str) -> None:
+    """Raise ModelError for a hidden layer without units, an unknown activation or init."""
+    if any(units < 1 for units in hidden):
+        raise ModelError(f"every hidden layer needs at least 1 unit, got {hidden}")
+    _check_known("activation", activation, ACTIVATIONS)
+    _check_known("init", init, INITIALISERS)
+
+
+def _check_known(setting: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise ModelError(f'unknown {setting} "{value}": use one of {", ".join(known)}')
+
+
 def glorot_uniform(rng: np.random.Generator, n_in: int, n_out: int) -> npt.NDArray[np.float64]:
     """Draw uniformly with variance 2 / (n_in + n_out) (Glorot & Bengio 2010, eq. 16)."""
     bound = math.sqrt(6 / (n_in + n_out))
@@ -69,3 +129,17 @@ def he_normal(rng: np.random.Generator, n_in: int, n_out: int) -> npt.NDArray[np
 
 
 INITIALISERS: Mapping[str, Initialiser] = {"glorot": glorot_uniform, "he": he_normal}
+
+
+def spread(init: str, n_in: int, n_out: int) -> float:
+    """Half the width of the even distribution around 0 with the variance of ``init``."""
+    return math.sqrt(6 / (n_in + n_out if init == "glorot" else n_in))
+
+
+def first_layers(rng: np.random.Generator, tensors: Sequence[TensorSpec], init: str) -> Vector:
+    """Draw the weights among ``tensors`` of layers, in order; biases begin at zero. Flat."""
+    draw = INITIALISERS[init]
+    parts = [
+        draw(rng, *t.shape).ravel() if len(t.shape) == 2 else np.zeros(t.size) for t in tensors
+    ]
+    return np.concatenate(parts)

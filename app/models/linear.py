@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from app.datasets.sparse import relabelled
 from app.layout import TensorSpec, Vector, views
+from app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
 from app.models.layers import affine, affine_gradient
-from app.models.losses import (
-    cross_entropy,
-    half_squared_error,
-    log_loss,
-    sigmoid,
-    silently,
-    softmax,
-)
+from app.models.losses import silently
 from app.models.model import Features, Narrowed, Targets, Task
 
 
 @dataclass(frozen=True)
-class _OneLayer(ABC):
+class _OneLayer:
     """``outputs = features @ weights + bias``, of shape (n, n_outputs).
 
     Tensors: weights (n_features, n_outputs) and bias (n_outputs,), the latter free of
@@ -33,6 +27,12 @@ class _OneLayer(ABC):
 
     n_features: int
     sparse: bool = field(default=False, kw_only=True)
+
+    head: ClassVar[Head]
+
+    @property
+    def task(self) -> Task:
+        return self.head.task
 
     @property
     def n_outputs(self) -> int:
@@ -53,10 +53,6 @@ class _OneLayer(ABC):
     def initial(self, rng: np.random.Generator) -> Vector:
         return np.zeros(sum(t.size for t in self.tensors if t.spread is None))
 
-    @property
-    @abstractmethod
-    def task(self) -> Task: ...
-
     def narrowed(self, features: Features) -> Narrowed:
         rows, counts, features = relabelled(features)
         return Narrowed(replace(self, n_features=len(rows)), features, (rows,), (counts,))
@@ -67,52 +63,28 @@ class _OneLayer(ABC):
     ) -> float:
         features = features.astype(parameters.dtype, copy=False)
         outputs = affine(features, *views(parameters, self.tensors))
-        loss = self._loss(outputs, targets)
+        loss = self.head.loss(outputs, targets)
         affine_gradient(features, outputs, *views(gradient, self.tensors))
         return loss
 
     @silently
     def predict(self, parameters: Vector, features: Features) -> Vector:
         features = features.astype(parameters.dtype, copy=False)
-        return self._prediction(affine(features, *views(parameters, self.tensors)))
-
-    @abstractmethod
-    def _loss(self, outputs: Vector, targets: Targets) -> float:
-        """Return the mean loss and leave its gradient in ``outputs``."""
-
-    @abstractmethod
-    def _prediction(self, outputs: Vector) -> Vector:
-        """Turn ``outputs`` into predictions, perhaps in place."""
+        return self.head.prediction(affine(features, *views(parameters, self.tensors)))
 
 
 @dataclass(frozen=True)
 class LinearRegression(_OneLayer):
     """Least squares: the loss is half the mean squared error."""
 
-    @property
-    def task(self) -> Task:
-        return Task.REGRESSION
-
-    def _loss(self, outputs: Vector, targets: Targets) -> float:
-        return half_squared_error(outputs, targets)
-
-    def _prediction(self, outputs: Vector) -> Vector:
-        return outputs[:, 0]
+    head = VALUE
 
 
 @dataclass(frozen=True)
 class LogisticRegression(_OneLayer):
     """Two classes, labelled 0 and 1: the output is the log-odds of class 1."""
 
-    @property
-    def task(self) -> Task:
-        return Task.BINARY
-
-    def _loss(self, outputs: Vector, targets: Targets) -> float:
-        return log_loss(outputs, targets)
-
-    def _prediction(self, outputs: Vector) -> Vector:
-        return sigmoid(outputs[:, 0])
+    head = LOG_ODDS
 
 
 @dataclass(frozen=True)
@@ -121,16 +93,8 @@ class SoftmaxRegression(_OneLayer):
 
     n_classes: int
 
+    head = CLASSES
+
     @property
     def n_outputs(self) -> int:
         return self.n_classes
-
-    @property
-    def task(self) -> Task:
-        return Task.MULTICLASS
-
-    def _loss(self, outputs: Vector, targets: Targets) -> float:
-        return cross_entropy(outputs, targets)
-
-    def _prediction(self, outputs: Vector) -> Vector:
-        return softmax(outputs)

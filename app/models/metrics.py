@@ -12,7 +12,7 @@ import numpy.typing as npt
 from app.errors import ModelError
 from app.layout import Vector
 from app.models.losses import silently
-from app.models.model import Features, Model, Targets, Task
+from app.models.model import Features, LossModel, Model, Targets, Task
 from app.models.parameters import Source
 
 
@@ -95,8 +95,8 @@ def better(task: Task, a: float, b: float) -> bool:
 
 
 def _score_chunk(model: Model, parameters: Vector, features: Features, targets: Targets) -> Score:
-    n_examples, scratch = len(targets), np.empty_like(parameters)
-    loss_sum = n_examples * float(model.loss_and_gradient(parameters, features, targets, scratch))
+    n_examples = len(targets)
+    loss_sum = n_examples * _loss(model, parameters, features, targets)
     predictions = model.predict(parameters, features)
     _check_shape(model.task, predictions.shape, n_examples)
     if model.task is Task.REGRESSION:
@@ -104,6 +104,12 @@ def _score_chunk(model: Model, parameters: Vector, features: Features, targets: 
         return Score(n_examples, loss_sum, squared_error=squared_error)
     correct = int(np.count_nonzero(_classes(predictions) == targets))
     return Score(n_examples, loss_sum, correct)
+
+
+def _loss(model: Model, parameters: Vector, features: Features, targets: Targets) -> float:
+    if isinstance(model, LossModel):
+        return model.loss(parameters, features, targets)
+    return float(model.loss_and_gradient(parameters, features, targets, np.empty_like(parameters)))
 
 
 def _check_shape(task: Task, shape: tuple[int, ...], n_examples: int) -> None:

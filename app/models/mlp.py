@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
-from app.errors import ModelError
+from app.datasets.sparse import relabelled
 from app.layout import TensorSpec, Vector, views
-from app.models.layers import ACTIVATIONS, INITIALISERS, affine, affine_gradient
+from app.models.layers import (
+    Layer,
+    backward,
+    check_layers,
+    first_layers,
+    forward,
+    layer_tensors,
+    spread,
+)
 from app.models.losses import cross_entropy, silently, softmax
-from app.models.model import Features, Targets, Task
+from app.models.model import Features, Narrowed, Targets, Task
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class MLP:
 
     Tensors: ``layer0.weights`` (n_features, hidden[0]), ``layer0.bias`` (hidden[0],) and
     so on to n_classes; biases begin at zero and are free of the L2 term. Without hidden
-    layers this is softmax regression.
+    layers this is softmax regression. On sparse data the first weights are sparse, and
+    drawn evenly with the variance of ``init``.
 
     Raises:
         ModelError: a hidden layer without units, an unknown activation or init.
@@ -33,12 +40,10 @@ class MLP:
     hidden: tuple[int, ...] = (64,)
     activation: str = "relu"
     init: str = "glorot"
+    sparse: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        if any(units < 1 for units in self.hidden):
-            raise ModelError(f"every hidden layer needs at least 1 unit, got {self.hidden}")
-        _check_known("activation", self.activation, ACTIVATIONS)
-        _check_known("init", self.init, INITIALISERS)
+        check_layers(self.hidden, self.activation, self.init)
 
     @property
     def task(self) -> Task:
@@ -46,55 +51,37 @@ class MLP:
 
     @cached_property
     def tensors(self) -> tuple[TensorSpec, ...]:
-        sizes = pairwise((self.n_features, *self.hidden, self.n_classes))
-        return tuple(
-            tensor
-            for layer, (n_in, n_out) in enumerate(sizes)
-            for tensor in (
-                TensorSpec(f"layer{layer}.weights", (n_in, n_out)),
-                TensorSpec(f"layer{layer}.bias", (n_out,), penalised=False),
-            )
-        )
+        first, *rest = layer_tensors((self.n_features, *self.hidden, self.n_classes))
+        if self.sparse:
+            first = replace(first, sparse=True, spread=spread(self.init, *first.shape))
+        return (first, *rest)
 
     def initial(self, rng: np.random.Generator) -> Vector:
-        parameters = np.zeros(sum(tensor.size for tensor in self.tensors))
-        for weights, _ in self._layers(parameters):
-            weights[...] = INITIALISERS[self.init](rng, *weights.shape)
-        return parameters
+        return first_layers(rng, [t for t in self.tensors if t.spread is None], self.init)
+
+    def narrowed(self, features: Features) -> Narrowed:
+        rows, counts, features = relabelled(features)
+        return Narrowed(replace(self, n_features=len(rows)), features, (rows,), (counts,))
 
     @silently
     def loss_and_gradient(
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
     ) -> float:
-        *inputs, delta = self._forward(parameters, features)
+        layers = self._layers(parameters)
+        *inputs, delta = self._forward(layers, features)
         loss = cross_entropy(delta, targets)
-        layers, gradients = self._layers(parameters), self._layers(gradient)
-        for layer in reversed(range(len(layers))):
-            affine_gradient(inputs[layer], delta, *gradients[layer])
-            if layer > 0:  # the features need no gradient
-                delta = delta @ layers[layer][0].T
-                delta *= ACTIVATIONS[self.activation].slope(inputs[layer])
+        backward(layers, self._layers(gradient), inputs, delta, self.activation)
         return loss
 
     @silently
     def predict(self, parameters: Vector, features: Features) -> Vector:
-        return softmax(self._forward(parameters, features)[-1])
+        return softmax(self._forward(self._layers(parameters), features)[-1])
 
-    def _layers(self, vector: Vector) -> list[tuple[Vector, Vector]]:
+    def _layers(self, vector: Vector) -> list[Layer]:
         """View ``vector`` as (weights, bias) of each layer."""
         tensors = views(vector, self.tensors)
         return list(zip(tensors[::2], tensors[1::2], strict=True))
 
-    def _forward(self, parameters: Vector, features: Features) -> list[Vector]:
-        """Compute the inputs of every layer, then the outputs of the last, before softmax."""
-        values: list[Vector] = [features.astype(parameters.dtype, copy=False)]
-        for weights, bias in self._layers(parameters):
-            if len(values) > 1:  # the features enter as they are
-                ACTIVATIONS[self.activation].apply(values[-1])
-            values.append(affine(values[-1], weights, bias))
-        return values
-
-
-def _check_known(setting: str, value: str, known: Collection[str]) -> None:
-    if value not in known:
-        raise ModelError(f'unknown {setting} "{value}": use one of {", ".join(known)}')
+    def _forward(self, layers: list[Layer], features: Features) -> list[Vector]:
+        inputs = features.astype(layers[0][0].dtype, copy=False)
+        return forward(layers, inputs, self.activation)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -98,3 +98,12 @@ class SparseModel(Model, Protocol):
     """
 
     def narrowed(self, features: Features) -> Narrowed: ...
+
+
+@runtime_checkable
+class LossModel(Model, Protocol):
+    """A model whose loss in training is not that of its predictions, as with dropout."""
+
+    def loss(self, parameters: Vector, features: Features, targets: Targets) -> float:
+        """Mean loss of what it predicts for the n examples."""
+        ...

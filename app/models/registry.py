@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from app.datasets.schema import Schema
 from app.errors import LayoutError, ModelError
 from app.layout import Layout, TensorSpec
+from app.models.fm import FactorizationMachine
+from app.models.imports import load, named
 from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
 from app.models.mlp import MLP
 from app.models.model import Model, Task
-
-#: Holds the comma-separated prefixes of module paths that may be imported as models.
-#: A run's settings reach workers over the network; without this, whoever can write to
-#: the broker could have any module on the worker's disk imported.
-ALLOWED_IMPORTS_VARIABLE = "DISTBELIEF_ALLOWED_IMPORTS"
-
-
-Factory = Callable[..., Any]
+from app.models.wide_deep import WideDeep
 
 
 class ModelSettings(Protocol):
@@ -42,9 +35,66 @@ class ModelSettings(Protocol):
     def init(self) -> str: ...
 
     @property
-    def model_options(self) -> Mapping[str, Any]:
-        """JSON values, handed to an imported model as keyword arguments."""
+    def rank(self) -> int: ...
+
+    @property
+    def embedding(self) -> int: ...
+
+    @property
+    def spread(self) -> float: ...
+
+    @property
+    def module(self) -> str | None:
+        """Import path of a factory of torch modules."""
         ...
+
+    @property
+    def loss(self) -> str | None:
+        """A name, or an import path, for what trains a torch module."""
+        ...
+
+    @property
+    def model_options(self) -> Mapping[str, Any]:
+        """JSON values, handed to an imported model or module as keyword arguments."""
+        ...
+
+
+def _mlp(settings: ModelSettings, data: Schema) -> Model:
+    return MLP(
+        data.n_features,
+        data.n_classes,
+        settings.hidden,
+        settings.activation,
+        settings.init,
+        sparse=data.sparse,
+    )
+
+
+def _fm(settings: ModelSettings, data: Schema) -> Model:
+    return FactorizationMachine(
+        data.n_features, data.n_classes, settings.rank, settings.spread, sparse=data.sparse
+    )
+
+
+def _wide_deep(settings: ModelSettings, data: Schema) -> Model:
+    return WideDeep.of(
+        data,
+        hidden=settings.hidden,
+        activation=settings.activation,
+        init=settings.init,
+        embedding=settings.embedding,
+        spread=settings.spread,
+    )
+
+
+def _torch(settings: ModelSettings, data: Schema) -> Model:
+    try:
+        from app.models.torch import build
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ModelError('model "torch" needs PyTorch: pip install "distbelief[torch]"') from error
+    return build(settings.module, settings.loss, settings.model_options, data)
 
 
 BUILT_IN: Mapping[str, Callable[[ModelSettings, Schema], Model]] = {
@@ -53,9 +103,10 @@ BUILT_IN: Mapping[str, Callable[[ModelSettings, Schema], Model]] = {
     "softmax": lambda _, data: SoftmaxRegression(
         data.n_features, data.n_classes, sparse=data.sparse
     ),
-    "mlp": lambda settings, data: MLP(
-        data.n_features, data.n_classes, settings.hidden, settings.activation, settings.init
-    ),
+    "mlp": _mlp,
+    "fm": _fm,
+    "wide_deep": _wide_deep,
+    "torch": _torch,
 }
 
 
@@ -74,17 +125,6 @@ def build_model(settings: ModelSettings, schema: Schema) -> Model:
     return model
 
 
-def allowed_imports() -> tuple[str, ...]:
-    """List the prefixes of module paths that this process may import as models."""
-    prefixes = os.environ.get(ALLOWED_IMPORTS_VARIABLE, "").split(",")
-    return tuple(prefix.strip() for prefix in prefixes if prefix.strip())
-
-
-def allow_import(module_path: str) -> None:
-    """Add a prefix for this process, and for the processes that it starts from now on."""
-    os.environ[ALLOWED_IMPORTS_VARIABLE] = ",".join((*allowed_imports(), module_path))
-
-
 def _built_in(settings: ModelSettings, schema: Schema) -> Model:
     name = settings.model
     if name not in BUILT_IN:
@@ -94,51 +134,24 @@ def _built_in(settings: ModelSettings, schema: Schema) -> Model:
             + (f'did you mean "{near[0]}"? ' if near else "")
             + f'use one of {", ".join(BUILT_IN)}, or an import path "package.module:Name"'
         )
-    if settings.model_options:
+    if settings.model_options and name != "torch":
         raise ModelError(
-            f'model_options are for imported models, but the built-in model "{name}" '
+            f'model_options are for imported models and modules, but the built-in model "{name}" '
             f"was given {', '.join(settings.model_options)}"
         )
     return BUILT_IN[name](settings, schema)
 
 
 def _imported(settings: ModelSettings, schema: Schema) -> Model:
-    factory = _load(settings.model)
+    factory = load(settings.model)
     try:
         model: Model = factory(
             n_features=schema.n_features, n_classes=schema.n_classes, **settings.model_options
         )
     except Exception as error:  # whatever a user's own code raises
-        raise ModelError(f'model "{settings.model}" cannot be built: {_named(error)}') from error
+        raise ModelError(f'model "{settings.model}" cannot be built: {named(error)}') from error
     _check_attributes(settings.model, model)
     return model
-
-
-def _load(path: str) -> Factory:
-    """Import what ``package.module:Name`` names."""
-    module_path, _, name = path.partition(":")
-    if not all(part.isidentifier() for part in (*module_path.split("."), name)):
-        raise ModelError(f'the import path of a model is "package.module:Name", got "{path}"')
-    _check_allowed(module_path)
-    try:
-        module = importlib.import_module(module_path)
-    except Exception as error:  # importing runs a user's own code
-        raise ModelError(f'module "{module_path}" cannot be imported: {_named(error)}') from error
-    factory: Factory | None = getattr(module, name, None)
-    if not callable(factory):
-        problem = f'has no "{name}"' if factory is None else f'has "{name}", but cannot call it'
-        raise ModelError(f'module "{module_path}" {problem}')
-    return factory
-
-
-def _check_allowed(module_path: str) -> None:
-    allowed = allowed_imports()
-    if any(f"{module_path}.".startswith(f"{prefix}.") for prefix in allowed):
-        return
-    raise ModelError(
-        f'importing "{module_path}" is not allowed: set the environment variable '
-        f"{ALLOWED_IMPORTS_VARIABLE}={','.join((*allowed, module_path))} here and for the workers"
-    )
 
 
 def _check_attributes(path: str, model: Any) -> None:
@@ -175,7 +188,3 @@ def _check_targets(name: str, task: Task, n_classes: int) -> None:
     if n_classes < 2 or (task is Task.BINARY and n_classes != 2):
         needed = "exactly 2" if task is Task.BINARY else "at least 2"
         raise ModelError(f'model "{name}" needs {needed} classes, but the data have {n_classes}')
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

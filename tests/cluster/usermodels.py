@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from app.layout import Vector
+import numpy as np
+
+from app.layout import TensorSpec, Vector
 from app.models.linear import SoftmaxRegression
 from app.models.model import Features, Targets
 
@@ -74,3 +76,39 @@ class _Hooked:
     ) -> float:
         self._before()
         return self._inner.loss_and_gradient(parameters, features, targets, gradient)
+
+
+class Centred:
+    """A softmax regression of features less their mean, which is a statistic, not trained.
+
+    Training takes the mean of each minibatch.
+    """
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        self._inner = SoftmaxRegression(n_features, n_classes)
+        self.task, self.n_statistics = self._inner.task, n_features
+        mean = TensorSpec("mean", (n_features,), penalised=False)
+        self.tensors = (*self._inner.tensors, mean)
+
+    def initial(self, rng: np.random.Generator) -> Vector:
+        return np.zeros(sum(tensor.size for tensor in self.tensors))
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        trained, centred = parameters[: -self.n_statistics], features - features.mean(axis=0)
+        gradient[-self.n_statistics :] = 0
+        own = gradient[: -self.n_statistics]
+        return self._inner.loss_and_gradient(trained, centred, targets, own)
+
+    def loss(self, parameters: Vector, features: Features, targets: Targets) -> float:
+        probabilities = self.predict(parameters, features)
+        return float(-np.log(probabilities[np.arange(len(targets)), targets]).mean())
+
+    def predict(self, parameters: Vector, features: Features) -> Vector:
+        mean = parameters[-self.n_statistics :]
+        return self._inner.predict(parameters[: -self.n_statistics], features - mean)
+
+    def statistics(self, parameters: Vector, features: Features) -> Vector:
+        mean: Vector = features.mean(axis=0)
+        return mean

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from app.config import SECTIONS, ClusterConfig, RunConfig, configure
+from app.models.imports import allowed_imports
 from app.models.model import Task
 from coordinator import cli
 
@@ -27,6 +28,11 @@ OTHER: dict[str, Any] = {
     "hidden": [32, 16],
     "activation": "tanh",
     "init": "he",
+    "rank": 4,
+    "embedding": 16,
+    "spread": 0.01,
+    "module": "mine:net",
+    "loss": "mse",
     "model_options": {"width": 3, "name": "wide", "rate": 0.5, "deep": True, "sizes": [1, 2]},
     "data": "mine.npz",
     "data_options": {"classes": 3},
@@ -213,9 +219,15 @@ def test_naming_a_model_on_the_command_line_allows_its_import(
 ) -> None:
     monkeypatch.delenv("DISTBELIEF_ALLOWED_IMPORTS")
     configured("--model", "package.module:Model")
-    from app.models.registry import allowed_imports
-
     assert allowed_imports() == ("package.module",)
+
+
+def test_naming_a_torch_module_and_its_loss_allows_their_import(
+    configured: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISTBELIEF_ALLOWED_IMPORTS")
+    configured("--model", "torch", "--module", "package.nets:net", "--loss", "losses:hinge")
+    assert allowed_imports() == ("package.nets", "losses")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import ModelError
 from app.layout import Vector, views
+from app.models.initial import first_values
 from app.models.linear import SoftmaxRegression
 from app.models.mlp import MLP
 
@@ -118,6 +119,21 @@ def test_he_weights_are_normal_with_their_variance() -> None:
     assert weights.std() == pytest.approx(deviation, rel=0.01)
     within_one = np.mean(np.abs(weights) < deviation)
     assert within_one == pytest.approx(math.erf(1 / math.sqrt(2)), abs=0.01)
+
+
+@pytest.mark.parametrize("init", ["glorot", "he"])
+def test_the_first_weights_of_sparse_data_have_the_same_variance(init: str) -> None:
+    model = MLP(400, 2, (200,), init=init, sparse=True)
+    first = views(first_values(model.tensors, model, "mlp", 0), model.tensors)[0]
+    assert first.std() == pytest.approx(first_weights(init).std(), rel=0.02)
+    assert np.abs(first).max() == pytest.approx(first.std() * math.sqrt(3), rel=0.02)
+
+
+def test_the_other_layers_of_sparse_data_begin_as_ever() -> None:
+    model = MLP(4, 2, (3,), sparse=True)
+    rest = MLP(3, 2, ())
+    ours = model.initial(np.random.default_rng(0))
+    assert ours.tolist() == [0, 0, 0, *rest.initial(np.random.default_rng(0))]
 
 
 @pytest.mark.parametrize("init", ["glorot", "he"])

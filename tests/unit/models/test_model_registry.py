@@ -15,10 +15,13 @@ import pytest
 from app.datasets.schema import Schema
 from app.errors import ModelError
 from app.layout import TensorSpec
+from app.models.fm import FactorizationMachine
+from app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
 from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
 from app.models.mlp import MLP
 from app.models.model import Model, Task
-from app.models.registry import ALLOWED_IMPORTS_VARIABLE, allowed_imports, build_model
+from app.models.registry import build_model
+from app.models.wide_deep import WideDeep
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Settings:
     hidden: tuple[int, ...] = (8,)
     activation: str = "tanh"
     init: str = "he"
+    rank: int = 4
+    embedding: int = 3
+    spread: float = 0.1
+    module: str | None = None
+    loss: str | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,14 +92,51 @@ def refused(settings: Settings, n_classes: int = 3) -> str:
         ("logistic", 2, LogisticRegression(5)),
         ("softmax", 3, SoftmaxRegression(5, 3)),
         ("mlp", 3, MLP(5, 3, (8,), "tanh", "he")),
+        ("fm", 0, FactorizationMachine(5, 0, 4, 0.1)),
+        ("fm", 2, FactorizationMachine(5, 2, 4, 0.1)),
     ],
 )
 def test_a_built_in_model_is_built_by_name(name: str, n_classes: int, expected: Model) -> None:
     assert build_model(Settings(name), Schema(5, n_classes)) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("logistic", LogisticRegression(14, sparse=True)),
+        ("mlp", MLP(14, 2, (8,), "tanh", "he", sparse=True)),
+        ("fm", FactorizationMachine(14, 2, 4, 0.1, sparse=True)),
+        ("wide_deep", WideDeep(2, (0, 4, 8, 12), 2, (8,), "tanh", "he", 3, 0.1)),
+    ],
+)
+def test_a_model_of_sparse_data_is_sparse(name: str, expected: Model) -> None:
+    schema = Schema(14, 2, sparse=True, n_dense=2, n_fields=3)
+    assert build_model(Settings(name), schema) == expected
+
+
+def test_wide_and_deep_refuses_data_without_categories() -> None:
+    assert 'use "mlp" or "fm"' in refused(Settings("wide_deep"))
+
+
+@pytest.mark.parametrize("name", ["logistic", "fm"])
+def test_a_model_of_two_classes_refuses_three(name: str) -> None:
+    message = f'model "{name}" needs exactly 2 classes, but the data have 3'
+    assert refused(Settings(name)) == message
+
+
+def test_a_torch_module_without_torch_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "app.models.torch", raising=False)
+    message = refused(Settings("torch", module="their.models:net"))
+    assert message == 'model "torch" needs PyTorch: pip install "distbelief[torch]"'
+
+
 def test_an_unknown_name_is_refused_with_all_known_ones() -> None:
-    assert "linear, logistic, softmax, mlp" in refused(Settings("transformer"))
+    assert "linear, logistic, softmax, mlp, fm, wide_deep, torch" in refused(
+        Settings("transformer")
+    )
 
 
 def test_a_misspelt_name_is_refused_with_the_nearest() -> None:
@@ -106,10 +151,6 @@ def test_a_built_in_model_takes_no_model_options() -> None:
 @pytest.mark.parametrize("name", ["logistic", "softmax", "mlp"])
 def test_a_classifier_refuses_real_valued_targets(name: str) -> None:
     assert "needs class labels, but the targets are real" in refused(Settings(name), n_classes=0)
-
-
-def test_logistic_regression_refuses_three_classes() -> None:
-    assert "needs exactly 2 classes, but the data have 3" in refused(Settings("logistic"))
 
 
 @pytest.mark.parametrize("name", ["softmax", "mlp"])

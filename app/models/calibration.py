@@ -1,0 +1,55 @@
+"""Statistics that a model computes from training examples: batch norm's means and variances.
+
+They are not trained, so training leaves them as they began; before parameters are used to
+predict, they are computed for these very parameters (Wu & Johnson 2021, "Rethinking 'Batch'
+in BatchNorm", sec. 3).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import numpy as np
+
+from app.datasets.dataset import Dataset
+from app.datasets.split import Rows
+from app.layout import Vector
+from app.models.model import Features, Model
+from app.models.parameters import Source
+
+#: Minibatches over which the statistics are averaged, at most.
+MINIBATCHES = 100
+
+
+class CalibratedModel(Model, Protocol):
+    """A model with statistics: the last ``n_statistics`` numbers of its flat vector."""
+
+    @property
+    def n_statistics(self) -> int: ...
+
+    def statistics(self, parameters: Vector, features: Features) -> Vector:
+        """What they are for these examples alone: shape (n_statistics,)."""
+        ...
+
+
+def calibrated(
+    model: Model, dense: Vector, source: Source, dataset: Dataset, train: Rows, batch_size: int
+) -> Vector:
+    """``dense`` with statistics of the first ``train`` examples, if the model has any.
+
+    ``dense`` is the flat vector, without the sparse tensors where these are tables;
+    ``source`` gives the parameters for some examples. A last minibatch that is not full
+    is left out unless it is the only one.
+    """
+    n_statistics = getattr(model, "n_statistics", 0)
+    if not n_statistics:
+        return dense
+    total = np.zeros(n_statistics)
+    n_full = max(1, min(MINIBATCHES, len(train) // batch_size))
+    for start in range(0, n_full * batch_size, batch_size):
+        rows = train[start : start + batch_size]
+        cut, parameters, features = source(dataset.features[rows])
+        total += cast("CalibratedModel", cut).statistics(parameters, features)
+    result = dense.copy()
+    result[-n_statistics:] = total / n_full
+    return result

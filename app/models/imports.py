@@ -1,0 +1,78 @@
+"""Which modules of the user's a process may import, and importing from them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from app.errors import ModelError
+
+#: Holds the comma-separated prefixes of module paths that may be imported as models.
+#: A run's settings reach workers over the network; without this, whoever can write to
+#: the broker could have any module on the worker's disk imported.
+ALLOWED_IMPORTS_VARIABLE = "DISTBELIEF_ALLOWED_IMPORTS"
+
+
+class ImportSettings(Protocol):
+    """The settings of a run that may hold import paths."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def module(self) -> str | None: ...
+
+    @property
+    def loss(self) -> str | None: ...
+
+
+def allowed_imports() -> tuple[str, ...]:
+    """List the prefixes of module paths that this process may import as models."""
+    prefixes = os.environ.get(ALLOWED_IMPORTS_VARIABLE, "").split(",")
+    return tuple(prefix.strip() for prefix in prefixes if prefix.strip())
+
+
+def allow_import(module_path: str) -> None:
+    """Add a prefix for this process, and for the processes that it starts from now on."""
+    os.environ[ALLOWED_IMPORTS_VARIABLE] = ",".join((*allowed_imports(), module_path))
+
+
+def allow_imports_of(settings: ImportSettings) -> None:
+    """Allow all that ``settings`` name, for one who trusts whoever wrote them."""
+    for path in (settings.model, settings.module, settings.loss):
+        if path is not None and ":" in path:
+            allow_import(path.partition(":")[0])
+
+
+def load(path: str, what: str = "model") -> Callable[..., Any]:
+    """Import what ``package.module:Name`` names."""
+    module_path, _, name = path.partition(":")
+    if not all(part.isidentifier() for part in (*module_path.split("."), name)):
+        raise ModelError(f'the import path of a {what} is "package.module:Name", got "{path}"')
+    _check_allowed(module_path)
+    try:
+        module = importlib.import_module(module_path)
+    except Exception as error:  # importing runs a user's own code
+        raise ModelError(f'module "{module_path}" cannot be imported: {named(error)}') from error
+    factory: Callable[..., Any] | None = getattr(module, name, None)
+    if not callable(factory):
+        problem = f'has no "{name}"' if factory is None else f'has "{name}", but cannot call it'
+        raise ModelError(f'module "{module_path}" {problem}')
+    return factory
+
+
+def _check_allowed(module_path: str) -> None:
+    allowed = allowed_imports()
+    if any(f"{module_path}.".startswith(f"{prefix}.") for prefix in allowed):
+        return
+    raise ModelError(
+        f'importing "{module_path}" is not allowed: set the environment variable '
+        f"{ALLOWED_IMPORTS_VARIABLE}={','.join((*allowed, module_path))} here and for the workers"
+    )
+
+
+def named(error: Exception) -> str:
+    """What was raised in somebody's own code, in one line."""
+    return f"{type(error).__name__}: {error}"
