@@ -220,6 +220,15 @@ def everything(path: Path, options: Any) -> Any:
     return features, [chunk.targets.tolist() for chunk in chunks], list(reader.skipped)
 
 
+def test_a_short_line_and_a_long_one_do_not_make_up_for_each_other(
+    read: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("4,5\n1\n2,3,6\n7,8\n")
+    found = read(tmp_path / "a.csv", bad_lines=2)
+    assert [fault.line for fault in found.skipped] == [2, 3]
+    assert found.targets == ["5", "8"]
+
+
 def test_a_blank_line_is_no_missing_number(read: Any, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1\n\n2\n")
     assert read(tmp_path / "a.csv", labelled=False).features.tolist() == [[1], [2]]
