@@ -16,8 +16,10 @@ with each minibatch's own statistics, as it always does in training. Whenever th
 parameters are used to predict, the buffers are computed for these very parameters from
 training examples (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", sec. 3: better than
 moving averages, which mix in those of older parameters): see :meth:`TorchModel.statistics`
-and :mod:`app.models.calibration`. Buffers of integers, and those that are not part of the
-module's state, stay as the factory makes them.
+and :mod:`app.models.calibration`. Batch norm cannot train on a single example, so no
+minibatch may have only one: where one is left over, choose another ``batch_size``. Buffers
+of integers, and those that are not part of the module's state, stay as the factory makes
+them.
 """
 
 from __future__ import annotations
@@ -74,7 +76,9 @@ class TorchModel:
 
     All parameters but vectors and scalars (biases, scales of norms) are under the L2 term.
     The weights of embedding layers with ``sparse=True`` are sparse tensors; they begin as
-    the module makes them. ``rows`` are those that a narrowed model has.
+    the module makes them. Frozen parameters get no gradient, so they stay where they are
+    under rules that take nothing off by themselves (weight decay, FTRL's L1 and L2).
+    ``rows`` are those that a narrowed model has.
     """
 
     def __init__(

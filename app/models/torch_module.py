@@ -86,13 +86,11 @@ class Network:
         self, numbers: Numbers, features: Features, targets: Targets, loss: Loss, gradient: Vector
     ) -> float:
         with self._holding(numbers) as flat, self._drawing_from(features, targets):
-            gradient[...] = 0
-            ours = torch.from_numpy(gradient)
-            there = ours.to(self._device)  # on a CPU the same memory
+            ours = torch.from_numpy(gradient).zero_()
+            there = ours if ours.device == flat.device else torch.zeros_like(flat)
             views = _views(there, numbers.tensors)
             for parameter, view in zip(self._parameters, views, strict=False):  # then buffers
-                if parameter.requires_grad:
-                    parameter.grad = view
+                parameter.grad = view  # backward adds to it
             self._module.train()
             outputs = self._forward(features, flat)
             value = self._answer(lambda: loss(outputs, as_tensor(targets).to(self._device)))
@@ -195,6 +193,8 @@ class Network:
             self._module.to(like.device, like.dtype)
             parameters, buffers = _state(self._module)
             self._parameters, self._buffers = list(parameters.values()), list(buffers.values())
+            for rows in self._sparse:
+                rows.weight = parameters[rows.name]
 
     def _hold(self, flat: torch.Tensor, tensors: Sequence[TensorSpec]) -> None:
         views = iter(_views(flat, tensors))

@@ -44,6 +44,7 @@ def configured(factory: str, **settings: Any) -> RunConfig:
         batch_size=8,
         learning_rate=0.1,
         learning_rate_decay=0.01,
+        epsilon=1e-10,
         **settings,
     )
 

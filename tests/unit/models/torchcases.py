@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,6 @@ from app.datasets.schema import Schema
 from app.layout import TensorSpec, views
 from app.models.imports import ALLOWED_IMPORTS_VARIABLE
 from app.models.registry import build_model
-from app.settings import ModelSettings
 
 Array = npt.NDArray[Any]
 
@@ -46,8 +46,10 @@ def allow(patch: pytest.MonkeyPatch) -> None:
 
 
 def built(factory: str, schema: Schema | None = None, **settings: Any) -> Any:
-    chosen = ModelSettings(model="torch", module=f"torchnets:{factory}", **settings)
-    return build_model(chosen, schema or CASES[factory])
+    chosen = {"module": f"torchnets:{factory}", "loss": None, "model_options": {}, **settings}
+    return build_model(
+        cast("Any", SimpleNamespace(model="torch", **chosen)), schema or CASES[factory]
+    )
 
 
 def plain(factory: str, schema: Schema | None = None) -> Any:
