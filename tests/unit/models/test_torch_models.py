@@ -35,6 +35,7 @@ torch = pytest.importorskip("torch")
 
 @pytest.fixture(autouse=True)
 def _nets(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)  # the modules are tiny
     allow(monkeypatch)
 
 

@@ -30,6 +30,7 @@ N_EXAMPLES, STEPS = 70, 60
 
 @pytest.fixture(autouse=True)
 def _nets(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)  # the modules are tiny
     allow(monkeypatch)
 
 
