@@ -16,11 +16,14 @@ from app.datasets.sparse import SparseFeatures
 from app.datasets.split import Subset
 from app.keys import PARAMETERS
 from app.layout import Layout
+from app.models.fm import FactorizationMachine
 from app.models.initial import first_values
 from app.models.linear import LogisticRegression, SoftmaxRegression
 from app.models.losses import log_loss
+from app.models.mlp import MLP
 from app.models.model import Model
 from app.models.parameters import joined
+from app.models.wide_deep import WideDeep
 from app.optimizers.registry import build_rule
 from app.rows import TableRows
 from app.store.contract import Fetched, Pushed, Token
@@ -101,6 +104,9 @@ def every_parameter(store: MemoryParameterStore) -> list[float]:
 MODELS = [
     LogisticRegression(N_FEATURES, sparse=True),
     SoftmaxRegression(N_FEATURES, 3, sparse=True),
+    MLP(N_FEATURES, 3, (6,), sparse=True),
+    FactorizationMachine(N_FEATURES, 2, rank=3, sparse=True),
+    WideDeep(5, tuple(range(0, N_FEATURES - 4, 39)), 2, (6,), embedding=3),
 ]
 
 
