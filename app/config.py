@@ -57,7 +57,8 @@ class RunConfig(
             )
         if self.optimizer == "ftrl" and self.scale_by_staleness:
             raise ValueError("scale_by_staleness is not for ftrl, whose steps have no rate")
-        if self.holdout == 0 and (self.target is not None or self.patience is not None):
+        heldout = self.holdout > 0 or self.holdout_data is not None
+        if not heldout and (self.target is not None or self.patience is not None):
             raise ValueError("target and patience need held-out data: set holdout above 0")
         return self
 

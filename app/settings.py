@@ -61,15 +61,19 @@ class DataSettings(Section):
 
     data: str = Field(
         "digits",
-        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
-        "a .npz file with arrays x and y, or MNIST's images-idx3-ubyte(.gz) with the labels "
-        "beside it",
+        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax; "
+        ".csv, .tsv, .libsvm (all also .gz) or .parquet files: one, a folder or a "
+        "pattern, also https:// and the like; a .npz file with arrays x and y, a pair "
+        "x.npy and y.npy, or MNIST's images-idx3-ubyte(.gz) with the labels beside it",
     )
     data_options: dict[str, Scalar] = Field(
         {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"
     )
     holdout: float = Field(
         0.2, ge=0, lt=1, description="fraction of the examples held out for evaluation"
+    )
+    holdout_data: str | None = Field(
+        None, description="held-out examples of their own, as data; the fraction is then unused"
     )
 
 

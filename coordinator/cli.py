@@ -10,23 +10,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-import numpy as np
 from rich.console import Console
 
 from app.config import SECTIONS, ClusterConfig, configure, read_toml
 from app.environment import BROKER, PARAMETER_SERVERS, parameter_server_urls
-from app.errors import DataError, DistBeliefError, ExitCode
-from app.models.files import load_model
+from app.errors import DistBeliefError, ExitCode
 from app.models.imports import allow_imports_of
-from app.models.metrics import metric_name
-from coordinator import inference, resumption
+from coordinator import resumption
+from coordinator.conversion import conversion_shown
 from coordinator.job import Job, prepare
-from coordinator.options import SectionedCommand, given, pairs, settings_options
+from coordinator.options import SectionedCommand, given, settings_options
 from coordinator.outcome import EndReason, Outcome
 from coordinator.overview import overview, overviews
 from coordinator.progress import described, display, listed, summary
 from coordinator.training import resume as resume_training
 from coordinator.training import train as run_training
+from coordinator.using import data_command, evaluate, predict
 
 EXIT_CODES = "Exit codes: " + ", ".join(f"{code} {code.name.lower()}" for code in ExitCode)
 
@@ -72,8 +71,10 @@ def train(config_file: str | None, **flags: Any) -> None:
     # Whoever types an import path on the command line allows it, for this process and for
     # the workers that it starts; workers elsewhere ask their own operator.
     allow_imports_of(config)
-    job = prepare(config, len(cluster.parameter_servers) or cluster.servers)
-    with display(Console(stderr=True), job.model.task) as shown:
+    console = Console(stderr=True)
+    with conversion_shown(console) as progress:
+        job = prepare(config, len(cluster.parameter_servers) or cluster.servers, progress)
+    with display(console, job.model.task) as shown:
         outcome = run_training(job, cluster, shown)
     _report(outcome, job)
 
@@ -169,64 +170,9 @@ def _cluster_settings(flags: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-_model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")
-_data = click.option("--data", metavar="SOURCE", required=True, help="As for train.")
-_options = click.option(
-    "--data-option", multiple=True, metavar="KEY=VALUE", help="Option of the data source."
-)
-
-
-@main.command(
-    epilog="Example: python -m coordinator evaluate --model model.safetensors --data digits"
-)
-@_model
-@_data
-@_options
-@click.option(
-    "--part",
-    type=click.Choice(inference.PARTS),
-    default="all",
-    show_default=True,
-    help="Which examples, by the split that the model was trained with.",
-)
-def evaluate(model_file: str, data: str, data_option: tuple[str, ...], part: str) -> None:
-    """Score a saved model on labelled data."""
-    saved = load_model(Path(model_file))
-    score = inference.evaluate(saved, data, pairs("data_options", data_option), part)
-    task = saved.build().task
-    click.echo(f"examples {score.n_examples}")
-    click.echo(f"{metric_name(task)} {score.metric(task):.6g}")
-    click.echo(f"loss {score.loss:.6g}")
-
-
-@main.command(
-    epilog="Example: python -m coordinator predict --model model.safetensors --data new.npy"
-)
-@_model
-@_data
-@_options
-@click.option("--output", metavar="FILE", help="CSV file to write.  [default: print]")
-def predict(model_file: str, data: str, data_option: tuple[str, ...], output: str | None) -> None:
-    """Predict for new examples: a line each, as CSV.
-
-    Columns: class and its probability, or value for a regression. The data may be a .npy
-    file with features only, or anything that train takes.
-    """
-    saved = load_model(Path(model_file))
-    answers, chances = inference.predict(saved, data, pairs("data_options", data_option))
-    if np.isnan(chances).all():
-        lines = ["value", *(f"{value:.9g}" for value in answers)]
-    else:
-        rows = zip(answers, chances, strict=True)
-        lines = ["class,probability", *(f"{label},{chance:.6g}" for label, chance in rows)]
-    text = "\n".join(lines) + "\n"
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        Path(output).write_text(text)
-    except OSError as error:
-        raise DataError(f"cannot write {output}: {error.strerror}") from error
+main.add_command(data_command)
+main.add_command(evaluate)
+main.add_command(predict)
 
 
 def _add_environment(settings: dict[str, Any]) -> None:

@@ -1,8 +1,12 @@
-"""Using a saved model: scores and predictions in this process, without any server."""
+"""Using a saved model: scores and predictions in this process, without any server.
+
+Data are read as those of the training were, and labels are those of the model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,81 +14,126 @@ from pydantic import ValidationError
 
 from app.config import RunConfig
 from app.datasets.cache import default_cache_folder, open_cached
-from app.datasets.dataset import Dataset, Features
-from app.datasets.sources import features_only, is_file
+from app.datasets.division import Selection
+from app.datasets.like import Like
+from app.datasets.reading.opening import open_reader
+from app.datasets.reading.reader import Progress
+from app.datasets.schema import Schema
+from app.datasets.sources import FILE_OPTIONS, features_only, is_file, is_stream
+from app.datasets.sparse import matrix
 from app.datasets.split import split
 from app.errors import DataError, ModelError
 from app.models.files import SavedModel
 from app.models.metrics import Score, score
-from app.models.model import Task
+from app.models.model import Features, Task
 from app.settings import Scalar
 
 PARTS = ("all", "train", "heldout")
 
+#: Selection that are in memory at a time.
+CHUNK_EXAMPLES = 4096
+
 
 def evaluate(
-    saved: SavedModel, source: str, options: Mapping[str, Scalar], part: str = "all"
+    saved: SavedModel,
+    source: str,
+    options: Mapping[str, Scalar],
+    part: str = "all",
+    progress: Progress | None = None,
 ) -> Score:
     """Score a saved model on labelled data; ``part`` is by the split of its training.
+
+    If the training had held-out data of their own, those are the part ``heldout``, and
+    ``source`` is all of the part ``train``.
 
     Raises:
         DataError: unreadable data, or data that do not fit the model.
     """
-    options = dict(options)
-    if saved.schema.n_classes and is_file(source):
-        options.setdefault("classes", saved.schema.n_classes)
-    dataset = open_cached(source, options, default_cache_folder())
-    _check_features(saved, dataset.n_features, source)
-    known = saved.schema.n_classes
-    if dataset.n_classes > known or (dataset.n_classes == 0) != (known == 0):
-        raise DataError(
-            f"{source} has {dataset.n_classes or 'no'} classes, the model knows {known or 'none'}"
-        )
-    rows = _rows(saved, dataset, part)
-    return score(saved.source(), dataset.features[rows], dataset.targets[rows])
+    like = _like(saved)
+    config = None if part == "all" else _config(saved)
+    if config is not None and config.holdout_data is not None and part == "heldout":
+        source = config.holdout_data
+    dataset = open_cached(
+        source,
+        options,
+        default_cache_folder(),
+        like=like if is_file(source) else None,
+        progress=progress,
+    )
+    like.check(dataset.schema, source)
+    if not is_file(source):
+        _check_classes(saved.schema.n_classes, dataset.n_classes, source)
+    examples = Selection(dataset)
+    if config is not None and config.holdout_data is None:
+        train, heldout = split(dataset.n_examples, config.holdout, config.seed)
+        examples = Selection(dataset, train if part == "train" else heldout)
+        if not len(examples):
+            raise DataError(f"the model was trained with holdout 0: there is no part {part}")
+    total = Score()
+    for start in range(0, len(examples), CHUNK_EXAMPLES):
+        total += score(saved.source(), *examples.between(start, start + CHUNK_EXAMPLES))
+    return total
 
 
 def predict(
     saved: SavedModel, source: str, options: Mapping[str, Scalar]
-) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.floating]]:
-    """Predictions for unlabelled data: (class or value, probability or NaN) of each example.
+) -> Iterator[tuple[list[Any], npt.NDArray[np.floating]]]:
+    """Predictions for data that need no targets, some examples at a time.
+
+    Yields:
+        (label or value, probability or NaN) of each example.
 
     Raises:
         DataError: unreadable data, or data that do not fit the model.
     """
-    features = _features(source, options)
-    _check_features(saved, features.shape[1], source)
-    model, parameters, features = saved.source()(features)
-    answers = np.asarray(model.predict(parameters, features))
-    if model.task is Task.REGRESSION:
-        return answers, np.full(len(answers), np.nan)
-    if model.task is Task.BINARY:
-        answers = np.column_stack([1 - answers, answers])
-    return answers.argmax(axis=1), answers.max(axis=1)
+    source_of, names = saved.source(), saved.schema.names
+    for chunk in _features(saved, source, options):
+        model, parameters, features = source_of(chunk)
+        answers = np.asarray(model.predict(parameters, features))
+        if model.task is Task.REGRESSION:
+            yield answers.tolist(), np.full(len(answers), np.nan)
+            continue
+        if model.task is Task.BINARY:
+            answers = np.column_stack([1 - answers, answers])
+        yield [names[i] for i in answers.argmax(axis=1)], answers.max(axis=1)
 
 
-def _features(source: str, options: Mapping[str, Scalar]) -> Features:
-    if is_file(source) or source.endswith(".npy"):
-        return features_only(source)
-    features: Features = open_cached(source, options, default_cache_folder()).features
-    return features
+def _features(saved: SavedModel, source: str, options: Mapping[str, Scalar]) -> Iterator[Features]:
+    """The features of ``source``, so many at a time as memory holds."""
+    like = _like(saved)
+    if is_stream(source):
+        chosen = like.options(source, options)
+        reading = {name: chosen[name] for name in chosen if name not in FILE_OPTIONS}
+        reader = open_reader(source, reading, labelled=False)
+        for chunk in reader:
+            features = matrix(chunk, reader.columns.n_features)
+            like.check(Schema(features.shape[1], sparse=reader.sparse), source)
+            yield features
+        return
+    if is_file(source):
+        features = features_only(source)
+    else:
+        features = open_cached(source, options, default_cache_folder()).features
+    like.check(Schema(features.shape[1]), source)
+    for start in range(0, len(features), CHUNK_EXAMPLES):
+        yield features[start : start + CHUNK_EXAMPLES]
 
 
-def _check_features(saved: SavedModel, n_features: int, source: str) -> None:
-    known = saved.schema.n_features
-    if n_features != known:
-        raise DataError(f"{source} has {n_features} features, the model was trained on {known}")
+def _like(saved: SavedModel) -> Like:
+    """What the model was trained on."""
+    reading = saved.facts.get("reading", {})
+    if not isinstance(reading, dict):
+        raise ModelError("the model file does not say how its data were read")
+    return Like(saved.schema, "the model", reading)
 
 
-def _rows(saved: SavedModel, dataset: Dataset, part: str) -> npt.NDArray[np.int64] | slice:
-    if part == "all":
-        return slice(None)
+def _check_classes(known: int, found: int, source: str) -> None:
+    if found > known or (found == 0) != (known == 0):
+        raise DataError(f"{source} has {found or 'no'} classes, the model knows {known or 'none'}")
+
+
+def _config(saved: SavedModel) -> RunConfig:
     try:
-        config = RunConfig(**saved.facts["config"])
+        return RunConfig(**saved.facts["config"])
     except (KeyError, TypeError, ValidationError) as error:
         raise ModelError(f"the model file does not say how its data were split: {error}") from error
-    train, heldout = split(dataset.n_examples, config.holdout, config.seed)
-    rows = train if part == "train" else heldout
-    if not len(rows):
-        raise DataError(f"the model was trained with holdout 0: there is no part {part}")
-    return rows

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.config import RunConfig
-from app.datasets.cache import default_cache_folder, open_cached
+from app.datasets.cache import default_cache_folder
 from app.datasets.dataset import Dataset
-from app.datasets.sources import is_file
-from app.datasets.split import Rows, Subset, split
+from app.datasets.division import RunData, open_data
+from app.datasets.reading.reader import Progress
+from app.datasets.sources import is_local
+from app.datasets.split import Part, Subset
 from app.errors import ConfigError
 from app.layout import Layout
 from app.models.model import Model
@@ -30,7 +32,7 @@ class Job:
     """
 
     config: RunConfig
-    dataset: Dataset
+    data: RunData
     model: Model
     layout: Layout
     n_train: int
@@ -45,19 +47,27 @@ class Job:
         """Numbers of all tensors, those of tables included."""
         return sum(tensor.size for tensor in self.layout.tensors)
 
+    @property
+    def dataset(self) -> Dataset:
+        return self.data.dataset
 
-def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
+
+def prepare(
+    config: RunConfig, n_servers: int, progress: Progress | None = None, *, resumed: bool = False
+) -> Job:
     """Open the data, build the model, cut the work; every mistake of the user shows here.
 
-    A ``resumed`` run does not need the file that it was started from any more.
+    ``progress`` is told how far a conversion of the data is. A ``resumed`` run does not
+    need the model file that it was started from any more.
 
     Raises:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
     """
-    if is_file(config.data):  # a worker on this machine may have another working directory
-        config = config.model_copy(update={"data": str(Path(config.data).expanduser().resolve())})
-    dataset = open_cached(config.data, config.data_options, default_cache_folder())
-    train, heldout = split(dataset.n_examples, config.holdout, config.seed)
+    config = config.model_copy(
+        update={"data": _absolute(config.data), "holdout_data": _absolute(config.holdout_data)}
+    )
+    data = open_data(config, default_cache_folder(), progress)
+    dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
     downpour = config.algorithm == "downpour"
     layout = Layout.plan(
@@ -71,11 +81,11 @@ def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
     start = config.model_copy(update={"init_from": None}) if resumed else config
     return Job(
         config=config,
-        dataset=dataset,
+        data=data,
         model=model,
         layout=layout,
         n_train=len(train),
-        n_heldout=len(heldout),
+        n_heldout=len(data.heldout),
         plan=_unit_plan(config, train) if downpour else None,
         portions=None if downpour else _portions(config, len(train), layout.size),
         first=begin(start, model, layout),
@@ -85,7 +95,14 @@ def prepare(config: RunConfig, n_servers: int, *, resumed: bool = False) -> Job:
     )
 
 
-def _unit_plan(config: RunConfig, train: Rows) -> UnitPlan:
+def _absolute(source: str | None) -> str | None:
+    """A worker on this machine may have another working directory."""
+    if source is None or not is_local(source):
+        return source
+    return str(Path(source).expanduser().resolve())
+
+
+def _unit_plan(config: RunConfig, train: Part) -> UnitPlan:
     parts = [Subset(train, r, config.replicas, config.seed) for r in range(config.replicas)]
     return UnitPlan([part.steps_per_pass(config.batch_size) for part in parts], config)
 

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from app.datasets.dataset import Dataset
-from app.datasets.split import Rows
+from app.datasets.split import RowList
 from app.layout import Layout, Table
 from app.models.model import Model, SparseModel
 
@@ -41,7 +41,7 @@ class Footprint:
 
 
 def footprint(
-    model: Model, dataset: Dataset, train: Rows, layout: Layout, itemsize: int, n_slots: int
+    model: Model, dataset: Dataset, train: RowList, layout: Layout, itemsize: int, n_slots: int
 ) -> Footprint | None:
     """Of the tables and the dense part; None without tables. Reads the training data once."""
     if not layout.tables:

@@ -145,10 +145,10 @@ def job_of(found: Found, *, take_over: bool) -> Job:
             )
     cluster = found.cluster
     job = prepare(record.config, len(cluster.parameter_servers) or cluster.servers, resumed=True)
-    if job.dataset.fingerprint != record.fingerprint:
+    if job.data.fingerprint != record.fingerprint:
         raise DataError(
             f"{record.config.data} has changed since run {record.run} began: fingerprint "
-            f"{job.dataset.fingerprint}, expected {record.fingerprint}"
+            f"{job.data.fingerprint}, expected {record.fingerprint}"
         )
     return job
 

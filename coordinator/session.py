@@ -119,7 +119,7 @@ def open_session(run: str, job: Job, place: Endpoints, waiting: Waiting | None =
         config=job.config,
         layout=job.layout,
         parameter_servers=tuple(servers.addresses),
-        fingerprint=job.dataset.fingerprint,
+        fingerprint=job.data.fingerprint,
         schema=job.dataset.schema,
     )
     control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)

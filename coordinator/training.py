@@ -10,7 +10,6 @@ from typing import Any
 
 from app import checkpoint
 from app.config import ClusterConfig
-from app.datasets.split import split
 from app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerError, StoreError
 from app.models.calibration import calibrated
 from app.models.files import SavedModel
@@ -237,6 +236,7 @@ def _saved(training: Training, result: _Result) -> SavedModel:
     record, job = training.session.record, training.job
     config = record.config
     facts = {"run": record.run, "reason": result.reason, "config": config.model_dump(mode="json")}
+    facts["reading"] = dict(job.dataset.facts.reading)
     kept = result.kept
     if kept.heldout is not None:
         facts["heldout"] = kept.heldout.score.to_json()
@@ -249,7 +249,6 @@ def _saved(training: Training, result: _Result) -> SavedModel:
         kept.tables,
         config.seed,
     )
-    train, _ = split(job.dataset.n_examples, config.holdout, config.seed)
     source, size = saved.source(), config.batch_size
-    dense = calibrated(job.model, saved.parameters, source, job.dataset, train, size)
+    dense = calibrated(job.model, saved.parameters, source, job.dataset, job.data.train, size)
     return replace(saved, parameters=dense)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-import numpy as np
 import threadpoolctl
 from celery.signals import worker_process_init
 
 from app.config import RunConfig
-from app.datasets.cache import default_cache_folder, open_cached
-from app.datasets.dataset import Dataset
-from app.datasets.split import Rows, Subset, portion, split
+from app.datasets.cache import default_cache_folder
+from app.datasets.division import RunData, open_data
+from app.datasets.split import Rows, Subset, portion
 from app.environment import broker_url, parameter_server_urls
 from app.errors import ConfigError, DataError
 from app.layout import Vector
@@ -38,14 +38,12 @@ OPEN_RUNS = 2
 
 @dataclass(frozen=True, eq=False)
 class RunContext:
-    """One run, opened in this process. ``train`` and ``heldout`` are rows of ``dataset``."""
+    """One run, opened in this process."""
 
     record: RunRecord
     fence: int
     model: Model
-    dataset: Dataset
-    train: Rows
-    heldout: Rows
+    data: RunData
     servers: Servers
 
     @property
@@ -85,8 +83,8 @@ class RunContext:
             self.model,
             fetched,
             self._source(vector, fetched),
-            self.dataset,
-            self.train,
+            self.data.dataset,
+            self.data.train,
             self.config.batch_size,
         )
         return self._source(vector, dense)
@@ -99,8 +97,8 @@ class RunContext:
         )
 
     def replica(self, subset: int) -> Replica:
-        part = Subset(self.train, subset, self.config.replicas, self.config.seed)
-        examples = Examples(self.dataset, part, self._shares)
+        part = Subset(self.data.train, subset, self.config.replicas, self.config.seed)
+        examples = Examples(self.data.dataset, part, self._shares)
         return Replica(self.model, examples, self.parameters, self.config)
 
     @cached_property
@@ -108,14 +106,10 @@ class RunContext:
         """How often rows of tables occur, for the L2 term."""
         if not self.config.l2 or not self.record.layout.tables:
             return []
-        return shares_of(self.model, self.dataset, self.train, self.record.layout)
+        return shares_of(self.model, self.data.dataset, self.data.train, self.record.layout)
 
-    def portion(self, index: int, n_portions: int) -> Rows:
-        return portion(self._in_file_order, index, n_portions)
-
-    @cached_property
-    def _in_file_order(self) -> Rows:
-        return np.sort(self.train)
+    def portion(self, index: int, n_portions: int) -> Iterator[Rows]:
+        return portion(self.data.train, index, n_portions)
 
 
 @lru_cache(maxsize=1)
@@ -140,17 +134,24 @@ def open_context(run: str, fence: int) -> RunContext:
     """
     record = read_run(control_server(), run, fence)
     config = record.config
-    dataset = open_cached(config.data, config.data_options, default_cache_folder())
-    if dataset.fingerprint != record.fingerprint:
-        raise DataError(
-            f"this worker's copy of {config.data} differs from the coordinator's: "
-            f"fingerprint {dataset.fingerprint}, expected {record.fingerprint}"
-        )
-    train, heldout = split(dataset.n_examples, config.holdout, config.seed)
+    data = _opened(config.model_dump_json(), record.fingerprint)
     model = build_model(config, record.schema)
     _one_thread_for_torch()
     servers = Servers(_parameter_servers(record), deadline_s=config.server_seconds)
-    return RunContext(record, fence, model, dataset, train, heldout, servers)
+    return RunContext(record, fence, model, data, servers)
+
+
+@lru_cache(maxsize=OPEN_RUNS)
+def _opened(settings: str, fingerprint: str) -> RunData:
+    """The data of a run, once for all its fences: each opening may map all of them again."""
+    config = RunConfig.model_validate_json(settings)
+    data = open_data(config, default_cache_folder())
+    if data.fingerprint != fingerprint:
+        raise DataError(
+            f"this worker's copy of {config.data} differs from the coordinator's: "
+            f"fingerprint {data.fingerprint}, expected {fingerprint}"
+        )
+    return data
 
 
 def _one_thread_for_torch() -> None:
@@ -175,4 +176,5 @@ def _after_fork(**_: object) -> None:
     """Connections and thread pools do not survive a fork: begin without any."""
     control_server.cache_clear()
     open_context.cache_clear()
+    _opened.cache_clear()
     threadpoolctl.threadpool_limits(1)

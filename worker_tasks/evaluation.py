@@ -18,8 +18,9 @@ def evaluate(run: str, unit: str) -> str:
     def do(lease: Lease) -> dict[str, Any]:
         specification = lease.claim.specification
         context = open_context(run, lease.claim.fence)
-        rows = context.heldout[specification["start"] : specification["stop"]]
-        features, targets = context.dataset.features[rows], context.dataset.targets[rows]
+        features, targets = context.data.heldout.between(
+            specification["start"], specification["stop"]
+        )
         return score(context.source(specification["vector"]), features, targets).to_json()
 
     return work(ledger(run), unit, do)

@@ -12,6 +12,7 @@ in any order (the idea of reproducible summation by pre-rounding, Demmel & Nguye
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,20 +47,19 @@ class Share:
 def compute(
     model: Model,
     dataset: Dataset,
-    rows: Rows,
+    blocks: Iterable[Rows],
     parameters: Vector,
     *,
     n_examples: int,
     penalty: Vector | None,
 ) -> Share:
-    """The share of ``rows`` in the mean over ``n_examples``.
+    """The share of the rows in ``blocks``, if any, in the mean over ``n_examples``.
 
     ``penalty`` is the L2 factor of each parameter, for the portion that carries the term.
     """
     total, loss = np.zeros_like(parameters), 0.0
     scratch = np.empty_like(parameters)
-    for start in range(0, len(rows), CHUNK_EXAMPLES):
-        chunk = rows[start : start + CHUNK_EXAMPLES]
+    for chunk in _chunks(blocks):
         features, targets = dataset.features[chunk], dataset.targets[chunk]
         weight = len(chunk) / n_examples
         loss += weight * model.loss_and_gradient(parameters, features, targets, scratch)
@@ -68,6 +68,12 @@ def compute(
         total += penalty * parameters
         loss += 0.5 * float(np.sum(penalty * np.square(parameters), dtype=np.float64))
     return Share(float(loss), total, float(np.max(np.abs(total))))
+
+
+def _chunks(blocks: Iterable[Rows]) -> Iterator[Rows]:
+    for rows in blocks:
+        for start in range(0, len(rows), CHUNK_EXAMPLES):
+            yield rows[start : start + CHUNK_EXAMPLES]
 
 
 def quantum(largest_sum: float, dtype: np.dtype[np.floating]) -> float:

@@ -53,10 +53,10 @@ def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float, fl
     """Loss and largest number of a portion, once every shard has its gradient."""
     share = compute(
         context.model,
-        context.dataset,
+        context.data.dataset,
         context.portion(portion, task.portions),
         _parameters(context, task),
-        n_examples=len(context.train),
+        n_examples=len(context.data.train),
         penalty=context.penalty if portion == 0 else None,
     )
     if not (math.isfinite(share.loss) and math.isfinite(share.largest)):

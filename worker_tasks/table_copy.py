@@ -14,7 +14,7 @@ import numpy as np
 
 from app.config import RunConfig
 from app.datasets.dataset import Dataset
-from app.datasets.split import Rows
+from app.datasets.split import RowList
 from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.models.model import Model, Narrowed, SparseModel
@@ -149,7 +149,7 @@ class TableCopy:
                 of_tables[i][...] += factor[:, None].astype(dense.dtype) * tables[i]
 
 
-def shares_of(model: Model, dataset: Dataset, train: Rows, layout: Layout) -> list[Vector]:
+def shares_of(model: Model, dataset: Dataset, train: RowList, layout: Layout) -> list[Vector]:
     """For each table the share of the training examples that touch each row."""
     counts = [np.zeros(table.n_rows, np.float32) for table in layout.tables]
     for start in range(0, len(train), CHUNK_EXAMPLES):

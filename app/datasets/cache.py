@@ -1,8 +1,9 @@
-"""Data sets converted once per machine and memory-mapped by all its processes.
+"""Data sets converted once per machine and mapped, or read in place, by all its processes.
 
     FOLDER/DIGEST.lock      held while somebody converts
     FOLDER/DIGEST.partial/  being written by the holder of the lock, or left by a killed one
-    FOLDER/DIGEST/          complete: features.npy, targets.npy, meta.json
+    FOLDER/DIGEST/          complete: arrays (writing.DENSE or writing.SPARSE), meta.json
+    FOLDER/KEY.digest       the digest of a file's content (content.py)
 
 The digest covers the source, its options and, for files, the content. A folder appears
 under its final name by one rename, so nobody ever maps half a data set. Old data sets stay;
@@ -16,23 +17,40 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from app.datasets.dataset import Dataset
-from app.datasets.files import digest
+from app.datasets.content import digest_of_file, digest_of_places
+from app.datasets.dataset import Dataset, Facts
+from app.datasets.files import joined
+from app.datasets.like import Like
+from app.datasets.mapped import open_arrays
+from app.datasets.reading.faults import Fault
+from app.datasets.reading.opening import open_reader
+from app.datasets.reading.reader import Progress, Reader
 from app.datasets.schema import Schema
-from app.datasets.sources import Options, is_file, load, opened, resolve
+from app.datasets.sources import (
+    FILE_OPTIONS,
+    Options,
+    is_file,
+    is_stream,
+    load,
+    opened,
+    resolve,
+    wanted,
+)
+from app.datasets.sparse import SparseFeatures
+from app.datasets.targets import Wanted
+from app.datasets.writing import DENSE, SPARSE, convert, flush
 from app.errors import DataError
 
-#: Raise it when the files in the cache, or what ``load`` makes of a source, change.
-FORMAT = 2
-
-ARRAYS = ("features.npy", "targets.npy")
+#: Raise it when the files in the cache, or what is made of a source, change.
+FORMAT = 3
 
 
 def default_cache_folder() -> Path:
@@ -42,17 +60,33 @@ def default_cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distbelief"
 
 
-def open_cached(source: str, options: Options, folder: Path) -> Dataset:
-    """Open the data set of ``load(source, options)`` as read-only memory maps.
+def open_cached(
+    source: str,
+    options: Options,
+    folder: Path,
+    *,
+    like: Like | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open a data set, read-only: small arrays as memory maps, large ones read in place.
 
     The first process on a machine converts, the others wait for it; a damaged cache is
-    converted again. A file is read once per call to notice that it has changed.
+    converted again. Whether a file has changed is looked up at each call.
+
+    Args:
+        source: see :mod:`app.datasets.sources`.
+        options: of the source.
+        folder: of the cache.
+        like: what the data must fit; its labels are used, and with them its numbers.
+        progress: told how far a conversion is, if there is one.
 
     Raises:
-        DataError: as ``load``; or the cache folder cannot be written.
+        DataError: the source, an option or the data is unusable; or the cache folder cannot
+            be written.
     """
-    content = _content(source)
-    complete = folder / _digest(source, options, content)
+    options = like.options(source, options) if like else dict(options)
+    found = _Source(source, options, like, folder, progress)
+    complete = folder / found.digest
     dataset = _open(complete, source)
     if dataset is not None:
         return dataset
@@ -60,7 +94,7 @@ def open_cached(source: str, options: Options, folder: Path) -> Dataset:
         with _locked(complete.with_name(f"{complete.name}.lock")):
             dataset = _open(complete, source)  # somebody may have been faster
             if dataset is None:
-                _convert(source, options, content, complete)
+                _convert(found, complete)
                 dataset = _open(complete, source)
     except OSError as error:
         raise DataError(
@@ -72,17 +106,54 @@ def open_cached(source: str, options: Options, folder: Path) -> Dataset:
     return dataset
 
 
-def _content(source: str) -> str | None:
-    """Digest of the bytes of a source's files; None for a source that is made."""
-    if not is_file(source):
-        return None
-    with opened(source) as streams:
-        return digest(*streams)
+class _Source:
+    """A data set before it is in the cache.
 
+    Attributes:
+        content: digest of the bytes of its files; None if it is made.
+        digest: of all that decides how it looks in the cache.
+        reader: of a stream, else None.
+    """
 
-def _digest(source: str, options: Options, content: str | None) -> str:
-    text = json.dumps([FORMAT, source, resolve(source, options), content], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    def __init__(
+        self,
+        name: str,
+        options: dict[str, Any],
+        like: Like | None,
+        folder: Path,
+        progress: Progress | None,
+    ) -> None:
+        self.name, self.like = name, like
+        self.options = resolve(name, options)
+        self.reader: Reader | None = None
+        self.content: str | None = None
+        if is_stream(name):
+            reading = {key: value for key, value in options.items() if key not in FILE_OPTIONS}
+            self.reader = open_reader(name, reading, progress)
+            self._states = self.states()
+            self.content = digest_of_places(self.reader.places, folder)
+        elif is_file(name):
+            with opened(name) as streams:
+                self.content = joined([digest_of_file(stream, folder) for stream in streams])
+        known = like and [like.schema.to_json(), like.name]
+        text = json.dumps([FORMAT, name, self.options, self.content, known], sort_keys=True)
+        self.digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the targets must be."""
+        own = wanted(self.name, self.options)
+        return replace(own, schema=self.like.schema, known_by=self.like.name) if self.like else own
+
+    def states(self) -> list[str]:
+        """What changes when a file of the stream does."""
+        return [place.checksum() for place in self.reader.places] if self.reader else []
+
+    def check_unchanged(self, fingerprint: str) -> None:
+        """Raise DataError if the files are not any more what they were at first."""
+        changed = self._states != self.states() if self.reader else self.content != fingerprint
+        if is_file(self.name) and changed:
+            raise DataError(f"{self.name}: the file changed while it was read, try again")
 
 
 @contextmanager
@@ -95,48 +166,95 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _open(folder: Path, source: str) -> Dataset | None:
-    """Map the data set in ``folder``; None unless everything is there in its full size."""
+    """The data set in ``folder``; None unless everything is there in its full size."""
     try:
         meta = json.loads((folder / "meta.json").read_text())
-        if meta["format"] != FORMAT or meta["bytes"] != _sizes(folder):
+        if meta["format"] != FORMAT or meta["bytes"] != _sizes(folder, meta["bytes"]):
             return None
-        features, targets = (np.lib.format.open_memmap(folder / name, mode="r") for name in ARRAYS)
+        schema = Schema.from_json(meta["schema"])
+        *arrays, targets = open_arrays([folder / name for name in _names(schema)])
         return Dataset(
-            features, targets, Schema.from_json(meta["schema"]), source, meta["fingerprint"]
+            _features(arrays, schema),
+            targets,
+            schema,
+            source,
+            meta["fingerprint"],
+            _facts(meta),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _sizes(folder: Path) -> list[int]:
-    return [(folder / name).stat().st_size for name in ARRAYS]
+def _features(arrays: Sequence[Any], schema: Schema) -> Any:
+    if not schema.sparse:
+        return arrays[0]
+    indptr, indices, values = arrays
+    return SparseFeatures(indptr, indices, values, schema.n_features)
 
 
-def _convert(source: str, options: Options, content: str | None, complete: Path) -> None:
+def _names(schema: Schema) -> tuple[str, ...]:
+    return SPARSE if schema.sparse else DENSE
+
+
+def _sizes(folder: Path, names: Mapping[str, int] | tuple[str, ...]) -> dict[str, int]:
+    return {name: (folder / name).stat().st_size for name in names}
+
+
+def _facts(meta: Mapping[str, Any]) -> Facts:
+    return Facts(
+        tuple(meta["names"]),
+        tuple(Fault(**fault) for fault in meta["skipped"]),
+        meta["reading"],
+        sum(meta["bytes"].values()),
+    )
+
+
+def _convert(found: _Source, complete: Path) -> None:
     """Write beside ``complete``, then move it there; the caller holds the lock."""
-    dataset = load(source, options)
-    if content not in (None, dataset.fingerprint):
-        raise DataError(f"{source}: the file changed while it was read, try again")
     partial = complete.with_name(f"{complete.name}.partial")
     for leftover in (partial, complete):
         shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir()
     try:
-        _write(dataset, partial)
+        partial.mkdir()
+        if found.reader is None:
+            dataset = load(found.name, found.options, found.wanted)
+            found.check_unchanged(dataset.fingerprint)
+            if found.like:
+                found.like.check(dataset.schema, found.name)
+            _write(dataset, partial)
+        else:
+            _stream(found, found.reader, partial)
         partial.rename(complete)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)  # after a full disk or Ctrl-C
+        shutil.rmtree(partial, ignore_errors=True)  # after an error, a full disk or Ctrl-C
+
+
+def _stream(found: _Source, reader: Reader, folder: Path) -> None:
+    schema = convert(reader, found.name, found.wanted, folder)
+    assert found.content is not None
+    found.check_unchanged(found.content)
+    if found.like:
+        found.like.check(schema, found.name)
+    facts = Facts(reader.columns.names, tuple(reader.skipped), reader.same)
+    _describe(schema, found.content, facts, folder)
 
 
 def _write(dataset: Dataset, folder: Path) -> None:
-    for name, array in zip(ARRAYS, (dataset.features, dataset.targets), strict=True):
+    for name, array in zip(DENSE, (dataset.features, dataset.targets), strict=True):
         with _synced(folder / name) as stream:
             np.lib.format.write_array(stream, array, allow_pickle=False)
+    _describe(dataset.schema, dataset.fingerprint, dataset.facts, folder)
+
+
+def _describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> None:
     meta = {
         "format": FORMAT,
-        "schema": dataset.schema.to_json(),
-        "fingerprint": dataset.fingerprint,
-        "bytes": _sizes(folder),
+        "schema": schema.to_json(),
+        "fingerprint": fingerprint,
+        "bytes": _sizes(folder, _names(schema)),
+        "names": list(facts.names),
+        "skipped": [asdict(fault) for fault in facts.skipped],
+        "reading": dict(facts.reading),
     }
     with _synced(folder / "meta.json") as stream:
         stream.write(json.dumps(meta).encode())
@@ -144,8 +262,6 @@ def _write(dataset: Dataset, folder: Path) -> None:
 
 @contextmanager
 def _synced(path: Path) -> Iterator[BinaryIO]:
-    """Write a file down to the disk, so that a power cut leaves no right size full of zeros."""
     with path.open("wb") as stream:
         yield stream
-        stream.flush()
-        os.fsync(stream.fileno())
+        flush(stream)

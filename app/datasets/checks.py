@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 #: Numbers looked at together: a few megabytes, whatever the size of the array.
 CHUNK_NUMBERS = 1 << 20
 
-#: Integer targets beyond this many classes are more likely prices or ids than labels.
+#: Targets of more kinds than this are more likely prices or ids than labels.
 MAX_GUESSED_CLASSES = 1_000
 
 
@@ -39,9 +39,10 @@ def check_features(features: Array, source: str) -> None:
         raise DataError(f"{source}: the examples have no features, at least one is needed")
 
 
-def check_targets(targets: Array, n_examples: int, source: str) -> None:
-    """Require a numeric array of shape (n_examples,)."""
-    _check_numeric(targets, "targets", source)
+def check_targets(targets: Array, n_examples: int, source: str, *, texts: bool = False) -> None:
+    """Require numbers, or perhaps ``texts``, of shape (n_examples,)."""
+    if not (texts and targets.dtype.kind == "U"):
+        _check_numeric(targets, "targets", source)
     if targets.ndim != 1:
         raise DataError(
             f"{source}: targets must be a 1-D array with one number for each example, "
@@ -62,41 +63,35 @@ def check_finite(values: Array, thing: str, source: str) -> None:
         )
 
 
-def check_labels(labels: Array, n_classes: int, source: str) -> None:
-    """Require whole numbers 0 to ``n_classes - 1``; the dtype may be a float one."""
+def check_labels(labels: Array, n_classes: int, source: str, first_row: int = 0) -> None:
+    """Require whole numbers 0 to ``n_classes - 1``; the dtype may be a float one.
+
+    ``labels`` may be some of many, from row ``first_row`` on.
+    """
     index = first_where(labels, lambda chunk: chunk < 0)
     if index is not None:
         raise DataError(
-            f"{source}: labels must not be negative, {_place(index)} holds {labels[index]!s}; "
-            "number the classes from 0"
+            f"{source}: labels must not be negative, {_place(index, first_row)} holds "
+            f"{labels[index]!s}; number the classes from 0"
         )
     if labels.dtype.kind == "f":
-        index = first_where(labels, lambda chunk: chunk != np.floor(chunk))
-        if index is not None:
-            raise DataError(
-                f"{source}: labels must be whole numbers, {_place(index)} holds {labels[index]!s}"
-            )
+        check_whole(labels, source, first_row)
     index = first_where(labels, lambda chunk: chunk >= n_classes)
     if index is not None:
         raise DataError(
             f"{source}: labels of {n_classes} classes must be 0 to {n_classes - 1}, "
-            f"{_place(index)} holds {labels[index]!s}"
+            f"{_place(index, first_row)} holds {labels[index]!s}"
         )
 
 
-def guess_classes(labels: Array, source: str) -> int:
-    """Take the largest label plus one.
-
-    Raises:
-        DataError: that is so many that the integers are hardly labels at all.
-    """
-    n_classes = max(0, int(labels.max())) + 1
-    if n_classes > max(len(labels), MAX_GUESSED_CLASSES):
+def check_whole(labels: Array, source: str, first_row: int = 0) -> None:
+    """Require whole numbers among floating-point ones, ``first_row`` as in :func:`check_labels`."""
+    index = first_where(labels, lambda chunk: (chunk != np.floor(chunk)) | ~np.isfinite(chunk))
+    if index is not None:
         raise DataError(
-            f"{source}: integer targets up to {n_classes - 1} on {len(labels)} examples hardly "
-            f"are labels: store them as floats for regression, or give the option classes"
+            f"{source}: labels must be whole numbers, {_place(index, first_row)} holds "
+            f"{labels[index]!s}"
         )
-    return n_classes
 
 
 def to_float32(values: Array, thing: str, source: str) -> npt.NDArray[np.float32]:
@@ -144,5 +139,7 @@ def _check_numeric(values: Array, thing: str, source: str) -> None:
         )
 
 
-def _place(index: tuple[int, ...]) -> str:
-    return ", ".join(f"{name} {i}" for name, i in zip(("row", "column"), index, strict=False))
+def _place(index: tuple[int, ...], first_row: int = 0) -> str:
+    row, *column = index
+    place = f"row {first_row + row}"
+    return f"{place}, column {column[0]}" if column else place

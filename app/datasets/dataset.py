@@ -1,14 +1,17 @@
-"""The examples of one learning problem, as two arrays."""
+"""The examples of one learning problem: features and targets."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from app.datasets.checks import check_features, check_finite, check_labels, check_targets
+from app.datasets.reading.faults import Fault
+from app.datasets.reading.options import Scalar
 from app.datasets.schema import Schema
 from app.errors import DataError
 
@@ -16,9 +19,28 @@ Features = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Facts:
+    """Where a data set comes from.
+
+    Attributes:
+        names: the user's columns that became features, the dense ones first, if they have
+            names.
+        skipped: lines of its files that could not be used and were tolerated.
+        reading: options with which other files give the same features.
+        cached_bytes: what it takes on disk.
+    """
+
+    names: tuple[str, ...] = ()
+    skipped: tuple[Fault, ...] = ()
+    reading: Mapping[str, Scalar] = field(default_factory=dict)
+    cached_bytes: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Features and targets; either may be a read-only memory map.
+    """Features and targets; either may be a read-only memory map, or be read in place
+    (:class:`app.datasets.mapped.FileArray`).
 
     Attributes:
         features: float32, shape (n_examples, n_features), C-contiguous; or
@@ -29,6 +51,7 @@ class Dataset:
         name: the source as the user wrote it; error messages begin with it.
         fingerprint: hexadecimal digest of the content; machines whose fingerprints
             differ would train on different data.
+        facts: where it comes from.
     """
 
     features: Any
@@ -36,6 +59,7 @@ class Dataset:
     schema: Schema
     name: str
     fingerprint: str
+    facts: Facts = Facts()
 
     @property
     def n_examples(self) -> int:

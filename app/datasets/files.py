@@ -1,4 +1,4 @@
-"""Arrays from .npz and .npy files, without ever unpickling anything."""
+"""Arrays from .npz files, without ever unpickling anything."""
 
 from __future__ import annotations
 
@@ -57,7 +57,11 @@ def open_file(source: str) -> Iterator[BufferedReader]:
 
 def digest(*streams: BufferedReader) -> str:
     """BLAKE2b of the bytes from here to the end, in hexadecimal; of several: of their digests."""
-    digests = [hashlib.file_digest(stream, _blake2b).hexdigest() for stream in streams]
+    return joined([hashlib.file_digest(stream, _blake2b).hexdigest() for stream in streams])
+
+
+def joined(digests: Sequence[str]) -> str:
+    """One digest of several; of one alone, itself."""
     return digests[0] if len(digests) == 1 else _blake2b(" ".join(digests).encode()).hexdigest()
 
 
@@ -79,16 +83,6 @@ def read_npz(stream: BufferedReader, source: str, *wanted: Sequence[str]) -> lis
     with reading(source), np.load(stream, allow_pickle=False) as archive:
         names = [_choose(archive.files, alternatives, source) for alternatives in wanted]
         return [_member(archive, name, source) for name in names]
-
-
-def read_npy(source: str) -> Array:
-    """Map the array of an .npy file, read-only.
-
-    Raises:
-        DataError: not an .npy file, cut short, or pickled.
-    """
-    with open_file(source) as stream, reading(source):
-        return np.lib.format.open_memmap(stream.name, mode="r")
 
 
 def _choose(present: Sequence[str], alternatives: Sequence[str], source: str) -> str:

@@ -1,15 +1,20 @@
-"""Data sources by name: ``digits``, ``synthetic:...``, or the path of an .npz or IDX file."""
+"""Data sources by name: ``digits``, ``synthetic:...``, or the path of files.
+
+An .npz and images in IDX are read into memory and converted at once. Everything else, in
+the formats of :mod:`app.datasets.reading`, comes as a stream.
+"""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,23 +23,24 @@ from app.datasets import synthetic
 from app.datasets.checks import (
     check_features,
     check_finite,
-    check_labels,
     check_targets,
-    guess_classes,
     to_float32,
 )
-from app.datasets.dataset import Dataset, Features, Targets
+from app.datasets.dataset import Dataset, Features
+from app.datasets.dataset import Targets as TargetArray
 from app.datasets.files import (
     FEATURE_NAMES,
     TARGET_NAMES,
     Array,
     digest,
     open_file,
-    read_npy,
     read_npz,
 )
 from app.datasets.idx import is_images, labels_of, read_images, read_labels
+from app.datasets.reading.options import ENDINGS, format_of, hint
+from app.datasets.reading.places import is_pattern
 from app.datasets.schema import Schema
+from app.datasets.targets import CLASSIFICATION, TASKS, Targets, Wanted
 from app.errors import DataError
 
 Options = Mapping[str, int | float | str]
@@ -63,10 +69,10 @@ class Generator:
     """A source that is made, not read: its options are the arguments of ``make``."""
 
     options: Mapping[str, Option]
-    make: Callable[..., tuple[Features, Targets, int]]
+    make: Callable[..., tuple[Features, TargetArray, int]]
 
 
-def _digits() -> tuple[Features, Targets, int]:
+def _digits() -> tuple[Features, TargetArray, int]:
     """1,797 handwritten digits of 8 x 8 pixels, in sixteenths (UCI, via scikit-learn)."""
     from sklearn.datasets import load_digits  # takes a second to import
 
@@ -75,7 +81,7 @@ def _digits() -> tuple[Features, Targets, int]:
 
 
 def _drawn(problem: Callable[..., synthetic.Problem]) -> Callable[..., Any]:
-    def make(**options: Any) -> tuple[Features, Targets, int]:
+    def make(**options: Any) -> tuple[Features, TargetArray, int]:
         drawn = problem(**options)
         return drawn.features, drawn.targets, drawn.n_classes
 
@@ -95,11 +101,28 @@ GENERATORS: Mapping[str, Generator] = {
         {**_SIZES, "classes": Option(int, 5, 2), **_SEED}, _drawn(synthetic.softmax)
     ),
 }
-FILE_OPTIONS: Mapping[str, Option] = {"classes": Option(int, None, 1)}
+FILE_OPTIONS = ("task", "classes")
+_CLASSES = Option(int, None, 1)
+_PASSWORD = re.compile("://[^/]*:[^/]*@")
 
 
 def is_file(source: str) -> bool:
-    return _is_npz(source) or is_images(source)
+    """Whether the source is read, not made; it need not be there."""
+    return _is_npz(source) or is_images(source) or is_stream(source)
+
+
+def is_stream(source: str) -> bool:
+    """Whether the source is for :func:`app.datasets.reading.opening.open_reader`."""
+    if source in GENERATORS or _is_npz(source) or is_images(source):
+        return False
+    if "://" in source or is_pattern(source) or format_of(source) is not None:
+        return True
+    return bool(source) and Path(source).expanduser().is_dir()
+
+
+def is_local(source: str) -> bool:
+    """Whether the source is a path on this machine."""
+    return is_file(source) and "://" not in source
 
 
 @contextmanager
@@ -114,24 +137,54 @@ def opened(source: str) -> Iterator[list[BufferedReader]]:
         yield [stack.enter_context(open_file(path)) for path in paths]
 
 
-def resolve(source: str, options: Options) -> dict[str, int | float]:
+def wanted(source: str, options: Options) -> Wanted:
+    """What the options of a file say of its targets.
+
+    Raises:
+        DataError: a value that is not allowed, or two that contradict each other.
+    """
+    task, classes = options.get("task"), options.get("classes")
+    if task is not None and task not in TASKS:
+        raise DataError(f"{source}: option task must be {' or '.join(TASKS)}, got {task!r}")
+    if classes is not None and task not in (None, CLASSIFICATION):
+        raise DataError(f"{source}: the options task={task} and classes exclude each other")
+    checked = None if classes is None else _CLASSES.check(f"{source}: option classes", classes)
+    return Wanted(None if task is None else str(task), None if checked is None else int(checked))
+
+
+def resolve(source: str, options: Options) -> dict[str, Any]:
     """Return the options of ``source``, checked and with the defaults filled in.
+
+    Those of a stream are checked, apart from those of its targets, when it is opened.
 
     Raises:
         DataError: no such source, no such option, or a value out of range.
     """
     if not is_file(source) and source not in GENERATORS:
         raise DataError(
-            f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a path ending in "
-            f"images-idx3-ubyte or .gz of it, or a path ending in .npz{_hint(source, GENERATORS)}"
+            f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a path ending in .npz, "
+            f"{', '.join(ENDINGS)} (text also in .gz) or images-idx3-ubyte (also .gz), a folder "
+            f"or a pattern of such files, or a URL{hint(source, GENERATORS)}"
         )
+    if _PASSWORD.search(source):
+        raise DataError(
+            "a data source must not hold a password, it is written down with the run: give "
+            "credentials to the file system of the coordinator and of each worker"
+        )
+    if is_file(source):
+        wanted(source, options)
+    if is_stream(source):
+        return dict(options)
     known = FILE_OPTIONS if is_file(source) else GENERATORS[source].options
     for name in options:
         if name not in known:
             raise DataError(
                 f"{source}: unknown option {name!r}, known are: {', '.join(known) or 'none'}"
-                f"{_hint(name, known)}"
+                f"{hint(name, known)}"
             )
+    if is_file(source):
+        return dict(options)
+    known = GENERATORS[source].options
     given = {name: options.get(name, option.default) for name, option in known.items()}
     return {
         name: known[name].check(f"{source}: option {name}", value)
@@ -140,27 +193,28 @@ def resolve(source: str, options: Options) -> dict[str, int | float]:
     }
 
 
-def load(source: str, options: Options) -> Dataset:
-    """Load and validate a data set.
+def load(source: str, options: Options, targets: Wanted | None = None) -> Dataset:
+    """Load and validate a data set that is no stream.
 
     ``digits`` and the ``synthetic:`` problems are made; an .npz file holds features as
     ``x`` and targets as ``y`` (other names: ``files.FEATURE_NAMES``, ``TARGET_NAMES``);
     images in IDX have their labels in a file beside them (:mod:`app.datasets.idx`).
-    Whole-number targets are labels, of as many classes as the option ``classes`` says or
-    else the largest label plus one; floating-point targets are regression, unless
-    ``classes`` is given.
+    What the targets are, :mod:`app.datasets.targets` says, unless ``targets`` is given.
 
     Raises:
         DataError: the source, an option or the data is unusable.
     """
     settings = resolve(source, options)
-    dataset = _read(source, settings) if is_file(source) else _generate(source, settings)
+    if is_file(source):
+        dataset = _read(source, targets or wanted(source, options))
+    else:
+        dataset = _generate(source, settings)
     dataset.validate()
     return dataset
 
 
 def features_only(path: str) -> Features:
-    """Features to predict from: an .npz or IDX file (targets are ignored) or a 2-D .npy.
+    """Features of an .npz or IDX file, to predict from; targets are ignored.
 
     Returns:
         float32, shape (n_examples, n_features), C-contiguous, finite.
@@ -168,22 +222,17 @@ def features_only(path: str) -> Features:
     Raises:
         DataError: the file or its features are unusable.
     """
-    if _is_npz(path):
-        with open_file(path) as stream:
-            (values,) = read_npz(stream, path, FEATURE_NAMES)
-    elif is_images(path):
-        with open_file(path) as stream:
+    with open_file(path) as stream:
+        if is_images(path):
             values = read_images(stream, path)
-    elif path.lower().endswith(".npy"):
-        values = read_npy(path)
-    else:
-        raise DataError(f"{path}: features must come from a file ending in .npz or .npy")
+        else:
+            (values,) = read_npz(stream, path, FEATURE_NAMES)
     features = _as_features(values, path)
     check_finite(features, "features", path)
     return features
 
 
-def _read(source: str, settings: Mapping[str, Any]) -> Dataset:
+def _read(source: str, targets: Wanted) -> Dataset:
     with opened(source) as streams:
         fingerprint = digest(*streams)
         for stream in streams:
@@ -193,9 +242,13 @@ def _read(source: str, settings: Mapping[str, Any]) -> Dataset:
         else:
             x, y = read_npz(streams[0], source, FEATURE_NAMES, TARGET_NAMES)
     features = _as_features(x, source)
-    check_targets(y, len(features), source)
-    targets, n_classes = _as_targets(y, settings.get("classes"), source)
-    return Dataset(features, targets, Schema(features.shape[1], n_classes), source, fingerprint)
+    check_targets(y, len(features), source, texts=True)
+    with closing(Targets(source, targets)) as column:
+        column.add(y)
+        n_classes, labels, blocks = column.finish()
+        found: Array = np.concatenate(list(blocks))
+    schema = Schema(features.shape[1], n_classes, labels=labels)
+    return Dataset(features, found, schema, source, fingerprint)
 
 
 def _generate(source: str, settings: Mapping[str, Any]) -> Dataset:
@@ -217,16 +270,3 @@ def _is_npz(source: str) -> bool:
 def _as_features(values: Array, source: str) -> Features:
     check_features(values, source)
     return to_float32(values, "features", source)
-
-
-def _as_targets(values: Array, classes: int | None, source: str) -> tuple[Targets, int]:
-    if classes is None and values.dtype.kind == "f":
-        return to_float32(values, "targets", source), 0
-    n_classes = guess_classes(values, source) if classes is None else classes
-    check_labels(values, n_classes, source)
-    return values.astype(np.int64), n_classes
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else ""

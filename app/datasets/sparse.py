@@ -9,6 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from app.datasets.chunks import Chunk
+from app.datasets.chunks import Rows as ChunkRows
+from app.datasets.mapped import FileArray, gathered
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -25,9 +29,9 @@ class SparseFeatures:
         n_features: columns.
     """
 
-    indptr: npt.NDArray[np.int64]
-    indices: npt.NDArray[Any]
-    values: npt.NDArray[np.float32]
+    indptr: npt.NDArray[np.int64] | FileArray
+    indices: npt.NDArray[Any] | FileArray
+    values: npt.NDArray[np.float32] | FileArray
     n_features: int
 
     @property
@@ -43,9 +47,17 @@ class SparseFeatures:
             rows = np.arange(*rows.indices(len(self)))
         starts, stops = self.indptr[rows], self.indptr[rows + 1]
         indptr = np.concatenate(([0], np.cumsum(stops - starts)))
-        entries = np.repeat(starts - indptr[:-1], stops - starts) + np.arange(indptr[-1])
-        parts = (self.values[entries], self.indices[entries], indptr)
+        values, indices = (gathered(part, starts, stops) for part in (self.values, self.indices))
+        parts = (values, indices, indptr)
         return csr_array(parts, shape=(len(rows), self.n_features))
+
+
+def matrix(chunk: Chunk, n_features: int) -> npt.NDArray[np.float32] | csr_array:
+    """The features of a chunk as a dataset of one would give them."""
+    if not isinstance(chunk.features, ChunkRows):
+        return chunk.features
+    rows = chunk.features
+    return csr_array((rows.values, rows.indices, rows.indptr), shape=(len(rows), n_features))
 
 
 def relabelled(features: csr_array, n_kept: int = 0) -> tuple[Rows, Rows, csr_array]:

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from app.datasets.dataset import Dataset
-from app.datasets.split import Rows
+from app.datasets.split import RowList
 from app.layout import Vector
 from app.models.model import Features, Model
 from app.models.parameters import Source
@@ -33,7 +33,7 @@ class CalibratedModel(Model, Protocol):
 
 
 def calibrated(
-    model: Model, dense: Vector, source: Source, dataset: Dataset, train: Rows, batch_size: int
+    model: Model, dense: Vector, source: Source, dataset: Dataset, train: RowList, batch_size: int
 ) -> Vector:
     """``dense`` with statistics of the first ``train`` examples, if the model has any.
 

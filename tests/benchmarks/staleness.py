@@ -54,7 +54,8 @@ class Simulation:
 
     def run(self) -> None:
         config, replicas = self.config, range(self.config.replicas)
-        train, self.heldout = split(self.data.n_examples, 0.2, config.seed)
+        train, heldout = split(self.data.n_examples, 0.2, config.seed)
+        self.heldout = heldout[:]
         subsets = [Subset(train, r, config.replicas, config.seed) for r in replicas]
         steps = [subset.steps_per_pass(BATCH) for subset in subsets]
         self.totals, self.pace = [n * PASSES for n in steps], Pace.of(config, steps)

@@ -50,8 +50,8 @@ def plan(job: Job) -> UnitPlan:
 
 
 def heldout_score(job: Job, store: MemoryParameterStore) -> Score:
-    _, rows = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
-    data = job.dataset
+    _, heldout = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
+    data, rows = job.dataset, heldout[:]
     return score(whole(job.model, store.fetch().vector), data.features[rows], data.targets[rows])
 
 

@@ -51,7 +51,7 @@ def losses(trained: Any) -> list[float]:
 def training_data(trained: Any) -> tuple[Array, npt.NDArray[np.int64]]:
     config, data = trained.job.config, trained.job.dataset
     train, _ = split(data.n_examples, config.holdout, config.seed)
-    return data.features[train].astype(np.float64), data.targets[train]
+    return data.features[train[:]].astype(np.float64), data.targets[train[:]]
 
 
 def objective(weights: Array, bias: Array, x: Array, y: Any, l2: float) -> float:
@@ -236,7 +236,7 @@ def test_the_end_is_summed_up(trained: Any) -> None:
 def test_the_saved_model_has_the_objective_that_was_said(trained: Any) -> None:
     saved = load_model(trained.model)
     data = open_cached("digits", {}, default_cache_folder())
-    rows, _ = split(data.n_examples, 0.2, 0)
+    rows = split(data.n_examples, 0.2, 0)[0][:]
     x, y = data.features[rows].astype(np.float64), data.targets[rows]
     weights, bias = saved.parameters[:640].reshape(64, 10), saved.parameters[640:]
     said = re.search(r"objective ([\d.]+)", trained.out)
@@ -267,7 +267,7 @@ def test_an_interrupted_training_saves_its_last_point(
     assert said
     saved = load_model(interrupted.model)
     data = open_cached("digits", {}, default_cache_folder())
-    rows, _ = split(data.n_examples, 0.2, 0)
+    rows = split(data.n_examples, 0.2, 0)[0][:]
     model, gradient = saved.build(), np.empty_like(saved.parameters)
     loss = model.loss_and_gradient(
         saved.parameters, data.features[rows], data.targets[rows], gradient

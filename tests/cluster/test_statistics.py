@@ -34,5 +34,6 @@ def test_what_is_saved_is_what_was_scored_with_the_means_of_the_training_example
     mean = dataset.features[train[: len(train) // 30 * 30]].mean(axis=0)
     np.testing.assert_allclose(saved.parameters[-64:], mean, atol=1e-5)
     (told,) = re.findall(r"^held-out accuracy [\d.]+, loss ([\d.]+)", training.out, re.MULTILINE)
-    again = score(saved.source(), dataset.features[heldout], dataset.targets[heldout])
+    rows = heldout[:]
+    again = score(saved.source(), dataset.features[rows], dataset.targets[rows])
     assert again.loss == pytest.approx(float(told), abs=1e-4)

@@ -115,7 +115,7 @@ def share(run: Run, index: int) -> tuple[float, Vector]:
     """Loss and gradient of a portion, by the definition of the objective."""
     dataset = open_cached(CONFIG.data, CONFIG.data_options, default_cache_folder())
     train, _ = split(dataset.n_examples, CONFIG.holdout, CONFIG.seed)
-    rows = portion(np.sort(train), index, PORTIONS)
+    rows = np.concatenate(list(portion(train, index, PORTIONS)))
     parameters = run.store.fetch().vector
     gradient = np.empty_like(parameters)
     loss = SoftmaxRegression(6, 3).loss_and_gradient(

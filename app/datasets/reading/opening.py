@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from app.datasets.reading.arrays import NpyReader, without_targets
@@ -55,6 +55,11 @@ def open_reader(
     if form == "npy":
         places = without_targets(places)
     return _READERS[form](places, settings, progress, labelled)
+
+
+def options_of(source: str, options: Options) -> Collection[str]:
+    """Names of the options that the format of ``source`` has; raises as :func:`open_reader`."""
+    return KNOWN[_format(source, find(source), options)]
 
 
 def _format(source: str, places: Sequence[Place], options: Options) -> str:

@@ -26,6 +26,7 @@ class FileSystem(Protocol):
     def glob(self, path: str) -> list[str]: ...
     def ls(self, path: str, detail: bool) -> list[str]: ...
     def size(self, path: str) -> int | None: ...
+    def checksum(self, path: str) -> Any: ...
     def open(self, path: str, mode: str) -> BinaryIO: ...
     def unstrip_protocol(self, name: str) -> str: ...
 
@@ -47,6 +48,10 @@ class _Local:
 
     def size(self, path: str) -> int:
         return Path(path).stat().st_size
+
+    def checksum(self, path: str) -> list[int]:
+        status = Path(path).stat()
+        return [status.st_size, status.st_mtime_ns, status.st_ino]
 
     def open(self, path: str, mode: str) -> BinaryIO:
         if not Path(path).is_file():  # reading from a pipe or a terminal would wait
@@ -81,6 +86,19 @@ class Place:
         with _reading(self.name), self.files.open(self.path, "rb") as stream:
             yield stream
 
+    @property
+    def is_remote(self) -> bool:
+        return not isinstance(self.files, _Local)
+
+    def checksum(self) -> str:
+        """What the file system says of this version of the file: size, time of change, ...
+
+        Raises:
+            DataError: it does not answer.
+        """
+        with _reading(self.name):
+            return str(self.files.checksum(self.path))
+
     def exists(self) -> bool:
         with _reading(self.name):
             return self.files.exists(self.path)
@@ -89,6 +107,11 @@ class Place:
         """The file of the name ``name`` beside this one."""
         folder = self.path.rpartition("/")[0]
         return _place(self.files, f"{folder}/{name}" if folder else name)
+
+
+def is_pattern(source: str) -> bool:
+    """Whether ``source`` has ``*``, ``?`` or ``[...]`` in it."""
+    return glob.has_magic(source)
 
 
 def find(source: str) -> list[Place]:

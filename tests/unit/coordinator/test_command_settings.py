@@ -37,6 +37,7 @@ OTHER: dict[str, Any] = {
     "data": "mine.npz",
     "data_options": {"classes": 3},
     "holdout": 0.25,
+    "holdout_data": "held.npz",
     "optimizer": "sgd",
     "learning_rate": 0.5,
     "learning_rate_decay": 0.001,
@@ -127,7 +128,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Configure:
     """The configuration that ``train`` makes of its arguments; nothing is trained."""
     seen: list[RunConfig | ClusterConfig] = []
 
-    def prepare(config: RunConfig, n_servers: int) -> Any:
+    def prepare(config: RunConfig, n_servers: int, progress: object) -> Any:
         seen.append(config)
         return SimpleNamespace(model=SimpleNamespace(task=Task.MULTICLASS))
 

@@ -257,7 +257,7 @@ def test_the_last_evaluation_scores_where_the_training_ended() -> None:
     data = run.job.dataset
     parameters = run.store.fetch().vector
     expected = score(
-        whole(run.job.model, parameters), data.features[heldout], data.targets[heldout]
+        whole(run.job.model, parameters), data.features[heldout[:]], data.targets[heldout[:]]
     )
     assert run.driver.evaluations.history[-1].score == expected
 
@@ -271,7 +271,8 @@ def test_the_best_snapshot_stays_on_the_servers() -> None:
     assert best.score.accuracy == max(accuracies)
     _, heldout = split(120, 0.2, 1)
     data, parameters = run.job.dataset, run.store.fetch(BEST).vector
-    kept = score(whole(run.job.model, parameters), data.features[heldout], data.targets[heldout])
+    rows = heldout[:]
+    kept = score(whole(run.job.model, parameters), data.features[rows], data.targets[rows])
     assert kept == best.score
 
 

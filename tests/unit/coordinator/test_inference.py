@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,14 +34,20 @@ def saved(kind: str, **settings: Any) -> SavedModel:
     return SavedModel(ModelSettings(model=model), Schema(3, problem.n_classes), truth, facts=facts)
 
 
+def predict(model: SavedModel, *words: Any) -> tuple[list[Any], Any]:
+    """Answers and probabilities of all examples."""
+    answers, chances = zip(*inference.predict(model, *words), strict=True)
+    return list(itertools.chain(*answers)), np.concatenate(chances)
+
+
 @pytest.mark.parametrize("kind", ["logistic", "softmax"])
 def test_accuracy_is_the_share_of_the_examples_predicted_right(kind: str) -> None:
     model = saved(kind)
     score = inference.evaluate(model, f"synthetic:{kind}", OPTIONS)
-    classes, _ = inference.predict(model, f"synthetic:{kind}", OPTIONS)
+    classes, _ = predict(model, f"synthetic:{kind}", OPTIONS)
     labels = getattr(synthetic, kind)(**OPTIONS).targets
     assert score.n_examples == 200
-    assert score.accuracy == np.mean(classes == labels) > 0.4
+    assert score.accuracy == np.mean(np.array(classes) == labels) > 0.4
 
 
 @pytest.mark.parametrize("kind", ["logistic", "softmax"])
@@ -49,13 +57,13 @@ def test_the_probability_is_that_of_the_predicted_class(kind: str) -> None:
     if kind == "logistic":
         logits = np.column_stack([np.zeros(len(logits)), logits])
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    classes, chances = inference.predict(model, f"synthetic:{kind}", OPTIONS)
+    classes, chances = predict(model, f"synthetic:{kind}", OPTIONS)
     assert np.array_equal(classes, expected.argmax(axis=1))
     np.testing.assert_allclose(chances, expected.max(axis=1), rtol=1e-5)
 
 
 def test_a_regression_predicts_values_without_probabilities() -> None:
-    values, chances = inference.predict(saved("linear"), "synthetic:linear", OPTIONS)
+    values, chances = predict(saved("linear"), "synthetic:linear", OPTIONS)
     assert np.array_equal(values, synthetic.linear(**OPTIONS).targets)
     assert np.isnan(chances).all()
 
@@ -86,7 +94,12 @@ def test_a_file_may_lack_some_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "source", "options", "words"),
     [
-        ("softmax", "synthetic:softmax", {"features": 4}, "4 features, the model was trained on 3"),
+        (
+            "softmax",
+            "synthetic:softmax",
+            {"features": 4},
+            "4 features, it must have the 3 of the model",
+        ),
         ("logistic", "synthetic:softmax", {"features": 3}, "has 5 classes, the model knows 2"),
         ("softmax", "synthetic:linear", {"features": 3}, "has no classes, the model knows 5"),
         ("linear", "synthetic:softmax", {"features": 3}, "has 5 classes, the model knows none"),
@@ -133,3 +146,92 @@ def test_the_command_evaluates(run: Run, tmp_path: Path) -> None:
     answer = run("evaluate", "--model", tmp_path / "model", "--data", "synthetic:softmax", *options)
     score = inference.evaluate(model, "synthetic:softmax", OPTIONS)
     assert answer.out == f"examples 200\naccuracy {score.accuracy:.6g}\nloss {score.loss:.6g}\n"
+
+
+# --- the user's own files and labels
+
+
+def of_towns(**facts: Any) -> SavedModel:
+    """A model that takes the larger of two numbers for the town: Bern or Ulm."""
+    parameters = np.array([1, 0, 0, 1, 0, 0], np.float32)
+    schema = Schema(2, 2, n_dense=2, labels=("Bern", "Ulm"))
+    return SavedModel(ModelSettings(model="softmax"), schema, parameters, facts=facts)
+
+
+READING = {"header": True, "delimiter": ";", "missing": 0.0, "target": "town", "ignore": '"id"'}
+ROWS = "1;9;0;Ulm\n2;0;3;Ulm\n3;7;1;Bern\n"
+
+
+def test_a_model_speaks_the_labels_of_its_training(run: Run, tmp_path: Path) -> None:
+    of_towns(reading=READING).save(tmp_path / "model")
+    (tmp_path / "new.csv").write_text("id;a;b;town\n" + ROWS)
+    answer = run("predict", "--model", tmp_path / "model", "--data", tmp_path / "new.csv")
+    assert [line.partition(",")[0] for line in answer.out.splitlines()] == [
+        "class",
+        "Bern",
+        "Ulm",
+        "Bern",
+    ]
+
+
+def test_predictions_need_no_column_of_targets(run: Run, tmp_path: Path) -> None:
+    of_towns(reading=READING).save(tmp_path / "model")
+    (tmp_path / "new.csv").write_text("id;a;b\n1;9;0\n2;0;3\n")
+    answer = run("predict", "--model", tmp_path / "model", "--data", tmp_path / "new.csv")
+    assert [line.partition(",")[0] for line in answer.out.splitlines()] == ["class", "Bern", "Ulm"]
+
+
+def test_a_label_with_a_comma_is_quoted(run: Run, tmp_path: Path) -> None:
+    model = of_towns()
+    schema = dataclasses.replace(model.schema, labels=("Bern", "Ulm, Danube"))
+    dataclasses.replace(model, schema=schema).save(tmp_path / "model")
+    np.save(tmp_path / "x.npy", np.array([[0, 5.0]]))
+    answer = run("predict", "--model", tmp_path / "model", "--data", tmp_path / "x.npy")
+    assert answer.out.splitlines()[1].startswith('"Ulm, Danube",')
+
+
+def test_labels_of_the_data_are_those_of_the_model(run: Run, tmp_path: Path) -> None:
+    of_towns(reading=READING).save(tmp_path / "model")
+    (tmp_path / "new.csv").write_text("id;a;b;town\n2;0;3;Ulm\n2;0;3;Ulm\n2;4;3;Ulm\n")
+    answer = run("evaluate", "--model", tmp_path / "model", "--data", tmp_path / "new.csv")
+    assert answer.out.splitlines()[:2] == ["examples 3", "accuracy 0.666667"]
+
+
+def test_a_label_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("id;a;b;town\n2;0;3;Rome\n")
+    words = "row 0 has the label 'Rome'; the labels of the model are Bern, Ulm"
+    with pytest.raises(DataError, match=words):
+        inference.evaluate(of_towns(reading=READING), str(tmp_path / "new.csv"), {})
+
+
+def test_files_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((2, 3)))
+    (tmp_path / "a.libsvm").write_text("1:2 2:1\n")
+    with pytest.raises(DataError, match="has 3 features, it must have the 2 of the model"):
+        predict(of_towns(), str(tmp_path / "x.npy"), {})
+    with pytest.raises(DataError, match="has sparse features, those of the model are dense"):
+        predict(of_towns(), str(tmp_path / "a.libsvm"), {"features": 2})
+
+
+def test_answers_do_not_depend_on_how_many_are_computed_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = saved("softmax")
+    whole = predict(model, "synthetic:softmax", OPTIONS)
+    scored = inference.evaluate(model, "synthetic:softmax", OPTIONS)
+    monkeypatch.setattr(inference, "CHUNK_EXAMPLES", 7)
+    parts = predict(model, "synthetic:softmax", OPTIONS)
+    assert parts[0] == whole[0]
+    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-6)
+    again = inference.evaluate(model, "synthetic:softmax", OPTIONS)
+    assert (again.n_examples, again.correct) == (scored.n_examples, scored.correct)
+
+
+def test_held_out_data_of_their_own_are_the_part_that_is_held_out(tmp_path: Path) -> None:
+    for name, rows in (("train.csv", ROWS), ("held.csv", "4;0;3;Ulm\n")):
+        (tmp_path / name).write_text("id;a;b;town\n" + rows)
+    train = str(tmp_path / "train.csv")
+    config = RunConfig(data=train, holdout_data=str(tmp_path / "held.csv"), model="softmax")
+    model = of_towns(reading=READING, config=config.model_dump(mode="json"))
+    parts = [inference.evaluate(model, train, {}, part).n_examples for part in inference.PARTS]
+    assert dict(zip(inference.PARTS, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}

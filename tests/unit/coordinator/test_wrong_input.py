@@ -140,7 +140,9 @@ WRONG = {
         ("labels.npz", "0 to 4", "row 5", "5"),
     ),
     "negative labels": Wrong(
-        "train --data negative.npz", ExitCode.DATA, ("negative.npz", "row 0", "-1", "from 0")
+        "train --data negative.npz --data-option classes=5",
+        ExitCode.DATA,
+        ("negative.npz", "row 0", "-1", "from 0"),
     ),
     "NaN": Wrong(
         "train --data nan.npz", ExitCode.DATA, ("nan.npz", "row 3, column 1", "nan", "finite")

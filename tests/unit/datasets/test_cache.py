@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from app.datasets import cache
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.dataset import Dataset
-from app.datasets.sources import GENERATORS, Options, load
+from app.datasets.sources import GENERATORS, load
 from app.errors import DataError
 
 SOURCE = "synthetic:softmax"
@@ -41,9 +42,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """List the sources that this process converts."""
     converted = []
 
-    def noted(source: str, options: Options) -> Dataset:
+    def noted(source: str, *rest: Any) -> Dataset:
         converted.append(source)
-        return load(source, options)
+        return load(source, *rest)
 
     monkeypatch.setattr(cache, "load", noted)
     return converted
@@ -99,8 +100,8 @@ def test_a_changed_file_is_noticed(tmp_path: Path, npz: WriteNpz) -> None:
 def test_a_file_that_changes_while_it_is_read_is_refused(
     tmp_path: Path, npz: WriteNpz, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load_after_change(source: str, options: Options) -> Dataset:
-        return load(npz(2.0), options)
+    def load_after_change(source: str, *rest: Any) -> Dataset:
+        return load(npz(2.0), *rest)
 
     monkeypatch.setattr(cache, "load", load_after_change)
     with pytest.raises(DataError, match="the file changed while it was read"):

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from app.datasets.sources import load
+from app.datasets.cache import open_cached
 
-SOURCE = "synthetic:softmax"
 FILES = ("features.npy", "targets.npy", "meta.json")
 
 Child = subprocess.Popen[str]
@@ -28,32 +27,49 @@ CHILD = textwrap.dedent(
     from app.datasets import cache
 
     folder, log, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-    write = cache._write
 
-    def slow_write(dataset, partial):
-        with log.open("a") as lines:
-            lines.write("converting\\n")
-        write(dataset, partial)
-        time.sleep(seconds)
+    def slowly(write):
+        def slow_write(*words):
+            with log.open("a") as lines:
+                lines.write("converting\\n")
+            write(*words)
+            time.sleep(seconds)
 
-    cache._write = slow_write
+        return slow_write
+
+    cache._write, cache._stream = slowly(cache._write), slowly(cache._stream)
     print("ready", flush=True)
     sys.stdin.readline()
-    dataset = cache.open_cached("synthetic:softmax", {}, folder)
+    dataset = cache.open_cached(sys.argv[4], {}, folder)
     dataset.validate()
     print(dataset.fingerprint)
     """
 )
 
 
+@pytest.fixture(params=["synthetic:softmax", "some.csv"])
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One that is made, and one that is read as a stream."""
+    if request.param != "some.csv":
+        return str(request.param)
+    path = tmp_path_factory.mktemp("files") / "some.csv"
+    path.write_text("x,y\n" + "".join(f"{i},{i % 3}\n" for i in range(1000)))
+    return str(path)
+
+
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def fingerprint(source: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return open_cached(source, {}, tmp_path_factory.mktemp("other-cache")).fingerprint
+
+
+@pytest.fixture
+def start(source: str, tmp_path: Path) -> Iterator[Start]:
     """Start processes that wait for a line on stdin, and clean up after them."""
     children = []
 
     def start_child(seconds: float) -> Child:
         child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, tmp_path, tmp_path / "log", str(seconds)],
+            [sys.executable, "-c", CHILD, tmp_path, tmp_path / "log", str(seconds), source],
             cwd=Path(__file__).parents[3],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -88,12 +104,13 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_processes_that_start_together_convert_once(tmp_path: Path, start: Start) -> None:
+def test_processes_that_start_together_convert_once(
+    tmp_path: Path, start: Start, fingerprint: str
+) -> None:
     children = [start(0.3) for _ in range(4)]
     for child in children:
         go(child)
-    fingerprints = {child.communicate()[0].strip() for child in children}
-    assert fingerprints == {load(SOURCE, {}).fingerprint}
+    assert {child.communicate()[0].strip() for child in children} == {fingerprint}
     assert (tmp_path / "log").read_text() == "converting\n"
 
 
@@ -109,12 +126,14 @@ def test_nobody_sees_half_a_cache(tmp_path: Path, start: Start) -> None:
     assert complete_folder(tmp_path).suffix == ""
 
 
-def test_a_conversion_that_was_killed_is_taken_over(tmp_path: Path, start: Start) -> None:
+def test_a_conversion_that_was_killed_is_taken_over(
+    tmp_path: Path, start: Start, fingerprint: str
+) -> None:
     killed, waiting = start(60), start(0)
     go(killed)
     wait_for((tmp_path / "log").exists)
     go(waiting)
     killed.send_signal(signal.SIGKILL)
-    assert waiting.communicate()[0].strip() == load(SOURCE, {}).fingerprint
+    assert waiting.communicate()[0].strip() == fingerprint
     assert (tmp_path / "log").read_text() == "converting\n" * 2
     assert complete_folder(tmp_path).suffix == ""  # what the killed one left is gone

@@ -202,7 +202,7 @@ def test_a_file_that_only_claims_to_be_gzipped_is_refused(tmp_path: Path) -> Non
 
 
 def test_options_of_other_sources_are_refused(write: Write) -> None:
-    with refuses("unknown option 'examples', known are: classes"):
+    with refuses("unknown option 'examples', known are: task, classes"):
         load(write(), {"examples": 3})
 
 

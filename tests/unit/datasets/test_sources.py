@@ -123,8 +123,8 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("y", "options", "n_classes"),
     [
-        (np.array([0, 3, 1]), {}, 4),
-        (np.array([0, 3, 1], np.uint8), {}, 4),
+        (np.array([0, 2, 1]), {}, 3),
+        (np.array([0, 2, 1], np.uint8), {}, 3),
         (np.array([0, 3, 1]), {"classes": 10}, 10),
         (np.array([0.0, 3.0, 1.0]), {"classes": 4}, 4),
         (np.array([True, False, True]), {}, 2),
@@ -170,8 +170,8 @@ def test_a_home_folder_may_be_written_with_a_tilde(
     [
         ("digit", "(did you mean 'digits'?)"),
         ("synthetic:softmx", "(did you mean 'synthetic:softmax'?)"),
-        ("some.csv", "or a path ending in .npz"),
-        ("", "or a path ending in .npz"),
+        ("some.txt", "a folder or a pattern of such files, or a URL"),
+        ("", "a folder or a pattern of such files, or a URL"),
     ],
 )
 def test_an_unknown_source_is_answered_with_the_known_ones(source: str, hint: str) -> None:
@@ -190,7 +190,7 @@ def test_an_unknown_source_is_answered_with_the_known_ones(source: str, hint: st
             "unknown option 'sed', known are: examples, features, noise, seed "
             "(did you mean 'seed'?)",
         ),
-        ("a.npz", {"class": 1}, "unknown option 'class', known are: classes"),
+        ("a.npz", {"class": 1}, "unknown option 'class', known are: task, classes"),
         ("a.npz", {"classes": 0}, "a.npz: option classes must be finite and at least 1, got 0"),
         ("synthetic:softmax", {"classes": 1}, "option classes must be finite and at least 2"),
         ("synthetic:linear", {"examples": 0}, "option examples must be finite and at least 1"),

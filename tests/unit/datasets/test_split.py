@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import itertools
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from app.datasets import split as splitting
+from app.datasets.shuffle import Shuffle
 from app.datasets.split import Rows, Subset, split
 from app.errors import DataError
 
@@ -37,7 +39,30 @@ def test_training_and_heldout_data_partition_the_examples(
     assume(holdout == 0 or 0 < n_heldout < n_examples)
     train, heldout = split(n_examples, holdout, seed)
     assert len(heldout) == n_heldout
-    assert sorted([*train, *heldout]) == list(range(n_examples))
+    assert sorted([*train[:], *heldout[:]]) == list(range(n_examples))
+
+
+@given(n_examples=st.integers(1, 300), holdout=st.floats(0, 1, exclude_max=True), seed=SEEDS)
+def test_a_part_knows_which_rows_it_holds(n_examples: int, holdout: float, seed: int) -> None:
+    assume(holdout == 0 or 0 < round(n_examples * holdout) < n_examples)
+    rows = np.arange(n_examples)
+    for part in split(n_examples, holdout, seed):
+        assert rows[part.holds(rows)].tolist() == sorted(part[:])
+
+
+@pytest.mark.parametrize("which", [slice(3, 7), slice(5, 900), slice(None, None, 2), slice(9, 3)])
+def test_a_part_is_cut_as_an_array_of_its_rows_is(which: slice) -> None:
+    for part in split(100, 0.3, seed=2):
+        assert np.array_equal(part[which], part[:][which])
+        assert np.array_equal(part[np.array([[4, 0], [1, 1]])], part[:][[[4, 0], [1, 1]]])
+
+
+def test_a_split_of_ten_billion_examples_is_made_at_once() -> None:
+    train, heldout = split(10**10, 0.2, seed=0)
+    assert (len(train), len(heldout)) == (8 * 10**9, 2 * 10**9)
+    some = np.concatenate([train[-5:], heldout[-5:]])
+    assert train.holds(some).tolist() == [True] * 5 + [False] * 5
+    assert len(Subset(train, 3, 4, seed=0).minibatch(10**7, 32)) == 32
 
 
 def test_holding_out_nothing_trains_on_all() -> None:
@@ -46,8 +71,8 @@ def test_holding_out_nothing_trains_on_all() -> None:
 
 
 def test_a_split_is_a_function_of_the_seed() -> None:
-    assert np.array_equal(split(100, 0.2, seed=3)[1], split(100, 0.2, seed=3)[1])
-    assert not np.array_equal(split(100, 0.2, seed=3)[1], split(100, 0.2, seed=4)[1])
+    assert np.array_equal(split(100, 0.2, seed=3)[1][:], split(100, 0.2, seed=3)[1][:])
+    assert not np.array_equal(split(100, 0.2, seed=3)[1][:], split(100, 0.2, seed=4)[1][:])
 
 
 @pytest.mark.parametrize(
@@ -74,9 +99,21 @@ def test_subsets_partition_the_training_data_evenly(
 ) -> None:
     assume(n_subsets <= n_train)
     train, _ = split(n_train, 0, seed)
-    parts = [Subset(train, index, n_subsets, seed).rows for index in range(n_subsets)]
-    assert np.array_equal(np.concatenate(parts), train)
+    parts = [Subset(train, index, n_subsets, seed) for index in range(n_subsets)]
+    visited = [sorted(part.minibatch(0, n_train)) for part in parts]
+    assert sorted(itertools.chain(*visited)) == sorted(train[:])
+    assert list(map(len, parts)) == list(map(len, visited))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_subset_is_a_range_of_the_shuffled_examples() -> None:
+    train, _ = split(10, 0, seed=1)
+    visited = [Subset(train, index, 3, seed=1).minibatch(0, 10) for index in range(3)]
+    assert [sorted(rows) for rows in visited] == [
+        sorted(train[:4]),
+        sorted(train[4:7]),
+        sorted(train[7:]),
+    ]
 
 
 @given(subset=subsets(), pass_number=st.integers(0, 50), batch_size=st.integers(1, 80))
@@ -84,7 +121,8 @@ def test_each_pass_visits_each_example_once(
     subset: Subset, pass_number: int, batch_size: int
 ) -> None:
     visited = np.concatenate(minibatches(subset, pass_number, batch_size))
-    assert sorted(visited) == sorted(subset.rows)
+    assert len(visited) == len(subset)
+    assert sorted(visited) == sorted(subset.minibatch(0, len(subset)))
 
 
 @given(subset=subsets(), batch_size=st.integers(1, 80))
@@ -114,7 +152,7 @@ def test_a_subset_smaller_than_a_minibatch_makes_one_step_per_pass() -> None:
 def test_the_order_is_the_documented_permutation() -> None:
     train = np.arange(100, 120)
     subset = Subset(train, index=1, n_subsets=2, seed=9)
-    order = np.random.default_rng([9, 3, 1]).permutation(10)
+    order = Shuffle(10, "order/9/3/1").at(np.arange(10))
     third_pass = 3 * subset.steps_per_pass(4)
     assert np.array_equal(subset.minibatch(third_pass + 1, 4), train[10:][order[4:8]])
 
@@ -135,7 +173,7 @@ def test_the_order_is_the_documented_permutation() -> None:
             Subset(np.arange(40), 0, 2, seed=1).minibatch(0, 40),
             Subset(np.arange(40), 1, 2, seed=1).minibatch(0, 40) - 20,
         ),
-        (Subset(np.arange(40), 0, 1, seed=1).minibatch(0, 40), split(40, 0, seed=1)[0]),
+        (Subset(np.arange(40), 0, 1, seed=1).minibatch(0, 40), split(40, 0, seed=1)[0][:]),
     ],
     ids=["shuffled", "by pass", "by seed", "by subset", "unlike the split"],
 )
@@ -143,19 +181,29 @@ def test_orders_differ(one: Rows, other: Rows) -> None:
     assert not np.array_equal(one, other)
 
 
-def test_a_pass_draws_its_order_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    draws = []
-    default_rng = np.random.default_rng
+@given(subset=subsets(), batch_size=st.integers(1, 9), stretch=st.integers(1, 30))
+def test_minibatches_do_not_depend_on_how_many_are_computed_together(
+    subset: Subset, batch_size: int, stretch: int
+) -> None:
+    expected = minibatches(subset, 1, batch_size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splitting, "STRETCH", stretch)
+        computed = minibatches(dataclasses.replace(subset), 1, batch_size)
+    assert [rows.tolist() for rows in computed] == [rows.tolist() for rows in expected]
 
-    def noted(seed: Any) -> np.random.Generator:
-        draws.append(seed)
-        return default_rng(seed)
 
-    monkeypatch.setattr(np.random, "default_rng", noted)
-    subset = Subset(np.arange(100), index=0, n_subsets=1, seed=5)
+def test_orders_are_computed_a_stretch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    at = Shuffle.at
+
+    def noted(shuffle: Shuffle, positions: Rows) -> Rows:
+        sizes.append(len(positions))
+        return at(shuffle, positions)
+
+    monkeypatch.setattr(Shuffle, "at", noted)
+    subset = Subset(np.arange(10_000), index=0, n_subsets=1, seed=5)
     minibatches(subset, 0, 10)
-    minibatches(subset, 1, 10)
-    assert draws == [[5, 0, 0], [5, 1, 0]]
+    assert sizes == [4090, 4090, 1820]
 
 
 def test_a_minibatch_cannot_be_written_to() -> None:

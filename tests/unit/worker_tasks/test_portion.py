@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as st_numpy
 
+import app.datasets.split
 from app.datasets.dataset import Dataset
 from app.datasets.schema import Schema
 from app.datasets.sources import load
-from app.datasets.split import portion
+from app.datasets.split import BLOCK, Part, portion, split
 from app.layout import Layout, TensorSpec, Vector
 from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
 from app.models.mlp import MLP
@@ -69,7 +69,7 @@ def objective(
 
 
 def shares(
-    model: Model, dataset: Dataset, rows: Any, parameters: Vector, n_portions: int
+    model: Model, dataset: Dataset, train: Part, parameters: Vector, n_portions: int
 ) -> list[Share]:
     """Each portion as its task computes it."""
     mask = Layout(model.tensors, block_numbers=16, n_shards=1, n_servers=1).penalty_mask()
@@ -78,16 +78,16 @@ def shares(
         compute(
             model,
             dataset,
-            portion(rows, index, n_portions),
+            portion(train, index, n_portions),
             parameters,
-            n_examples=len(rows),
+            n_examples=len(train),
             penalty=penalty if index == 0 else None,
         )
         for index in range(n_portions)
     ]
 
 
-@pytest.mark.parametrize("n_portions", [1, 2, 7, 60])
+@pytest.mark.parametrize("n_portions", [1, 2, 7, 60, 100])
 @pytest.mark.parametrize("name", MODELS)
 def test_shares_add_up_to_the_objective_of_all_training_examples(
     name: str, n_portions: int
@@ -95,10 +95,10 @@ def test_shares_add_up_to_the_objective_of_all_training_examples(
     source, build = MODELS[name]
     dataset = load(source, {"examples": 100, "features": 6})
     model = build(dataset.n_features, dataset.n_classes)
-    rows = np.sort(np.random.default_rng(0).permutation(100)[:60])
+    train, _ = split(100, 0.4, seed=0)
     parameters = np.random.default_rng(1).normal(size=model.initial(np.random.default_rng(0)).size)
-    loss, gradient = objective(model, dataset, rows, parameters, L2)
-    parts = shares(model, dataset, rows, parameters, n_portions)
+    loss, gradient = objective(model, dataset, train[:], parameters, L2)
+    parts = shares(model, dataset, train, parameters, n_portions)
     assert sum(part.loss for part in parts) == pytest.approx(loss, rel=1e-13)
     np.testing.assert_allclose(
         sum(part.gradient for part in parts), gradient, rtol=0, atol=1e-13 * abs(gradient).max()
@@ -109,7 +109,7 @@ def test_a_share_names_its_largest_number() -> None:
     dataset = load("synthetic:linear", {"examples": 20})
     model = LinearRegression(dataset.n_features)
     parameters = np.random.default_rng(0).normal(size=21)
-    (part,) = shares(model, dataset, np.arange(20), parameters, 1)
+    (part,) = shares(model, dataset, split(20, 0, seed=0)[0], parameters, 1)
     assert part.largest == abs(part.gradient).max()
 
 
@@ -117,7 +117,7 @@ def test_a_share_names_its_largest_number() -> None:
 def test_a_step_that_was_too_long_shows_in_the_share(huge: float) -> None:
     dataset = load("synthetic:linear", {"examples": 20})
     model = LinearRegression(dataset.n_features)
-    (part,) = shares(model, dataset, np.arange(20), np.full(21, huge), 1)
+    (part,) = shares(model, dataset, split(20, 0, seed=0)[0], np.full(21, huge), 1)
     assert not (math.isfinite(part.loss) and math.isfinite(part.largest))
 
 
@@ -143,12 +143,14 @@ class Watched:
         return features[:, 0]
 
 
+@pytest.mark.parametrize("n_blocks", [1, 3])
 @pytest.mark.parametrize("n_rows", [1, CHUNK_EXAMPLES, CHUNK_EXAMPLES + 1, 5 * CHUNK_EXAMPLES])
-def test_memory_is_bounded_by_a_chunk_of_examples(n_rows: int) -> None:
+def test_memory_is_bounded_by_a_chunk_of_examples(n_rows: int, n_blocks: int) -> None:
     numbers = np.arange(n_rows, dtype=np.float32)
     dataset = Dataset(numbers[:, None], numbers, Schema(1), "numbers", "")
     model = Watched()
-    part = compute(model, dataset, np.arange(n_rows), np.zeros(1), n_examples=n_rows, penalty=None)
+    blocks = np.array_split(np.arange(n_rows), n_blocks)  # of a single row, some are empty
+    part = compute(model, dataset, blocks, np.zeros(1), n_examples=n_rows, penalty=None)
     assert max(map(len, model.seen)) <= CHUNK_EXAMPLES
     assert list(chain(*model.seen)) == list(range(n_rows))
     assert part.loss == pytest.approx(1.0)
@@ -158,15 +160,57 @@ def test_memory_is_bounded_by_a_chunk_of_examples(n_rows: int) -> None:
 # --- which examples
 
 
-@given(st.data())
-def test_portions_are_contiguous_and_cover_every_row_once(data: st.DataObject) -> None:
-    rows = np.sort(data.draw(st_numpy.arrays(np.int64, st.integers(1, 300), unique=True)))
-    n_portions = data.draw(st.integers(1, len(rows)))
-    parts = [portion(rows, index, n_portions) for index in range(n_portions)]
-    assert np.concatenate(parts).tolist() == rows.tolist()
-    assert all(part.base is rows or part is rows for part in parts)  # nothing was copied
-    sizes = [len(part) for part in parts]
-    assert 1 <= min(sizes) <= max(sizes) <= min(sizes) + 1
+def rows_of(train: Part, index: int, n_portions: int) -> list[int]:
+    return [int(row) for rows in portion(train, index, n_portions) for row in rows]
+
+
+@given(
+    n_examples=st.integers(1, 300),
+    n_portions=st.integers(1, 40),
+    share=st.sampled_from([0.0, 0.1, 0.5, 0.9]),
+    block=st.sampled_from([7, 64, BLOCK]),
+    seed=st.integers(0, 2**40),
+)
+def test_portions_hold_each_training_example_once_in_the_order_of_the_file(
+    n_examples: int, n_portions: int, share: float, block: int, seed: int
+) -> None:
+    assume(share == 0 or 0 < round(n_examples * share) < n_examples)
+    train, _ = split(n_examples, share, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.datasets.split, "BLOCK", block)
+        app.datasets.split._membership.cache_clear()
+        parts = [rows_of(train, index, n_portions) for index in range(n_portions)]
+    app.datasets.split._membership.cache_clear()
+    assert list(chain(*parts)) == sorted(train[:])
+
+
+@given(n_examples=st.integers(1, 10**12), n_portions=st.integers(1, 5000), data=st.data())
+def test_a_portion_is_a_range_of_the_file_without_what_is_held_out(
+    n_examples: int, n_portions: int, data: st.DataObject
+) -> None:
+    index = data.draw(st.integers(0, n_portions - 1))
+    train, _ = split(n_examples, 0, seed=0)
+    first = next((rows for rows in portion(train, index, n_portions) if len(rows)), None)
+    size, larger = divmod(n_examples, n_portions)
+    if first is None:
+        assert (size, index >= larger) == (0, True)
+    else:
+        assert first[0] == index * size + min(index, larger)
+        assert (np.diff(first) == 1).all()
+
+
+def test_portions_of_many_examples_are_nearly_equal() -> None:
+    train, _ = split(40_000, 0.25, seed=0)
+    sizes = [len(rows_of(train, index, 40)) for index in range(40)]
+    assert abs(np.array(sizes) - 750).max() < 5 * math.sqrt(1000 * 0.25 * 0.75)
+
+
+def test_a_portion_without_examples_adds_nothing() -> None:
+    dataset = load("synthetic:linear", {"examples": 2})
+    model = LinearRegression(dataset.n_features)
+    parts = shares(model, dataset, split(2, 0, seed=0)[0], np.ones(21), 3)
+    assert (parts[2].loss, parts[2].largest) == (0.0, 0.0)
+    assert not parts[2].gradient.any()
 
 
 # --- sums in any order

@@ -1,0 +1,49 @@
+"""What a person sees while data are converted, if that takes long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.datasets.reading.reader import Progress as Told
+
+#: Shorter conversions show nothing; without a terminal there is a line from time to time.
+SILENT_S = 1.0
+LINE_EVERY_S = 10.0
+
+
+@contextmanager
+def conversion_shown(console: Console) -> Iterator[Told]:
+    """A function to tell bytes read and bytes in all (0: nobody knows); it shows them."""
+    bar = Progress(
+        TextColumn("converting data"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    task = bar.add_task("")
+    shown_at = time.monotonic() + SILENT_S - LINE_EVERY_S
+
+    def tell(n_bytes: int, total: int) -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at < LINE_EVERY_S:
+            return
+        if console.is_terminal:
+            bar.start()
+            bar.update(task, completed=n_bytes, total=total or None)
+            return
+        shown_at = time.monotonic()
+        share = f", {n_bytes / total:.0%}" if total else ""
+        console.print(f"converting data: {n_bytes / 1e6:,.0f} MB read{share}", highlight=False)
+
+    try:
+        yield tell
+    finally:
+        if console.is_terminal:
+            bar.stop()

@@ -1,0 +1,135 @@
+"""What is in a data file: for whoever wants to know before training on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.datasets.cache import default_cache_folder, open_cached
+from app.datasets.dataset import Dataset
+from app.datasets.reading.reader import Progress
+from app.datasets.schema import Label
+from app.settings import Scalar
+
+#: Targets, and numbers of features, that are looked at together.
+CHUNK = 1 << 20
+
+_SHOWN = 20  # classes, columns or bad lines on a terminal
+
+
+@dataclass(frozen=True)
+class Description:
+    """A data set in figures.
+
+    ``density`` is the share of the features that are not zero; ``classes`` the examples of
+    each, empty for a regression, whose ``targets`` are (least, mean, greatest).
+    """
+
+    dataset: Dataset
+    density: float
+    classes: Mapping[Label, int]
+    targets: tuple[float, float, float] | None
+
+    def to_json(self) -> dict[str, Any]:
+        data, schema, facts = self.dataset, self.dataset.schema, self.dataset.facts
+        return {
+            "data": data.name,
+            "examples": data.n_examples,
+            "features": schema.n_features,
+            "storage": "sparse" if schema.sparse else "dense",
+            "density": self.density,
+            "task": "classification" if schema.n_classes else "regression",
+            "classes": [{"label": name, "examples": n} for name, n in self.classes.items()],
+            "targets": self.targets and dict(zip(_TARGETS, self.targets, strict=True)),
+            "numeric_columns": list(facts.names[: schema.n_dense]),
+            "categorical_columns": list(facts.names[schema.n_dense :]),
+            "buckets": schema.buckets,
+            "bad_lines": [
+                {"file": fault.file, fault.unit: fault.line, "reason": fault.reason}
+                for fault in facts.skipped
+            ],
+            "cached_bytes": facts.cached_bytes,
+            "fingerprint": data.fingerprint,
+        }
+
+    def lines(self) -> list[str]:
+        """The same for people."""
+        data, schema, facts = self.dataset, self.dataset.schema, self.dataset.facts
+        storage = "sparse" if schema.sparse else "dense"
+        return [
+            f"examples: {data.n_examples:,}",
+            f"features: {schema.n_features:,}, {storage}, {self.density:.3g} of them not zero",
+            *self._columns(),
+            *self._targets(),
+            f"bad lines: {len(facts.skipped):,}",
+            *_cut([f"  {fault}" for fault in facts.skipped]),
+            f"cached: {facts.cached_bytes / 1e6:,.1f} MB",
+            f"fingerprint: {data.fingerprint}",
+        ]
+
+    def _columns(self) -> list[str]:
+        schema, names = self.dataset.schema, self.dataset.facts.names
+        lines = []
+        if names[: schema.n_dense]:
+            numeric = _cut(list(names[: schema.n_dense]))
+            lines.append(f"numeric columns: {', '.join(numeric)}")
+        if schema.n_fields:
+            fields = _cut(list(names[schema.n_dense :])) or [f"{schema.n_fields} without names"]
+            lines.append(
+                f"categorical columns: {', '.join(fields)}, hashed to {schema.buckets:,} each"
+            )
+        return lines
+
+    def _targets(self) -> list[str]:
+        if self.targets is not None:
+            figures = zip(_TARGETS, self.targets, strict=True)
+            return ["targets: " + ", ".join(f"{name} {value:.6g}" for name, value in figures)]
+        counts = [f"  {label}: {n:,}" for label, n in self.classes.items()]
+        return [f"classes: {len(self.classes):,}", *_cut(counts)]
+
+
+_TARGETS = ("least", "mean", "greatest")
+
+
+def describe(
+    source: str, options: Mapping[str, Scalar], progress: Progress | None = None
+) -> Description:
+    """Open a data set, converting it if need be, and look at all of it.
+
+    Raises:
+        DataError: the source, an option or the data is unusable.
+    """
+    dataset = open_cached(source, options, default_cache_folder(), progress=progress)
+    n_classes = dataset.n_classes
+    counts, total = np.zeros(n_classes, np.int64), 0.0
+    least, greatest = np.inf, -np.inf
+    for start in range(0, dataset.n_examples, CHUNK):
+        targets = dataset.targets[start : start + CHUNK]
+        if n_classes:
+            counts += np.bincount(targets, minlength=n_classes)
+        else:
+            total += float(targets.sum(dtype=np.float64))
+            least, greatest = min(least, targets.min()), max(greatest, targets.max())
+    return Description(
+        dataset,
+        _not_zero(dataset) / (dataset.n_examples * dataset.n_features),
+        dict(zip(dataset.schema.names, counts.tolist(), strict=True)),
+        None if n_classes else (float(least), total / dataset.n_examples, float(greatest)),
+    )
+
+
+def _not_zero(dataset: Dataset) -> int:
+    step = max(1, CHUNK // (1 if dataset.schema.sparse else dataset.n_features))
+    return sum(
+        int(np.count_nonzero(chunk.data if dataset.schema.sparse else chunk))
+        for start in range(0, dataset.n_examples, step)
+        for chunk in [dataset.features[start : start + step]]
+    )
+
+
+def _cut(lines: list[str]) -> list[str]:
+    more = len(lines) - _SHOWN
+    return lines if more <= 0 else [*lines[:_SHOWN], f"  and {more:,} more"]
