@@ -21,7 +21,7 @@ from app.models.initial import first_values
 from app.models.linear import LogisticRegression, SoftmaxRegression
 from app.models.losses import log_loss
 from app.models.mlp import MLP
-from app.models.model import Model
+from app.models.model import Model, SparseModel
 from app.models.parameters import joined
 from app.models.wide_deep import WideDeep
 from app.optimizers.registry import build_rule
@@ -101,7 +101,7 @@ def every_parameter(store: MemoryParameterStore) -> list[float]:
     return [float(number) for number in flat]
 
 
-MODELS = [
+MODELS: list[SparseModel] = [
     LogisticRegression(N_FEATURES, sparse=True),
     SoftmaxRegression(N_FEATURES, 3, sparse=True),
     MLP(N_FEATURES, 3, (6,), sparse=True),
