@@ -61,9 +61,9 @@ class DataSettings(Section):
 
     data: str = Field(
         "digits",
-        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax; "
-        ".csv, .tsv, .libsvm (all also .gz) or .parquet files: one, a folder or a "
-        "pattern, also https:// and the like; a .npz file with arrays x and y, a pair "
+        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
+        "synthetic:clicks; .csv, .tsv, .libsvm (all also .gz) or .parquet files: one, a folder "
+        "or a pattern, also https:// and the like; a .npz file with arrays x and y, a pair "
         "x.npy and y.npy, or MNIST's images-idx3-ubyte(.gz) with the labels beside it",
     )
     data_options: dict[str, Scalar] = Field(

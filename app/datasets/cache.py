@@ -44,7 +44,7 @@ from app.datasets.sources import (
     resolve,
     wanted,
 )
-from app.datasets.sparse import SparseFeatures
+from app.datasets.sparse import SparseFeatures, arrays_of
 from app.datasets.targets import Wanted
 from app.datasets.writing import DENSE, SPARSE, convert, flush
 from app.errors import DataError
@@ -240,7 +240,8 @@ def _stream(found: _Source, reader: Reader, folder: Path) -> None:
 
 
 def _write(dataset: Dataset, folder: Path) -> None:
-    for name, array in zip(DENSE, (dataset.features, dataset.targets), strict=True):
+    arrays = arrays_of(dataset.features, dataset.targets)
+    for name, array in zip(_names(dataset.schema), arrays, strict=True):
         with _synced(folder / name) as stream:
             np.lib.format.write_array(stream, array, allow_pickle=False)
     _describe(dataset.schema, dataset.fingerprint, dataset.facts, folder)

@@ -39,8 +39,11 @@ def clicks(
     """Draw a problem; ``features`` is rounded down to a multiple of ``fields``.
 
     More examples of the same seed begin with the examples of fewer, about the same truth.
+    Raises ValueError for fewer features than fields.
     """
     truth, inputs, errors = np.random.default_rng(seed).spawn(3)
+    if features < fields:
+        raise ValueError(f"{features} features are less than one for each of {fields} fields")
     weights = truth.standard_normal((fields, VALUES)) * (LOGIT_SCALE / np.sqrt(fields))
     n_pairs = max(1, fields * (fields - 1) / 2)
     scale = (PAIR_SCALE / np.sqrt(n_pairs * max(1, rank))) ** 0.5

@@ -26,6 +26,7 @@ from app.datasets.checks import (
     check_targets,
     to_float32,
 )
+from app.datasets.clicks import clicks
 from app.datasets.dataset import Dataset, Features
 from app.datasets.dataset import Targets as TargetArray
 from app.datasets.files import (
@@ -40,6 +41,7 @@ from app.datasets.idx import is_images, labels_of, read_images, read_labels
 from app.datasets.reading.options import ENDINGS, format_of, hint
 from app.datasets.reading.places import is_pattern
 from app.datasets.schema import Schema
+from app.datasets.sparse import SparseFeatures, arrays_of
 from app.datasets.targets import CLASSIFICATION, TASKS, Targets, Wanted
 from app.errors import DataError
 
@@ -69,23 +71,30 @@ class Generator:
     """A source that is made, not read: its options are the arguments of ``make``."""
 
     options: Mapping[str, Option]
-    make: Callable[..., tuple[Features, TargetArray, int]]
+    make: Callable[..., tuple[Features | SparseFeatures, TargetArray, Schema]]
 
 
-def _digits() -> tuple[Features, TargetArray, int]:
+def _digits() -> tuple[Features, TargetArray, Schema]:
     """1,797 handwritten digits of 8 x 8 pixels, in sixteenths (UCI, via scikit-learn)."""
     from sklearn.datasets import load_digits  # takes a second to import
 
     digits = load_digits()
-    return (digits.data / 16).astype(np.float32), digits.target.astype(np.int64), 10
+    return (digits.data / 16).astype(np.float32), digits.target.astype(np.int64), Schema(64, 10)
 
 
 def _drawn(problem: Callable[..., synthetic.Problem]) -> Callable[..., Any]:
-    def make(**options: Any) -> tuple[Features, TargetArray, int]:
+    def make(**options: Any) -> tuple[Features, TargetArray, Schema]:
         drawn = problem(**options)
-        return drawn.features, drawn.targets, drawn.n_classes
+        schema = Schema(drawn.features.shape[1], drawn.n_classes)
+        return drawn.features, drawn.targets, schema
 
     return make
+
+
+def _clicks(fields: int, **options: Any) -> tuple[SparseFeatures, TargetArray, Schema]:
+    drawn = clicks(fields=fields, **options)
+    schema = Schema(drawn.features.n_features, 2, sparse=True, n_fields=fields)
+    return drawn.features, drawn.targets, schema
 
 
 _SIZES = {"examples": Option(int, 1000, 1), "features": Option(int, 20, 1)}
@@ -99,6 +108,16 @@ GENERATORS: Mapping[str, Generator] = {
     "synthetic:logistic": Generator({**_SIZES, **_SEED}, _drawn(synthetic.logistic)),
     "synthetic:softmax": Generator(
         {**_SIZES, "classes": Option(int, 5, 2), **_SEED}, _drawn(synthetic.softmax)
+    ),
+    "synthetic:clicks": Generator(
+        {
+            "examples": Option(int, 10_000, 1),
+            "features": Option(int, 65_536, 1),
+            "fields": Option(int, 20, 1),
+            "rank": Option(int, 0, 0),
+            **_SEED,
+        },
+        _clicks,
     ),
 }
 FILE_OPTIONS = ("task", "classes")
@@ -253,13 +272,12 @@ def _read(source: str, targets: Wanted) -> Dataset:
 
 def _generate(source: str, settings: Mapping[str, Any]) -> Dataset:
     try:
-        features, targets, n_classes = GENERATORS[source].make(**settings)
+        features, targets, schema = GENERATORS[source].make(**settings)
     except (MemoryError, ValueError) as error:  # NumPy's words for "far too large"
         raise DataError(f"{source}: the data set cannot be made: {error}") from error
     content = hashlib.blake2b(json.dumps([source, settings]).encode(), digest_size=16)
-    for array in (features, targets):
+    for array in arrays_of(features, targets):
         content.update(array.data)
-    schema = Schema(features.shape[1], n_classes)
     return Dataset(features, targets, schema, source, content.hexdigest())
 
 

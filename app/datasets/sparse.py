@@ -52,6 +52,13 @@ class SparseFeatures:
         return csr_array(parts, shape=(len(rows), self.n_features))
 
 
+def arrays_of(features: Any, targets: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """The arrays that make up dense or sparse features, and the targets behind them."""
+    if not isinstance(features, SparseFeatures):
+        return [features, targets]
+    return [np.asarray(a) for a in (features.indptr, features.indices, features.values)] + [targets]
+
+
 def matrix(chunk: Chunk, n_features: int) -> npt.NDArray[np.float32] | csr_array:
     """The features of a chunk as a dataset of one would give them."""
     if not isinstance(chunk.features, ChunkRows):
