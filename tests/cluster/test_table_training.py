@@ -1,0 +1,130 @@
+"""Training with tables on a cluster: the bits of one process, and every push once."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.config import RunConfig
+from app.datasets.split import Subset, split
+from app.errors import ExitCode
+from app.keys import PARAMETERS, slot
+from app.models.files import load_model
+from app.optimizers.registry import build_rule
+from app.store.contract import Token
+from app.store.memory import MemoryParameterStore
+from coordinator.job import prepare
+from worker_tasks.copies import Examples
+from worker_tasks.replica import Replica
+from worker_tasks.table_copy import shares_of
+
+Train = Callable[..., Any]
+Start = Callable[..., Any]
+Until = Callable[..., None]
+
+CLICKS: dict[str, Any] = {
+    "data": "synthetic:clicks",
+    "data_options": {"examples": 400, "features": 3000, "fields": 6},
+    "table_numbers": 1,
+}
+ALONE = {"replicas": 1, "n_fetch": 1, "n_push": 1, "overlap": False, "evaluate_every": 1000.0}
+
+
+def in_memory(config: RunConfig) -> MemoryParameterStore:
+    """The same training in this process: one replica, all of its steps."""
+    job = prepare(config, 2)
+    store = MemoryParameterStore(job.layout, build_rule(config), fence=1)
+    store.create(job.first.parameters, job.first.slots, job.first.tables)
+    train, _ = split(job.dataset.n_examples, config.holdout, config.seed)
+    shares = shares_of(job.model, job.dataset, train, job.layout) if config.l2 else []
+    examples = Examples(job.dataset, Subset(train, 0, 1, config.seed), shares)
+    assert job.plan is not None
+    Replica(job.model, examples, store, config).run(Token(1, 0, 1), job.plan.total_steps)
+    return store
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "logistic", "l2": 0.001, "shards": 3},
+        {"model": "fm", "rank": 3, "clip_norm": 0.5},
+        {"model": "wide_deep", "embedding": 3, "hidden": (8,)},
+        {"model": "logistic", "optimizer": "ftrl", "ftrl_l1": 0.1},
+    ],
+    ids=str,
+)
+def test_one_replica_on_servers_equals_one_in_memory_bit_for_bit(
+    settings: dict[str, Any], train_shared: Train
+) -> None:
+    settings = CLICKS | ALONE | {"batch_size": 16, "passes": 2} | settings
+    store, trained = in_memory(RunConfig(**settings)), train_shared(**settings)
+    saved = trained.saved
+    assert saved.parameters.tobytes() == store.fetch().vector.tobytes()
+    for name in (PARAMETERS, *map(slot, store.rule.slots)):
+        for ours, theirs in zip(saved.tables[name], store.touched(name), strict=True):
+            assert ours.ids.tolist() == theirs.ids.tolist()
+            assert ours.values.tobytes() == theirs.values.tobytes()
+
+
+def test_a_saved_model_scores_as_the_run_said(train_shared: Train, command: Start) -> None:
+    trained = train_shared(**CLICKS, model="fm", passes=3, replicas=2)
+    heldout = trained.outcome.heldout.score
+    options = [f"--data-option={key}={value}" for key, value in CLICKS["data_options"].items()]
+    words = ("--model", trained.outcome.model_file, "--data", CLICKS["data"], *options)
+    evaluated = command("evaluate", *words, "--part=heldout")
+    assert evaluated.ends() == ExitCode.OK, evaluated.err
+    assert f"loss {heldout.loss:.6g}" in evaluated.out
+
+
+def test_a_model_trained_by_row_goes_on_as_a_flat_one_and_back(train_shared: Train) -> None:
+    by_row = train_shared(**CLICKS, model="logistic", passes=2)
+    flat = {**CLICKS, "table_numbers": 10**9}
+    file = str(by_row.outcome.model_file)
+    still = {"optimizer": "sgd", "learning_rate": 1e-30, "passes": 1, "model": "logistic"}
+    dense = train_shared(**flat, **still, init_from=file)
+    assert dense.saved.tables == {}
+    assert np.array_equal(dense.saved.parameters, by_row.saved.flat())
+    again = train_shared(**CLICKS, **still, init_from=str(dense.outcome.model_file))
+    assert np.array_equal(again.saved.flat(), dense.saved.parameters)
+
+
+def test_sandblaster_takes_the_same_data_with_dense_parameters(train_shared: Train) -> None:
+    trained = train_shared(
+        **CLICKS, model="logistic", algorithm="sandblaster", l2=0.01, iterations=30
+    )
+    assert trained.saved.tables == {}
+    assert trained.saved.parameters.shape == (3001,)
+    assert trained.outcome.heldout.score.accuracy > 0.55
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL])
+def test_killed_servers_and_workers_cost_no_push_and_double_none(
+    number: signal.Signals, command: Start, until: Until
+) -> None:
+    words = ["--data=synthetic:clicks", "--data-option=features=20000", "--table-numbers=1"]
+    words += ["--model=logistic", "--passes=20", "--batch-size=64", "--unit-steps=20"]
+    words += ["--lease-seconds=1", "--checkpoint-seconds=0.3", "--evaluate-every=5"]
+    training = command("train", *words)
+    training.says("pass ")
+
+    def of(*names: str) -> list[Any]:
+        found = [(each, " ".join(each.cmdline())) for each in training.alive()]
+        return [each for each, line in found if all(name in line for name in names)]
+
+    until(lambda: len(list(training.folder.parent.glob("runs/*/checkpoints/*"))) > 1, "checkpoints")
+    workers = [each for each in of("celery") if not each.children()]
+    workers[0].send_signal(number)
+    servers = of("parameter")
+    servers[-1].send_signal(number)
+    assert training.ends() == ExitCode.OK, training.err
+    assert "came back from checkpoint" in training.err
+    (applied, shards, planned) = re.findall(
+        r"applied: (\d+) on each of (\d+) shards, (\d+) planned", training.out
+    )[0]
+    assert (applied, int(shards)) == (planned, 9)
+    assert load_model(training.model).tables[PARAMETERS][0].ids.size
