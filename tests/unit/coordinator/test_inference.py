@@ -100,9 +100,24 @@ def test_a_file_may_lack_some_classes(tmp_path: Path) -> None:
             {"features": 4},
             "4 features, it must have the 3 of the model",
         ),
-        ("logistic", "synthetic:softmax", {"features": 3}, "has 5 classes, the model knows 2"),
-        ("softmax", "synthetic:linear", {"features": 3}, "has no classes, the model knows 5"),
-        ("linear", "synthetic:softmax", {"features": 3}, "has 5 classes, the model knows none"),
+        (
+            "logistic",
+            "synthetic:softmax",
+            {"features": 3},
+            "5 classes, it must have those of the model: 2",
+        ),
+        (
+            "softmax",
+            "synthetic:linear",
+            {"features": 3},
+            "no classes, it must have those of the model: 5",
+        ),
+        (
+            "linear",
+            "synthetic:softmax",
+            {"features": 3},
+            "5 classes, it must have those of the model: none",
+        ),
     ],
 )
 def test_data_that_do_not_fit_the_model_are_refused(
