@@ -196,6 +196,14 @@ def test_predictions_need_no_column_of_targets(run: Run, tmp_path: Path) -> None
     assert [line.partition(",")[0] for line in answer.out.splitlines()] == ["class", "Bern", "Ulm"]
 
 
+def test_options_of_the_user_go_before_those_of_the_training(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("id,a,b\n1,9,0\n2,0,3\n")
+    source = str(tmp_path / "new.csv")
+    assert predict(of_towns(reading=READING), source, {"delimiter": ","})[0] == ["Bern", "Ulm"]
+    with pytest.raises(DataError, match="no column"):
+        predict(of_towns(reading=READING), source, {})
+
+
 def test_a_label_with_a_comma_is_quoted(run: Run, tmp_path: Path) -> None:
     model = of_towns()
     schema = dataclasses.replace(model.schema, labels=("Bern", "Ulm, Danube"))
