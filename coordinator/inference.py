@@ -49,20 +49,12 @@ def evaluate(
     Raises:
         DataError: unreadable data, or data that do not fit the model.
     """
-    like = _like(saved)
     config = None if part == "all" else _config(saved)
     if config is not None and config.holdout_data is not None and part == "heldout":
         source = config.holdout_data
     dataset = open_cached(
-        source,
-        options,
-        default_cache_folder(),
-        like=like if is_file(source) else None,
-        progress=progress,
+        source, options, default_cache_folder(), like=_like(saved), progress=progress
     )
-    like.check(dataset.schema, source)
-    if not is_file(source):
-        _check_classes(saved.schema.n_classes, dataset.n_classes, source)
     examples = Selection(dataset)
     if config is not None and config.holdout_data is None:
         train, heldout = split(dataset.n_examples, config.holdout, config.seed)
@@ -125,11 +117,6 @@ def _like(saved: SavedModel) -> Like:
     if not isinstance(reading, dict):
         raise ModelError("the model file does not say how its data were read")
     return Like(saved.schema, "the model", reading)
-
-
-def _check_classes(known: int, found: int, source: str) -> None:
-    if found > known or (found == 0) != (known == 0):
-        raise DataError(f"{source} has {found or 'no'} classes, the model knows {known or 'none'}")
 
 
 def _config(saved: SavedModel) -> RunConfig:

@@ -221,6 +221,7 @@ def _convert(found: _Source, complete: Path) -> None:
             found.check_unchanged(dataset.fingerprint)
             if found.like:
                 found.like.check(dataset.schema, found.name)
+                found.like.check_classes(dataset.schema, found.name)
             _write(dataset, partial)
         else:
             _stream(found, found.reader, partial)

@@ -47,6 +47,15 @@ class Like:
                 f"{_kind(self.schema)}"
             )
 
+    def check_classes(self, schema: Schema, source: str) -> None:
+        """Raise DataError unless targets of ``schema`` fit: made ones have labels of their own."""
+        ours, theirs = self.schema.n_classes, schema.n_classes
+        if theirs > ours or (theirs == 0) != (ours == 0):
+            raise DataError(
+                f"{source} has {theirs or 'no'} classes, it must have those of {self.name}: "
+                f"{ours or 'none'}"
+            )
+
 
 def _kind(schema: Schema) -> str:
     return "sparse" if schema.sparse else "dense"

@@ -42,7 +42,7 @@ def write_csv(path: Path, megabytes: float, seed: int = 0) -> None:
 
 
 def children_of(process: psutil.Process) -> dict[int, tuple[str, int]]:
-    """Role and resident bytes of a process and all below it."""
+    """Role and resident bytes of a process and all below it, by their numbers."""
     found = {}
     for each in [process, *process.children(recursive=True)]:
         try:
@@ -57,7 +57,7 @@ def children_of(process: psutil.Process) -> dict[int, tuple[str, int]]:
 def role_of(words: str, above: str) -> str:
     if "celery" in words:
         return "worker" if "celery" in above else "worker's parent"
-    return "coordinator" if "coordinator" in words else "server"
+    return "coordinator or server"
 
 
 def main() -> None:
@@ -88,7 +88,8 @@ def main() -> None:
             time.sleep(POLL_S)
     print(f"{file.stat().st_size / MB:,.0f} MB, {time.monotonic() - began:.0f} s in all")
     for role, size in sorted(largest.values()):
-        print(f"largest resident memory of a {role}: {size / MB:.0f} MB")
+        if "worker" in role:
+            print(f"largest resident memory of a {role}: {size / MB:.0f} MB")
     sys.exit(training.returncode)
 
 

@@ -270,7 +270,9 @@ def test_an_evaluation_of_the_coordinator_before_is_not_taken_for_ones_own(run: 
     assert compute_portion(run.id, FENCE + 1, 1, 0, 0) == "done"
     assert [report.fence for report in run.reports()] == [FENCE + 1]
     assert_sum(run, 0)
-    context.open_context(run.id, FENCE + 1).servers.close()
+    opened = [context.open_context(run.id, fence) for fence in (FENCE, FENCE + 1)]
+    assert opened[0].data is opened[1].data  # mapped once
+    opened[1].servers.close()
 
 
 def test_a_shard_that_lost_the_run_is_reported_to_the_coordinator(run: Run) -> None:

@@ -100,9 +100,24 @@ def test_a_file_may_lack_some_classes(tmp_path: Path) -> None:
             {"features": 4},
             "4 features, it must have the 3 of the model",
         ),
-        ("logistic", "synthetic:softmax", {"features": 3}, "has 5 classes, the model knows 2"),
-        ("softmax", "synthetic:linear", {"features": 3}, "has no classes, the model knows 5"),
-        ("linear", "synthetic:softmax", {"features": 3}, "has 5 classes, the model knows none"),
+        (
+            "logistic",
+            "synthetic:softmax",
+            {"features": 3},
+            "5 classes, it must have those of the model: 2",
+        ),
+        (
+            "softmax",
+            "synthetic:linear",
+            {"features": 3},
+            "no classes, it must have those of the model: 5",
+        ),
+        (
+            "linear",
+            "synthetic:softmax",
+            {"features": 3},
+            "5 classes, it must have those of the model: none",
+        ),
     ],
 )
 def test_data_that_do_not_fit_the_model_are_refused(
@@ -179,6 +194,14 @@ def test_predictions_need_no_column_of_targets(run: Run, tmp_path: Path) -> None
     (tmp_path / "new.csv").write_text("id;a;b\n1;9;0\n2;0;3\n")
     answer = run("predict", "--model", tmp_path / "model", "--data", tmp_path / "new.csv")
     assert [line.partition(",")[0] for line in answer.out.splitlines()] == ["class", "Bern", "Ulm"]
+
+
+def test_options_of_the_user_go_before_those_of_the_training(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("id,a,b\n1,9,0\n2,0,3\n")
+    source = str(tmp_path / "new.csv")
+    assert predict(of_towns(reading=READING), source, {"delimiter": ","})[0] == ["Bern", "Ulm"]
+    with pytest.raises(DataError, match="no column"):
+        predict(of_towns(reading=READING), source, {})
 
 
 def test_a_label_with_a_comma_is_quoted(run: Run, tmp_path: Path) -> None:

@@ -63,3 +63,13 @@ def test_a_held_out_label_that_is_not_trained_on_is_named(data: Any) -> None:
     words = "held.csv: row 1 has the label 'd'; the labels of the training data are a, b, c"
     with pytest.raises(DataError, match=words):
         data("5,c\n6,d\n")
+
+
+def test_held_out_data_that_are_made_must_have_the_classes_too(tmp_path: Path) -> None:
+    sizes = {"features": 3, "examples": 50}
+    made = {"data": "synthetic:logistic", "data_options": sizes}
+    opened = open_data(RunConfig(**made, holdout_data="synthetic:logistic"), tmp_path)
+    assert len(opened.heldout) == 50
+    words = "synthetic:softmax has 5 classes, it must have those of the training data: 2"
+    with pytest.raises(DataError, match=words):
+        open_data(RunConfig(**made, holdout_data="synthetic:softmax"), tmp_path)

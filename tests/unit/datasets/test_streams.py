@@ -171,6 +171,16 @@ def test_a_changed_file_is_converted_again(tmp_path: Path) -> None:
     assert before.targets[:].tolist() == [0, 1, 0]  # what is open stays as it was
 
 
+def test_a_remote_file_is_known_by_what_its_server_says(folder: Path) -> None:
+    files = pytest.importorskip("fsspec").filesystem("memory")
+    for content, n_examples in ((CSV, 3), (CSV, 3), (CSV + "3,yes,1\n", 4)):
+        if not files.exists("/cached.csv") or files.cat("/cached.csv").decode() != content:
+            files.pipe("/cached.csv", content.encode())
+        assert open_cached("memory://cached.csv", {}, folder).n_examples == n_examples
+    assert len(converted(folder)) == 2
+    files.rm("/cached.csv")
+
+
 def test_a_file_that_changes_while_it_is_read_is_refused(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
