@@ -76,12 +76,13 @@ def logistic(passes: int) -> None:
     losses = (log_loss(y, theirs.predict_proba(x)), log_loss(y_out, theirs.predict_proba(x_out)))
     told("scikit-learn, L-BFGS", losses[0], penalty, losses[1], seconds)
     rules = {
-        "Downpour, Adagrad": ("--optimizer=adagrad", "--learning-rate=0.2", f"--l2={L2}"),
-        "Downpour, FTRL": ("--optimizer=ftrl", "--learning-rate=0.2", f"--l2={L2}"),
+        "Downpour, Adagrad": ("--optimizer=adagrad", "--initial-accumulator=1e-6"),
+        "Downpour, FTRL": ("--optimizer=ftrl", "--ftrl-beta=0.001"),
     }
+    same = ("--model=logistic", "--learning-rate=0.05", f"--l2={L2}")
     for name, words in rules.items():
         file, _, seconds = train(
-            *data_words(FIELDS, FEATURES, 0), "--model=logistic", f"--passes={passes}", *words
+            *data_words(FIELDS, FEATURES, 0), *same, f"--passes={passes}", *words
         )
         saved = load_model(file)
         source = saved.source()
@@ -108,7 +109,7 @@ def pairs(passes: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", action="store_true")
-    parser.add_argument("--passes", type=int, default=15)
+    parser.add_argument("--passes", type=int, default=8)
     arguments = parser.parse_args()
     (pairs if arguments.pairs else logistic)(arguments.passes)
 
