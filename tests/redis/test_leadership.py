@@ -382,6 +382,6 @@ def test_a_record_of_another_format_is_refused(record: RunRecord) -> None:
 
 def test_a_record_with_unknown_settings_is_refused(record: RunRecord) -> None:
     document = record.to_json()
-    document["config"]["momentum"] = 0.9
-    with pytest.raises(ConfigError, match=r"does not know: use the same version .*momentum"):
+    document["config"]["warp"] = 0.9
+    with pytest.raises(ConfigError, match=r"does not know: use the same version .*warp"):
         RunRecord.from_json(record.run, document)
