@@ -73,7 +73,7 @@ def test_a_saved_model_scores_in_a_new_process_what_the_training_said(
     answer = command("evaluate", "--model", sparse.model, "--data", "digits", "--part", "heldout")
     assert answer.ends() == ExitCode.OK, answer.err
     (said,) = re.findall(r"^held-out accuracy ([\d.]+)", sparse.out, re.MULTILINE)
-    examples, accuracy, _ = answer.out.splitlines()
+    examples, accuracy, *_ = answer.out.splitlines()
     assert examples == "examples 359"
     assert float(accuracy.removeprefix("accuracy ")) == pytest.approx(float(said), abs=5e-5)
 

@@ -160,7 +160,13 @@ def test_the_command_evaluates(run: Run, tmp_path: Path) -> None:
     options = [f"--data-option={name}={value}" for name, value in OPTIONS.items()]
     answer = run("evaluate", "--model", tmp_path / "model", "--data", "synthetic:softmax", *options)
     score = inference.evaluate(model, "synthetic:softmax", OPTIONS)
-    assert answer.out == f"examples 200\naccuracy {score.accuracy:.6g}\nloss {score.loss:.6g}\n"
+    figures, table = answer.out.split("confusion")
+    assert figures == (
+        f"examples 200\naccuracy {score.accuracy:.6g}\n"
+        f"loss {score.loss:.6g}\nlog loss {score.log_loss:.6g}\n"
+    )
+    cells = [[int(cell) for cell in line.split()[1:]] for line in table.splitlines()[2:]]
+    assert cells == [list(row[:-1]) for row in score.confusion]
 
 
 # --- the user's own files and labels
