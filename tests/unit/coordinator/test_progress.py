@@ -168,6 +168,18 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
     ]
 
 
+def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> None:
+    score = Score(10, 5.0, 8, log_loss_sum=2.5, confusion=((5, 1, 0), (1, 3, 0)), auc=0.75)
+    assert summary(outcome(heldout=Evaluation(1, 2.0, 1.5, score)), TWO)[2:-1] == [
+        "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 (evaluation 1 of 1, after 2 passes)",
+        "held-out log loss 0.2500, precision 0.7500, recall 0.7500 at threshold 0.25",
+        "confusion (rows: true class, columns: predicted):",
+        "       no  yes",
+        "   no   5    1",
+        "  yes   1    3",
+    ]
+
+
 def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None:
     path = Path("runs/run/checkpoints/000001-000007")
     interrupted = outcome(reason=EndReason.INTERRUPTED, checkpoint=path)
