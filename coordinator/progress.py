@@ -18,7 +18,7 @@ from coordinator.opening import Display
 from coordinator.outcome import Outcome
 from coordinator.overview import Overview
 from coordinator.status import DownpourStatus, Status
-from coordinator.yardstick import Yardstick
+from coordinator.yardstick import Yardstick, brief
 
 #: Plain output: a line at every held-out evaluation, but not more often than the first
 #: figure, and after as many seconds as the second without one.
@@ -66,8 +66,9 @@ def described(seen: Overview) -> list[str]:
     if seen.coordinator is not None:
         lines.append(f"coordinator: {seen.coordinator}")
     facts = dict(seen.figures) | seen.outcome
-    for told in ("state", "heldout"):  # by the first line, and by the figure held-out
-        facts.pop(told, None)
+    facts.pop("state", None)  # the first line says it
+    if (heldout := facts.pop("heldout", None)) is not None:
+        facts["held-out"] = brief(heldout)
     lines += [f"{name}: {value}" for name, value in facts.items()]
     if seen.checkpoints:
         lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")

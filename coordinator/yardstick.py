@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.settings import ModelSettings
 MOST_PRINTED = 10
 
 TITLES = {"auc": "AUC", "log_loss": "log loss"}
+HISTOGRAM = "AUC (histogram)"
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,19 @@ class Yardstick:
         return f"{self._title(name, score)} {_number(value, '.4g' if name == 'loss' else '.4f')}"
 
     def _title(self, name: str, score: Score) -> str:
-        title = TITLES.get(name, name)
-        return f"{title} (histogram)" if name == Metric.AUC and not score.auc_exact else title
+        counted = name == Metric.AUC and not score.auc_exact
+        return HISTOGRAM if counted else TITLES.get(name, name)
+
+
+def brief(document: Mapping[str, Any]) -> str:
+    """What :meth:`Yardstick.document` noted of a model, in words."""
+    titles = TITLES if document.get("auc_exact", True) else TITLES | {"auc": HISTOGRAM}
+    names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall")
+    found = [(name, document[name]) for name in names if name in document]
+    return ", ".join(
+        f"{titles.get(name, name)} {'-' if value is None else format(value, '.4g')}"
+        for name, value in found
+    )
 
 
 def _number(value: float, form: str) -> str:

@@ -16,7 +16,7 @@ from app.models.model import Task
 from app.settings import ModelSettings
 from coordinator.figures import score_text
 from coordinator.outcome import Evaluation
-from coordinator.yardstick import Yardstick
+from coordinator.yardstick import Yardstick, brief
 
 #: Of 100 examples: 60 "no" (50 right), 40 "yes" (30 right).
 SCORE = Score(100, 50.0, 80, log_loss_sum=25.0, confusion=((50, 10, 0), (10, 30, 0)), auc=0.876543)
@@ -117,3 +117,10 @@ def test_a_yardstick_knows_labels_and_threshold_of_its_model() -> None:
     assert found == Yardstick(Task.BINARY, Metric.AUC, ("ham", "spam"), 0.9)
     with pytest.raises(ConfigError, match="metric = rmse does not fit a binary model"):
         Yardstick.of(Task.BINARY, ModelSettings(), schema, "rmse")
+
+
+def test_a_document_in_words_has_its_figures() -> None:
+    assert brief(NUMBERS.document(Score(4, 8.0, squared_error=16.0))) == "rmse 2, loss 2"
+    told = brief(TWO.document(replace(SCORE, auc=None)))
+    assert told == ("accuracy 0.8, loss 0.5, AUC -, log loss 0.25, precision 0.75, recall 0.75")
+    assert "AUC (histogram) 0.8765" in brief(TWO.document(replace(SCORE, auc_exact=False)))
