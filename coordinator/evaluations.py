@@ -13,7 +13,8 @@ from typing import Any
 
 from app.keys import PARAMETERS, named
 from app.models.auc import AucBy, Ranks
-from app.models.metrics import Score, better
+from app.models.criterion import better
+from app.models.metrics import Score
 from app.runs import deposits
 from app.store.contract import ShardStore
 from coordinator.dispatch import Finished

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.datasets.schema import Label, Schema
-from app.models.metrics import Metric, Score, metric_of
+from app.models.criterion import Metric, metric_of
+from app.models.metrics import Score
 from app.models.model import Task
 from app.settings import ModelSettings
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import ConfigError, ModelError
+from app.errors import ModelError
 from app.layout import Vector
 from app.models.auc import Histogram, binned, histogram_auc
+from app.models.criterion import METRICS, Metric
 from app.models.losses import silently
 from app.models.model import Features, LossModel, Model, Targets, Task
 from app.models.parameters import Source
@@ -24,49 +24,6 @@ MOST_CLASSES = 100
 #: ``confusion[label][answer]`` counts examples. The last column, behind those of the
 #: classes, has the examples without an answer because a prediction was NaN.
 Confusion = tuple[tuple[int, ...], ...]
-
-
-class Metric(StrEnum):
-    """What may decide which model is best."""
-
-    ACCURACY = "accuracy"
-    AUC = "auc"
-    LOG_LOSS = "log_loss"
-    RMSE = "rmse"
-
-    @property
-    def lower_is_better(self) -> bool:
-        return self in (Metric.LOG_LOSS, Metric.RMSE)
-
-
-#: The metrics that fit a task; the first is its default.
-METRICS: Mapping[Task, tuple[Metric, ...]] = {
-    Task.REGRESSION: (Metric.RMSE,),
-    Task.BINARY: (Metric.ACCURACY, Metric.AUC, Metric.LOG_LOSS),
-    Task.MULTICLASS: (Metric.ACCURACY, Metric.LOG_LOSS),
-}
-
-
-def metric_of(task: Task, name: str | None) -> Metric:
-    """The metric of that name, or the task's default.
-
-    Raises:
-        ConfigError: it does not fit the task.
-    """
-    fitting = METRICS[task]
-    if name is None:
-        return fitting[0]
-    if name not in fitting:
-        allowed = " or ".join(fitting)
-        raise ConfigError(f"metric = {name} does not fit a {task} model: use {allowed}")
-    return Metric(name)
-
-
-def better(metric: Metric, a: float, b: float) -> bool:
-    """Tell whether value ``a`` beats value ``b``: all numbers beat NaN, NaN beats nothing."""
-    if math.isnan(b):
-        return not math.isnan(a)
-    return a < b if metric.lower_is_better else a > b
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from app.datasets.schema import Schema
 from app.errors import ModelMissing
 from app.keys import named
 from app.layout import Layout, TensorSpec, Vector
+from app.models.criterion import Metric
 from app.models.linear import SoftmaxRegression
-from app.models.metrics import Metric
 from app.runs import leadership
 from app.runs.record import RunRecord
 from app.store.contract import Counted

@@ -13,7 +13,6 @@ import pytest
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 
 from app.config import RunConfig
-from app.datasets.split import split
 from app.environment import BROKER, PARAMETER_SERVERS
 from app.keys import control
 from app.models import auc
@@ -74,9 +73,8 @@ class Run:
 
     def truth(self) -> tuple[Any, Any]:
         """Labels of the held-out examples, and their probabilities by the model itself."""
-        _, heldout = split(self.job.dataset.n_examples, self.job.config.holdout, 0)
-        data, parameters = self.job.dataset, self.store.fetch().vector
-        return data.targets[heldout], self.job.model.predict(parameters, data.features[heldout])
+        features, targets = self.job.data.heldout.between(0, self.job.n_heldout)
+        return targets, self.job.model.predict(self.store.fetch().vector, features)
 
     def left(self) -> bool:
         """Whether anything lies on the control server but the run's record."""

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from app.config import SECTIONS, ClusterConfig, RunConfig, configure
+from app.models.criterion import Metric
 from app.models.imports import allowed_imports
-from app.models.metrics import Metric
 from app.models.model import Task
 from coordinator import cli
 from coordinator.yardstick import Yardstick

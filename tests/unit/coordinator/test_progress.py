@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from app.models.metrics import Metric, Score
+from app.models.criterion import Metric
+from app.models.metrics import Score
 from app.models.model import Task
 from app.store.contract import ShardCounts
 from coordinator import progress

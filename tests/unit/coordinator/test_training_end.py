@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from app.errors import ConfigError, DistBeliefError, Fenced, RunTaken, ServerUnreachable
-from app.models.metrics import Metric, Score
+from app.models.criterion import Metric
+from app.models.metrics import Score
 from app.models.model import Task
 from coordinator.driver import Kept
 from coordinator.outcome import EndReason, Evaluation

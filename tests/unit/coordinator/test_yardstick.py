@@ -11,7 +11,8 @@ import pytest
 
 from app.datasets.schema import Schema
 from app.errors import ConfigError
-from app.models.metrics import Metric, Score
+from app.models.criterion import Metric
+from app.models.metrics import Score
 from app.models.model import Task
 from app.settings import ModelSettings
 from coordinator.figures import score_text

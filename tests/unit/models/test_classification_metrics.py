@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,7 +39,7 @@ class Parrot:
         return features[:, 0] if self.task is Task.BINARY else features
 
 
-def judged(predictions: Any, labels: Sequence[int], chunk: int = 4096, **how: Any) -> Score:
+def judged(predictions: Any, labels: Any, chunk: int = 4096, **how: Any) -> Score:
     """The score of a model that predicted this; binary if it is one number each."""
     predictions = np.asarray(predictions)
     task = Task.BINARY if predictions.ndim == 1 else Task.MULTICLASS
@@ -57,7 +56,7 @@ dtypes = st.sampled_from([np.float32, np.float64])
 def test_binary_figures_are_those_of_scikit_learn(
     pairs: list[tuple[float, int]], threshold: float, dtype: type
 ) -> None:
-    predictions = np.array([chance for chance, _ in pairs], dtype)
+    predictions: Vector = np.array([chance for chance, _ in pairs], dtype)
     labels = [label for _, label in pairs]
     found, answers = judged(predictions, labels, threshold=threshold), predictions > threshold
     assert found.accuracy == np.mean(answers == labels)
@@ -76,7 +75,7 @@ def test_figures_of_many_classes_are_those_of_scikit_learn(
 ) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, n_classes, 30)
-    predictions = rng.dirichlet(np.full(n_classes, 0.3), 30).astype(dtype)
+    predictions: Vector = rng.dirichlet(np.full(n_classes, 0.3), 30).astype(dtype)
     found, names = judged(predictions, labels), list(range(n_classes))
     expected = confusion_matrix(labels, predictions.argmax(axis=1), labels=names)
     assert np.array_equal(np.array(found.confusion)[:, :-1], expected)

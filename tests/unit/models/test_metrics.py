@@ -15,8 +15,9 @@ from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
 
 from app.errors import ConfigError, ModelError
 from app.layout import Vector
+from app.models.criterion import Metric, better, metric_of
 from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.metrics import Metric, Score, better, metric_of, score
+from app.models.metrics import Score, score
 from app.models.mlp import MLP
 from app.models.model import Features, Task
 from app.models.parameters import whole
