@@ -58,8 +58,9 @@ class RunConfig(
         if self.optimizer == "ftrl" and self.scale_by_staleness:
             raise ValueError("scale_by_staleness is not for ftrl, whose steps have no rate")
         heldout = self.holdout > 0 or self.holdout_data is not None
-        if not heldout and (self.target is not None or self.patience is not None):
-            raise ValueError("target and patience need held-out data: set holdout above 0")
+        judged = (self.target, self.patience, self.metric)
+        if not heldout and any(each is not None for each in judged):
+            raise ValueError("target, patience and metric need held-out data: set holdout above 0")
         return self
 
     @property

@@ -20,6 +20,8 @@ Control server:
     dist:run:{RUN}:unit:<unit>  hash: fence, specification, lease, state, owner, attempt,
                                 expires, tries, report
     dist:run:{RUN}:units        set: the names of the units that are there
+    dist:run:{RUN}:deposits     hash: unit -> bytes that it found (packed scores of held-out
+                                examples), until the evaluation is complete or given up
     dist:run:{RUN}:wakeup       list: one element per unit that finished or was given back;
                                 a hint, not the truth
     dist:run:{RUN}:evaluation:<n>  string: JSON of the evaluation that portions belong to

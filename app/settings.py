@@ -54,6 +54,12 @@ class ModelSettings(Section):
     model_options: dict[str, Option] = Field(
         {}, description="keyword arguments for your own model or module, KEY=VALUE"
     )
+    threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="models of two classes: probability above which an example is of class 1",
+    )
 
 
 class DataSettings(Section):
@@ -176,8 +182,13 @@ class StopSettings(Section):
 
     passes: Positive = Field(40, description="Downpour: passes over the training data, at most")
     max_seconds: float | None = Field(None, gt=0, description="seconds of training, at most")
+    metric: Literal["accuracy", "auc", "log_loss", "rmse"] | None = Field(
+        None,
+        description="held-out figure that decides which model is best "
+        "[default: accuracy; rmse of a regression]",
+    )
     target: float | None = Field(
-        None, description="stop when the held-out accuracy (or RMSE) is at least this good"
+        None, description="stop when the held-out metric is at least this good"
     )
     patience: Positive | None = Field(
         None,

@@ -74,13 +74,13 @@ def train(config_file: str | None, **flags: Any) -> None:
     console = Console(stderr=True)
     with conversion_shown(console) as progress:
         job = prepare(config, len(cluster.parameter_servers) or cluster.servers, progress)
-    with display(console, job.model.task) as shown:
+    with display(console, job.yardstick) as shown:
         outcome = run_training(job, cluster, shown)
     _report(outcome, job)
 
 
 def _report(outcome: Outcome, job: Job) -> None:
-    for line in summary(outcome, job.model.task):
+    for line in summary(outcome, job.yardstick):
         click.echo(line)
     if outcome.reason is EndReason.INTERRUPTED:
         sys.exit(ExitCode.INTERRUPTED)
@@ -106,7 +106,7 @@ def resume(run: str, take_over: bool, **flags: Any) -> None:
     """
     found = resumption.find(run, _cluster_settings(flags))
     job = resumption.job_of(found, take_over=take_over)
-    with display(Console(stderr=True), job.model.task) as shown:
+    with display(Console(stderr=True), job.yardstick) as shown:
         outcome = resume_training(job, found.cluster, found.folder, shown, take_over=take_over)
     _report(outcome, job)
 

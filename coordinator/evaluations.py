@@ -8,11 +8,14 @@ leave the servers before the end.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.keys import PARAMETERS, named
-from app.models.metrics import Score, better
+from app.models.auc import AucBy, Ranks
+from app.models.criterion import better
+from app.models.metrics import Score
+from app.runs import deposits
 from app.store.contract import ShardStore
 from coordinator.dispatch import Finished
 from coordinator.job import Job
@@ -31,6 +34,7 @@ class _Current:
     passes: float
     seconds: float
     vector: str
+    parts: list[str]
     missing: set[str]
     score: Score = field(default_factory=Score)
 
@@ -40,6 +44,8 @@ class Evaluations:
 
     def __init__(self, session: Session, job: Job, store: ShardStore) -> None:
         self._session, self._job, self._store = session, job, store
+        self._metric = job.yardstick.metric
+        self._auc = AucBy.of(job.model.task, job.n_heldout)
         self._current: _Current | None = None
         self.history: list[Evaluation] = []
         self.best: Evaluation | None = None
@@ -69,11 +75,11 @@ class Evaluations:
         number = len(self.history) + 1
         vector = named(f"evaluation{number}")
         self._store.copy(source, vector)
-        parts = {}
+        parts, whole = {}, {"vector": vector, "auc": self._auc}
         for start in range(0, self._job.n_heldout, PART_EXAMPLES):
             stop = min(start + PART_EXAMPLES, self._job.n_heldout)
-            parts[f"evaluation-{number}-{stop}"] = {"vector": vector, "start": start, "stop": stop}
-        self._current = _Current(number, passes, seconds, vector, set(parts))
+            parts[f"evaluation-{number}-{stop}"] = whole | {"start": start, "stop": stop}
+        self._current = _Current(number, passes, seconds, vector, list(parts), set(parts))
         for unit, part in parts.items():
             self._session.dispatcher.submit("evaluation", unit, part)
 
@@ -93,19 +99,23 @@ class Evaluations:
         """Stop the evaluation that is running, if any, and drop its snapshot."""
         if self._current is not None:
             self._session.dispatcher.abandon(sorted(self._current.missing))
+            self._clear_deposits()
             self._store.drop(self._current.vector)
             self._current = None
 
     def forget(self) -> None:
-        """The evaluation that was running is lost, with its snapshot or its tasks."""
+        """The evaluation that was running is lost, with its snapshot or its tasks.
+
+        What its tasks laid down went when the ledger was cleared for a new fence.
+        """
         self._current = None
 
     def rank(self) -> float | None:
         """How good the last evaluation was; higher is better."""
         if not self.history:
             return None
-        metric = self.history[-1].score.metric(self._job.model.task)
-        return metric if better(self._job.model.task, 1.0, 0.0) else -metric
+        value = self.history[-1].score.metric(self._metric)
+        return -value if self._metric.lower_is_better else value
 
     def collect(self, timeout_s: float) -> Evaluation | None:
         """Wait for parts up to ``timeout_s``; the evaluation if it is complete."""
@@ -118,32 +128,52 @@ class Evaluations:
         """Add an evaluation to the run's events."""
         self._session.tell(
             "evaluation",
+            number=evaluation.number,
             passes=evaluation.passes,
             seconds=evaluation.seconds,
-            **evaluation.score.to_json(),
+            **evaluation.slim().score.to_json(),
+            measures=self._job.yardstick.measures(evaluation.score),
         )
 
     def reason_to_stop(self) -> EndReason | None:
         """Whether the held-out metric is good enough, or has stopped getting better."""
-        config, task = self._session.config, self._job.model.task
+        config = self._session.config
         if config.target is not None and self.best is not None:
-            metric = self.best.score.metric(task)
-            if metric == config.target or better(task, metric, config.target):
+            value = self.best.score.metric(self._metric)
+            if value == config.target or better(self._metric, value, config.target):
                 return EndReason.TARGET
         if config.patience is not None and self.since_best >= config.patience:
             return EndReason.PATIENCE
         return None
 
     def _conclude(self, current: _Current) -> Evaluation:
-        evaluation = Evaluation(current.number, current.passes, current.seconds, current.score)
+        evaluation = self._with_auc(current)
         self.history.append(evaluation)
         if self.best is None or self._beats(evaluation.score, self.best.score):
             self.best = evaluation
             self._store.copy(current.vector, BEST)
         self._store.drop(current.vector)
+        kept = (self.best.number, evaluation.number)
+        self.history = [each if each.number in kept else each.slim() for each in self.history]
         return evaluation
 
+    def _with_auc(self, current: _Current) -> Evaluation:
+        found = Evaluation(current.number, current.passes, current.seconds, current.score)
+        if self._auc is AucBy.HISTOGRAM:
+            return replace(found, score=found.score.with_histogram_auc())
+        if self._auc is AucBy.NONE:
+            return found
+        control, run = self._session.control, self._session.record.run
+        parts = [part for part in deposits.read(control, run, current.parts) if part is not None]
+        self._clear_deposits()
+        if len(parts) < len(current.parts):  # the server was restarted: worth no run
+            return replace(found, auc_lost=True)
+        return replace(found, score=replace(found.score, auc=Ranks.unpack(parts).auc()))
+
+    def _clear_deposits(self) -> None:
+        if self._auc is AucBy.RANKS:
+            deposits.clear(self._session.control, self._session.record.run)
+
     def _beats(self, new: Score, old: Score) -> bool:
-        task = self._job.model.task
-        a, b = new.metric(task), old.metric(task)
-        return better(task, a, b) or (a == b and new.loss < old.loss)
+        a, b = new.metric(self._metric), old.metric(self._metric)
+        return better(self._metric, a, b) or (a == b and new.loss < old.loss)

@@ -6,30 +6,29 @@ import math
 from collections.abc import Iterator
 from datetime import timedelta
 
-from app.models.metrics import metric_name
-from app.models.model import Task
 from coordinator.outcome import Evaluation
 from coordinator.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
+from coordinator.yardstick import Yardstick
 
 #: A wait longer than this is shown; a unit is meant to take seconds.
 WAIT_WORTH_SAYING_S = 3.0
 UNIT_WORTH_SAYING_S = 15.0
 
 
-def figures(status: Status, task: Task) -> Iterator[tuple[str, str]]:
+def figures(status: Status, yardstick: Yardstick) -> Iterator[tuple[str, str]]:
     """Everything that there is to show of a moment, as (name, text)."""
     if isinstance(status, DownpourStatus):
-        yield from _downpour(status, task)
+        yield from _downpour(status, yardstick)
     else:
-        yield from _sandblaster(status, task)
+        yield from _sandblaster(status, yardstick)
 
 
-def _downpour(status: DownpourStatus, task: Task) -> Iterator[tuple[str, str]]:
+def _downpour(status: DownpourStatus, yardstick: Yardstick) -> Iterator[tuple[str, str]]:
     yield "pass", f"{status.passes:.1f}/{status.total_passes}"
     yield "steps/s", f"{status.steps_per_second:,.0f}"
     yield "loss", _number(status.training_loss)
     if status.evaluation is not None:
-        yield "held-out", score_text(status.evaluation, task)
+        yield "held-out", score_text(status.evaluation, yardstick)
     yield "updates", _counts([shard.applied for shard in status.shards])
     if status.refused:
         yield "refused", str(status.refused)
@@ -47,14 +46,14 @@ def _downpour(status: DownpourStatus, task: Task) -> Iterator[tuple[str, str]]:
     yield "left", "?" if left is None else str(timedelta(seconds=round(left)))
 
 
-def _sandblaster(status: SandblasterStatus, task: Task) -> Iterator[tuple[str, str]]:
+def _sandblaster(status: SandblasterStatus, yardstick: Yardstick) -> Iterator[tuple[str, str]]:
     yield "iteration", f"{status.iteration}/{status.total_iterations}"
     yield "loss", _number(status.loss)
     yield "gradient", _number(status.gradient_norm)
     yield "step", f"{status.step:.3g}"
     yield "evaluations", str(status.evaluations)
     if status.evaluation is not None:
-        yield "held-out", score_text(status.evaluation, task)
+        yield "held-out", score_text(status.evaluation, yardstick)
     yield (
         "portions",
         f"{status.portions_done}/{status.n_portions} done, "
@@ -72,10 +71,10 @@ def _awaited(work: Outstanding) -> str:
     return f"{work.seconds:.0f} s for {work.name}{where}"
 
 
-def score_text(evaluation: Evaluation, task: Task) -> str:
+def score_text(evaluation: Evaluation, yardstick: Yardstick) -> str:
     """A held-out score in words."""
-    score = evaluation.score
-    return f"{metric_name(task)} {score.metric(task):.4f}, loss {_number(score.loss)}"
+    lost = " (lost: the control server was restarted)" if evaluation.auc_lost else ""
+    return yardstick.text(evaluation.score) + lost
 
 
 def _number(value: float) -> str:

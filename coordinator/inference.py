@@ -6,6 +6,7 @@ Data are read as those of the training were, and labels are those of the model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from app.datasets.sources import FILE_OPTIONS, features_only, is_file, is_stream
 from app.datasets.sparse import matrix
 from app.datasets.split import split
 from app.errors import DataError, ModelError
+from app.models.auc import AucBy, Ranks
 from app.models.files import SavedModel
 from app.models.metrics import Score, score
 from app.models.model import Features, Task
@@ -61,10 +63,7 @@ def evaluate(
         examples = Selection(dataset, train if part == "train" else heldout)
         if not len(examples):
             raise DataError(f"the model was trained with holdout 0: there is no part {part}")
-    total = Score()
-    for start in range(0, len(examples), CHUNK_EXAMPLES):
-        total += score(saved.source(), *examples.between(start, start + CHUNK_EXAMPLES))
-    return total
+    return _score(saved, examples)
 
 
 def predict(
@@ -86,8 +85,24 @@ def predict(
             yield answers.tolist(), np.full(len(answers), np.nan)
             continue
         if model.task is Task.BINARY:
-            answers = np.column_stack([1 - answers, answers])
+            positive = answers > saved.settings.threshold
+            yield [names[int(i)] for i in positive], np.where(positive, answers, 1 - answers)
+            continue
         yield [names[i] for i in answers.argmax(axis=1)], answers.max(axis=1)
+
+
+def _score(saved: SavedModel, examples: Selection) -> Score:
+    by, ranks = AucBy.of(saved.build().task, len(examples)), Ranks()
+    source, total = saved.source(), Score()
+    for start in range(0, len(examples), CHUNK_EXAMPLES):
+        total += score(
+            source,
+            *examples.between(start, start + CHUNK_EXAMPLES),
+            threshold=saved.settings.threshold,
+            histogram=by is AucBy.HISTOGRAM,
+            seen=ranks.add if by is AucBy.RANKS else None,
+        )
+    return replace(total, auc=ranks.auc()) if by is AucBy.RANKS else total.with_histogram_auc()
 
 
 def _features(saved: SavedModel, source: str, options: Mapping[str, Scalar]) -> Iterator[Features]:

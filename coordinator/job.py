@@ -21,6 +21,7 @@ from coordinator.first_values import FirstValues, begin
 from coordinator.memory import Footprint, footprint
 from coordinator.portions import default_count
 from coordinator.units import UnitPlan
+from coordinator.yardstick import Yardstick
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Job:
     plan: UnitPlan | None
     portions: int | None
     first: FirstValues
+    yardstick: Yardstick
     footprint: Footprint | None = None
 
     @property
@@ -69,6 +71,7 @@ def prepare(
     data = open_data(config, default_cache_folder(), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
+    yardstick = Yardstick.of(model.task, config, dataset.schema, config.metric)
     downpour = config.algorithm == "downpour"
     layout = Layout.plan(
         model.tensors,
@@ -89,6 +92,7 @@ def prepare(
         plan=_unit_plan(config, train) if downpour else None,
         portions=None if downpour else _portions(config, len(train), layout.size),
         first=begin(start, model, layout),
+        yardstick=yardstick,
         footprint=footprint(
             model, dataset, train, layout, config.dtype.itemsize, len(build_rule(config).slots)
         ),

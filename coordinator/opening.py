@@ -10,7 +10,6 @@ from pathlib import Path
 
 from app.celery import EVALUATION
 from app.config import ClusterConfig
-from app.models.model import Task
 from app.runs.leadership import RunState
 from coordinator import preflight
 from coordinator.checkpoints import Checkpoints
@@ -24,6 +23,7 @@ from coordinator.memory import Footprint
 from coordinator.session import Session, open_session
 from coordinator.status import Status
 from coordinator.waits import Waits
+from coordinator.yardstick import Yardstick
 
 Check = Callable[[], None]
 
@@ -78,7 +78,7 @@ def opened(
             leader.check()
 
         stage = Stage(
-            _told(display.show, session, job.model.task),
+            _told(display.show, session, job.yardstick),
             checked,
             lambda: requested() or leader.asked_to_stop(),
             checkpoints,
@@ -86,11 +86,13 @@ def opened(
         yield Training(job, cluster, session, stage, folder, output, display.say)
 
 
-def _told(show: Callable[[Status], None], session: Session, task: Task) -> Callable[[Status], None]:
+def _told(
+    show: Callable[[Status], None], session: Session, yardstick: Yardstick
+) -> Callable[[Status], None]:
     """Show the status here, and tell it to whoever asks on another terminal."""
 
     def show_and_tell(status: Status) -> None:
-        session.leader.status = {"figures": list(figures(status, task))}
+        session.leader.status = {"figures": list(figures(status, yardstick))}
         show(status)
 
     return show_and_tell

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,20 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The held-out score of a snapshot; ``passes`` and ``seconds`` say when it was taken."""
+    """The held-out score of a snapshot; ``passes`` and ``seconds`` say when it was taken.
+
+    ``auc_lost`` says that the control server lost what its AUC would have been found by.
+    """
 
     number: int
     passes: float
     seconds: float
     score: Score
+    auc_lost: bool = False
+
+    def slim(self) -> Evaluation:
+        """Without what takes much room and is told of the best and the last one only."""
+        return replace(self, score=replace(self.score, confusion=()))
 
     def to_json(self) -> dict[str, Any]:
         return {**self.__dict__, "score": self.score.to_json()}

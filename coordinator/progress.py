@@ -13,12 +13,12 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from app.models.model import Task
 from coordinator.figures import figures, score_text
 from coordinator.opening import Display
 from coordinator.outcome import Outcome
 from coordinator.overview import Overview
 from coordinator.status import DownpourStatus, Status
+from coordinator.yardstick import Yardstick, brief
 
 #: Plain output: a line at every held-out evaluation, but not more often than the first
 #: figure, and after as many seconds as the second without one.
@@ -27,30 +27,33 @@ LINE_AT_LEAST_EVERY_S = 2.0
 
 
 @contextmanager
-def display(console: Console, task: Task) -> Iterator[Display]:
+def display(console: Console, yardstick: Yardstick) -> Iterator[Display]:
     """Show a training on ``console`` as it goes."""
     if not console.is_terminal:
-        lines = _Lines(console, task)
+        lines = _Lines(console, yardstick)
         yield Display(lines.say, lines.show)
         lines.finish()
         return
     with Live(console=console, refresh_per_second=8, transient=False) as live:
         yield Display(
             lambda text: console.print(text, markup=False, highlight=False),
-            lambda status: live.update(_panel(status, task)),
+            lambda status: live.update(_panel(status, yardstick)),
         )
 
 
-def summary(outcome: Outcome, task: Task) -> list[str]:
+def summary(outcome: Outcome, yardstick: Yardstick) -> list[str]:
     """What a person wants to know at the end, a line each."""
     lines = [f"finished: {outcome.reason}, after {outcome.seconds:.1f} s", *outcome.details]
     if outcome.heldout is not None:
         number, n_evaluations = outcome.heldout.number, len(outcome.evaluations)
         when = f"{outcome.heldout.passes:.3g} {outcome.unit}"
         lines.append(
-            f"held-out {score_text(outcome.heldout, task)} "
+            f"held-out {score_text(outcome.heldout, yardstick)} "
             f"(evaluation {number} of {n_evaluations}, after {when})"
         )
+        if rest := yardstick.rest(outcome.heldout.score):
+            lines.append(f"held-out {rest}")
+        lines += yardstick.confusion(outcome.heldout.score)
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: python -m coordinator resume {outcome.run}")
@@ -64,6 +67,8 @@ def described(seen: Overview) -> list[str]:
         lines.append(f"coordinator: {seen.coordinator}")
     facts = dict(seen.figures) | seen.outcome
     facts.pop("state", None)  # the first line says it
+    if (heldout := facts.pop("heldout", None)) is not None:
+        facts["held-out"] = brief(heldout)
     lines += [f"{name}: {value}" for name, value in facts.items()]
     if seen.checkpoints:
         lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")
@@ -88,8 +93,8 @@ def listed(runs: Sequence[Overview]) -> Table:
 class _Lines:
     """Plain lines for logs and pipes."""
 
-    def __init__(self, console: Console, task: Task) -> None:
-        self._console, self._task = console, task
+    def __init__(self, console: Console, yardstick: Yardstick) -> None:
+        self._console, self._yardstick = console, yardstick
         self._shown_at, self._shown = -math.inf, 0
         self._held_back: Status | None = None
 
@@ -113,14 +118,14 @@ class _Lines:
 
     def _print(self, status: Status) -> None:
         self._held_back = None
-        self.say("  ".join(f"{name} {value}" for name, value in figures(status, self._task)))
+        self.say("  ".join(f"{name} {value}" for name, value in figures(status, self._yardstick)))
 
 
-def _panel(status: Status, task: Task) -> Panel:
+def _panel(status: Status, yardstick: Yardstick) -> Panel:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    for name, value in figures(status, task):
+    for name, value in figures(status, yardstick):
         table.add_row(name, value)
     if isinstance(status, DownpourStatus):
         title = "Downpour SGD" + (", warm start" if status.warming else "")

@@ -147,6 +147,7 @@ class Sandblaster:
     def keep(self, *, resumable: bool) -> Kept:
         """The minimiser, which is what Sandblaster is for, whatever the held-out score."""
         state, vector = self._state, PARAMETERS
+        self.evaluations.abandon()
         if state is not None and resumable:
             vector = named(state.point)
         elif state is not None:

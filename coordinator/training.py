@@ -143,8 +143,11 @@ def _describe(training: Training) -> None:
 def _conclude(training: Training, result: _Result, seconds: float) -> None:
     """Tell everybody that the run is over; the model is saved, whoever can be told."""
     state = RunState.STOPPED if result.resumable else RunState.FINISHED
+    outcome: dict[str, Any] = {"reason": result.reason, "seconds": round(seconds, 1)}
+    if result.kept.heldout is not None:
+        outcome["heldout"] = training.job.yardstick.document(result.kept.heldout.score)
     try:
-        _close(training, state, {"reason": result.reason, "seconds": round(seconds, 1)})
+        _close(training, state, outcome)
     except Fenced as error:
         raise RunTaken(f"stopped: {error}") from error
     except (ServerError, ConfigError) as error:
@@ -239,7 +242,7 @@ def _saved(training: Training, result: _Result) -> SavedModel:
     facts["reading"] = dict(job.dataset.facts.reading)
     kept = result.kept
     if kept.heldout is not None:
-        facts["heldout"] = kept.heldout.score.to_json()
+        facts["heldout"] = job.yardstick.document(kept.heldout.score)
     saved = SavedModel(
         config.model_settings(),
         record.schema,

@@ -16,18 +16,19 @@ from rich.console import Console
 
 from app.errors import DataError
 from app.models.files import load_model
-from app.models.metrics import metric_name
 from app.models.model import Task
 from coordinator import inference
 from coordinator.conversion import conversion_shown
 from coordinator.description import describe
 from coordinator.options import SectionedCommand, pairs
+from coordinator.yardstick import Yardstick
 
 _model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")
 _data = click.option("--data", metavar="SOURCE", required=True, help="As for train.")
 _options = click.option(
     "--data-option", multiple=True, metavar="KEY=VALUE", help="Option of the data source."
 )
+_as_json = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 
 @click.command(
@@ -42,7 +43,7 @@ Examples:
 )
 @click.argument("file")
 @_options
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@_as_json
 def data_command(file: str, data_option: tuple[str, ...], as_json: bool) -> None:
     """Describe a data file: examples, features, classes, bad lines.
 
@@ -68,7 +69,10 @@ def data_command(file: str, data_option: tuple[str, ...], as_json: bool) -> None
     show_default=True,
     help="Which examples, by the split that the model was trained with.",
 )
-def evaluate(model_file: str, data: str, data_option: tuple[str, ...], part: str) -> None:
+@_as_json
+def evaluate(
+    model_file: str, data: str, data_option: tuple[str, ...], part: str, as_json: bool
+) -> None:
     """Score a saved model on labelled data.
 
     The data are read as those of the training were, unless an option says otherwise. The
@@ -77,10 +81,12 @@ def evaluate(model_file: str, data: str, data_option: tuple[str, ...], part: str
     saved = load_model(Path(model_file))
     with conversion_shown(Console(stderr=True)) as progress:
         score = inference.evaluate(saved, data, pairs("data_options", data_option), part, progress)
-    task = saved.build().task
-    click.echo(f"examples {score.n_examples}")
-    click.echo(f"{metric_name(task)} {score.metric(task):.6g}")
-    click.echo(f"loss {score.loss:.6g}")
+    yardstick = Yardstick.of(saved.build().task, saved.settings, saved.schema)
+    if as_json:
+        click.echo(json.dumps(yardstick.document(score), indent=2))
+        return
+    lines = [f"examples {score.n_examples}", *yardstick.lines(score), *yardstick.confusion(score)]
+    click.echo("\n".join(lines))
 
 
 @click.command(

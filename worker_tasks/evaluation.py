@@ -6,14 +6,19 @@ from typing import Any
 
 from celery import shared_task
 
+from app.models.auc import AucBy, Ranks
 from app.models.metrics import score
-from worker_tasks.context import ledger, open_context
+from app.runs.deposits import deposit
+from worker_tasks.context import control_server, ledger, open_context
 from worker_tasks.lease import Lease, work
 
 
 @shared_task(name="distbelief.evaluation")
 def evaluate(run: str, unit: str) -> str:
-    """Score the named vector on held-out examples ``start`` to ``stop``."""
+    """Score the named vector on held-out examples ``start`` to ``stop``.
+
+    What an exact AUC needs of each example is laid down on the control server.
+    """
 
     def do(lease: Lease) -> dict[str, Any]:
         specification = lease.claim.specification
@@ -21,6 +26,17 @@ def evaluate(run: str, unit: str) -> str:
         features, targets = context.data.heldout.between(
             specification["start"], specification["stop"]
         )
-        return score(context.source(specification["vector"]), features, targets).to_json()
+        by, ranks = AucBy(specification["auc"]), Ranks()
+        found = score(
+            context.source(specification["vector"]),
+            features,
+            targets,
+            threshold=context.config.threshold,
+            histogram=by is AucBy.HISTOGRAM,
+            seen=ranks.add if by is AucBy.RANKS else None,
+        )
+        if by is AucBy.RANKS:
+            deposit(control_server(), run, lease.claim, ranks.pack())
+        return found.to_json()
 
     return work(ledger(run), unit, do)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,35 +12,61 @@ import numpy.typing as npt
 
 from app.errors import ModelError
 from app.layout import Vector
+from app.models.auc import Histogram, binned, histogram_auc
+from app.models.criterion import METRICS, Metric
 from app.models.losses import silently
 from app.models.model import Features, LossModel, Model, Targets, Task
 from app.models.parameters import Source
+
+#: With more classes no confusion matrix is kept.
+MOST_CLASSES = 100
+
+#: ``confusion[label][answer]`` counts examples. The last column, behind those of the
+#: classes, has the examples without an answer because a prediction was NaN.
+Confusion = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class Score:
     """Sums over examples; ``Score()`` is zero, and ``+`` joins the scores of two sets.
 
-    ``correct`` counts examples of classification, ``squared_error`` is in the squared
-    unit of the targets of a regression; the one that does not apply stays zero. The
-    means are NaN without examples.
+    ``correct``, ``log_loss_sum`` and ``confusion`` are about classification;
+    ``squared_error`` is in the squared unit of the targets of a regression; what does not
+    apply stays zero. The means are NaN without examples.
+
+    ``auc`` belongs to a whole set: that of a joint set does not follow from those of its
+    parts. It is None where it is unknown, or where there is one class only.
+    ``auc_exact`` says that it was not found by a histogram.
     """
 
     n_examples: int = 0
     loss_sum: float = 0.0
     correct: int = 0
     squared_error: float = 0.0
+    log_loss_sum: float = 0.0
+    confusion: Confusion = ()
+    histogram: Histogram = ()
+    auc: float | None = None
+    auc_exact: bool = True
 
     def __add__(self, other: Score) -> Score:
+        if not self.n_examples:
+            return other
+        if not other.n_examples:
+            return self
         return Score(
             self.n_examples + other.n_examples,
             self.loss_sum + other.loss_sum,
             self.correct + other.correct,
             self.squared_error + other.squared_error,
+            self.log_loss_sum + other.log_loss_sum,
+            _added(self.confusion, other.confusion),
+            _added(self.histogram, other.histogram),
         )
 
     @property
     def loss(self) -> float:
+        """The mean of what training makes small (without the L2 term)."""
         return self._mean(self.loss_sum)
 
     @property
@@ -47,63 +74,139 @@ class Score:
         return self._mean(self.correct)
 
     @property
+    def log_loss(self) -> float:
+        """Of the predicted probabilities, clipped as scikit-learn's ``log_loss`` does."""
+        return self._mean(self.log_loss_sum)
+
+    @property
     def rmse(self) -> float:
         """Root of the mean squared error, in the unit of the targets."""
         return math.sqrt(self._mean(self.squared_error))
 
-    def metric(self, task: Task) -> float:
-        """Give the figure that :func:`metric_name` names."""
-        return self.rmse if task is Task.REGRESSION else self.accuracy
+    @property
+    def precision(self) -> float:
+        """Of a binary model: the share of the answers 1 that are right; NaN without any."""
+        (_, wrong, _), (_, right, _) = self.confusion
+        return right / (right + wrong) if right + wrong else math.nan
+
+    @property
+    def recall(self) -> float:
+        """Of a binary model: the share of the examples of class 1 that are found."""
+        positives = self.confusion[1]
+        return positives[1] / sum(positives) if sum(positives) else math.nan
+
+    def metric(self, metric: Metric) -> float:
+        """The value of a metric; NaN where it is unknown."""
+        if metric is Metric.AUC:
+            return math.nan if self.auc is None else self.auc
+        return {
+            Metric.ACCURACY: self.accuracy,
+            Metric.LOG_LOSS: self.log_loss,
+            Metric.RMSE: self.rmse,
+        }[metric]
+
+    def with_histogram_auc(self) -> Score:
+        """The score with the AUC of its histogram, if it has one, in place of that.
+
+        NaN, which is in no bin, leaves it unknown.
+        """
+        if not self.histogram:
+            return self
+        counted = sum(map(sum, self.histogram)) == self.n_examples
+        auc = histogram_auc(self.histogram) if counted else None
+        return replace(self, histogram=(), auc=auc, auc_exact=False)
+
+    def measures(self, task: Task) -> dict[str, float]:
+        """All figures that fit the task, by name; NaN for those that are unknown.
+
+        Precision and recall are there where the confusion matrix still is.
+        """
+        first, *others = METRICS[task]
+        found = {first.value: self.metric(first), "loss": self.loss}
+        found |= {metric.value: self.metric(metric) for metric in others}
+        if task is Task.BINARY and self.confusion:
+            found |= {"precision": self.precision, "recall": self.recall}
+        return found
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Score:
-        return cls(**document)
+        tables = {
+            name: tuple(map(tuple, document.get(name, ()))) for name in ("confusion", "histogram")
+        }
+        return cls(**document | tables)
 
     def _mean(self, total: float) -> float:
         return total / self.n_examples if self.n_examples else math.nan
 
 
 @silently
-def score(source: Source, features: Features, targets: Targets, chunk: int = 4096) -> Score:
+def score(
+    source: Source,
+    features: Features,
+    targets: Targets,
+    chunk: int = 4096,
+    *,
+    threshold: float = 0.5,
+    histogram: bool = False,
+    seen: Callable[[Vector, Targets], None] | None = None,
+) -> Score:
     """Score a model on examples (n, n_features) and (n,), ``chunk`` at a time.
 
-    Memory is bounded by a chunk and one scratch gradient, whatever n is.
+    A binary model answers 1 where its probability is above ``threshold``; with
+    ``histogram`` its probabilities are counted in bins. ``seen`` is called with the
+    predictions and targets of each chunk. Memory is bounded by a chunk and one scratch
+    gradient, whatever n is.
 
     Raises:
         ModelError: predictions of another shape than the protocol says.
     """
     total = Score()
     for start in range(0, len(targets), chunk):
-        part = slice(start, start + chunk)
-        total += _score_chunk(*source(features[part]), targets[part])
+        labels = targets[start : start + chunk]
+        model, parameters, cut = source(features[start : start + chunk])
+        loss_sum = len(labels) * _loss(model, parameters, cut, labels)
+        predictions = np.asarray(model.predict(parameters, cut))
+        _check_shape(model.task, predictions.shape, labels)
+        if seen is not None:
+            seen(predictions, labels)
+        part = _judged(model, predictions, labels, threshold)
+        bins = binned(predictions, labels) if histogram else ()
+        total += replace(part, loss_sum=loss_sum, histogram=bins)
     return total
 
 
-def metric_name(task: Task) -> str:
-    """Name what a run of this kind reports besides the loss."""
-    return "rmse" if task is Task.REGRESSION else "accuracy"
+def _classes(probabilities: Vector, threshold: float) -> npt.NDArray[np.intp]:
+    """Choose a class for each example, shape (n,); -1 where there is a NaN.
+
+    Of two classes, given the probability of class 1, (n,), that is 1 where it is above
+    ``threshold``; of many, given (n, n_classes), the likeliest. Without the -1 a diverged
+    model would be credited with every example of class 0.
+    """
+    if probabilities.ndim == 1:
+        answers = (probabilities > threshold).astype(np.intp)
+        answers[np.isnan(probabilities)] = -1
+    else:
+        answers = np.asarray(probabilities.argmax(axis=1))
+        answers[np.isnan(probabilities).any(axis=1)] = -1
+    return answers
 
 
-def better(task: Task, a: float, b: float) -> bool:
-    """Tell whether metric ``a`` beats metric ``b``: all numbers beat NaN, NaN beats nothing."""
-    if math.isnan(b):
-        return not math.isnan(a)
-    return a < b if task is Task.REGRESSION else a > b
-
-
-def _score_chunk(model: Model, parameters: Vector, features: Features, targets: Targets) -> Score:
+def _judged(model: Model, predictions: Vector, targets: Targets, threshold: float) -> Score:
     n_examples = len(targets)
-    loss_sum = n_examples * _loss(model, parameters, features, targets)
-    predictions = model.predict(parameters, features)
-    _check_shape(model.task, predictions.shape, n_examples)
     if model.task is Task.REGRESSION:
         squared_error = float(np.sum(np.square(predictions - targets), dtype=np.float64))
-        return Score(n_examples, loss_sum, squared_error=squared_error)
-    correct = int(np.count_nonzero(_classes(predictions) == targets))
-    return Score(n_examples, loss_sum, correct)
+        return Score(n_examples, squared_error=squared_error)
+    n_classes = 2 if model.task is Task.BINARY else predictions.shape[1]
+    answers = _classes(predictions, threshold)
+    return Score(
+        n_examples,
+        correct=int(np.count_nonzero(answers == targets)),
+        log_loss_sum=_log_loss_sum(predictions, targets),
+        confusion=_confusion(targets, answers, n_classes) if n_classes <= MOST_CLASSES else (),
+    )
 
 
 def _loss(model: Model, parameters: Vector, features: Features, targets: Targets) -> float:
@@ -112,21 +215,40 @@ def _loss(model: Model, parameters: Vector, features: Features, targets: Targets
     return float(model.loss_and_gradient(parameters, features, targets, np.empty_like(parameters)))
 
 
-def _check_shape(task: Task, shape: tuple[int, ...], n_examples: int) -> None:
+def _log_loss_sum(probabilities: Vector, labels: Targets) -> float:
+    """Sum -log of each label's probability: a certain error costs much, but not infinity."""
+    if probabilities.ndim == 1:
+        chances = np.where(labels == 1, probabilities, 1 - probabilities)
+    else:
+        chances = probabilities[np.arange(len(labels)), labels]
+    smallest = np.finfo(chances.dtype).eps
+    clipped = np.clip(chances, smallest, 1 - smallest).astype(np.float64)
+    return -float(np.sum(np.log(clipped)))
+
+
+def _confusion(labels: Targets, answers: npt.NDArray[np.intp], n_classes: int) -> Confusion:
+    columns = n_classes + 1
+    places = labels.astype(np.intp) * columns + answers % columns  # -1 is the last column
+    cells = np.bincount(places, minlength=n_classes * columns)
+    return tuple(map(tuple, cells.reshape(-1, columns).tolist()))
+
+
+def _added(
+    a: tuple[tuple[int, ...], ...], b: tuple[tuple[int, ...], ...]
+) -> tuple[tuple[int, ...], ...]:
+    """Two tables of counts of one shape, cell by cell."""
+    rows = zip(a, b, strict=True)
+    return tuple(tuple(x + y for x, y in zip(*pair, strict=True)) for pair in rows)
+
+
+def _check_shape(task: Task, shape: tuple[int, ...], targets: Targets) -> None:
     """Refuse what NumPy would broadcast or take the wrong maximum of, without a word."""
-    rest = ("n_classes",) if task is Task.MULTICLASS else ()
+    n_examples, rest = len(targets), ("n_classes",) if task is Task.MULTICLASS else ()
     if shape[:1] != (n_examples,) or len(shape) != 1 + len(rest):
         needed = ", ".join((str(n_examples), *rest))
         raise ModelError(f"predictions of a {task} model must have shape ({needed}), got {shape}")
-
-
-def _classes(probabilities: Vector) -> npt.NDArray[np.intp]:
-    """Choose the likeliest class of each example, shape (n,); -1 where there is a NaN.
-
-    Without the -1 a diverged model would be credited with every example of class 0.
-    """
-    if probabilities.ndim == 1:
-        probabilities = np.column_stack([1 - probabilities, probabilities])
-    classes: npt.NDArray[np.intp] = probabilities.argmax(axis=1)
-    classes[np.isnan(probabilities).any(axis=1)] = -1
-    return classes
+    if rest and targets.max() >= shape[1]:
+        raise ModelError(
+            f"predictions of a {task} model must have a column for each class: "
+            f"there are {shape[1]}, and an example of class {targets.max()}"
+        )

@@ -71,6 +71,7 @@ class Ledger:
         self._record = control(run, "record")
         self._wakeup = control(run, "wakeup")
         self._units = control(run, "units")
+        self._deposits = control(run, "deposits")
 
     def submit(
         self, unit: str, specification: Mapping[str, Any], lease_s: float, fence: int
@@ -145,9 +146,9 @@ class Ledger:
             self._servers.call([Command(0, forgotten), Command(0, noted)])
 
     def clear(self) -> None:
-        """Remove all units of the run, whoever entered them."""
+        """Remove all units of the run, whoever entered them, and what they laid down."""
         self.forget([unit.decode() for unit in self._servers.one("SMEMBERS", self._units)])
-        self._servers.one("UNLINK", self._wakeup)
+        self._servers.one("UNLINK", self._wakeup, self._deposits)
 
     def _unit(self, unit: str) -> str:
         return control(self._run, f"unit:{unit}")

@@ -17,6 +17,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from app.errors import ExitCode
+from app.models.files import load_model
 from app.store.servers import Servers
 from coordinator import binaries
 from coordinator.local import Endpoints, LocalCluster
@@ -73,9 +74,30 @@ def test_a_saved_model_scores_in_a_new_process_what_the_training_said(
     answer = command("evaluate", "--model", sparse.model, "--data", "digits", "--part", "heldout")
     assert answer.ends() == ExitCode.OK, answer.err
     (said,) = re.findall(r"^held-out accuracy ([\d.]+)", sparse.out, re.MULTILINE)
-    examples, accuracy, _ = answer.out.splitlines()
+    examples, accuracy, *_ = answer.out.splitlines()
     assert examples == "examples 359"
     assert float(accuracy.removeprefix("accuracy ")) == pytest.approx(float(said), abs=5e-5)
+
+
+def test_two_classes_have_the_auc_and_the_confusion_of_the_model_that_was_saved(
+    command: Start,
+) -> None:
+    source = ("--data", "synthetic:logistic", "--data-option", "examples=20000")
+    # More held-out examples than one evaluation task takes.
+    how = ("--model", "logistic", "--holdout", "0.5", "--passes", "4", "--metric", "auc")
+    training = command("train", *source, *how)
+    assert training.ends() == ExitCode.OK, training.err
+    words = ("--model", training.model, *source, "--part", "heldout", "--json")
+    answer = command("evaluate", *words)
+    assert answer.ends() == ExitCode.OK, answer.err
+    found = json.loads(answer.out)
+    told = load_model(training.model).facts["heldout"]
+    for exact in ("examples", "auc", "accuracy", "confusion", "precision", "recall", "classes"):
+        assert told[exact] == found[exact], exact
+    assert f"held-out AUC {found['auc']:.4f}, loss {found['loss']:.4g} (eval" in training.out
+    (line,) = re.findall(r"^  0 +(\d+) +(\d+)$", training.out, re.MULTILINE)
+    assert list(map(int, line)) == found["confusion"][0][:2]
+    assert re.search(r"held-out AUC 0\.\d+, loss 0\.\d+  updates", training.err)
 
 
 def test_a_saved_model_predicts_in_a_new_process(

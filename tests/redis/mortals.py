@@ -17,6 +17,7 @@ from app.datasets.schema import Schema
 from app.errors import ModelMissing
 from app.keys import named
 from app.layout import Layout, TensorSpec, Vector
+from app.models.criterion import Metric
 from app.models.linear import SoftmaxRegression
 from app.runs import leadership
 from app.runs.record import RunRecord
@@ -35,6 +36,7 @@ from coordinator.outcome import EndReason
 from coordinator.portions import Tally
 from coordinator.sandblaster import Sandblaster
 from coordinator.session import Session
+from coordinator.yardstick import Yardstick
 from tests.unit.coordinator.problems import rosenbrock
 
 ITERATIONS = 5
@@ -50,7 +52,9 @@ CONFIG = RunConfig(
 )
 #: The driver asks no data, and the model only for its task, when nothing is held out.
 FIRST = FirstValues(START, {}, {})
-JOB = Job(CONFIG, cast("Any", None), SoftmaxRegression(1, 2), LAYOUT, 1, 0, None, 1, FIRST)
+MODEL = SoftmaxRegression(1, 2)
+YARDSTICK = Yardstick(MODEL.task, Metric.ACCURACY)
+JOB = Job(CONFIG, cast("Any", None), MODEL, LAYOUT, 1, 0, None, 1, FIRST, YARDSTICK)
 
 Losses = dict[int, float]
 

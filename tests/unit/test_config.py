@@ -97,7 +97,7 @@ def test_a_malformed_list_of_servers_is_refused_without_its_password() -> None:
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("wish", [{"target": 0.9}, {"patience": 3}])
+@pytest.mark.parametrize("wish", [{"target": 0.9}, {"patience": 3}, {"metric": "auc"}])
 def test_a_stop_by_metric_needs_held_out_data(wish: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="set holdout above 0"):
         configure({"holdout": 0.0, **wish})

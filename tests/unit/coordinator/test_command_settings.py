@@ -12,9 +12,11 @@ import click
 import pytest
 
 from app.config import SECTIONS, ClusterConfig, RunConfig, configure
+from app.models.criterion import Metric
 from app.models.imports import allowed_imports
 from app.models.model import Task
 from coordinator import cli
+from coordinator.yardstick import Yardstick
 
 Configured = tuple[RunConfig, ClusterConfig]
 Configure = Callable[..., Configured]
@@ -34,6 +36,7 @@ OTHER: dict[str, Any] = {
     "module": "mine:net",
     "loss": "mse",
     "model_options": {"width": 3, "name": "wide", "rate": 0.5, "deep": True, "sizes": [1, 2]},
+    "threshold": 0.75,
     "data": "mine.npz",
     "data_options": {"classes": 3},
     "holdout": 0.25,
@@ -71,6 +74,7 @@ OTHER: dict[str, Any] = {
     "backup_seconds": 0.25,
     "passes": 3,
     "max_seconds": 60.5,
+    "metric": "log_loss",
     "target": 0.9,
     "patience": 2,
     "evaluate_every": 0.5,
@@ -130,7 +134,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Configure:
 
     def prepare(config: RunConfig, n_servers: int, progress: object) -> Any:
         seen.append(config)
-        return SimpleNamespace(model=SimpleNamespace(task=Task.MULTICLASS))
+        return SimpleNamespace(yardstick=Yardstick(Task.MULTICLASS, Metric.ACCURACY))
 
     def train(job: Any, cluster: ClusterConfig, display: Any) -> Any:
         seen.append(cluster)

@@ -321,6 +321,61 @@ def test_a_target_of_a_regression_is_an_error_to_come_down_to() -> None:
     assert reason is EndReason.TARGET
 
 
+def test_a_target_of_the_log_loss_is_a_loss_to_come_down_to() -> None:
+    run = training(metric="log_loss", target=0.7, passes=50)
+    assert run.driver.run() is EndReason.TARGET
+    assert run.driver.evaluations.best is not None
+    assert run.driver.evaluations.best.score.log_loss <= 0.7
+    assert run.driver.evaluations.history[0].score.log_loss > 0.7
+    assert run.driver.evaluations.rank() == -run.driver.evaluations.history[-1].score.log_loss
+
+
+CHOICES = {
+    "accuracy": (None, [1, 1, 3]),
+    "the log loss": ("log_loss", [1, 2, 2]),
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_chosen_metric_decides_which_model_is_best(choice: str) -> None:
+    metric, expected = CHOICES[choice]
+    run = training(metric=metric)
+    evaluations, numbers = run.driver.evaluations, []
+    for correct, log_loss in ((20, 9.0), (19, 8.0), (21, 8.5)):
+        evaluations.start(1.0, 1.0)
+        report = Score(24, 1.0, correct, log_loss_sum=log_loss).to_json()
+        evaluations.take(Finished(run.desk.submitted[-1], report))
+        assert evaluations.best is not None
+        numbers.append(evaluations.best.number)
+    assert numbers == expected
+    assert evaluations.since_best == 3 - expected[-1]
+
+
+def test_only_the_best_and_the_last_evaluation_keep_their_confusion_matrix() -> None:
+    run = training()
+    evaluations = run.driver.evaluations
+    kept = []
+    for correct in (19, 21, 20, 18, 22):
+        evaluations.start(1.0, 1.0)
+        report = Score(24, 1.0, correct, confusion=((correct, 0),)).to_json()
+        evaluations.take(Finished(run.desk.submitted[-1], report))
+        kept.append([each.number for each in evaluations.history if each.score.confusion])
+    assert kept == [[1], [2], [2, 3], [2, 4], [5]]
+    assert evaluations.best is evaluations.history[-1]
+
+
+def test_an_evaluation_is_told_with_every_measure() -> None:
+    run = training(passes=2)
+    run.driver.run()
+    for told, each in zip(run.events("evaluation"), run.driver.evaluations.history, strict=True):
+        assert told["number"] == each.number
+        assert told["measures"] == {
+            "accuracy": each.score.accuracy,
+            "loss": each.score.loss,
+            "log_loss": each.score.log_loss,
+        }
+
+
 def test_a_training_stops_when_its_patience_is_out() -> None:
     run = training(learning_rate=1e-30, patience=3, passes=50)
     assert run.driver.run() is EndReason.PATIENCE

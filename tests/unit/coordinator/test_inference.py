@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from app.config import RunConfig
 from app.datasets import synthetic
 from app.datasets.schema import Schema
 from app.datasets.split import split
 from app.errors import DataError
+from app.models import auc
 from app.models.files import SavedModel
 from app.settings import ModelSettings
 from coordinator import inference
@@ -160,7 +163,59 @@ def test_the_command_evaluates(run: Run, tmp_path: Path) -> None:
     options = [f"--data-option={name}={value}" for name, value in OPTIONS.items()]
     answer = run("evaluate", "--model", tmp_path / "model", "--data", "synthetic:softmax", *options)
     score = inference.evaluate(model, "synthetic:softmax", OPTIONS)
-    assert answer.out == f"examples 200\naccuracy {score.accuracy:.6g}\nloss {score.loss:.6g}\n"
+    figures, table = answer.out.split("confusion")
+    assert figures == (
+        f"examples 200\naccuracy {score.accuracy:.6g}\n"
+        f"loss {score.loss:.6g}\nlog loss {score.log_loss:.6g}\n"
+    )
+    cells = [[int(cell) for cell in line.split()[1:]] for line in table.splitlines()[2:]]
+    assert cells == [list(row[:-1]) for row in score.confusion]
+
+
+def test_auc_and_confusion_are_those_of_scikit_learn_at_the_threshold_of_the_model() -> None:
+    model, problem = saved("logistic"), synthetic.logistic(**OPTIONS)
+    strict = replace(model, settings=ModelSettings(model="logistic", threshold=0.8))
+    logits = problem.features @ problem.weights.ravel() + problem.bias
+    found = inference.evaluate(strict, "synthetic:logistic", OPTIONS)
+    assert found.auc == pytest.approx(roc_auc_score(problem.targets, logits), abs=1e-4)
+    answers, chances = predict(strict, "synthetic:logistic", OPTIONS)
+    classes = np.array(answers)
+    assert np.array_equal(classes, logits > np.log(0.8 / 0.2))
+    assert np.array_equal(
+        np.array(found.confusion)[:, :2], confusion_matrix(problem.targets, classes)
+    )
+    assert np.count_nonzero((chances < 0.8) & (chances > 0.5) & (classes == 0)) > 0
+    assert (chances[classes == 1] > 0.8).all()
+
+
+def test_very_many_examples_have_an_auc_by_histogram(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = inference.evaluate(saved("logistic"), "synthetic:logistic", OPTIONS)
+    monkeypatch.setattr(auc, "MOST_RANKED", 199)
+    counted = inference.evaluate(saved("logistic"), "synthetic:logistic", OPTIONS)
+    assert (exact.auc_exact, counted.auc_exact) == (True, False)
+    assert counted.auc == pytest.approx(exact.auc, abs=0.01)
+
+
+def test_the_command_evaluates_for_machines(run: Run, tmp_path: Path) -> None:
+    model = saved("logistic")
+    model.save(tmp_path / "model")
+    options = [f"--data-option={name}={value}" for name, value in OPTIONS.items()]
+    words = ("--model", tmp_path / "model", "--data", "synthetic:logistic", *options)
+    document = json.loads(run("evaluate", *words, "--json").out)
+    score = inference.evaluate(model, "synthetic:logistic", OPTIONS)
+    assert document == {
+        "examples": 200,
+        "accuracy": score.accuracy,
+        "loss": score.loss,
+        "auc": score.auc,
+        "log_loss": score.log_loss,
+        "precision": score.precision,
+        "recall": score.recall,
+        "auc_exact": True,
+        "threshold": 0.5,
+        "classes": [0, 1],
+        "confusion": [list(row) for row in score.confusion],
+    }
 
 
 # --- the user's own files and labels
@@ -206,8 +261,8 @@ def test_options_of_the_user_go_before_those_of_the_training(tmp_path: Path) -> 
 
 def test_a_label_with_a_comma_is_quoted(run: Run, tmp_path: Path) -> None:
     model = of_towns()
-    schema = dataclasses.replace(model.schema, labels=("Bern", "Ulm, Danube"))
-    dataclasses.replace(model, schema=schema).save(tmp_path / "model")
+    schema = replace(model.schema, labels=("Bern", "Ulm, Danube"))
+    replace(model, schema=schema).save(tmp_path / "model")
     np.save(tmp_path / "x.npy", np.array([[0, 5.0]]))
     answer = run("predict", "--model", tmp_path / "model", "--data", tmp_path / "x.npy")
     assert answer.out.splitlines()[1].startswith('"Ulm, Danube",')

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from app.models.criterion import Metric
 from app.models.metrics import Score
 from app.models.model import Task
 from app.store.contract import ShardCounts
@@ -24,6 +25,11 @@ from coordinator.outcome import EndReason, Evaluation, Outcome
 from coordinator.portions import Tally
 from coordinator.progress import display, summary
 from coordinator.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
+from coordinator.yardstick import Yardstick
+
+THREE = Yardstick(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))
+NUMBERS = Yardstick(Task.REGRESSION, Metric.RMSE)
+TWO = Yardstick(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
 
 EVALUATION = Evaluation(1, 2.0, 1.5, Score(200, 50.0, 180, 0.0))
 
@@ -51,10 +57,10 @@ def status(**changes: Any) -> DownpourStatus:
 
 
 def shown(
-    statuses: Sequence[Status], *, terminal: bool = False, task: Task = Task.MULTICLASS
+    statuses: Sequence[Status], *, terminal: bool = False, yardstick: Yardstick = THREE
 ) -> str:
     text = io.StringIO()
-    with display(Console(file=text, force_terminal=terminal, width=100), task) as display_:
+    with display(Console(file=text, force_terminal=terminal, width=100), yardstick) as display_:
         for each in statuses:
             display_.show(each)
     return text.getvalue()
@@ -84,7 +90,7 @@ def test_a_log_has_a_line_for_each_status_that_is_shown() -> None:
 
 def test_a_regression_is_shown_with_its_root_mean_square_error() -> None:
     score = Score(4, 1.0, 0, 16.0)
-    text = shown([status(evaluation=Evaluation(1, 1.0, 1.0, score))], task=Task.REGRESSION)
+    text = shown([status(evaluation=Evaluation(1, 1.0, 1.0, score))], yardstick=NUMBERS)
     assert "rmse 2.0000" in text
 
 
@@ -123,7 +129,7 @@ def test_a_log_gets_a_line_for_every_evaluation_and_every_two_seconds(
     now = 0.0
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
     text = io.StringIO()
-    with display(Console(file=text, width=100), Task.MULTICLASS) as display_:
+    with display(Console(file=text, width=100), THREE) as display_:
         for now, number in [(1, 1), (1.5, 1), (1.6, 2), (2.6, 2), (3.7, 2)]:  # noqa: B007
             evaluation = Evaluation(number, 2.0, 1.5, EVALUATION.score)
             display_.show(status(evaluation=evaluation))
@@ -133,7 +139,7 @@ def test_a_log_gets_a_line_for_every_evaluation_and_every_two_seconds(
 @pytest.mark.parametrize("terminal", [False, True])
 def test_what_is_said_is_printed_as_it_is(terminal: bool) -> None:
     text = io.StringIO()
-    with display(Console(file=text, force_terminal=terminal, width=200), Task.BINARY) as display_:
+    with display(Console(file=text, force_terminal=terminal, width=200), TWO) as display_:
         display_.say("run 7: a [model] of 3 parameters")
     assert "run 7: a [model] of 3 parameters" in text.getvalue()
 
@@ -154,18 +160,31 @@ def outcome(**changes: Any) -> Outcome:
 
 
 def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
-    assert summary(outcome(), Task.MULTICLASS) == [
+    assert summary(outcome(), THREE) == [
         "finished: all passes done, after 12.3 s",
         "1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",
         "held-out accuracy 0.9000, loss 0.25 (evaluation 1 of 1, after 2 passes)",
+        "held-out log loss 0.0000",
         "model: runs/run/model.safetensors",
+    ]
+
+
+def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> None:
+    score = Score(10, 5.0, 8, log_loss_sum=2.5, confusion=((5, 1, 0), (1, 3, 0)), auc=0.75)
+    assert summary(outcome(heldout=Evaluation(1, 2.0, 1.5, score)), TWO)[2:-1] == [
+        "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 (evaluation 1 of 1, after 2 passes)",
+        "held-out log loss 0.2500, precision 0.7500, recall 0.7500 at threshold 0.25",
+        "confusion (rows: true class, columns: predicted):",
+        "       no  yes",
+        "   no   5    1",
+        "  yes   1    3",
     ]
 
 
 def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None:
     path = Path("runs/run/checkpoints/000001-000007")
     interrupted = outcome(reason=EndReason.INTERRUPTED, checkpoint=path)
-    assert summary(interrupted, Task.MULTICLASS)[3:] == [
+    assert summary(interrupted, THREE)[4:] == [
         f"checkpoint: {path}",
         "to go on: python -m coordinator resume run",
         "model: runs/run/model.safetensors",
@@ -173,7 +192,7 @@ def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None
 
 
 def test_a_summary_without_held_out_data_claims_nothing() -> None:
-    assert "held-out" not in " ".join(summary(outcome(heldout=None), Task.MULTICLASS))
+    assert "held-out" not in " ".join(summary(outcome(heldout=None), THREE))
 
 
 SANDBLASTER = SandblasterStatus(

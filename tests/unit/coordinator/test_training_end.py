@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,9 +11,13 @@ import numpy as np
 import pytest
 
 from app.errors import ConfigError, DistBeliefError, Fenced, RunTaken, ServerUnreachable
+from app.models.criterion import Metric
+from app.models.metrics import Score
+from app.models.model import Task
 from coordinator.driver import Kept
-from coordinator.outcome import EndReason
+from coordinator.outcome import EndReason, Evaluation
 from coordinator.training import _conclude, _Result
+from coordinator.yardstick import Yardstick
 
 
 class Ending:
@@ -57,6 +62,15 @@ def test_the_end_is_noted_in_the_folder_and_on_the_server() -> None:
     assert ending.noted == [{"state": "finished", **outcome}]
     assert ending.closed == [("finished", outcome)]
     assert ending.said == []
+
+
+def test_the_end_is_noted_with_all_figures_of_the_model_that_was_kept() -> None:
+    ending = Ending(None, None)
+    ending.training.job = SimpleNamespace(yardstick=Yardstick(Task.REGRESSION, Metric.RMSE))
+    heldout = Evaluation(3, 2.0, 1.0, Score(4, 8.0, squared_error=16.0))
+    _conclude(ending.training, replace(RESULT, kept=replace(KEPT, heldout=heldout)), 1.0)
+    (noted,) = ending.noted
+    assert noted["heldout"] == {"examples": 4, "rmse": 2.0, "loss": 2.0}
 
 
 @pytest.mark.parametrize(

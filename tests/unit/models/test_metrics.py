@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
 
-from app.errors import ModelError
+from app.errors import ConfigError, ModelError
 from app.layout import Vector
+from app.models.criterion import Metric, better, metric_of
 from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.metrics import Score, better, metric_name, score
+from app.models.metrics import Score, score
 from app.models.mlp import MLP
 from app.models.model import Features, Task
 from app.models.parameters import whole
 
 sums = st.floats(0, 1e6)
 scores = st.builds(Score, st.integers(1, 10**9), sums, st.integers(0, 10**9), sums)
-classification = pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS])
 
 
 def test_accuracy_and_loss_of_two_classes_are_those_of_scikit_learn() -> None:
@@ -97,8 +97,8 @@ def test_a_score_survives_json_to_the_last_bit(a: Score) -> None:
 
 def test_a_score_without_examples_has_no_metric() -> None:
     assert math.isnan(Score().loss)
-    assert math.isnan(Score().metric(Task.BINARY))
-    assert math.isnan(Score().metric(Task.REGRESSION))
+    for metric in Metric:
+        assert math.isnan(Score().metric(metric))
 
 
 def test_scoring_needs_memory_for_a_chunk_and_not_for_all_examples() -> None:
@@ -136,28 +136,51 @@ def test_predictions_of_a_wrong_shape_are_refused() -> None:
         score(whole(ColumnOfValues(2), np.zeros(3)), np.ones((5, 2)), np.zeros(5))
 
 
-@classification
-def test_the_metric_of_classification_is_accuracy_and_more_is_better(task: Task) -> None:
-    assert metric_name(task) == "accuracy"
-    assert Score(10, correct=9).metric(task) == 0.9
-    assert better(task, 0.9, 0.8)
-    assert not better(task, 0.8, 0.9)
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS])
+def test_the_metric_of_classification_is_accuracy_unless_another_is_chosen(task: Task) -> None:
+    assert metric_of(task, None) is Metric.ACCURACY
+    assert metric_of(task, "log_loss") is Metric.LOG_LOSS
+    assert Score(10, correct=9).metric(Metric.ACCURACY) == 0.9
 
 
-def test_the_metric_of_regression_is_rmse_and_less_is_better() -> None:
-    assert metric_name(Task.REGRESSION) == "rmse"
-    assert Score(4, squared_error=36.0).metric(Task.REGRESSION) == 3
-    assert better(Task.REGRESSION, 0.8, 0.9)
-    assert not better(Task.REGRESSION, 0.9, 0.8)
+def test_the_metric_of_regression_is_rmse() -> None:
+    assert metric_of(Task.REGRESSION, None) is Metric.RMSE
+    assert Score(4, squared_error=36.0).metric(Metric.RMSE) == 3
 
 
-@pytest.mark.parametrize("task", Task)
-def test_an_equal_metric_is_not_better(task: Task) -> None:
-    assert not better(task, 0.5, 0.5)
+MISFITS = [
+    (Task.REGRESSION, "accuracy", "use rmse"),
+    (Task.REGRESSION, "auc", "use rmse"),
+    (Task.BINARY, "rmse", "use accuracy or auc or log_loss"),
+    (Task.MULTICLASS, "auc", "use accuracy or log_loss"),
+]
 
 
-@pytest.mark.parametrize("task", Task)
-def test_any_number_is_better_than_nan(task: Task) -> None:
-    assert better(task, 0.5, math.nan)
-    assert not better(task, math.nan, 0.5)
-    assert not better(task, math.nan, math.nan)
+@pytest.mark.parametrize(("task", "name", "advice"), MISFITS)
+def test_a_metric_that_does_not_fit_is_refused(task: Task, name: str, advice: str) -> None:
+    with pytest.raises(ConfigError, match=f"metric = {name} does not fit a {task} model: {advice}"):
+        metric_of(task, name)
+
+
+@pytest.mark.parametrize("metric", [Metric.ACCURACY, Metric.AUC])
+def test_more_is_better(metric: Metric) -> None:
+    assert better(metric, 0.9, 0.8)
+    assert not better(metric, 0.8, 0.9)
+
+
+@pytest.mark.parametrize("metric", [Metric.LOG_LOSS, Metric.RMSE])
+def test_less_is_better(metric: Metric) -> None:
+    assert better(metric, 0.8, 0.9)
+    assert not better(metric, 0.9, 0.8)
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_an_equal_value_is_not_better(metric: Metric) -> None:
+    assert not better(metric, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_any_number_is_better_than_nan(metric: Metric) -> None:
+    assert better(metric, 0.5, math.nan)
+    assert not better(metric, math.nan, 0.5)
+    assert not better(metric, math.nan, math.nan)

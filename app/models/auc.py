@@ -1,0 +1,123 @@
+"""The area under the ROC curve: exactly from all scores, or from a histogram of them.
+
+It is the share of the pairs of a positive and a negative example in which the positive one
+has the higher score, ties counted half (the Mann-Whitney statistic; Fawcett 2006, sec. 7).
+A sum over pairs is no sum over examples: parts of a data set have to be brought together,
+either all of their scores or how many of them fall into each bin.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from app.layout import Vector
+from app.models.model import Targets, Task
+
+#: More examples than that are counted in bins: their scores would be a burden on the
+#: control server (9 bytes each, at most).
+MOST_RANKED = 2_000_000
+
+#: Bins of equal width in log-odds; the outermost hold what lies beyond.
+BINS = 1024
+WIDEST = 16.0
+
+#: (negatives, positives), each with a count for every bin.
+Histogram = tuple[tuple[int, ...], ...]
+
+#: How many scores a part has, and their bytes each.
+HEAD = struct.Struct("<IB")
+
+
+class AucBy(StrEnum):
+    """How a data set's AUC is found."""
+
+    NONE = "none"
+    RANKS = "ranks"
+    HISTOGRAM = "histogram"
+
+    @classmethod
+    def of(cls, task: Task, n_examples: int) -> AucBy:
+        if task is not Task.BINARY:
+            return cls.NONE
+        return cls.RANKS if n_examples <= MOST_RANKED else cls.HISTOGRAM
+
+
+@dataclass
+class Ranks:
+    """Scores and labels of a binary model's examples, gathered in any number of parts."""
+
+    _scores: list[Vector] = field(default_factory=list)
+    _positive: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+
+    def add(self, scores: Vector, labels: Targets) -> None:
+        """Take probabilities of class 1 and labels 0 and 1, both of shape (n,)."""
+        self._scores.append(scores)
+        self._positive.append(labels == 1)
+
+    def auc(self) -> float | None:
+        """The exact value; None if a class is missing, or a score is NaN."""
+        if not self._scores:
+            return None
+        scores, positive = np.concatenate(self._scores), np.concatenate(self._positive)
+        ours, theirs = scores[positive], np.sort(scores[~positive])
+        if not len(ours) or not len(theirs) or np.isnan(scores).any():
+            return None
+        # Twice the pairs won: whole numbers, so nothing is rounded before the division.
+        won = sum(int(np.searchsorted(theirs, ours, side).sum()) for side in ("left", "right"))
+        return won / (2 * len(ours) * len(theirs))
+
+    def pack(self) -> bytes:
+        """All that was gathered: floats as wide as they came, and a bit for each label."""
+        scores = np.concatenate(self._scores)
+        if scores.dtype != np.float32:
+            scores = scores.astype(np.float64, copy=False)
+        head = HEAD.pack(len(scores), scores.dtype.itemsize)
+        little = scores.astype(scores.dtype.newbyteorder("<"), copy=False)
+        return head + little.tobytes() + np.packbits(np.concatenate(self._positive)).tobytes()
+
+    @classmethod
+    def unpack(cls, parts: Iterable[bytes]) -> Ranks:
+        """Bring packed parts together."""
+        joined = cls()
+        for part in parts:
+            count, width = HEAD.unpack_from(part)
+            end = HEAD.size + count * width
+            bits = np.frombuffer(part, np.uint8, offset=end)
+            scores = np.frombuffer(part[HEAD.size : end], f"<f{width}").astype(f"f{width}")
+            joined.add(scores, np.unpackbits(bits, count=count))
+        return joined
+
+
+def binned(scores: Vector, labels: Targets) -> Histogram:
+    """Count probabilities of class 1, shape (n,), in bins of their log-odds, by label.
+
+    NaN has no bin.
+    """
+    known = ~np.isnan(scores)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chances = scores[known].astype(np.float64)
+        log_odds = np.log(chances) - np.log1p(-chances)
+    places = np.clip((log_odds + WIDEST) / (2 * WIDEST) * BINS, 0, BINS - 1).astype(np.int64)
+    positive = labels[known] == 1
+    sides = (places[~positive], places[positive])
+    return tuple(tuple(np.bincount(side, minlength=BINS).tolist()) for side in sides)
+
+
+def histogram_auc(histogram: Histogram) -> float | None:
+    """AUC with all scores of a bin taken for equal; None if a class is missing.
+
+    It is off by at most half the share of pairs that meet in a bin.
+    """
+    negatives, positives = histogram
+    below, won = 0, 0
+    for theirs, ours in zip(negatives, positives, strict=True):
+        won += ours * (2 * below + theirs)
+        below += theirs
+    pairs = below * sum(positives)
+    return won / (2 * pairs) if pairs else None

@@ -1,0 +1,53 @@
+"""What decides which of two models is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+
+from app.errors import ConfigError
+from app.models.model import Task
+
+
+class Metric(StrEnum):
+    """What may decide which model is best."""
+
+    ACCURACY = "accuracy"
+    AUC = "auc"
+    LOG_LOSS = "log_loss"
+    RMSE = "rmse"
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self in (Metric.LOG_LOSS, Metric.RMSE)
+
+
+#: The metrics that fit a task; the first is its default.
+METRICS: Mapping[Task, tuple[Metric, ...]] = {
+    Task.REGRESSION: (Metric.RMSE,),
+    Task.BINARY: (Metric.ACCURACY, Metric.AUC, Metric.LOG_LOSS),
+    Task.MULTICLASS: (Metric.ACCURACY, Metric.LOG_LOSS),
+}
+
+
+def metric_of(task: Task, name: str | None) -> Metric:
+    """The metric of that name, or the task's default.
+
+    Raises:
+        ConfigError: it does not fit the task.
+    """
+    fitting = METRICS[task]
+    if name is None:
+        return fitting[0]
+    if name not in fitting:
+        allowed = " or ".join(fitting)
+        raise ConfigError(f"metric = {name} does not fit a {task} model: use {allowed}")
+    return Metric(name)
+
+
+def better(metric: Metric, a: float, b: float) -> bool:
+    """Tell whether value ``a`` beats value ``b``: all numbers beat NaN, NaN beats nothing."""
+    if math.isnan(b):
+        return not math.isnan(a)
+    return a < b if metric.lower_is_better else a > b

@@ -1,0 +1,219 @@
+"""Held-out evaluations on real servers: their tasks, the scores these lay down, the AUC."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
+
+from app.config import RunConfig
+from app.environment import BROKER, PARAMETER_SERVERS
+from app.keys import control
+from app.models import auc
+from app.optimizers.registry import build_rule
+from app.runs import leadership
+from app.runs.leadership import Claimant
+from app.runs.ledger import Ledger
+from app.runs.record import RunRecord
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+from coordinator.binaries import ServerProgram
+from coordinator.dispatch import Dispatcher
+from coordinator.evaluations import Evaluations
+from coordinator.job import Job, prepare
+from coordinator.local import LocalCluster
+from coordinator.outcome import Evaluation
+from worker_tasks import context
+from worker_tasks.evaluation import evaluate
+
+FENCE, LEASE_S = 1, 60.0
+THRESHOLD = 0.4
+CONFIG: dict[str, Any] = {
+    "model": "logistic",
+    "data": "synthetic:logistic",
+    "data_options": {"examples": 200, "features": 4},
+    "threshold": THRESHOLD,
+    "block_numbers": 2,
+    "shards": 2,
+}
+
+
+@dataclass
+class Run:
+    """A run on real servers, whose tasks are done in this process when told."""
+
+    job: Job
+    control: Servers
+    store: RedisParameterStore
+    evaluations: Evaluations
+    id: str
+    sent: list[str] = field(default_factory=list)
+
+    def work(self, times: int = 1) -> list[str]:
+        """Do every task that was sent, each so often; what they answered."""
+        units, self.sent[:] = list(self.sent), []
+        return [evaluate(self.id, unit) for unit in units for _ in range(times)]
+
+    def complete(self, times: int = 1) -> Evaluation:
+        """One evaluation of the present parameters."""
+        self.evaluations.start(1.0, 1.0)
+        self.work(times)
+        return self.collected()
+
+    def collected(self) -> Evaluation:
+        found = self.evaluations.collect(0.01)
+        assert found is not None
+        return found
+
+    def truth(self) -> tuple[Any, Any]:
+        """Labels of the held-out examples, and their probabilities by the model itself."""
+        features, targets = self.job.data.heldout.between(0, self.job.n_heldout)
+        return targets, self.job.model.predict(self.store.fetch().vector, features)
+
+    def left(self) -> bool:
+        """Whether anything lies on the control server but the run's record."""
+        keys = set(self.control.one("KEYS", control(self.id, "*")))
+        return keys - {control(self.id, what).encode() for what in ("record", "wakeup")} != set()
+
+
+@pytest.fixture
+def begin(
+    cluster_of: Callable[[ServerProgram], LocalCluster],
+    program: ServerProgram,
+    run_id: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., Run]]:
+    """Makes a run with given settings."""
+    place = cluster_of(program).endpoints
+    monkeypatch.setenv(BROKER, place.broker)
+    monkeypatch.setenv(PARAMETER_SERVERS, ",".join(place.parameter_servers))
+    monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setattr("coordinator.evaluations.PART_EXAMPLES", 7)
+    server, servers = Servers([place.broker]), Servers(place.parameter_servers)
+    caches = (context.control_server, context.open_context)
+    for cache in caches:
+        cache.cache_clear()
+
+    def make(**settings: Any) -> Run:
+        job = prepare(RunConfig(**CONFIG | settings), len(servers))
+        data = job.dataset
+        record = RunRecord(
+            run_id, job.config, job.layout, tuple(servers.addresses), data.fingerprint, data.schema
+        )
+        leadership.lead(server, record, Claimant("me", "here", 1), LEASE_S)
+        rule, dtype = build_rule(job.config), job.config.dtype
+        store = RedisParameterStore(servers, run_id, job.layout, rule, dtype, fence=FENCE)
+        first = np.random.default_rng(0).normal(size=job.layout.size).astype(dtype)
+        store.create(first, job.first.slots)
+        sent: list[str] = []
+        dispatcher = Dispatcher(
+            Ledger(server, run_id),
+            lambda task, unit: sent.append(unit),
+            lambda task: set(),
+            fence=FENCE,
+            lease_s=LEASE_S,
+            max_tries=3,
+            stall_s=60.0,
+        )
+        session = SimpleNamespace(
+            control=server, record=record, config=job.config, dispatcher=dispatcher
+        )
+        evaluations = Evaluations(cast("Any", session), job, store)
+        return Run(job, server, store, evaluations, run_id, sent)
+
+    yield make
+    context.control_server().close()
+    for cache in caches:
+        cache.cache_clear()
+    server.close()
+    servers.close()
+
+
+Begin = Callable[..., Run]
+
+
+def test_the_figures_of_all_parts_are_those_of_scikit_learn_on_the_whole(begin: Begin) -> None:
+    run = begin()
+    labels, chances = run.truth()
+    found = run.complete().score
+    answers = chances > THRESHOLD
+    assert found.auc == pytest.approx(roc_auc_score(labels, chances), abs=1e-12, rel=0)
+    assert found.auc_exact
+    assert found.accuracy == np.mean(answers == labels)
+    assert found.precision == precision_score(labels, answers)
+    assert found.recall == recall_score(labels, answers)
+    assert found.log_loss == pytest.approx(log_loss(labels, chances), rel=1e-6)
+
+
+def test_scores_lie_on_the_server_until_the_evaluation_is_complete(begin: Begin) -> None:
+    run = begin()
+    run.evaluations.start(1.0, 1.0)
+    parts = len(run.sent)
+    assert parts == math.ceil(40 / 7)
+    run.work()
+    assert run.control.one("HLEN", control(run.id, "deposits")) == parts
+    run.collected()
+    assert not run.left()
+
+
+def test_tasks_that_come_twice_change_nothing(begin: Begin) -> None:
+    run = begin()
+    once, twice = run.complete(), run.complete(times=2)
+    assert once.score == twice.score
+    assert not run.left()
+
+
+def test_an_abandoned_evaluation_leaves_nothing_behind(begin: Begin) -> None:
+    run = begin()
+    run.evaluations.start(1.0, 1.0)
+    late = run.sent.pop()
+    run.work()
+    run.evaluations.collect(0.01)
+    run.evaluations.abandon()
+    assert evaluate(run.id, late) == "nothing to do"
+    assert not run.left()
+
+
+def test_scores_that_were_lost_cost_the_auc_and_not_the_run(begin: Begin) -> None:
+    run = begin()
+    whole = run.complete()
+    run.evaluations.start(2.0, 2.0)
+    run.work()
+    run.control.one("HDEL", control(run.id, "deposits"), "evaluation-2-14")
+    found = run.collected()
+    assert found.auc_lost
+    assert found.score.auc is None
+    assert found.score.accuracy == whole.score.accuracy
+    assert not run.left()
+    assert run.complete().score.auc == whole.score.auc
+
+
+def test_very_many_examples_are_counted_in_bins_and_nothing_is_laid_down(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auc, "MOST_RANKED", 10)
+    run = begin()
+    labels, chances = run.truth()
+    run.evaluations.start(1.0, 1.0)
+    run.work()
+    assert not run.control.one("EXISTS", control(run.id, "deposits"))
+    found = run.collected().score
+    assert not found.auc_exact
+    assert found.auc == pytest.approx(roc_auc_score(labels, chances), abs=0.01)
+    assert found.histogram == ()
+
+
+def test_where_there_is_no_auc_nothing_is_laid_down(begin: Begin) -> None:
+    options = {"examples": 200, "features": 4, "classes": 3}
+    run = begin(data="synthetic:softmax", data_options=options, model="softmax")
+    run.evaluations.start(1.0, 1.0)
+    run.work()
+    assert not run.control.one("EXISTS", control(run.id, "deposits"))
+    assert run.collected().score.auc is None
