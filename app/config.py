@@ -60,6 +60,11 @@ class RunConfig(
         heldout = self.holdout > 0 or self.holdout_data is not None
         if not heldout and (self.target is not None or self.patience is not None):
             raise ValueError("target and patience need held-out data: set holdout above 0")
+        if self.algorithm == "downpour" and self.l1 > 0:
+            raise ValueError(
+                f"l1 = {self.l1:g} needs algorithm sandblaster: with downpour, choose optimizer "
+                "ftrl and set ftrl_l1"
+            )
         return self
 
     @property

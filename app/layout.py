@@ -223,6 +223,11 @@ class Layout:
         """Shape (D,): True where the L1 and L2 terms of the objective apply."""
         return np.concatenate([np.full(t.size, t.penalised) for t in self.dense])
 
+    @property
+    def n_penalised(self) -> int:
+        """How many numbers of the flat vector the penalty mask covers."""
+        return sum(tensor.size for tensor in self.dense if tensor.penalised)
+
     def penalised(self, part: slice) -> list[tuple[int, int]]:
         """Stretches of ``part`` that the penalty mask covers, counted from its beginning.
 

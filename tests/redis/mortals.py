@@ -25,10 +25,10 @@ from app.store.servers import Command, Reply, Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.checkpoints import Checkpoints
+from coordinator.descent import Evaluate
 from coordinator.driver import Stage
 from coordinator.first_values import FirstValues
 from coordinator.job import Job
-from coordinator.lbfgs import Evaluate
 from coordinator.leader import Leader
 from coordinator.local import LocalCluster
 from coordinator.outcome import EndReason

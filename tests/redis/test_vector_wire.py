@@ -19,7 +19,8 @@ from app.store.contract import Counted
 from app.store.servers import Command, Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, RedisVectorStore
-from coordinator.lbfgs import Evaluate, Settings, minimise
+from coordinator.descent import Evaluate, Settings
+from coordinator.lbfgs import minimise
 from tests.redis.private import PrivateServer, connected
 from tests.redis.proxy import losing_a_reply
 

@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 
 from app.layout import Layout, TensorSpec
 from app.store.memory_vectors import MemoryVectorStore
-from coordinator.lbfgs import Evaluate, Iterated, Settings, State
+from coordinator.descent import Evaluate, Iterated, Settings, State
 from coordinator.line_search import MAX_EVALUATIONS
 from coordinator.outcome import EndReason
 from tests.unit.coordinator.problems import (
