@@ -118,31 +118,30 @@ class _Orthantwise:
         space, step = self.space, 1.0 if state.pairs else 1.0 / state.gradient_norm
         for n_trials in range(1, MAX_EVALUATIONS + 1):
             name = f"{way[1:]}.{n_trials - 1}"
-            trial, factor = Evaluate(f"x{name}", f"g{name}"), MOST_SHORTENED
+            trial = Evaluate(f"x{name}", f"g{name}")
             space.orthant_step(trial.point, state.point, state.gradient, way, step)
-            smooth = yield trial
+            smooth, rise, promised = (yield trial), math.inf, -math.inf
             if math.isfinite(smooth):
                 norm, nonzeros = space.sparsity(trial.point)
+                ends = [(state.gradient, trial.point), (state.gradient, state.point)]
+                after, before = space.dots(ends)
                 loss = smooth + self.l1 * norm
-                v = state.gradient
-                after, before = space.dots([(v, trial.point), (v, state.point)])
-                if loss < state.loss and loss <= state.loss + C1 * (after - before):
+                rise, promised = loss - state.loss, after - before
+                if rise < 0 and rise <= C1 * promised:
                     return _Found(trial, step, loss, nonzeros, n_trials)
-                factor = _shortened(loss - state.loss, after - before)
-                if before - after < math.ulp(state.loss):
-                    factor = 0.0  # of what a shorter step promises, the loss would show nothing
             space.drop([trial.point, trial.gradient])
-            step *= factor
-            if step == 0:
-                break
+            if not -promised >= math.ulp(state.loss):
+                break  # of what a shorter step promises, the loss would show nothing
+            step *= _shortened(rise, promised)
         return None
 
 
 def _shortened(rise: float, slope: float) -> float:
-    """By how much to shorten a step that raised the objective by ``rise``.
+    """By what factor to shorten a step that changed the objective by ``rise``.
 
-    The minimum of the parabola with ``slope`` at the start (Nocedal & Wright 2006, eq. 3.58).
+    It leads to the minimum of the parabola with ``slope`` < 0 at the start (Nocedal & Wright
+    2006, eq. 3.58), within bounds.
     """
-    if not (slope < 0 and rise < math.inf):
-        return LEAST_SHORTENED
+    if rise == math.inf:
+        return MOST_SHORTENED
     return min(max(-slope / (2 * (rise - slope)), MOST_SHORTENED), LEAST_SHORTENED)

@@ -44,7 +44,8 @@ class MemoryVectorStore(MemoryShards):
         refuse_overwriting(out, [point, gradient])
         self._check(self.fence)
         x, g = self._double(point), self._double(gradient)
-        up, down = g + l1, g - l1
+        with np.errstate(over="ignore"):
+            up, down = g + l1, g - l1
         choices = [x > 0, x < 0, up < 0, down > 0]
         self._write_vector(
             out, np.where(self._covered, np.select(choices, [up, down, up, down], 0.0), g)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import rosen, rosen_der
 
+from app.layout import Layout, TensorSpec
+from app.store.memory_vectors import MemoryVectorStore
 from coordinator import lbfgs, owlqn
 from coordinator.descent import Evaluate, Iterated, Minimiser, Settings, State
 from coordinator.outcome import EndReason
@@ -177,6 +179,51 @@ class Arrays(dict[str, Array]):
     def write(self, name: str, values: Array) -> None:
         self[name] = values
         self.most = max(self.most, len(self))
+
+
+class Stored:
+    """The vectors of a memory store, as the driver's adapter names them."""
+
+    def __init__(self, start: Array, n_biases: int = 0, **layout: int) -> None:
+        weights, biases = (
+            TensorSpec("w", (len(start) - n_biases,)),
+            TensorSpec("b", (n_biases,), False),
+        )
+        tensors = (weights, biases) if n_biases else (weights,)
+        self._store = MemoryVectorStore(Layout(tensors, n_servers=1, **layout), fence=1)
+        self._store.create(start)
+        self._store.copy("params", "vec:x0")
+        self._evaluation = 0
+
+    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return self._store.dots([(f"vec:{a}", f"vec:{b}") for a, b in pairs])
+
+    def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
+        self._store.combine(f"vec:{out}", [(c, f"vec:{name}") for c, name in terms])
+
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
+        self._store.pseudo_gradient(f"vec:{out}", f"vec:{point}", f"vec:{gradient}", l1)
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None:
+        self._store.orthant_step(
+            f"vec:{out}", f"vec:{point}", f"vec:{pseudo_gradient}", f"vec:{direction}", step
+        )
+
+    def sparsity(self, name: str) -> tuple[float, int]:
+        return self._store.sparsity(f"vec:{name}")
+
+    def drop(self, names: Sequence[str]) -> None:
+        self._store.drop(*(f"vec:{name}" for name in names))
+
+    def read(self, name: str) -> Array:
+        return self._store.fetch(f"vec:{name}").vector.astype(np.float64)
+
+    def write(self, name: str, values: Array) -> None:
+        self._evaluation += 1
+        self._store.begin(self._evaluation, f"vec:{name}")
+        self._store.accumulate(1, self._evaluation, f"vec:{name}", 0, values)
 
 
 @dataclass

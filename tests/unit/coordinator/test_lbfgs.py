@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -13,8 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from app.layout import Layout, TensorSpec
-from app.store.memory_vectors import MemoryVectorStore
 from coordinator.descent import Evaluate, Iterated, Settings, State
 from coordinator.line_search import MAX_EVALUATIONS
 from coordinator.outcome import EndReason
@@ -25,6 +23,7 @@ from tests.unit.coordinator.problems import (
     Function,
     Problem,
     Solved,
+    Stored,
     quadratic,
     solve,
 )
@@ -390,35 +389,6 @@ def test_a_state_survives_json() -> None:
 
 
 # --- on another vector space
-
-
-class Stored:
-    """The vectors of a memory store, as the driver's adapter names them."""
-
-    def __init__(self, start: Array, **layout: int) -> None:
-        self._store = MemoryVectorStore(
-            Layout((TensorSpec("w", start.shape),), n_servers=1, **layout), fence=1
-        )
-        self._store.create(start)
-        self._store.copy("params", "vec:x0")
-        self._evaluation = 0
-
-    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        return self._store.dots([(f"vec:{a}", f"vec:{b}") for a, b in pairs])
-
-    def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
-        self._store.combine(f"vec:{out}", [(c, f"vec:{name}") for c, name in terms])
-
-    def drop(self, names: Sequence[str]) -> None:
-        self._store.drop(*(f"vec:{name}" for name in names))
-
-    def read(self, name: str) -> Array:
-        return self._store.fetch(f"vec:{name}").vector.astype(np.float64)
-
-    def write(self, name: str, values: Array) -> None:
-        self._evaluation += 1
-        self._store.begin(self._evaluation, f"vec:{name}")
-        self._store.accumulate(1, self._evaluation, f"vec:{name}", 0, values)
 
 
 @settings(max_examples=20)
