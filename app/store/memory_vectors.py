@@ -57,11 +57,11 @@ class MemoryVectorStore(MemoryShards):
         refuse_overwriting(out, [point, pseudo_gradient, direction])
         self._check(self.fence)
         x, v, d = map(self._double, (point, pseudo_gradient, direction))
-        descends = ((d < 0) & (v > 0)) | ((d > 0) & (v < 0))
         with np.errstate(over="ignore"):
-            moved = x + step * np.where(self._covered & ~descends, 0.0, d)
-        crossed = ((x > 0) & (moved < 0)) | ((x < 0) & (moved > 0))
-        self._write_vector(out, np.where(self._covered & crossed, 0.0, moved))
+            moved = x + step * d
+        orthant = np.sign(np.where(x != 0, x, -v))
+        inside = (orthant != 0) & (np.sign(moved) == orthant)
+        self._write_vector(out, np.where(self._covered & ~inside, 0.0, moved))
 
     def sparsity(self, name: str) -> tuple[float, int]:
         self._check(self.fence)

@@ -48,8 +48,8 @@ class VectorStore(ShardStore, Protocol):
     ) -> None:
         """Write ``point + step * direction`` to ``out``, kept in one orthant; step > 0.
 
-        A number moves only against its pseudo-gradient, and stops at zero rather than
-        change its sign (Andrew & Gao 2007, sec. 3.2). Biases move freely. Raises NotFinite
+        A number stops at zero rather than change its sign, and leaves zero only against
+        its pseudo-gradient (Andrew & Gao 2007, sec. 3.2). Biases move freely. Raises NotFinite
         as ``combine`` does.
         """
         ...

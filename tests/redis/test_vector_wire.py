@@ -92,7 +92,7 @@ REPEATED = {
         ORTHANT,
         lambda store: store.orthant_step(OUT, A, B, A, 0.5),
         None,
-        [2.0] * 40,
+        [3.0] * 40,
         PORTION.tolist(),
     ),
     "sparsity": Repeated(

@@ -1,6 +1,6 @@
 -- Write point + step * direction over a range of blocks, kept in one orthant (Andrew & Gao 2007,
--- sec. 3.2): a covered number moves only against its pseudo-gradient, and stops at zero rather
--- than change its sign. Others move freely.
+-- sec. 3.2): a covered number stops at zero rather than change its sign, and leaves zero only
+-- against its pseudo-gradient. Others move freely.
 --
 -- KEYS  1 meta, 2 the vector to write, 3 the point, 4 its pseudo-gradient, 5 the direction
 -- ARGV  1 fence, 2 first and 3 last block, 4 stretches of numbers that the L1 term covers,
@@ -19,11 +19,12 @@ local inputs = { KEYS[3], KEYS[4], KEYS[5] }
 local new = walk(inputs, ids, head[2], ARGV[4], function(values, covered, count)
   local x, v, d = values[1], values[2], values[3]
   for j = 1, count do
-    local move, old = d[j], x[j]
-    -- Signs are compared: a product of small numbers would vanish.
-    if covered[j] and not ((move < 0 and v[j] > 0) or (move > 0 and v[j] < 0)) then move = 0 end
-    local now = old + step * move
-    if covered[j] and ((old > 0 and now < 0) or (old < 0 and now > 0)) then now = 0 end
+    local old, now = x[j], x[j] + step * d[j]
+    if covered[j] then
+      -- The sign that it may have: a zero that has no pseudo-gradient may have none.
+      local sign = old ~= 0 and old or -v[j]
+      if not ((sign > 0 and now > 0) or (sign < 0 and now < 0)) then now = 0 end
+    end
     x[j] = now
   end
   return x

@@ -156,9 +156,8 @@ class Arrays(dict[str, Array]):
         values = self[point] + step * self[direction]
         for i in range(self.covered):
             x, v, d = self[point][i], self[pseudo_gradient][i], self[direction][i]
-            moved = x + step * d if np.sign(d) == -np.sign(v) else x
             orthant = np.sign(x) or -np.sign(v)
-            values[i] = moved if np.sign(moved) == orthant else 0.0
+            values[i] = max(orthant * (x + step * d), 0.0) * orthant
         self.write(out, values)
         self.after()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from coordinator.descent import Evaluate, Iterated, Settings, State
+from coordinator.descent import Evaluate, Iterated, Settings
 from coordinator.line_search import MAX_EVALUATIONS
 from coordinator.outcome import EndReason
+from tests.unit.coordinator.crashes import crashes, document
 from tests.unit.coordinator.problems import (
     PROBLEMS,
     Array,
@@ -323,44 +323,13 @@ def test_nothing_that_is_asked_for_grows_with_the_number_of_parameters() -> None
 # --- taken up by another coordinator
 
 
-def document(state: State) -> State:
-    """What comes back from a server."""
-    return State.from_json(json.loads(json.dumps(state.to_json())))
-
-
-Crash = tuple[State, dict[str, Array], int]
-
-
-def crashes(name: str, settings: Settings) -> tuple[Solved, list[Crash]]:
-    """A run, and after each of its steps what a coordinator that died there would leave.
-
-    That is: the last committed state, all vectors, and the iterations committed so far.
-    """
-    problem = PROBLEMS[name]
-    space = Arrays(problem.start)
-    left: list[Crash] = []
-    committed: list[State] = []
-
-    def die() -> None:
-        if committed:
-            left.append((committed[-1], dict(space), len(committed)))
-
-    def commit(event: Evaluate | Iterated) -> None:
-        if isinstance(event, Iterated):
-            committed.append(document(event.state))
-        die()
-
-    space.after = die
-    return solve(problem.function, space, settings, on_event=commit), left
-
-
 @pytest.mark.parametrize(
     ("name", "history"),
     [("Rosenbrock", 3), ("Rosenbrock", 0), ("Himmelblau", 10), ("logistic regression", 5)],
 )
 def test_a_run_taken_up_anywhere_goes_on_bit_for_bit(name: str, history: int) -> None:
     settings = Settings(history, 25, decrease_tolerance=0)
-    undisturbed, left = crashes(name, settings)
+    undisturbed, left = crashes(PROBLEMS[name], settings)
     assert len(left) > len(undisturbed.news)  # also in the middle of iterations
     for state, vectors, n_committed in left:
         space = Arrays(PROBLEMS[name].start)
@@ -373,7 +342,7 @@ def test_a_run_taken_up_anywhere_goes_on_bit_for_bit(name: str, history: int) ->
 
 def test_a_run_taken_up_holds_hardly_more_vectors() -> None:
     settings = Settings(history=3, max_iterations=25, decrease_tolerance=0)
-    _, left = crashes("Rosenbrock", settings)
+    _, left = crashes(PROBLEMS["Rosenbrock"], settings)
     for state, vectors, _ in left:
         space = Arrays(PROBLEMS["Rosenbrock"].start)
         space.clear()
