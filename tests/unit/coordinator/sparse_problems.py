@@ -87,7 +87,12 @@ def logistic(
     examples: int, features: int, *, l1: float, l2: float = 0.0, bias: bool = True, seed: int = 0
 ) -> Sparse:
     drawn = synthetic.logistic(examples, features, seed)
-    x, signs = drawn.features.astype(np.float64), 2.0 * drawn.targets - 1
+    return logistic_of(drawn.features.astype(np.float64), drawn.targets, l1=l1, l2=l2, bias=bias)
+
+
+def logistic_of(x: Array, y: Any, *, l1: float, l2: float = 0.0, bias: bool = True) -> Sparse:
+    """Logistic regression on examples ``x`` with labels 0 and 1."""
+    (examples, features), signs = x.shape, 2.0 * y - 1
 
     def smooth(w: Array) -> tuple[float, Array]:
         weights, constant = w[:features], float(w[features:].sum())
@@ -97,7 +102,7 @@ def logistic(
         by_bias = [by_output.sum()] if bias else []
         return loss, np.concatenate([by_output @ x + l2 * weights, by_bias])
 
-    return Sparse(smooth, x, drawn.targets, 1, int(bias), l1, l2)
+    return Sparse(smooth, x, y, 1, int(bias), l1, l2)
 
 
 def softmax(
