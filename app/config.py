@@ -61,6 +61,11 @@ class RunConfig(
         judged = (self.target, self.patience, self.metric)
         if not heldout and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
+        if self.algorithm == "downpour" and self.l1 > 0:
+            raise ValueError(
+                f"l1 = {self.l1:g} needs algorithm sandblaster: with downpour, choose optimizer "
+                "ftrl and set ftrl_l1"
+            )
         return self
 
     @property

@@ -47,7 +47,7 @@ Vector = npt.NDArray[np.floating[Any]]
 class TensorSpec:
     """Name and shape of one tensor of a model.
 
-    ``penalised`` tells whether the L2 term of the objective covers the tensor; biases
+    ``penalised`` tells whether the L1 and L2 terms of the objective cover the tensor; biases
     are left out, as in scikit-learn. ``sparse`` says that an example touches few of its
     rows. With a ``spread``, its numbers begin evenly drawn between -spread and spread
     (:mod:`app.draws`), or at zero; without one, the model says where they begin.
@@ -220,8 +220,26 @@ class Layout:
         return shard % self.n_servers
 
     def penalty_mask(self) -> npt.NDArray[np.bool_]:
-        """Shape (D,): True where the L2 term of the objective applies."""
+        """Shape (D,): True where the L1 and L2 terms of the objective apply."""
         return np.concatenate([np.full(t.size, t.penalised) for t in self.dense])
+
+    @property
+    def n_penalised(self) -> int:
+        """How many numbers of the flat vector the penalty mask covers."""
+        return sum(tensor.size for tensor in self.dense if tensor.penalised)
+
+    def penalised(self, part: slice) -> list[tuple[int, int]]:
+        """Stretches of ``part`` that the penalty mask covers, counted from its beginning.
+
+        As (first, end), in rising order.
+        """
+        stretches, start = [], 0
+        for tensor in self.dense:
+            first, end = max(start, part.start), min(start + tensor.size, part.stop)
+            if tensor.penalised and first < end:
+                stretches.append((first - part.start, end - part.start))
+            start += tensor.size
+        return stretches
 
     def penalty(self, l2: float, dtype: np.dtype[np.floating]) -> Vector | None:
         """Shape (D,): the factor of each parameter in the L2 term's gradient; None without."""

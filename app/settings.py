@@ -124,6 +124,9 @@ class ObjectiveSettings(Section):
         0.0, ge=0, description="FTRL: L1, held against the sum of all gradients (biases too)"
     )
     ftrl_l2: float = Field(0.0, ge=0, description="FTRL: L2, likewise")
+    l1: float = Field(
+        0.0, ge=0, description="Sandblaster: adds l1 * |weights|_1 to the loss (not biases)"
+    )
     l2: float = Field(0.0, ge=0, description="adds l2/2 * |weights|^2 to the loss (not biases)")
     clip_norm: float | None = Field(
         None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"

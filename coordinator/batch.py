@@ -15,7 +15,7 @@ from app.keys import named
 from app.runs import batch
 from app.store.contract import missing
 from app.store.vector_contract import VectorStore
-from coordinator.lbfgs import Evaluate
+from coordinator.descent import Evaluate
 from coordinator.portions import Policy, Portions, Tally
 from coordinator.session import Session
 from coordinator.status import Outstanding

@@ -51,6 +51,8 @@ def _sandblaster(status: SandblasterStatus, yardstick: Yardstick) -> Iterator[tu
     yield "loss", _number(status.loss)
     yield "gradient", _number(status.gradient_norm)
     yield "step", f"{status.step:.3g}"
+    if status.nonzeros is not None:
+        yield "non-zero weights", f"{status.nonzeros:,} of {status.n_weights:,}"
     yield "evaluations", str(status.evaluations)
     if status.evaluation is not None:
         yield "held-out", score_text(status.evaluation, yardstick)

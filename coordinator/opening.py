@@ -144,10 +144,12 @@ def _memory(footprint: Footprint) -> str:
 
 def _announcement(session: Session, job: Job) -> str:
     layout, config = job.layout, job.config
+    method = "OWL-QN" if config.l1 else "L-BFGS"
     how = (
         f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}"
         if job.plan is not None
-        else f"L-BFGS with history {config.history} in {config.precision}, {job.portions} portions"
+        else f"{method} with history {config.history} in {config.precision}, "
+        f"{job.portions} portions"
     )
     return (
         f"run {session.record.run}: {config.model} with {job.n_parameters:,} parameters in "

@@ -139,9 +139,11 @@ def _accumulate(store: VectorStore, parameters: Vector, gradient: Vector) -> Vec
         store.begin(1, "vec:gradient")
         store.accumulate(FENCE, 1, "vec:gradient", 0, gradient)
         store.combine("vec:sum", [(0.3, PARAMETERS), (-0.7, "vec:gradient")])
-        return store.fetch("vec:sum").vector
+        store.orthant_step("vec:step", PARAMETERS, "vec:gradient", "vec:sum", 0.5)
+        store.pseudo_gradient("vec:end", "vec:step", "vec:gradient", 0.5)
+        return store.fetch("vec:end").vector
     finally:
-        store.drop("vec:gradient", "vec:sum")
+        store.drop("vec:gradient", "vec:sum", "vec:step", "vec:end")
         store.delete()
 
 

@@ -131,7 +131,7 @@ def _panel(status: Status, yardstick: Yardstick) -> Panel:
         title = "Downpour SGD" + (", warm start" if status.warming else "")
         bar = ProgressBar(total=status.total_steps, completed=status.steps, width=40)
     else:
-        title = "Sandblaster L-BFGS"
+        title = f"Sandblaster {'L-BFGS' if status.nonzeros is None else 'OWL-QN'}"
         bar = ProgressBar(total=status.n_portions, completed=status.portions_done, width=40)
     table.add_row("", bar)
     return Panel(table, title=title, title_align="left")

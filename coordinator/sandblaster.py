@@ -1,6 +1,7 @@
 """The Sandblaster driver: L-BFGS asks, shards and portions answer.
 
-The coordinator never sees a vector. The optimizer (:mod:`coordinator.lbfgs`) asks for
+The coordinator never sees a vector. The optimizer (:mod:`coordinator.lbfgs`, or with an L1
+term :mod:`coordinator.owlqn`) asks for
 operations on named vectors, which the shards do, and for evaluations, which Celery tasks
 do portion by portion; what comes back is scalars.
 """
@@ -20,10 +21,11 @@ from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.batch import Batch
 from coordinator.checkpoints import Capture
+from coordinator.descent import Evaluate, Iterated, State
 from coordinator.driver import TICK_S, Kept, Stage
 from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
-from coordinator.lbfgs import Evaluate, Iterated, Settings, State, minimise
+from coordinator.minimisers import minimiser
 from coordinator.outcome import EndReason
 from coordinator.session import Session
 from coordinator.space import Space
@@ -114,18 +116,18 @@ class Sandblaster:
             WorkFailed: a portion failed as often as it may.
             WaitTimeout: no portion was answered for very long.
         """
-        minimiser = minimise(self._space, self._start(), self._settings())
+        asking = minimiser(self._space, self._start(), self._session.config)
         try:
-            request = next(minimiser)
+            request = next(asking)
             while True:
                 if isinstance(request, Evaluate):
                     self._space.evaluated(request)
-                    request = minimiser.send(self._batch.evaluate(request))
+                    request = asking.send(self._batch.evaluate(request))
                     continue
                 self._take_iteration(request)
                 if (reason := self._reason_to_stop()) is not None:
                     break
-                request = next(minimiser)
+                request = next(asking)
         except StopIteration as end:
             reason = end.value
         except NotFinite as error:
@@ -178,6 +180,9 @@ class Sandblaster:
                 f"{state.iteration} iterations; objective {state.loss:.10g}, "
                 f"gradient norm {state.gradient_norm:.3g}",
             )
+        if state is not None and state.nonzeros is not None:
+            weights = self._job.layout.n_penalised
+            lines.insert(1, f"non-zero weights {state.nonzeros:,} of {weights:,}")
         return lines
 
     def _turn(self) -> None:
@@ -227,15 +232,6 @@ class Sandblaster:
         self._space.live.add("x0")
         return "x0"
 
-    def _settings(self) -> Settings:
-        config = self._session.config
-        return Settings(
-            config.history,
-            config.iterations,
-            config.gradient_tolerance,
-            config.decrease_tolerance,
-        )
-
     def _document(self) -> dict[str, Any]:
         """What a new coordinator needs beside the vectors."""
         return {
@@ -284,6 +280,8 @@ class Sandblaster:
             loss=state.loss if state else math.nan,
             gradient_norm=state.gradient_norm if state else math.nan,
             step=self._step,
+            nonzeros=state.nonzeros if state else None,
+            n_weights=self._job.layout.n_penalised,
             evaluations=batch_.number,
             evaluation=history[-1] if history else None,
             best=self.evaluations.best,

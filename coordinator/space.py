@@ -9,11 +9,11 @@ from app.keys import PARAMETERS, named
 from app.layout import Vector
 from app.store.contract import Standing
 from app.store.vector_contract import VectorStore
-from coordinator.lbfgs import Evaluate
+from coordinator.descent import Evaluate
 
 
 class Space:
-    """The :class:`coordinator.lbfgs.VectorSpace` of a run.
+    """The :class:`coordinator.owlqn.OrthantSpace` of a run.
 
     ``live`` are the vectors that are there. Those that a checkpoint reads are pinned: they
     outlive the iteration that would drop them, so that training goes on meanwhile.
@@ -31,6 +31,21 @@ class Space:
     def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
         self.live.add(out)
         self._store.combine(named(out), [(c, named(name)) for c, name in terms])
+
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
+        self.live.add(out)
+        self._store.pseudo_gradient(named(out), named(point), named(gradient), l1)
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None:
+        self.live.add(out)
+        self._store.orthant_step(
+            named(out), named(point), named(pseudo_gradient), named(direction), step
+        )
+
+    def sparsity(self, name: str) -> tuple[float, int]:
+        return self._store.sparsity(named(name))
 
     def drop(self, names: Sequence[str]) -> None:
         free = [name for name in names if name not in self._pinned]

@@ -66,6 +66,7 @@ class DownpourStatus:
 class SandblasterStatus:
     """A moment of a Sandblaster run; the loss is the objective at the last iteration.
 
+    ``nonzeros`` of ``n_weights`` weights are not zero; None if no L1 term makes them so.
     ``slow`` is the portion that has been out for longest; ``tally`` counts portions and
     backups over the whole run.
     """
@@ -76,6 +77,8 @@ class SandblasterStatus:
     loss: float
     gradient_norm: float
     step: float
+    nonzeros: int | None
+    n_weights: int
     evaluations: int
     evaluation: Evaluation | None
     best: Evaluation | None

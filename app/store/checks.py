@@ -35,6 +35,12 @@ def check_gradient(layout: Layout, gradient: Vector, blocks: Sequence[int] | Non
         raise ServerRefused(f"the gradient must have shape ({size},), got {gradient.shape}")
 
 
+def refuse_overwriting(out: str, terms: Iterable[str]) -> None:
+    """Raise ServerRefused if a vector is to be written that is read for it."""
+    if out in terms:
+        raise ServerRefused(f"an operation must not write over its own term {out}")
+
+
 def check_rows(layout: Layout, rows: Tables) -> None:
     """Raise ServerRefused for rows that are not those of the layout's tables."""
     if rows and len(rows) != len(layout.tables):

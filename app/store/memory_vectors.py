@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from app.errors import Fenced, NotFinite, ServerRefused
+from app.errors import Fenced, NotFinite
 from app.layout import Vector
-from app.store.checks import check_gradient
+from app.store.checks import check_gradient, refuse_overwriting
 from app.store.contract import Counted
 from app.store.memory_shards import MemoryShards, Shard
 
@@ -24,25 +25,49 @@ class MemoryVectorStore(MemoryShards):
     def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         self._check(self.fence)
         names = {name for pair in pairs for name in pair}
-        whole = {name: self.fetch(name).vector.astype(np.float64) for name in names}
+        whole = {name: self._double(name) for name in names}
         with np.errstate(over="ignore", invalid="ignore"):
             return [float(whole[a] @ whole[b]) for a, b in pairs]
 
     def combine(
         self, out: str, terms: Sequence[tuple[float, str]], *, constant: float = 0.0
     ) -> None:
-        if any(name == out for _, name in terms):
-            raise ServerRefused(f"combine must not write over its own term {out}")
+        refuse_overwriting(out, [name for _, name in terms])
         self._check(self.fence)
         total = np.full(self.layout.size, float(constant))
         with np.errstate(over="ignore", invalid="ignore"):
             for coefficient, name in terms:
-                total = total + coefficient * self.fetch(name).vector.astype(np.float64)
-            total = total.astype(self.dtype)
-        if not np.isfinite(total).all():
-            raise NotFinite(f"{out} would hold numbers that are not finite")
-        for at, part in self._parts(total):
-            at.vectors[out] = part
+                total = total + coefficient * self._double(name)
+        self._write_vector(out, total)
+
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
+        refuse_overwriting(out, [point, gradient])
+        self._check(self.fence)
+        x, g = self._double(point), self._double(gradient)
+        with np.errstate(over="ignore"):
+            up, down = g + l1, g - l1
+        choices = [x > 0, x < 0, up < 0, down > 0]
+        self._write_vector(
+            out, np.where(self._covered, np.select(choices, [up, down, up, down], 0.0), g)
+        )
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None:
+        refuse_overwriting(out, [point, pseudo_gradient, direction])
+        self._check(self.fence)
+        x, v, d = map(self._double, (point, pseudo_gradient, direction))
+        with np.errstate(over="ignore"):
+            moved = x + step * d
+        orthant = np.sign(np.where(x != 0, x, -v))
+        inside = (orthant != 0) & (np.sign(moved) == orthant)
+        self._write_vector(out, np.where(self._covered & ~inside, 0.0, moved))
+
+    def sparsity(self, name: str) -> tuple[float, int]:
+        self._check(self.fence)
+        weights = np.abs(self._double(name)[self._covered])
+        with np.errstate(over="ignore"):
+            return float(weights.sum()), int(np.count_nonzero(weights))
 
     def begin(self, evaluation: int, gradient: str) -> None:
         self._check(self.fence)
@@ -87,6 +112,22 @@ class MemoryVectorStore(MemoryShards):
         at.vectors[gradient] = sums
         at.counted.add(portion)
         return Counted.COUNTED
+
+    @property
+    def _covered(self) -> npt.NDArray[np.bool_]:
+        return self.layout.penalty_mask()
+
+    def _double(self, name: str) -> npt.NDArray[np.float64]:
+        return self.fetch(name).vector.astype(np.float64)
+
+    def _write_vector(self, out: str, values: npt.NDArray[np.float64]) -> None:
+        """Round and write, unless a number would not be finite."""
+        with np.errstate(over="ignore"):
+            rounded = values.astype(self.dtype)
+        if not np.isfinite(rounded).all():
+            raise NotFinite(f"{out} would hold numbers that are not finite")
+        for at, part in self._parts(rounded):
+            at.vectors[out] = part
 
     def _parts(self, vector: Vector) -> list[tuple[Shard, dict[int, Vector]]]:
         return [

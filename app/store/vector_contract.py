@@ -12,8 +12,8 @@ from app.store.contract import Counted, ShardStore
 class VectorStore(ShardStore, Protocol):
     """Named vectors, and operations on them where they lie (Sandblaster).
 
-    Every operation may be asked for twice: ``combine`` never writes over one of its
-    terms, and a portion is added to a sum once.
+    Every operation may be asked for twice: none writes over a vector that it reads, and a
+    portion is added to a sum once.
     """
 
     def create(self, parameters: Vector) -> bool:
@@ -32,6 +32,30 @@ class VectorStore(ShardStore, Protocol):
         Copy, scale and fill are cases of it. Raises NotFinite, with nothing written
         in the ranges concerned, if a number would not be finite.
         """
+        ...
+
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
+        """Write the pseudo-gradient of a loss plus ``l1`` times the point's 1-norm to ``out``.
+
+        ``gradient`` is that of the loss alone. Where a number is zero, the pseudo-gradient
+        is the one-sided derivative that descends, and zero if there is none (Andrew & Gao
+        2007, eq. 4). Biases have no L1 term. Raises NotFinite as ``combine`` does.
+        """
+        ...
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None:
+        """Write ``point + step * direction`` to ``out``, kept in one orthant; step > 0.
+
+        A number stops at zero rather than change its sign, and leaves zero only against
+        its pseudo-gradient (Andrew & Gao 2007, sec. 3.2). Biases move freely. Raises NotFinite
+        as ``combine`` does.
+        """
+        ...
+
+    def sparsity(self, name: str) -> tuple[float, int]:
+        """The 1-norm of a vector without its biases, and how many numbers there are not zero."""
         ...
 
     def begin(self, evaluation: int, gradient: str) -> None:

@@ -8,28 +8,34 @@ coefficients and sums, never a vector (except a portion's gradient, from a worke
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from app.errors import Fenced, NotFinite, ServerRefused
+from app.errors import Fenced, NotFinite
 from app.keys import COUNTED, shard
 from app.layout import Vector
 from app.scripts import Script
 from app.store.calls import Head, length
-from app.store.checks import check_gradient
+from app.store.checks import check_gradient, refuse_overwriting
 from app.store.contract import Counted
-from app.store.servers import Command
+from app.store.servers import Command, Reply
 from app.store.shards import RedisShards
 
 BEGIN = Script.load("app.store", "begin")
 ACCUMULATE = Script.load("app.store", "accumulate", "prelude")
 DOTS = Script.load("app.store", "dots", "prelude")
 COMBINE = Script.load("app.store", "combine", "prelude")
+PSEUDO = Script.load("app.store", "pseudo", "prelude", "walk")
+ORTHANT = Script.load("app.store", "orthant", "prelude", "walk")
+SPARSITY = Script.load("app.store", "sparsity", "prelude", "walk")
 
 #: How long a script may hold its server, and what interpreted Lua needs for one number.
 CALL_NS = 10e6
-UNPACK_NS, MULTIPLY_NS, WRITE_NS = 35, 20, 70
+UNPACK_NS, MULTIPLY_NS, WRITE_NS, CHOOSE_NS = 35, 20, 70, 100
+
+#: What a script needs to know of a range of blocks beside where it lies.
+Arguments = Callable[[range], Head]
 
 
 class RedisVectorStore(RedisShards):
@@ -45,36 +51,36 @@ class RedisVectorStore(RedisShards):
         place = {name: index + 1 for index, name in enumerate(names)}
         asked = ",".join(f"{place[a]}:{place[b]}" for a, b in pairs)
         cost = UNPACK_NS * len(names) + MULTIPLY_NS * len(pairs)
-        commands, shards = [], []
-        for index, blocks in self._ranges(cost):
-            keys = self._keys(index, *names)
-            arguments = (self.fence, blocks[0], blocks[-1], asked)
-            commands.append(Command.call(self._shards[index].server, DOTS, keys, arguments))
-            shards.append(index)
-        replies = self._servers.call(commands)
-        for index, (answer, _) in zip(shards, replies, strict=True):
-            self._check(index, answer)
-        table = np.array([np.frombuffer(sums, "<f8") for _, sums in replies])
-        return [_total(column) for column in table.T]
+        return self._sums(DOTS, names, cost, lambda _: (asked,))
 
     def combine(
         self, out: str, terms: Sequence[tuple[float, str]], *, constant: float = 0.0
     ) -> None:
-        if any(name == out for _, name in terms):
-            raise ServerRefused(f"combine must not write over its own term {out}")
         coefficients = [repr(float(coefficient)) for coefficient, _ in terms]
-        commands, shards = [], []
-        for index, blocks in self._ranges(WRITE_NS + (UNPACK_NS + MULTIPLY_NS) * len(terms)):
-            keys = self._keys(index, out, *(name for _, name in terms))
+
+        def arguments(blocks: range) -> Head:
             last = length(self.layout.block_slice(blocks[-1]))
-            head: Head = (self.fence, blocks[0], blocks[-1], self.layout.block_numbers, last)
-            arguments = [*head, repr(float(constant)), *coefficients]
-            commands.append(Command.call(self._shards[index].server, COMBINE, keys, arguments))
-            shards.append(index)
-        for index, answer in zip(shards, self._servers.call(commands), strict=True):
-            self._check(index, answer)
-            if answer == b"REFUSED":
-                raise NotFinite(f"{out} would hold numbers that are not finite")
+            return (self.layout.block_numbers, last, repr(float(constant)), *coefficients)
+
+        self._write_vector(COMBINE, out, [name for _, name in terms], 0, arguments)
+
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
+        self._write_vector(
+            PSEUDO, out, [point, gradient], CHOOSE_NS, lambda b: (self._covered(b), repr(float(l1)))
+        )
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None:
+        terms = [point, pseudo_gradient, direction]
+        self._write_vector(
+            ORTHANT, out, terms, CHOOSE_NS, lambda b: (self._covered(b), repr(float(step)))
+        )
+
+    def sparsity(self, name: str) -> tuple[float, int]:
+        cost = UNPACK_NS + CHOOSE_NS
+        norm, nonzeros = self._sums(SPARSITY, [name], cost, lambda b: (self._covered(b),))
+        return norm, int(nonzeros)
 
     def begin(self, evaluation: int, gradient: str) -> None:
         commands = [
@@ -113,6 +119,45 @@ class RedisVectorStore(RedisShards):
         for index, answer in enumerate(replies):
             self._check(index, answer)
         return tuple(Counted(answer.decode()) for answer in replies)
+
+    def _sums(
+        self, script: Script, names: Sequence[str], cost_ns: float, arguments: Arguments
+    ) -> list[float]:
+        """Sums over all numbers, of what a script sums over a range of blocks."""
+        sums = []
+        for index, (answer, packed) in self._in_ranges(script, names, cost_ns, arguments):
+            self._check(index, answer)
+            sums.append(np.frombuffer(packed, "<f8"))
+        return [_total(column) for column in np.array(sums).T]
+
+    def _write_vector(
+        self, script: Script, out: str, terms: Sequence[str], cost_ns: float, arguments: Arguments
+    ) -> None:
+        """Have a script write ``out``; it costs so much beside reading, adding and writing."""
+        refuse_overwriting(out, terms)
+        cost_ns += WRITE_NS + (UNPACK_NS + MULTIPLY_NS) * len(terms)
+        for index, answer in self._in_ranges(script, [out, *terms], cost_ns, arguments):
+            self._check(index, answer)
+            if answer == b"REFUSED":
+                raise NotFinite(f"{out} would hold numbers that are not finite")
+
+    def _in_ranges(
+        self, script: Script, names: Sequence[str], cost_ns: float, arguments: Arguments
+    ) -> Iterator[tuple[int, Reply]]:
+        """What a script replies on each range of blocks, and on which shard."""
+        commands, shards = [], []
+        for index, blocks in self._ranges(cost_ns):
+            keys = self._keys(index, *names)
+            head: Head = (self.fence, blocks[0], blocks[-1], *arguments(blocks))
+            commands.append(Command.call(self._shards[index].server, script, keys, head))
+            shards.append(index)
+        yield from zip(shards, self._servers.call(commands), strict=True)
+
+    def _covered(self, blocks: range) -> str:
+        """The stretches of a range of blocks that the L1 term covers, for a script."""
+        first, last = map(self.layout.block_slice, (blocks[0], blocks[-1]))
+        stretches = self.layout.penalised(slice(first.start, last.stop))
+        return ",".join(f"{start}:{end}" for start, end in stretches)
 
     def _ranges(self, cost_ns: float) -> Iterator[tuple[int, range]]:
         """Ranges of blocks, each within one shard and one call's time."""

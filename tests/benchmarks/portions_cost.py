@@ -19,8 +19,8 @@ from app.keys import PARAMETERS, named
 from app.store.vectors import RedisVectorStore
 from coordinator import preflight
 from coordinator.batch import Batch
+from coordinator.descent import Evaluate
 from coordinator.job import prepare
-from coordinator.lbfgs import Evaluate
 from coordinator.local import LocalCluster
 from coordinator.session import new_run_id, open_session
 

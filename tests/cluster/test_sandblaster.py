@@ -24,7 +24,7 @@ from app.models.files import load_model
 from app.models.linear import SoftmaxRegression
 from app.runs import leadership
 from app.store.servers import Servers
-from coordinator.lbfgs import State
+from coordinator.descent import State
 from coordinator.local import LocalCluster
 from coordinator.outcome import EndReason
 from tests.cluster.fleets import keys_of

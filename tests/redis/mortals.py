@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,10 +26,10 @@ from app.store.servers import Command, Reply, Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.checkpoints import Checkpoints
+from coordinator.descent import Evaluate
 from coordinator.driver import Stage
 from coordinator.first_values import FirstValues
 from coordinator.job import Job
-from coordinator.lbfgs import Evaluate
 from coordinator.leader import Leader
 from coordinator.local import LocalCluster
 from coordinator.outcome import EndReason
@@ -132,9 +132,13 @@ class LocalBatch:
 
 
 class World:
-    """The servers, and the runs of a test on them."""
+    """The servers, and the runs of a test on them, whose objective has an L1 term or not."""
 
-    def __init__(self, place: LocalCluster, folder: Path, new_run: Callable[[], str]) -> None:
+    def __init__(
+        self, place: LocalCluster, folder: Path, new_run: Callable[[], str], l1: float = 0.0
+    ) -> None:
+        self.config = CONFIG.model_copy(update={"l1": l1})
+        self.job = replace(JOB, config=self.config)
         self.servers = MortalServers(place.endpoints.parameter_servers)
         self.control = Servers([place.endpoints.broker])
         self._folder, self._new_run = folder, new_run
@@ -158,7 +162,9 @@ class World:
         life = Life(last)
         leader = MortalLeader(self.control, self.run, life, self.losses)
         checkpoints = Checkpoints(self.folder, math.inf, 3, pytest.fail)
-        record = RunRecord(self.run, CONFIG, LAYOUT, tuple(self.servers.addresses), "", Schema(1))
+        record = RunRecord(
+            self.run, self.config, LAYOUT, tuple(self.servers.addresses), "", Schema(1)
+        )
         nobody = cast("Any", None)
         session = Session(record, self.control, self.servers, nobody, leader)
         try:
@@ -169,7 +175,7 @@ class World:
                 lambda status: after(driver, checkpoints), leader.check, lambda: False, checkpoints
             )
             store = RedisVectorStore(self.servers, self.run, LAYOUT, fence=session.fence)
-            driver = Sandblaster(session, JOB, stage, store, workers=1)
+            driver = Sandblaster(session, self.job, stage, store, workers=1)
             begun, said = bool(self.folder.exists()), []
             if not begun:
                 driver.create()

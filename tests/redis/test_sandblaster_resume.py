@@ -27,15 +27,16 @@ from tests.unit.coordinator.problems import rosenbrock
 SHORT_LIFE = 40
 
 
-@pytest.fixture
+@pytest.fixture(params=[0.0, 0.5], ids=["L-BFGS", "OWL-QN"])
 def world(
+    request: pytest.FixtureRequest,
     cluster_of: Callable[[ServerProgram], LocalCluster],
     tmp_path: Path,
     new_run: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[World]:
     monkeypatch.setattr(sandblaster, "Batch", LocalBatch)
-    world = World(cluster_of(binaries.find()), tmp_path, new_run)
+    world = World(cluster_of(binaries.find()), tmp_path, new_run, l1=request.param)
     yield world
     world.close()
 
@@ -71,11 +72,11 @@ def test_the_undisturbed_run_has_what_may_go_wrong(world: World) -> None:
     _, _, parameters = world.live(after=count)
     assert list(world.losses) == list(range(ITERATIONS + 1))
     assert max(trials.count(iteration) for iteration in range(ITERATIONS)) >= 3
-    assert (
-        rosenbrock(np.asarray(parameters, np.float64))[0]
-        == world.losses[ITERATIONS]
-        < world.losses[0]
-    )
+    point, l1 = np.asarray(parameters, np.float64), world.config.l1
+    objective = rosenbrock(point)[0] + l1 * float(np.abs(point).sum())
+    assert objective == pytest.approx(world.losses[ITERATIONS], rel=1e-15)
+    assert objective < world.losses[0]
+    assert (np.count_nonzero(point) < len(point)) == (l1 > 0)
 
 
 def test_a_coordinator_may_die_in_the_middle_of_every_step(

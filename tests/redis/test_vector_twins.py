@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,59 @@ def test_combinations_have_the_same_bits(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vectors, "CALL_NS", call_ns)
         assert combined(script, terms, constant) == combined(twin, terms, constant)
+    forget(script)
+
+
+def with_biases(layout: Layout, penalised: list[bool]) -> Layout:
+    """The same layout, in which an L1 term covers only some tensors."""
+    tensors = zip(layout.tensors, penalised, strict=False)
+    return replace(layout, tensors=tuple(replace(t, penalised=each) for t, each in tensors))
+
+
+def after_l1(store: VectorStore, l1: float, step: float) -> list[bytes | str | float]:
+    """What each operation of an L1 term leaves, or how it is refused."""
+    point, gradient, direction = NAMES
+    found: list[bytes | str | float] = []
+    for write in (
+        lambda: store.pseudo_gradient(OUT, point, gradient, l1),
+        lambda: store.orthant_step(OUT, point, gradient, direction, step),
+        lambda: store.orthant_step(OUT, gradient, direction, point, step),
+    ):
+        try:
+            write()
+            found.append(store.fetch(OUT).vector.tobytes())
+        except ServerRefused as refusal:
+            found.append(str(refusal))
+    found += [store.sparsity(name)[1] for name in NAMES]
+    return found
+
+
+@settings(max_examples=150)
+@given(
+    layouts(),
+    st.lists(st.booleans(), min_size=3, max_size=3),
+    st.sampled_from(["<f4", "<f8"]),
+    mixtures(FINITE),
+    st.floats(0, 1e3),
+    st.floats(1e-300, 1e3),
+    CALLS,
+)
+def test_operations_of_an_l1_term_have_the_same_bits(
+    pair: Callable[..., tuple[VectorStore, ...]],
+    layout: Layout,
+    penalised: list[bool],
+    kind: str,
+    values: Make,
+    l1: float,
+    step: float,
+    call_ns: float,
+) -> None:
+    script, twin = pair(with_biases(layout, penalised), kind, values)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vectors, "CALL_NS", call_ns)
+        assert after_l1(script, l1, step) == after_l1(twin, l1, step)
+        for name in NAMES:
+            assert script.sparsity(name)[0] == pytest.approx(twin.sparsity(name)[0], rel=1e-13)
     forget(script)
 
 

@@ -18,8 +18,18 @@ from app.store import vectors
 from app.store.contract import Counted
 from app.store.servers import Command, Servers
 from app.store.vector_contract import VectorStore
-from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, RedisVectorStore
-from coordinator.lbfgs import Evaluate, Settings, minimise
+from app.store.vectors import (
+    ACCUMULATE,
+    BEGIN,
+    COMBINE,
+    DOTS,
+    ORTHANT,
+    PSEUDO,
+    SPARSITY,
+    RedisVectorStore,
+)
+from coordinator.descent import Evaluate, Settings
+from coordinator.lbfgs import minimise
 from tests.redis.private import PrivateServer, connected
 from tests.redis.proxy import losing_a_reply
 
@@ -70,6 +80,23 @@ REPEATED = {
         None,
         [7.0] * 40,
         PORTION.tolist(),
+    ),
+    "pseudo-gradient": Repeated(
+        PSEUDO,
+        lambda store: store.pseudo_gradient(OUT, A, B, 0.5),
+        None,
+        [3.5] * 40,
+        PORTION.tolist(),
+    ),
+    "orthant step": Repeated(
+        ORTHANT,
+        lambda store: store.orthant_step(OUT, A, B, A, 0.5),
+        None,
+        [3.0] * 40,
+        PORTION.tolist(),
+    ),
+    "sparsity": Repeated(
+        SPARSITY, lambda store: store.sparsity(A), (80.0, 40), None, PORTION.tolist()
     ),
     "begin": Repeated(BEGIN, lambda store: store.begin(2, GRADIENT), None, None, None),
     "a portion": Repeated(

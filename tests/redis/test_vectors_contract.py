@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.errors import Fenced, ModelMissing, ServerRefused
+from app.errors import Fenced, ModelMissing, NotFinite, ServerRefused
 from app.keys import PARAMETERS
 from app.layout import Layout, TensorSpec, Vector
 from app.store import vectors
@@ -22,11 +22,19 @@ from app.store.vectors import RedisVectorStore
 from coordinator.binaries import ServerProgram
 from tests.redis.programs import PROGRAMS, existing
 
-# 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
-LAYOUT = Layout((TensorSpec("w", (38,)),), 4, n_shards=4, n_servers=2)
+# 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks. Biases, which
+# no L1 term covers, begin and end in the middle of blocks.
+TENSORS = (
+    TensorSpec("w", (2, 9)),
+    TensorSpec("b", (7,), penalised=False),
+    TensorSpec("u", (12,)),
+    TensorSpec("c", (1,), penalised=False),
+)
+LAYOUT = Layout(TENSORS, 4, n_shards=4, n_servers=2)
+COVERED = np.repeat([True, False, True, False], [18, 7, 12, 1])
 SHARDS = LAYOUT.n_shards
 FENCE = 3
-A, B, OUT, GRADIENT = "vec:a", "vec:b", "vec:out", "vec:gradient"
+A, B, D, OUT, GRADIENT = "vec:a", "vec:b", "vec:d", "vec:out", "vec:gradient"
 VALUES = np.linspace(-1.0, 1.0, LAYOUT.size)
 PORTION = np.linspace(0.5, 2.0, LAYOUT.size)
 
@@ -81,7 +89,7 @@ def filled(store: VectorStore) -> VectorStore:
 
 def sum_up(store: VectorStore, name: str, values: Vector) -> None:
     """Write a vector as workers do: as the only portion of an evaluation of its own."""
-    evaluation = {A: 1, B: 2}[name]
+    evaluation = {A: 1, B: 2, D: 3}[name]
     store.begin(evaluation, name)
     assert set(store.accumulate(FENCE, evaluation, name, 0, values)) == {Counted.COUNTED}
 
@@ -218,6 +226,142 @@ def test_a_refused_combination_leaves_the_older_vector(filled: VectorStore) -> N
 def test_a_term_that_is_not_there_is_refused_and_nothing_is_written(filled: VectorStore) -> None:
     with pytest.raises(ModelMissing, match="shard 0"):
         filled.combine(OUT, [(1.0, A), (1.0, "vec:none")])
+    assert not is_there(filled, OUT)
+
+
+# --- an L1 term
+
+
+#: A number, the gradient there, and the pseudo-gradient with a factor of 0.5.
+PSEUDO = [
+    (2.0, 1.0, 1.5),
+    (2.0, -0.5, 0.0),
+    (-2.0, 1.0, 0.5),
+    (-2.0, -1.0, -1.5),
+    (0.0, 0.75, 0.25),
+    (0.0, -0.75, -0.25),
+    (-0.0, -0.75, -0.25),
+    (0.0, 0.5, 0.0),
+    (0.0, -0.5, 0.0),
+    (0.0, 0.25, 0.0),
+    (0.0, 0.0, 0.0),
+]
+
+#: A number, its pseudo-gradient, the direction, and where a step of 0.5 ends.
+STEPS = [
+    (1.0, 2.0, -1.0, 0.5),
+    (1.0, 2.0, 1.0, 1.5),
+    (1.0, -2.0, 1.0, 1.5),
+    (1.0, 2.0, -4.0, 0.0),
+    (1.0, 0.0, -1.0, 0.5),
+    (1.0, 2.0, -2.0, 0.0),
+    (-1.0, -2.0, 4.0, 0.0),
+    (-1.0, -2.0, 1.0, -0.5),
+    (-1.0, 2.0, -1.0, -1.5),
+    (-1.0, -2.0, -1.0, -1.5),
+    (0.0, 2.0, -1.0, -0.5),
+    (0.0, 2.0, 1.0, 0.0),
+    (0.0, -2.0, 1.0, 0.5),
+    (0.0, -2.0, -1.0, 0.0),
+    (0.0, 0.0, 3.0, 0.0),
+]
+
+
+def columns(cases: Sequence[tuple[float, ...]]) -> tuple[Vector, ...]:
+    """The cases again and again, each as long as a vector."""
+    rows = np.array([cases[i % len(cases)] for i in range(LAYOUT.size)])
+    return tuple(rows.T)
+
+
+def test_the_pseudo_gradient_is_the_gradient_with_the_nearest_subgradient(
+    store: VectorStore,
+) -> None:
+    x, g, expected = columns(PSEUDO)
+    sum_up(store, A, x)
+    sum_up(store, B, g)
+    store.pseudo_gradient(OUT, A, B, 0.5)
+    assert read(store, OUT) == np.where(COVERED, expected, g).tolist()
+    assert read(store, A) == x.tolist()
+    assert read(store, B) == g.tolist()
+
+
+def test_a_step_stays_in_the_orthant_except_for_biases(store: VectorStore) -> None:
+    x, v, d, expected = columns(STEPS)
+    for name, values in ((A, x), (B, v), (D, d)):
+        sum_up(store, name, values)
+    store.orthant_step(OUT, A, B, D, 0.5)
+    assert read(store, OUT) == pytest.approx(np.where(COVERED, expected, x + 0.5 * d).tolist())
+    assert [i for i, now in enumerate(read(store, OUT)) if now == 0] == [
+        i for i, now in enumerate(np.where(COVERED, expected, x + 0.5 * d)) if now == 0
+    ]
+
+
+def test_a_step_out_of_zero_may_be_as_small_as_can_be(store: VectorStore) -> None:
+    store.combine(A, [])
+    store.combine(B, [], constant=-1e-30)
+    store.combine(D, [], constant=1e-30)
+    store.orthant_step(OUT, A, B, D, 1.0)
+    assert np.count_nonzero(read(store, OUT)) == LAYOUT.size
+
+
+def test_sparsity_is_that_of_the_numbers_that_are_covered(store: VectorStore) -> None:
+    values = np.tile([0.0, -2.0, 0.5, -0.0, 3.0], 8)[: LAYOUT.size]
+    sum_up(store, A, values)
+    weights = values[COVERED]
+    assert store.sparsity(A) == (float(np.abs(weights).sum()), int(np.count_nonzero(weights)))
+    store.combine(B, [])
+    assert store.sparsity(B) == (0.0, 0)
+
+
+def test_a_norm_beyond_a_double_is_infinite(store: VectorStore, dtype: Dtype) -> None:
+    largest = float(np.finfo(dtype).max)
+    store.combine(A, [], constant=-largest)
+    expected = math.inf if dtype is np.float64 else 30 * largest
+    norm, nonzeros = store.sparsity(A)
+    assert norm == pytest.approx(expected)
+    assert nonzeros == 30
+
+
+def test_writing_over_what_is_read_is_refused(filled: VectorStore) -> None:
+    calls: list[Callable[[], None]] = [
+        lambda: filled.pseudo_gradient(A, A, B, 1.0),
+        lambda: filled.pseudo_gradient(B, A, B, 1.0),
+        lambda: filled.orthant_step(A, A, PARAMETERS, B, 1.0),
+        lambda: filled.orthant_step(B, A, PARAMETERS, B, 1.0),
+        lambda: filled.orthant_step(B, A, B, PARAMETERS, 1.0),
+    ]
+    for call in calls:
+        with pytest.raises(ServerRefused, match="must not write over its own term vec:"):
+            call()
+    assert read(filled, A) == np.arange(1.0, 39.0).tolist()
+
+
+def test_a_pseudo_gradient_or_step_that_is_not_finite_leaves_the_older_vector(
+    filled: VectorStore, dtype: Dtype
+) -> None:
+    largest = float(np.finfo(dtype).max)
+    filled.combine(D, [], constant=largest)
+    # Numbers that are covered are too large, and then biases: the others do not move.
+    calls: list[Callable[[], None]] = [
+        lambda: filled.pseudo_gradient(OUT, A, D, largest),
+        lambda: filled.orthant_step(OUT, A, B, D, 2.0),
+    ]
+    for call, concerned in zip(calls, (COVERED, ~COVERED), strict=True):
+        filled.combine(OUT, [], constant=1.0)
+        with pytest.raises(NotFinite, match="vec:out would hold numbers that are not finite"):
+            call()
+        assert set(np.array(read(filled, OUT))[concerned]) == {1.0}
+
+
+def test_operations_of_an_l1_term_on_what_is_not_there_are_refused(filled: VectorStore) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: filled.pseudo_gradient(OUT, A, "vec:none", 1.0),
+        lambda: filled.orthant_step(OUT, A, B, "vec:none", 1.0),
+        lambda: filled.sparsity("vec:none"),
+    ]
+    for call in calls:
+        with pytest.raises(ModelMissing, match="shard 0"):
+            call()
     assert not is_there(filled, OUT)
 
 
@@ -358,6 +502,12 @@ def test_a_coordinator_with_another_fence_is_shut_out(open_store: Open) -> None:
             other.combine(OUT, [(1.0, PARAMETERS)])
         with pytest.raises(Fenced):
             other.begin(11, GRADIENT)
+        with pytest.raises(Fenced):
+            other.pseudo_gradient(OUT, PARAMETERS, PARAMETERS, 1.0)
+        with pytest.raises(Fenced):
+            other.orthant_step(OUT, PARAMETERS, PARAMETERS, PARAMETERS, 1.0)
+        with pytest.raises(Fenced):
+            other.sparsity(PARAMETERS)
     assert not is_there(open_store(), OUT)
 
 
@@ -424,6 +574,9 @@ def test_shards_that_do_not_know_the_run_say_so(open_store: Open) -> None:
         lambda: store.dots([(A, A)]),
         lambda: store.combine(OUT, [], constant=1.0),
         lambda: store.begin(11, GRADIENT),
+        lambda: store.pseudo_gradient(OUT, A, B, 1.0),
+        lambda: store.orthant_step(OUT, A, A, B, 1.0),
+        lambda: store.sparsity(A),
         lambda: store.accumulate(FENCE, 11, GRADIENT, 0, PORTION),
         lambda: store.fetch(A),
     ]

@@ -103,6 +103,13 @@ def test_a_stop_by_metric_needs_held_out_data(wish: dict[str, float]) -> None:
         configure({"holdout": 0.0, **wish})
 
 
+def test_an_l1_term_is_for_sandblaster_and_downpour_is_told_of_ftrl() -> None:
+    with pytest.raises(ConfigError, match=r"l1 = 0\.01 needs algorithm sandblaster: .*ftrl_l1"):
+        configure({"l1": 0.01})
+    configured, _ = configure({"l1": 0.01, "algorithm": "sandblaster"})
+    assert configured.l1 == 0.01
+
+
 def test_adagrad_without_an_accumulator_needs_an_epsilon() -> None:
     with pytest.raises(ConfigError, match="initial_accumulator 0 needs an epsilon"):
         configure({"initial_accumulator": 0.0, "epsilon": 1e-31})

@@ -191,3 +191,16 @@ def test_the_penalty_mask_covers_the_penalised_tensors(layout: Layout) -> None:
     mask = views(layout.penalty_mask().astype(np.float64), layout.tensors)
     for tensor, part in zip(layout.tensors, mask, strict=True):
         assert (part == tensor.penalised).all()
+    assert layout.n_penalised == np.count_nonzero(layout.penalty_mask())
+
+
+@given(layouts(), st.data())
+def test_stretches_of_any_blocks_cover_what_the_penalty_mask_covers(
+    layout: Layout, data: st.DataObject
+) -> None:
+    first, last = sorted(data.draw(st.lists(st.integers(0, layout.n_blocks - 1), min_size=2)))[:2]
+    part = slice(layout.block_slice(first).start, layout.block_slice(last).stop)
+    stretches = layout.penalised(part)
+    covered = [i for start, end in stretches for i in range(start, end)]
+    assert covered == np.flatnonzero(layout.penalty_mask()[part]).tolist()
+    assert all(start < end for start, end in stretches)

@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import rosen, rosen_der
 
-from coordinator.lbfgs import Evaluate, Iterated, Minimiser, Settings, State, minimise
+from app.layout import Layout, TensorSpec
+from app.store.memory_vectors import MemoryVectorStore
+from coordinator import lbfgs, owlqn
+from coordinator.descent import Evaluate, Iterated, Minimiser, Settings, State
 from coordinator.outcome import EndReason
 
 Array = npt.NDArray[np.float64]
@@ -98,16 +101,26 @@ class Space(Protocol):
 
     def write(self, name: str, values: Array) -> None: ...
 
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None: ...
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None: ...
+
+    def sparsity(self, name: str) -> tuple[float, int]: ...
+
 
 class Arrays(dict[str, Array]):
     """The smallest vector space: NumPy arrays by name.
 
+    The last ``n_biases`` numbers of each are covered by no L1 term.
     ``calls`` holds the operations asked for, ``most`` the number of vectors at the peak;
     ``after`` is called after each operation.
     """
 
-    def __init__(self, start: Array) -> None:
+    def __init__(self, start: Array, n_biases: int = 0) -> None:
         super().__init__(x0=start)
+        self.covered = len(start) - n_biases
         self.calls: list[str] = []
         self.most = 1
         self.after: Callable[[], None] = lambda: None
@@ -123,6 +136,37 @@ class Arrays(dict[str, Array]):
         self.write(out, np.sum([c * self[name] for c, name in terms], axis=0))
         self.after()
 
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
+        assert out not in (point, gradient)
+        self.calls.append("pseudo_gradient")
+        values = self[gradient].copy()
+        for i, (x, g) in enumerate(zip(self[point][: self.covered], values, strict=False)):
+            ends = (g + l1 if x >= 0 else g - l1), (g - l1 if x <= 0 else g + l1)
+            # The derivatives to both sides: the one that descends, if any does.
+            right, left = ends
+            values[i] = right if right < 0 or x != 0 else max(left, 0.0)
+        self.write(out, values)
+        self.after()
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None:
+        assert out not in (point, pseudo_gradient, direction)
+        self.calls.append("orthant_step")
+        values = self[point] + step * self[direction]
+        for i in range(self.covered):
+            x, v, d = self[point][i], self[pseudo_gradient][i], self[direction][i]
+            orthant = np.sign(x) or -np.sign(v)
+            values[i] = max(orthant * (x + step * d), 0.0) * orthant
+        self.write(out, values)
+        self.after()
+
+    def sparsity(self, name: str) -> tuple[float, int]:
+        self.calls.append("sparsity")
+        self.after()
+        weights = self[name][: self.covered]
+        return float(np.abs(weights).sum()), int(np.count_nonzero(weights))
+
     def drop(self, names: Sequence[str]) -> None:
         for name in names:
             self.pop(name, None)
@@ -134,6 +178,51 @@ class Arrays(dict[str, Array]):
     def write(self, name: str, values: Array) -> None:
         self[name] = values
         self.most = max(self.most, len(self))
+
+
+class Stored:
+    """The vectors of a memory store, as the driver's adapter names them."""
+
+    def __init__(self, start: Array, n_biases: int = 0, **layout: int) -> None:
+        weights, biases = (
+            TensorSpec("w", (len(start) - n_biases,)),
+            TensorSpec("b", (n_biases,), False),
+        )
+        tensors = (weights, biases) if n_biases else (weights,)
+        self._store = MemoryVectorStore(Layout(tensors, n_servers=1, **layout), fence=1)
+        self._store.create(start)
+        self._store.copy("params", "vec:x0")
+        self._evaluation = 0
+
+    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return self._store.dots([(f"vec:{a}", f"vec:{b}") for a, b in pairs])
+
+    def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
+        self._store.combine(f"vec:{out}", [(c, f"vec:{name}") for c, name in terms])
+
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
+        self._store.pseudo_gradient(f"vec:{out}", f"vec:{point}", f"vec:{gradient}", l1)
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None:
+        self._store.orthant_step(
+            f"vec:{out}", f"vec:{point}", f"vec:{pseudo_gradient}", f"vec:{direction}", step
+        )
+
+    def sparsity(self, name: str) -> tuple[float, int]:
+        return self._store.sparsity(f"vec:{name}")
+
+    def drop(self, names: Sequence[str]) -> None:
+        self._store.drop(*(f"vec:{name}" for name in names))
+
+    def read(self, name: str) -> Array:
+        return self._store.fetch(f"vec:{name}").vector.astype(np.float64)
+
+    def write(self, name: str, values: Array) -> None:
+        self._evaluation += 1
+        self._store.begin(self._evaluation, f"vec:{name}")
+        self._store.accumulate(1, self._evaluation, f"vec:{name}", 0, values)
 
 
 @dataclass
@@ -159,10 +248,18 @@ def solve(
     settings: Settings,
     start: str | State = "x0",
     on_event: Callable[[Evaluate | Iterated], None] = lambda event: None,
+    l1: float | None = None,
 ) -> Solved:
-    """Serve the minimiser to its end; ``on_event`` sees every request and every iteration."""
+    """Serve the minimiser to its end; ``on_event`` sees every request and every iteration.
+
+    With ``l1`` it is that for an L1 term.
+    """
     solved = Solved([], EndReason.STALLED, 0)
-    minimiser: Minimiser = minimise(space, start, settings)
+    minimiser: Minimiser = (
+        lbfgs.minimise(space, start, settings)
+        if l1 is None
+        else owlqn.minimise(space, start, settings, l1)
+    )
     try:
         event = next(minimiser)
         while True:

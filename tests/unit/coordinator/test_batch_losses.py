@@ -15,7 +15,7 @@ from app.layout import Layout, TensorSpec
 from app.runs.batch import Report
 from app.store.memory_vectors import MemoryVectorStore
 from coordinator.batch import MOST_LOSSES, Batch
-from coordinator.lbfgs import Evaluate
+from coordinator.descent import Evaluate
 from coordinator.session import Session
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=2, block_numbers=3)

@@ -16,7 +16,7 @@ from app.runs.batch import Report
 from app.store.memory_vectors import MemoryVectorStore
 from coordinator import batch
 from coordinator.batch import ASK_AFTER_S, ASK_EVERY_S, LOST_S, Batch
-from coordinator.lbfgs import Evaluate
+from coordinator.descent import Evaluate
 from coordinator.messages import Arguments
 from coordinator.session import Session
 

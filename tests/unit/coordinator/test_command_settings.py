@@ -54,6 +54,7 @@ OTHER: dict[str, Any] = {
     "ftrl_beta": 0.5,
     "ftrl_l1": 3.0,
     "ftrl_l2": 4.0,
+    "l1": 0.02,
     "l2": 0.01,
     "clip_norm": 2.5,
     "replicas": 5,
@@ -96,6 +97,9 @@ OTHER: dict[str, Any] = {
     "output": "best.safetensors",
     "wait_seconds": 2.5,
 }
+
+#: Settings that are allowed only together.
+TOGETHER = ({"broker", "parameter_servers"}, {"algorithm", "l1"})
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:
@@ -172,8 +176,7 @@ def test_flags_and_file_give_the_same_configuration(configured: Configure, tmp_p
 def test_one_setting_is_the_same_by_flag_and_by_file(
     name: str, configured: Configure, tmp_path: Path
 ) -> None:
-    together = {"broker", "parameter_servers"}
-    names = together if name in together else {name}
+    names = next((group for group in TOGETHER if name in group), {name})
     settings = {each: OTHER[each] for each in OTHER if each in names}
     file = tmp_path / "run.toml"
     file.write_text(as_toml(settings))

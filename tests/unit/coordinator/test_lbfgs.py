@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -13,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from app.layout import Layout, TensorSpec
-from app.store.memory_vectors import MemoryVectorStore
-from coordinator.lbfgs import Evaluate, Iterated, Settings, State
+from coordinator.descent import Evaluate, Iterated, Settings
 from coordinator.line_search import MAX_EVALUATIONS
 from coordinator.outcome import EndReason
+from tests.unit.coordinator.crashes import crashes, document
 from tests.unit.coordinator.problems import (
     PROBLEMS,
     Array,
@@ -25,6 +23,7 @@ from tests.unit.coordinator.problems import (
     Function,
     Problem,
     Solved,
+    Stored,
     quadratic,
     solve,
 )
@@ -324,44 +323,13 @@ def test_nothing_that_is_asked_for_grows_with_the_number_of_parameters() -> None
 # --- taken up by another coordinator
 
 
-def document(state: State) -> State:
-    """What comes back from a server."""
-    return State.from_json(json.loads(json.dumps(state.to_json())))
-
-
-Crash = tuple[State, dict[str, Array], int]
-
-
-def crashes(name: str, settings: Settings) -> tuple[Solved, list[Crash]]:
-    """A run, and after each of its steps what a coordinator that died there would leave.
-
-    That is: the last committed state, all vectors, and the iterations committed so far.
-    """
-    problem = PROBLEMS[name]
-    space = Arrays(problem.start)
-    left: list[Crash] = []
-    committed: list[State] = []
-
-    def die() -> None:
-        if committed:
-            left.append((committed[-1], dict(space), len(committed)))
-
-    def commit(event: Evaluate | Iterated) -> None:
-        if isinstance(event, Iterated):
-            committed.append(document(event.state))
-        die()
-
-    space.after = die
-    return solve(problem.function, space, settings, on_event=commit), left
-
-
 @pytest.mark.parametrize(
     ("name", "history"),
     [("Rosenbrock", 3), ("Rosenbrock", 0), ("Himmelblau", 10), ("logistic regression", 5)],
 )
 def test_a_run_taken_up_anywhere_goes_on_bit_for_bit(name: str, history: int) -> None:
     settings = Settings(history, 25, decrease_tolerance=0)
-    undisturbed, left = crashes(name, settings)
+    undisturbed, left = crashes(PROBLEMS[name], settings)
     assert len(left) > len(undisturbed.news)  # also in the middle of iterations
     for state, vectors, n_committed in left:
         space = Arrays(PROBLEMS[name].start)
@@ -374,7 +342,7 @@ def test_a_run_taken_up_anywhere_goes_on_bit_for_bit(name: str, history: int) ->
 
 def test_a_run_taken_up_holds_hardly_more_vectors() -> None:
     settings = Settings(history=3, max_iterations=25, decrease_tolerance=0)
-    _, left = crashes("Rosenbrock", settings)
+    _, left = crashes(PROBLEMS["Rosenbrock"], settings)
     for state, vectors, _ in left:
         space = Arrays(PROBLEMS["Rosenbrock"].start)
         space.clear()
@@ -390,35 +358,6 @@ def test_a_state_survives_json() -> None:
 
 
 # --- on another vector space
-
-
-class Stored:
-    """The vectors of a memory store, as the driver's adapter names them."""
-
-    def __init__(self, start: Array, **layout: int) -> None:
-        self._store = MemoryVectorStore(
-            Layout((TensorSpec("w", start.shape),), n_servers=1, **layout), fence=1
-        )
-        self._store.create(start)
-        self._store.copy("params", "vec:x0")
-        self._evaluation = 0
-
-    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        return self._store.dots([(f"vec:{a}", f"vec:{b}") for a, b in pairs])
-
-    def combine(self, out: str, terms: Sequence[tuple[float, str]]) -> None:
-        self._store.combine(f"vec:{out}", [(c, f"vec:{name}") for c, name in terms])
-
-    def drop(self, names: Sequence[str]) -> None:
-        self._store.drop(*(f"vec:{name}" for name in names))
-
-    def read(self, name: str) -> Array:
-        return self._store.fetch(f"vec:{name}").vector.astype(np.float64)
-
-    def write(self, name: str, values: Array) -> None:
-        self._evaluation += 1
-        self._store.begin(self._evaluation, f"vec:{name}")
-        self._store.accumulate(1, self._evaluation, f"vec:{name}", 0, values)
 
 
 @settings(max_examples=20)

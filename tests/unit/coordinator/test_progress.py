@@ -202,6 +202,8 @@ SANDBLASTER = SandblasterStatus(
     loss=0.125,
     gradient_norm=0.5,
     step=0.25,
+    nonzeros=None,
+    n_weights=7840,
     evaluations=9,
     evaluation=EVALUATION,
     best=EVALUATION,
@@ -228,6 +230,17 @@ BATCH_FIGURES = {
 @pytest.mark.parametrize("figure", BATCH_FIGURES)
 def test_a_display_of_sandblaster_shows(figure: str, terminal: bool) -> None:
     assert BATCH_FIGURES[figure] in shown([SANDBLASTER], terminal=terminal)
+
+
+def test_weights_that_are_not_zero_are_counted_only_under_an_l1_term() -> None:
+    text = shown([replace(SANDBLASTER, nonzeros=1230)])
+    assert "non-zero weights 1,230 of 7,840" in text
+    assert "non-zero" not in shown([SANDBLASTER])
+
+
+def test_a_terminal_says_which_method_minimises() -> None:
+    assert "L-BFGS" in shown([SANDBLASTER], terminal=True)
+    assert "OWL-QN" in shown([replace(SANDBLASTER, nonzeros=0)], terminal=True)
 
 
 def test_a_portion_that_takes_long_is_named() -> None:

@@ -41,6 +41,6 @@ def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
         raise NotFinite("vec:x9 would hold numbers that are not finite")
         yield
 
-    monkeypatch.setattr(sandblaster, "minimise", runaway)
+    monkeypatch.setattr(sandblaster, "minimiser", runaway)
     with pytest.raises(Diverged, match=r"ran away: vec:x9 .* bounded from below\? --l2 bounds it"):
         Sandblaster(session, job, stage, store, workers=1).run()

@@ -13,7 +13,7 @@ from app.errors import ModelMissing
 from app.keys import PARAMETERS, named
 from app.layout import Layout, TensorSpec
 from app.store.memory_vectors import MemoryVectorStore
-from coordinator.lbfgs import Evaluate
+from coordinator.descent import Evaluate
 from coordinator.space import Space
 
 SIZE = 6

@@ -1,0 +1,176 @@
+"""Minimising named vectors as a dialogue: what is asked, what is committed, when it ends.
+
+Vectors have names, and every new vector gets a new one: an operation that is asked for
+twice gives the same result. The iteration is committed by its :class:`State`, a small
+document that names the vectors in force; what it does not name may be dropped. How an
+iteration is made is for a :class:`Method` to know (:mod:`coordinator.lbfgs`,
+:mod:`coordinator.owlqn`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+from coordinator.outcome import EndReason
+
+Term = tuple[float, str]
+
+
+class VectorSpace(Protocol):
+    """Named vectors of one length, wherever they live."""
+
+    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The dot product of each pair."""
+        ...
+
+    def combine(self, out: str, terms: Sequence[Term]) -> None:
+        """Write the sum of coefficient times vector to ``out``, which is none of the terms."""
+        ...
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Forget vectors; no error if there are none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """When to stop, and how much to remember.
+
+    Args:
+        history: curvature pairs kept, m; 0 is steepest descent.
+        max_iterations: at most so many.
+        gradient_tolerance: converged when the 2-norm of the gradient is at most this.
+        decrease_tolerance: converged when an iteration lowers the loss by at most this,
+            relative to max(|loss|, 1).
+    """
+
+    history: int = 10
+    max_iterations: int = 100
+    gradient_tolerance: float = 1e-5
+    decrease_tolerance: float = 1e-9
+
+
+@dataclass(frozen=True)
+class State:
+    """An iteration, committed: enough for a new coordinator to go on.
+
+    ``pairs`` are the numbers i of the pairs s[i], y[i] in force, oldest first; ``gram``
+    is B as nested lists; ``point`` and ``gradient`` are names. With an L1 term ``gradient``
+    is the pseudo-gradient, ``smooth`` the gradient of the loss without the term, and
+    ``nonzeros`` counts the weights that are not zero (:mod:`coordinator.owlqn`).
+    """
+
+    iteration: int
+    loss: float
+    point: str
+    gradient: str
+    pairs: tuple[int, ...]
+    gram: tuple[tuple[float, ...], ...]
+    smooth: str | None = None
+    nonzeros: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> State:
+        pairs, gram = tuple(document["pairs"]), tuple(map(tuple, document["gram"]))
+        return cls(**{**document, "pairs": pairs, "gram": gram})
+
+    @property
+    def names(self) -> list[str]:
+        """The basis, in the order of ``gram``."""
+        return [*(f"s{i}" for i in self.pairs), *(f"y{i}" for i in self.pairs), self.gradient]
+
+    @property
+    def in_force(self) -> list[str]:
+        """All vectors that somebody needs who goes on from here."""
+        return [*self.names, self.point, *([self.smooth] if self.smooth else [])]
+
+    @property
+    def gradient_norm(self) -> float:
+        return math.sqrt(self.gram[-1][-1])
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """A request: write the gradient at ``point`` to ``gradient``, and send the loss.
+
+    There need be no gradient where the loss is not finite.
+    """
+
+    point: str
+    gradient: str
+
+
+@dataclass(frozen=True)
+class Iterated:
+    """News: an iteration is done. ``step`` 0 and ``evaluations`` 1 are those of the start."""
+
+    state: State
+    step: float
+    evaluations: int
+
+
+Minimiser = Generator[Evaluate | Iterated, float, EndReason]
+
+#: To begin, or to make one iteration; None where there is no finite loss, or no lower one.
+Attempt = Generator[Evaluate | Iterated, float, Iterated | None]
+
+
+class Method(Protocol):
+    """How one kind of objective is evaluated and lowered."""
+
+    def begin(self, point: str) -> Attempt:
+        """Evaluate the objective where the minimisation begins."""
+        ...
+
+    def iterate(self, state: State, tag: str) -> Attempt:
+        """One iteration: direction, line search, update.
+
+        ``tag`` makes the names of the new vectors new.
+        """
+        ...
+
+
+def descend(
+    space: VectorSpace, start: str | State, settings: Settings, method: Method
+) -> Minimiser:
+    """Minimise from the vector named ``start``, or go on from a committed state.
+
+    Yields an :class:`Evaluate` for each evaluation and receives the loss, which may be
+    infinite or NaN; yields an :class:`Iterated` after each iteration (what is sent then
+    is ignored). Returns why it stopped; the last state is the best point.
+    """
+    if isinstance(start, State):
+        state = start
+    else:
+        begun = yield from method.begin(start)
+        if begun is None:
+            return EndReason.DIVERGED
+        state = begun.state
+        yield begun
+    while True:
+        if state.gradient_norm <= settings.gradient_tolerance:
+            return EndReason.GRADIENT
+        if state.iteration >= settings.max_iterations:
+            return EndReason.ITERATIONS
+        committed = state
+        moved = yield from method.iterate(state, f"{state.iteration + 1}")
+        if moved is None and state.pairs:
+            # The history misled the search: try once more along the gradient alone.
+            state = replace(state, pairs=(), gram=((state.gram[-1][-1],),))
+            moved = yield from method.iterate(state, f"{state.iteration + 1}r")
+        if moved is None:
+            return EndReason.STALLED
+        decrease = state.loss - moved.state.loss
+        scale = max(abs(state.loss), abs(moved.state.loss), 1.0)
+        state = moved.state
+        yield moved
+        # Only now: until the new state was committed, the old one was in force.
+        space.drop([name for name in committed.in_force if name not in state.in_force])
+        if decrease <= settings.decrease_tolerance * scale:
+            return EndReason.DECREASE

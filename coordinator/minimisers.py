@@ -1,0 +1,18 @@
+"""The minimiser that a run's settings ask for."""
+
+from __future__ import annotations
+
+from app.config import RunConfig
+from coordinator import lbfgs, owlqn
+from coordinator.descent import Minimiser, Settings, State
+from coordinator.owlqn import OrthantSpace
+
+
+def minimiser(space: OrthantSpace, start: str | State, config: RunConfig) -> Minimiser:
+    """OWL-QN if there is an L1 term, else L-BFGS."""
+    settings = Settings(
+        config.history, config.iterations, config.gradient_tolerance, config.decrease_tolerance
+    )
+    if config.l1:
+        return owlqn.minimise(space, start, settings, config.l1)
+    return lbfgs.minimise(space, start, settings)
