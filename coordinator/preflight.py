@@ -141,7 +141,7 @@ def _accumulate(store: VectorStore, parameters: Vector, gradient: Vector) -> Vec
         store.combine("vec:sum", [(0.3, PARAMETERS), (-0.7, "vec:gradient")])
         store.orthant_step("vec:step", PARAMETERS, "vec:gradient", "vec:sum", 0.5)
         store.pseudo_gradient("vec:end", "vec:step", "vec:gradient", 0.5)
-        return store.fetch("vec:end").vector
+        return np.concatenate([store.fetch(name).vector for name in ("vec:sum", "vec:end")])
     finally:
         store.drop("vec:gradient", "vec:sum", "vec:step", "vec:end")
         store.delete()
