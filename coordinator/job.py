@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def prepare(
         n_train=len(train),
         n_heldout=len(data.heldout),
         plan=_unit_plan(config, train) if downpour else None,
-        portions=None if downpour else _portions(config, len(train), layout.size),
+        portions=None if downpour else _portions(config, len(train), model, dataset),
         first=begin(start, model, layout),
         yardstick=yardstick,
         footprint=footprint(
@@ -111,9 +112,15 @@ def _unit_plan(config: RunConfig, train: Part) -> UnitPlan:
     return UnitPlan([part.steps_per_pass(config.batch_size) for part in parts], config)
 
 
-def _portions(config: RunConfig, n_train: int, n_parameters: int) -> int:
+def _portions(config: RunConfig, n_train: int, model: Model, dataset: Dataset) -> int:
     if config.portions is None:
-        return default_count(n_train, n_parameters)
+        touched = (
+            tensor.size // tensor.shape[0] * dataset.entries_per_example
+            if tensor.sparse
+            else tensor.size
+            for tensor in model.tensors
+        )
+        return default_count(n_train, math.ceil(sum(touched)))
     if config.portions > n_train:
         raise ConfigError(
             f"portions = {config.portions} is more than the {n_train} training examples: "

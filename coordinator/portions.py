@@ -221,11 +221,12 @@ def _vanished(worker: str) -> str:
     )
 
 
-def default_count(n_examples: int, n_parameters: int) -> int:
+def default_count(n_examples: int, n_touched: int) -> int:
     """Portions of about 20 ms: dispatching one costs 2 ms, and stragglers can be cut.
 
+    ``n_touched`` is how many parameters an example touches: all of them, or some rows.
     Depends on the problem alone, never on who computes, so that the sums do neither.
     """
     # Forward and backward: some three multiplications for each parameter and example.
-    portions = 3 * n_examples * n_parameters / PORTION_MULTIPLICATIONS
+    portions = 3 * n_examples * n_touched / PORTION_MULTIPLICATIONS
     return min(n_examples, max(LEAST_PORTIONS, min(MOST_PORTIONS, math.ceil(portions))))

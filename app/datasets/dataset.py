@@ -66,6 +66,13 @@ class Dataset:
         return int(self.features.shape[0])
 
     @property
+    def entries_per_example(self) -> float:
+        """How many features of an example are stored, on average."""
+        if not self.schema.sparse:
+            return float(self.n_features)
+        return len(self.features.values) / max(1, self.n_examples)
+
+    @property
     def n_features(self) -> int:
         return self.schema.n_features
 

@@ -15,6 +15,7 @@ from app.errors import ConfigError, DataError, ModelError
 from app.models.files import SavedModel
 from app.settings import ModelSettings
 from coordinator.job import Job, prepare
+from coordinator.portions import LEAST_PORTIONS
 
 
 def job(n_servers: int = 2, **settings: Any) -> Job:
@@ -170,3 +171,13 @@ def test_a_model_of_ones_own_needs_permission(
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "other")
     with pytest.raises(ModelError, match="DISTBELIEF_ALLOWED_IMPORTS=other,job_models"):
         job(model="job_models:Softmax")
+
+
+def test_portions_of_sparse_data_follow_what_an_example_touches() -> None:
+    """2^20 weights, of which an example touches 20: there is little to share out."""
+    options = {"examples": 300, "features": 2**20}
+    made = job(
+        algorithm="sandblaster", data="synthetic:clicks", model="logistic", data_options=options
+    )
+    assert made.layout.size > 2**19
+    assert made.portions == LEAST_PORTIONS
