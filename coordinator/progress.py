@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from app.models.model import Task
 from coordinator.figures import figures, score_text
 from coordinator.opening import Display
 from coordinator.outcome import Outcome
@@ -53,7 +54,8 @@ def summary(outcome: Outcome, yardstick: Yardstick) -> list[str]:
         )
         if rest := yardstick.rest(outcome.heldout.score):
             lines.append(f"held-out {rest}")
-        lines += yardstick.confusion(outcome.heldout.score)
+        if yardstick.task is Task.BINARY:  # of more classes, `evaluate` tells
+            lines += yardstick.confusion(outcome.heldout.score)
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: python -m coordinator resume {outcome.run}")

@@ -51,6 +51,8 @@ class Yardstick:
     def rest(self, score: Score) -> str:
         """The figures that fit the task and are not in :meth:`text`; may be empty."""
         first = {self.metric.value, "loss", Metric.AUC.value}
+        if math.isclose(score.loss, score.log_loss, rel_tol=1e-4):  # said already
+            first.add(Metric.LOG_LOSS.value)
         found = score.measures(self.task).items()
         parts = [self._figure(name, value, score) for name, value in found if name not in first]
         threshold = f" at threshold {self.threshold:g}" if self.task is Task.BINARY else ""

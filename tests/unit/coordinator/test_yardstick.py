@@ -125,3 +125,8 @@ def test_a_document_in_words_has_its_figures() -> None:
     told = brief(TWO.document(replace(SCORE, auc=None)))
     assert told == ("accuracy 0.8, loss 0.5, AUC -, log loss 0.25, precision 0.75, recall 0.75")
     assert "AUC (histogram) 0.8765" in brief(TWO.document(replace(SCORE, auc_exact=False)))
+
+
+def test_a_log_loss_that_is_the_loss_is_not_said_again() -> None:
+    same = replace(SCORE, loss_sum=25.0)
+    assert TWO.rest(same) == "precision 0.7500, recall 0.7500 at threshold 0.25"
