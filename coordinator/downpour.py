@@ -147,7 +147,7 @@ class Downpour:
         rows = sum(table.n_rows for table in self._job.layout.tables)
         touched = sum(len(part.ids) for part in self._store.touched())
         return (
-            f"tables: {touched:,} of {rows:,} rows came into being, "
+            f"tables: {touched:,} of {rows:,} rows are stored, in whole blocks, "
             f"{self._store.stored_bytes() / 2**20:,.1f} MiB on the servers"
         )
 

@@ -1,0 +1,74 @@
+"""What pushing and fetching rows of tables costs: ``python tests/benchmarks/rows.py``.
+
+One embedded parameter server, one client, a table of 2^20 rows in float32 with Adagrad, rows
+drawn at random. Prints the median of 30 calls in milliseconds and in microseconds for each row:
+of rows that come into being, of rows that are there, and of a fetch.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from app.layout import Layout, TensorSpec
+from app.optimizers.adagrad import Adagrad
+from app.rows import Ids, TableRows
+from app.store.contract import Token
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+from coordinator.local import LocalCluster
+
+ROWS, CALLS = 2**20, 30
+TOKEN = Token(fence=1, stream=0, attempt=1)
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp())
+    with LocalCluster(servers=1, processes=0, folder=folder, wait_s=10) as cluster:
+        servers = Servers(cluster.endpoints.parameter_servers)
+        print("width   rows    first push ms  us/row    push ms  us/row   fetch ms  us/row")
+        for width in (1, 9, 64):
+            for count in (1_000, 10_000):
+                figures = measure(servers, width, count)
+                cells = (f"{s * 1e3:>11.2f}{s / count * 1e6:>8.2f}" for s in figures)
+                print(f"{width:>5}{count:>7}    {''.join(cells)}")
+
+
+def measure(servers: Servers, width: int, count: int) -> list[float]:
+    """Median seconds of a push of new rows, of known ones, and of a fetch."""
+    tensors = (TensorSpec("bias", (1,)), TensorSpec("t", (ROWS, width), sparse=True, spread=0.01))
+    layout = Layout.plan(tensors, n_servers=1, block_numbers=1024, table_numbers=1)
+    run, fence = f"rows-{width}-{count}", TOKEN.fence
+    store = RedisParameterStore(servers, run, layout, Adagrad(0.05), fence=fence)
+    store.create(np.zeros(1))
+    rng = np.random.default_rng(0)
+    drawn = [np.sort(rng.choice(ROWS, count, replace=False)) for _ in range(CALLS)]
+    seconds = []
+    for again in range(2):
+        numbered = enumerate(drawn, start=1 + again * CALLS)
+        calls = [partial(push, store, sequence, ids, width) for sequence, ids in numbered]
+        seconds.append(statistics.median(timed(call) for call in calls))
+    seconds.append(statistics.median(timed(partial(store.fetch, rows=[ids])) for ids in drawn))
+    store.delete()
+    return seconds
+
+
+def push(store: RedisParameterStore, sequence: int, ids: Ids, width: int) -> None:
+    gradient = np.ones((len(ids), width), np.float32)
+    store.push(TOKEN, sequence, np.zeros(1), rows=[TableRows(ids, gradient)])
+
+
+def timed(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
