@@ -59,8 +59,8 @@ class State:
 
     ``pairs`` are the numbers i of the pairs s[i], y[i] in force, oldest first; ``gram``
     is B as nested lists; ``point`` and ``gradient`` are names. With an L1 term ``gradient``
-    is the pseudo-gradient, ``smooth`` the gradient of the loss without the term, and
-    ``nonzeros`` counts the weights that are not zero (:mod:`coordinator.owlqn`).
+    is the pseudo-gradient, and ``nonzeros`` counts the weights that are not zero
+    (:mod:`coordinator.owlqn`).
     """
 
     iteration: int
@@ -69,7 +69,6 @@ class State:
     gradient: str
     pairs: tuple[int, ...]
     gram: tuple[tuple[float, ...], ...]
-    smooth: str | None = None
     nonzeros: int | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -88,7 +87,7 @@ class State:
     @property
     def in_force(self) -> list[str]:
         """All vectors that somebody needs who goes on from here."""
-        return [*self.names, self.point, *([self.smooth] if self.smooth else [])]
+        return [*self.names, self.point]
 
     @property
     def gradient_norm(self) -> float:
