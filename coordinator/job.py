@@ -12,7 +12,7 @@ from app.datasets.dataset import Dataset
 from app.datasets.division import RunData, open_data
 from app.datasets.reading.reader import Progress
 from app.datasets.sources import is_local
-from app.datasets.split import Part, Subset
+from app.datasets.split import Part, Subset, in_file_order
 from app.errors import ConfigError
 from app.layout import Layout
 from app.models.model import Model
@@ -95,7 +95,12 @@ def prepare(
         first=begin(start, model, layout),
         yardstick=yardstick,
         footprint=footprint(
-            model, dataset, train, layout, config.dtype.itemsize, len(build_rule(config).slots)
+            model,
+            dataset,
+            in_file_order(train),
+            layout,
+            config.dtype.itemsize,
+            len(build_rule(config).slots),
         ),
     )
 

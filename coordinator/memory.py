@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
 from app.datasets.dataset import Dataset
-from app.datasets.split import RowList
+from app.datasets.split import Rows
 from app.layout import Layout, Table
 from app.models.model import Model, SparseModel
 
@@ -19,8 +20,6 @@ ROUNDING, ENTRY_BYTES = 1.25, 64
 #: Vectors of parameters at a time: themselves, the best ones, a snapshot that is being
 #: evaluated, one that is being written to a checkpoint. Of slots: the first and the last.
 PARAMETER_COPIES, SLOT_COPIES = 4, 2
-
-CHUNK_EXAMPLES = 4096
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,22 @@ class Footprint:
 
 
 def footprint(
-    model: Model, dataset: Dataset, train: RowList, layout: Layout, itemsize: int, n_slots: int
+    model: Model,
+    dataset: Dataset,
+    train: Iterable[Rows],
+    layout: Layout,
+    itemsize: int,
+    n_slots: int,
 ) -> Footprint | None:
-    """Of the tables and the dense part; None without tables. Reads the training data once."""
+    """Of the tables and the dense part; None without tables.
+
+    ``train`` gives the rows of the data set a block at a time; they are read once.
+    """
     if not layout.tables:
         return None
     seen = [np.zeros(table.n_rows, bool) for table in layout.tables]
-    for start in range(0, len(train), CHUNK_EXAMPLES):
-        features = dataset.features[train[start : start + CHUNK_EXAMPLES]]
-        narrowed = cast("SparseModel", model).narrowed(features)
+    for block in train:
+        narrowed = cast("SparseModel", model).narrowed(dataset.features[block])
         for mask, touched in zip(seen, narrowed.rows, strict=True):
             mask[touched] = True
     copies = PARAMETER_COPIES + SLOT_COPIES * n_slots
@@ -57,11 +63,12 @@ def footprint(
     likely = most = dense
     for table, mask in zip(layout.tables, seen, strict=True):
         blocks = len(np.unique(np.flatnonzero(mask) // table.rows_per_block))
-        likely += blocks * _block_bytes(table, itemsize)
-        most += table.n_blocks * _block_bytes(table, itemsize)
+        likely += blocks * block_bytes(table, itemsize)
+        most += table.n_blocks * block_bytes(table, itemsize)
     rows = sum(table.n_rows for table in layout.tables)
     return Footprint(rows, sum(int(mask.sum()) for mask in seen), copies * likely, copies * most)
 
 
-def _block_bytes(table: Table, itemsize: int) -> int:
+def block_bytes(table: Table, itemsize: int) -> int:
+    """What a server needs for a block, at most."""
     return int(table.rows_per_block * table.width * itemsize * ROUNDING) + ENTRY_BYTES

@@ -13,7 +13,7 @@ from celery.signals import worker_process_init
 from app.config import RunConfig
 from app.datasets.cache import default_cache_folder
 from app.datasets.division import RunData, open_data
-from app.datasets.split import Rows, Subset, portion
+from app.datasets.split import Rows, Subset, in_file_order, portion
 from app.environment import broker_url, parameter_server_urls
 from app.errors import ConfigError, DataError
 from app.layout import Vector
@@ -106,7 +106,8 @@ class RunContext:
         """How often rows of tables occur, for the L2 term."""
         if not self.config.l2 or not self.record.layout.tables:
             return []
-        return shares_of(self.model, self.data.dataset, self.data.train, self.record.layout)
+        train = in_file_order(self.data.train)
+        return shares_of(self.model, self.data.dataset, train, self.record.layout)
 
     def portion(self, index: int, n_portions: int) -> Iterator[Rows]:
         return portion(self.data.train, index, n_portions)

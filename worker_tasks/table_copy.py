@@ -7,14 +7,14 @@ nothing else of the tables ever comes here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import numpy as np
 
 from app.config import RunConfig
 from app.datasets.dataset import Dataset
-from app.datasets.split import RowList
+from app.datasets.split import Rows
 from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.models.model import Model, Narrowed, SparseModel
@@ -23,9 +23,6 @@ from app.optimizers.rule import local_step
 from app.rows import Ids, TableRows
 from app.store.contract import ParameterStore
 from worker_tasks.copies import Examples, Window, clip
-
-#: Examples that are looked at together.
-CHUNK_EXAMPLES = 4096
 
 
 class TableCopy:
@@ -149,15 +146,20 @@ class TableCopy:
                 of_tables[i][...] += factor[:, None].astype(dense.dtype) * tables[i]
 
 
-def shares_of(model: Model, dataset: Dataset, train: RowList, layout: Layout) -> list[Vector]:
-    """For each table the share of the training examples that touch each row."""
-    counts = [np.zeros(table.n_rows, np.float32) for table in layout.tables]
-    for start in range(0, len(train), CHUNK_EXAMPLES):
-        features = dataset.features[train[start : start + CHUNK_EXAMPLES]]
-        narrowed = cast("SparseModel", model).narrowed(features)
+def shares_of(
+    model: Model, dataset: Dataset, train: Iterable[Rows], layout: Layout
+) -> list[Vector]:
+    """For each table the share of the training examples that touch each row.
+
+    ``train`` gives the rows of the data set a block at a time.
+    """
+    counts, n_examples = [np.zeros(table.n_rows, np.float32) for table in layout.tables], 0
+    for block in train:
+        narrowed = cast("SparseModel", model).narrowed(dataset.features[block])
+        n_examples += len(block)
         for total, rows, here in zip(counts, narrowed.rows, narrowed.counts, strict=True):
             total[rows] += here
-    return [total / len(train) for total in counts]
+    return [total / n_examples for total in counts]
 
 
 def _union(parts: Sequence[Ids]) -> Ids:

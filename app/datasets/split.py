@@ -175,6 +175,13 @@ def portion(train: Part, index: int, n_portions: int) -> Iterator[Rows]:
         yield rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
 
 
+def in_file_order(train: Part) -> Iterator[Rows]:
+    """All training examples, ascending, some ``STRETCH`` at a time, for whoever reads them all."""
+    n_parts = math.ceil(train.shuffle.n / STRETCH)
+    for index in range(n_parts):
+        yield from portion(train, index, n_parts)
+
+
 def _training_rows(train: Part, block: int) -> Rows:
     """The training examples in a block of the file."""
     start, stop = block * BLOCK, min((block + 1) * BLOCK, train.shuffle.n)

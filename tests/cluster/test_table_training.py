@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from app.config import RunConfig
-from app.datasets.split import Subset, split
+from app.datasets.split import Subset, in_file_order, split
 from app.errors import ExitCode
 from app.keys import PARAMETERS, slot
 from app.models.files import load_model
@@ -41,7 +41,8 @@ def in_memory(config: RunConfig) -> MemoryParameterStore:
     store = MemoryParameterStore(job.layout, build_rule(config), fence=1)
     store.create(job.first.parameters, job.first.slots, job.first.tables)
     train, _ = split(job.dataset.n_examples, config.holdout, config.seed)
-    shares = shares_of(job.model, job.dataset, train, job.layout) if config.l2 else []
+    blocks = in_file_order(train)
+    shares = shares_of(job.model, job.dataset, blocks, job.layout) if config.l2 else []
     examples = Examples(job.dataset, Subset(train, 0, 1, config.seed), shares)
     assert job.plan is not None
     Replica(job.model, examples, store, config).run(Token(1, 0, 1), job.plan.total_steps)

@@ -32,6 +32,7 @@ from app.store.contract import Answer, ParameterStore, Token
 from app.store.memory import MemoryParameterStore
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
+from coordinator.memory import block_bytes
 
 FENCE, ATTEMPT = 1, 1
 #: A gradient of zeros changes nothing.
@@ -326,3 +327,24 @@ def test_rows_of_ones_own_are_there_from_the_beginning(
             store.fetch(rows=[np.array([0, 7, 32])]).tables[0], values[[0, 7, 32]]
         )
         assert store.touched()[0].ids.tolist() == list(range(33))
+
+
+def test_blocks_take_no_more_memory_than_is_told_beforehand(
+    servers: Servers, new_run: Callable[[], str]
+) -> None:
+    layout = tables(((200_000,), 0.0), ((40_000, 9), 0.1))
+    store = RedisParameterStore(servers, new_run(), layout, SGD(0.1), fence=FENCE)
+    store.create(np.zeros(3))
+    random = np.random.default_rng(0)
+    touched: list[set[int]] = [set(), set()]
+    for sequence in range(1, 6):
+        ids = [random.choice(t.n_rows, 2000, replace=False).tolist() for t in layout.tables]
+        gradient, rows = gradient_of(layout, ids, random)
+        push(store, sequence, gradient, rows)
+        for seen, part, table in zip(touched, ids, layout.tables, strict=True):
+            seen.update(row // table.rows_per_block for row in part)
+    told = sum(
+        len(seen) * block_bytes(t, 4) for seen, t in zip(touched, layout.tables, strict=True)
+    )
+    assert told / 3 < store.stored_bytes() < told
+    store.delete()

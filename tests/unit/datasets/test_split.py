@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.datasets import split as splitting
 from app.datasets.shuffle import Shuffle
-from app.datasets.split import Rows, Subset, split
+from app.datasets.split import Rows, Subset, in_file_order, split
 from app.errors import DataError
 
 SEEDS = st.integers(0, 2**70)
@@ -226,3 +226,14 @@ def test_a_subset_that_does_not_exist_is_refused(index: int) -> None:
 def test_an_empty_minibatch_is_refused() -> None:
     with pytest.raises(DataError, match="at least one example, got 0"):
         Subset(np.arange(10), index=0, n_subsets=1, seed=0).minibatch(0, 0)
+
+
+@given(n_examples=st.integers(1, 20_000), holdout=st.sampled_from([0.0, 0.2]))
+def test_in_file_order_comes_every_training_example_once(n_examples: int, holdout: float) -> None:
+    assume(holdout == 0 or 0 < round(n_examples * holdout) < n_examples)
+    train, heldout = split(n_examples, holdout, seed=1)
+    blocks = list(in_file_order(train))
+    rows = np.concatenate(blocks)
+    assert max(map(len, blocks)) <= 4096
+    assert (np.diff(rows) > 0).all()
+    assert sorted([*rows.tolist(), *heldout[:].tolist()]) == list(range(n_examples))

@@ -86,7 +86,7 @@ def store_for(model: Model, config: RunConfig, *, tables: bool) -> Counting:
 def trained(config: RunConfig, model: Model, data: Dataset, *, tables: bool) -> Counting:
     store = store_for(model, config, tables=tables)
     rows = np.arange(N_EXAMPLES)
-    shares = shares_of(model, data, rows, store.layout) if config.l2 else []
+    shares = shares_of(model, data, [rows], store.layout) if config.l2 else []
     examples = Examples(data, Subset(rows, 0, 1, config.seed), shares)
     Replica(model, examples, store, config).run(Token(1, 0, 1), 30)
     return store
@@ -181,7 +181,7 @@ def test_the_penalty_of_a_pass_is_that_of_the_whole_objective() -> None:
         return push(*arguments, **more)
 
     store.push = keep  # type: ignore[method-assign]
-    examples = Examples(data, Subset(rows, 0, 1, 0), shares_of(model, data, rows, store.layout))
+    examples = Examples(data, Subset(rows, 0, 1, 0), shares_of(model, data, [rows], store.layout))
     Replica(model, examples, store, config).run(Token(1, 0, 1), 10)
 
     features = data.features[:]

@@ -1,0 +1,41 @@
+"""The memory that tables will need is told beforehand, and is enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.config import RunConfig
+from coordinator.job import Job, prepare
+from coordinator.memory import PARAMETER_COPIES, SLOT_COPIES
+
+
+def job(**settings: object) -> Job:
+    options = {"examples": 500, "features": 5000, "fields": 5}
+    words = {"data": "synthetic:clicks", "data_options": options, "model": "logistic"}
+    return prepare(RunConfig.model_validate(words | settings), 2)
+
+
+def test_without_tables_there_is_nothing_to_tell() -> None:
+    assert job().footprint is None
+    assert job(table_numbers=1, algorithm="sandblaster").footprint is None
+
+
+def test_rows_that_occur_are_counted() -> None:
+    made = job(table_numbers=1, holdout=0.0)
+    assert made.footprint is not None
+    columns = np.unique(made.dataset.features[:].indices)
+    assert (made.footprint.rows, made.footprint.touched) == (5000, len(columns))
+
+
+@pytest.mark.parametrize(("optimizer", "n_slots"), [("sgd", 0), ("adagrad", 1), ("adam", 2)])
+def test_blocks_that_occur_are_likely_and_all_of_them_the_most(
+    optimizer: str, n_slots: int
+) -> None:
+    made = job(table_numbers=1, holdout=0.0, optimizer=optimizer)
+    assert made.footprint is not None
+    copies = PARAMETER_COPIES + SLOT_COPIES * n_slots
+    blocks = len(np.unique(made.dataset.features[:].indices // 16))
+    a_block = 16 * 4 * 5 // 4 + 64
+    assert made.footprint.likely == copies * (4 + blocks * a_block)
+    assert made.footprint.most == copies * (4 + 313 * a_block)
