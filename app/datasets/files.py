@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _UNREADABLE = (
     OverflowError,
     RuntimeError,
     SyntaxError,
+    TokenError,
     ValueError,
     zipfile.BadZipFile,
     zlib.error,
