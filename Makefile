@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
 
+# A file at a time on each of two processes: much of a test of leases is waiting.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Ten minutes of faults; not part of the tests.
 chaos: $(VENV)/installed-test
