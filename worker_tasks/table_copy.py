@@ -22,10 +22,10 @@ from app.models.parameters import joined, parted
 from app.optimizers.rule import local_step
 from app.rows import Ids, TableRows
 from app.store.contract import ParameterStore
-from worker_tasks.copies import Examples, Window, clip
+from worker_tasks.copies import Examples, FlatCopy, Window, clip
 
 
-class TableCopy:
+class TableCopy(FlatCopy):
     """The dense tensors, and the rows of the tables that a window touches.
 
     Local steps change rows only within a window: the next one brings its own.
@@ -41,22 +41,16 @@ class TableCopy:
         config: RunConfig,
         stream: int,
     ) -> None:
-        self._model, self._examples, self._store = cast("SparseModel", model), examples, store
-        self._config, self._stream = config, stream
-        self._penalty = store.layout.penalty(config.l2, store.dtype)
-        self._local_steps = config.overlap or config.n_fetch > 1
-        self._parameters = np.empty(store.layout.size, store.dtype)
-        self._accrued = np.zeros_like(self._parameters)
-        self._slots: list[Vector] = []
+        super().__init__(model, examples, store, config, stream)
         self._window: Window | None = None
-        self._gradient: tuple[Vector, list[Vector], list[Ids]] | None = None
+        self._last: tuple[Vector, list[Vector], list[Ids]] | None = None
         self._accrued_rows: list[list[TableRows]] = [[] for _ in store.layout.tables]
 
     def fetch(self, first: int, stop: int) -> Window:
         minibatches = {}
         for step in range(first, stop):
             features, targets = self._examples.minibatch(step, self._config.batch_size)
-            minibatches[step] = self._model.narrowed(features), targets
+            minibatches[step] = cast("SparseModel", self._model).narrowed(features), targets
         touched = zip(*(narrowed.rows for narrowed, _ in minibatches.values()), strict=True)
         rows = [_union(parts) for parts in touched]
         names = self._store.rule.slots if len(minibatches) > 1 else ()
@@ -66,16 +60,7 @@ class TableCopy:
 
     def install(self, window: Window) -> None:
         self._window = window
-        self.install_fresh(window.fetched.vector)
-
-    def install_fresh(self, parameters: Vector) -> None:
-        np.copyto(self._parameters, parameters)
-        if self._slots:
-            self._slots = [*self._store.rule.fitting(self._parameters, self._slots)]
-
-    def fetch_slots(self) -> None:
-        names = self._store.rule.slots if self._local_steps else ()
-        self._slots = [self._store.fetch(slot(name)).vector for name in names]
+        super().install(window)
 
     def compute(self, step: int) -> tuple[float, int]:
         window = self._window
@@ -92,7 +77,7 @@ class TableCopy:
         dense, of_tables = parted(tensors, gradient)
         self._penalise(dense, of_tables, tables, narrowed, len(targets))
         clip([dense, *of_tables], self._config.clip_norm)
-        self._gradient = dense, of_tables, places
+        self._last = dense, of_tables, places
         self._accrued += dense
         for accrued, rows, values in zip(self._accrued_rows, narrowed.rows, of_tables, strict=True):
             accrued.append(TableRows(rows, values))
@@ -101,8 +86,8 @@ class TableCopy:
     def step_locally(self, clock: int) -> None:
         window = self._window
         assert window is not None
-        assert self._gradient is not None
-        dense, of_tables, places = self._gradient
+        assert self._last is not None
+        dense, of_tables, places = self._last
         if not self._local_steps or not all(np.isfinite(g).all() for g in (dense, *of_tables)):
             return
         rule = self._store.rule
@@ -116,7 +101,7 @@ class TableCopy:
                     values[place] = new
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
-        accrued, self._accrued = self._accrued, np.zeros_like(self._accrued)
+        accrued, _ = super().take_accrued()
         rows = [_summed(parts) for parts in self._accrued_rows]
         self._accrued_rows = [[] for _ in rows]
         return accrued, rows
