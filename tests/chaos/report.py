@@ -42,8 +42,8 @@ def table(results: Results) -> Table:
     for kind, times in sorted(results.injected.items()):
         shown.add_row(kind, str(times))
     shown.add_row("faults in all", str(results.injected.total()), end_section=True)
-    for algorithm, reference in results.references.items():
-        _add_algorithm(shown, results, algorithm, reference)
+    for name, reference in results.references.items():
+        _add_work(shown, results, name, reference)
     resent = sum(process.sent_again for trial in trials for process in trial.processes)
     shown.add_row("units and portions sent again, backups", str(resent))
     shown.add_row("updates and iterations lost and made again", str(_sum(trials, "lost")))
@@ -59,20 +59,20 @@ def table(results: Results) -> Table:
     return shown
 
 
-def _add_algorithm(shown: Table, results: Results, algorithm: str, reference: Reference) -> None:
-    seconds = [each.seconds for each in results.trials if each.work.algorithm == algorithm]
-    shown.add_row(f"{algorithm}: runs", str(len(seconds)))
+def _add_work(shown: Table, results: Results, name: str, reference: Reference) -> None:
+    seconds = [each.seconds for each in results.trials if each.work.name == name]
+    shown.add_row(f"{name}: runs", str(len(seconds)))
     longest = max(seconds, default=0.0)
     shown.add_row(
-        f"{algorithm}: longest, undisturbed", f"{longest:.0f} s, {reference.trial.seconds:.0f} s"
+        f"{name}: longest, undisturbed", f"{longest:.0f} s, {reference.trial.seconds:.0f} s"
     )
     ratios = [
         verdict.loss / reference.loss
         for trial, verdict in results.verdicts
-        if trial.work.algorithm == algorithm and verdict.loss is not None
+        if trial.work.name == name and verdict.loss is not None
     ]
     told = f"{min(ratios):.3f} to {max(ratios):.3f}" if ratios else "-"
-    shown.add_row(f"{algorithm}: held-out loss, undisturbed = 1", told, end_section=True)
+    shown.add_row(f"{name}: held-out loss, undisturbed = 1", told, end_section=True)
 
 
 def _sum(trials: Sequence[Trial], figure: str) -> int:

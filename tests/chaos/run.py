@@ -1,7 +1,7 @@
 """Hurt a cluster for some minutes, and see that its runs end as they do undisturbed.
 
-``python tests/chaos/run.py --minutes 10 --seed 0``: two servers and two workers, runs of both
-algorithms one after another, a fault every few seconds; half of the time the servers keep
+``python tests/chaos/run.py --minutes 10 --seed 0``: two servers and two workers, runs of three
+kinds of work one after another, a fault every few seconds; half of the time the servers keep
 nothing on their disks, half of the time an append-only file. The seed fixes what is hurt and
 when; what it hits still depends on the machine. Exit code 1 if an update counts twice, a run
 ends with an error or not at all, or with another result than it should.
@@ -35,8 +35,14 @@ TICK_S = 0.1
 #: So that leases run out and checkpoints are written between two faults, and the run lasts
 #: for several; work may be lost more often than a healthy cluster would lose it.
 COMMON = [
-    *("--model", "slowmodels:Sleepy", "--shards", 3, "--block-numbers", 64),
+    *("--shards", 3, "--block-numbers", 64),
     *("--lease-seconds", 3, "--checkpoint-seconds", 1, "--unit-attempts", 50),
+]
+DENSE = ["--model", "slowmodels:Sleepy"]
+#: 24 steps in a pass, as the digits make with these replicas.
+TABLES = [
+    *("--model", "slowmodels:sleepy_clicks", "--table-numbers", 1),
+    *("--data", "synthetic:clicks", "--data-option", "examples=1797"),
 ]
 DOWNPOUR = [
     *("--model-option", "seconds=0.05", "--passes", 15, "--replicas", 6, "--unit-steps", 10),
@@ -46,7 +52,11 @@ SANDBLASTER = [
     *("--algorithm", "sandblaster", "--model-option", "seconds=0.15", "--l2", "1e-3"),
     *("--iterations", 40),
 ]
-WORKS = [Work("downpour", [*COMMON, *DOWNPOUR]), Work("sandblaster", [*COMMON, *SANDBLASTER])]
+WORKS = [
+    Work("downpour", "downpour", [*COMMON, *DENSE, *DOWNPOUR]),
+    Work("sandblaster", "sandblaster", [*COMMON, *DENSE, *SANDBLASTER]),
+    Work("downpour with tables", "downpour", [*COMMON, *TABLES, *DOWNPOUR]),
+]
 
 console = Console(soft_wrap=True)
 
@@ -87,7 +97,7 @@ def _half(
     ):
         if not results.references:
             for work in WORKS:
-                results.references[work.algorithm] = _undisturbed(work, fleet, folder)
+                results.references[work.name] = _undisturbed(work, fleet, folder)
         until, faults = time.monotonic() + seconds, Faults(fleet, rng, results.injected)
         for number, work in enumerate(cycle(WORKS)):
             if time.monotonic() >= until:
@@ -97,13 +107,13 @@ def _half(
             fleet.heal()
             verdict = None
             if not trial.failure:
-                verdict = judge(trial, results.references[work.algorithm], fleet)
+                verdict = judge(trial, results.references[work.name], fleet)
             results.add(trial, verdict)
             _tell(trial)
 
 
 def _undisturbed(work: Work, fleet: Fleet, folder: Path) -> Reference:
-    trial = Trial(work, fleet.place, folder / f"undisturbed-{work.algorithm}")
+    trial = Trial(work, fleet.place, folder / f"undisturbed-{WORKS.index(work)}")
     try:
         while not trial.done:
             trial.advance()
@@ -137,7 +147,7 @@ def _storm(trial: Trial, fleet: Fleet, faults: Faults, until: float) -> None:
 def _tell(trial: Trial) -> None:
     how = "failed" if trial.failure else "ended well"
     console.print(
-        f"{trial.work.algorithm} {trial.run} {how} after {trial.seconds:.1f} s, "
+        f"{trial.work.name} {trial.run} {how} after {trial.seconds:.1f} s, "
         f"{trial.resumes} times resumed",
         highlight=False,
     )

@@ -34,6 +34,7 @@ LOST = re.compile(r"(\d+) (?:iterations )?were lost")
 class Work:
     """What a trial trains: the words of its command line."""
 
+    name: str
     algorithm: str
     words: Sequence[object]
 
@@ -153,7 +154,7 @@ class Trial:
     def fail(self, why: str) -> None:
         lines = [line for each in self.processes[-2:] for line in (each.err + each.out).split("\n")]
         tail = "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
-        self.failure = f"{self.work.algorithm} {self.run}: {why}\n{tail}"
+        self.failure = f"{self.work.name} {self.run}: {why}\n{tail}"
         self.done = True
 
     @property

@@ -13,7 +13,7 @@ from trial import Trial
 
 UPDATES = re.compile(r"updates applied: (\d+)(?: to (\d+))? on each of (\d+) shards, (\d+) planned")
 OBJECTIVE = re.compile(r"objective (\S+),")
-HELD_OUT = re.compile(r"^held-out .*loss (\S+) ", re.MULTILINE)
+HELD_OUT = re.compile(r"^held-out .*, loss ([^ ,]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

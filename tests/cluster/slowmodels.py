@@ -1,6 +1,6 @@
 """Models that take their time without using a core; workers import this file by its name.
 
-They are softmax regressions, and compute the same whatever their options are.
+They are logistic and softmax regressions, and compute the same whatever their options are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.layout import Vector
-from app.models.linear import SoftmaxRegression
+from app.models.linear import LogisticRegression, SoftmaxRegression
 from app.models.model import Features, Targets
 
 
@@ -33,6 +33,24 @@ class Sleepy(SoftmaxRegression):
         if busy:
             busy.unlink()
         return super().loss_and_gradient(parameters, features, targets, gradient)
+
+
+@dataclass(frozen=True)
+class SleepyClicks(LogisticRegression):
+    """The same with sparse weights; what a narrowed one sleeps is no less."""
+
+    seconds: float = 0.0
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        time.sleep(self.seconds)
+        return super().loss_and_gradient(parameters, features, targets, gradient)
+
+
+def sleepy_clicks(n_features: int, n_classes: int, seconds: float) -> SleepyClicks:
+    """For sparse data of two classes."""
+    return SleepyClicks(n_features, seconds, sparse=True)
 
 
 @dataclass(frozen=True)
