@@ -144,7 +144,7 @@ class ShardStore(Protocol):
         ...
 
     def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
-        """All rows of a vector's tables that have come into being."""
+        """All rows of a vector's tables that have come into being; all of them, or an error."""
         ...
 
     def counts(self) -> list[ShardCounts]:

@@ -71,8 +71,12 @@ class MemoryShards:
         return Fetched(vector, self._positions(stream), self._rows(name, rows))
 
     def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
-        shards = self._present()[self.layout.n_dense_shards :]
-        blocks = {b: values.tobytes() for at in shards for b, values in at.vectors[name].items()}
+        blocks: dict[int, bytes] = {}
+        for index in range(self.layout.n_dense_shards, self.layout.n_shards):
+            vectors = self._there(index).vectors
+            if name not in vectors:
+                raise missing(index)
+            blocks |= {block: values.tobytes() for block, values in vectors[name].items()}
         return rows_in(self.layout, blocks, self.dtype)
 
     def stored_bytes(self) -> int:

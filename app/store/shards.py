@@ -68,6 +68,9 @@ class RedisShards(ShardCalls):
                 found = dict(zip(page[::2], page[1::2], strict=True))
                 found.pop(MARK.encode(), None)
                 blocks |= {int(block): value for block, value in found.items()}
+            # Only now: a server that loses its data meanwhile ends a scan without a word.
+            if not self._servers.one("HEXISTS", key, MARK, server=self._shards[index].server):
+                raise missing(index)
         return rows_in(self.layout, blocks, self.dtype)
 
     def stored_bytes(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -348,3 +348,29 @@ def test_blocks_take_no_more_memory_than_is_told_beforehand(
     )
     assert told / 3 < store.stored_bytes() < told
     store.delete()
+
+
+def test_rows_of_a_vector_that_is_not_there_are_missing_and_not_none(twins: Twins) -> None:
+    trained(twins)
+    for store in (twins.script, twins.twin):
+        with pytest.raises(ModelMissing):
+            store.touched(named("nowhere"))
+
+
+def test_a_server_that_loses_its_data_while_it_is_scanned_is_noticed(
+    servers: Servers, new_run: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a checkpoint would be whole to look at, and lack rows."""
+    twins = stores(servers, new_run(), LAYOUT, SGD(0.1), np.float32)
+    trained(twins)
+    store = cast("RedisParameterStore", twins.script)
+    scanned = store._scanned
+
+    def scanned_and_lost(index: int, *words: Any) -> Any:
+        yield from scanned(index, *words)
+        if index == LAYOUT.n_shards - 1:
+            store.delete()
+
+    monkeypatch.setattr(store, "_scanned", scanned_and_lost)
+    with pytest.raises(ModelMissing):
+        store.touched()
