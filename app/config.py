@@ -29,6 +29,7 @@ from app.settings import (
     Section,
     StopSettings,
     StoreSettings,
+    WantedEngine,
 )
 
 
@@ -96,6 +97,11 @@ class ClusterConfig(Section):
     servers: Positive = Field(2, description="embedded parameter servers to start")
     processes: Positive | None = Field(
         None, description="worker processes of the embedded worker [default: replicas]"
+    )
+    engine: WantedEngine = Field(
+        "auto",
+        description="what computes on the parameter servers: their Lua interpreter, or our native "
+        "module (far faster), which auto takes wherever a server has loaded it",
     )
     durability: Literal["checkpoint", "aof"] = Field(
         "checkpoint",

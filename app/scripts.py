@@ -1,4 +1,4 @@
-"""Server-side scripts: read from the package, named by their content."""
+"""Server-side scripts: read from the package, named by their content; their native twins."""
 
 from __future__ import annotations
 
@@ -7,20 +7,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
+#: What the names of the native module's commands begin with.
+COMMANDS = "distbelief"
+
 
 @dataclass(frozen=True)
 class Script:
-    """A Lua script. Its SHA-1 is its version: a changed script is another script."""
+    """A Lua script. Its SHA-1 is its version: a changed script is another script.
+
+    ``twin`` is the command of the native module that does the same, if there is one.
+    """
 
     name: str
     source: str
+    twin: str | None = None
 
     @cached_property
     def sha(self) -> str:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
-    def load(cls, package: str, name: str, *before: str) -> Script:
+    def load(cls, package: str, name: str, *before: str, twin: str | None = None) -> Script:
         """Read ``package/lua/name.lua``, behind the text of the files ``before``."""
         folder, parts = files(package) / "lua", (*before, name)
-        return cls(name, "\n".join((folder / f"{part}.lua").read_text() for part in parts))
+        source = "\n".join((folder / f"{part}.lua").read_text() for part in parts)
+        return cls(name, source, f"{COMMANDS}.{twin}" if twin else None)

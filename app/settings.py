@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Scalar = bool | int | float | str
 Option = Scalar | list[int] | list[float] | list[str]
+#: What computes on parameter servers; ``auto`` takes the native module where it is there.
+WantedEngine = Literal["auto", "lua", "native"]
 Positive = Annotated[int, Field(ge=1)]
 
 

@@ -12,16 +12,18 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from app.environment import BROKER, PARAMETER_SERVERS
-from app.errors import ServerUnreachable
+from app.errors import ServerError, ServerUnreachable
+from app.store import native
 from app.store.servers import Servers
 from coordinator import binaries
 from coordinator.interruption import SIGNALS
@@ -34,6 +36,9 @@ EARLY_S = 3.0
 MOST_EARLY_ENDS = 5
 
 LONGEST_HOME = 70
+
+#: Between two looks at a server that is starting.
+ASK_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -150,29 +155,46 @@ class LocalCluster:
         home = tempfile.gettempdir()
         home = home if len(home) <= LONGEST_HOME else "/tmp"  # noqa: S108  (mkdtemp is private)
         self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-", dir=home))
+        try:
+            self._serve(program, module := native.library())
+        except ServerError as error:
+            if module is None:
+                raise
+            self._say(f"the servers do not start with the native engine: {error}")
+            end(self.children, STOP_GRACE_S)
+            self.children.clear()
+            self._serve(program, None)
+        if self._processes:
+            self.start_worker(self._processes)
+
+    def _serve(self, program: binaries.ServerProgram, module: Path | None) -> None:
+        """Start the servers, the parameter servers with ``module``, and wait for them."""
+        assert self._sockets is not None
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
         if self._durable is not None:
             _forget_other_shapes(self._durable, [Path(url).stem for url in urls])
         for url in urls:
             socket = Path(url.removeprefix("unix://"))
             arguments = _server_arguments(socket, self._sockets, self._durable)
+            if module is not None and url != self.endpoints.broker:
+                arguments += ["--loadmodule", str(module)]
             self.children.append(
                 Child.start(socket.stem, [program.path, *arguments], self._folder, os.environ)
             )
         self._wait_for(urls)
-        if self._processes:
-            self.start_worker(self._processes)
 
     def _wait_for(self, urls: list[str]) -> None:
         for index, url in enumerate(urls):
-            servers = Servers([url])
-            try:
-                servers.one("PING", timeout_s=self._wait_s)
-            except ServerUnreachable:
-                self.children[index].check()  # its own words, if it has ended
-                raise
-            finally:
-                servers.close()
+            began = time.monotonic()
+            with closing(Servers([url])) as servers:
+                while True:
+                    try:
+                        servers.one("PING", timeout_s=ASK_AGAIN_S)
+                        break
+                    except ServerUnreachable:
+                        self.children[index].check()  # its own words, if it has ended
+                        if time.monotonic() - began > self._wait_s:
+                            raise
 
 
 def _forget_other_shapes(folder: Path, names: list[str]) -> None:

@@ -59,7 +59,7 @@ def opened(
     with (
         Interruption() as interruption,
         _place(job, cluster, folder, display.say) as (place, check),
-        closing(open_session(folder.run, job, place, waits)) as session,
+        closing(open_session(folder.run, job, cluster, place, waits)) as session,
         waits.watching([session.control, session.servers]),
         closing(
             Checkpoints(
@@ -142,6 +142,19 @@ def _memory(footprint: Footprint) -> str:
     )
 
 
+def _engines(session: Session) -> str:
+    """Which engine the servers compute with, and where and why not natively."""
+    servers = session.servers
+    text = " and ".join(sorted({f"{engine} engine" for engine in servers.engines}))
+    by_reason: dict[str, list[str]] = {}
+    for where, choice in zip(servers.addresses, servers.choices, strict=True):
+        if choice.why:
+            by_reason.setdefault(choice.why, []).append(where)
+    for why, there in by_reason.items():
+        text += f": {why}" if len(there) == len(servers) else f"; {', '.join(there)}: {why}"
+    return text
+
+
 def _announcement(session: Session, job: Job) -> str:
     layout, config = job.layout, job.config
     method = "OWL-QN" if config.l1 else "L-BFGS"
@@ -153,6 +166,6 @@ def _announcement(session: Session, job: Job) -> str:
     )
     return (
         f"run {session.record.run}: {config.model} with {job.n_parameters:,} parameters in "
-        f"{layout.n_shards} shards on {layout.n_servers} servers, "
+        f"{layout.n_shards} shards on {layout.n_servers} servers ({_engines(session)}), "
         f"{job.n_train:,} training and {job.n_heldout:,} held-out examples of {config.data}, {how}"
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.config import RunConfig
+from app.config import ClusterConfig, RunConfig
 from app.keys import CELERY_PREFIX
 from app.runs import events
 from app.runs.ledger import Ledger
@@ -110,10 +110,17 @@ class Session:
         return {arguments for run, arguments in waiting if run == self.record.run}
 
 
-def open_session(run: str, job: Job, place: Endpoints, waiting: Waiting | None = None) -> Session:
-    """Connect to the servers of a run; nothing is written yet. Long waits are told."""
+def open_session(
+    run: str, job: Job, cluster: ClusterConfig, place: Endpoints, waiting: Waiting | None = None
+) -> Session:
+    """Connect to the servers of a run; nothing is written yet. Long waits are told.
+
+    Raises the ServerError family if a parameter server does not say what it computes with, or
+    lacks the engine that is wanted.
+    """
     deadline_s = job.config.server_seconds
     servers = Servers(place.parameter_servers, deadline_s=deadline_s, waiting=waiting)
+    servers.choose_engines(cluster.engine, cluster.wait_seconds)
     record = RunRecord(
         run=run,
         config=job.config,
@@ -121,7 +128,9 @@ def open_session(run: str, job: Job, place: Endpoints, waiting: Waiting | None =
         parameter_servers=tuple(servers.addresses),
         fingerprint=job.data.fingerprint,
         schema=job.dataset.schema,
+        engines=servers.engines,
     )
     control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)
     leader = Leader(control, run, job.config.lease_seconds)
-    return Session(record, control, servers, Messages(place.broker, deadline_s, waiting), leader)
+    messages = Messages(place.broker, deadline_s, waiting)
+    return Session(record, control, servers, messages, leader)

@@ -138,7 +138,9 @@ def open_context(run: str, fence: int) -> RunContext:
     data = _opened(config.model_dump_json(), record.fingerprint)
     model = build_model(config, record.schema)
     _one_thread_for_torch()
-    servers = Servers(_parameter_servers(record), deadline_s=config.server_seconds)
+    servers = Servers(
+        _parameter_servers(record), deadline_s=config.server_seconds, engines=record.engines
+    )
     return RunContext(record, fence, model, data, servers)
 
 

@@ -12,8 +12,9 @@ from app.config import RunConfig
 from app.datasets.schema import Schema
 from app.errors import ConfigError
 from app.layout import Layout
+from app.store.engine import Engine
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class RunRecord:
     """Written by the coordinator that takes the run. Holds no secret: addresses, never passwords.
 
     ``fingerprint`` identifies the data, so that a worker whose file differs from the
-    coordinator's says so instead of training on something else.
+    coordinator's says so instead of training on something else. ``engines`` are what the
+    parameter servers compute with (empty: Lua).
     """
 
     run: str
@@ -30,6 +32,7 @@ class RunRecord:
     parameter_servers: tuple[str, ...]
     fingerprint: str
     schema: Schema
+    engines: tuple[Engine, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -39,6 +42,7 @@ class RunRecord:
             "parameter_servers": list(self.parameter_servers),
             "fingerprint": self.fingerprint,
             "schema": self.schema.to_json(),
+            "engines": list(self.engines),
         }
 
     @classmethod
@@ -62,4 +66,5 @@ class RunRecord:
             tuple(document["parameter_servers"]),
             document["fingerprint"],
             Schema.from_json(document["schema"]),
+            tuple(Engine(name) for name in document["engines"]),
         )

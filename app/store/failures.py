@@ -23,6 +23,11 @@ def may_pass(error: redis.ResponseError) -> bool:
     return isinstance(error, TEMPORARY) or str(error).startswith(TEMPORARY_TEXTS)
 
 
+def is_unknown(command: str, error: redis.ResponseError) -> bool:
+    """Whether the server has no such command."""
+    return str(error).startswith(f"unknown command '{command}'")
+
+
 def complaint(where: str, failure: Exception) -> str:
     """What is wrong with the server ``where`` at the moment, in a sentence."""
     if isinstance(failure, redis.exceptions.OutOfMemoryError):

@@ -20,12 +20,13 @@ from app.store.servers import Command, Reply, Servers
 from app.store.shards import RedisShards
 from app.store.tables import Begin, beginning, packed_gradient
 
-ANNOUNCE = Script.load("app.store", "announce")
+ANNOUNCE = Script.load("app.store", "announce", twin="announce")
 
 
 def push_script(rule: Rule, shell: str = "push") -> Script:
     """The script that applies ``rule``: the protocol, the ``shell``, the rule's few lines."""
-    return Script.load("app.store", f"push_{rule.name}", "prelude", "protocol", shell)
+    before = ("prelude", "protocol", shell)
+    return Script.load("app.store", f"push_{rule.name}", *before, twin=f"{shell}_{rule.name}")
 
 
 class RedisParameterStore(RedisShards):

@@ -11,6 +11,7 @@ the answers are read. A server that fails is asked again alone; answers that cam
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -18,16 +19,22 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis
 
 from app.errors import ServerRefused
 from app.scripts import Script
-from app.store.failures import complaint, given_up, may_pass, not_let_in
+from app.settings import WantedEngine
+from app.store.engine import Choice, Engine, choose
+from app.store.failures import complaint, given_up, is_unknown, may_pass, not_let_in
 from app.store.pools import Connection, borrowed, pool
+from app.store.rounds import Round
 from app.urls import address, check_url
+
+log = logging.getLogger(__name__)
 
 #: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
 Reply = Any
@@ -61,10 +68,11 @@ class Command:
         """A script call; all keys that the script touches are in ``keys``."""
         return cls(server, (len(keys), *keys, *arguments), script)
 
-    @property
-    def words(self) -> tuple[Argument, ...]:
+    def words(self, engine: Engine) -> tuple[Argument, ...]:
         if self.script is None:
             return self.arguments
+        if engine is Engine.NATIVE and self.script.twin is not None:
+            return (self.script.twin, *self.arguments)
         return ("EVALSHA", self.script.sha, *self.arguments)
 
 
@@ -73,14 +81,21 @@ class Servers:
 
     Make it after a fork, never before: connections do not survive one. ``waiting`` is
     called now and then, on the thread of the call, while a call has to wait for long.
+    ``engines``, one for each server, are those that :meth:`choose_engines` found elsewhere.
     """
 
     def __init__(
-        self, urls: Sequence[str], *, deadline_s: float = 60.0, waiting: Waiting | None = None
+        self,
+        urls: Sequence[str],
+        *,
+        deadline_s: float = 60.0,
+        waiting: Waiting | None = None,
+        engines: Sequence[Engine] = (),
     ) -> None:
         self.addresses = [address(check_url(url)) for url in urls]
         self.deadline_s = deadline_s
         self.waiting = waiting
+        self.choices = [Choice(engine) for engine in engines or [Engine.LUA] * len(urls)]
         self._urls = list(urls)
         self._pools = [pool(url, SOCKET_TIMEOUT_S) for url in urls]
         self._awaited: dict[int, tuple[str, float]] = {}
@@ -92,8 +107,24 @@ class Servers:
         """One of the servers alone, over the same connections."""
         one = copy(self)
         one.addresses, one._urls = [self.addresses[index]], [self._urls[index]]
+        one.choices = [self.choices[index]]
         one._pools = [self._pools[index]]
         return one
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """What each server computes with."""
+        return tuple(choice.engine for choice in self.choices)
+
+    def choose_engines(self, wanted: WantedEngine, timeout_s: float) -> None:
+        """Ask every server what it can compute with, and use that from now on.
+
+        Raises ServerRefused if the native engine is wanted and is not there; else as ``call``.
+        """
+        self.choices = [
+            choose(partial(self.one, server=index, timeout_s=timeout_s), address, wanted)
+            for index, address in enumerate(self.addresses)
+        ]
 
     def call(self, commands: Sequence[Command], *, timeout_s: float | None = None) -> list[Reply]:
         """Send all ``commands`` and return their replies in order.
@@ -111,7 +142,7 @@ class Servers:
         replies: list[Reply] = [None] * len(commands)
         missing = list(range(len(commands)))
         pause = FIRST_PAUSE_S
-        outcome = _Round()
+        outcome = Round()
         while True:
             outcome = self._round(commands, missing, replies, outcome.loaded)
             missing = outcome.missing
@@ -174,7 +205,7 @@ class Servers:
         wanted: list[int],
         replies: list[Reply],
         loaded: set[tuple[int, str]],
-    ) -> _Round:
+    ) -> Round:
         """Try every wanted command once; note what has to be asked again.
 
         ``loaded`` are the scripts that the round before gave to servers.
@@ -182,13 +213,14 @@ class Servers:
         by_server: dict[int, list[int]] = defaultdict(list)
         for index in wanted:
             by_server[commands[index].server].append(index)
-        outcome = _Round(loaded_before=loaded)
+        outcome = Round(loaded_before=loaded)
         with ExitStack() as stack:
             sent: list[tuple[int, Connection]] = []
             for server, unread in by_server.items():
                 with self._noting(server, unread, outcome), self._awaiting(server):
                     connection = stack.enter_context(borrowed(self._pools[server], unread))
-                    words = [commands[index].words for index in unread]
+                    engine = self.choices[server].engine
+                    words = [commands[index].words(engine) for index in unread]
                     connection.send_packed_command(connection.pack_commands(words))
                     sent.append((server, connection))
             for server, connection in sent:
@@ -203,7 +235,7 @@ class Servers:
         commands: Sequence[Command],
         unread: list[int],
         replies: list[Reply],
-        outcome: _Round,
+        outcome: Round,
     ) -> None:
         """Read the replies of one server; ``unread`` shrinks as they come."""
         unknown: dict[str, Script] = {}
@@ -220,6 +252,8 @@ class Servers:
             except redis.ResponseError as error:
                 if may_pass(error):
                     outcome.add(commands[index].server, [index], error)
+                elif self._lost_module(commands[index], error):
+                    outcome.missing.append(index)
                 else:
                     refusal = refusal or error
             del unread[0]
@@ -231,8 +265,19 @@ class Servers:
             connection.send_command("SCRIPT", "LOAD", script.source)
             connection.read_response()
 
+    def _lost_module(self, command: Command, error: redis.ResponseError) -> bool:
+        """Whether a restart took the native engine from a server: then Lua does the rest."""
+        twin = command.script.twin if command.script is not None else None
+        if twin is None or not is_unknown(twin, error):
+            return False
+        if self.choices[command.server].engine is Engine.NATIVE:
+            where = self.addresses[command.server]
+            log.warning("%s has lost the native engine: Lua from now on", where)
+            self.choices[command.server] = Choice(Engine.LUA, "it has lost the module")
+        return True
+
     @contextmanager
-    def _noting(self, server: int, unread: list[int], outcome: _Round) -> Iterator[None]:
+    def _noting(self, server: int, unread: list[int], outcome: Round) -> Iterator[None]:
         """Translate errors of one server; those that may pass are left for the next round."""
         try:
             yield
@@ -245,27 +290,3 @@ class Servers:
                 outcome.add(server, unread, error)
                 return
             raise ServerRefused(f"{self.addresses[server]} refused a command: {error}") from error
-
-
-@dataclass
-class _Round:
-    """What has to be asked again, and the failures that each wants a pause for.
-
-    ``loaded`` are the servers and scripts that this round brought together.
-    """
-
-    loaded_before: set[tuple[int, str]] = field(default_factory=set)
-    loaded: set[tuple[int, str]] = field(default_factory=set)
-    missing: list[int] = field(default_factory=list)
-    failures: dict[int, Exception] = field(default_factory=dict)
-
-    def add(self, server: int, indices: list[int], failure: Exception) -> None:
-        self.missing.extend(indices)
-        self.failures[server] = failure
-
-    def add_unknown(self, server: int, index: int, script: Script, failure: Exception) -> None:
-        """A script that the server lacks; to lack it just after it was loaded is a failure."""
-        self.missing.append(index)
-        self.loaded.add((server, script.sha))
-        if (server, script.sha) in self.loaded_before:
-            self.failures[server] = failure

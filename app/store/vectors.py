@@ -22,13 +22,13 @@ from app.store.contract import Counted
 from app.store.servers import Command, Reply
 from app.store.shards import RedisShards
 
-BEGIN = Script.load("app.store", "begin")
-ACCUMULATE = Script.load("app.store", "accumulate", "prelude")
-DOTS = Script.load("app.store", "dots", "prelude")
-COMBINE = Script.load("app.store", "combine", "prelude")
-PSEUDO = Script.load("app.store", "pseudo", "prelude", "walk")
-ORTHANT = Script.load("app.store", "orthant", "prelude", "walk")
-SPARSITY = Script.load("app.store", "sparsity", "prelude", "walk")
+BEGIN = Script.load("app.store", "begin", twin="begin")
+ACCUMULATE = Script.load("app.store", "accumulate", "prelude", twin="accumulate")
+DOTS = Script.load("app.store", "dots", "prelude", twin="dots")
+COMBINE = Script.load("app.store", "combine", "prelude", twin="combine")
+PSEUDO = Script.load("app.store", "pseudo", "prelude", "walk", twin="pseudo")
+ORTHANT = Script.load("app.store", "orthant", "prelude", "walk", twin="orthant")
+SPARSITY = Script.load("app.store", "sparsity", "prelude", "walk", twin="sparsity")
 
 #: How long a script may hold its server, and what interpreted Lua needs for one number.
 CALL_NS = 10e6

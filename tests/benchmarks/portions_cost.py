@@ -14,7 +14,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from app.config import RunConfig
+from app.config import ClusterConfig, RunConfig
 from app.keys import PARAMETERS, named
 from app.store.vectors import RedisVectorStore
 from coordinator import preflight
@@ -41,7 +41,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     with (
         LocalCluster(servers=2, processes=PROCESSES, folder=folder, wait_s=10) as cluster,
-        closing(open_session(new_run_id(), job, cluster.endpoints)) as session,
+        closing(open_session(new_run_id(), job, ClusterConfig(), cluster.endpoints)) as session,
     ):
         preflight.wait_for_workers(session.messages, {"sandblaster"}, 30.0)
         session.take(say=print)

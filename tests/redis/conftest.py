@@ -18,6 +18,7 @@ from app.config import configure
 from app.datasets.schema import Schema
 from app.layout import Layout, TensorSpec
 from app.runs.record import RunRecord
+from app.store.engine import Engine
 from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
 from coordinator.local import LocalCluster
@@ -127,4 +128,6 @@ def control_server(
 def record(run_id: str) -> RunRecord:
     config, _ = configure({"replicas": 3, "hidden": [5], "model_options": {"alpha": [1.5, 2.0]}})
     layout = Layout((TensorSpec("w", (5, 2)), TensorSpec("b", (2,), False)), 4, 3, 2)
-    return RunRecord(run_id, config, layout, ("redis://a", "redis://b"), "abc", Schema(5, 2))
+    engines = (Engine.LUA, Engine.NATIVE)
+    addresses = ("redis://a", "redis://b")
+    return RunRecord(run_id, config, layout, addresses, "abc", Schema(5, 2), engines)

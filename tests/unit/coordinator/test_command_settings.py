@@ -92,6 +92,7 @@ OTHER: dict[str, Any] = {
     "parameter_servers": ["redis://one", "redis://two"],
     "servers": 3,
     "processes": 7,
+    "engine": "lua",
     "durability": "aof",
     "folder": "elsewhere",
     "output": "best.safetensors",
