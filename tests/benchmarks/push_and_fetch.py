@@ -1,4 +1,4 @@
-"""What a push and a fetch cost: ``python tests/benchmarks/push_and_fetch.py``.
+"""What a push and a fetch cost: ``python tests/benchmarks/push_and_fetch.py [lua|native]``.
 
 One embedded parameter server, one client, dense float32 parameters. Prints the median of
 30 calls (10 for a million numbers), in milliseconds and in nanoseconds for each number.
@@ -7,11 +7,13 @@ One embedded parameter server, one client, dense float32 parameters. Prints the 
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from app.optimizers.momentum import Momentum
 from app.optimizers.rmsprop import RMSProp
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
+from app.settings import WantedEngine
 from app.store.contract import Token
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
@@ -40,10 +43,11 @@ RULES: tuple[Rule, ...] = (
 TOKEN = Token(fence=1, stream=0, attempt=1)
 
 
-def main() -> None:
+def main(wanted: WantedEngine) -> None:
     folder = Path(tempfile.mkdtemp())
     with LocalCluster(servers=1, processes=0, folder=folder, wait_s=10) as cluster:
         servers = Servers(cluster.endpoints.parameter_servers)
+        servers.choose_engines(wanted, 10.0)
         print("    numbers  shards  rule      push ms  ns/number  fetch ms  ns/number")
         for size in SIZES:
             for rule in RULES:
@@ -78,4 +82,4 @@ def timed(call: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(cast("WantedEngine", sys.argv[1] if len(sys.argv) > 1 else "auto"))

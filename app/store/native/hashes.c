@@ -1,0 +1,96 @@
+#include "hashes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int open_hash(Hash *hash, Context *context, String *name, int mode) {
+    hash->context = context;
+    hash->key = open_key(context, name, mode);
+    int type = hash->key ? key_type(hash->key) : EMPTY;
+    if (type == EMPTY || type == HASH) return 1;
+    close_hash(hash);
+    return 0;
+}
+
+void close_hash(Hash *hash) {
+    if (hash->key) close_key(hash->key);
+    hash->key = NULL;
+}
+
+String *get(const Hash *hash, const char *field) {
+    String *value = NULL;
+    if (!hash->key || key_type(hash->key) != HASH) return NULL;
+    return hash_get(hash->key, C_FIELDS, field, &value, NULL) == OK ? value : NULL;
+}
+
+void put_bytes(const Hash *hash, const char *field, const void *value, size_t length) {
+    String *string = create_string(hash->context, value, length);
+    hash_set(hash->key, C_FIELDS, field, string, NULL);
+    free_string(hash->context, string);
+}
+
+void put_whole(const Hash *hash, const char *field, int64_t value) {
+    char text[LONGEST_ID];
+    int length = snprintf(text, sizeof text, "%lld", (long long)value);
+    put_bytes(hash, field, text, (size_t)length);
+}
+
+int64_t get_whole(const Hash *hash, const char *field, int64_t otherwise) {
+    String *value = get(hash, field);
+    long long number = otherwise;
+    if (!value) return otherwise;
+    if (string_integer(value, &number) != OK) number = otherwise;
+    free_string(hash->context, value);
+    return number;
+}
+
+int open_vectors(Vectors *vectors, Call *call, int first_key, int n, int mode) {
+    vectors->n = 0;
+    vectors->hashes = allocate((size_t)(n > 0 ? n : 1) * sizeof(Hash));
+    for (; vectors->n < n; vectors->n++) {
+        String *name = call->keys[first_key + vectors->n];
+        if (!open_hash(&vectors->hashes[vectors->n], call->context, name, mode)) {
+            close_vectors(vectors);
+            say_wrong_type(call->context);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+void close_vectors(Vectors *vectors) {
+    for (int i = 0; i < vectors->n; i++) close_hash(&vectors->hashes[i]);
+    release(vectors->hashes);
+    vectors->hashes = NULL;
+}
+
+void *room(int which, size_t bytes) {
+    static void *rooms[N_ROOMS];
+    static size_t sizes[N_ROOMS];
+    if (bytes > MOST_BYTES) return NULL;
+    if (bytes > sizes[which] || !rooms[which]) {
+        if (rooms[which]) release(rooms[which]);
+        sizes[which] = bytes + bytes / 2 + 4096;
+        rooms[which] = allocate(sizes[which]);
+    }
+    return rooms[which];
+}
+
+Ids ids_in(Bytes text) { return (Ids){.left = text}; }
+
+Ids ids_from(int64_t first, int64_t last) {
+    return (Ids){.next = first, .last = last, .is_range = 1};
+}
+
+int next_id(Ids *ids) {
+    int64_t id = ids->next;
+    if (ids->is_range) {
+        if (ids->next > ids->last) return 0;
+        ids->next++;
+    } else {
+        int more = next_whole(&ids->left, ',', &id);
+        if (more <= 0) return more;
+    }
+    snprintf(ids->id, sizeof ids->id, "%lld", (long long)id);
+    return 1;
+}

@@ -1,0 +1,151 @@
+#include "protocol.h"
+
+#include <stdio.h>
+#include <string.h>
+
+char dtype_of(const Hash *meta) {
+    String *value = get(meta, "dtype");
+    if (!value) return 0;
+    Bytes text = bytes_of(value);
+    char dtype = text.length == 1 && (*text.at == 'f' || *text.at == 'd') ? *text.at : 0;
+    free_string(meta->context, value);
+    return dtype;
+}
+
+int holds(const Hash *meta, const Call *call, int *known) {
+    String *fence = get(meta, "fence");
+    *known = fence != NULL;
+    if (!fence) return 0;
+    int ours = same_bytes(bytes_of(fence), bytes_of(call->arguments[FENCE]));
+    free_string(meta->context, fence);
+    return ours;
+}
+
+static void name_fields(Push *push, int64_t stream) {
+    snprintf(push->attempt_field, sizeof push->attempt_field, "attempt:%lld", (long long)stream);
+    snprintf(push->sequence_field, sizeof push->sequence_field, "seq:%lld", (long long)stream);
+}
+
+/* Rate and numbers of the rule; the rate divided by the updates of others since `base`. */
+static int read_step(Push *push) {
+    Call *call = &push->call;
+    Step *step = &push->step;
+    double decay;
+    int64_t base;
+    if (!real(call, RATE, &step->base_rate) || !real(call, DECAY, &decay)) return 0;
+    for (int i = 0; i < push->rule->n_arguments; i++) {
+        if (!real(call, RULE_NUMBERS + i, &step->arguments[i])) return 0;
+    }
+    step->clock = (double)push->clock;
+    step->rate = step->base_rate / (1 + decay * step->clock);
+    if (bytes_of(call->arguments[BASE]).length > 0) {
+        if (!whole(call, BASE, INT64_MIN / 4, INT64_MAX / 4, &base)) return 0;
+        int64_t since = push->clock - push->last - base;
+        step->rate = step->rate / (since > 1 ? (double)since : 1);
+    }
+    return 1;
+}
+
+/* Why the push is not to be applied, by what the shard knows. */
+static const char *standing(Push *push) {
+    int known, ours = holds(&push->meta, &push->call, &known);
+    if (!known) return "NOMODEL";
+    push->clock = get_whole(&push->meta, "clock", 0);
+    push->last = get_whole(&push->meta, push->sequence_field, 0);
+    if (!ours || push->attempt < get_whole(&push->meta, push->attempt_field, 0)) return "FENCED";
+    if (push->sequence <= push->last) return "DUPLICATE";
+    if (push->sequence > push->last + 1) return "GAP";
+    return "";
+}
+
+const char *enter(Push *push, Context *context, String **argv, int argc, const Rule *rule) {
+    int64_t stream;
+    memset(push, 0, sizeof *push);
+    push->rule = rule;
+    if (!open_call(&push->call, context, argv, argc, 2 + rule->n_slots,
+                   RULE_NUMBERS + rule->n_arguments)) {
+        return NULL;
+    }
+    if (push->call.n_keys != 2 + rule->n_slots) {
+        say_error_about(context, "BADARG %s has %d keys", rule->name, 2 + rule->n_slots);
+        return NULL;
+    }
+    if (!whole(&push->call, STREAM, 0, INT64_MAX / 4, &stream) ||
+        !whole(&push->call, ATTEMPT, 0, INT64_MAX / 4, &push->attempt) ||
+        !whole(&push->call, SEQUENCE, 0, INT64_MAX / 4, &push->sequence)) {
+        return NULL;
+    }
+    name_fields(push, stream);
+    if (!open_hash(&push->meta, context, push->call.keys[0], WRITE)) {
+        say_wrong_type(context);
+        return NULL;
+    }
+    const char *why = standing(push);
+    push->dtype = dtype_of(&push->meta);
+    if (*why) return why;
+    if (!push->dtype) {
+        say_error(context, "BADPUSH the shard does not say which type its numbers have");
+    } else if (read_step(push)) {
+        return why;
+    }
+    close_hash(&push->meta);
+    return NULL;
+}
+
+const char *leave(Push *push, int finite) {
+    const Hash *meta = &push->meta;
+    push->last = push->sequence;
+    if (finite) {
+        push->clock++;
+    } else {
+        put_whole(meta, "refused", get_whole(meta, "refused", 0) + 1);
+    }
+    put_whole(meta, "clock", push->clock);
+    put_whole(meta, push->attempt_field, push->attempt);
+    put_whole(meta, push->sequence_field, push->last);
+    replicate(push->call.context);
+    return finite ? "APPLIED" : "REFUSED";
+}
+
+void say_push(Push *push, const char *answer) {
+    Context *context = push->call.context;
+    say_array(context, 4);
+    say_bytes(context, answer);
+    say_integer(context, push->clock);
+    say_integer(context, push->last);
+}
+
+static int say_announced(Context *context, const char *answer, int64_t clock, int64_t last) {
+    say_array(context, 3);
+    say_bytes(context, answer);
+    say_integer(context, clock);
+    return say_integer(context, last);
+}
+
+int announce(Context *context, String **argv, int argc) {
+    Push push = {0};
+    int64_t stream;
+    int known;
+    if (!open_call(&push.call, context, argv, argc, 1, 3) ||
+        !whole(&push.call, 1, 0, INT64_MAX / 4, &stream) ||
+        !whole(&push.call, 2, 0, INT64_MAX / 4, &push.attempt)) {
+        return OK;
+    }
+    name_fields(&push, stream);
+    if (!open_hash(&push.meta, context, push.call.keys[0], WRITE)) return say_wrong_type(context);
+    int ours = holds(&push.meta, &push.call, &known);
+    push.clock = get_whole(&push.meta, "clock", 0);
+    push.last = get_whole(&push.meta, push.sequence_field, 0);
+    const char *answer = "OK";
+    if (!known) {
+        answer = "NOMODEL";
+        push.clock = push.last = 0;
+    } else if (!ours || push.attempt < get_whole(&push.meta, push.attempt_field, 0)) {
+        answer = "FENCED";
+    } else {
+        put_whole(&push.meta, push.attempt_field, push.attempt);
+        replicate(context);
+    }
+    close_hash(&push.meta);
+    return say_announced(context, answer, push.clock, push.last);
+}

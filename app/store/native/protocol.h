@@ -1,0 +1,40 @@
+/* The protocol of a push, shared by push.c and rows.c; twin: ../lua/protocol.lua. */
+#ifndef DISTBELIEF_PROTOCOL_H
+#define DISTBELIEF_PROTOCOL_H
+
+#include "hashes.h"
+
+/* Where arguments stand, from 0. */
+enum { FENCE, STREAM, ATTEMPT, SEQUENCE, FRESH, BASE, ABOUT, PAYLOAD, RATE, DECAY, RULE_NUMBERS };
+
+/* A push that is under way: who pushes, and where the shard stands. */
+typedef struct {
+    Call call;
+    Hash meta;
+    const Rule *rule;
+    char dtype;
+    int64_t clock, last, sequence, attempt;
+    char attempt_field[LONGEST_ID + 8], sequence_field[LONGEST_ID + 8];
+    Step step;
+} Push;
+
+/* Read the arguments and where the shard stands. Returns NULL if all is told already, else why
+ * the push is not to be applied, or "" if it is. `meta` is open then. */
+const char *enter(Push *push, Context *context, String **argv, int argc, const Rule *rule);
+
+/* Use up the sequence, after all else was written; APPLIED, or REFUSED if not `finite`. */
+const char *leave(Push *push, int finite);
+
+/* The answer, without what follows it. */
+void say_push(Push *push, const char *answer);
+
+/* Take up or announce a stream's attempt; twin: ../lua/announce.lua. */
+int announce(Context *context, String **argv, int argc);
+
+/* The type that a shard's numbers have, 'f' or 'd'; 0 if it says nothing of the kind. */
+char dtype_of(const Hash *meta);
+
+/* Whether the fence in force is the one that the call brings. */
+int holds(const Hash *meta, const Call *call, int *known);
+
+#endif
