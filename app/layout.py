@@ -1,13 +1,12 @@
 """Tensors to blocks to shards to servers: the only place that knows where a number lives.
 
 All tensors of a model are flattened one after another into one vector of ``D`` numbers.
-The vector is cut into blocks of ``block_numbers`` consecutive numbers (the last may be
-shorter), runs of consecutive blocks make shards, and shards are dealt to the servers in
-turn. Every number therefore lies in exactly one block of one shard on one server, and a
-shard is one contiguous slice of the vector, so that it travels without gathering.
+The vector is cut into blocks of ``block_numbers`` consecutive numbers, runs of consecutive
+blocks make shards, and shards are dealt to the servers in turn. So every number lies in one
+block of one shard on one server, and a shard, a slice of the vector, travels without gathering.
 
-The larger shards come first and are dealt like cards: shards differ by at most one
-block, and so do servers whenever each holds equally many shards (the default).
+The larger shards come first: shards differ by at most one block, and so do servers whenever
+each holds equally many shards (the default).
 
 Sparse tensors may instead be kept as tables, in shards of their own behind the dense ones:
 small blocks of whole rows, dealt to the table shards in turn, each of which comes into
@@ -31,6 +30,11 @@ from app.errors import LayoutError
 
 #: One script call on a shard of this size stays near ten milliseconds in Lua.
 MAX_SHARD_NUMBERS = 65_536
+
+#: Numbers in a block, which costs its server some hundred nanoseconds however long it is. A
+#: small vector has shorter ones, so that every server gets so many.
+BLOCK_NUMBERS = 4096
+LEAST_BLOCKS_PER_SERVER = 4
 
 #: Numbers in a block of a table, in whole rows and at least one of them: the fewer, the
 #: less is stored that nobody touched; the more, the less each number costs.
@@ -135,7 +139,7 @@ class Layout:
         tensors: Sequence[TensorSpec],
         *,
         n_servers: int,
-        block_numbers: int,
+        block_numbers: int | None = None,
         n_shards: int | None = None,
         table_numbers: int | None = None,
         seed: int = 0,
@@ -150,7 +154,11 @@ class Layout:
         """
         tabled = table_numbers is not None and _can_be_tables(tensors, table_numbers)
         dense = [tensor for tensor in tensors if not (tabled and tensor.sparse)]
-        blocks = math.ceil(sum(tensor.size for tensor in dense) / max(1, block_numbers))
+        size = sum(tensor.size for tensor in dense)
+        if block_numbers is None:
+            wanted = max(LEAST_BLOCKS_PER_SERVER * n_servers, n_shards or 1)
+            block_numbers = max(1, min(BLOCK_NUMBERS, math.ceil(size / max(1, wanted))))
+        blocks = math.ceil(size / max(1, block_numbers))
         n_dense, n_tables = n_shards, n_shards
         if n_shards is None:
             per_shard = max(1, MAX_SHARD_NUMBERS // max(1, block_numbers))

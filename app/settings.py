@@ -245,8 +245,12 @@ class StoreSettings(Section):
         description="Downpour: sparse parameters of at least so many numbers are kept as tables, "
         "of which replicas fetch and push only the rows that a minibatch touches",
     )
-    block_numbers: int = Field(
-        1024, ge=1, le=65_536, description="numbers in one block (one field of a hash)"
+    block_numbers: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="numbers in one block (one field of a hash) [default: 4096, and fewer in small "
+        "models]",
     )
     lease_seconds: float = Field(
         10.0, ge=0.2, description="seconds after which the work of a silent worker is given away"

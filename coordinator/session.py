@@ -119,6 +119,7 @@ def open_session(
     lacks the engine that is wanted.
     """
     deadline_s = job.config.server_seconds
+    control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)
     servers = Servers(place.parameter_servers, deadline_s=deadline_s, waiting=waiting)
     servers.choose_engines(cluster.engine, cluster.wait_seconds)
     record = RunRecord(
@@ -130,7 +131,6 @@ def open_session(
         schema=job.dataset.schema,
         engines=servers.engines,
     )
-    control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)
     leader = Leader(control, run, job.config.lease_seconds)
     messages = Messages(place.broker, deadline_s, waiting)
     return Session(record, control, servers, messages, leader)

@@ -14,7 +14,8 @@ from app.errors import Fenced
 from app.keys import control
 from app.runs.ledger import Claim
 from app.scripts import Script
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 
 DEPOSIT = Script.load("app.runs", "deposit")
 

@@ -17,7 +17,8 @@ from app.errors import ConfigError, Fenced, ModelMissing
 from app.keys import control
 from app.runs.record import RunRecord
 from app.scripts import Script
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 
 LEAD = Script.load("app.runs", "lead")
 KEEP = Script.load("app.runs", "keep")

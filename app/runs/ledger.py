@@ -16,7 +16,8 @@ from typing import Any
 
 from app.keys import control
 from app.scripts import Script
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 
 ENTER = Script.load("app.runs", "enter")
 CLAIM = Script.load("app.runs", "claim")

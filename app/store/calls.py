@@ -13,10 +13,12 @@ from app.layout import Layout, Vector
 from app.rows import NO_TABLES, Tables
 from app.scripts import Script
 from app.store.checks import check_values
+from app.store.commands import Command, Reply
 from app.store.contract import Standing, missing
 from app.store.meta import fields_of
-from app.store.servers import Argument, Command, Reply, Servers
+from app.store.servers import Servers
 from app.store.tables import blocks_on
+from app.store.wire import Argument
 
 Head = tuple[Argument, ...]
 

@@ -14,11 +14,16 @@ from app.rows import NO_TABLES, Tables
 from app.scripts import Script
 from app.store.calls import Head, Shard, length
 from app.store.checks import check_answers, check_gradient, check_rows
+from app.store.commands import Command
 from app.store.contract import Answer, Counts, Positions, Pushed, Token, missing
 from app.store.meta import positions
-from app.store.servers import Command, Reply, Servers
+from app.store.servers import Servers
 from app.store.shards import RedisShards
 from app.store.tables import Begin, beginning, packed_gradient
+from app.store.wire import Argument, Place, raw
+
+#: Where the fresh parameters are in the reply to a push.
+FRESH = 3
 
 ANNOUNCE = Script.load("app.store", "announce", twin="announce")
 
@@ -94,23 +99,29 @@ class RedisParameterStore(RedisShards):
         check_gradient(self.layout, gradient, blocks)
         check_rows(self.layout, rows)
         packed = self._packed(gradient)
-        pushed = [
-            (self._push, at, (ids, packed[part].tobytes())) for at, ids, part in self._parts(blocks)
+        fresh = np.empty_like(packed) if fetch else None
+        pushed: list[tuple[Script, Shard, tuple[Argument, Argument], slice]] = [
+            (self._push, at, (ids, raw(packed[part])), part)
+            for at, ids, part in self._parts(blocks)
         ]
         by_row = packed_gradient(self.layout, rows, self.dtype)
         tables = self._shards[self.layout.n_dense_shards :]
-        pushed += [(self._push_rows, at, part) for at, part in zip(tables, by_row, strict=True)]
+        none = slice(0, 0)
+        pushed += [
+            (self._push_rows, at, part, none) for at, part in zip(tables, by_row, strict=True)
+        ]
         head: Head = (token.fence, token.stream, token.attempt, sequence, int(fetch))
         commands = []
-        for index, (script, at, part) in enumerate(pushed):
+        for index, (script, at, about, part) in enumerate(pushed):
             since = "" if base is None else int(base[index])
-            arguments = [*head, since, *part, *self._rule_arguments]
-            commands.append(Command.call(at.server, script, at.keys, arguments))
+            arguments = [*head, since, *about, *self._rule_arguments]
+            place = Place(raw(fresh[part]), skip=FRESH) if fresh is not None else None
+            commands.append(Command.call(at.server, script, at.keys, arguments, place))
         replies = self._servers.call(commands)
         answers = tuple(Answer(reply[0].decode()) for reply in replies)
         stand = positions(reply[1:3] for reply in replies)
         check_answers(answers, stand, sequence)
-        return Pushed(answers, stand, self._fresh(replies) if fetch else None)
+        return Pushed(answers, stand, fresh)
 
     def _parts(self, blocks: Sequence[int] | None) -> list[tuple[Shard, str, slice]]:
         """For each dense shard the ids to push and where their numbers lie in the gradient."""
@@ -124,6 +135,3 @@ class RedisParameterStore(RedisShards):
             parts.append((at, ",".join(map(str, ids)), slice(start, stop)))
             start = stop
         return parts
-
-    def _fresh(self, replies: Sequence[Reply]) -> Vector:
-        return np.frombuffer(b"".join(reply[3] for reply in replies), self.dtype)

@@ -12,10 +12,11 @@ from app.layout import Vector
 from app.rows import NO_TABLES, Ids, TableRows, Tables
 from app.scripts import Script
 from app.store.calls import ShardCalls
+from app.store.commands import Command
 from app.store.contract import Fetched, ShardCounts, Standing, missing
 from app.store.meta import positions, standing_of
-from app.store.servers import Command
 from app.store.tables import MARK, Begin, Request, rows_in
+from app.store.wire import Place, raw
 
 #: Keys that a server looks at in one step of a scan.
 SCAN_COUNT = 1000
@@ -32,6 +33,7 @@ class RedisShards(ShardCalls):
         self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
     ) -> Fetched:
         request, commands = Request.of(self.layout, rows), []
+        vector = np.empty(self.layout.size, self.dtype)
         for index, at in enumerate(self._shards):
             # The position is read first: a push in between is then counted as staleness
             # that was not there, never the other way round.
@@ -40,17 +42,20 @@ class RedisShards(ShardCalls):
             )
             key = shard(self._run, index, name)
             fields = at.blocks or request.fields(index)
-            commands.append(Command(at.server, ("HMGET", key, *fields)))
+            # Rows are many short strings, which redis-py reads faster.
+            place = Place(raw(vector[at.part])) if at.blocks and not rows else None
+            commands.append(Command(at.server, ("HMGET", key, *fields), place=place))
         replies = self._servers.call(commands)
-        vector = np.empty(self.layout.size, self.dtype)
         stood = []
         for index, at in enumerate(self._shards):
             (clock, sequence), blocks = replies[2 * index], replies[2 * index + 1]
             # Of a table shard only the mark must be there.
             if clock is None or None in (blocks if at.blocks else blocks[:1]):
                 raise missing(index)
-            if at.blocks:
+            if at.blocks and rows:
                 vector[at.part] = np.frombuffer(b"".join(blocks), self.dtype)
+            elif at.blocks and sum(blocks) != vector[at.part].nbytes:
+                raise missing(index)  # less than was written: not all of it is there
             stood.append((int(clock), int(sequence or 0)))
         of_tables = replies[2 * self.layout.n_dense_shards + 1 :: 2]
         tables = request.rows(of_tables, self.dtype, self._beginning(name))

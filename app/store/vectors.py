@@ -18,9 +18,10 @@ from app.layout import Vector
 from app.scripts import Script
 from app.store.calls import Head, length
 from app.store.checks import check_gradient, refuse_overwriting
+from app.store.commands import Command, Reply
 from app.store.contract import Counted
-from app.store.servers import Command, Reply
 from app.store.shards import RedisShards
+from app.store.wire import raw
 
 BEGIN = Script.load("app.store", "begin", twin="begin")
 ACCUMULATE = Script.load("app.store", "accumulate", "prelude", twin="accumulate")
@@ -112,7 +113,7 @@ class RedisVectorStore(RedisShards):
         commands = []
         for index, at in enumerate(self._shards):
             head: Head = (fence, evaluation, portion, at.blocks[0], at.blocks[-1])
-            arguments = [*head, self.layout.block_numbers, packed[at.part].tobytes()]
+            arguments = [*head, self.layout.block_numbers, raw(packed[at.part])]
             keys = self._keys(index, COUNTED, gradient)
             commands.append(Command.call(at.server, ACCUMULATE, keys, arguments))
         replies = self._servers.call(commands)

@@ -30,7 +30,7 @@ from coordinator.persistence import capture, take_up
 SIZE = 1_000_000
 ROUNDS = 7
 RULE = Adagrad(0.05)
-LAYOUT = Layout.plan([TensorSpec("w", (SIZE,))], n_servers=1, block_numbers=1024)
+LAYOUT = Layout.plan([TensorSpec("w", (SIZE,))], n_servers=1)
 
 
 def seconds(do: Callable[[], object]) -> float:

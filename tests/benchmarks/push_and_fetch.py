@@ -51,7 +51,7 @@ def main(wanted: WantedEngine) -> None:
         print("    numbers  shards  rule      push ms  ns/number  fetch ms  ns/number")
         for size in SIZES:
             for rule in RULES:
-                layout = Layout.plan([TensorSpec("w", (size,))], n_servers=1, block_numbers=1024)
+                layout = Layout.plan([TensorSpec("w", (size,))], n_servers=1)
                 run = f"bench-{size}-{rule.name}"
                 store = RedisParameterStore(servers, run, layout, rule, fence=TOKEN.fence)
                 push, fetch = measure(store, 10 if size >= 1_000_000 else 30)

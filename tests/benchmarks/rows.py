@@ -43,7 +43,7 @@ def main() -> None:
 def measure(servers: Servers, width: int, count: int) -> list[float]:
     """Median seconds of a push of new rows, of known ones, and of a fetch."""
     tensors = (TensorSpec("bias", (1,)), TensorSpec("t", (ROWS, width), sparse=True, spread=0.01))
-    layout = Layout.plan(tensors, n_servers=1, block_numbers=1024, table_numbers=1)
+    layout = Layout.plan(tensors, n_servers=1, table_numbers=1)
     run, fence = f"rows-{width}-{count}", TOKEN.fence
     store = RedisParameterStore(servers, run, layout, Adagrad(0.05), fence=fence)
     store.create(np.zeros(1))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 from coordinator.local import LocalCluster
 from coordinator.processes import Child, end
 

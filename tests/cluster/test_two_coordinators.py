@@ -14,7 +14,8 @@ import pytest
 
 from app.errors import ExitCode
 from app.keys import shard
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 from coordinator.folder import RunFolder
 from coordinator.local import LocalCluster
 from coordinator.processes import Child

@@ -24,10 +24,10 @@ from coordinator.binaries import ServerProgram
 from coordinator.local import LocalCluster
 from tests.redis.fake import fake_control_server
 from tests.redis.private import PrivateServer, connected
-from tests.redis.programs import PROGRAMS, existing
+from tests.redis.programs import PROGRAMS, built, existing
 
 ClusterOf = Callable[[ServerProgram], LocalCluster]
-ServersOf = Callable[[ServerProgram], Servers]
+ServersOf = Callable[[ServerProgram, Engine], Servers]
 
 
 @pytest.fixture(scope="session")
@@ -48,13 +48,15 @@ def cluster_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterOf]:
 
 @pytest.fixture(scope="session")
 def servers_of(cluster_of: ClusterOf) -> Iterator[ServersOf]:
-    """Connects to the two parameter servers of a program, once."""
+    """Connects to the two parameter servers of a program, once for each engine."""
     with ExitStack() as stack:
 
         @cache
-        def connect(program: ServerProgram) -> Servers:
+        def connect(program: ServerProgram, engine: Engine) -> Servers:
             urls = cluster_of(program).endpoints.parameter_servers
-            return stack.enter_context(connected(*urls))
+            servers = stack.enter_context(connected(*urls))
+            servers.choose_engines(engine.value, timeout_s=20.0)
+            return servers
 
         yield connect
 
@@ -64,10 +66,16 @@ def program(request: pytest.FixtureRequest) -> ServerProgram:
     return existing(request.param)
 
 
+@pytest.fixture(scope="session", params=list(Engine))
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """What computes on the servers."""
+    return built(request.param)
+
+
 @pytest.fixture(scope="session")
-def servers(servers_of: ServersOf, program: ServerProgram) -> Servers:
+def servers(servers_of: ServersOf, program: ServerProgram, engine: Engine) -> Servers:
     """Two parameter servers."""
-    return servers_of(program)
+    return servers_of(program, engine)
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from app.models.criterion import Metric
 from app.models.linear import SoftmaxRegression
 from app.runs import leadership
 from app.runs.record import RunRecord
+from app.store.commands import Command, Reply
 from app.store.contract import Counted
-from app.store.servers import Command, Reply, Servers
+from app.store.servers import Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.checkpoints import Checkpoints

@@ -10,7 +10,8 @@ import pytest
 
 from app.errors import ServerUnreachable
 from app.scripts import Script
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 from tests.redis.private import PrivateServer, connected
 
 PATIENCE_S = 20.0

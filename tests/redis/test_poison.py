@@ -19,10 +19,11 @@ from app.optimizers.momentum import Momentum
 from app.optimizers.rmsprop import RMSProp
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
+from app.store.commands import Command
 from app.store.contract import Answer, ParameterStore, ShardCounts, Token
 from app.store.memory import MemoryParameterStore
 from app.store.parameters import RedisParameterStore, push_script
-from app.store.servers import Command, Servers
+from app.store.servers import Servers
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
 LAYOUT = Layout((TensorSpec("w", (38,)),), 4, n_shards=4, n_servers=2)
@@ -106,7 +107,7 @@ class Sent:
     """What comes over the wire for a shard of 12 numbers in float32."""
 
     gradient: bytes
-    numbers: tuple[str, str, str] = ("0.1", "0.0", "1e-10")
+    numbers: tuple[str, ...] = ("0.1", "0.0", "1e-10", "0.1")
     blocks: str = "0,1,2"
 
 
@@ -119,10 +120,10 @@ REFUSED = {
     "a nan with other bits": Sent(packed()[:-4] + b"\x01\x00\xa0\xff"),
     "infinity": Sent(packed(np.inf)),
     "-infinity": Sent(packed(-np.inf)),
-    "a rate that is no number": Sent(packed(), ("nan", "0.0", "1e-10")),
-    "an infinite rate": Sent(packed(), ("inf", "0.0", "1e-10")),
-    "a decay that is no number": Sent(packed(), ("0.1", "nan", "1e-10")),
-    "an epsilon that is no number": Sent(packed(), ("0.1", "0.0", "nan")),
+    "a rate that is no number": Sent(packed(), ("nan", "0.0", "1e-10", "0.1")),
+    "an infinite rate": Sent(packed(), ("inf", "0.0", "1e-10", "0.1")),
+    "a decay that is no number": Sent(packed(), ("0.1", "nan", "1e-10", "0.1")),
+    "an epsilon that is no number": Sent(packed(), ("0.1", "0.0", "nan", "0.1")),
 }
 IMPOSSIBLE = {
     "a short block": Sent(packed()[:-4]),

@@ -17,9 +17,10 @@ from app.layout import Layout, TensorSpec
 from app.optimizers.sgd import SGD
 from app.scripts import Script
 from app.store import servers as wire
+from app.store.commands import Command
 from app.store.contract import Answer, ShardCounts, Token
 from app.store.parameters import RedisParameterStore
-from app.store.servers import Command, Servers
+from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
 from tests.redis.private import PrivateServer, connected, free_port
 from tests.redis.proxy import losing_a_reply

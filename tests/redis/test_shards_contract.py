@@ -17,6 +17,7 @@ from app.keys import PARAMETERS, named, slot
 from app.layout import Layout, TensorSpec, Vector
 from app.optimizers.adagrad import Adagrad
 from app.store.contract import ShardStore, Standing
+from app.store.engine import Engine
 from app.store.memory import MemoryParameterStore
 from app.store.memory_shards import MemoryShards, Shard
 from app.store.memory_vectors import MemoryVectorStore
@@ -24,7 +25,7 @@ from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
 from coordinator.binaries import ServerProgram
-from tests.redis.programs import PROGRAMS, existing
+from tests.redis.programs import ENGINES, built, existing
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
 LAYOUT = Layout((TensorSpec("w", (38,)),), 4, n_shards=4, n_servers=2)
@@ -64,16 +65,17 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["memory", *PROGRAMS])
+@pytest.fixture(params=["memory", *ENGINES])
 def place(
     request: pytest.FixtureRequest,
     kind: str,
-    servers_of: Callable[[ServerProgram], Servers],
+    servers_of: Callable[[ServerProgram, Engine], Servers],
     run_id: str,
 ) -> Place:
     if request.param == "memory":
         return in_memory(kind)
-    return on_servers(kind, servers_of(existing(request.param)), run_id)
+    program, engine = request.param
+    return on_servers(kind, servers_of(existing(program), built(engine)), run_id)
 
 
 def in_memory(kind: str) -> Place:

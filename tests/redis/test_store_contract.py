@@ -15,12 +15,13 @@ from app.optimizers.adagrad import Adagrad
 from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
 from app.store.contract import Answer, ParameterStore, ShardCounts, Standing, Token
+from app.store.engine import Engine
 from app.store.memory import MemoryParameterStore
 from app.store.memory_shards import Shard
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
-from tests.redis.programs import PROGRAMS, existing
+from tests.redis.programs import ENGINES, built, existing
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
 LAYOUT = Layout((TensorSpec("w", (7, 5)), TensorSpec("b", (3,))), 4, n_shards=4, n_servers=2)
@@ -41,11 +42,11 @@ def dtype(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture(params=["memory", *PROGRAMS])
+@pytest.fixture(params=["memory", *ENGINES])
 def open_store(
     request: pytest.FixtureRequest,
     dtype: Dtype,
-    servers_of: Callable[[ServerProgram], Servers],
+    servers_of: Callable[[ServerProgram, Engine], Servers],
     run_id: str,
 ) -> Open:
     """Makes a store for a rule and a fence; nothing is created in it."""
@@ -58,7 +59,8 @@ def open_store(
             return store
 
         return in_memory
-    servers = servers_of(existing(request.param))
+    program, engine = request.param
+    servers = servers_of(existing(program), built(engine))
     return lambda rule, fence=FENCE: RedisParameterStore(
         servers, run_id, LAYOUT, rule, dtype, fence=fence
     )

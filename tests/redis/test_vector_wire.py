@@ -15,8 +15,9 @@ from app.keys import COUNTED, PARAMETERS, shard
 from app.layout import Layout, TensorSpec, Vector
 from app.scripts import Script
 from app.store import vectors
+from app.store.commands import Command
 from app.store.contract import Counted
-from app.store.servers import Command, Servers
+from app.store.servers import Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import (
     ACCUMULATE,

@@ -14,13 +14,14 @@ from app.keys import PARAMETERS
 from app.layout import Layout, TensorSpec, Vector
 from app.store import vectors
 from app.store.contract import Counted, Standing
+from app.store.engine import Engine
 from app.store.memory_shards import Shard
 from app.store.memory_vectors import MemoryVectorStore
 from app.store.servers import Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.binaries import ServerProgram
-from tests.redis.programs import PROGRAMS, existing
+from tests.redis.programs import ENGINES, built, existing
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks. Biases, which
 # no L1 term covers, begin and end in the middle of blocks.
@@ -47,11 +48,11 @@ def dtype(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture(params=["memory", *PROGRAMS])
+@pytest.fixture(params=["memory", *ENGINES])
 def open_store(
     request: pytest.FixtureRequest,
     dtype: Dtype,
-    servers_of: Callable[[ServerProgram], Servers],
+    servers_of: Callable[[ServerProgram, Engine], Servers],
     run_id: str,
 ) -> Open:
     """Makes a store for a fence; nothing is created in it."""
@@ -64,7 +65,8 @@ def open_store(
             return store
 
         return in_memory
-    servers = servers_of(existing(request.param))
+    program, engine = request.param
+    servers = servers_of(existing(program), built(engine))
     return lambda fence=FENCE: RedisVectorStore(servers, run_id, LAYOUT, dtype, fence=fence)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from app.errors import ServerUnreachable
 from app.store import servers as wire
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 from coordinator import waits
 from coordinator.waits import Waits
 from tests.redis.private import PrivateServer, connected, free_port

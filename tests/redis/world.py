@@ -18,11 +18,12 @@ from app.keys import PARAMETERS, control, named, shard, slot
 from app.layout import Layout, TensorSpec
 from app.optimizers.adagrad import Adagrad
 from app.runs.ledger import Ledger
+from app.store.commands import Command
 from app.store.contract import Fetched, ParameterStore, Positions, Pushed
 from app.store.memory import MemoryParameterStore
 from app.store.memory_shards import Shard
 from app.store.parameters import RedisParameterStore
-from app.store.servers import Command, Servers
+from app.store.servers import Servers
 from coordinator.checkpoints import Capture
 from coordinator.evaluations import BEST
 from coordinator.persistence import TakenUp, capture, take_up

@@ -1,5 +1,6 @@
 #include "call.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +58,10 @@ int whole(Call *call, int argument, int64_t least, int64_t most, int64_t *out) {
 }
 
 int real(Call *call, int argument, double *out) {
-    if (string_number(call->arguments[argument], out) != OK) {
+    Bytes text = bytes_of(call->arguments[argument]);
+    if (same_bytes(text, (Bytes){"nan", 3})) {
+        *out = NAN; /* refused where it would be written, as scripts do; a server parses none */
+    } else if (string_number(call->arguments[argument], out) != OK) {
         say_error_about(call->context, "BADARG argument %d must be a number", argument + 1);
         return 0;
     }

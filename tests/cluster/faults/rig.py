@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from app.runs import events
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 from coordinator.local import LocalCluster
 from coordinator.processes import Child
 

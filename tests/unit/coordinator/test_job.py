@@ -131,7 +131,7 @@ def test_a_saved_model_with_infinite_parameters_is_refused(tmp_path: Path) -> No
         ({"data_options": {"examples": 4}, "holdout": 0.9}, DataError, "holdout 0.9 of 4"),
         ({"replicas": 900}, DataError, "900 subsets are more than the 800 training examples"),
         ({"model": "linearr"}, ModelError, 'did you mean "linear"'),
-        ({"shards": 2}, ConfigError, "2 shards are more than the 1 blocks"),
+        ({"shards": 2, "block_numbers": 9999}, ConfigError, "2 shards are more than the 1 blocks"),
         ({"warm_start_steps": 10_000}, ConfigError, "warm_start_steps = 10000 is more than"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else None,

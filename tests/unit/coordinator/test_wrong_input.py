@@ -121,7 +121,7 @@ WRONG = {
     "more shards than blocks": Wrong(
         "train --data good.npz --model softmax --shards 9",
         ExitCode.USAGE,
-        ("9 shards", "1 blocks", "at most 1"),
+        ("9 shards", "6 blocks", "at most 6"),
     ),
     "unknown data": Wrong("train --data digts", ExitCode.DATA, ("digts", "did you mean 'digits'")),
     "missing data file": Wrong("train --data no.npz", ExitCode.DATA, ("no.npz", "no such file")),
