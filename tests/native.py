@@ -49,10 +49,32 @@ def built(*more: str) -> Iterator[Path]:
         yield engine
 
 
-def runtime(name: str) -> str:
-    """A library of the compiler, to be loaded before a program that was built without it."""
-    command = [compiler(), f"-print-file-name={name}"]
-    path = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    if not Path(path).is_absolute():
-        pytest.skip(f"the C compiler has no {name}")
-    return path
+#: Valkey has a module prefer its own symbols, which a sanitizer cannot have.
+SHIM = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+void *dlopen(const char *path, int flags) {
+    void *(*next)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+    return next(path, flags & ~RTLD_DEEPBIND);
+}
+"""
+
+
+@contextmanager
+def sanitizer() -> Iterator[dict[str, str]]:
+    """Variables with which a server that was built without it loads a sanitized engine.
+
+    It then checks the server's own strings as well, which are its C library's.
+    """
+    where = [compiler(), "-print-file-name=libasan.so"]
+    library = subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip()
+    if not Path(library).is_absolute():
+        pytest.skip("the C compiler has no libasan.so")
+    with tempfile.TemporaryDirectory(prefix="distbelief-native-") as folder:
+        source, shim = Path(folder) / "shim.c", Path(folder) / "shim.so"
+        source.write_text(SHIM)
+        subprocess.run(
+            [compiler(), "-fPIC", "-shared", "-o", str(shim), str(source), "-ldl"], check=True
+        )
+        options = "detect_leaks=0:verify_asan_link_order=0"
+        yield {"LD_PRELOAD": f"{shim}:{library}", "ASAN_OPTIONS": options}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import redis
 
 from app.draws import PRIME
 from app.keys import COUNTED, PARAMETERS, named, slot
@@ -56,6 +56,15 @@ class Calls:
 
     def on(self, *both: Side) -> None:
         self.sides = both
+
+    def pushes(self) -> list[Callable[[], None]]:
+        """The kinds of calls in a training, to choose from evenly."""
+        return [self.push] * 6 + [self.push_rows] * 6 + [self.announce, self.raise_fence]
+
+    def operations(self) -> list[Callable[[], None]]:
+        """The kinds of calls on vectors, to choose from evenly."""
+        kinds = [self.begin, *[self.accumulate] * 4, self.dots, self.combine, self.pseudo]
+        return [*kinds, self.orthant, self.sparsity, self.push, self.raise_fence]
 
     def create(self) -> None:
         ids = ",".join(map(str, range(self.first, self.first + len(self.sizes))))
@@ -108,9 +117,10 @@ class Calls:
             self._call(FENCE, ["meta"], self.fence)
 
     def begin(self) -> None:
-        self.evaluation += self._some(-1, 1)
-        names = ["meta", COUNTED, GRADIENT]
-        self._call(BEGIN, names, self._fence(), max(0, self.evaluation))
+        asked = max(0, self.evaluation + self._some(-1, 1))
+        made = self._call(BEGIN, ["meta", COUNTED, GRADIENT], self._fence(), asked)
+        if made.lua == b"OK":
+            self.evaluation = asked
 
     def accumulate(self) -> None:
         first, last, numbers = self._range()
@@ -206,8 +216,8 @@ class Calls:
             self.attempts[stream], self.sequences[stream] = attempt, sequence
 
     def _call(self, script: Script, names: list[str], *arguments: Argument) -> Made:
-        lua, native = (side.call(script, names, *arguments) for side in self.sides)
-        self.last = Made(script.name, tuple(names), arguments, lua, native)
+        answers = [side.call(script, names, *arguments) for side in self.sides]
+        self.last = Made(script.name, tuple(names), arguments, answers[0], answers[-1])
         return self.last
 
     def _table(self, index: int) -> tuple[int, int]:

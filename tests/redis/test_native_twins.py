@@ -53,8 +53,7 @@ def compare(calls: Calls, lua: Side, native: Side) -> None:
 @given(st.integers(0, 2**32))
 def test_pushes_are_the_same(socket: str, rule: str, kind: str, seed: int) -> None:
     calls = Calls(np.random.default_rng(seed), RULES[rule], kind)
-    kinds = [calls.push] * 6 + [calls.push_rows] * 6 + [calls.announce, calls.raise_fence]
-    check_calls(socket, calls, kinds)
+    check_calls(socket, calls, calls.pushes())
 
 
 @pytest.mark.parametrize("kind", ["f", "d"])
@@ -62,6 +61,4 @@ def test_pushes_are_the_same(socket: str, rule: str, kind: str, seed: int) -> No
 @given(st.integers(0, 2**32))
 def test_operations_on_vectors_are_the_same(socket: str, kind: str, seed: int) -> None:
     calls = Calls(np.random.default_rng(seed), RULES["sgd"], kind)
-    kinds = [calls.begin, calls.accumulate, calls.accumulate, calls.dots, calls.combine]
-    kinds += [calls.pseudo, calls.orthant, calls.sparsity, calls.push, calls.raise_fence]
-    check_calls(socket, calls, kinds)
+    check_calls(socket, calls, calls.operations())

@@ -54,7 +54,9 @@ def stepped(
 
 def bits(values: Sequence[Array]) -> list[bytes]:
     """Those of each number; of NaN only that it is none, because no two machines agree on more."""
-    return [np.where(np.isnan(value), value.dtype.type(np.nan), value).tobytes() for value in values]
+    return [
+        np.where(np.isnan(value), value.dtype.type(np.nan), value).tobytes() for value in values
+    ]
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -39,7 +39,9 @@ int64_t get_whole(const Hash *hash, const char *field, int64_t otherwise) {
     String *value = get(hash, field);
     long long number = otherwise;
     if (!value) return otherwise;
-    if (string_integer(value, &number) != OK) number = otherwise;
+    if (string_integer(value, &number) != OK || number > MOST_EXACT || number < -MOST_EXACT) {
+        number = otherwise;
+    }
     free_string(hash->context, value);
     return number;
 }

@@ -1,0 +1,162 @@
+"""Whatever a client sends to the native engine: the server answers, and its memory is whole."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+import redis
+
+from app.scripts import Script
+from app.store.engine import Engine
+from app.store.servers import Argument
+from coordinator import binaries
+from tests.native import SANITIZED, built, sanitizer
+from tests.redis.engines import ONLY_LUA, RULES, TWINS, Answer, Side
+from tests.redis.native_calls import Calls
+from tests.redis.private import PrivateServer
+from tests.redis.programs import existing
+
+RUNS, CALLS = 6, 40
+
+#: Numbers that are at some border, or none.
+ODD = [
+    *(b"", b"0", b"1", b"-1", b"2", b"7", b"65535", b"65536", b"65537", b"4294967296", b"1e999"),
+    *(b"2147483647", b"-2147483648", b"9223372036854775807", b"-9223372036854775808", b"nan"),
+    *(b"18446744073709551616", b"9007199254740992", b"9007199254740993", b"inf", b"-inf", b"1.5"),
+    *(b"0x10", b" 1", b"1 ", b"01", b"+1", b"--1", b"abc", b"\x00", b"1\x00", b"\xff" * 40),
+    *(b",", b"1,", b",1", b"1,,2", b"0,1,2", b"1:1", b"1:", b":1", b"9:9", b"1:1,2:2", b"0:0"),
+    *(
+        b"1:1,",
+        b"0:99999999999999999999",
+        b"99999999999999999999",
+        b"1" * 400,
+        b"0:9007199254740992",
+    ),
+    *(b"1000,1,16,0.5,1,2,3,4,1", b"1000,65536,65536,0,1,2,3,4,1", b"0,1,1,0,0,0,0,0,4294967295"),
+    *(b"4503599627370496,1,1,1,1,1,1,1,1", b"0,0,0,0,0,0,0,0,0", b"0,1,65536,1e308,1,1,1,1,2"),
+    *(b"0,9007199254740991", b"0," * 3000 + b"0", b"1:1," * 3000 + b"1:1"),
+]
+
+
+#: What a field may hold that ours never do.
+ODD_FIELDS = [
+    b"",
+    b"abc",
+    b"x" * 7,
+    b"y" * 4096,
+    b"f",
+    b"d",
+    b"g",
+    b"-5",
+    *map(b"%d".__mod__, (2**53, 2**63 - 1, -(2**63))),
+]
+
+
+class Hostile(Side):
+    """Makes spoiled calls, and spoils what is stored, before the call that it is asked to make."""
+
+    def __init__(self, client: redis.Redis, random: np.random.Generator) -> None:
+        super().__init__(client, Engine.NATIVE)
+        self.random = random
+        self.answers = 0
+
+    def call(self, script: Script, names: Sequence[str], *arguments: Argument) -> Answer:
+        keys = [self.key(name) for name in names]
+        words: list[Argument] = [str(script.twin), len(keys), *keys, *arguments]
+        for _ in range(3 if script.twin else 0):
+            spoiled = words
+            for _ in range(self.random.integers(1, 4)):
+                spoiled = self._spoiled(spoiled)
+            self.send(spoiled)
+        if script.twin and self.random.random() < 0.2:
+            self._spoil_stored(keys)
+        return super().call(script, names, *arguments)
+
+    def send(self, words: Sequence[Argument]) -> None:
+        """An answer it must be, be it an error."""
+        with contextlib.suppress(redis.ResponseError):
+            self.client.execute_command(*words)
+        self.answers += 1
+
+    def _spoiled(self, words: list[Argument]) -> list[Argument]:
+        at = int(self.random.integers(1, max(2, len(words))))
+        other = words[int(self.random.integers(1, len(words)))] if len(words) > 1 else b""
+        size = int(self.random.choice([0, 1, 3, 4, 7, 8, 4095, 4097, 70_000]))
+        odd = ODD[int(self.random.integers(len(ODD)))]
+        kinds = [
+            words[:at],
+            [*words[:at], *words[at + 1 :]],
+            [*words, *words[at:]],
+            [*words[:at], other, *words[at + 1 :]],
+            [*words[:at], self.random.bytes(size), *words[at + 1 :]],
+            *[[*words[:at], odd, *words[at + 1 :]]] * 4,
+        ]
+        return kinds[int(self.random.integers(len(kinds)))]
+
+    def _spoil_stored(self, keys: Sequence[str]) -> None:
+        key = keys[int(self.random.integers(len(keys)))]
+        fields = list(self.client.hkeys(key)) if self.client.type(key) == b"hash" else []
+        odd = ODD_FIELDS[int(self.random.integers(len(ODD_FIELDS)))]
+        if fields and self.random.random() < 0.8:
+            field = fields[int(self.random.integers(len(fields)))]
+            self.send(["HDEL", key, field] if odd == b"g" else ["HSET", key, field, odd])
+        else:
+            self.send(["DEL", key] if odd == b"g" else ["SET", key, odd])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PrivateServer]:
+    """With a sanitized engine; the bundled program, whose memory is the C library's."""
+    with built(*SANITIZED) as module, sanitizer() as environment:
+        options = ["--loadmodule", str(module), "--crash-log-enabled", "no"]
+        program = existing(binaries.bundled())
+        with PrivateServer(program, options=options, environment=environment) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def alive(server: PrivateServer) -> Iterator[redis.Redis]:
+    """A client of an empty server that must still be there in the end."""
+    with redis.Redis(unix_socket_path=str(server.socket)) as client:
+        client.flushall()
+        for script in [*TWINS, *ONLY_LUA]:
+            client.script_load(script.source)
+        try:
+            yield client
+            assert client.ping()
+        except redis.ConnectionError:
+            pytest.fail((server.socket.parent / "server.log").read_text()[-6000:])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_hostile_calls_are_answered(server: PrivateServer, rule: str) -> None:
+    with alive(server) as client:
+        for seed in range(RUNS):
+            client.flushall()
+            random = np.random.default_rng(seed)
+            hostile = Hostile(client, random)
+            calls = Calls(random, RULES[rule], "fd"[seed % 2])
+            calls.on(hostile)
+            calls.create()
+            kinds = calls.pushes() if seed % 3 else calls.operations()
+            for _ in range(CALLS):
+                kinds[random.integers(len(kinds))]()
+            assert hostile.answers >= CALLS
+
+
+@pytest.mark.parametrize("script", TWINS, ids=lambda script: str(script.twin))
+def test_arguments_of_any_kind_are_answered(server: PrivateServer, script: Script) -> None:
+    random = np.random.default_rng(0)
+    with alive(server) as client:
+        client.hset("meta", mapping={"fence": 1, "dtype": "f", "clock": 0, "evaluation": 1})
+        client.hset("vector", mapping={"0": b"\0" * 64, "1": b"\0" * 60})
+        names = [b"meta", b"vector", b"missing", *ODD]
+        for _ in range(CALLS):
+            n_keys = int(random.integers(1, 6))
+            keys = [names[each] for each in random.integers(0, 8, n_keys)]
+            more = [ODD[each] for each in random.integers(0, len(ODD), random.integers(0, 17))]
+            with contextlib.suppress(redis.ResponseError):
+                client.execute_command(str(script.twin), n_keys, *keys, *more)
