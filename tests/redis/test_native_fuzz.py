@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from tests.redis.native_calls import Calls
 from tests.redis.private import PrivateServer
 from tests.redis.programs import existing
 
-RUNS, CALLS = 6, 40
+RUNS, CALLS = 12, 40
 
 #: Numbers that are at some border, or none.
 ODD = [
@@ -69,7 +70,7 @@ class Hostile(Side):
         for _ in range(3 if script.twin else 0):
             spoiled = words
             for _ in range(self.random.integers(1, 4)):
-                spoiled = self._spoiled(spoiled)
+                spoiled = self._spoiled(spoiled, len(keys))
             self.send(spoiled)
         if script.twin and self.random.random() < 0.2:
             self._spoil_stored(keys)
@@ -81,20 +82,39 @@ class Hostile(Side):
             self.client.execute_command(*words)
         self.answers += 1
 
-    def _spoiled(self, words: list[Argument]) -> list[Argument]:
+    def _spoiled(self, words: list[Argument], n_keys: int) -> list[Argument]:
         at = int(self.random.integers(1, max(2, len(words))))
-        other = words[int(self.random.integers(1, len(words)))] if len(words) > 1 else b""
-        size = int(self.random.choice([0, 1, 3, 4, 7, 8, 4095, 4097, 70_000]))
         odd = ODD[int(self.random.integers(len(ODD)))]
-        kinds = [
-            words[:at],
-            [*words[:at], *words[at + 1 :]],
-            [*words, *words[at:]],
-            [*words[:at], other, *words[at + 1 :]],
-            [*words[:at], self.random.bytes(size), *words[at + 1 :]],
-            *[[*words[:at], odd, *words[at + 1 :]]] * 4,
-        ]
-        return kinds[int(self.random.integers(len(kinds)))]
+        match self.random.integers(9):
+            case 0:
+                return words[:at]
+            case 1:
+                return [*words[:at], *words[at + 1 :]]
+            case 2:
+                return [*words, *words[at:]]
+            case 3:
+                size = int(self.random.choice([0, 1, 3, 4, 7, 8, 4095, 4097, 70_000]))
+                return [*words[:at], self.random.bytes(size), *words[at + 1 :]]
+            case 4 | 5 if len(words) > 2 + n_keys:  # a key instead of another
+                one, other = (2 + int(self.random.integers(n_keys)) for _ in range(2))
+                return [*words[:one], words[other], *words[one + 1 :]]
+            case 6 | 7:
+                return [*words[:at], *map(self._misnumbered, words[at : at + 1]), *words[at + 1 :]]
+        return [*words[:at], odd, *words[at + 1 :]]
+
+    def _misnumbered(self, word: Argument) -> Argument:
+        """One of the numbers in a text replaced; of packed numbers, a piece taken away."""
+        if isinstance(word, bytes):
+            return word[int(self.random.integers(0, 9)) :]
+        numbers = list(re.finditer(r"\d+", str(word)))
+        if not numbers:
+            return word
+        number = numbers[int(self.random.integers(len(numbers)))]
+        near = [int(number[0]) + step for step in (-1, 1, 2)]
+        other = self.random.choice(
+            [*map(str, near), "0", "3", "40", "65536", "4294967296", str(2**53 - 1)]
+        )
+        return str(word)[: number.start()] + str(other) + str(word)[number.end() :]
 
     def _spoil_stored(self, keys: Sequence[str]) -> None:
         key = keys[int(self.random.integers(len(keys)))]
@@ -121,10 +141,10 @@ def server() -> Iterator[PrivateServer]:
 def alive(server: PrivateServer) -> Iterator[redis.Redis]:
     """A client of an empty server that must still be there in the end."""
     with redis.Redis(unix_socket_path=str(server.socket)) as client:
-        client.flushall()
-        for script in [*TWINS, *ONLY_LUA]:
-            client.script_load(script.source)
         try:
+            client.flushall()
+            for script in [*TWINS, *ONLY_LUA]:
+                client.script_load(script.source)
             yield client
             assert client.ping()
         except redis.ConnectionError:
