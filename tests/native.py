@@ -76,5 +76,5 @@ def sanitizer() -> Iterator[dict[str, str]]:
         subprocess.run(
             [compiler(), "-fPIC", "-shared", "-o", str(shim), str(source), "-ldl"], check=True
         )
-        options = "detect_leaks=0:verify_asan_link_order=0"
+        options = "detect_leaks=0:verify_asan_link_order=0:max_free_fill_size=65536"
         yield {"LD_PRELOAD": f"{shim}:{library}", "ASAN_OPTIONS": options}

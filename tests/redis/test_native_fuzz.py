@@ -20,7 +20,7 @@ from tests.redis.native_calls import Calls
 from tests.redis.private import PrivateServer
 from tests.redis.programs import existing
 
-RUNS, CALLS = 12, 40
+RUNS, CALLS = 6, 40
 
 #: Numbers that are at some border, or none.
 ODD = [
@@ -65,15 +65,16 @@ class Hostile(Side):
         self.answers = 0
 
     def call(self, script: Script, names: Sequence[str], *arguments: Argument) -> Answer:
-        keys = [self.key(name) for name in names]
-        words: list[Argument] = [str(script.twin), len(keys), *keys, *arguments]
-        for _ in range(3 if script.twin else 0):
-            spoiled = words
-            for _ in range(self.random.integers(1, 4)):
-                spoiled = self._spoiled(spoiled, len(keys))
-            self.send(spoiled)
-        if script.twin and self.random.random() < 0.2:
-            self._spoil_stored(keys)
+        if script.twin:
+            keys = [self.key(name) for name in names]
+            words: list[Argument] = [script.twin, len(keys), *keys, *arguments]
+            for _ in range(3):
+                spoiled = words
+                for _ in range(self.random.integers(1, 4)):
+                    spoiled = self._spoiled(spoiled, len(keys))
+                self.send(spoiled)
+            with self._spoil_stored(keys):
+                self.send(words)
         return super().call(script, names, *arguments)
 
     def send(self, words: Sequence[Argument]) -> None:
@@ -95,9 +96,11 @@ class Hostile(Side):
             case 3:
                 size = int(self.random.choice([0, 1, 3, 4, 7, 8, 4095, 4097, 70_000]))
                 return [*words[:at], self.random.bytes(size), *words[at + 1 :]]
-            case 4 | 5 if len(words) > 2 + n_keys:  # a key instead of another
+            case 4 | 5 if len(words) > 2 + n_keys:  # a key twice, which may be nowhere
                 one, other = (2 + int(self.random.integers(n_keys)) for _ in range(2))
-                return [*words[:one], words[other], *words[one + 1 :]]
+                name = words[other] if self.random.integers(2) else self.key("nowhere")
+                twice = {one: name, other: name}
+                return [twice.get(index, word) for index, word in enumerate(words)]
             case 6 | 7:
                 return [*words[:at], *map(self._misnumbered, words[at : at + 1]), *words[at + 1 :]]
         return [*words[:at], odd, *words[at + 1 :]]
@@ -116,15 +119,22 @@ class Hostile(Side):
         )
         return str(word)[: number.start()] + str(other) + str(word)[number.end() :]
 
-    def _spoil_stored(self, keys: Sequence[str]) -> None:
+    @contextlib.contextmanager
+    def _spoil_stored(self, keys: Sequence[str]) -> Iterator[None]:
+        """Something else under a key, or in one field of its hash, until it is restored."""
         key = keys[int(self.random.integers(len(keys)))]
-        fields = list(self.client.hkeys(key)) if self.client.type(key) == b"hash" else []
+        held = self.client.dump(key)
+        fields = self.client.hkeys(key) if self.client.type(key) == b"hash" else []
         odd = ODD_FIELDS[int(self.random.integers(len(ODD_FIELDS)))]
         if fields and self.random.random() < 0.8:
             field = fields[int(self.random.integers(len(fields)))]
             self.send(["HDEL", key, field] if odd == b"g" else ["HSET", key, field, odd])
         else:
             self.send(["DEL", key] if odd == b"g" else ["SET", key, odd])
+        yield
+        self.client.delete(key)
+        if held is not None:
+            self.client.restore(key, 0, held)
 
 
 @pytest.fixture(scope="module")

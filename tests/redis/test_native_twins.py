@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.binaries import ServerProgram
-from tests.native import built
 from tests.redis.engines import RULES, Side, sides
 from tests.redis.native_calls import Calls
 from tests.redis.private import PrivateServer
@@ -20,14 +19,8 @@ CALLS = 25
 
 
 @pytest.fixture(scope="module")
-def module() -> Iterator[Path]:
-    with built() as path:
-        yield path
-
-
-@pytest.fixture(scope="module")
-def socket(program: ServerProgram, module: Path) -> Iterator[str]:
-    with PrivateServer(program, options=["--loadmodule", str(module)]) as server:
+def socket(program: ServerProgram, native_module: Path) -> Iterator[str]:
+    with PrivateServer(program, options=["--loadmodule", str(native_module)]) as server:
         yield str(server.socket)
 
 
