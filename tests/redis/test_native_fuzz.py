@@ -13,14 +13,13 @@ import redis
 from app.scripts import Script
 from app.store.engine import Engine
 from app.store.servers import Argument
-from coordinator import binaries
+from coordinator.binaries import ServerProgram
 from tests.native import SANITIZED, built, sanitizer
 from tests.redis.engines import ONLY_LUA, RULES, TWINS, Answer, Side
 from tests.redis.native_calls import Calls
 from tests.redis.private import PrivateServer
-from tests.redis.programs import existing
 
-RUNS, CALLS = 6, 40
+RUNS, CALLS = 5, 40
 
 #: Numbers that are at some border, or none.
 ODD = [
@@ -138,11 +137,10 @@ class Hostile(Side):
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PrivateServer]:
-    """With a sanitized engine; the bundled program, whose memory is the C library's."""
+def server(program: ServerProgram) -> Iterator[PrivateServer]:
+    """With a sanitized engine, which sees the bundled program's memory as well."""
     with built(*SANITIZED) as module, sanitizer() as environment:
         options = ["--loadmodule", str(module), "--crash-log-enabled", "no"]
-        program = existing(binaries.bundled())
         with PrivateServer(program, options=options, environment=environment) as server:
             yield server
 
