@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ from app.store.engine import Engine
 from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
 from coordinator.local import LocalCluster
+from tests.native import built
 from tests.redis.fake import fake_control_server
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import PROGRAMS, built, existing
@@ -76,6 +78,13 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 def servers(servers_of: ServersOf, program: ServerProgram, engine: Engine) -> Servers:
     """Two parameter servers."""
     return servers_of(program, engine)
+
+
+@pytest.fixture(scope="session")
+def native_module() -> Iterator[Path]:
+    """The native engine, built from the sources that are here."""
+    with built() as path:
+        yield path
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,11 +27,20 @@ def free_port() -> int:
 class PrivateServer:
     """A context manager: listens on a Unix socket and on a TCP port of the loopback device.
 
-    With ``password`` it asks for one; ``url`` then holds it.
+    With ``password`` it asks for one; ``url`` then holds it. ``options`` are more arguments of
+    the program, which override those that are here, and ``environment`` its further variables.
     """
 
-    def __init__(self, program: ServerProgram, *, password: str = "") -> None:
+    def __init__(
+        self,
+        program: ServerProgram,
+        *,
+        password: str = "",
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._program, self._password = program, password
+        self._options, self._environment = options, {**os.environ, **(environment or {})}
         # A short path: that of a Unix socket has room for 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="distbelief-test-"))
         self._child: Child | None = None
@@ -63,14 +72,14 @@ class PrivateServer:
         self.close()
 
     def start(self) -> None:
-        """Start it, empty, and wait until it answers."""
+        """Start it, with what its files hold, and wait until it answers."""
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         arguments += ["--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
         arguments += ["--maxmemory-policy", "noeviction"]
         if self._password:
             arguments += ["--requirepass", self._password]
-        command = [self._program.path, *arguments]
-        self._child = Child.start("server", command, self._folder, os.environ)
+        command = [self._program.path, *arguments, *self._options]
+        self._child = Child.start("server", command, self._folder, self._environment)
         with connected(self.url) as servers:
             servers.one("PING", timeout_s=START_S)
 

@@ -114,7 +114,7 @@ static const char *count(Portion *portion) {
 int accumulate(Context *context, String **argv, int argc) {
     Portion portion = {0};
     Call *call = &portion.call;
-    if (!open_call(call, context, argv, argc, 3, N_ARGUMENTS) ||
+    if (!open_call(call, context, argv, argc, 3, N_ARGUMENTS) || !keys_differ(call) ||
         !whole(call, PORTION, 0, MOST_PORTION - 1, &portion.portion) ||
         !whole(call, FIRST_BLOCK, 0, INT64_MAX / 4, &portion.first) ||
         !whole(call, LAST_BLOCK, 0, INT64_MAX / 4, &portion.last) ||

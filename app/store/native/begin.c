@@ -24,7 +24,7 @@ int begin_evaluation(Context *context, String **argv, int argc) {
     Call call;
     Hash meta;
     int64_t evaluation;
-    if (!open_call(&call, context, argv, argc, 3, 2) ||
+    if (!open_call(&call, context, argv, argc, 3, 2) || !keys_differ(&call) ||
         !whole(&call, 1, 0, INT64_MAX / 4, &evaluation)) {
         return OK;
     }

@@ -7,8 +7,6 @@
 
 enum { LONGEST_ERROR = 256 };
 
-static const int64_t MOST_EXACT = (int64_t)1 << 53;
-
 int open_call(Call *call, Context *context, String **argv, int argc, int least_keys,
               int least_arguments) {
     int asked = asks_for_keys(context);
@@ -32,6 +30,17 @@ int open_call(Call *call, Context *context, String **argv, int argc, int least_k
         .arguments = argv + 2 + n_keys,
         .n_arguments = argc - 2 - (int)n_keys,
     };
+    return 1;
+}
+
+int keys_differ(Call *call) {
+    for (int i = 1; i < call->n_keys; i++) {
+        for (int j = 0; j < i; j++) {
+            if (!same_bytes(bytes_of(call->keys[i]), bytes_of(call->keys[j]))) continue;
+            say_error_about(call->context, "BADARG key %d is key %d once more", i + 1, j + 1);
+            return 0;
+        }
+    }
     return 1;
 }
 

@@ -8,6 +8,9 @@
 
 enum { MOST_KEYS = 4096 };
 
+/* Up to here a double, and so Lua, knows every whole number. */
+#define MOST_EXACT ((int64_t)1 << 53)
+
 typedef struct {
     Context *context;
     String **keys, **arguments;
@@ -22,6 +25,9 @@ typedef struct {
 /* 0 if the call is not to be gone on with: the keys were told, or an error was. */
 int open_call(Call *call, Context *context, String **argv, int argc, int least_keys,
               int least_arguments);
+
+/* Whether all keys differ, which one that writes to several has to know; tells if they do not. */
+int keys_differ(Call *call);
 
 Bytes bytes_of(const String *string);
 int same_bytes(Bytes a, Bytes b);

@@ -39,7 +39,9 @@ int64_t get_whole(const Hash *hash, const char *field, int64_t otherwise) {
     String *value = get(hash, field);
     long long number = otherwise;
     if (!value) return otherwise;
-    if (string_integer(value, &number) != OK) number = otherwise;
+    if (string_integer(value, &number) != OK || number > MOST_EXACT || number < -MOST_EXACT) {
+        number = otherwise;
+    }
     free_string(hash->context, value);
     return number;
 }
@@ -64,13 +66,20 @@ void close_vectors(Vectors *vectors) {
     vectors->hashes = NULL;
 }
 
+/* A sanitizer is to see every step beyond what was asked for. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SPARE(bytes) 0
+#else
+#define SPARE(bytes) ((bytes) / 2 + 4096)
+#endif
+
 void *room(int which, size_t bytes) {
     static void *rooms[N_ROOMS];
     static size_t sizes[N_ROOMS];
     if (bytes > MOST_BYTES) return NULL;
-    if (bytes > sizes[which] || !rooms[which]) {
+    if (bytes > sizes[which] || !rooms[which] || SPARE(bytes) == 0) {
         if (rooms[which]) release(rooms[which]);
-        sizes[which] = bytes + bytes / 2 + 4096;
+        sizes[which] = bytes + SPARE(bytes);
         rooms[which] = allocate(sizes[which]);
     }
     return rooms[which];

@@ -25,7 +25,7 @@ String *get(const Hash *hash, const char *field);
 void put_bytes(const Hash *hash, const char *field, const void *value, size_t length);
 void put_whole(const Hash *hash, const char *field, int64_t value);
 
-/* A field's whole number; `otherwise` if it is not there or no such number. */
+/* A field's whole number; `otherwise` if it is not there or no such number (up to 2^53). */
 int64_t get_whole(const Hash *hash, const char *field, int64_t otherwise);
 
 /* Several vectors that are open together. */

@@ -70,8 +70,8 @@ int RedisModule_OnLoad(Context *context, String **argv, int argc) {
     }
     for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {
         /* Where its keys are, a command is asked itself. */
-        if (create_command(context, COMMANDS[i].name, COMMANDS[i].handler, COMMANDS[i].flags, 1, 1,
-                           1) != OK) {
+        if (create_command(context, COMMANDS[i].name, COMMANDS[i].handler, COMMANDS[i].flags, 0, 0,
+                           0) != OK) {
             return FAILED;
         }
     }

@@ -70,7 +70,8 @@ const char *enter(Push *push, Context *context, String **argv, int argc, const R
         say_error_about(context, "BADARG %s has %d keys", rule->name, 2 + rule->n_slots);
         return NULL;
     }
-    if (!whole(&push->call, STREAM, 0, INT64_MAX / 4, &stream) ||
+    if (!keys_differ(&push->call) ||
+        !whole(&push->call, STREAM, 0, INT64_MAX / 4, &stream) ||
         !whole(&push->call, ATTEMPT, 0, INT64_MAX / 4, &push->attempt) ||
         !whole(&push->call, SEQUENCE, 0, INT64_MAX / 4, &push->sequence)) {
         return NULL;

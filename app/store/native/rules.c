@@ -7,7 +7,7 @@
 /* By squaring, as the twins do: pow() of C libraries differs in the last bit. */
 static double power(double base, double exponent) {
     double result = 1;
-    for (uint64_t left = (uint64_t)exponent; left > 0; left /= 2) {
+    for (int64_t left = (int64_t)exponent; left > 0; left /= 2) {
         if (left % 2) result = result * base;
         base = base * base;
     }

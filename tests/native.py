@@ -1,0 +1,80 @@
+"""The native engine, built from the sources that are here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ROOT / "app" / "store" / "native"
+
+#: Wrong accesses of memory and undefined operations end the server.
+SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def extension() -> dict[str, Any]:
+    """What an installation is told to build."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (only,) = project["tool"]["setuptools"]["ext-modules"]
+    return dict(only)
+
+
+def compiler() -> str:
+    """The C compiler; without one the test is skipped on a laptop, and fails in CI."""
+    found = shutil.which("cc")
+    if found is None:
+        give_up = pytest.fail if "CI" in os.environ else pytest.skip
+        give_up("there is no C compiler to build the native engine with")
+    return found
+
+
+@contextmanager
+def built(*more: str) -> Iterator[Path]:
+    """The engine as an installation builds it, with ``more`` arguments of the compiler."""
+    said = extension()
+    with tempfile.TemporaryDirectory(prefix="distbelief-native-") as folder:
+        engine = Path(folder) / "engine.so"
+        sources = [str(ROOT / source) for source in said["sources"]]
+        flags = ["-fPIC", "-shared", *said["extra-compile-args"], *more]
+        subprocess.run([compiler(), *flags, "-o", str(engine), *sources, "-lm"], check=True)
+        yield engine
+
+
+#: Valkey has a module prefer its own symbols, which a sanitizer cannot have.
+SHIM = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+void *dlopen(const char *path, int flags) {
+    void *(*next)(const char *, int) = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+    return next(path, flags & ~RTLD_DEEPBIND);
+}
+"""
+
+
+@contextmanager
+def sanitizer() -> Iterator[dict[str, str]]:
+    """Variables with which a server that was built without it loads a sanitized engine.
+
+    It then checks the server's own strings as well, which are its C library's.
+    """
+    where = [compiler(), "-print-file-name=libasan.so"]
+    library = subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip()
+    if not Path(library).is_absolute():
+        pytest.skip("the C compiler has no libasan.so")
+    with tempfile.TemporaryDirectory(prefix="distbelief-native-") as folder:
+        source, shim = Path(folder) / "shim.c", Path(folder) / "shim.so"
+        source.write_text(SHIM)
+        subprocess.run(
+            [compiler(), "-fPIC", "-shared", "-o", str(shim), str(source), "-ldl"], check=True
+        )
+        options = "detect_leaks=0:verify_asan_link_order=0:max_free_fill_size=65536"
+        yield {"LD_PRELOAD": f"{shim}:{library}", "ASAN_OPTIONS": options}

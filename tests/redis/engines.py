@@ -1,0 +1,91 @@
+"""The same calls to both engines of one server, each on a run of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+
+from app.keys import shard
+from app.optimizers.adagrad import Adagrad
+from app.optimizers.adam import Adam
+from app.optimizers.ftrl import Ftrl
+from app.optimizers.momentum import Momentum
+from app.optimizers.rmsprop import RMSProp
+from app.optimizers.rule import Rule
+from app.optimizers.sgd import SGD
+from app.scripts import Script
+from app.store.calls import CREATE
+from app.store.engine import Engine
+from app.store.parameters import ANNOUNCE, push_script
+from app.store.servers import Argument, Command
+from app.store.shards import FENCE
+from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, ORTHANT, PSEUDO, SPARSITY
+
+RULES: dict[str, Rule] = {
+    "sgd": SGD(0.1, 0.01),
+    "momentum": Momentum(0.1, 0.0, 0.9),
+    "adagrad": Adagrad(0.1, 0.0, 1e-10, 0.1),
+    "rmsprop": RMSProp(0.01, 0.1, 0.99, 1e-8),
+    "adam": Adam(0.01, 0.0, 0.9, 0.999, 1e-8, 0.01),
+    "ftrl": Ftrl(0.1, 1.0, 0.05, 0.01),
+}
+
+#: Every script that the native engine has a command for.
+TWINS = [
+    *(push_script(rule) for rule in RULES.values()),
+    *(push_script(rule, "push_rows") for rule in RULES.values()),
+    *(ANNOUNCE, BEGIN, ACCUMULATE, DOTS, COMBINE, PSEUDO, ORTHANT, SPARSITY),
+]
+ONLY_LUA = [CREATE, FENCE]
+
+Answer = Any
+
+
+class Side:
+    """A run with one shard, whose commands one engine carries out."""
+
+    def __init__(self, client: redis.Redis, engine: Engine) -> None:
+        self.client, self.engine = client, engine
+
+    def call(self, script: Script, names: Sequence[str], *arguments: Argument) -> Answer:
+        """The reply, or the error."""
+        keys = [self.key(name) for name in names]
+        engine = self.engine if script.twin else Engine.LUA
+        words = Command.call(0, script, keys, arguments).words(engine)
+        try:
+            return self.client.execute_command(*words)
+        except redis.ResponseError as error:
+            return error
+
+    def key(self, name: str) -> str:
+        return shard(self.engine, 0, name)
+
+    def contents(self) -> dict[str, object]:
+        """All that is stored, under the names of the keys."""
+        found = {}
+        for key in self.client.keys(self.key("*")):
+            kind = self.client.type(key)
+            value = self.client.hgetall(key) if kind == b"hash" else self.client.get(key)
+            found[key.decode().removeprefix(self.key(""))] = value
+        return found
+
+
+@contextmanager
+def sides(socket: str) -> Iterator[tuple[Side, Side]]:
+    """Lua's and the native engine's, on an empty server."""
+    with redis.Redis(unix_socket_path=socket) as client:
+        client.flushall()
+        for script in [*TWINS, *ONLY_LUA]:
+            client.script_load(script.source)
+        yield Side(client, Engine.LUA), Side(client, Engine.NATIVE)
+
+
+def same_answer(lua: Answer, native: Answer) -> bool:
+    """Equal; of errors only that the native one begins as the script's own, where it has one."""
+    if not isinstance(lua, redis.ResponseError):
+        return bool(lua == native)
+    code = str(lua).split()[0] if str(lua).startswith("BAD") else ""
+    return isinstance(native, redis.ResponseError) and str(native).startswith(code)

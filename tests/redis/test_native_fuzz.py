@@ -1,0 +1,190 @@
+"""Whatever a client sends to the native engine: the server answers, and its memory is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+import redis
+
+from app.scripts import Script
+from app.store.engine import Engine
+from app.store.servers import Argument
+from coordinator.binaries import ServerProgram
+from tests.native import SANITIZED, built, sanitizer
+from tests.redis.engines import ONLY_LUA, RULES, TWINS, Answer, Side
+from tests.redis.native_calls import Calls
+from tests.redis.private import PrivateServer
+
+RUNS, CALLS = 5, 40
+
+#: Numbers that are at some border, or none.
+ODD = [
+    *(b"", b"0", b"1", b"-1", b"2", b"7", b"65535", b"65536", b"65537", b"4294967296", b"1e999"),
+    *(b"2147483647", b"-2147483648", b"9223372036854775807", b"-9223372036854775808", b"nan"),
+    *(b"18446744073709551616", b"9007199254740992", b"9007199254740993", b"inf", b"-inf", b"1.5"),
+    *(b"0x10", b" 1", b"1 ", b"01", b"+1", b"--1", b"abc", b"\x00", b"1\x00", b"\xff" * 40),
+    *(b",", b"1,", b",1", b"1,,2", b"0,1,2", b"1:1", b"1:", b":1", b"9:9", b"1:1,2:2", b"0:0"),
+    *(
+        b"1:1,",
+        b"0:99999999999999999999",
+        b"99999999999999999999",
+        b"1" * 400,
+        b"0:9007199254740992",
+    ),
+    *(b"1000,1,16,0.5,1,2,3,4,1", b"1000,65536,65536,0,1,2,3,4,1", b"0,1,1,0,0,0,0,0,4294967295"),
+    *(b"4503599627370496,1,1,1,1,1,1,1,1", b"0,0,0,0,0,0,0,0,0", b"0,1,65536,1e308,1,1,1,1,2"),
+    *(b"0,9007199254740991", b"0," * 3000 + b"0", b"1:1," * 3000 + b"1:1"),
+]
+
+
+#: What a field may hold that ours never do.
+ODD_FIELDS = [
+    b"",
+    b"abc",
+    b"x" * 7,
+    b"y" * 4096,
+    b"f",
+    b"d",
+    b"g",
+    b"-5",
+    *map(b"%d".__mod__, (2**53, 2**63 - 1, -(2**63))),
+]
+
+
+class Hostile(Side):
+    """Makes spoiled calls, and spoils what is stored, before the call that it is asked to make."""
+
+    def __init__(self, client: redis.Redis, random: np.random.Generator) -> None:
+        super().__init__(client, Engine.NATIVE)
+        self.random = random
+        self.answers = 0
+
+    def call(self, script: Script, names: Sequence[str], *arguments: Argument) -> Answer:
+        if script.twin:
+            keys = [self.key(name) for name in names]
+            words: list[Argument] = [script.twin, len(keys), *keys, *arguments]
+            for _ in range(3):
+                spoiled = words
+                for _ in range(self.random.integers(1, 4)):
+                    spoiled = self._spoiled(spoiled, len(keys))
+                self.send(spoiled)
+            with self._spoil_stored(keys):
+                self.send(words)
+        return super().call(script, names, *arguments)
+
+    def send(self, words: Sequence[Argument]) -> None:
+        """An answer it must be, be it an error."""
+        with contextlib.suppress(redis.ResponseError):
+            self.client.execute_command(*words)
+        self.answers += 1
+
+    def _spoiled(self, words: list[Argument], n_keys: int) -> list[Argument]:
+        at = int(self.random.integers(1, max(2, len(words))))
+        odd = ODD[int(self.random.integers(len(ODD)))]
+        match self.random.integers(9):
+            case 0:
+                return words[:at]
+            case 1:
+                return [*words[:at], *words[at + 1 :]]
+            case 2:
+                return [*words, *words[at:]]
+            case 3:
+                size = int(self.random.choice([0, 1, 3, 4, 7, 8, 4095, 4097, 70_000]))
+                return [*words[:at], self.random.bytes(size), *words[at + 1 :]]
+            case 4 | 5 if len(words) > 2 + n_keys:  # a key twice, which may be nowhere
+                one, other = (2 + int(self.random.integers(n_keys)) for _ in range(2))
+                name = words[other] if self.random.integers(2) else self.key("nowhere")
+                twice = {one: name, other: name}
+                return [twice.get(index, word) for index, word in enumerate(words)]
+            case 6 | 7:
+                return [*words[:at], *map(self._misnumbered, words[at : at + 1]), *words[at + 1 :]]
+        return [*words[:at], odd, *words[at + 1 :]]
+
+    def _misnumbered(self, word: Argument) -> Argument:
+        """One of the numbers in a text replaced; of packed numbers, a piece taken away."""
+        if isinstance(word, bytes):
+            return word[int(self.random.integers(0, 9)) :]
+        numbers = list(re.finditer(r"\d+", str(word)))
+        if not numbers:
+            return word
+        number = numbers[int(self.random.integers(len(numbers)))]
+        near = [int(number[0]) + step for step in (-1, 1, 2)]
+        other = self.random.choice(
+            [*map(str, near), "0", "3", "40", "65536", "4294967296", str(2**53 - 1)]
+        )
+        return str(word)[: number.start()] + str(other) + str(word)[number.end() :]
+
+    @contextlib.contextmanager
+    def _spoil_stored(self, keys: Sequence[str]) -> Iterator[None]:
+        """Something else under a key, or in one field of its hash, until it is restored."""
+        key = keys[int(self.random.integers(len(keys)))]
+        held = self.client.dump(key)
+        fields = self.client.hkeys(key) if self.client.type(key) == b"hash" else []
+        odd = ODD_FIELDS[int(self.random.integers(len(ODD_FIELDS)))]
+        if fields and self.random.random() < 0.8:
+            field = fields[int(self.random.integers(len(fields)))]
+            self.send(["HDEL", key, field] if odd == b"g" else ["HSET", key, field, odd])
+        else:
+            self.send(["DEL", key] if odd == b"g" else ["SET", key, odd])
+        yield
+        self.client.delete(key)
+        if held is not None:
+            self.client.restore(key, 0, held)
+
+
+@pytest.fixture(scope="module")
+def server(program: ServerProgram) -> Iterator[PrivateServer]:
+    """With a sanitized engine, which sees the bundled program's memory as well."""
+    with built(*SANITIZED) as module, sanitizer() as environment:
+        options = ["--loadmodule", str(module), "--crash-log-enabled", "no"]
+        with PrivateServer(program, options=options, environment=environment) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def alive(server: PrivateServer) -> Iterator[redis.Redis]:
+    """A client of an empty server that must still be there in the end."""
+    with redis.Redis(unix_socket_path=str(server.socket)) as client:
+        try:
+            client.flushall()
+            for script in [*TWINS, *ONLY_LUA]:
+                client.script_load(script.source)
+            yield client
+            assert client.ping()
+        except redis.ConnectionError:
+            pytest.fail((server.socket.parent / "server.log").read_text()[-6000:])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_hostile_calls_are_answered(server: PrivateServer, rule: str) -> None:
+    with alive(server) as client:
+        for seed in range(RUNS):
+            client.flushall()
+            random = np.random.default_rng(seed)
+            hostile = Hostile(client, random)
+            calls = Calls(random, RULES[rule], "fd"[seed % 2])
+            calls.on(hostile)
+            calls.create()
+            kinds = calls.pushes() if seed % 3 else calls.operations()
+            for _ in range(CALLS):
+                kinds[random.integers(len(kinds))]()
+            assert hostile.answers >= CALLS
+
+
+@pytest.mark.parametrize("script", TWINS, ids=lambda script: str(script.twin))
+def test_arguments_of_any_kind_are_answered(server: PrivateServer, script: Script) -> None:
+    random = np.random.default_rng(0)
+    with alive(server) as client:
+        client.hset("meta", mapping={"fence": 1, "dtype": "f", "clock": 0, "evaluation": 1})
+        client.hset("vector", mapping={"0": b"\0" * 64, "1": b"\0" * 60})
+        names = [b"meta", b"vector", b"missing", *ODD]
+        for _ in range(CALLS):
+            n_keys = int(random.integers(1, 6))
+            keys = [names[each] for each in random.integers(0, 8, n_keys)]
+            more = [ODD[each] for each in random.integers(0, len(ODD), random.integers(0, 17))]
+            with contextlib.suppress(redis.ResponseError):
+                client.execute_command(str(script.twin), n_keys, *keys, *more)
