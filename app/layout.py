@@ -8,9 +8,9 @@ block of one shard on one server, and a shard, a slice of the vector, travels wi
 The larger shards come first: shards differ by at most one block, and so do servers whenever
 each holds equally many shards (the default).
 
-Sparse tensors may instead be kept as tables, in shards of their own behind the dense ones:
-small blocks of whole rows, dealt to the table shards in turn, each of which comes into
-being when somebody first touches it. The flat vector then holds the other tensors only.
+Sparse tensors may instead be tables, in shards of their own behind the dense ones: small blocks
+of whole rows, dealt to the table shards in turn, which come into being when somebody first
+touches them. The flat vector then holds the other tensors only.
 """
 
 from __future__ import annotations
@@ -31,13 +31,10 @@ from app.errors import LayoutError
 #: One script call on a shard of this size stays near ten milliseconds in Lua.
 MAX_SHARD_NUMBERS = 65_536
 
-#: Numbers in a block, which costs its server some hundred nanoseconds however long it is. A
-#: small vector has shorter ones, so that every server gets so many.
-BLOCK_NUMBERS = 4096
-LEAST_BLOCKS_PER_SERVER = 4
+#: Numbers in a block; small vectors have shorter ones, so that all servers have some.
+BLOCK_NUMBERS, LEAST_BLOCKS_PER_SERVER = 4096, 4
 
-#: Numbers in a block of a table, in whole rows and at least one of them: the fewer, the
-#: less is stored that nobody touched; the more, the less each number costs.
+#: Numbers in a block of a table, in whole rows: the fewer, the less is stored that nobody touched.
 TABLE_BLOCK_NUMBERS = 16
 TABLE_SHARDS_PER_SERVER = 4
 
@@ -146,8 +143,7 @@ class Layout:
     ) -> Layout:
         """Cut ``tensors``; without ``n_shards`` choose the fewest that keep calls short.
 
-        The choice is a multiple of the number of servers, each shard at most
-        ``MAX_SHARD_NUMBERS`` numbers (in whole blocks), and never more than the blocks.
+        Those are a multiple of the servers, at most ``MAX_SHARD_NUMBERS`` numbers each.
         The sparse tensors become tables if together they have at least ``table_numbers``
         numbers (None: never); given shards are then those of the dense part and of the
         tables, each.
@@ -157,7 +153,7 @@ class Layout:
         size = sum(tensor.size for tensor in dense)
         if block_numbers is None:
             wanted = max(LEAST_BLOCKS_PER_SERVER * n_servers, n_shards or 1)
-            block_numbers = max(1, min(BLOCK_NUMBERS, math.ceil(size / max(1, wanted))))
+            block_numbers = min(BLOCK_NUMBERS, math.ceil(size / max(1, wanted))) or 1
         blocks = math.ceil(size / max(1, block_numbers))
         n_dense, n_tables = n_shards, n_shards
         if n_shards is None:

@@ -26,7 +26,7 @@ from coordinator.local import LocalCluster
 from tests.native import built
 from tests.redis.fake import fake_control_server
 from tests.redis.private import PrivateServer, connected
-from tests.redis.programs import PROGRAMS, built, existing
+from tests.redis.programs import PROGRAMS, existing, usable
 
 ClusterOf = Callable[[ServerProgram], LocalCluster]
 ServersOf = Callable[[ServerProgram, Engine], Servers]
@@ -71,7 +71,7 @@ def program(request: pytest.FixtureRequest) -> ServerProgram:
 @pytest.fixture(scope="session", params=list(Engine))
 def engine(request: pytest.FixtureRequest) -> Engine:
     """What computes on the servers."""
-    return built(request.param)
+    return usable(request.param)
 
 
 @pytest.fixture(scope="session")

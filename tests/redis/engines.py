@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -18,11 +18,12 @@ from app.optimizers.rule import Rule
 from app.optimizers.sgd import SGD
 from app.scripts import Script
 from app.store.calls import CREATE
+from app.store.commands import Command
 from app.store.engine import Engine
 from app.store.parameters import ANNOUNCE, push_script
-from app.store.servers import Argument, Command
 from app.store.shards import FENCE
 from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, ORTHANT, PSEUDO, SPARSITY
+from app.store.wire import Argument
 
 RULES: dict[str, Rule] = {
     "sgd": SGD(0.1, 0.01),
@@ -63,10 +64,10 @@ class Side:
     def key(self, name: str) -> str:
         return shard(self.engine, 0, name)
 
-    def contents(self) -> dict[str, object]:
+    def contents(self) -> dict[str, Any]:
         """All that is stored, under the names of the keys."""
-        found = {}
-        for key in self.client.keys(self.key("*")):
+        found: dict[str, Any] = {}
+        for key in cast("list[bytes]", self.client.keys(self.key("*"))):
             kind = self.client.type(key)
             value = self.client.hgetall(key) if kind == b"hash" else self.client.get(key)
             found[key.decode().removeprefix(self.key(""))] = value

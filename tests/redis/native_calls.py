@@ -15,9 +15,9 @@ from app.optimizers.rule import Rule
 from app.scripts import Script
 from app.store.calls import CREATE
 from app.store.parameters import ANNOUNCE, push_script
-from app.store.servers import Argument
 from app.store.shards import FENCE
 from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, ORTHANT, PSEUDO, SPARSITY
+from app.store.wire import Argument
 from tests.redis.engines import Answer, Side, same_answer
 
 VECTORS = tuple(named(each) for each in "abcd")

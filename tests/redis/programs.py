@@ -46,7 +46,7 @@ def existing(program: ServerProgram | None) -> ServerProgram:
     return program
 
 
-def built(engine: Engine) -> Engine:
+def usable(engine: Engine) -> Engine:
     """``engine``; without a compiler the test is skipped on a laptop, and fails in CI."""
     if engine is Engine.NATIVE and library() is None:
         give_up = pytest.fail if "CI" in os.environ else pytest.skip

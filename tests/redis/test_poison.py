@@ -144,7 +144,12 @@ def test_poison_on_the_wire_changes_nothing_and_the_next_push_is_applied(
     store.create(np.ones(12))
     before, sent = bits(store), (REFUSED | IMPOSSIBLE)[name]
     keys = [shard(run_id, 0, what) for what in ("meta", PARAMETERS, slot("adagrad"))]
-    arguments = (1, 0, 1, 1, 0, "", sent.blocks, sent.gradient, *sent.numbers)
+    arguments: tuple[str | int | bytes, ...] = (
+        *(1, 0, 1, 1, 0, ""),
+        sent.blocks,
+        sent.gradient,
+        *sent.numbers,
+    )
     command = Command.call(0, push_script(store.rule), keys, arguments)
     used = int(name in REFUSED)
     if used:

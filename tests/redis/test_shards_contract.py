@@ -25,7 +25,7 @@ from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
 from coordinator.binaries import ServerProgram
-from tests.redis.programs import ENGINES, built, existing
+from tests.redis.programs import ENGINES, existing, usable
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
 LAYOUT = Layout((TensorSpec("w", (38,)),), 4, n_shards=4, n_servers=2)
@@ -75,7 +75,7 @@ def place(
     if request.param == "memory":
         return in_memory(kind)
     program, engine = request.param
-    return on_servers(kind, servers_of(existing(program), built(engine)), run_id)
+    return on_servers(kind, servers_of(existing(program), usable(engine)), run_id)
 
 
 def in_memory(kind: str) -> Place:

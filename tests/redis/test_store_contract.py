@@ -21,7 +21,7 @@ from app.store.memory_shards import Shard
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from coordinator.binaries import ServerProgram
-from tests.redis.programs import ENGINES, built, existing
+from tests.redis.programs import ENGINES, existing, usable
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
 LAYOUT = Layout((TensorSpec("w", (7, 5)), TensorSpec("b", (3,))), 4, n_shards=4, n_servers=2)
@@ -60,7 +60,7 @@ def open_store(
 
         return in_memory
     program, engine = request.param
-    servers = servers_of(existing(program), built(engine))
+    servers = servers_of(existing(program), usable(engine))
     return lambda rule, fence=FENCE: RedisParameterStore(
         servers, run_id, LAYOUT, rule, dtype, fence=fence
     )

@@ -21,7 +21,7 @@ from app.store.servers import Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
 from coordinator.binaries import ServerProgram
-from tests.redis.programs import ENGINES, built, existing
+from tests.redis.programs import ENGINES, existing, usable
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks. Biases, which
 # no L1 term covers, begin and end in the middle of blocks.
@@ -66,7 +66,7 @@ def open_store(
 
         return in_memory
     program, engine = request.param
-    servers = servers_of(existing(program), built(engine))
+    servers = servers_of(existing(program), usable(engine))
     return lambda fence=FENCE: RedisVectorStore(servers, run_id, LAYOUT, dtype, fence=fence)
 
 
