@@ -37,6 +37,10 @@ MOST_EARLY_ENDS = 5
 
 LONGEST_HOME = 70
 
+#: Servers keep the memory of large replies for the next ones (twice as fast: no page faults),
+#: where they use the C library's allocator.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+
 #: Between two looks at a server that is starting.
 ASK_AGAIN_S = 0.5
 
@@ -173,13 +177,14 @@ class LocalCluster:
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
         if self._durable is not None:
             _forget_other_shapes(self._durable, [Path(url).stem for url in urls])
+        environment = {**KEEP_MEMORY, **os.environ}
         for url in urls:
             socket = Path(url.removeprefix("unix://"))
             arguments = _server_arguments(socket, self._sockets, self._durable)
             if module is not None and url != self.endpoints.broker:
                 arguments += ["--loadmodule", str(module)]
             self.children.append(
-                Child.start(socket.stem, [program.path, *arguments], self._folder, os.environ)
+                Child.start(socket.stem, [program.path, *arguments], self._folder, environment)
             )
         self._wait_for(urls)
 

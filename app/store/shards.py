@@ -21,6 +21,10 @@ from app.store.wire import Place, raw
 #: Keys that a server looks at in one step of a scan.
 SCAN_COUNT = 1000
 
+#: Where the values are in the reply to a fetch.
+VALUES = 3
+
+FETCH = Script.load("app.store", "fetch", "prelude", twin="fetch")
 COPY = Script.load("app.store", "copy")
 DROP = Script.load("app.store", "drop")
 FENCE = Script.load("app.store", "fence")
@@ -32,34 +36,46 @@ class RedisShards(ShardCalls):
     def fetch(
         self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
     ) -> Fetched:
-        request, commands = Request.of(self.layout, rows), []
+        request = Request.of(self.layout, rows)
         vector = np.empty(self.layout.size, self.dtype)
-        for index, at in enumerate(self._shards):
+        n_dense = self.layout.n_dense_shards
+        commands = self._reads(name, stream, None if self.layout.tables else vector)
+        for index, at in enumerate(self._shards[n_dense:], n_dense):
             # The position is read first: a push in between is then counted as staleness
             # that was not there, never the other way round.
-            commands.append(
-                Command(at.server, ("HMGET", at.meta, "clock", f"seq:{stream}")),
-            )
+            commands.append(Command(at.server, ("HMGET", at.meta, "clock", f"seq:{stream}")))
             key = shard(self._run, index, name)
-            fields = at.blocks or request.fields(index)
-            # Rows are many short strings, which redis-py reads faster.
-            place = Place(raw(vector[at.part])) if at.blocks and not rows else None
-            commands.append(Command(at.server, ("HMGET", key, *fields), place=place))
+            commands.append(Command(at.server, ("HMGET", key, *request.fields(index))))
         replies = self._servers.call(commands)
-        stood = []
-        for index, at in enumerate(self._shards):
-            (clock, sequence), blocks = replies[2 * index], replies[2 * index + 1]
-            # Of a table shard only the mark must be there.
-            if clock is None or None in (blocks if at.blocks else blocks[:1]):
-                raise missing(index)
-            if at.blocks and rows:
-                vector[at.part] = np.frombuffer(b"".join(blocks), self.dtype)
-            elif at.blocks and sum(blocks) != vector[at.part].nbytes:
-                raise missing(index)  # less than was written: not all of it is there
+        stood: list[tuple[int, int]] = []
+        for at, reply in zip(self._shards, replies[:n_dense], strict=False):
+            answer, clock, sequence, values = reply
+            length = values if isinstance(values, int) else len(values)
+            if answer != b"OK" or length != vector[at.part].nbytes:
+                raise missing(len(stood))
+            if isinstance(values, bytes):
+                vector[at.part] = np.frombuffer(values, self.dtype)
+            stood.append((clock, sequence))
+        of_tables = replies[n_dense + 1 :: 2]
+        for (clock, sequence), fields in zip(replies[n_dense::2], of_tables, strict=True):
+            if clock is None or fields[0] is None:  # the mark must be there
+                raise missing(len(stood))
             stood.append((int(clock), int(sequence or 0)))
-        of_tables = replies[2 * self.layout.n_dense_shards + 1 :: 2]
         tables = request.rows(of_tables, self.dtype, self._beginning(name))
         return Fetched(vector, positions(stood), tables)
+
+    def _reads(self, name: str, stream: int, vector: Vector | None) -> list[Command]:
+        """Commands that read a vector's dense shards, right into ``vector`` if there is one.
+
+        Rows are many short strings, which redis-py reads faster, all or none.
+        """
+        commands = []
+        for index, at in enumerate(self._shards[: self.layout.n_dense_shards]):
+            keys = self._keys(index, name)
+            place = None if vector is None else Place(raw(vector[at.part]), skip=VALUES)
+            arguments = (stream, at.blocks[0], at.blocks[-1])
+            commands.append(Command.call(at.server, FETCH, keys, arguments, place))
+        return commands
 
     def _beginning(self, name: str) -> Begin:
         """How a vector begins in tables."""

@@ -24,8 +24,8 @@ Argument = str | bytes | int | memoryview
 #: Shorter arguments are cheaper to copy than to send by themselves.
 LEAST_APART = 4096
 
-#: What is read at a time; longer strings are read where they belong.
-READ_BYTES = 65_536
+#: Read at a time where lines are to come: little, for what follows is read where it belongs.
+READ_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Reader:
 
     def __init__(self, connection: Connection) -> None:
         self._socket, self._parser = _socket_of(connection), connection._parser
-        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._buffer = bytearray(READ_BYTES)
         self._start, self._end = 0, 0
         self._place: Place | None = None
         self._written = 0
@@ -141,26 +141,20 @@ class Reader:
 
     def _line(self) -> bytes:
         """The next line, without its end."""
-        while True:
-            lines = bytes(self._buffer[self._start : min(self._end, self._start + 64)])
-            at = lines.find(b"\r\n")
-            if at < 0 and self._end - self._start > 64:
-                lines = bytes(self._buffer[self._start : self._end])
-                at = lines.find(b"\r\n")
-            if at >= 0:
-                self._start += at + 2
-                return lines[:at]
+        while (at := self._buffer.find(b"\r\n", self._start, self._end)) < 0:
             self._more()
+        line = bytes(self._buffer[self._start : at])
+        self._start = at + 2
+        return line
 
     def _more(self) -> None:
         """Read what is there, behind what was not used yet."""
-        left = self._end - self._start
-        if left == READ_BYTES:
-            raise redis.InvalidResponse("a line without an end")
-        if self._start:
-            self._buffer[:left] = bytes(self._buffer[self._start : self._end])
-            self._start, self._end = 0, left
-        self._end += self._receive(self._buffer[left:])
+        left = self._buffer[self._start : self._end]
+        if len(left) == READ_BYTES:
+            raise redis.InvalidResponse(f"a line without an end: {bytes(left[:20])!r}")
+        self._buffer[: len(left)] = left
+        self._start, self._end = 0, len(left)
+        self._end += self._receive(memoryview(self._buffer)[self._end :])
 
     def _fill(self, room: memoryview) -> None:
         """Read as many bytes as ``room`` has."""
@@ -168,14 +162,7 @@ class Reader:
         room[:have] = self._buffer[self._start : self._start + have]
         self._start += have
         while have < room.nbytes:
-            if room.nbytes - have >= READ_BYTES:
-                have += self._receive(room[have:])
-                continue
-            self._more()
-            part = min(self._end - self._start, room.nbytes - have)
-            room[have : have + part] = self._buffer[self._start : self._start + part]
-            self._start += part
-            have += part
+            have += self._receive(room[have:])
 
     def _skip_line_end(self) -> None:
         while self._end - self._start < 2:

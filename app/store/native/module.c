@@ -40,6 +40,7 @@ static const struct {
     {"distbelief.push_rows_" #rule, WRITES, rows_##rule},
     EACH_RULE(X)
 #undef X
+    {"distbelief.fetch", READS, fetch},
     {"distbelief.announce", WRITES, announce},
     {"distbelief.begin", WRITES, begin_evaluation},
     {"distbelief.accumulate", WRITES, accumulate},

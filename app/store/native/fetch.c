@@ -1,0 +1,74 @@
+/* Reading a vector's blocks, and where its shard stands; twin: ../lua/fetch.lua. */
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "hashes.h"
+
+enum { STREAM, FIRST, LAST, N_ARGUMENTS };
+enum { META, VECTOR, N_KEYS };
+
+static const int64_t MOST_BLOCKS = (int64_t)1 << 52;
+
+static int say_fetched(Context *context, const char *answer, int64_t clock, int64_t last,
+                       Bytes values) {
+    say_array(context, 4);
+    say_bytes(context, answer);
+    say_integer(context, clock);
+    say_integer(context, last);
+    return say_text(context, values.at, values.length);
+}
+
+/* Put the blocks together; 0 if one is missing or longer than the first, or if they are too
+ * many. */
+static int join(const Hash *vector, int64_t first, int64_t last, Bytes *out) {
+    Ids ids = ids_from(first, last);
+    size_t n = last < first ? 0 : (size_t)(last - first + 1), longest = 0;
+    char *to = NULL;
+    *out = (Bytes){"", 0};
+    while (next_id(&ids) == 1) {
+        String *string = get(vector, ids.id);
+        if (!string) return 0;
+        Bytes block = bytes_of(string);
+        if (!to) {
+            longest = block.length;
+            to = n <= MOST_BYTES && longest <= MOST_BYTES ? room(OUTPUT, n * longest) : NULL;
+            out->at = to;
+        }
+        int fits = to && block.length <= longest;
+        if (fits) memcpy(to + out->length, block.at, block.length);
+        out->length += block.length;
+        free_string(vector->context, string);
+        if (!fits) return 0;
+    }
+    return 1;
+}
+
+int fetch(Context *context, String **argv, int argc) {
+    Call call;
+    Hash meta, vector;
+    int64_t stream, first, last;
+    char field[LONGEST_ID + 8];
+    if (!open_call(&call, context, argv, argc, N_KEYS, N_ARGUMENTS) ||
+        !whole(&call, STREAM, 0, MOST_BLOCKS, &stream) ||
+        !whole(&call, FIRST, 0, MOST_BLOCKS, &first) ||
+        !whole(&call, LAST, 0, MOST_BLOCKS, &last)) {
+        return OK;
+    }
+    if (!open_hash(&meta, context, call.keys[META], READ)) return say_wrong_type(context);
+    if (!open_hash(&vector, context, call.keys[VECTOR], READ)) {
+        close_hash(&meta);
+        return say_wrong_type(context);
+    }
+    Bytes values;
+    int64_t clock = get_whole(&meta, "clock", -1);
+    snprintf(field, sizeof field, "seq:%lld", (long long)stream);
+    if (clock >= 0 && join(&vector, first, last, &values)) {
+        say_fetched(context, "OK", clock, get_whole(&meta, field, 0), values);
+    } else {
+        say_fetched(context, "NOMODEL", 0, 0, (Bytes){"", 0});
+    }
+    close_hash(&vector);
+    close_hash(&meta);
+    return OK;
+}
