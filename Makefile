@@ -22,8 +22,8 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Editable, so that a change of the code needs no new installation.
-$(VENV)/installed: pyproject.toml
+# Editable, so that a change of the code needs no new installation, except that of C.
+$(VENV)/installed: pyproject.toml $(wildcard app/store/native/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

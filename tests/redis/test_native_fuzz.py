@@ -188,3 +188,102 @@ def test_arguments_of_any_kind_are_answered(server: PrivateServer, script: Scrip
             more = [ODD[each] for each in random.integers(0, len(ODD), random.integers(0, 17))]
             with contextlib.suppress(redis.ResponseError):
                 client.execute_command(str(script.twin), n_keys, *keys, *more)
+
+
+def told(client: redis.Redis, *words: Argument) -> str:
+    """The error that a command is answered with."""
+    with pytest.raises(redis.ResponseError) as raised:
+        client.execute_command(*words)
+    return str(raised.value)
+
+
+@pytest.fixture
+def shard(server: PrivateServer) -> Iterator[redis.Redis]:
+    """A server with a shard of two blocks, and a key that holds a list."""
+    with alive(server) as client:
+        client.hset("meta", mapping={"fence": 1, "dtype": "f", "clock": 0, "evaluation": 1})
+        client.hset("vector", mapping={"0": b"\0" * 64, "1": b"\0" * 60})
+        client.rpush("list", "abc")
+        yield client
+
+
+#: Arguments of a push of no block, of one row of a table, of a portion.
+PUSH = ["1", "0", "1", "1", "0", "", "", "", "0.1", "0", "1e-10", "0.1"]
+ROW = [*PUSH[:6], "0,1,16,0.5,1,2,3,4,1", b"\0" * 8, *PUSH[8:]]
+PORTION = ["1", "1", "0", "0", "0", "16", b"\0" * 64]
+
+
+@pytest.mark.parametrize(
+    ("command", "keys", "arguments"),
+    [
+        ("push_adagrad", ["meta", "vector", "vector"], PUSH),
+        ("push_rows_adagrad", ["meta", "nowhere", "nowhere"], ROW),
+        ("begin", ["meta", "meta", "vector"], ["1", "2"]),
+        ("accumulate", ["meta", "counted", "counted"], PORTION),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(
+    shard: redis.Redis, command: str, keys: list[str], arguments: list[Argument]
+) -> None:
+    error = told(shard, f"distbelief.{command}", len(keys), *keys, *arguments)
+    assert re.fullmatch(r"BADARG key \d is key \d once more", error)
+
+
+@pytest.mark.parametrize(
+    ("command", "keys", "arguments"),
+    [
+        ("push_adagrad", ["meta", "vector", "slot"], PUSH),
+        ("push_rows_adagrad", ["meta", "vector", "slot"], ROW),
+        ("announce", ["meta"], ["1", "0", "1"]),
+        ("begin", ["meta"], ["1", "2"]),
+        ("accumulate", ["meta", "counted", "vector"], PORTION),
+        ("dots", ["meta", "vector"], ["1", "0", "1", "1:1"]),
+        ("combine", ["meta", "out", "vector"], ["1", "0", "1", "16", "15", "0", "1"]),
+        ("pseudo", ["meta", "out", "vector", "x"], ["1", "0", "1", "", "1"]),
+        ("orthant", ["meta", "out", "vector", "x", "y"], ["1", "0", "1", "", "1"]),
+        ("sparsity", ["meta", "vector"], ["1", "0", "1", ""]),
+    ],
+)
+def test_a_key_that_holds_something_else_is_refused(
+    shard: redis.Redis, command: str, keys: list[str], arguments: list[Argument]
+) -> None:
+    shard.hset("x", mapping={"0": b"\0" * 64, "1": b"\0" * 60})
+    shard.copy("x", "y")
+    for place in range(len(keys)):
+        other = [*keys[:place], "list", *keys[place + 1 :]]
+        other += ["counted", "vector"] if command == "begin" else []
+        error = told(shard, f"distbelief.{command}", len(other), *other, *arguments)
+        assert error == "WRONGTYPE Operation against a key holding the wrong kind of value"
+
+
+@pytest.mark.parametrize("pairs", ["0:1", "1:2", "1", "1:", "1:1:1", ",1:1", "a:b", "-1:1"])
+def test_pairs_of_other_vectors_are_refused(shard: redis.Redis, pairs: str) -> None:
+    error = told(shard, "distbelief.dots", 2, "meta", "vector", 1, 0, 1, pairs)
+    assert error == "BADARG pairs are i:j,i:j of vectors counted from 1"
+
+
+def test_what_would_take_too_much_memory_is_refused(shard: redis.Redis) -> None:
+    for last, full in ((2**40, 1), (2**20, 65_536), (2**52, 65_536)):
+        error = told(shard, "distbelief.combine", 2, "meta", "out", 1, 0, last, full, 1, 0)
+        assert error == "BADARG the blocks are too large together"
+    assert shard.exists("out") == 0
+
+
+def test_a_last_block_may_be_longer_than_the_others(shard: redis.Redis) -> None:
+    arguments = [1, 0, 1, 1, 65_536, "0.5"]
+    assert shard.execute_command("distbelief.combine", 2, "meta", "out", *arguments) == b"OK"
+    assert [len(shard.hget("out", field) or b"") for field in "01"] == [4, 4 * 65_536]
+
+
+@pytest.mark.parametrize("field", ["clock", "seq:0", "attempt:0", "refused", "evaluation"])
+def test_a_count_beyond_what_lua_knows_is_none(shard: redis.Redis, field: str) -> None:
+    for number in (2**63 - 1, -(2**63), 2**53 + 1):
+        shard.delete("meta")
+        shard.hset("meta", mapping={"fence": 1, "dtype": "f", field: number})
+        shard.hset("bad", mapping={"0": b"\0\0\xc0\x7f"})
+        push = [*PUSH[:6], "0", b"\0" * 4, "0.1", "0"]
+        answers = [
+            shard.execute_command("distbelief.push_sgd", 2, "meta", "bad", *push),
+            shard.execute_command("distbelief.begin", 3, "meta", "counted", "out", 1, 1),
+        ]
+        assert answers == [[b"REFUSED", 0, 1, b""], b"OK"]
