@@ -60,9 +60,11 @@ def affine_gradient(inputs: Any, delta: Vector, weights: Vector, bias: Vector) -
 
 
 def _parts(inputs: npt.NDArray[Any], weights: Vector) -> Iterator[slice]:
-    """The examples of ``inputs`` (n, n_in) in parts that a product with ``weights`` is fast on."""
-    n = len(inputs)
-    at_a_time = UNPACKED_PRODUCTS // weights.size
+    """The examples of ``inputs`` (n, n_in) in parts that a product with ``weights`` is fast on.
+
+    At least one part, which may be empty.
+    """
+    n, at_a_time = max(1, len(inputs)), UNPACKED_PRODUCTS // weights.size
     at_a_time = at_a_time if at_a_time >= LEAST_EXAMPLES else n
     for start in range(0, n, at_a_time):
         yield slice(start, start + at_a_time)
