@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from app.keys import control
-from app.store.servers import Command, Servers
+from app.store.commands import Command
+from app.store.servers import Servers
 
 #: An evaluation that nobody forgets, because its coordinator died, goes after a day.
 KEEP_S = 86_400

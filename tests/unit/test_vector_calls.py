@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from app.layout import MAX_SHARD_NUMBERS, Layout, TensorSpec
+from app.store.commands import Command, Reply
 from app.store.engine import Engine
-from app.store.servers import Command, Reply, Servers
+from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
 from coordinator.descent import Settings
 
