@@ -175,7 +175,7 @@ class SandblasterSettings(Section):
         "float64", description="numbers of the vectors on the servers"
     )
     portions: Positive | None = Field(
-        None, description="portions of the batch [default: some 20 ms of work each, at least 8]"
+        None, description="portions of the batch [default: some 10 ms of work each, at least 8]"
     )
     backup_seconds: float = Field(
         0.5, ge=0.05, description="age before which no backup of a portion is sent"

@@ -31,9 +31,6 @@ from coordinator.session import Session
 from coordinator.space import Space
 from coordinator.status import SandblasterStatus
 
-#: A held-out evaluation is looked after between portions, without waiting for it.
-NO_WAIT_S = 0.001
-
 
 class _Stopped(Exception):
     """Somebody asked to stop in the middle of an evaluation."""
@@ -186,8 +183,8 @@ class Sandblaster:
         return lines
 
     def _turn(self) -> None:
-        """Look around between reports."""
-        if self.evaluations.running and (evaluation := self.evaluations.collect(NO_WAIT_S)):
+        """Look around between reports, without waiting for anything."""
+        if self.evaluations.running and (evaluation := self.evaluations.collect(0.0)):
             self.evaluations.tell(evaluation)
         self._stage.check()
         self._stage.checkpoints.advance(self._session.fence, self.capture)

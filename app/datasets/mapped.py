@@ -82,7 +82,8 @@ def open_arrays(paths: Sequence[Path]) -> list[Any]:
     """The arrays of .npy files, read-only; raises what NumPy does on damaged files."""
     arrays = [np.lib.format.open_memmap(path, mode="r") for path in paths]
     if sum(array.nbytes for array in arrays) <= MAPPED_BYTES:
-        return arrays
+        # Plain arrays: to cut a memmap costs a Python call, and its copies are memmaps, too.
+        return [array.view(np.ndarray) for array in arrays]
     return [FileArray(array) for array in arrays]
 
 

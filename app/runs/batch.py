@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from app.keys import control
+from app.store.commands import Command
 from app.store.servers import Servers
 
 #: An evaluation that nobody forgets, because its coordinator died, goes after a day.
@@ -49,9 +50,9 @@ class Report:
 
 def announce(servers: Servers, run: str, evaluation: Evaluation) -> None:
     """Make ``evaluation`` known, and forget the one before it."""
-    document = json.dumps(asdict(evaluation))
-    servers.one("SET", _key(run, evaluation.number), document, "EX", KEEP_S)
-    servers.one("UNLINK", _key(run, evaluation.number - 1))
+    document, number = json.dumps(asdict(evaluation)), evaluation.number
+    make = Command(0, ("SET", _key(run, number), document, "EX", KEEP_S))
+    servers.call([make, Command(0, ("UNLINK", _key(run, number - 1)))])
 
 
 def find(servers: Servers, run: str, number: int) -> Evaluation | None:

@@ -119,9 +119,12 @@ class Ledger:
     def wait(self, timeout_s: float) -> None:
         """Return when a unit finishes or is given back, at the latest after ``timeout_s``.
 
-        A wake-up is a hint: call :meth:`read` afterwards whatever happened.
+        Zero does not wait at all: a server that has nothing else to do ends even the
+        shortest wait only at its next tick, of which there are ten a second. A wake-up is a
+        hint: call :meth:`read` afterwards whatever happened.
         """
-        self._servers.pop(self._wakeup, timeout_s)
+        if timeout_s > 0:
+            self._servers.pop(self._wakeup, timeout_s)
         self._servers.one("DEL", self._wakeup)
 
     def read(self, units: Sequence[str]) -> dict[str, Unit]:

@@ -1,6 +1,6 @@
 """The vector store on Redis servers: what Sandblaster's coordinator asks the shards to do.
 
-A call covers a range of blocks small enough that its script stays near ten milliseconds;
+A call covers a range of blocks small enough that its server is held for ten milliseconds;
 ranges, shards and servers are all in flight together. What crosses the wire is names,
 coefficients and sums, never a vector (except a portion's gradient, from a worker).
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from app.store.calls import Head, length
 from app.store.checks import check_gradient, refuse_overwriting
 from app.store.commands import Command, Reply
 from app.store.contract import Counted
+from app.store.engine import Engine
 from app.store.shards import RedisShards
 from app.store.wire import raw
 
@@ -31,9 +33,28 @@ PSEUDO = Script.load("app.store", "pseudo", "prelude", "walk", twin="pseudo")
 ORTHANT = Script.load("app.store", "orthant", "prelude", "walk", twin="orthant")
 SPARSITY = Script.load("app.store", "sparsity", "prelude", "walk", twin="sparsity")
 
-#: How long a script may hold its server, and what interpreted Lua needs for one number.
+#: How long a call may hold its server.
 CALL_NS = 10e6
-UNPACK_NS, MULTIPLY_NS, WRITE_NS, CHOOSE_NS = 35, 20, 70, 100
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Nanoseconds for one number of one vector: to read it, and what is done with it then."""
+
+    unpack: float
+    multiply: float
+    write: float
+    choose: float
+
+    def writing(self, terms: int) -> float:
+        """For one number of a sum of vectors."""
+        return self.write + (self.unpack + self.multiply) * terms
+
+
+COSTS = {Engine.LUA: Costs(35, 20, 70, 100), Engine.NATIVE: Costs(1.5, 0.3, 4, 7)}
+
+#: What all of a call costs for one number.
+Cost = Callable[[Costs], float]
 
 #: What a script needs to know of a range of blocks beside where it lies.
 Arguments = Callable[[range], Head]
@@ -51,7 +72,10 @@ class RedisVectorStore(RedisShards):
         names = list(dict.fromkeys(name for pair in pairs for name in pair))
         place = {name: index + 1 for index, name in enumerate(names)}
         asked = ",".join(f"{place[a]}:{place[b]}" for a, b in pairs)
-        cost = UNPACK_NS * len(names) + MULTIPLY_NS * len(pairs)
+
+        def cost(of: Costs) -> float:
+            return of.unpack * len(names) + of.multiply * len(pairs)
+
         return self._sums(DOTS, names, cost, lambda _: (asked,))
 
     def combine(
@@ -63,24 +87,20 @@ class RedisVectorStore(RedisShards):
             last = length(self.layout.block_slice(blocks[-1]))
             return (self.layout.block_numbers, last, repr(float(constant)), *coefficients)
 
-        self._write_vector(COMBINE, out, [name for _, name in terms], 0, arguments)
+        self._write_vector(COMBINE, out, [name for _, name in terms], arguments)
 
     def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
-        self._write_vector(
-            PSEUDO, out, [point, gradient], CHOOSE_NS, lambda b: (self._covered(b), repr(float(l1)))
-        )
+        self._choose(PSEUDO, out, [point, gradient], l1)
 
     def orthant_step(
         self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
     ) -> None:
-        terms = [point, pseudo_gradient, direction]
-        self._write_vector(
-            ORTHANT, out, terms, CHOOSE_NS, lambda b: (self._covered(b), repr(float(step)))
-        )
+        self._choose(ORTHANT, out, [point, pseudo_gradient, direction], step)
 
     def sparsity(self, name: str) -> tuple[float, int]:
-        cost = UNPACK_NS + CHOOSE_NS
-        norm, nonzeros = self._sums(SPARSITY, [name], cost, lambda b: (self._covered(b),))
+        norm, nonzeros = self._sums(
+            SPARSITY, [name], lambda of: of.unpack + of.choose, lambda b: (self._covered(b),)
+        )
         return norm, int(nonzeros)
 
     def begin(self, evaluation: int, gradient: str) -> None:
@@ -122,32 +142,41 @@ class RedisVectorStore(RedisShards):
         return tuple(Counted(answer.decode()) for answer in replies)
 
     def _sums(
-        self, script: Script, names: Sequence[str], cost_ns: float, arguments: Arguments
+        self, script: Script, names: Sequence[str], cost: Cost, arguments: Arguments
     ) -> list[float]:
         """Sums over all numbers, of what a script sums over a range of blocks."""
         sums = []
-        for index, (answer, packed) in self._in_ranges(script, names, cost_ns, arguments):
+        for index, (answer, packed) in self._in_ranges(script, names, cost, arguments):
             self._check(index, answer)
             sums.append(np.frombuffer(packed, "<f8"))
         return [_total(column) for column in np.array(sums).T]
 
+    def _choose(self, script: Script, out: str, terms: Sequence[str], amount: float) -> None:
+        """Have a script write ``out`` that treats the numbers of the L1 term differently."""
+        self._write_vector(
+            script, out, terms, lambda b: (self._covered(b), repr(float(amount))), chosen=1
+        )
+
     def _write_vector(
-        self, script: Script, out: str, terms: Sequence[str], cost_ns: float, arguments: Arguments
+        self, script: Script, out: str, terms: Sequence[str], arguments: Arguments, chosen: int = 0
     ) -> None:
-        """Have a script write ``out``; it costs so much beside reading, adding and writing."""
+        """Have a script write ``out``; ``chosen`` are its choices for one number."""
         refuse_overwriting(out, terms)
-        cost_ns += WRITE_NS + (UNPACK_NS + MULTIPLY_NS) * len(terms)
-        for index, answer in self._in_ranges(script, [out, *terms], cost_ns, arguments):
+
+        def cost(of: Costs) -> float:
+            return of.writing(len(terms)) + of.choose * chosen
+
+        for index, answer in self._in_ranges(script, [out, *terms], cost, arguments):
             self._check(index, answer)
             if answer == b"REFUSED":
                 raise NotFinite(f"{out} would hold numbers that are not finite")
 
     def _in_ranges(
-        self, script: Script, names: Sequence[str], cost_ns: float, arguments: Arguments
+        self, script: Script, names: Sequence[str], cost: Cost, arguments: Arguments
     ) -> Iterator[tuple[int, Reply]]:
         """What a script replies on each range of blocks, and on which shard."""
         commands, shards = [], []
-        for index, blocks in self._ranges(cost_ns):
+        for index, blocks in self._ranges(cost):
             keys = self._keys(index, *names)
             head: Head = (self.fence, blocks[0], blocks[-1], *arguments(blocks))
             commands.append(Command.call(self._shards[index].server, script, keys, head))
@@ -160,13 +189,14 @@ class RedisVectorStore(RedisShards):
         stretches = self.layout.penalised(slice(first.start, last.stop))
         return ",".join(f"{start}:{end}" for start, end in stretches)
 
-    def _ranges(self, cost_ns: float) -> Iterator[tuple[int, range]]:
-        """Ranges of blocks, each within one shard and one call's time."""
-        numbers = CALL_NS / cost_ns
-        at_a_time = max(1, int(numbers / self.layout.block_numbers))
+    def _ranges(self, cost: Cost) -> Iterator[tuple[int, range]]:
+        """Ranges of blocks, each within one shard and one call's time on its server."""
+        engines, longest = self._servers.engines, CALL_NS / self.layout.block_numbers
+        at_a_time = [max(1, int(longest / cost(COSTS[engine]))) for engine in engines]
         for index, at in enumerate(self._shards):
-            for first in range(0, len(at.blocks), at_a_time):
-                yield index, at.blocks[first : first + at_a_time]
+            step = at_a_time[at.server]
+            for first in range(0, len(at.blocks), step):
+                yield index, at.blocks[first : first + step]
 
 
 def _total(sums: Vector) -> float:

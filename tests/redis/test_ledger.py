@@ -447,6 +447,18 @@ def test_a_wait_ends_when_nothing_happens(ledger: Ledger, timeout_s: float) -> N
     assert timeout_s / 2 <= time.monotonic() - began < 4.0
 
 
+def test_no_wait_is_none_even_for_an_idle_server(
+    ledger: Ledger, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would end a blocking command only at its next tick, a tenth of a second later."""
+
+    def blocking(*_: object) -> None:
+        raise AssertionError("a blocking command was sent")
+
+    monkeypatch.setattr(servers, "pop", blocking)
+    ledger.wait(0.0)
+
+
 def test_a_wait_takes_all_wake_ups(ledger: Ledger, servers: Servers, run_id: str) -> None:
     for unit in ("a", "b", "c"):
         ledger.submit(unit, SPECIFICATION, LONG_S, FENCE)

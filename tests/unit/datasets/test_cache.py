@@ -69,7 +69,7 @@ def test_a_cached_data_set_equals_the_loaded_one(tmp_path: Path, source: str) ->
 def test_the_arrays_are_memory_maps_that_cannot_be_written(tmp_path: Path) -> None:
     dataset = open_cached("digits", {}, tmp_path)
     for array in (dataset.features, dataset.targets):
-        assert isinstance(array, np.memmap)
+        assert isinstance(array.base, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 

@@ -240,4 +240,4 @@ def test_a_second_opening_does_not_convert_again(
     monkeypatch.delattr(cache, "load")
     second = open_cached(images, {}, tmp_path / "cache")
     assert np.array_equal(first.features, second.features)
-    assert isinstance(second.features, np.memmap)
+    assert isinstance(second.features.base, np.memmap)

@@ -85,7 +85,7 @@ def test_what_lies_together_is_read_at_once(
 def test_small_arrays_are_memory_maps(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(4))
     (opened,) = open_arrays([tmp_path / "a.npy"])
-    assert isinstance(opened, np.memmap)
+    assert isinstance(opened.base, np.memmap)
     assert not opened.flags.writeable
 
 

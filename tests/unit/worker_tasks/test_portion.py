@@ -157,6 +157,29 @@ def test_memory_is_bounded_by_a_chunk_of_examples(n_rows: int, n_blocks: int) ->
     assert part.gradient[0] == pytest.approx((n_rows - 1) / 2)
 
 
+class Noted:
+    """An array that notes what is asked of it."""
+
+    def __init__(self, values: Vector) -> None:
+        self.values, self.asked = values, list[Any]()
+
+    def __getitem__(self, rows: Any) -> Vector:
+        self.asked.append(rows)
+        found: Vector = self.values[rows]
+        return found
+
+
+def test_neighbours_are_read_as_a_slice_and_others_by_their_rows() -> None:
+    """What a slice of a memory map gives is no copy."""
+    numbers = np.arange(30, dtype=np.float32)
+    features, model = Noted(numbers[:, None]), Watched()
+    dataset = Dataset(features, numbers, Schema(1), "numbers", "")
+    blocks = [np.arange(3, 9), np.array([], int), np.array([11, 13, 14]), np.array([29])]
+    compute(model, dataset, blocks, np.zeros(1), n_examples=10, penalty=None)
+    assert [isinstance(rows, slice) for rows in features.asked] == [True, False, True]
+    assert list(chain(*model.seen)) == [*range(3, 9), 11, 13, 14, 29]
+
+
 # --- which examples
 
 

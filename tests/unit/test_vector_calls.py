@@ -1,0 +1,66 @@
+"""How many calls an operation on vectors takes: as few as the engine of each server allows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import numpy as np
+import pytest
+
+from app.layout import MAX_SHARD_NUMBERS, Layout, TensorSpec
+from app.store.commands import Command, Reply
+from app.store.engine import Engine
+from app.store.servers import Servers
+from app.store.vectors import RedisVectorStore
+from coordinator.descent import Settings
+
+#: The basis of a full history, as L-BFGS has it by default.
+BASIS = [f"vec:{index}" for index in range(2 * Settings().history + 1)]
+
+OPERATIONS: dict[str, Callable[[RedisVectorStore], object]] = {
+    "dots": lambda store: store.dots([(a, b) for a in BASIS[:3] for b in BASIS]),
+    "combine": lambda store: store.combine("vec:out", [(0.5, name) for name in BASIS]),
+    "pseudo-gradient": lambda store: store.pseudo_gradient("vec:out", "vec:0", "vec:1", 0.1),
+    "orthant step": lambda store: store.orthant_step("vec:out", "vec:0", "vec:1", "vec:2", 0.1),
+    "sparsity": lambda store: store.sparsity(BASIS[0]),
+}
+
+
+class Counted:
+    """Stands for the servers: counts the calls to each, and does nothing."""
+
+    def __init__(self, *engines: Engine) -> None:
+        self.engines, self.calls = engines, Counter[int]()
+
+    def __len__(self) -> int:
+        return len(self.engines)
+
+    def call(self, commands: Sequence[Command]) -> list[Reply]:
+        self.calls.update(command.server for command in commands)
+        return [(b"OK", np.zeros(2).tobytes()) for _ in commands]
+
+
+def calls(name: str, *engines: Engine) -> dict[int, int]:
+    """To each server, which has one shard as large as they come."""
+    size = MAX_SHARD_NUMBERS * len(engines)
+    tensors = [TensorSpec("w", (size,))]
+    layout = Layout.plan(tensors, n_servers=len(engines), block_numbers=1024)
+    assert layout.n_shards == len(engines)
+    servers = Counted(*engines)
+    store = RedisVectorStore(cast("Servers", servers), "run", layout, fence=1)
+    OPERATIONS[name](store)
+    return dict(servers.calls)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_one_call_of_the_native_engine_covers_a_shard(name: str) -> None:
+    assert calls(name, Engine.NATIVE) == {0: 1}
+
+
+@pytest.mark.parametrize("name", ["dots", "combine"])
+def test_the_engine_of_each_server_decides_for_it(name: str) -> None:
+    found = calls(name, Engine.NATIVE, Engine.LUA)
+    assert found[0] == 1
+    assert 5 < found[1] <= 64
