@@ -21,7 +21,7 @@ from app.store.calls import CREATE
 from app.store.commands import Command
 from app.store.engine import Engine
 from app.store.parameters import ANNOUNCE, push_script
-from app.store.shards import FENCE
+from app.store.shards import FENCE, FETCH
 from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, ORTHANT, PSEUDO, SPARSITY
 from app.store.wire import Argument
 
@@ -38,7 +38,7 @@ RULES: dict[str, Rule] = {
 TWINS = [
     *(push_script(rule) for rule in RULES.values()),
     *(push_script(rule, "push_rows") for rule in RULES.values()),
-    *(ANNOUNCE, BEGIN, ACCUMULATE, DOTS, COMBINE, PSEUDO, ORTHANT, SPARSITY),
+    *(FETCH, ANNOUNCE, BEGIN, ACCUMULATE, DOTS, COMBINE, PSEUDO, ORTHANT, SPARSITY),
 ]
 ONLY_LUA = [CREATE, FENCE]
 

@@ -15,7 +15,7 @@ from app.optimizers.rule import Rule
 from app.scripts import Script
 from app.store.calls import CREATE
 from app.store.parameters import ANNOUNCE, push_script
-from app.store.shards import FENCE
+from app.store.shards import FENCE, FETCH
 from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, ORTHANT, PSEUDO, SPARSITY
 from app.store.wire import Argument
 from tests.redis.engines import Answer, Side, same_answer
@@ -59,12 +59,13 @@ class Calls:
 
     def pushes(self) -> list[Callable[[], None]]:
         """The kinds of calls in a training, to choose from evenly."""
-        return [self.push] * 6 + [self.push_rows] * 6 + [self.announce, self.raise_fence]
+        others = [self.announce, self.fetch, self.raise_fence]
+        return [self.push] * 6 + [self.push_rows] * 6 + others
 
     def operations(self) -> list[Callable[[], None]]:
         """The kinds of calls on vectors, to choose from evenly."""
         kinds = [self.begin, *[self.accumulate] * 4, self.dots, self.combine, self.pseudo]
-        return [*kinds, self.orthant, self.sparsity, self.push, self.raise_fence]
+        return [*kinds, self.orthant, self.sparsity, self.fetch, self.push, self.raise_fence]
 
     def create(self) -> None:
         ids = ",".join(map(str, range(self.first, self.first + len(self.sizes))))
@@ -110,6 +111,11 @@ class Calls:
     def announce(self) -> None:
         stream, attempt = self._some(0, 1), self._some(0, 2)
         self._call(ANNOUNCE, ["meta"], self._fence(), stream, attempt)
+
+    def fetch(self) -> None:
+        first, last, _ = self._range()
+        (name,) = self._vectors(1)
+        self._call(FETCH, ["meta", name], self._some(0, 1), first, last + self._rarely())
 
     def raise_fence(self) -> None:
         if self._rarely(0.3):

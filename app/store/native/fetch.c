@@ -19,28 +19,39 @@ static int say_fetched(Context *context, const char *answer, int64_t clock, int6
     return say_text(context, values.at, values.length);
 }
 
-/* Put the blocks together; 0 if one is missing or longer than the first, or if they are too
- * many. */
-static int join(const Hash *vector, int64_t first, int64_t last, Bytes *out) {
-    Ids ids = ids_from(first, last);
-    size_t n = last < first ? 0 : (size_t)(last - first + 1), longest = 0;
-    char *to = NULL;
-    *out = (Bytes){"", 0};
-    while (next_id(&ids) == 1) {
+/* Put n blocks together, of up to `most` bytes each. 0 if one is missing; a longer one says how
+ * many bytes it has in `most`. */
+static int join(const Hash *vector, Ids ids, size_t n, size_t *most, Bytes *out) {
+    char *to = n <= MOST_BYTES && *most <= MOST_BYTES ? room(OUTPUT, n * *most) : NULL;
+    *out = (Bytes){to, 0};
+    while (to && next_id(&ids) == 1) {
         String *string = get(vector, ids.id);
         if (!string) return 0;
         Bytes block = bytes_of(string);
-        if (!to) {
-            longest = block.length;
-            to = n <= MOST_BYTES && longest <= MOST_BYTES ? room(OUTPUT, n * longest) : NULL;
-            out->at = to;
-        }
-        int fits = to && block.length <= longest;
+        int fits = block.length <= *most;
         if (fits) memcpy(to + out->length, block.at, block.length);
         out->length += block.length;
         free_string(vector->context, string);
-        if (!fits) return 0;
+        if (!fits) *most = block.length;
+        if (!fits) return 1;
     }
+    return to != NULL;
+}
+
+/* The blocks first..last as one; 0 if one is missing, or if they are too many. */
+static int read_blocks(const Hash *vector, int64_t first, int64_t last, Bytes *out) {
+    size_t n = last < first ? 0 : (size_t)(last - first + 1), most = 0, tried;
+    char id[LONGEST_ID];
+    snprintf(id, sizeof id, "%lld", (long long)first);
+    String *string = n > 0 ? get(vector, id) : NULL;
+    if (string) {
+        most = bytes_of(string).length; /* all have as many but the last, as a rule */
+        free_string(vector->context, string);
+    }
+    do {
+        tried = most;
+        if (!join(vector, ids_from(first, last), n, &most, out)) return 0;
+    } while (most > tried);
     return 1;
 }
 
@@ -63,7 +74,7 @@ int fetch(Context *context, String **argv, int argc) {
     Bytes values;
     int64_t clock = get_whole(&meta, "clock", -1);
     snprintf(field, sizeof field, "seq:%lld", (long long)stream);
-    if (clock >= 0 && join(&vector, first, last, &values)) {
+    if (clock >= 0 && read_blocks(&vector, first, last, &values)) {
         say_fetched(context, "OK", clock, get_whole(&meta, field, 0), values);
     } else {
         say_fetched(context, "NOMODEL", 0, 0, (Bytes){"", 0});
