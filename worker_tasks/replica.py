@@ -225,13 +225,15 @@ class _Loop:
 
     def _start_push(self, sequence: int, *, fetch: bool) -> None:
         self._await_push()
-        self._step_locally()
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
             self._store.push, self._token, sequence, gradient, rows=rows, fetch=fetch, base=base
         )
         self._push = _PushInFlight(future, sequence, self._accrued_base)
+        self._step_locally()  # while the push is under way
+        if fetch:
+            self._copy.expect_fresh()
 
     def _start_fetch(self, window: range) -> None:
         self._await_fetch()

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from app.optimizers import rule as twin
@@ -29,8 +28,7 @@ def local_step(
 ) -> None:
     """Apply ``rule`` in place, as :func:`app.optimizers.rule.local_step` does."""
     step = native()
-    arrays = (gradient, *values)
-    if step is None or not all(_fits(array, gradient.dtype) for array in arrays):
+    if step is None or not all(_fits(array, gradient) for array in (gradient, *values)):
         twin.local_step(rule, gradient, values, clock)
         return
     rate, decay, *rest = rule.arguments()
@@ -48,8 +46,9 @@ def local_step(
         twin.local_step(rule, gradient, values, clock)
 
 
-def _fits(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> bool:
-    return array.dtype == dtype and array.flags.c_contiguous and dtype.char in "fd"
+def _fits(array: npt.NDArray[Any], gradient: npt.NDArray[Any]) -> bool:
+    same = array.dtype == gradient.dtype and array.size == gradient.size
+    return same and array.dtype.char in "fd" and array.flags.c_contiguous
 
 
 @lru_cache(maxsize=1)
