@@ -22,7 +22,7 @@ from app.models.parameters import joined, parted
 from app.rows import Ids, TableRows
 from app.store.contract import ParameterStore
 from app.store.native.steps import local_step
-from worker_tasks.copies import Examples, FlatCopy, Window, clip
+from worker_tasks.copies import Examples, FlatCopy, Window, clip, finite
 
 
 class TableCopy(FlatCopy):
@@ -87,7 +87,7 @@ class TableCopy(FlatCopy):
         window = self._window
         assert window is not None
         dense, (of_tables, places) = self._last, self._last_rows
-        if not self._local_steps or not all(np.isfinite(g).all() for g in (dense, *of_tables)):
+        if not self._local_steps or not all(finite(g) for g in (dense, *of_tables)):
             return
         rule = self._store.rule
         self._move(dense, clock)
