@@ -111,7 +111,7 @@ class FlatCopy:
         self._config, self._stream = config, stream
         self._penalty = store.layout.penalty(config.l2, store.dtype)
         # A copy that is replaced before every step needs no local steps.
-        self._local_steps = config.overlap or config.n_fetch > 1
+        self._local_steps = config.overlap or config.fetch_interval > 1
         self._parameters = np.empty(store.layout.size, store.dtype)
         self._slots: list[Vector] = []
         # Memory fresh from the system costs more than what is computed in it: all is kept.

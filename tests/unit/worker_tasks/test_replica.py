@@ -85,7 +85,8 @@ def identity(n_examples: int) -> Dataset:
 
 
 def tallying(**settings: Any) -> RunConfig:
-    return RunConfig(**{"optimizer": "sgd", "learning_rate": 1.0, "overlap": False} | settings)
+    exact = {"optimizer": "sgd", "learning_rate": 1.0, "n_push": 1, "n_fetch": 1}
+    return RunConfig(**exact | {"overlap": False} | settings)
 
 
 def store_for(
@@ -377,7 +378,7 @@ def test_clipping_keeps_the_direction_and_bounds_the_length_of_each_minibatch() 
 
 
 def test_the_penalty_pulls_weights_and_leaves_biases() -> None:
-    config = RunConfig(optimizer="sgd", learning_rate=1.0, replicas=1, l2=0.5, overlap=False)
+    config = tallying(replicas=1, batch_size=32, l2=0.5)
     data = load("synthetic:softmax", {"examples": 20, "features": 2, "classes": 2})
 
     class Still(SoftmaxRegression):
@@ -595,7 +596,7 @@ def test_the_copy_of_a_lone_replica_goes_where_the_shards_go(optimizer: str) -> 
     model, trained = SoftmaxRegression(5, 3), list[Vector]()
     for n_fetch in (1, 2, 64):
         config = RunConfig(
-            optimizer=optimizer, replicas=1, batch_size=4, n_fetch=n_fetch, overlap=False,
+            optimizer=optimizer, replicas=1, batch_size=4, n_push=1, n_fetch=n_fetch, overlap=False,
             learning_rate_decay=0.0 if optimizer == "ftrl" else 0.1, ftrl_l1=0.3,
         )  # fmt: skip
         store = store_for(model, config)
