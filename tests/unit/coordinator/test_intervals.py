@@ -84,7 +84,7 @@ def test_the_longest_interval_is_what_the_loss_bears(
 
 def test_longest_intervals_are_of_rules_that_there_are() -> None:
     for optimizer in LONGEST:
-        assert RunConfig(optimizer=optimizer).optimizer == optimizer  # type: ignore[arg-type]
+        assert RunConfig(optimizer=optimizer).optimizer == optimizer
 
 
 @pytest.mark.parametrize(
