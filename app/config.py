@@ -72,7 +72,31 @@ class RunConfig(
     @property
     def unit_length(self) -> int:
         """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
-        return whole_pushes(self.unit_steps, self.n_push)
+        return whole_pushes(self.unit_steps, self.push_interval)
+
+    @property
+    def push_interval(self) -> int:
+        """``n_push`` once it is chosen."""
+        assert self.n_push != "auto"
+        return self.n_push
+
+    @property
+    def fetch_interval(self) -> int:
+        """``n_fetch`` once it is chosen."""
+        assert self.n_fetch != "auto"
+        return self.n_fetch
+
+    def with_interval(self, interval: int) -> RunConfig:
+        """With numbers for ``n_push`` and ``n_fetch``: ``interval`` where both are ``auto``.
+
+        Where one of them is given, the other is the same: a push then brings what a fetch
+        would, in one round trip.
+        """
+        given = {"n_push": self.n_push, "n_fetch": self.n_fetch}
+        known = next((each for each in given.values() if each != "auto"), interval)
+        return self.model_copy(
+            update={name: known for name, each in given.items() if each == "auto"}
+        )
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
@@ -184,11 +208,14 @@ def _is_switch(name: str) -> bool:
 
 def _sentence(error: ValidationError) -> str:
     """The first complaint, as a person would put it."""
-    first = error.errors()[0]
+    first, *others = error.errors()
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
     name, value = str(first["loc"][0]), repr(first["input"])
+    for other in others:  # another kind of value that the same setting may have
+        if other["loc"][0] == name and other["type"] == "literal_error":
+            message += f", or {other['ctx']['expected']}"
     if "://" in value:  # it may hold a password
         value = "..."
     return f"{name} = {value} is not allowed: {message[0].lower()}{message[1:]}"

@@ -15,6 +15,8 @@ Option = Scalar | list[int] | list[float] | list[str]
 #: What computes on parameter servers; ``auto`` takes the native module where it is there.
 WantedEngine = Literal["auto", "lua", "native"]
 Positive = Annotated[int, Field(ge=1)]
+#: Steps between exchanges with the servers; ``auto`` is chosen before the training.
+Interval = Positive | Literal["auto"]
 
 
 class Section(BaseModel):
@@ -140,8 +142,14 @@ class DownpourSettings(Section):
 
     replicas: Positive = Field(2, description="model replicas, each with a subset of the data")
     batch_size: Positive = Field(32, description="examples in a minibatch")
-    n_fetch: Positive = Field(1, description="steps between fetches of the parameters")
-    n_push: Positive = Field(1, description="steps between pushes of the accrued gradient")
+    n_fetch: Interval = Field(
+        "auto", description="steps between fetches of the parameters; auto is as n_push"
+    )
+    n_push: Interval = Field(
+        "auto",
+        description="steps between pushes of the accrued gradient; auto is as n_fetch, or as few "
+        "as the servers can take, at most 4",
+    )
     overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
     max_staleness: int | None = Field(
         None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.config import RunConfig
@@ -29,7 +29,8 @@ from coordinator.yardstick import Yardstick
 class Job:
     """A training that can begin.
 
-    ``plan`` is Downpour's, ``portions`` the size of Sandblaster's batch in portions;
+    ``plan`` is Downpour's, and final once ``n_push`` is chosen; ``portions`` the size of
+    Sandblaster's batch in portions;
     ``footprint`` is told where there are tables.
     """
 
@@ -44,6 +45,11 @@ class Job:
     first: FirstValues
     yardstick: Yardstick
     footprint: Footprint | None = None
+
+    def with_interval(self, interval: int) -> Job:
+        """The job of a run whose ``n_push`` and ``n_fetch`` are chosen."""
+        config = self.config.with_interval(interval)
+        return replace(self, config=config, plan=_unit_plan(config, self.data.train))
 
     @property
     def n_parameters(self) -> int:
@@ -90,7 +96,7 @@ def prepare(
         layout=layout,
         n_train=len(train),
         n_heldout=len(data.heldout),
-        plan=_unit_plan(config, train) if downpour else None,
+        plan=_unit_plan(config.with_interval(1), train) if downpour else None,
         portions=None if downpour else _portions(config, len(train), model, dataset),
         first=begin(start, model, layout),
         yardstick=yardstick,

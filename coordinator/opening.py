@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.celery import EVALUATION
 from app.config import ClusterConfig
 from app.runs.leadership import RunState
-from coordinator import preflight
+from coordinator import intervals, preflight
 from coordinator.checkpoints import Checkpoints
 from coordinator.driver import Stage
 from coordinator.figures import figures
@@ -68,7 +68,10 @@ def opened(
         ) as checkpoints,
     ):
         _preflight(session, cluster)
-        display.say(_announcement(session, job))
+        auto = config.n_push == config.n_fetch == "auto"
+        job = intervals.chosen(job, session.servers)
+        session.record = replace(session.record, config=job.config)
+        display.say(_announcement(session, job, " (auto)" if auto else ""))
         if job.footprint is not None:
             display.say(_memory(job.footprint))
         requested, leader = interruption.defer(), session.leader
@@ -155,11 +158,12 @@ def _engines(session: Session) -> str:
     return text
 
 
-def _announcement(session: Session, job: Job) -> str:
+def _announcement(session: Session, job: Job, chosen: str) -> str:
     layout, config = job.layout, job.config
     method = "OWL-QN" if config.l1 else "L-BFGS"
     how = (
-        f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}"
+        f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}, "
+        f"n_push {config.n_push}, n_fetch {config.n_fetch}{chosen}"
         if job.plan is not None
         else f"{method} with history {config.history} in {config.precision}, "
         f"{job.portions} portions"

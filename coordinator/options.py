@@ -122,9 +122,7 @@ def _kind(field: FieldInfo) -> str:
 
 def _metavar(field: FieldInfo) -> str:
     annotation = field.annotation
-    for part in (annotation, *get_args(annotation)):
-        if get_origin(part) is Literal:
-            return "|".join(get_args(part))
+    words = [each for part in (annotation, *get_args(annotation)) for each in _words(part)]
     names = {
         int: "INTEGER",
         float: "NUMBER",
@@ -134,7 +132,12 @@ def _metavar(field: FieldInfo) -> str:
     }
     candidates = (annotation, get_origin(annotation), *get_args(annotation))
     candidates += tuple(a for part in get_args(annotation) for a in get_args(part))
-    return next(names[c] for c in candidates if c in names)
+    kinds = [names[c] for c in candidates if c in names]
+    return "|".join([*kinds[:1], *words])
+
+
+def _words(annotation: Any) -> tuple[str, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def _help(field: FieldInfo) -> str:

@@ -71,7 +71,7 @@ class UnitPlan:
                 f"warm_start_steps = {self.config.warm_start_steps} is more than the {first} "
                 f"steps that one replica takes in {passes} passes: at most {first} are possible"
             )
-        warm = whole_pushes(self.config.warm_start_steps, self.config.n_push)
+        warm = whole_pushes(self.config.warm_start_steps, self.config.push_interval)
         self._warm_until = min(warm, first)
         self._pace = Pace.of(self.config, self.steps_per_pass)
 
@@ -106,7 +106,7 @@ class UnitPlan:
     @property
     def total_pushes(self) -> int:
         """What every shard's clock shows when the plan is done."""
-        return sum(math.ceil(stream.total / self.config.n_push) for stream in self._streams)
+        return sum(math.ceil(stream.total / self.config.push_interval) for stream in self._streams)
 
     def take(self, sequences: Sequence[int] = ()) -> list[Unit]:
         """The units that may start now; they count as in flight from here on.
@@ -117,7 +117,7 @@ class UnitPlan:
         """
         for stream, last in zip(self._streams, sequences, strict=False):
             if not stream.in_flight:
-                stream.done = min(stream.done, last * self.config.n_push)
+                stream.done = min(stream.done, last * self.config.push_interval)
         streams = self._streams[:1] if self.warming else self._streams
         units = []
         for subset, stream in enumerate(streams):
@@ -129,7 +129,7 @@ class UnitPlan:
     def stand_at(self, sequences: Sequence[int]) -> None:
         """Go on from where the shards stand: each stream's last push; nothing is in flight."""
         for stream, last in zip(self._streams, sequences, strict=True):
-            stream.done = min(last * self.config.n_push, stream.total)
+            stream.done = min(last * self.config.push_interval, stream.total)
             stream.in_flight = False
 
     def finish(self, unit: Unit, reached: int) -> None:
@@ -140,7 +140,7 @@ class UnitPlan:
     def _in_reach(self, subset: int, sequences: Sequence[int]) -> bool:
         if self._pace is None:
             return True
-        made = math.ceil(self._streams[subset].done / self.config.n_push)
+        made = math.ceil(self._streams[subset].done / self.config.push_interval)
         return self._pace.allows(subset, made, sequences)
 
     def _stop_of(self, stream: _Stream) -> int:

@@ -6,6 +6,7 @@ With all parameters in one flat vector the copy is that vector; with tables it i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,9 +20,9 @@ from app.datasets.split import Subset
 from app.keys import slot
 from app.layout import Vector
 from app.models.model import Features, Model, Narrowed, Targets
-from app.optimizers.rule import local_step
 from app.rows import Ids, TableRows
 from app.store.contract import Fetched, ParameterStore
+from app.store.native.steps import local_step
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,12 @@ class Copy(Protocol):
         """Compute on what was fetched from now on."""
         ...
 
+    def expect_fresh(self) -> None:
+        """What :meth:`install_fresh` will bring holds all steps that were taken so far."""
+        ...
+
     def install_fresh(self, parameters: Vector) -> None:
-        """Replace the flat vector alone."""
+        """Replace the flat vector alone, but for the steps taken since it was expected."""
         ...
 
     def fetch_slots(self) -> None:
@@ -85,7 +90,7 @@ class Copy(Protocol):
         ...
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
-        """The accrued gradient, which begins anew."""
+        """The accrued gradient, which begins anew; the one taken before is overwritten."""
         ...
 
 
@@ -106,20 +111,33 @@ class FlatCopy:
         self._config, self._stream = config, stream
         self._penalty = store.layout.penalty(config.l2, store.dtype)
         # A copy that is replaced before every step needs no local steps.
-        self._local_steps = config.overlap or config.n_fetch > 1
+        self._local_steps = config.overlap or config.fetch_interval > 1
         self._parameters = np.empty(store.layout.size, store.dtype)
-        self._gradient = np.empty_like(self._parameters)
-        self._accrued = np.zeros_like(self._parameters)
         self._slots: list[Vector] = []
+        # Memory fresh from the system costs more than what is computed in it: all is kept.
+        self._gradient, self._accrued, self._taken, self._expected = (
+            np.empty_like(self._parameters) for _ in range(4)
+        )
+        self._last = self._gradient
+        self._accruing = self._expecting = self._moved = False
 
     def fetch(self, first: int, stop: int) -> Window:
         return Window(self._store.fetch(stream=self._stream))
 
     def install(self, window: Window) -> None:
+        self._moved = False
         self.install_fresh(window.fetched.vector)
 
+    def expect_fresh(self) -> None:
+        self._expecting, self._moved = True, False
+
     def install_fresh(self, parameters: Vector) -> None:
-        np.copyto(self._parameters, parameters)
+        moved, self._moved, self._expecting = self._moved, False, False
+        if moved:
+            self._parameters += np.subtract(parameters, self._expected, out=self._expected)
+        # A copy that a step of its own has spoilt keeps nothing.
+        if not (moved and finite(self._parameters)):
+            np.copyto(self._parameters, parameters)
         if self._slots:
             self._slots = [*self._store.rule.fitting(self._parameters, self._slots)]
 
@@ -129,23 +147,44 @@ class FlatCopy:
 
     def compute(self, step: int) -> tuple[float, int]:
         features, targets = self._examples.minibatch(step, self._config.batch_size)
-        loss = self._model.loss_and_gradient(self._parameters, features, targets, self._gradient)
+        gradient = self._gradient if self._accruing else self._accrued
+        loss = self._model.loss_and_gradient(self._parameters, features, targets, gradient)
         if self._penalty is not None:
-            self._gradient += self._penalty * self._parameters
-        clip([self._gradient], self._config.clip_norm)
-        self._accrued += self._gradient
+            gradient += self._penalty * self._parameters
+        clip([gradient], self._config.clip_norm)
+        self._accrue(gradient)
         return loss, len(targets)
+
+    def _accrue(self, gradient: Vector) -> None:
+        """Add the gradient of a minibatch; the first one may lie there already."""
+        if self._accruing:
+            self._accrued += gradient
+        elif gradient is not self._accrued:
+            np.copyto(self._accrued, gradient)
+        self._last, self._accruing = gradient, True
 
     def step_locally(self, clock: int) -> None:
         # The shards refuse a gradient that is not finite, and so does the copy: it would
         # spoil every gradient until it is replaced.
-        if self._local_steps and np.isfinite(self._gradient).all():
-            values = [self._parameters, *self._slots]
-            local_step(self._store.rule, self._gradient, values, clock)
+        if self._local_steps and finite(self._last):
+            self._move(self._last, clock)
+
+    def _move(self, gradient: Vector, clock: int) -> None:
+        """Take a step; the first since fresh parameters were expected begins where it began."""
+        if self._expecting:
+            np.copyto(self._expected, self._parameters)
+            self._expecting, self._moved = False, True
+        local_step(self._store.rule, gradient, [self._parameters, *self._slots], clock)
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
-        accrued, self._accrued = self._accrued, np.zeros_like(self._accrued)
-        return accrued, []
+        self._accrued, self._taken = self._taken, self._accrued
+        self._accruing = False
+        return self._taken, []
+
+
+def finite(vector: Vector) -> bool:
+    """Whether all numbers are; a finite sum of their squares tells it at once."""
+    return math.isfinite(np.vdot(vector, vector)) or bool(np.isfinite(vector).all())
 
 
 def clip(gradient: Sequence[npt.NDArray[np.floating]], longest: float | None) -> None:

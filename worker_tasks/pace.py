@@ -39,8 +39,9 @@ class Pace:
         """The run's, given the minibatches of each subset; None if it has no bound."""
         if config.max_staleness is None:
             return None
-        totals = [math.ceil(steps * config.passes / config.n_push) for steps in steps_per_pass]
-        warm = whole_pushes(config.warm_start_steps, config.n_push) // config.n_push
+        n_push = config.push_interval
+        totals = [math.ceil(steps * config.passes / n_push) for steps in steps_per_pass]
+        warm = whole_pushes(config.warm_start_steps, n_push) // n_push
         return cls(config.max_staleness, totals, min(warm, totals[0]))
 
     def allows(self, stream: int, made: int, sequences: Sequence[int]) -> bool:

@@ -92,7 +92,7 @@ class Replica:
         with _executor(self.config.overlap) as pushes, _executor(self.config.overlap) as fetches:
             while True:
                 positions = self.store.announce(token)
-                first = int(positions.sequences.min()) * self.config.n_push
+                first = int(positions.sequences.min()) * self.config.push_interval
                 if first >= stop:
                     break
                 try:
@@ -145,7 +145,7 @@ class _Loop:
         self._leash = None if pace is None else Leash(pace, self._store, token.stream)
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
-        n_push = self._config.n_push
+        n_push = self._config.push_interval
         self._window = self._window_from(first, stop)
         self._fetch_here()
         self._accrued_base = self._positions
@@ -176,7 +176,7 @@ class _Loop:
         """Wait for slower replicas, if need be; then take over what they did meanwhile."""
         if self._leash is None:
             return True
-        may, waited_s = self._leash.hold(step // self._config.n_push, check)
+        may, waited_s = self._leash.hold(step // self._config.push_interval, check)
         self._report.waited_s += waited_s
         if may and waited_s:
             self._await_push()
@@ -194,7 +194,7 @@ class _Loop:
         self._positions, self._steps_since = positions, 0
 
     def _window_from(self, step: int, stop: int) -> range:
-        return range(step, min(step + self._config.n_fetch, stop))
+        return range(step, min(step + self._config.fetch_interval, stop))
 
     def _fetch_here(self) -> None:
         """Replace the whole copy, at once."""
@@ -225,13 +225,15 @@ class _Loop:
 
     def _start_push(self, sequence: int, *, fetch: bool) -> None:
         self._await_push()
-        self._step_locally()
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
             self._store.push, self._token, sequence, gradient, rows=rows, fetch=fetch, base=base
         )
         self._push = _PushInFlight(future, sequence, self._accrued_base)
+        self._step_locally()  # while the push is under way
+        if fetch:
+            self._copy.expect_fresh()
 
     def _start_fetch(self, window: range) -> None:
         self._await_fetch()

@@ -19,10 +19,10 @@ from app.keys import PARAMETERS, slot
 from app.layout import Layout, Vector
 from app.models.model import Model, Narrowed, SparseModel
 from app.models.parameters import joined, parted
-from app.optimizers.rule import local_step
 from app.rows import Ids, TableRows
 from app.store.contract import ParameterStore
-from worker_tasks.copies import Examples, FlatCopy, Window, clip
+from app.store.native.steps import local_step
+from worker_tasks.copies import Examples, FlatCopy, Window, clip, finite
 
 
 class TableCopy(FlatCopy):
@@ -43,7 +43,7 @@ class TableCopy(FlatCopy):
     ) -> None:
         super().__init__(model, examples, store, config, stream)
         self._window: Window | None = None
-        self._last: tuple[Vector, list[Vector], list[Ids]] | None = None
+        self._last_rows: tuple[list[Vector], list[Ids]] = [], []
         self._accrued_rows: list[list[TableRows]] = [[] for _ in store.layout.tables]
 
     def fetch(self, first: int, stop: int) -> Window:
@@ -77,8 +77,8 @@ class TableCopy(FlatCopy):
         dense, of_tables = parted(tensors, gradient)
         self._penalise(dense, of_tables, tables, narrowed, len(targets))
         clip([dense, *of_tables], self._config.clip_norm)
-        self._last = dense, of_tables, places
-        self._accrued += dense
+        self._accrue(dense)
+        self._last_rows = of_tables, places
         for accrued, rows, values in zip(self._accrued_rows, narrowed.rows, of_tables, strict=True):
             accrued.append(TableRows(rows, values))
         return loss, len(targets)
@@ -86,12 +86,11 @@ class TableCopy(FlatCopy):
     def step_locally(self, clock: int) -> None:
         window = self._window
         assert window is not None
-        assert self._last is not None
-        dense, of_tables, places = self._last
-        if not self._local_steps or not all(np.isfinite(g).all() for g in (dense, *of_tables)):
+        dense, (of_tables, places) = self._last, self._last_rows
+        if not self._local_steps or not all(finite(g) for g in (dense, *of_tables)):
             return
         rule = self._store.rule
-        local_step(rule, dense, [self._parameters, *self._slots], clock)
+        self._move(dense, clock)
         if len(window.minibatches) > 1:
             for i, (gradient, place) in enumerate(zip(of_tables, places, strict=True)):
                 stored = [window.fetched.tables[i], *(slots[i] for slots in window.slots)]

@@ -17,6 +17,9 @@ Slots = Mapping[str, npt.NDArray[Any]]
 
 NO_SLOTS: Slots = {}
 
+#: Numbers of a copy that are computed together: what lies between fits into the processor's cache.
+STRETCH = 16_384
+
 
 class Rule(Protocol):
     """An update rule that shards apply to the gradients pushed to them."""
@@ -51,7 +54,7 @@ class Rule(Protocol):
     def step(
         self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0
     ) -> tuple[Float64, ...]:
-        """New (parameters, slots...) from old ones, all of one shape, in float64.
+        """New (parameters, slots...) from old ones, all of one shape; a shard's in float64.
 
         Each number is computed from those at its own place alone. ``clock`` counts the
         updates that the shard applied before this one, ``staleness`` those of others among
@@ -68,10 +71,14 @@ def decayed(rate: float, decay: float, clock: int, staleness: int = 0) -> float:
 def local_step(
     rule: Rule, gradient: npt.NDArray[Any], values: Sequence[npt.NDArray[Any]], clock: int
 ) -> None:
-    """Apply ``rule`` in place to a replica's own copy, rounding to its dtype."""
-    old = [value.astype(np.float64) for value in values]
+    """Apply ``rule`` in place to a replica's own copy: C-ordered arrays of one shape and dtype.
+
+    A copy lives for a few steps, so it is computed in its own dtype, at half the cost of
+    float64. Twin of ``distbelief_step`` of the native engine.
+    """
+    flat = [value.reshape(-1) for value in (gradient, *values)]
     with np.errstate(over="ignore", invalid="ignore"):
-        for value, new in zip(
-            values, rule.step(gradient.astype(np.float64), old, clock), strict=True
-        ):
-            value[...] = new
+        for start in range(0, gradient.size, STRETCH):
+            part, *old = (each[start : start + STRETCH] for each in flat)
+            for value, new in zip(old, rule.step(part, old, clock), strict=True):
+                value[...] = new

@@ -137,7 +137,8 @@ def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]
     )
 
     def train_with(**settings: Any) -> Trained:
-        job = prepare(RunConfig(**settings), len(place.parameter_servers))
+        exact = {"n_push": 1, "n_fetch": 1}  # tests count the pushes, and compare to the bit
+        job = prepare(RunConfig(**exact | settings), len(place.parameter_servers))
         outcome = train(job, cluster, Display(lambda text: None, lambda status: None))
         control, servers = Servers([place.broker]), Servers(place.parameter_servers)
         told = [(kind, told) for _, kind, told in events.read(control, outcome.run)]

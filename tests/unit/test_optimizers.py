@@ -19,7 +19,7 @@ from app.optimizers.ftrl import Ftrl
 from app.optimizers.momentum import Momentum
 from app.optimizers.registry import build_rule
 from app.optimizers.rmsprop import RMSProp
-from app.optimizers.rule import Float64, Rule, decayed, local_step
+from app.optimizers.rule import STRETCH, Float64, Rule, decayed, local_step
 from app.optimizers.sgd import SGD
 from app.settings import ObjectiveSettings
 
@@ -100,14 +100,24 @@ def test_a_local_step_writes_in_place_in_the_dtype_of_the_copy(
     rule = Adagrad(0.1, 0.5)
     values = [PARAMETERS.astype(dtype), np.full(3, 0.1, dtype)]
     addresses = [value.ctypes.data for value in values]
-    old = [value.astype(np.float64) for value in values]
+    old = [value.copy() for value in values]
     gradient = np.array([0.1, 0.2, 0.3], dtype)
     local_step(rule, gradient, values, 4)
-    expected = rule.step(gradient.astype(np.float64), old, 4)
+    expected = rule.step(gradient, old, 4)
     assert [value.ctypes.data for value in values] == addresses
     assert [value.dtype for value in values] == [dtype, dtype]
     for value, exact in zip(values, expected, strict=True):
-        assert value.tobytes() == exact.astype(dtype).tobytes()
+        assert value.tobytes() == exact.tobytes()
+
+
+def test_a_long_copy_is_stepped_in_stretches_as_if_at_once() -> None:
+    rng, rule = np.random.default_rng(0), Adam(0.1, weight_decay=0.1)
+    size = 2 * STRETCH + 3
+    gradient, *values = (rng.normal(size=size).astype(np.float32) ** 2 for _ in range(4))
+    expected = rule.step(gradient, [value.copy() for value in values], 4)
+    local_step(rule, gradient, values, 4)
+    for value, exact in zip(values, expected, strict=True):
+        assert np.array_equal(value, exact)
 
 
 def test_a_local_step_that_overflows_does_not_warn() -> None:

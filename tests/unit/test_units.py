@@ -16,7 +16,7 @@ from coordinator.units import Unit, UnitPlan
 
 
 def plan_of(steps_per_pass: list[int], **settings: int) -> UnitPlan:
-    config, _ = configure({"replicas": len(steps_per_pass), **settings})
+    config, _ = configure({"replicas": len(steps_per_pass), "n_push": 1, **settings})
     return UnitPlan(steps_per_pass, config)
 
 

@@ -14,6 +14,8 @@ static double power(double base, double exponent) {
     return result;
 }
 
+#define WORK double
+#define ROOT sqrt
 #define REAL f32
 #define NAME(rule) rule##_f
 #include "kernels.h"
@@ -22,8 +24,15 @@ static double power(double base, double exponent) {
 #define REAL f64
 #define NAME(rule) rule##_d
 #include "kernels.h"
+#undef WORK
+#undef ROOT
 #undef REAL
 #undef NAME
+#define WORK float
+#define ROOT sqrtf
+#define REAL f32
+#define NAME(rule) rule##_s
+#include "kernels.h"
 
 /* The kernels with the types that a table of rules needs. */
 #define UNTYPED(rule, suffix, REAL)                                                        \
@@ -31,8 +40,8 @@ static double power(double base, double exponent) {
                                     const void *const *old, void *const *new) {            \
         rule##_##suffix(s, n, g, (const REAL *const *)old, (REAL *const *)new);            \
     }
-#define BOTH(rule) UNTYPED(rule, f, f32) UNTYPED(rule, d, f64)
-EACH_RULE(BOTH)
+#define ALL(rule) UNTYPED(rule, f, f32) UNTYPED(rule, d, f64) UNTYPED(rule, s, f32)
+EACH_RULE(ALL)
 
 static void begin_adagrad(const Step *s, size_t n, const double *w, double *const *slots) {
     (void)w;
@@ -52,7 +61,7 @@ static void begin_ftrl(const Step *s, size_t n, const double *w, double *const *
 }
 
 #define RULE(rule, n_slots, n_arguments, begin) \
-    const Rule rule = {#rule, n_slots, n_arguments, rule##_any_f, rule##_any_d, begin};
+    const Rule rule = {#rule, n_slots, n_arguments, rule##_any_f, rule##_any_d, rule##_any_s, begin};
 RULE(sgd, 0, 0, NULL)
 RULE(adagrad, 1, 2, begin_adagrad)
 RULE(momentum, 1, 1, NULL)
@@ -67,6 +76,7 @@ static const Rule *const RULES[] = {
 };
 
 /* A replica's step on its own copy, in place. `values` are the parameters and the slots.
+ * A copy is short-lived: it is computed in its own type, not in double as a shard is.
  * Returns 1, 0 if a result is not finite (it is written all the same), -1 for a rule or a
  * type that there is not. */
 __attribute__((visibility("default"))) int distbelief_step(
@@ -80,7 +90,7 @@ __attribute__((visibility("default"))) int distbelief_step(
         const void *old[MOST_VALUES];
         int finite = 1;
         for (int k = 0; k <= rule->n_slots; k++) old[k] = values[k];
-        apply(rule, dtype, &step, count, gradient, old, values);
+        (dtype == 'f' ? rule->apply_s : rule->apply_d)(&step, count, gradient, old, values);
         for (int k = 0; k <= rule->n_slots; k++) {
             finite = finite && all_finite(dtype, values[k], count);
         }

@@ -15,9 +15,11 @@ typedef struct {
 typedef struct {
     const char *name;
     int n_slots, n_arguments;
-    /* New values (parameters, then slots) from old ones, number by number; new may be old. */
+    /* New values (parameters, then slots) from old ones, number by number; new may be old.
+     * In double, of floats and of doubles, and in float. */
     void (*apply_f)(const Step *, size_t, const void *, const void *const *, void *const *);
     void (*apply_d)(const Step *, size_t, const void *, const void *const *, void *const *);
+    void (*apply_s)(const Step *, size_t, const void *, const void *const *, void *const *);
     /* What slots begin with beside new parameters, where that is not zero. */
     void (*begin)(const Step *, size_t, const double *parameters, double *const *slots);
 } Rule;

@@ -157,6 +157,8 @@ SMALL = {
     "overlap": False,
     "batch_size": 8,
     "replicas": 2,
+    "n_push": 1,
+    "n_fetch": 1,
     "unit_steps": 5,
     "passes": 6,
     "evaluate_every": 1.0,

@@ -140,7 +140,11 @@ def test_one_replica_computes_the_same_with_tables_and_without(
 
 
 def test_only_the_rows_of_the_minibatches_travel() -> None:
-    config, model, data = RunConfig(batch_size=8, overlap=False), MODELS[0], sparse_data()
+    config, model, data = (
+        RunConfig(batch_size=8, n_push=1, n_fetch=1, overlap=False),
+        MODELS[0],
+        sparse_data(),
+    )
     store = trained(config, model, data, tables=True)
     rows = np.arange(N_EXAMPLES)
     subset = Subset(rows, 0, 1, config.seed)
@@ -153,14 +157,14 @@ def test_only_the_rows_of_the_minibatches_travel() -> None:
 
 @pytest.mark.parametrize("n_fetch", [1, 3])
 def test_with_overlap_the_next_window_is_there_in_time(n_fetch: int) -> None:
-    config = RunConfig(batch_size=8, overlap=True, n_fetch=n_fetch)
+    config = RunConfig(batch_size=8, overlap=True, n_push=1, n_fetch=n_fetch)
     store = trained(config, MODELS[0], sparse_data(), tables=True)
     assert [count.applied for count in store.counts()] == [30] * store.layout.n_shards
 
 
 def test_rows_that_no_example_touches_never_come_into_being() -> None:
     data = sparse_data()
-    store = trained(RunConfig(batch_size=8), MODELS[0], data, tables=True)
+    store = trained(RunConfig(batch_size=8, n_push=1, n_fetch=1), MODELS[0], data, tables=True)
     (rows,) = store.touched()
     blocks = np.unique(data.features.indices // 16)
     assert np.unique(rows.ids // 16).tolist() == blocks.tolist()

@@ -1,0 +1,156 @@
+"""How many steps lie between exchanges with the servers, where that is left to us (``auto``).
+
+Chosen once, before the training, from what a step and an exchange cost here: the number of
+a push is its step divided by ``n_push``, so it never changes within a run. A step is
+measured in this process. Where workers are on slower machines, the interval is a little
+longer than it must be.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import threadpoolctl
+
+from app.config import RunConfig
+from app.datasets.split import Subset
+from app.layout import Layout, TensorSpec
+from app.optimizers.registry import build_rule
+from app.store.contract import Token
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+from coordinator.job import Job
+from worker_tasks.copies import Examples
+
+#: Share of its time that a server may be at work on pushes.
+MOST_BUSY = 0.5
+
+#: Longest intervals whose loss stays within a few percent of that at 1, at as many
+#: minibatches (README, "How often replicas push"). Rules that divide by a running root
+#: make a step of one length from a sum of gradients too: longer intervals only cost them.
+LONGEST: Mapping[str, int] = {"adagrad": 4, "sgd": 4, "ftrl": 4}
+#: Gradients that the others compute while a replica works on one copy, at most.
+MOST_UNSEEN = 4
+
+#: Measured so many times, after one that does not count; the middle one is taken.
+REPETITIONS = 5
+FENCE = 1
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one minibatch, and of a push that brings the fresh parameters back.
+
+    The exchange is that of the server with most to do, with nobody else at work there.
+    """
+
+    step_s: float
+    exchange_s: float
+
+
+def interval(costs: Costs, longest: int, replicas: int) -> int:
+    """The least of 1, 2, 4, ... up to ``longest`` that leaves the servers half of their time.
+
+    Each of the ``replicas`` brings an exchange every so many steps.
+    """
+    chosen = 1
+    while 2 * chosen <= longest and (
+        replicas * costs.exchange_s > MOST_BUSY * chosen * costs.step_s
+    ):
+        chosen *= 2
+    return chosen
+
+
+def longest(config: RunConfig, *, tables: bool) -> int:
+    """The longest interval that does the training no harm worth the name.
+
+    It is 1 where that is not known: for tables, and for models of the user's own, whose code
+    runs on workers only, so that a step of theirs cannot be measured. ``max_staleness``
+    counts pushes, and means steps.
+    """
+    ours = config.model != "torch" and ":" not in config.model
+    if tables or not ours or config.max_staleness is not None:
+        return 1
+    others = max(1, config.replicas - 1)
+    return max(1, min(LONGEST.get(config.optimizer, 1), MOST_UNSEEN // others))
+
+
+def chosen(job: Job, servers: Servers) -> Job:
+    """The job with numbers for ``n_push`` and ``n_fetch``, measured if they are ``auto``.
+
+    Raises the ServerError family if a server cannot be used.
+    """
+    config = job.config
+    if job.plan is None or "auto" not in (config.n_push, config.n_fetch):
+        return job
+    most = longest(config, tables=bool(job.layout.tables))
+    if most == 1 or config.n_push != config.n_fetch:
+        return job.with_interval(1)
+    return job.with_interval(interval(_measured(job, servers), most, config.replicas))
+
+
+def _measured(job: Job, servers: Servers) -> Costs:
+    on_server = np.bincount(
+        [job.layout.server(shard) for shard in range(job.layout.n_shards)], minlength=len(servers)
+    )
+    exchanges = (
+        float(n_shards * _exchange_s(job, servers.only(index)))
+        for index, n_shards in enumerate(on_server)
+    )
+    return Costs(_step_s(job), max(exchanges))
+
+
+def _step_s(job: Job) -> float:
+    """Of one minibatch on a copy of the parameters, on one thread, as workers compute."""
+    config = job.config
+    subset = Subset(job.data.train, 0, config.replicas, config.seed)
+    examples = Examples(job.dataset, subset)
+    parameters = job.first.parameters.astype(config.dtype)
+    gradient = np.empty_like(parameters)
+
+    def step(number: int) -> None:
+        features, targets = examples.minibatch(number, config.batch_size)
+        job.model.loss_and_gradient(parameters, features, targets, gradient)
+
+    with threadpoolctl.threadpool_limits(1):
+        return _middle(step)
+
+
+def _exchange_s(job: Job, servers: Servers) -> float:
+    """Of one shard of the run's size, under a name of its own that is gone afterwards."""
+    rule, dtype = build_rule(job.config), job.config.dtype
+    part = job.layout.shard_slice(0)
+    numbers = part.stop - part.start
+    layout = Layout.plan(
+        [TensorSpec("trial", (numbers,))],
+        n_servers=1,
+        block_numbers=job.config.block_numbers,
+        n_shards=1,
+    )
+    run = f"trial-{uuid.uuid4().hex[:8]}"
+    store = RedisParameterStore(servers, run, layout, rule, dtype, fence=FENCE)
+    try:
+        store.create(np.zeros(numbers))
+        gradient = np.full(numbers, 1e-3, dtype)
+        return _middle(
+            lambda number: store.push(Token(FENCE, 0, 1), 1 + number, gradient, fetch=True)
+        )
+    finally:
+        store.delete()
+
+
+def _middle(do: Callable[[int], object]) -> float:
+    """Seconds of ``do``, told how often it was done; the first time counts for nothing."""
+    return statistics.median(list(_timed(do))[1:])
+
+
+def _timed(do: Callable[[int], object]) -> Iterator[float]:
+    for number in range(1 + REPETITIONS):
+        began = time.perf_counter()
+        do(number)
+        yield time.perf_counter() - began
