@@ -1,0 +1,55 @@
+"""Our parameter store on embedded servers, with the engine of the options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.config import RunConfig
+from app.layout import Layout, TensorSpec
+from app.optimizers.adagrad import Adagrad
+from app.store.contract import Token
+from app.store.parameters import RedisParameterStore
+from app.store.servers import Servers
+from coordinator.local import LocalCluster
+from peers.store import EPSILON, FIRST_SQUARES, RATE, Numbers, first_values, measured
+
+WAIT_S = 20.0
+TOKEN = Token(fence=1, stream=0, attempt=1)
+
+
+class OurStore:
+    def __init__(self, store: RedisParameterStore) -> None:
+        self._store, self._sequence = store, count(1)
+
+    def push(self, gradient: Numbers) -> object:
+        return self._store.push(TOKEN, next(self._sequence), gradient)
+
+    def fetch(self) -> Numbers:
+        return np.asarray(self._store.fetch().vector)
+
+    def exchange(self, gradient: Numbers) -> Numbers:
+        pushed = self._store.push(TOKEN, next(self._sequence), gradient, fetch=True)
+        return np.asarray(pushed.fresh)
+
+
+@contextmanager
+def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    size, n_servers, config = options["size"], options["servers"], RunConfig()
+    layout = Layout.plan(
+        [TensorSpec("w", (size,))], n_servers=n_servers, block_numbers=config.block_numbers
+    )
+    rule = Adagrad(RATE, epsilon=EPSILON, initial_accumulator=FIRST_SQUARES)
+    with LocalCluster(
+        servers=n_servers, processes=0, folder=Path(options["folder"]), wait_s=WAIT_S
+    ) as cluster:
+        with closing(Servers(cluster.endpoints.parameter_servers)) as servers:
+            servers.choose_engines(options["engine"], WAIT_S)
+            store = RedisParameterStore(servers, "transfer", layout, rule, fence=TOKEN.fence)
+            store.create(first_values(size))
+            yield measured(OurStore(store), size)
