@@ -55,11 +55,16 @@ def run(arguments: argparse.Namespace, field: Field) -> dict[str, Any]:
     return {"rounds": rounds, "results": results}
 
 
+def calls_of(size: int) -> int:
+    """How many calls of each kind are one round."""
+    return max(1, min(MOST_CALLS, ROUND_NUMBERS // size))
+
+
 def measured(
     field: Field, contestants: list[Contestant], size: int, rounds: int
 ) -> dict[str, dict[str, Any]]:
     """For each contestant the median seconds of each kind of call, after a round to warm up."""
-    calls = max(1, min(MOST_CALLS, ROUND_NUMBERS // size))
+    calls = calls_of(size)
     samples: dict[str, list[dict[str, Any]]] = {}
     for index in range(rounds + 1):
         answers = dict(field.asked(contestants, {"calls": calls}, DEADLINE_S))

@@ -17,7 +17,7 @@ from peers.descent import HISTORY, L2, Course, data
 
 @contextmanager
 def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
-    x, y = data(options)
+    x, _ = data(options)
 
     def work(request: dict[str, Any]) -> dict[str, Any]:
         config, cluster = configure(

@@ -39,7 +39,7 @@ def _frame(spark: Any, x: Any, y: Any, file: Path) -> Any:
     """Two partitions in Spark's memory, as its manual advises."""
     if not file.exists():
         flat = pa.array(x.ravel())
-        rows = pa.ListArray.from_arrays(np.arange(0, x.size + 1, x.shape[1], np.int32), flat)
+        rows = pa.ListArray.from_arrays(x.shape[1] * np.arange(len(x) + 1, dtype=np.int32), flat)
         table = pa.table({"label": y.astype(np.float64), "row": rows})
         pq.write_table(table, file, row_group_size=len(y) // 2)
     frame = spark.read.parquet(str(file)).select("label", array_to_vector("row").alias("features"))

@@ -45,11 +45,13 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         [TensorSpec("w", (size,))], n_servers=n_servers, block_numbers=config.block_numbers
     )
     rule = Adagrad(RATE, epsilon=EPSILON, initial_accumulator=FIRST_SQUARES)
-    with LocalCluster(
-        servers=n_servers, processes=0, folder=Path(options["folder"]), wait_s=WAIT_S
-    ) as cluster:
-        with closing(Servers(cluster.endpoints.parameter_servers)) as servers:
-            servers.choose_engines(options["engine"], WAIT_S)
-            store = RedisParameterStore(servers, "transfer", layout, rule, fence=TOKEN.fence)
-            store.create(first_values(size))
-            yield measured(OurStore(store), size)
+    with (
+        LocalCluster(
+            servers=n_servers, processes=0, folder=Path(options["folder"]), wait_s=WAIT_S
+        ) as cluster,
+        closing(Servers(cluster.endpoints.parameter_servers)) as servers,
+    ):
+        servers.choose_engines(options["engine"], WAIT_S)
+        store = RedisParameterStore(servers, "transfer", layout, rule, fence=TOKEN.fence)
+        store.create(first_values(size))
+        yield measured(OurStore(store), size)

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from peers.ray_cluster import cluster
-from peers.store import NumpyStore, Numbers, first_values, measured
+from peers.store import Numbers, NumpyStore, first_values, measured
 
 
 class RayStore:
