@@ -102,7 +102,10 @@ class SparseModel(Model, Protocol):
 
 @runtime_checkable
 class LossModel(Model, Protocol):
-    """A model whose loss in training is not that of its predictions, as with dropout."""
+    """A model whose loss in training is not that of its predictions, as with dropout.
+
+    Or one whose loss costs far less without a gradient.
+    """
 
     def loss(self, parameters: Vector, features: Features, targets: Targets) -> float:
         """Mean loss of what it predicts for the n examples."""

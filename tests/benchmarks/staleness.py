@@ -119,6 +119,7 @@ def main() -> None:
             for variant, settings in VARIANTS.items():
                 config = RunConfig(
                     optimizer="sgd",
+                    n_push=1,
                     learning_rate=rate,
                     replicas=len(slowness),
                     batch_size=BATCH,

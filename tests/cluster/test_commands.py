@@ -116,7 +116,7 @@ def test_servers_and_workers_that_run_are_used_and_left_alone(
     shared: LocalCluster, command: Start
 ) -> None:
     before = family(shared)
-    training = command("train", "--passes=20", place=shared.endpoints)
+    training = command("train", "--passes=20", "--n-push=1", place=shared.endpoints)
     training.says("pass ")
     assert [process.pid for process in training.alive()] == [training.process.pid]
     assert training.ends() == ExitCode.OK, training.err

@@ -192,3 +192,13 @@ def test_a_training_stops_when_its_patience_is_out(train_shared: Train) -> None:
     trained = train_shared(learning_rate=1e-30, patience=2, evaluate_every=0.5, passes=100_000)
     assert trained.outcome.reason == "no better for the allowed number of evaluations"
     assert trained.outcome.heldout.number == 1
+
+
+def test_intervals_left_to_us_are_chosen_once_and_written_down(train_shared: Train) -> None:
+    settings = {"replicas": 2, "passes": 3, "n_push": "auto", "n_fetch": "auto"}
+    trained = train_shared(**settings, **ONLY_LAST)
+    config = trained.saved.facts["config"]
+    assert config["n_push"] == config["n_fetch"]
+    assert config["n_push"] in (1, 2, 4)
+    pushes = plan(trained.job.with_interval(config["n_push"])).total_pushes
+    assert trained.clocks == {(pushes, 0)}

@@ -110,7 +110,7 @@ def test_a_stream_has_one_unit_in_flight_at_most(plan: UnitPlan, order: random.R
 def test_a_unit_is_at_most_unit_steps_rounded_up_to_whole_pushes(
     plan: UnitPlan, order: random.Random
 ) -> None:
-    longest = plan.config.unit_steps + plan.config.n_push - 1
+    longest = plan.config.unit_steps + plan.config.push_interval - 1
     assert all(0 < unit.stop - unit.start <= longest for unit, _ in driven(plan, order))
 
 
@@ -122,13 +122,13 @@ def test_names_of_units_differ(plan: UnitPlan, order: random.Random) -> None:
 
 @given(plans())
 def test_the_pushes_of_a_plan_are_those_of_its_streams(plan: UnitPlan) -> None:
-    passes, n_push = plan.config.passes, plan.config.n_push
+    passes, n_push = plan.config.passes, plan.config.push_interval
     assert plan.total_pushes == sum(-(-n * passes // n_push) for n in plan.steps_per_pass)
 
 
 @given(plans(), ORDERS)
 def test_the_units_push_as_often_as_the_plan_says(plan: UnitPlan, order: random.Random) -> None:
-    n_push, pushes = plan.config.n_push, 0
+    n_push, pushes = plan.config.push_interval, 0
     for unit, _ in driven(plan, order):
         for step in range(unit.start, unit.stop):
             pushes += (step + 1) % n_push == 0 or step + 1 == unit.stop  # as a replica does
@@ -139,7 +139,7 @@ def test_the_units_push_as_often_as_the_plan_says(plan: UnitPlan, order: random.
 def test_a_warm_start_is_one_stream_alone_for_whole_pushes_and_no_longer(
     plan: UnitPlan, order: random.Random
 ) -> None:
-    n_push, wanted = plan.config.n_push, plan.config.warm_start_steps
+    n_push, wanted = plan.config.push_interval, plan.config.warm_start_steps
     enough = min(-(-wanted // n_push) * n_push, plan.steps_per_pass[0] * plan.config.passes)
     for unit, _ in driven(plan, order):
         if unit.subset != 0:
@@ -166,7 +166,10 @@ def test_a_plan_goes_on_from_where_the_shards_stand(
     for number, _ in enumerate(driven(plan, order)):
         if number == units:
             break
-    n_push, totals = plan.config.n_push, [s * plan.config.passes for s in plan.steps_per_pass]
+    n_push, totals = (
+        plan.config.push_interval,
+        [s * plan.config.passes for s in plan.steps_per_pass],
+    )
     stood = [data.draw(st.integers(0, -(-total // n_push))) for total in totals]
     plan.stand_at(stood)
     missing = [

@@ -67,6 +67,7 @@ def test_loss_and_gradient_are_the_means_of_a_plain_loop(
     loss = model.loss_and_gradient(parameters, features, labels, gradient)
     each = [twin(model, parameters, x, y) for x, y in zip(features, labels.tolist(), strict=True)]
     assert loss == pytest.approx(np.mean([loss for loss, _ in each]))
+    assert model.loss(parameters, features, labels) == loss
     expected = np.mean([gradient for _, gradient in each], axis=0)
     np.testing.assert_allclose(gradient, expected, atol=1e-14)
 

@@ -32,7 +32,7 @@ from app.store.contract import Fetched, Pushed, Token
 from app.store.memory import MemoryParameterStore
 from coordinator.units import UnitPlan
 from worker_tasks import pace
-from worker_tasks.copies import Examples
+from worker_tasks.copies import Examples, FlatCopy
 from worker_tasks.replica import Replica, UnitReport
 
 FENCE = 1
@@ -199,7 +199,7 @@ def test_a_stream_pushes_its_steps_divided_by_n_push_rounded_up(settings: dict[s
     steps = config.passes * -(-20 // config.batch_size)
     report = replica.run(Token(FENCE, 0, 1), steps)
     assert report.steps == steps
-    assert report.pushes == -(-steps // config.n_push)
+    assert report.pushes == -(-steps // config.push_interval)
     assert store.announce(Token(FENCE, 0, 2)).sequences.tolist() == [report.pushes] * 3
 
 
@@ -317,7 +317,7 @@ class PlainLoop:
         server = self.model.initial(np.random.default_rng(0)).astype(np.float32)
         accrued = np.zeros_like(server)
         for step in range(steps):
-            if step % config.n_fetch == 0:
+            if step % config.fetch_interval == 0:
                 local = server.copy()
             rows = self.subset.minibatch(step, config.batch_size)
             g = np.empty_like(local)
@@ -329,9 +329,9 @@ class PlainLoop:
             if config.clip_norm is not None and norm > config.clip_norm:
                 g *= config.clip_norm / norm
             accrued += g
-            if config.n_fetch > 1:
+            if config.fetch_interval > 1:
                 local = local - np.float32(config.learning_rate) * g
-            if (step + 1) % config.n_push == 0 or step + 1 == steps:
+            if (step + 1) % config.push_interval == 0 or step + 1 == steps:
                 server = self._stepped(server, accrued)
                 accrued[...] = 0
         return server
@@ -684,3 +684,61 @@ def test_the_copy_is_fresh_before_every_step_when_n_fetch_is_one() -> None:
     store = store_for(model, config)
     replica_of(model, identity(6), store, config).run(Token(FENCE, 0, 1), 6)
     assert [-int(copied.sum()) for copied in seen] == [0, 1, 2, 3, 4, 5]
+
+
+class Held(MemoryParameterStore):
+    """A push that brings fresh parameters answers when it is let go."""
+
+    let_go = threading.Semaphore(0)
+
+    def push(self, *args: Any, **kwargs: Any) -> Pushed:
+        pushed = super().push(*args, **kwargs)
+        if kwargs["fetch"]:
+            assert self.let_go.acquire(timeout=DEADLINE_S)
+        return pushed
+
+
+def test_steps_taken_while_a_push_is_under_way_outlast_the_parameters_that_it_brings() -> None:
+    """Window by window the copy of a lone replica is all of its steps, whenever a reply comes."""
+    n_steps, n = 16, 4
+    config = tallying(replicas=1, batch_size=1, n_push=n, n_fetch=n, overlap=True)
+    seen: list[int] = []
+
+    def look(parameters: Vector, _: Features) -> None:
+        seen.append(-int(parameters.sum()))
+        if len(seen) % n == 3:  # in the middle of the next window
+            Held.let_go.release()
+
+    model = Tally(n_steps, look)
+    store = store_for(model, config, Held)
+    replica_of(model, identity(n_steps), store, config).run(Token(FENCE, 0, 1), n_steps)
+    assert seen == list(range(n_steps))
+    assert counted(store) == [1] * n_steps
+
+
+class Huge(Tally):
+    """Twice its gradient is more than a float holds."""
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        super().loss_and_gradient(parameters, features, targets, gradient)
+        gradient[...] = -2e38
+        return 0.0
+
+
+def test_a_copy_spoilt_by_a_step_of_its_own_is_healed_by_fresh_parameters() -> None:
+    settings = {"learning_rate": 2.0, "n_push": 4, "n_fetch": 4, "overlap": True}
+    config = tallying(replicas=1, batch_size=1, **settings)
+    seen: list[list[float]] = []
+    model = Huge(4, lambda parameters, _: seen.append(parameters.tolist()))
+    examples = Examples(identity(4), Subset(np.arange(4), 0, 1, 0))
+    copied = FlatCopy(model, examples, store_for(model, config), config, 0)
+    copied.install(copied.fetch(0, 4))
+    copied.expect_fresh()
+    copied.compute(0)
+    copied.step_locally(0)
+    copied.take_accrued()
+    copied.install_fresh(np.arange(4, dtype=np.float32))
+    copied.compute(1)
+    assert seen[1] == [0, 1, 2, 3]
