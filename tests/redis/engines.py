@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import redis
 
-from app.keys import shard
+from app.keys import COUNTED, shard
 from app.optimizers.adagrad import Adagrad
 from app.optimizers.adam import Adam
 from app.optimizers.ftrl import Ftrl
@@ -66,12 +66,12 @@ class Side:
 
     def contents(self) -> dict[str, Any]:
         """All that is stored, under the names of the keys."""
-        found: dict[str, Any] = {}
-        for key in cast("list[bytes]", self.client.keys(self.key("*"))):
-            kind = self.client.type(key)
-            value = self.client.hgetall(key) if kind == b"hash" else self.client.get(key)
-            found[key.decode().removeprefix(self.key(""))] = value
-        return found
+        keys = cast("list[bytes]", self.client.keys(self.key("*")))
+        names = [key.decode().removeprefix(self.key("")) for key in keys]
+        with self.client.pipeline(transaction=False) as asked:
+            for key, name in zip(keys, names, strict=True):
+                asked.get(key) if name == COUNTED else asked.hgetall(key)
+            return dict(zip(names, asked.execute(), strict=True))
 
 
 @contextmanager

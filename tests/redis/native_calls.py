@@ -131,6 +131,7 @@ class Calls:
     def accumulate(self) -> None:
         first, last, numbers = self._range()
         size = max(0, sum(numbers) + self._some(-1, 1) * self._rarely())
+        size = self._some(0, size) if self._rarely() else size
         good = size == sum(numbers)
         values = self.values(size, any_bits=good and self._rarely()).tobytes()
         if self._often(0.5):  # what follows may then add to it

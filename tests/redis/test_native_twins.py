@@ -42,7 +42,7 @@ def compare(calls: Calls, lua: Side, native: Side) -> None:
 
 @pytest.mark.parametrize("kind", ["f", "d"])
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.integers(0, 2**32))
 def test_pushes_are_the_same(socket: str, rule: str, kind: str, seed: int) -> None:
     calls = Calls(np.random.default_rng(seed), RULES[rule], kind)
@@ -50,7 +50,7 @@ def test_pushes_are_the_same(socket: str, rule: str, kind: str, seed: int) -> No
 
 
 @pytest.mark.parametrize("kind", ["f", "d"])
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32))
 def test_operations_on_vectors_are_the_same(socket: str, kind: str, seed: int) -> None:
     calls = Calls(np.random.default_rng(seed), RULES["sgd"], kind)

@@ -42,7 +42,7 @@ static int join(const Hash *vector, Ids ids, size_t n, size_t *most, Bytes *out)
 static int read_blocks(const Hash *vector, int64_t first, int64_t last, Bytes *out) {
     size_t n = last < first ? 0 : (size_t)(last - first + 1), most = 0, tried;
     char id[LONGEST_ID];
-    snprintf(id, sizeof id, "%lld", (long long)first);
+    write_whole(id, first);
     String *string = n > 0 ? get(vector, id) : NULL;
     if (string) {
         most = bytes_of(string).length; /* all have as many but the last, as a rule */

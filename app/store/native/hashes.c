@@ -1,7 +1,20 @@
 #include "hashes.h"
 
-#include <stdio.h>
 #include <string.h>
+
+size_t write_whole(char text[LONGEST_ID], int64_t number) {
+    char digits[LONGEST_ID];
+    size_t n = 0, length = 0;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do {
+        digits[n++] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    if (number < 0) text[length++] = '-';
+    while (n > 0) text[length++] = digits[--n];
+    text[length] = '\0';
+    return length;
+}
 
 int open_hash(Hash *hash, Context *context, String *name, int mode) {
     hash->context = context;
@@ -31,8 +44,7 @@ void put_bytes(const Hash *hash, const char *field, const void *value, size_t le
 
 void put_whole(const Hash *hash, const char *field, int64_t value) {
     char text[LONGEST_ID];
-    int length = snprintf(text, sizeof text, "%lld", (long long)value);
-    put_bytes(hash, field, text, (size_t)length);
+    put_bytes(hash, field, text, write_whole(text, value));
 }
 
 int64_t get_whole(const Hash *hash, const char *field, int64_t otherwise) {
@@ -100,6 +112,6 @@ int next_id(Ids *ids) {
         int more = next_whole(&ids->left, ',', &id);
         if (more <= 0) return more;
     }
-    snprintf(ids->id, sizeof ids->id, "%lld", (long long)id);
+    write_whole(ids->id, id);
     return 1;
 }

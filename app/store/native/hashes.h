@@ -10,6 +10,10 @@
 
 enum { LONGEST_ID = 24 };
 
+/* A whole number in digits, ended by a zero; its length. snprintf needs seven times as long, which
+ * is a tenth of a push of rows. */
+size_t write_whole(char text[LONGEST_ID], int64_t number);
+
 /* A hash that is open; `key` is NULL if it is not there and was opened to be read. */
 typedef struct {
     Context *context;

@@ -8,7 +8,7 @@
 #define EXPORTED __attribute__((visibility("default")))
 
 /* Also in __init__.py. */
-#define VERSION "7bcdee67"
+#define VERSION "5c709412"
 enum { MODULE_VERSION = 1 };
 
 static int version(Context *context, String **argv, int argc) {

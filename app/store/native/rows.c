@@ -1,5 +1,4 @@
 /* A push of some rows of tables; twin: ../lua/push_rows.lua. */
-#include <stdio.h>
 #include <string.h>
 
 #include "commands.h"
@@ -47,7 +46,7 @@ static int load(Work *work, const Table *table, int64_t block, Changed *made) {
     char id[LONGEST_ID];
     int there = 1;
     made->id = table->first + block;
-    snprintf(id, sizeof id, "%lld", (long long)made->id);
+    write_whole(id, made->id);
     for (int k = 0; k < work->vectors.n; k++) {
         String *string = get(&work->vectors.hashes[k], id);
         Bytes stored = {NULL, 0};
@@ -102,7 +101,7 @@ static void write_changed(const Work *work) {
     char id[LONGEST_ID];
     for (size_t i = 0; i < work->n_changed; i++) {
         const Changed *block = &work->changed[i];
-        snprintf(id, sizeof id, "%lld", (long long)block->id);
+        write_whole(id, block->id);
         for (int k = 0; k < work->vectors.n; k++) {
             put_bytes(&work->vectors.hashes[k], id, block->at + (size_t)k * block->bytes,
                       block->bytes);
