@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float32]
+from peers.adagrad import Numbers, adagrad
 
 RATE, FIRST_SQUARES, EPSILON = 0.05, 0.1, 1e-10
 
@@ -36,17 +35,6 @@ def gradients(size: int) -> Numbers:
     return np.random.default_rng(2).standard_normal(size, np.float32)
 
 
-def adagrad(values: Numbers, squares: Numbers, gradient: Numbers, spare: Numbers) -> None:
-    """``values`` and ``squares`` change in place; ``spare`` is overwritten."""
-    np.multiply(gradient, gradient, out=spare)
-    squares += spare
-    np.sqrt(squares, out=spare)
-    spare += EPSILON
-    np.divide(gradient, spare, out=spare)
-    spare *= RATE
-    values -= spare
-
-
 class NumpyStore:
     """Parameters and Adagrad in NumPy, in the process that has it."""
 
@@ -56,7 +44,7 @@ class NumpyStore:
         self._spare = np.empty_like(values)
 
     def push(self, gradient: Numbers) -> None:
-        adagrad(self._values, self._squares, gradient, self._spare)
+        adagrad(self._values, self._squares, gradient, self._spare, RATE, EPSILON)
 
     def fetch(self) -> Numbers:
         return self._values

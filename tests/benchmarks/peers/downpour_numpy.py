@@ -1,0 +1,34 @@
+"""One NumPy process alone: no transfer, no staleness, one core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from peers.adagrad import adagrad
+from peers.digits import Course, Digits, Minibatches, Record
+
+
+def train(digits: Digits, course: Course) -> dict[str, Any]:
+    model, parameters = digits.model, digits.first.copy()
+    squares = np.full_like(parameters, digits.first_squares)
+    gradient, spare = np.empty_like(parameters), np.empty_like(parameters)
+    batches, record, done = Minibatches(digits.x, digits.y, digits.batch, 0), Record(course), 0
+    while done < course.minibatches:
+        stop = course.stop(done)
+        while done < stop:
+            model.loss_and_gradient(parameters, *batches.next(), gradient)
+            adagrad(parameters, squares, gradient, spare, digits.rate, digits.epsilon)
+            done += 1
+        if course.target is not None and record.judge(done, digits.accuracy(parameters)):
+            break
+    return record.answer(done)
+
+
+@contextmanager
+def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    digits = Digits.load(options)
+    yield lambda request: train(digits, Course.of(request))
