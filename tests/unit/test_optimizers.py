@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +113,8 @@ def test_a_local_step_writes_in_place_in_the_dtype_of_the_copy(
 def test_a_long_copy_is_stepped_in_stretches_as_if_at_once() -> None:
     rng, rule = np.random.default_rng(0), Adam(0.1, weight_decay=0.1)
     size = 2 * STRETCH + 3
-    gradient, *values = (rng.normal(size=size).astype(np.float32) ** 2 for _ in range(4))
+    drawn: npt.NDArray[Any] = rng.normal(size=(4, size)).astype(np.float32) ** 2
+    gradient, *values = drawn
     expected = rule.step(gradient, [value.copy() for value in values], 4)
     local_step(rule, gradient, values, 4)
     for value, exact in zip(values, expected, strict=True):
