@@ -131,7 +131,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     results = found["results"]
     if not results:
         return []
-    ours = next((each for each in results if each["name"] == OURS), {})
+    ours: dict[str, Any] = next((each for each in results if each["name"] == OURS), {})
     target = found["race"]["target"]
     head = [
         *("", "minibatches/s", "of ours", "CPU ms each"),

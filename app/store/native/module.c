@@ -8,8 +8,13 @@
 #define EXPORTED __attribute__((visibility("default")))
 
 /* Also in __init__.py. */
-#define VERSION "5c709412"
+#define VERSION "d0c6218c"
 enum { MODULE_VERSION = 1 };
+
+/* For who loads this as a library. */
+EXPORTED const char *distbelief_version(void);
+
+const char *distbelief_version(void) { return VERSION; }
 
 static int version(Context *context, String **argv, int argc) {
     (void)argv;

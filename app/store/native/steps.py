@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from app.optimizers import rule as twin
 from app.optimizers.rule import Rule, decayed
-from app.store.native import library
+from app.store.native import VERSION, library
 
 _ARGUMENTS = (
     *(ctypes.c_char_p, ctypes.c_char, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p),
@@ -58,8 +58,12 @@ def native() -> Any:
     if path is None:
         return None
     try:
-        step = ctypes.CDLL(str(path)).distbelief_step
+        engine = ctypes.CDLL(str(path))
+        step, version = engine.distbelief_step, engine.distbelief_version
     except (OSError, AttributeError):
+        return None
+    version.restype = ctypes.c_char_p
+    if version() != VERSION.encode():  # it was built of other sources
         return None
     step.argtypes, step.restype = _ARGUMENTS, ctypes.c_int
     return step

@@ -57,7 +57,9 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
     requests, ends = [context.Queue() for _ in range(n)], context.Queue()
     meet = str(meeting(options["folder"], "meeting"))
     workers = [
-        context.Process(target=work, args=(digits, rank, n, meet, requests[rank], ends), daemon=True)
+        context.Process(
+            target=work, args=(digits, rank, n, meet, requests[rank], ends), daemon=True
+        )
         for rank in range(n)
     ]
     for worker in workers:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from app.config import configure
+from contest.clock import Clock
 from coordinator.job import prepare
 from coordinator.opening import Display
 from coordinator.outcome import Outcome
 from coordinator.status import Status
 from coordinator.training import train
-from contest.clock import Clock
 
 #: Told of each status, with the clock.
 Watch = Callable[[Status, Clock], None]

@@ -17,7 +17,8 @@ from app.store.contract import Token
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from coordinator.local import LocalCluster
-from peers.store import EPSILON, FIRST_SQUARES, RATE, Numbers, first_values, measured
+from peers.adagrad import Numbers
+from peers.store import EPSILON, FIRST_SQUARES, RATE, first_values, measured
 
 WAIT_S = 20.0
 TOKEN = Token(fence=1, stream=0, attempt=1)

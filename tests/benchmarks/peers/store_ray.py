@@ -8,8 +8,9 @@ from typing import Any
 
 import ray
 
+from peers.adagrad import Numbers
 from peers.ray_cluster import cluster
-from peers.store import Numbers, NumpyStore, first_values, measured
+from peers.store import NumpyStore, first_values, measured
 
 
 class RayStore:

@@ -11,7 +11,8 @@ import torch
 from torch.distributed import rpc
 from torch.multiprocessing import get_context
 
-from peers.store import EPSILON, FIRST_SQUARES, RATE, Numbers, first_values, measured
+from peers.adagrad import Numbers
+from peers.store import EPSILON, FIRST_SQUARES, RATE, first_values, measured
 
 SERVER, CLIENT = "server", "client"
 
