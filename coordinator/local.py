@@ -39,7 +39,7 @@ LONGEST_HOME = 70
 
 #: Servers keep the memory of large replies for the next ones (twice as fast: no page faults),
 #: where they use the C library's allocator.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
 #: Between two looks at a server that is starting.
 ASK_AGAIN_S = 0.5

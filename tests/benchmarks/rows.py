@@ -1,4 +1,4 @@
-"""What pushing and fetching rows of tables costs: ``python tests/benchmarks/rows.py``.
+"""What pushing and fetching rows of tables costs: ``python tests/benchmarks/rows.py [lua|native]``.
 
 One embedded parameter server, one client, a table of 2^20 rows in float32 with Adagrad, rows
 drawn at random. Prints the median of 30 calls in milliseconds and in microseconds for each row:
@@ -8,17 +8,20 @@ of rows that come into being, of rows that are there, and of a fetch.
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from app.layout import Layout, TensorSpec
 from app.optimizers.adagrad import Adagrad
 from app.rows import Ids, TableRows
+from app.settings import WantedEngine
 from app.store.contract import Token
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
@@ -28,10 +31,11 @@ ROWS, CALLS = 2**20, 30
 TOKEN = Token(fence=1, stream=0, attempt=1)
 
 
-def main() -> None:
+def main(wanted: WantedEngine) -> None:
     folder = Path(tempfile.mkdtemp())
     with LocalCluster(servers=1, processes=0, folder=folder, wait_s=10) as cluster:
         servers = Servers(cluster.endpoints.parameter_servers)
+        servers.choose_engines(wanted, 10.0)
         print("width   rows    first push ms  us/row    push ms  us/row   fetch ms  us/row")
         for width in (1, 9, 64):
             for count in (1_000, 10_000):
@@ -71,4 +75,4 @@ def timed(call: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(cast("WantedEngine", sys.argv[1] if len(sys.argv) > 1 else "auto"))

@@ -16,7 +16,7 @@ enum { OK = 0, FAILED = 1 };
 enum { API_VERSION = 1 };
 enum { READ = 1, WRITE = 2 };            /* modes of a key */
 enum { EMPTY = 0, TEXT = 1, HASH = 3 };  /* types of a key */
-enum { C_FIELDS = 4, END = 0 };          /* flags of hash_get and hash_set */
+enum { C_FIELDS = 4 };          /* flags of hash_get and hash_set */
 
 /* The functions, each under the name that the server knows it by. */
 #define API(X)                                                                        \

@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +84,8 @@ class Contestant:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        for end in (lambda: None, self._process.terminate):
+        ends: tuple[Callable[[], object], ...] = (lambda: None, self._process.terminate)
+        for end in ends:
             end()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE_S)
