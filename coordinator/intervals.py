@@ -30,10 +30,10 @@ from worker_tasks.copies import Examples
 #: Share of its time that a server may be at work on pushes.
 MOST_BUSY = 0.5
 
-#: Longest intervals whose loss stays within a few percent of that at 1, at as many
-#: minibatches (README, "How often replicas push"). Rules that divide by a running root
-#: make a step of one length from a sum of gradients too: longer intervals only cost them.
-LONGEST: Mapping[str, int] = {"adagrad": 4, "sgd": 4, "ftrl": 4}
+#: Longest intervals whose loss comes within a few percent of that at 1, at as many
+#: minibatches (``tests/benchmarks/intervals.py``). Rules that divide by a running root make
+#: a step of one length from a sum of gradients, too: longer intervals only cost them.
+LONGEST: Mapping[str, int] = {"adagrad": 4, "sgd": 4, "ftrl": 2}
 #: Gradients that the others compute while a replica works on one copy, at most.
 MOST_UNSEEN = 4
 

@@ -99,6 +99,7 @@ class Replica:
     def _install(self) -> None:
         assert self.coming is not None
         self.values[0] += self.coming - self.then
+        self.values[1:] = self.server.rule.fitting(self.values[0], self.values[1:])
         self.coming = None
 
 

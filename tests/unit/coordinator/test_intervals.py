@@ -68,6 +68,7 @@ def test_two_replicas_exchange_as_often_as_the_servers_can_take(
         ({"replicas": 4}, 1),
         ({"replicas": 50}, 1),
         ({"replicas": 2, "optimizer": "sgd"}, 4),
+        ({"replicas": 1, "optimizer": "ftrl"}, 2),
         ({"replicas": 2, "optimizer": "adam"}, 1),
         ({"replicas": 2, "max_staleness": 8}, 1),
         ({"replicas": 2, "model": "torch"}, 1),
