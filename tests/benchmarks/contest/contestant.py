@@ -84,16 +84,19 @@ class Contestant:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        for end in (lambda: None, self._process.terminate):
-            end()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(GRACE_S)
-                break
+        if not self._ends():
+            self._process.terminate()
+            self._ends()
         for each in [*family, *_descendants(self._process.pid)]:
             with suppress(psutil.NoSuchProcess):
                 each.kill()  # psutil makes sure that the id has not passed to somebody else
         self._process.kill()
         self._process.wait()
+
+    def _ends(self) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE_S)
+        return self._process.returncode is not None
 
     def _answer(self, deadline_s: float) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self._line(deadline_s))
