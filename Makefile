@@ -1,10 +1,13 @@
-# The two commands of the README, and what CI runs. Everything lives in .venv.
+# The two commands of the README, and what CI runs. Everything lives in .venv, and the
+# benchmarks with their peers in .venv-bench.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_VENV := .venv-bench
+BENCH_BIN := $(BENCH_VENV)/bin
 
-.PHONY: train test chaos lint clean
+.PHONY: train test chaos bench lint clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
@@ -16,6 +19,10 @@ test: $(VENV)/installed-test
 # Ten minutes of faults; not part of the tests.
 chaos: $(VENV)/installed-test
 	$(BIN)/python tests/chaos/run.py --minutes 10 --seed 0
+
+# Beside Ray, PyTorch, scikit-learn, Spark and SciPy; for a try: make bench BENCH=--small
+bench: $(BENCH_VENV)/installed
+	$(BENCH_BIN)/python tests/benchmarks/bench.py $(BENCH)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -33,5 +40,12 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 
+# pip has known dependency groups since 25.1.
+$(BENCH_VENV)/installed: pyproject.toml $(wildcard app/store/native/*.[ch])
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BENCH_BIN)/python -m pip install --quiet --editable . --group bench
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

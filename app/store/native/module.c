@@ -8,7 +8,7 @@
 #define EXPORTED __attribute__((visibility("default")))
 
 /* Also in __init__.py. */
-#define VERSION "d0c6218c"
+#define VERSION "74d5c574"
 enum { MODULE_VERSION = 1 };
 
 /* For who loads this as a library. */

@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,17 +84,19 @@ class Contestant:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        ends: tuple[Callable[[], object], ...] = (lambda: None, self._process.terminate)
-        for end in ends:
-            end()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(GRACE_S)
-                break
+        if not self._ends():
+            self._process.terminate()
+            self._ends()
         for each in [*family, *_descendants(self._process.pid)]:
             with suppress(psutil.NoSuchProcess):
                 each.kill()  # psutil makes sure that the id has not passed to somebody else
         self._process.kill()
         self._process.wait()
+
+    def _ends(self) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE_S)
+        return self._process.returncode is not None
 
     def _answer(self, deadline_s: float) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self._line(deadline_s))
