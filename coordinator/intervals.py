@@ -35,7 +35,7 @@ MOST_BUSY = 0.5
 #: a step of one length from a sum of gradients, too: longer intervals only cost them.
 LONGEST: Mapping[str, int] = {"adagrad": 4, "sgd": 4, "ftrl": 2}
 #: Gradients that the others compute while a replica works on one copy, at most.
-MOST_UNSEEN = 4
+MOST_UNSEEN = 6
 
 #: Measured so many times, after one that does not count; the middle one is taken.
 REPETITIONS = 5
