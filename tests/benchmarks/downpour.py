@@ -28,10 +28,6 @@ HIDDEN, BATCH, WORKERS = 256, 64, 2
 #: Of 0.02, 0.05, 0.1 and 0.2 the one with which the lone NumPy process is first at the target.
 RATE = 0.2
 TARGET, SMALL_TARGET = 0.955, 0.9
-
-#: Of 0.02, 0.03, 0.05 and 0.1 that with which the lone NumPy process is at the target soonest;
-#: it does not get there within 30 passes with the others.
-RATE = 0.1
 PASSES, SMALL_PASSES = 40, 4
 EVALUATE_PASSES = 2
 RATE_PASSES, SMALL_RATE_PASSES = 40, 2
@@ -110,7 +106,6 @@ def _settings(images: Path) -> dict[str, Any]:
         "batch_size": BATCH,
         "learning_rate": RATE,
         "replicas": WORKERS,
-        "learning_rate": RATE,
         "data": str(images),
     }
 
