@@ -15,9 +15,9 @@ from tests.cluster.faults.rig import SHARDS, Rig
 Start = Callable[..., Any]
 
 #: Two subsets of 20 minibatches a pass.
-PASSES = 20
+PASSES = 60
 PLANNED = 2 * 20 * PASSES
-ITERATIONS = 40
+ITERATIONS = 50
 
 #: Short leases, and checkpoints all the time.
 LEASE_S = 1.0
@@ -33,7 +33,7 @@ DOWNPOUR = (
 )
 SANDBLASTER = (
     *("--algorithm=sandblaster", "--portions=8", f"--iterations={ITERATIONS}"),
-    *("--gradient-tolerance=0", "--decrease-tolerance=0", "--model-option=seconds=0.1"),
+    *("--gradient-tolerance=0", "--decrease-tolerance=0", "--model-option=seconds=0.25"),
 )
 
 
