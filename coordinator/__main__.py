@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line; Ctrl-C while it is still being imported ends quietly, too."""
     try:
-        from coordinator.cli import run
+        from coordinator.commands.cli import run
     except KeyboardInterrupt:
         sys.exit(130)  # app.errors.ExitCode.INTERRUPTED, which may not be imported yet
     run()

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from app.checkpoint import Checkpoint
 from app.layout import Vector
 from app.rows import Tables
-from coordinator.checkpoints import Capture, Checkpoints
 from coordinator.evaluations import Evaluations
 from coordinator.outcome import EndReason, Evaluation
-from coordinator.status import Status
+from coordinator.runs.checkpoints import Capture, Checkpoints
+from coordinator.views.status import Status
 
 #: How long a driver waits for something to happen before it looks around.
 TICK_S = 0.5

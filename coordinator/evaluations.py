@@ -17,10 +17,10 @@ from app.models.criterion import better
 from app.models.metrics import Score
 from app.runs import deposits
 from app.store.contract import ShardStore
-from coordinator.dispatch import Finished
 from coordinator.job import Job
 from coordinator.outcome import EndReason, Evaluation
-from coordinator.session import Session
+from coordinator.runs.dispatch import Finished
+from coordinator.runs.session import Session
 
 #: Examples in one evaluation task.
 PART_EXAMPLES = 8192

@@ -18,10 +18,10 @@ from app.layout import Layout
 from app.models.model import Model
 from app.models.registry import build_model
 from app.optimizers.registry import build_rule
+from coordinator.downpour.units import UnitPlan
 from coordinator.first_values import FirstValues, begin
 from coordinator.memory import Footprint, footprint
-from coordinator.portions import default_count
-from coordinator.units import UnitPlan
+from coordinator.sandblaster.portions import default_count
 from coordinator.yardstick import Yardstick
 
 

@@ -11,18 +11,20 @@ from pathlib import Path
 from app.celery import EVALUATION
 from app.config import ClusterConfig
 from app.runs.leadership import RunState
-from coordinator import intervals, preflight
-from coordinator.checkpoints import Checkpoints
+from coordinator import preflight
+from coordinator.cluster.local import Endpoints, LocalCluster
+from coordinator.downpour import intervals
 from coordinator.driver import Stage
-from coordinator.figures import figures
-from coordinator.folder import RunFolder
-from coordinator.interruption import Interruption
 from coordinator.job import Job
-from coordinator.local import Endpoints, LocalCluster
 from coordinator.memory import Footprint
-from coordinator.session import Session, open_session
-from coordinator.status import Status
-from coordinator.waits import Waits
+from coordinator.runs.checkpoints import Checkpoints
+from coordinator.runs.folder import RunFolder
+from coordinator.runs.interruption import Interruption
+from coordinator.runs.journal import Journal, Listener
+from coordinator.runs.session import Session, open_session
+from coordinator.runs.waits import Waits
+from coordinator.views.figures import figures
+from coordinator.views.status import Status
 from coordinator.yardstick import Yardstick
 
 Check = Callable[[], None]
@@ -30,10 +32,11 @@ Check = Callable[[], None]
 
 @dataclass(frozen=True)
 class Display:
-    """Where a training tells what it does: a line, or the status of the moment."""
+    """Where a training tells what it does: a line, the status of the moment, an event."""
 
     say: Callable[[str], None]
     show: Callable[[Status], None]
+    told: Listener = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def opened(
         ) as checkpoints,
     ):
         _preflight(session, cluster)
+        session.listeners += [Journal(folder.journal, display.say).append, display.told]
         auto = config.n_push == config.n_fetch == "auto"
         job = intervals.chosen(job, session.servers)
         session.record = replace(session.record, config=job.config)

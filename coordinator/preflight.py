@@ -21,7 +21,7 @@ from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
-from coordinator.messages import Messages
+from coordinator.runs.messages import Messages
 
 #: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
 SELF_TEST_NUMBERS = 600

@@ -15,14 +15,14 @@ from app.models.calibration import calibrated
 from app.models.files import SavedModel
 from app.runs import leadership
 from app.runs.leadership import RunState
-from coordinator.downpour import Downpour
+from coordinator.downpour.driver import Downpour
 from coordinator.driver import Driver, Kept, Stage
-from coordinator.folder import RunFolder
 from coordinator.job import Job
 from coordinator.opening import Display, Training, opened
 from coordinator.outcome import EndReason, Outcome
-from coordinator.sandblaster import Sandblaster
-from coordinator.session import Session, new_run_id
+from coordinator.runs.folder import RunFolder
+from coordinator.runs.session import Session, new_run_id
+from coordinator.sandblaster.driver import Sandblaster
 
 #: How long a failing run tries to tell the servers that it is over.
 LAST_WORDS_S = 1.0

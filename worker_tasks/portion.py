@@ -2,7 +2,7 @@
 
 The objective is the mean loss over all N training examples plus the L2 term; portion 0
 carries the L2 term, so that it counts once, covers no bias, and costs the servers nothing.
-An L1 term, which has no gradient, is the minimiser's (:mod:`coordinator.owlqn`).
+An L1 term, which has no gradient, is the minimiser's (:mod:`coordinator.sandblaster.owlqn`).
 
 Sums over portions do not depend on the order in which these arrive. Every portion rounds
 its numbers to multiples of one quantum, a power of two, so large that no sum of them needs

@@ -24,8 +24,8 @@ from app.optimizers.adagrad import Adagrad
 from app.store.contract import Token
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
-from coordinator.persistence import capture, take_up
+from coordinator.cluster.local import LocalCluster
+from coordinator.runs.persistence import capture, take_up
 
 SIZE = 1_000_000
 ROUNDS = 7

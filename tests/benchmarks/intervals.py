@@ -4,7 +4,7 @@
 they are given, with ``n_push`` = ``n_fetch`` = 1, 2, 4, ... and prints the training loss in
 relation to that at 1. Replicas take their steps in a random order, in one process and
 exactly as :mod:`worker_tasks.replica` does: what a push brings back is there a step later.
-:data:`coordinator.intervals.LONGEST` and ``MOST_UNSEEN`` are chosen from these figures.
+:data:`coordinator.downpour.intervals.LONGEST` and ``MOST_UNSEEN`` are chosen from these figures.
 """
 
 from __future__ import annotations

@@ -18,11 +18,11 @@ from app.config import ClusterConfig, RunConfig
 from app.keys import PARAMETERS, named
 from app.store.vectors import RedisVectorStore
 from coordinator import preflight
-from coordinator.batch import Batch
-from coordinator.descent import Evaluate
+from coordinator.cluster.local import LocalCluster
 from coordinator.job import prepare
-from coordinator.local import LocalCluster
-from coordinator.session import new_run_id, open_session
+from coordinator.runs.session import new_run_id, open_session
+from coordinator.sandblaster.batch import Batch
+from coordinator.sandblaster.descent import Evaluate
 
 PORTIONS = 1000
 BATCHES = 5

@@ -29,7 +29,7 @@ from app.settings import WantedEngine
 from app.store.contract import Token
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 
 SIZES = (7_850, 65_536, 1_000_000)
 RULES: tuple[Rule, ...] = (

@@ -25,7 +25,7 @@ from app.settings import WantedEngine
 from app.store.contract import Token
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 
 ROWS, CALLS = 2**20, 30
 TOKEN = Token(fence=1, stream=0, attempt=1)

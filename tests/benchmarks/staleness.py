@@ -25,7 +25,7 @@ from app.models.linear import LinearRegression
 from app.optimizers.registry import build_rule
 from app.store.contract import Positions, Token
 from app.store.memory import MemoryParameterStore
-from coordinator.status import median
+from coordinator.views.status import median
 from worker_tasks.pace import Pace
 
 PASSES, BATCH = 4, 10

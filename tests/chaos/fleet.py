@@ -18,8 +18,8 @@ from redis.retry import Retry
 
 from app import keys
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
-from coordinator.processes import Child
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child
 
 SERVERS = 2
 WORKERS = ("worker0", "worker1")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.errors import ExitCode
 from app.runs.leadership import RunState
-from coordinator.local import Endpoints
+from coordinator.cluster.local import Endpoints
 
 DEADLINE_S = 240.0
 

@@ -26,8 +26,8 @@ from app.runs import events
 from app.store.contract import ShardCounts
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
+from coordinator.cluster.local import Endpoints, LocalCluster
 from coordinator.job import Job, prepare
-from coordinator.local import Endpoints, LocalCluster
 from coordinator.opening import Display
 from coordinator.outcome import Outcome
 from coordinator.training import train

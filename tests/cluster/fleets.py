@@ -12,8 +12,8 @@ import psutil
 
 from app.store.commands import Command
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
-from coordinator.processes import Child, end
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child, end
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from app import checkpoint
 from app.errors import ExitCode
-from coordinator.local import Endpoints
+from coordinator.cluster.local import Endpoints
 
 Start = Callable[..., Any]
 Until = Callable[..., None]

@@ -19,9 +19,9 @@ from sklearn.datasets import load_digits
 from app.errors import ExitCode
 from app.models.files import load_model
 from app.store.servers import Servers
-from coordinator import binaries
-from coordinator.local import Endpoints, LocalCluster
-from coordinator.processes import Child, end
+from coordinator.cluster import binaries
+from coordinator.cluster.local import Endpoints, LocalCluster
+from coordinator.cluster.processes import Child, end
 
 Start = Callable[..., Any]
 Until = Callable[..., None]

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from app.errors import ExitCode
-from coordinator.local import LocalCluster
-from coordinator.processes import Child
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child
 from tests.cluster.fleets import workers
 
 Start = Callable[..., Any]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from app.store.servers import Servers
-from coordinator.downpour import Downpour
-from coordinator.leader import Leader
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
+from coordinator.downpour.driver import Downpour
 from coordinator.outcome import EndReason
-from coordinator.sandblaster import Sandblaster
+from coordinator.runs.leader import Leader
+from coordinator.sandblaster.driver import Sandblaster
 from tests.cluster.fleets import clocks
 
 SHARDS = 3

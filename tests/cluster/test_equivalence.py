@@ -19,9 +19,9 @@ from app.models.parameters import whole
 from app.optimizers.registry import build_rule
 from app.store.contract import Token
 from app.store.memory import MemoryParameterStore
+from coordinator.cluster.local import LocalCluster
+from coordinator.downpour.units import UnitPlan
 from coordinator.job import Job, prepare
-from coordinator.local import LocalCluster
-from coordinator.units import UnitPlan
 from tests.cluster.fleets import keys_of
 from worker_tasks.copies import Examples
 from worker_tasks.replica import Replica

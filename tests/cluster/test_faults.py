@@ -15,7 +15,7 @@ import pytest
 from app.runs import events
 from app.runs.ledger import Ledger
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 from tests.cluster.fleets import clocks
 
 Start = Callable[..., Any]

@@ -13,8 +13,8 @@ import pytest
 from app import checkpoint
 from app.errors import ExitCode
 from app.layout import Vector
-from coordinator.local import LocalCluster
-from coordinator.standings import from_json
+from coordinator.cluster.local import LocalCluster
+from coordinator.runs.standings import from_json
 from tests.cluster.fleets import clocks
 from tests.cluster.resumable import complaint
 

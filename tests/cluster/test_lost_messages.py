@@ -14,9 +14,9 @@ import psutil
 from app.keys import CELERY_PREFIX
 from app.runs.ledger import Ledger, Unit
 from app.store.servers import Servers
-from coordinator.dispatch import TAKEN_S
-from coordinator.local import LocalCluster
-from coordinator.processes import Child
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child
+from coordinator.runs.dispatch import TAKEN_S
 from tests.cluster.fleets import clocks, workers
 
 Start = Callable[..., Any]

@@ -18,7 +18,7 @@ from app.store.memory_shards import MemoryShards
 from app.store.memory_vectors import MemoryVectorStore
 from app.store.servers import Servers
 from coordinator import preflight
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 
 Start = Callable[..., Any]
 

@@ -24,9 +24,9 @@ from app.models.files import load_model
 from app.models.linear import SoftmaxRegression
 from app.runs import leadership
 from app.store.servers import Servers
-from coordinator.descent import State
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 from coordinator.outcome import EndReason
+from coordinator.sandblaster.descent import State
 from tests.cluster.fleets import keys_of
 
 Start = Callable[..., Any]

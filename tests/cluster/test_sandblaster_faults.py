@@ -21,13 +21,13 @@ from app.keys import CELERY_PREFIX
 from app.models.files import load_model
 from app.runs import events
 from app.store.servers import Servers
-from coordinator.batch import LOST_S
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child, end
 from coordinator.job import prepare
-from coordinator.local import LocalCluster
 from coordinator.opening import Display
-from coordinator.processes import Child, end
-from coordinator.status import SandblasterStatus, Status
+from coordinator.sandblaster.batch import LOST_S
 from coordinator.training import train
+from coordinator.views.status import SandblasterStatus, Status
 from tests.cluster.fleets import busy, workers
 
 Start = Callable[..., Any]

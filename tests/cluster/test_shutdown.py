@@ -12,8 +12,8 @@ import psutil
 
 from app.runs.ledger import Ledger
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
-from coordinator.processes import Child
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child
 from tests.cluster.fleets import busy, clocks, workers
 
 Start = Callable[..., Any]

@@ -11,7 +11,7 @@ import pytest
 
 from app.datasets.split import split
 from app.errors import ExitCode
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 from tests.cluster.fleets import keys_of
 from tests.unit.coordinator.sparse_problems import Sparse, logistic_of
 

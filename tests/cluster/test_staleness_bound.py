@@ -13,7 +13,7 @@ import pytest
 
 from app.errors import ExitCode
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 from tests.cluster.conftest import Trained
 from tests.cluster.fleets import clocks, workers
 from tests.cluster.resumable import SHARDS, begun, ends_exactly, resumed

@@ -17,9 +17,9 @@ from app import checkpoint
 from app.errors import CheckpointError, ConfigError, ExitCode
 from app.keys import shard
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
-from coordinator.overview import Overview, overview
-from coordinator.processes import Child
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child
+from coordinator.views.overview import Overview, overview
 from tests.cluster.fleets import workers
 from tests.cluster.resumable import begun, checkpoints, complaint, ends_exactly, resumed
 

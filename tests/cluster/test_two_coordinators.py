@@ -16,9 +16,9 @@ from app.errors import ExitCode
 from app.keys import shard
 from app.store.commands import Command
 from app.store.servers import Servers
-from coordinator.folder import RunFolder
-from coordinator.local import LocalCluster
-from coordinator.processes import Child
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child
+from coordinator.runs.folder import RunFolder
 from tests.cluster.fleets import clocks, workers
 from tests.cluster.resumable import (
     PLANNED,

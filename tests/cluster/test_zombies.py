@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from app.models.files import load_model
-from coordinator.local import LocalCluster
-from coordinator.processes import Child
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child
 from tests.cluster.fleets import busy, clocks, workers
 
 Start = Callable[..., Any]

@@ -21,8 +21,8 @@ from app.layout import Layout, TensorSpec
 from app.runs.record import RunRecord
 from app.store.engine import Engine
 from app.store.servers import Servers
-from coordinator.binaries import ServerProgram
-from coordinator.local import LocalCluster
+from coordinator.cluster.binaries import ServerProgram
+from coordinator.cluster.local import LocalCluster
 from tests.native import built
 from tests.redis.fake import fake_control_server
 from tests.redis.private import PrivateServer, connected

@@ -26,17 +26,17 @@ from app.store.contract import Counted
 from app.store.servers import Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
-from coordinator.checkpoints import Checkpoints
-from coordinator.descent import Evaluate
+from coordinator.cluster.local import LocalCluster
 from coordinator.driver import Stage
 from coordinator.first_values import FirstValues
 from coordinator.job import Job
-from coordinator.leader import Leader
-from coordinator.local import LocalCluster
 from coordinator.outcome import EndReason
-from coordinator.portions import Tally
-from coordinator.sandblaster import Sandblaster
-from coordinator.session import Session
+from coordinator.runs.checkpoints import Checkpoints
+from coordinator.runs.leader import Leader
+from coordinator.runs.session import Session
+from coordinator.sandblaster.descent import Evaluate
+from coordinator.sandblaster.driver import Sandblaster
+from coordinator.sandblaster.portions import Tally
 from coordinator.yardstick import Yardstick
 from tests.unit.coordinator.problems import rosenbrock
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.store.servers import Servers
-from coordinator.binaries import ServerProgram
-from coordinator.processes import Child, end
+from coordinator.cluster.binaries import ServerProgram
+from coordinator.cluster.processes import Child, end
 
 START_S = 20.0
 

@@ -11,8 +11,8 @@ import pytest
 
 from app.store.engine import Engine
 from app.store.native import library
-from coordinator import binaries
-from coordinator.binaries import ServerProgram
+from coordinator.cluster import binaries
+from coordinator.cluster.binaries import ServerProgram
 
 
 def _programs() -> Iterator[Any]:

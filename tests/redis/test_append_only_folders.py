@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 from tests.redis.private import connected
 
 PATIENCE_S = 20.0

@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from coordinator import binaries
-from coordinator.messages import Messages
+from coordinator.cluster import binaries
+from coordinator.runs.messages import Messages
 from tests.redis.private import PrivateServer
 
 

@@ -14,8 +14,8 @@ from app.runs.leadership import Claimant, RunState
 from app.runs.ledger import Claim, Ledger, State
 from app.runs.record import RunRecord
 from app.store.servers import Servers
-from coordinator.binaries import ServerProgram
-from coordinator.local import LocalCluster
+from coordinator.cluster.binaries import ServerProgram
+from coordinator.cluster.local import LocalCluster
 from tests.redis.private import connected
 
 LONG_S, SHORT_S = 60.0, 0.001

@@ -15,7 +15,7 @@ from app.store.engine import Choice, Engine
 from app.store.native import library
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
-from coordinator.binaries import ServerProgram
+from coordinator.cluster.binaries import ServerProgram
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import usable
 

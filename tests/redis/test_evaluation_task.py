@@ -23,12 +23,12 @@ from app.runs.ledger import Ledger
 from app.runs.record import RunRecord
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
-from coordinator.binaries import ServerProgram
-from coordinator.dispatch import Dispatcher
+from coordinator.cluster.binaries import ServerProgram
+from coordinator.cluster.local import LocalCluster
 from coordinator.evaluations import Evaluations
 from coordinator.job import Job, prepare
-from coordinator.local import LocalCluster
 from coordinator.outcome import Evaluation
+from coordinator.runs.dispatch import Dispatcher
 from worker_tasks import context
 from worker_tasks.evaluation import evaluate
 

@@ -16,7 +16,7 @@ from app.optimizers.sgd import SGD
 from app.store import servers as wire
 from app.store.contract import Answer, ShardCounts, Token
 from app.store.parameters import RedisParameterStore
-from coordinator.binaries import ServerProgram
+from coordinator.cluster.binaries import ServerProgram
 from tests.redis.faulty_proxy import Fault, FaultyProxy, faulty
 from tests.redis.private import PrivateServer, connected
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.config import RunConfig
 from app.store.servers import Servers
-from coordinator import intervals
+from coordinator.downpour import intervals
 from coordinator.job import prepare
 
 DIGITS: dict[str, Any] = {"hidden": (16,), "replicas": 2}

@@ -10,9 +10,9 @@ import pytest
 
 from app.errors import ServerError
 from app.store.servers import Servers
-from coordinator import local
-from coordinator.binaries import ServerProgram
-from coordinator.local import MOST_EARLY_ENDS, LocalCluster
+from coordinator.cluster import local
+from coordinator.cluster.binaries import ServerProgram
+from coordinator.cluster.local import MOST_EARLY_ENDS, LocalCluster
 from tests.redis.private import connected
 
 DEADLINE_S = 20.0

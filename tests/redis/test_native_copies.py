@@ -12,7 +12,7 @@ import redis
 from app.optimizers.adam import Adam
 from app.store.engine import Engine
 from app.store.parameters import push_script
-from coordinator.binaries import ServerProgram
+from coordinator.cluster.binaries import ServerProgram
 from tests.redis.engines import ONLY_LUA, RULES, TWINS, Side
 from tests.redis.native_calls import Calls
 from tests.redis.private import PrivateServer

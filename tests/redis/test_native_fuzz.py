@@ -13,7 +13,7 @@ import redis
 from app.scripts import Script
 from app.store.engine import Engine
 from app.store.wire import Argument
-from coordinator.binaries import ServerProgram
+from coordinator.cluster.binaries import ServerProgram
 from tests.native import SANITIZED, built, sanitizer
 from tests.redis.engines import ONLY_LUA, RULES, TWINS, Answer, Side
 from tests.redis.native_calls import Calls

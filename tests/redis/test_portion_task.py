@@ -24,8 +24,8 @@ from app.runs.leadership import Claimant, RunState
 from app.runs.record import RunRecord
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
-from coordinator.binaries import ServerProgram
-from coordinator.local import LocalCluster
+from coordinator.cluster.binaries import ServerProgram
+from coordinator.cluster.local import LocalCluster
 from worker_tasks import context, sandblaster
 from worker_tasks.portion import Share, rounded
 from worker_tasks.sandblaster import compute_portion

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from coordinator.binaries import ServerProgram
-from coordinator.leader import Leader
-from coordinator.messages import Messages
-from coordinator.session import Session
+from coordinator.cluster.binaries import ServerProgram
+from coordinator.runs.leader import Leader
+from coordinator.runs.messages import Messages
+from coordinator.runs.session import Session
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import PROGRAMS, existing
 

@@ -15,11 +15,12 @@ import pytest
 
 from app.errors import CheckpointError
 from app.layout import Vector
-from coordinator import binaries, sandblaster
-from coordinator.binaries import ServerProgram
-from coordinator.checkpoints import Checkpoints
-from coordinator.local import LocalCluster
-from coordinator.sandblaster import Sandblaster
+from coordinator.cluster import binaries
+from coordinator.cluster.binaries import ServerProgram
+from coordinator.cluster.local import LocalCluster
+from coordinator.runs.checkpoints import Checkpoints
+from coordinator.sandblaster import driver as sandblaster
+from coordinator.sandblaster.driver import Sandblaster
 from tests.redis.mortals import ITERATIONS, Killed, LocalBatch, Losses, World
 from tests.unit.coordinator.problems import rosenbrock
 

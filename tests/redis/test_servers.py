@@ -21,7 +21,7 @@ from app.store.commands import Command
 from app.store.contract import Answer, ShardCounts, Token
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
-from coordinator.binaries import ServerProgram
+from coordinator.cluster.binaries import ServerProgram
 from tests.redis.private import PrivateServer, connected, free_port
 from tests.redis.proxy import losing_a_reply
 

@@ -24,7 +24,7 @@ from app.store.memory_vectors import MemoryVectorStore
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
-from coordinator.binaries import ServerProgram
+from coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.

@@ -26,7 +26,7 @@ from app.keys import PARAMETERS
 from app.layout import Vector
 from app.runs.ledger import Claim, State
 from coordinator.evaluations import BEST
-from coordinator.standings import from_json
+from coordinator.runs.standings import from_json
 from tests.redis.machine import STRANGE, RunMachine, token_of
 from tests.redis.private import PrivateServer, connected
 from tests.redis.world import LAYOUT, SHARDS, STREAMS, VECTORS, Copy, World

@@ -29,8 +29,8 @@ from app.store.vectors import (
     SPARSITY,
     RedisVectorStore,
 )
-from coordinator.descent import Evaluate, Settings
-from coordinator.lbfgs import minimise
+from coordinator.sandblaster.descent import Evaluate, Settings
+from coordinator.sandblaster.lbfgs import minimise
 from tests.redis.private import PrivateServer, connected
 from tests.redis.proxy import losing_a_reply
 

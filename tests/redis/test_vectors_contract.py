@@ -20,7 +20,7 @@ from app.store.memory_vectors import MemoryVectorStore
 from app.store.servers import Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
-from coordinator.binaries import ServerProgram
+from coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks. Biases, which

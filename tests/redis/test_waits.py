@@ -13,8 +13,8 @@ from app.errors import ServerUnreachable
 from app.store import servers as wire
 from app.store.commands import Command
 from app.store.servers import Servers
-from coordinator import waits
-from coordinator.waits import Waits
+from coordinator.runs import waits
+from coordinator.runs.waits import Waits
 from tests.redis.private import PrivateServer, connected, free_port
 
 #: As many words as the tests want to hear.

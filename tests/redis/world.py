@@ -24,9 +24,9 @@ from app.store.memory import MemoryParameterStore
 from app.store.memory_shards import Shard
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
-from coordinator.checkpoints import Capture
 from coordinator.evaluations import BEST
-from coordinator.persistence import TakenUp, capture, take_up
+from coordinator.runs.checkpoints import Capture
+from coordinator.runs.persistence import TakenUp, capture, take_up
 from tests.redis.ledger_model import LedgerModel
 
 # 19 numbers in 5 blocks of 4, the last of 3; shards of 2, 2 and 1 blocks.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.config import configure
 from app.errors import ConfigError
-from coordinator.units import Unit, UnitPlan
+from coordinator.downpour.units import Unit, UnitPlan
 
 
 def plan_of(steps_per_pass: list[int], **settings: int) -> UnitPlan:

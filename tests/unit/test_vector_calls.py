@@ -14,7 +14,7 @@ from app.store.commands import Command, Reply
 from app.store.engine import Engine
 from app.store.servers import Servers
 from app.store.vectors import RedisVectorStore
-from coordinator.descent import Settings
+from coordinator.sandblaster.descent import Settings
 
 #: The basis of a full history, as L-BFGS has it by default.
 BASIS = [f"vec:{index}" for index in range(2 * Settings().history + 1)]

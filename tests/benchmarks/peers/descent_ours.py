@@ -10,8 +10,8 @@ from typing import Any
 from app.config import configure
 from coordinator.job import prepare
 from coordinator.opening import Display
-from coordinator.status import SandblasterStatus, Status
 from coordinator.training import train
+from coordinator.views.status import SandblasterStatus, Status
 from peers.descent import HISTORY, L2, Course, data
 
 

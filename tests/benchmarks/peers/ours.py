@@ -16,8 +16,8 @@ from contest.clock import Clock
 from coordinator.job import prepare
 from coordinator.opening import Display
 from coordinator.outcome import Outcome
-from coordinator.status import Status
 from coordinator.training import train
+from coordinator.views.status import Status
 
 #: Told of each status, with the clock.
 Watch = Callable[[Status, Clock], None]

@@ -16,7 +16,7 @@ from app.optimizers.adagrad import Adagrad
 from app.store.contract import Token
 from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
+from coordinator.cluster.local import LocalCluster
 from peers.adagrad import Numbers
 from peers.store import EPSILON, FIRST_SQUARES, RATE, first_values, measured
 

@@ -15,8 +15,8 @@ import pytest
 from app.runs import events
 from app.store.commands import Command
 from app.store.servers import Servers
-from coordinator.local import LocalCluster
-from coordinator.processes import Child
+from coordinator.cluster.local import LocalCluster
+from coordinator.cluster.processes import Child
 
 DEADLINE_S = 60.0
 POLL_S = 0.02

@@ -17,7 +17,7 @@ import pytest
 
 from app.keys import control
 from app.runs.ledger import Ledger, State
-from coordinator.processes import Child
+from coordinator.cluster.processes import Child
 from tests.cluster.faults.conftest import rig_of
 from tests.cluster.faults.paced import LEASE_S, PLANNED, assert_exact, downpour, go
 from tests.cluster.faults.rig import SHARDS, Rig

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from coordinator import cli
+from coordinator.commands import cli
 
 Run = Callable[..., "Answer"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.runs.record import RunRecord
-from coordinator.checkpoints import Checkpoints
+from coordinator.runs.checkpoints import Checkpoints
 
 
 class PaperLeader:

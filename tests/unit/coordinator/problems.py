@@ -12,9 +12,9 @@ from scipy.optimize import rosen, rosen_der
 
 from app.layout import Layout, TensorSpec
 from app.store.memory_vectors import MemoryVectorStore
-from coordinator import lbfgs, owlqn
-from coordinator.descent import Evaluate, Iterated, Minimiser, Settings, State
 from coordinator.outcome import EndReason
+from coordinator.sandblaster import lbfgs, owlqn
+from coordinator.sandblaster.descent import Evaluate, Iterated, Minimiser, Settings, State
 
 Array = npt.NDArray[np.float64]
 Function = Callable[[Array], tuple[float, Array]]

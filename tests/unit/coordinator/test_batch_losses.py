@@ -14,9 +14,9 @@ from app.errors import SequenceGap
 from app.layout import Layout, TensorSpec
 from app.runs.batch import Report
 from app.store.memory_vectors import MemoryVectorStore
-from coordinator.batch import MOST_LOSSES, Batch
-from coordinator.descent import Evaluate
-from coordinator.session import Session
+from coordinator.runs.session import Session
+from coordinator.sandblaster.batch import MOST_LOSSES, Batch
+from coordinator.sandblaster.descent import Evaluate
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=2, block_numbers=3)
 PORTIONS = 4

@@ -14,11 +14,11 @@ from app.errors import ServerUnreachable, WorkFailed
 from app.layout import Layout, TensorSpec
 from app.runs.batch import Report
 from app.store.memory_vectors import MemoryVectorStore
-from coordinator import batch
-from coordinator.batch import ASK_AFTER_S, ASK_EVERY_S, LOST_S, Batch
-from coordinator.descent import Evaluate
-from coordinator.messages import Arguments
-from coordinator.session import Session
+from coordinator.runs.messages import Arguments
+from coordinator.runs.session import Session
+from coordinator.sandblaster import batch
+from coordinator.sandblaster.batch import ASK_AFTER_S, ASK_EVERY_S, LOST_S, Batch
+from coordinator.sandblaster.descent import Evaluate
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=1, block_numbers=3)
 ATTEMPTS = 3

@@ -17,8 +17,8 @@ import pytest
 from app.checkpoint import MANIFEST, names, read
 from app.errors import CheckpointError, Fenced, ModelMissing, ServerUnreachable
 from app.layout import Vector
-from coordinator import checkpoints as module
-from coordinator.checkpoints import Capture, Checkpoints
+from coordinator.runs import checkpoints as module
+from coordinator.runs.checkpoints import Capture, Checkpoints
 
 DEADLINE_S = 20.0
 EVERY_S = 30.0

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from app.config import SECTIONS
 from app.errors import ExitCode
-from coordinator.cli import main
+from coordinator.commands.cli import main
 
 SETTINGS = {name: field for section in SECTIONS for name, field in section.model_fields.items()}
 COMMANDS = sorted(main.commands)

@@ -15,7 +15,7 @@ from app.config import SECTIONS, ClusterConfig, RunConfig, configure
 from app.models.criterion import Metric
 from app.models.imports import allowed_imports
 from app.models.model import Task
-from coordinator import cli
+from coordinator.commands import cli
 from coordinator.yardstick import Yardstick
 
 Configured = tuple[RunConfig, ClusterConfig]

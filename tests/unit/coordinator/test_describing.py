@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from app.errors import ExitCode
-from coordinator import conversion, description
-from coordinator.conversion import conversion_shown
-from coordinator.description import describe
+from coordinator.commands import conversion
+from coordinator.commands.conversion import conversion_shown
+from coordinator.views import description
+from coordinator.views.description import describe
 
 Run = Callable[..., Any]
 

@@ -10,10 +10,10 @@ import pytest
 
 from app.errors import ModelMissing, WaitTimeout, WorkFailed
 from app.runs.ledger import Ledger, State, Unit
-from coordinator import dispatch
-from coordinator.dispatch import TAKEN_S, Dispatcher
-from coordinator.messages import Arguments
-from coordinator.status import Outstanding
+from coordinator.runs import dispatch
+from coordinator.runs.dispatch import TAKEN_S, Dispatcher
+from coordinator.runs.messages import Arguments
+from coordinator.views.status import Outstanding
 
 LEASE_S = 10.0
 STALL_S = 100.0

@@ -26,17 +26,17 @@ from app.optimizers.registry import build_rule
 from app.runs.record import RunRecord
 from app.store.contract import Token
 from app.store.memory import MemoryParameterStore
-from coordinator import downpour
-from coordinator.dispatch import Dispatcher, Finished
-from coordinator.downpour import Downpour
+from coordinator.downpour import driver as downpour
+from coordinator.downpour.driver import Downpour
+from coordinator.downpour.units import UnitPlan
 from coordinator.driver import Stage
 from coordinator.evaluations import BEST
 from coordinator.job import Job, prepare
-from coordinator.leader import Leader
 from coordinator.outcome import EndReason
-from coordinator.session import Session
-from coordinator.status import DownpourStatus, Status
-from coordinator.units import UnitPlan
+from coordinator.runs.dispatch import Dispatcher, Finished
+from coordinator.runs.leader import Leader
+from coordinator.runs.session import Session
+from coordinator.views.status import DownpourStatus, Status
 from tests.unit.coordinator.paper import PaperLeader, no_checkpoints
 from worker_tasks import pace
 from worker_tasks.copies import Examples

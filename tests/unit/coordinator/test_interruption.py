@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from coordinator.interruption import SIGNALS, Interruption
+from coordinator.runs.interruption import SIGNALS, Interruption
 
 pytestmark = pytest.mark.parametrize("number", SIGNALS)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.config import RunConfig, configure
 from app.errors import ConfigError
 from app.settings import Interval
-from coordinator.intervals import LONGEST, MOST_BUSY, Costs, interval, longest
+from coordinator.downpour.intervals import LONGEST, MOST_BUSY, Costs, interval, longest
 from coordinator.job import prepare
 
 SECONDS = st.floats(1e-6, 10)

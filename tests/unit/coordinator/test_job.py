@@ -15,7 +15,7 @@ from app.errors import ConfigError, DataError, ModelError
 from app.models.files import SavedModel
 from app.settings import ModelSettings
 from coordinator.job import Job, prepare
-from coordinator.portions import LEAST_PORTIONS
+from coordinator.sandblaster.portions import LEAST_PORTIONS
 
 
 def job(n_servers: int = 2, **settings: Any) -> Job:

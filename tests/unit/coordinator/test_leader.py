@@ -21,8 +21,8 @@ from app.runs import leadership
 from app.runs.leadership import Claimant, Owner, RunState, Snapshot
 from app.runs.record import RunRecord
 from app.store.servers import Servers
-from coordinator import leader as module
-from coordinator.leader import Leader
+from coordinator.runs import leader as module
+from coordinator.runs.leader import Leader
 from tests.redis.fake import fake_control_server
 from tests.redis.private import connected
 

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.line_search import C1, C2, MAX_EVALUATIONS, Point, low_enough, strong_wolfe
+from coordinator.sandblaster.line_search import (
+    C1,
+    C2,
+    MAX_EVALUATIONS,
+    Point,
+    low_enough,
+    strong_wolfe,
+)
 
 #: phi and its slope at a step.
 Phi = Callable[[float], tuple[float, float]]

@@ -12,7 +12,7 @@ from app.layout import Layout, TensorSpec
 from app.optimizers.adagrad import Adagrad
 from app.store.contract import ShardCounts, Token
 from app.store.memory import MemoryParameterStore
-from coordinator.persistence import capture, take_up
+from coordinator.runs.persistence import capture, take_up
 
 FENCE = 3
 VALUES = np.linspace(-1.0, 1.0, 12)

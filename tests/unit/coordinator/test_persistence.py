@@ -22,7 +22,7 @@ from app.settings import ObjectiveSettings
 from app.store.contract import ParameterStore, ShardCounts, Standing, Token
 from app.store.memory import MemoryParameterStore
 from coordinator.evaluations import BEST
-from coordinator.persistence import capture, take_up
+from coordinator.runs.persistence import capture, take_up
 
 SIZE = 12
 FENCE = 3

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from app.errors import WorkFailed
-from coordinator.portions import (
+from coordinator.sandblaster.portions import (
     LEAST_PORTIONS,
     MOST_PORTIONS,
     PORTION_MULTIPLICATIONS,

@@ -20,11 +20,11 @@ from app.models.criterion import Metric
 from app.models.metrics import Score
 from app.models.model import Task
 from app.store.contract import ShardCounts
-from coordinator import progress
 from coordinator.outcome import EndReason, Evaluation, Outcome
-from coordinator.portions import Tally
-from coordinator.progress import display, summary
-from coordinator.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
+from coordinator.sandblaster.portions import Tally
+from coordinator.views import progress
+from coordinator.views.progress import display, summary
+from coordinator.views.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
 from coordinator.yardstick import Yardstick
 
 THREE = Yardstick(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))

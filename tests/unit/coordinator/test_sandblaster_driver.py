@@ -14,11 +14,11 @@ from app.datasets.schema import Schema
 from app.errors import Diverged, NotFinite
 from app.runs.record import RunRecord
 from app.store.memory_vectors import MemoryVectorStore
-from coordinator import sandblaster
 from coordinator.driver import Stage
 from coordinator.job import prepare
-from coordinator.sandblaster import Sandblaster
-from coordinator.session import Session
+from coordinator.runs.session import Session
+from coordinator.sandblaster import driver as sandblaster
+from coordinator.sandblaster.driver import Sandblaster
 from tests.unit.coordinator.paper import PaperLeader, no_checkpoints
 
 FENCE = 1

@@ -13,8 +13,8 @@ from app.errors import ModelMissing
 from app.keys import PARAMETERS, named
 from app.layout import Layout, TensorSpec
 from app.store.memory_vectors import MemoryVectorStore
-from coordinator.descent import Evaluate
-from coordinator.space import Space
+from coordinator.sandblaster.descent import Evaluate
+from coordinator.sandblaster.space import Space
 
 SIZE = 6
 

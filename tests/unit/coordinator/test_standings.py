@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.layout import Layout, TensorSpec
 from app.store.contract import Standing
-from coordinator.standings import from_json, to_json
+from coordinator.runs.standings import from_json, to_json
 
 SIZE = 24
 

@@ -18,7 +18,7 @@ from app.rows import TableRows
 from app.store.contract import Standing, Token
 from app.store.memory import MemoryParameterStore
 from coordinator.evaluations import BEST
-from coordinator.persistence import capture, take_up
+from coordinator.runs.persistence import capture, take_up
 
 FENCE = 3
 TENSORS = (

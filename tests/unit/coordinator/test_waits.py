@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator import waits
-from coordinator.waits import AGAIN_S, Waits
+from coordinator.runs import waits
+from coordinator.runs.waits import AGAIN_S, Waits
 
 
 class Clock:

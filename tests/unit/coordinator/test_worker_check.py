@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import NoWorkers
 from coordinator import preflight
-from coordinator.messages import Messages
+from coordinator.runs.messages import Messages
 
 NEEDED = {"downpour", "evaluation"}
 

@@ -30,7 +30,7 @@ from app.optimizers.registry import build_rule
 from app.settings import ObjectiveSettings
 from app.store.contract import Fetched, Pushed, Token
 from app.store.memory import MemoryParameterStore
-from coordinator.units import UnitPlan
+from coordinator.downpour.units import UnitPlan
 from worker_tasks import pace
 from worker_tasks.copies import Examples, FlatCopy
 from worker_tasks.replica import Replica, UnitReport

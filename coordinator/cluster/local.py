@@ -25,9 +25,9 @@ from app.environment import BROKER, PARAMETER_SERVERS
 from app.errors import ServerError, ServerUnreachable
 from app.store import native
 from app.store.servers import Servers
-from coordinator import binaries
-from coordinator.interruption import SIGNALS
-from coordinator.processes import Child, end
+from coordinator.cluster import binaries
+from coordinator.cluster.processes import Child, end
+from coordinator.runs.interruption import SIGNALS
 
 STOP_GRACE_S = 5.0
 
@@ -61,7 +61,7 @@ class LocalCluster:
         processes: processes of the worker; 0 starts no worker.
         folder: where logs go.
         wait_s: deadline for the servers to answer.
-        program: the server program; by default :func:`coordinator.binaries.find`.
+        program: the server program; by default :func:`coordinator.cluster.binaries.find`.
         durable: where the servers keep append-only files; None for none.
         say: told when a child that ended is started again.
 

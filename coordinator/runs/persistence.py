@@ -20,9 +20,9 @@ from app.errors import ModelMissing
 from app.keys import PARAMETERS, named, slot
 from app.rows import TableRows
 from app.store.contract import ParameterStore, ShardCounts, Standing
-from coordinator.checkpoints import Capture
 from coordinator.evaluations import BEST
-from coordinator.standings import from_json, to_json
+from coordinator.runs.checkpoints import Capture
+from coordinator.runs.standings import from_json, to_json
 
 
 @dataclass(frozen=True)

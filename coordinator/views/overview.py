@@ -15,8 +15,8 @@ from app.errors import ConfigError, ServerError
 from app.runs import events, leadership
 from app.runs.leadership import RunState, Snapshot
 from app.store.servers import Servers
-from coordinator import resumption
-from coordinator.resumption import ANSWER_S, Found
+from coordinator.runs import resumption
+from coordinator.runs.resumption import ANSWER_S, Found
 
 #: Events that ``status`` shows: the last so many.
 LAST_EVENTS = 5

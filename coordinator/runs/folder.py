@@ -38,6 +38,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def journal(self) -> Path:
+        """What happened; see :mod:`coordinator.runs.journal`."""
+        return self.path / "events.jsonl"
+
+    @property
     def servers(self) -> Path:
         """Where embedded servers keep their append-only files."""
         return self.path / "servers"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app.store.contract import ShardCounts
 from coordinator.outcome import Evaluation
-from coordinator.portions import Tally
+from coordinator.sandblaster.portions import Tally
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from app.models.model import Task
-from coordinator.figures import figures, score_text
 from coordinator.opening import Display
 from coordinator.outcome import Outcome
-from coordinator.overview import Overview
-from coordinator.status import DownpourStatus, Status
+from coordinator.views.figures import figures, score_text
+from coordinator.views.overview import Overview
+from coordinator.views.status import DownpourStatus, Status
 from coordinator.yardstick import Yardstick, brief
 
 #: Plain output: a line at every held-out evaluation, but not more often than the first

@@ -14,17 +14,17 @@ from app.optimizers.registry import build_rule
 from app.rows import Tables
 from app.store.contract import ParameterStore, ShardCounts, missing
 from app.store.parameters import RedisParameterStore
-from coordinator.checkpoints import Capture
-from coordinator.dispatch import Finished
+from coordinator.downpour.reports import Reports
+from coordinator.downpour.units import Unit
 from coordinator.driver import TICK_S, Kept, Stage
 from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
 from coordinator.outcome import EndReason
-from coordinator.persistence import capture, take_up
-from coordinator.reports import Reports
-from coordinator.session import Session
-from coordinator.status import DownpourStatus
-from coordinator.units import Unit
+from coordinator.runs.checkpoints import Capture
+from coordinator.runs.dispatch import Finished
+from coordinator.runs.persistence import capture, take_up
+from coordinator.runs.session import Session
+from coordinator.views.status import DownpourStatus
 from worker_tasks.replica import UnitReport
 
 #: Seconds between two questions for the shards' clocks.
@@ -192,7 +192,15 @@ class Downpour:
         report = UnitReport.from_json(finished.report)
         self._plan.finish(unit, report.reached)
         self._reports.add(report)
-        self._session.tell("unit", unit=unit.name, **report.to_json())
+        self._session.tell(
+            "unit",
+            unit=unit.name,
+            worker=finished.worker,
+            attempt=finished.attempt,
+            passes=self._plan.passes_done,
+            training_s=self.seconds,
+            **report.to_json(),
+        )
         if self._reports.diverged:
             raise self._diverged()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from app.config import RunConfig
-from coordinator import lbfgs, owlqn
-from coordinator.descent import Minimiser, Settings, State
-from coordinator.owlqn import OrthantSpace
+from coordinator.sandblaster import lbfgs, owlqn
+from coordinator.sandblaster.descent import Minimiser, Settings, State
+from coordinator.sandblaster.owlqn import OrthantSpace
 
 
 def minimiser(space: OrthantSpace, start: str | State, config: RunConfig) -> Minimiser:

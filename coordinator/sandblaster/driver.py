@@ -1,9 +1,9 @@
 """The Sandblaster driver: L-BFGS asks, shards and portions answer.
 
-The coordinator never sees a vector. The optimizer (:mod:`coordinator.lbfgs`, or with an L1
-term :mod:`coordinator.owlqn`) asks for
-operations on named vectors, which the shards do, and for evaluations, which Celery tasks
-do portion by portion; what comes back is scalars.
+The coordinator never sees a vector. The optimizer (:mod:`coordinator.sandblaster.lbfgs`, or
+with an L1 term :mod:`coordinator.sandblaster.owlqn`) asks for operations on named vectors,
+which the shards do, and for evaluations, which Celery tasks do portion by portion; what comes
+back is scalars.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from app.keys import COUNTED, PARAMETERS, named
 from app.runs import batch
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
-from coordinator.batch import Batch
-from coordinator.checkpoints import Capture
-from coordinator.descent import Evaluate, Iterated, State
 from coordinator.driver import TICK_S, Kept, Stage
 from coordinator.evaluations import BEST, Evaluations
 from coordinator.job import Job
-from coordinator.minimisers import minimiser
 from coordinator.outcome import EndReason
-from coordinator.session import Session
-from coordinator.space import Space
-from coordinator.status import SandblasterStatus
+from coordinator.runs.checkpoints import Capture
+from coordinator.runs.session import Session
+from coordinator.sandblaster.batch import Batch
+from coordinator.sandblaster.descent import Evaluate, Iterated, State
+from coordinator.sandblaster.minimisers import minimiser
+from coordinator.sandblaster.space import Space
+from coordinator.views.status import SandblasterStatus
 
 
 class _Stopped(Exception):
@@ -206,6 +206,7 @@ class Sandblaster:
             gradient_norm=state.gradient_norm,
             step=news.step,
             evaluations=news.evaluations,
+            training_s=self.seconds,
         )
         due = state.iteration >= self._next_heldout and not self.evaluations.running
         if due and self._job.n_heldout:

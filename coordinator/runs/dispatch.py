@@ -14,8 +14,8 @@ from typing import Any
 
 from app.errors import ModelMissing, WaitTimeout, WorkFailed
 from app.runs.ledger import Ledger, State, Unit
-from coordinator.messages import Arguments
-from coordinator.status import Outstanding
+from coordinator.runs.messages import Arguments
+from coordinator.views.status import Outstanding
 
 #: ``send(task, run's unit)`` publishes a message; ``waiting(task)`` are those not taken.
 Send = Callable[[str, str], None]
@@ -40,10 +40,12 @@ class _InFlight:
 
 @dataclass(frozen=True)
 class Finished:
-    """A unit that was reported done."""
+    """A unit that was reported done, by which worker and in which attempt."""
 
     unit: str
     report: dict[str, Any]
+    worker: str = ""
+    attempt: int = 0
 
 
 class Dispatcher:
@@ -58,6 +60,7 @@ class Dispatcher:
         max_tries: times that a unit may fail or lose its worker.
         stall_s: how long units may wait without any worker at work.
         resent: units sent again so far, under earlier fences.
+        tell: told of each unit that is sent again.
     """
 
     def __init__(
@@ -71,11 +74,13 @@ class Dispatcher:
         max_tries: int,
         stall_s: float,
         resent: int = 0,
+        tell: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
         self._ledger, self._send, self._waiting = ledger, send, waiting
         self._fence = fence
         self._lease_s, self._max_tries, self._stall_s = lease_s, max_tries, stall_s
         self._in_flight: dict[str, _InFlight] = {}
+        self._tell = tell
         self._at_work = time.monotonic()
         #: Units sent again: a worker failed, ended or was silent, or a message was lost.
         self.resent = resent
@@ -130,7 +135,7 @@ class Dispatcher:
                 self._at_work = time.monotonic()
             entry.worker = _place(unit) if held else ""
             if unit.state is State.DONE:
-                finished.append(Finished(name, unit.report))
+                finished.append(Finished(name, unit.report, _place(unit), unit.attempt))
                 del self._in_flight[name]
             elif not held and self._is_lost(name, unit, waiting):
                 self._send_again(name, unit)
@@ -162,6 +167,7 @@ class Dispatcher:
         self._send(entry.task, name)
         entry.message, entry.answered = time.monotonic(), unit.attempt
         self.resent += 1
+        self._tell("resent", unit=name, attempt=unit.attempt, worker=_place(unit))
 
 
 def _failure(name: str, unit: Unit) -> str:

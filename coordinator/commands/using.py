@@ -18,9 +18,9 @@ from app.errors import DataError
 from app.models.files import load_model
 from app.models.model import Task
 from coordinator import inference
-from coordinator.conversion import conversion_shown
-from coordinator.description import describe
-from coordinator.options import SectionedCommand, pairs
+from coordinator.commands.conversion import conversion_shown
+from coordinator.commands.options import SectionedCommand, pairs
+from coordinator.views.description import describe
 from coordinator.yardstick import Yardstick
 
 _model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")

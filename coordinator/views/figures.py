@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from coordinator.outcome import Evaluation
-from coordinator.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
+from coordinator.views.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
 from coordinator.yardstick import Yardstick
 
 #: A wait longer than this is shown; a unit is meant to take seconds.

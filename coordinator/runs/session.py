@@ -15,11 +15,12 @@ from app.runs.ledger import Ledger
 from app.runs.record import RunRecord
 from app.store.servers import Servers, Waiting
 from app.store.shards import RedisShards
-from coordinator.dispatch import Dispatcher
+from coordinator.cluster.local import Endpoints
 from coordinator.job import Job
-from coordinator.leader import Leader
-from coordinator.local import Endpoints
-from coordinator.messages import Arguments, Messages, arguments_of
+from coordinator.runs.dispatch import Dispatcher
+from coordinator.runs.journal import Event, Listener
+from coordinator.runs.leader import Leader
+from coordinator.runs.messages import Arguments, Messages, arguments_of
 
 
 def new_run_id() -> str:
@@ -32,7 +33,8 @@ class Session:
     """A run's servers and messages, as its coordinator holds them.
 
     ``control`` is the control server, ``servers`` the parameter servers. There is a
-    ``dispatcher`` once the run is taken; a new fence brings a new one.
+    ``dispatcher`` once the run is taken; a new fence brings a new one. ``listeners`` hear of
+    every event.
     """
 
     record: RunRecord
@@ -41,6 +43,10 @@ class Session:
     messages: Messages
     leader: Leader
     dispatcher: Dispatcher = field(init=False)
+    listeners: list[Listener] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.listeners = []
 
     @property
     def config(self) -> RunConfig:
@@ -54,7 +60,7 @@ class Session:
     def take(
         self, *, least_fence: int = 1, take_over: bool = False, say: Callable[[str], None]
     ) -> None:
-        """Become the run's coordinator; see :meth:`coordinator.leader.Leader.take`."""
+        """Become the run's coordinator; see :meth:`coordinator.runs.leader.Leader.take`."""
         self.leader.take(self.record, least_fence=least_fence, take_over=take_over, say=say)
         self.dispatcher = self._new_dispatcher(resent=0)
 
@@ -85,8 +91,15 @@ class Session:
         self.servers.close()
 
     def tell(self, kind: str, **fields: Any) -> None:
-        """Add an event to the run's stream."""
+        """Add an event to the run's stream, and tell those who listen here."""
+        self.note(kind, **fields)
         events.append(self.control, self.record.run, kind, **fields)
+
+    def note(self, kind: str, **fields: Any) -> None:
+        """Tell an event only to those who listen here: not worth room on the server."""
+        event = Event(time.time(), kind, fields)
+        for listener in self.listeners:
+            listener(event)
 
     def _new_dispatcher(self, resent: int) -> Dispatcher:
         config = self.config
@@ -101,6 +114,7 @@ class Session:
             max_tries=config.unit_attempts,
             stall_s=config.stall_seconds,
             resent=resent,
+            tell=self.tell,
         )
 
     def waiting(self, task: str) -> set[Arguments]:

@@ -15,10 +15,10 @@ from app.keys import named
 from app.runs import batch
 from app.store.contract import missing
 from app.store.vector_contract import VectorStore
-from coordinator.descent import Evaluate
-from coordinator.portions import Policy, Portions, Tally
-from coordinator.session import Session
-from coordinator.status import Outstanding
+from coordinator.runs.session import Session
+from coordinator.sandblaster.descent import Evaluate
+from coordinator.sandblaster.portions import Policy, Portions, Tally
+from coordinator.views.status import Outstanding
 from worker_tasks.portion import is_exact, quantum
 
 #: How long to wait for a report before looking for portions to send again.

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from coordinator.descent import (
+from coordinator.sandblaster.descent import (
     Attempt,
     Evaluate,
     Iterated,
@@ -26,7 +26,7 @@ from coordinator.descent import (
     VectorSpace,
     descend,
 )
-from coordinator.line_search import Point, low_enough, strong_wolfe
+from coordinator.sandblaster.line_search import Point, low_enough, strong_wolfe
 
 Matrix = npt.NDArray[np.float64]
 
@@ -35,7 +35,9 @@ CURVATURE = 1e-10
 
 
 def minimise(space: VectorSpace, start: str | State, settings: Settings) -> Minimiser:
-    """Minimise a loss that has a gradient everywhere; see :func:`coordinator.descent.descend`."""
+    """Minimise a loss that has a gradient everywhere; see
+    :func:`coordinator.sandblaster.descent.descend`.
+    """
     return (yield from descend(space, start, settings, _Smooth(space, settings.history)))
 
 

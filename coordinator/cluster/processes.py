@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import ServerError
-from coordinator import child
+from coordinator.cluster import child
 
 LOG_TAIL_LINES = 15
 

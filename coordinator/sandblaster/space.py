@@ -9,11 +9,11 @@ from app.keys import PARAMETERS, named
 from app.layout import Vector
 from app.store.contract import Standing
 from app.store.vector_contract import VectorStore
-from coordinator.descent import Evaluate
+from coordinator.sandblaster.descent import Evaluate
 
 
 class Space:
-    """The :class:`coordinator.owlqn.OrthantSpace` of a run.
+    """The :class:`coordinator.sandblaster.owlqn.OrthantSpace` of a run.
 
     ``live`` are the vectors that are there. Those that a checkpoint reads are pinned: they
     outlive the iteration that would drop them, so that training goes on meanwhile.

@@ -16,16 +16,16 @@ from app.config import SECTIONS, ClusterConfig, configure, read_toml
 from app.environment import BROKER, PARAMETER_SERVERS, parameter_server_urls
 from app.errors import DistBeliefError, ExitCode
 from app.models.imports import allow_imports_of
-from coordinator import resumption
-from coordinator.conversion import conversion_shown
+from coordinator.commands.conversion import conversion_shown
+from coordinator.commands.options import SectionedCommand, given, settings_options
+from coordinator.commands.using import data_command, evaluate, predict
 from coordinator.job import Job, prepare
-from coordinator.options import SectionedCommand, given, settings_options
 from coordinator.outcome import EndReason, Outcome
-from coordinator.overview import overview, overviews
-from coordinator.progress import described, display, listed, summary
+from coordinator.runs import resumption
 from coordinator.training import resume as resume_training
 from coordinator.training import train as run_training
-from coordinator.using import data_command, evaluate, predict
+from coordinator.views.overview import overview, overviews
+from coordinator.views.progress import described, display, listed, summary
 
 EXIT_CODES = "Exit codes: " + ", ".join(f"{code} {code.name.lower()}" for code in ExitCode)
 

@@ -23,8 +23,8 @@ from app.runs import leadership
 from app.runs.leadership import RunState, Snapshot
 from app.runs.record import RunRecord
 from app.store.servers import Servers
-from coordinator.folder import RunFolder
 from coordinator.job import Job, prepare
+from coordinator.runs.folder import RunFolder
 
 #: How long to wait for an answer from servers that are probably gone.
 ANSWER_S = 2.0

@@ -1,0 +1,1 @@
+"""An embedded cluster: servers and workers as child processes."""

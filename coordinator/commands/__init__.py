@@ -1,0 +1,1 @@
+"""The command line: its commands, their flags, and how errors become exit codes."""

@@ -1,0 +1,1 @@
+"""A run as its coordinator holds it: lease, folder, checkpoints, messages, recovery."""

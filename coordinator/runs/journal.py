@@ -1,0 +1,74 @@
+"""What happened in a run, in its folder: a line of JSON for each event.
+
+The control server keeps only the last events, and an embedded one ends with its run; a
+report is made from the journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, ``at`` seconds since 1970."""
+
+    at: float
+    kind: str
+    fields: Mapping[str, Any]
+
+
+Listener = Callable[[Event], None]
+
+
+class Journal:
+    """Appends events to a file. A full disk ends the journal, not the training.
+
+    Args:
+        path: the file; events of a coordinator before stay there.
+        say: told once when the journal ends early.
+    """
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self._path, self._say = path, say
+        self._over = False
+
+    def append(self, event: Event) -> None:
+        """Write an event down."""
+        if self._over:
+            return
+        line = json.dumps({"at": round(event.at, 4), "kind": event.kind, **event.fields})
+        try:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as error:
+            self._over = True
+            self._say(f"no more events are written to {self._path}: {error.strerror}")
+
+
+def read(path: Path) -> Iterator[Event]:
+    """The events of a journal, oldest first; none if there is no file.
+
+    A line that is cut off, as a kill may leave it, is passed over.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for line in stream:
+                try:
+                    document = json.loads(line)
+                    yield Event(document.pop("at"), document.pop("kind"), document)
+                except (ValueError, KeyError, AttributeError):
+                    continue
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error

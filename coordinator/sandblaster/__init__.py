@@ -1,0 +1,1 @@
+"""Sandblaster L-BFGS: the minimisers, the portions, and their driver."""
