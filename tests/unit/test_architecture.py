@@ -84,7 +84,9 @@ def test_nothing_in_the_library_imports_the_file_with_celery_in_it() -> None:
     assert importers(of("app"), "app.celery") == []
 
 
-@pytest.mark.parametrize("file", ["app/layout.py", "app/config.py", "coordinator/downpour/units.py"])
+@pytest.mark.parametrize(
+    "file", ["app/layout.py", "app/config.py", "coordinator/downpour/units.py"]
+)
 def test_the_functional_core_knows_no_servers(file: str) -> None:
     shells = ("celery", "kombu", "redis", "app.celery", "app.store", "app.runs")
     assert importers([ROOT / file], *shells) == []
