@@ -15,6 +15,7 @@ from app.rows import Tables
 from app.store.contract import ParameterStore, ShardCounts, missing
 from app.store.parameters import RedisParameterStore
 from coordinator.downpour.reports import Reports
+from coordinator.downpour.summary import summary
 from coordinator.downpour.units import Unit
 from coordinator.driver import TICK_S, Kept, Stage
 from coordinator.evaluations import BEST, Evaluations
@@ -127,29 +128,7 @@ class Downpour:
         return Kept(best, self._store.fetch(vector).vector, slots, tables)
 
     def summary(self) -> list[str]:
-        counts = self._store.counts()
-        low, high = (pick(count.applied for count in counts) for pick in (min, max))
-        refused = max(count.refused for count in counts)
-        lines = [
-            f"{self.steps:,} steps; updates applied: "
-            f"{low if low == high else f'{low} to {high}'} on each of {len(counts)} shards, "
-            f"{self._plan.total_pushes} planned"
-        ]
-        if self._job.layout.tables:
-            lines.append(self._tables())
-        if refused:
-            lines.append(f"updates refused because they were not finite: {refused}")
-        if self._reports.waited_s:
-            lines.append(f"waited {self._reports.waited_s:.1f} s for slower replicas")
-        return lines
-
-    def _tables(self) -> str:
-        rows = sum(table.n_rows for table in self._job.layout.tables)
-        touched = sum(len(part.ids) for part in self._store.touched())
-        return (
-            f"tables: {touched:,} of {rows:,} rows are stored, in whole blocks, "
-            f"{self._store.stored_bytes() / 2**20:,.1f} MiB on the servers"
-        )
+        return summary(self._store, self._plan, self._reports.waited_s)
 
     @property
     def seconds(self) -> float:
