@@ -22,6 +22,7 @@ from app.settings import (
     DataSettings,
     DownpourSettings,
     ModelSettings,
+    MonitoringSettings,
     ObjectiveSettings,
     Positive,
     RunSettings,
@@ -108,7 +109,7 @@ class RunConfig(
         return ModelSettings(**{name: getattr(self, name) for name in ModelSettings.model_fields})
 
 
-class ClusterConfig(Section):
+class PlaceSettings(Section):
     """Where to run"""
 
     broker: str | None = Field(
@@ -142,6 +143,10 @@ class ClusterConfig(Section):
         10.0, gt=0, description="seconds to wait for servers and workers before training"
     )
 
+
+class ClusterConfig(PlaceSettings, MonitoringSettings):
+    """Where a run runs, and how it is watched."""
+
     @model_validator(mode="after")
     def _both_or_none(self) -> ClusterConfig:
         if (self.broker is None) != (not self.parameter_servers):
@@ -150,7 +155,8 @@ class ClusterConfig(Section):
 
 
 #: The groups of settings, in the order of the help.
-SECTIONS: tuple[type[Section], ...] = (*RunConfig.__bases__, ClusterConfig)
+CLUSTER_SECTIONS: tuple[type[Section], ...] = ClusterConfig.__bases__
+SECTIONS: tuple[type[Section], ...] = (*RunConfig.__bases__, *CLUSTER_SECTIONS)
 
 
 def _tiny(epsilon: float | None) -> bool:

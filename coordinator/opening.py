@@ -12,6 +12,7 @@ from app.celery import EVALUATION
 from app.config import ClusterConfig
 from app.runs.leadership import RunState
 from coordinator import preflight
+from coordinator.cluster import flower
 from coordinator.cluster.local import Endpoints, LocalCluster
 from coordinator.downpour import intervals
 from coordinator.driver import Stage
@@ -58,10 +59,13 @@ def opened(
 ) -> Iterator[Training]:
     """Everything that a training needs, checked."""
     output, config = folder.model(cluster), job.config
+    if cluster.flower:
+        flower.check()  # before anything is started
     waits = Waits(display.say)
     with (
         Interruption() as interruption,
         _place(job, cluster, folder, display.say) as (place, check),
+        _watched(place, cluster, folder, display.say),
         closing(open_session(folder.run, job, cluster, place, waits)) as session,
         waits.watching([session.control, session.servers]),
         closing(
@@ -131,6 +135,18 @@ def _place(
         shutil.rmtree(folder.servers, ignore_errors=True)
 
 
+@contextmanager
+def _watched(
+    place: Endpoints, cluster: ClusterConfig, folder: RunFolder, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Flower, if it is wanted."""
+    if not cluster.flower:
+        yield
+        return
+    with flower.beside(place.broker, folder.logs(), cluster.wait_seconds, say):
+        yield
+
+
 def _preflight(session: Session, cluster: ClusterConfig) -> None:
     config = session.config
     for servers in (session.control, session.servers):
@@ -139,6 +155,8 @@ def _preflight(session: Session, cluster: ClusterConfig) -> None:
     preflight.check_scripts(session.servers, config)
     queues = {config.algorithm, EVALUATION}
     preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
+    if cluster.flower:  # it asks for them itself, but only every few seconds
+        session.messages.enable_events()
 
 
 def _memory(footprint: Footprint) -> str:

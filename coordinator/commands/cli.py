@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 from rich.console import Console
 
-from app.config import SECTIONS, ClusterConfig, configure, read_toml
+from app.config import CLUSTER_SECTIONS, SECTIONS, configure, read_toml
 from app.environment import BROKER, PARAMETER_SERVERS, parameter_server_urls
 from app.errors import DistBeliefError, ExitCode
 from app.models.imports import allow_imports_of
@@ -96,7 +96,7 @@ Examples:
 )
 @click.argument("run")
 @click.option("--take-over", is_flag=True, help="Take the run from a coordinator that lives.")
-@settings_options(ClusterConfig)
+@settings_options(*CLUSTER_SECTIONS)
 def resume(run: str, take_over: bool, **flags: Any) -> None:
     """Go on with a run that was stopped, that failed, or whose coordinator died.
 
@@ -165,7 +165,7 @@ def _place_of(where: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _cluster_settings(flags: dict[str, Any]) -> dict[str, Any]:
-    settings = given(flags, (ClusterConfig,))
+    settings = given(flags, CLUSTER_SECTIONS)
     _add_environment(settings)
     return settings
 

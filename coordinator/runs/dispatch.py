@@ -17,8 +17,9 @@ from app.runs.ledger import Ledger, State, Unit
 from coordinator.runs.messages import Arguments
 from coordinator.views.status import Outstanding
 
-#: ``send(task, run's unit)`` publishes a message; ``waiting(task)`` are those not taken.
-Send = Callable[[str, str], None]
+#: ``send(task, run's unit, attempt)`` publishes a message for what will be the unit's attempt
+#: of that number; ``waiting(task)`` are the messages not taken.
+Send = Callable[[str, str, int], None]
 Waiting = Callable[[str], Set[Arguments]]
 
 #: A worker that takes a message claims its unit at once; after so long it never will.
@@ -105,7 +106,7 @@ class Dispatcher:
         if not self._in_flight:
             self._at_work = time.monotonic()
         self._ledger.submit(unit, specification, self._lease_s, self._fence)
-        self._send(task, unit)
+        self._send(task, unit, 1)
         now = time.monotonic()
         self._in_flight[unit] = _InFlight(task, began=now, message=now)
 
@@ -164,7 +165,7 @@ class Dispatcher:
         if unit.tries >= self._max_tries:
             raise WorkFailed(_failure(name, unit))
         entry = self._in_flight[name]
-        self._send(entry.task, name)
+        self._send(entry.task, name, unit.attempt + 1)
         entry.message, entry.answered = time.monotonic(), unit.attempt
         self.resent += 1
         self._tell("resent", unit=name, attempt=unit.attempt, worker=_place(unit))

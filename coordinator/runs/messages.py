@@ -55,16 +55,26 @@ class Messages:
         self._app = make_app(broker)
         self._deadline_s, self._waiting = deadline_s, waiting
 
-    def send(self, task: str, *arguments: str | int) -> None:
+    def send(self, task: str, run: str, *arguments: str | int, shown: str) -> None:
         """Publish a message for the task ``distbelief.<task>``, until it is taken.
 
-        It may be published twice: a message is only a hint.
+        It may be published twice: a message is only a hint. ``shown`` is what logs and Flower
+        show in place of the arguments after the run.
         """
         self._until_done(
             lambda: self._app.send_task(
-                f"distbelief.{task}", arguments, retry=True, retry_policy=PUBLISH_RETRIES
+                f"distbelief.{task}",
+                (run, *arguments),
+                argsrepr=f"{run}, {shown}",
+                kwargsrepr="",
+                retry=True,
+                retry_policy=PUBLISH_RETRIES,
             )
         )
+
+    def enable_events(self) -> None:
+        """Have the workers that are there tell Flower what they do."""
+        self._until_done(self._app.control.enable_events)
 
     def queues_served(self) -> list[set[str]]:
         """For each worker that answers, the queues it listens on."""

@@ -74,9 +74,18 @@ class Session:
         self.leader.renew(self.record)
         self.dispatcher = self._new_dispatcher(self.dispatcher.resent)
 
-    def send(self, task: str, *arguments: str | int) -> None:
-        """Publish a message for a task of this run; raises ServerUnreachable."""
-        self.messages.send(task, self.record.run, *arguments)
+    def send_unit(self, task: str, unit: str, attempt: int) -> None:
+        """Publish a message for a unit of this run; raises ServerUnreachable."""
+        self.messages.send(task, self.record.run, unit, shown=f"{unit}, attempt {attempt}")
+
+    def send_portion(self, evaluation: int, portion: int, dispatch: int) -> None:
+        """Publish a message for a portion of an evaluation; raises ServerUnreachable."""
+        self.messages.send(
+            "sandblaster",
+            self.record.run,
+            *(self.fence, evaluation, portion, dispatch),
+            shown=f"evaluation {evaluation}, portion {portion}, attempt {dispatch + 1}",
+        )
 
     def hurry(self, deadline_s: float) -> None:
         """From now on give up on servers that do not answer within ``deadline_s``."""
@@ -107,7 +116,7 @@ class Session:
         ledger.clear()
         return Dispatcher(
             ledger,
-            self.send,
+            self.send_unit,
             self.waiting,
             fence=self.fence,
             lease_s=config.lease_seconds,

@@ -215,7 +215,7 @@ class Batch:
         )
 
     def _send(self, portion: int, dispatch: int) -> None:
-        self._session.send("sandblaster", self._session.fence, self.number, portion, dispatch)
+        self._session.send_portion(self.number, portion, dispatch)
 
     def _collect(self) -> list[batch.Report]:
         control, run = self._session.control, self._session.record.run

@@ -115,7 +115,7 @@ def begin(
         sent: list[str] = []
         dispatcher = Dispatcher(
             Ledger(server, run_id),
-            lambda task, unit: sent.append(unit),
+            lambda task, unit, attempt: sent.append(unit),
             lambda task: set(),
             fence=FENCE,
             lease_s=LEASE_S,

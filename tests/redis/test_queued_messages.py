@@ -24,10 +24,10 @@ def test_the_messages_of_a_run_that_wait_are_known_by_their_arguments(
         record = cast("Any", SimpleNamespace(run="run"))
         session = Session(record, control, control, messages, Leader(control, "run", 10.0))
         assert session.waiting("sandblaster") == set()
-        messages.send("sandblaster", "run", 3, 17, 0)
-        messages.send("sandblaster", "run", 3, 18, 1)
-        messages.send("sandblaster", "another run", 3, 19, 0)
-        messages.send("downpour", "run", "downpour-0-200")
+        messages.send("sandblaster", "run", 3, 17, 0, shown="17")
+        messages.send("sandblaster", "run", 3, 18, 1, shown="18")
+        messages.send("sandblaster", "another run", 3, 19, 0, shown="19")
+        messages.send("downpour", "run", "downpour-0-200", shown="unit")
         assert session.waiting("sandblaster") == {(3, 17, 0), (3, 18, 1)}
         assert session.waiting("downpour") == {("downpour-0-200",)}
         assert messages.active("sandblaster", "run") is None  # there is no worker

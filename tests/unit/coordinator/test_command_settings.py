@@ -97,6 +97,7 @@ OTHER: dict[str, Any] = {
     "folder": "elsewhere",
     "output": "best.safetensors",
     "wait_seconds": 2.5,
+    "flower": True,
 }
 
 #: Settings that are allowed only together.

@@ -64,11 +64,12 @@ class Office:
     def __init__(self, clock: Clock, max_tries: int = 3, resent: int = 0) -> None:
         self.clock, self.ledger = clock, PaperLedger()
         self.sent: list[tuple[str, str]] = []
+        self.attempts: list[int] = []
         self.queue: set[Arguments] = set()
         self.looks = 0
         self.dispatcher = Dispatcher(
             cast("Ledger", self.ledger),
-            lambda task, unit: self.sent.append((task, unit)),
+            self.send,
             self.look,
             fence=FENCE,
             lease_s=LEASE_S,
@@ -76,6 +77,10 @@ class Office:
             stall_s=STALL_S,
             resent=resent,
         )
+
+    def send(self, task: str, unit: str, attempt: int) -> None:
+        self.sent.append((task, unit))
+        self.attempts.append(attempt)
 
     def look(self, task: str) -> set[Arguments]:
         self.looks += 1
@@ -104,7 +109,9 @@ def office(clock: Clock) -> Office:
 
 def test_a_unit_is_entered_before_its_message_is_sent(office: Office) -> None:
     entered_before: list[bool] = []
-    office.dispatcher._send = lambda task, unit: entered_before.append(unit in office.ledger.units)
+    office.dispatcher._send = lambda task, unit, attempt: entered_before.append(
+        unit in office.ledger.units
+    )
     office.dispatcher.submit("downpour", "u", {"stop": 4})
     assert entered_before == [True]
     assert office.ledger.specifications["u"] == ({"stop": 4}, LEASE_S, FENCE)
@@ -120,6 +127,11 @@ def test_what_was_sent_again_is_counted_on_from_earlier_fences(clock: Clock) -> 
 def test_a_message_names_its_task_and_its_unit(office: Office) -> None:
     office.dispatcher.submit("evaluation", "u", {})
     assert office.sent == [("evaluation", "u")]
+
+
+def test_a_message_says_which_attempt_it_asks_for(office: Office) -> None:
+    assert office.messages_after(EXPIRED, LEASE_S + 1) == 2
+    assert office.attempts == [1, EXPIRED.attempt + 1]
 
 
 def test_a_finished_unit_is_collected_once_and_forgotten(office: Office) -> None:

@@ -1,0 +1,87 @@
+"""Flower beside a training: Celery's monitor as a child process, on this machine only."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.environment import BROKER
+from app.errors import ConfigError, WaitTimeout
+from coordinator.cluster.processes import Child, end
+
+HOST = "127.0.0.1"
+
+#: Flower's own; another one if somebody has it.
+PORT = 5555
+
+#: What people ask first: which task, on what, how it went, where.
+COLUMNS = "name,args,state,received,started,runtime,worker,uuid"
+
+END_GRACE_S = 2.0
+POLL_S = 0.05
+CONNECT_S = 1.0
+
+
+def check() -> None:
+    """Raise ConfigError if Flower is not installed."""
+    if importlib.util.find_spec("flower") is None:
+        raise ConfigError("flower is not installed: pip install 'distbelief[flower]'")
+
+
+@contextmanager
+def beside(broker: str, folder: Path, wait_s: float, say: Callable[[str], None]) -> Iterator[None]:
+    """Flower on the tasks of ``broker`` for as long as the context is open; its log in ``folder``.
+
+    It shows, and changes nothing: workers cannot be ended from its pages.
+
+    Raises:
+        ConfigError: it is not installed.
+        ServerError: it ended at once; with the end of its log.
+        WaitTimeout: it did not answer within ``wait_s``.
+    """
+    check()
+    port = _free_port()
+    command = [sys.executable, "-m", "celery", "-A", "app", "flower", "--read_only"]
+    command += [f"--address={HOST}", f"--port={port}", f"--tasks_columns={COLUMNS}"]
+    # By the environment, as to workers: the URL may hold a password.
+    child = Child.start("flower", command, folder, {**os.environ, BROKER: broker})
+    try:
+        _wait_for(child, port, wait_s)
+        say(f"flower: http://{HOST}:{port}")
+        yield
+    finally:
+        end([child], END_GRACE_S)
+
+
+def _free_port() -> int:
+    for port in (PORT, 0):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, port))
+            except OSError:
+                continue
+            found: int = listener.getsockname()[1]
+            return found
+    raise ConfigError(f"no port is free on {HOST} for flower")
+
+
+def _wait_for(child: Child, port: int, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        child.check()  # its own words, if it has ended
+        try:
+            socket.create_connection((HOST, port), CONNECT_S).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise WaitTimeout(
+                    f"flower does not answer on port {port} after {wait_s:g} s: see {child.log}"
+                ) from None
+        time.sleep(POLL_S)
