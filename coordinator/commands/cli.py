@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 from rich.console import Console
 
 from app.config import CLUSTER_SECTIONS, SECTIONS, configure, read_toml
-from app.environment import BROKER, PARAMETER_SERVERS, parameter_server_urls
+from app.environment import BROKER, PARAMETER_SERVERS, named_broker, parameter_server_urls
 from app.errors import DistBeliefError, ExitCode
 from app.models.imports import allow_imports_of
 from coordinator.commands.conversion import conversion_shown
@@ -177,8 +176,8 @@ main.add_command(predict)
 
 def _add_environment(settings: dict[str, Any]) -> None:
     """Servers from the environment, where neither the file nor a flag names any."""
-    if "broker" not in settings and os.environ.get(BROKER):
-        settings["broker"] = os.environ[BROKER]
+    if "broker" not in settings and (broker := named_broker()):
+        settings["broker"] = broker
     if "parameter_servers" not in settings and parameter_server_urls():
         settings["parameter_servers"] = parameter_server_urls()
 

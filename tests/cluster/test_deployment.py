@@ -1,0 +1,247 @@
+"""What deploy/ says is tried: its configurations, users, commands and health checks.
+
+No container engine is needed: the commands of compose.yaml run here as they stand, but for the
+places that a container would give them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import yaml
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.store import native
+from coordinator.cluster import binaries
+from coordinator.cluster.processes import Child, end
+
+Until = Callable[..., None]
+
+REPOSITORY = Path(__file__).parents[2]
+DEPLOY = REPOSITORY / "deploy"
+SERVERS = ("control", "parameters1", "parameters2")
+GRACE_S = 10.0
+
+
+def services() -> dict[str, Any]:
+    """The services of compose.yaml, with what they share filled in."""
+    document = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    found: dict[str, Any] = document["services"]
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass
+class Fleet:
+    """All services of compose.yaml but the coordinator, as processes of this machine."""
+
+    folder: Path
+    ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in SERVERS})
+    web: int = field(default_factory=free_port)
+    children: list[Child] = field(default_factory=list)
+
+    @property
+    def secrets(self) -> Path:
+        return self.folder / "secrets"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What compose.yaml gives to clients, with the secrets where they are here."""
+        told = services()["worker"]["environment"].items()
+        here = {name: path.replace("/run/secrets", str(self.secrets)) for name, path in told}
+        return {**os.environ, **here}
+
+    def make_secrets(self) -> None:
+        """Run make-secrets; the servers' names become addresses of this machine."""
+        subprocess.run([DEPLOY / "make-secrets", self.secrets], check=True, timeout=30)
+        for name in ("broker", "parameter_servers"):
+            file = self.secrets / name
+            file.chmod(0o600)
+            text = file.read_text()
+            for server, port in self.ports.items():
+                text = text.replace(f"@{server}:6379", f"@127.0.0.1:{port}")
+            file.write_text(text)
+
+    def words(self, service: str, words: list[str]) -> list[str]:
+        """A service's command, with the places of this machine in place of a container's."""
+        places = {
+            "/run/secrets/control_acl": str(self.secrets / "control.acl"),
+            "/run/secrets/parameters_acl": str(self.secrets / "parameters.acl"),
+            "/etc/distbelief": str(DEPLOY),
+            "/opt/distbelief/engine.so": str(native.library()),
+            "/work/server": str(self.folder),
+            "valkey-server": binaries.find().path,
+            "localhost": "127.0.0.1",
+            "--address=0.0.0.0": "--address=127.0.0.1",
+            "5555": str(self.web),
+            "6379": str(self.ports.get(service, 0)),
+        }
+        found = ["127.0.0.1" if word == "*" else word for word in words]
+        for there, here in places.items():
+            found = [word.replace(there, here) for word in found]
+        if found[0] == "celery":
+            return [sys.executable, "-m", *found]
+        return [sys.executable, *found[1:]] if found[0] == "python" else found
+
+    def start(self, service: str) -> Child:
+        command = self.words(service, services()[service]["command"])
+        environment = dict(os.environ) if service in SERVERS else self.environment
+        child = Child.start(service, command, self.folder, environment)
+        self.children.append(child)
+        return child
+
+    def is_healthy(self, service: str) -> bool:
+        """What the service's health check answers."""
+        kind, *words = services()[service]["healthcheck"]["test"]
+        assert kind == "CMD"
+        command = self.words(service, words)
+        return subprocess.run(command, check=False, capture_output=True, timeout=30).returncode == 0
+
+    def client(self, server: str, user: str, password: str) -> redis.Redis:
+        port, once = self.ports[server], Retry(NoBackoff(), 0)
+        return redis.Redis("127.0.0.1", port, username=user, password=password, retry=once)
+
+    def password(self) -> str:
+        return (self.secrets / "broker").read_text().split("@")[0].rpartition(":")[2]
+
+    def coordinator(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "coordinator", *words, "--folder", str(self.folder / "runs")],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Fleet]:
+    """The servers and a worker, with the users of make-secrets."""
+    if native.library() is None:
+        pytest.skip("the native engine is not built")
+    found = Fleet(tmp_path_factory.mktemp("fleet"))
+    found.make_secrets()
+    try:
+        for name in (*SERVERS, "worker", "flower"):
+            found.start(name)
+        for name in (*SERVERS, "flower"):
+            until(lambda name=name: found.is_healthy(name), f"health of {name}")
+        yield found
+    finally:
+        end(found.children[::-1], GRACE_S)
+
+
+@pytest.mark.parametrize("algorithm", ["downpour", "sandblaster"])
+def test_the_users_of_the_access_lists_may_do_all_that_a_training_needs(
+    fleet: Fleet, algorithm: str
+) -> None:
+    words = ("train", "--algorithm", algorithm, "--passes", "3", "--iterations", "5")
+    trained = fleet.coordinator(*words, "--checkpoint-seconds", "0.1", "--max-staleness", "4")
+    assert trained.returncode == 0, trained.stderr
+    assert "on 2 servers (native engine)" in trained.stderr
+    assert fleet.password() not in trained.stderr
+    for server in SERVERS:
+        with closing(fleet.client(server, "distbelief", fleet.password())) as client:
+            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] > 0
+
+
+def test_nothing_was_refused(fleet: Fleet) -> None:
+    """What a server refused is in its log of access lists, which only an administrator reads."""
+    assert fleet.coordinator("train", "--passes", "1", "--engine", "lua").returncode == 0
+    for server in SERVERS:
+        with closing(fleet.client(server, "distbelief", fleet.password())) as client:
+            refused = client.info("stats")
+        assert refused["acl_access_denied_cmd"] == 0
+        assert refused["acl_access_denied_key"] == 0
+        assert refused["acl_access_denied_channel"] == 0
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_reader_reads_and_writes_nothing_and_nobody_else_gets_in(
+    fleet: Fleet, server: str
+) -> None:
+    password = (fleet.secrets / "reader").read_text().strip()
+    key = "dist:run:{x}:record" if server == "control" else "ps:{x/0}:params"
+    with closing(fleet.client(server, "reader", password)) as client:
+        assert client.hget(key, "0") is None
+        for forbidden in (["HSET", key, "0", "1"], ["HGET", "other", "0"], ["EVAL", "return 1", 0]):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                client.execute_command(*forbidden)
+    with (
+        closing(fleet.client(server, "default", "")) as nobody,
+        pytest.raises(redis.exceptions.AuthenticationError),
+    ):
+        nobody.ping()
+
+
+def test_the_worker_answers_its_health_check_and_flower_shows_it(fleet: Fleet) -> None:
+    kind, line = services()["worker"]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    line = line.replace("$$HOSTNAME", socket.gethostname())
+    command = [sys.executable, "-m", *line.split()]
+    asked = subprocess.run(
+        command, env=fleet.environment, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert "pong" in asked.stdout, asked.stderr
+
+
+def test_no_password_is_on_a_command_line(fleet: Fleet) -> None:
+    for child in fleet.children:
+        assert fleet.password() not in " ".join(child.command)
+
+
+def test_the_image_has_what_compose_names() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    for name in ("valkey-server", "engine.so", "/work/runs", "/work/cache", "/work/server"):
+        assert name in dockerfile
+    copied = dockerfile.partition("COPY deploy/")[2].splitlines()[0].split()
+    for file in ("control.conf", "parameters.conf"):
+        assert file in " ".join(copied)
+        assert (DEPLOY / file).exists()
+    for service in services().values():
+        assert service["image"] == "distbelief"
+        assert set(service.get("secrets", [])) <= {
+            *("broker", "parameter_servers", "control_acl", "parameters_acl")
+        }
+
+
+def test_secrets_are_not_written_over(tmp_path: Path) -> None:
+    command = [DEPLOY / "make-secrets", tmp_path / "secrets"]
+    subprocess.run(command, check=True, timeout=30, capture_output=True)
+    before = (tmp_path / "secrets" / "broker").read_text()
+    again = subprocess.run(command, check=False, timeout=30, capture_output=True, text=True)
+    assert again.returncode != 0
+    assert (tmp_path / "secrets" / "broker").read_text() == before
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    analyze, some_program = shutil.which("systemd-analyze"), shutil.which("true")
+    if analyze is None or some_program is None:
+        pytest.skip("no systemd-analyze on the PATH")
+    unit = tmp_path / "distbelief-worker.service"
+    text = (DEPLOY / unit.name).read_text()
+    unit.write_text(text.replace("/opt/distbelief/bin/celery", some_program))
+    found = subprocess.run(
+        [analyze, "verify", unit], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")

@@ -1,0 +1,56 @@
+"""Where servers are is told by variables, or by files that variables name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app import environment
+from app.environment import BROKER, PARAMETER_SERVERS
+from app.errors import ConfigError
+
+URL = "redis://:secret@host:6379/0"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (BROKER, PARAMETER_SERVERS):
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(f"{variable}_FILE", raising=False)
+
+
+def test_without_a_word_the_broker_is_on_this_machine_and_there_are_no_parameter_servers() -> None:
+    assert environment.named_broker() is None
+    assert environment.broker_url() == environment.DEFAULT_BROKER
+    assert environment.parameter_server_urls() == ()
+
+
+def test_a_file_says_what_the_variable_would(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{URL}, redis://other:1\n")
+    monkeypatch.setenv(f"{PARAMETER_SERVERS}_FILE", str(file))
+    assert environment.parameter_server_urls() == (URL, "redis://other:1")
+
+
+def test_the_variable_itself_goes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(f"{BROKER}_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv(BROKER, URL)
+    assert environment.broker_url() == URL
+
+
+def test_an_empty_file_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("\n")
+    monkeypatch.setenv(f"{BROKER}_FILE", str(file))
+    assert environment.named_broker() is None
+
+
+def test_a_file_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(f"{BROKER}_FILE", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match=f"{BROKER}_FILE names {tmp_path}/none"):
+        environment.broker_url()
