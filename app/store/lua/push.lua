@@ -4,7 +4,7 @@
 -- before this push.
 --
 -- KEYS  1 meta, 2 params, 3.. one hash for each slot of the rule
--- ARGV  1 to 4, 6, 9, 10: protocol.lua
+-- ARGV  1 to 4, 6, 9, 10: protocol.lua,
 --       5 '1' to return the fresh blocks,
 --       7 block ids with commas between (may be empty), 8 their gradient, packed,
 --       11.. further numbers of the rule

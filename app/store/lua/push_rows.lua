@@ -6,7 +6,7 @@
 -- whoever touches it first, it begins the same (twin: app/draws.py).
 --
 -- KEYS  1 meta, 2 params, 3.. one hash for each slot of the rule
--- ARGV  1 to 4, 6, 9, 10: protocol.lua
+-- ARGV  1 to 4, 6, 9, 10: protocol.lua,
 --       5 not used,
 --       7 for each table nine numbers, with commas between: the id of its first block, numbers
 --         in a row, rows in a block, spread, four keys, how many rows follow in ARGV 8,
