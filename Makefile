@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
 
-.PHONY: train test chaos bench lint clean
+.PHONY: train test chaos bench lint docs clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
@@ -28,6 +28,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What docs/ says of settings, keys and scripts; a test fails when it is not current.
+docs: $(VENV)/installed
+	$(BIN)/python docs/reference.py
 
 # Editable, so that a change of the code needs no new installation, except that of C.
 $(VENV)/installed: pyproject.toml $(wildcard app/store/native/*.[ch])
