@@ -191,16 +191,12 @@ def check(words: list[str], line: str) -> None:
 
 def parse(group: click.Group, words: list[str], line: str) -> None:
     """Raise for unknown commands and flags; a command's own checks come later."""
-    flags = [each for each in words if each.startswith("-")]
-    names = [each for each in words if each in group.commands]
-    if not names:
-        assert flags, line
-        known = {flag for option in group.params for flag in option.opts} | {"--help"}
-        assert set(flags) <= known, line
-        return
-    command = group.commands[names[0]]
-    rest = words[words.index(names[0]) + 1 :]
-    if "--help" not in rest and rest:
+    place = next((i for i, each in enumerate(words) if each in group.commands), len(words))
+    known = {flag for option in group.params for flag in option.opts} | {"--help"}
+    assert words[:1] != [] and set(words[:place]) <= known, line
+    rest = words[place + 1 :]
+    if rest and rest != ["--help"]:
+        command = group.commands[words[place]]
         command.make_parser(click.Context(command)).parse_args(rest)
 
 

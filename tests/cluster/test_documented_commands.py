@@ -1,0 +1,261 @@
+"""Every command line in the documents is typed here, on small data and private servers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import runpy
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+import safetensors.numpy
+from click.testing import CliRunner
+
+from app.environment import BROKER, PARAMETER_SERVERS, split_urls
+from app.errors import ExitCode
+from app.models.imports import ALLOWED_IMPORTS_VARIABLE
+from app.store import native
+from app.store.servers import Servers
+from app.urls import check_url
+from coordinator.cluster import binaries
+from coordinator.cluster.local import Endpoints, LocalCluster
+from coordinator.cluster.processes import Child, end
+from coordinator.commands.cli import main
+from coordinator.preflight import check_servers
+from coordinator.runs import messages
+from tests.documents import PAGES, ROOT, blocks
+
+Until = Callable[..., None]
+
+DEADLINE_S = 60.0
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+TYPED = list(dict.fromkeys(command for block in BLOCKS for command in block.commands))
+
+#: Not typed, and why. What they run exists: tests/unit/test_documents.py.
+NOT_TYPED = {
+    "make test": "these tests are what it runs",
+}
+
+#: Behind the flags of a training, so that it is a short one.
+SHORT = shlex.split("--passes 1 --iterations 2 --evaluate-every 1000 --wait-seconds 60")
+
+#: Of a run that is still there when the next command is typed.
+ENDLESS = shlex.split("--passes 100000 --lease-seconds 1 --wait-seconds 60")
+
+
+class Desk:
+    """Somebody who types, in a folder with the files of the documents.
+
+    ``finished`` are the runs that were trained to their end, oldest first; ``current`` is one
+    that has no end, of which ``coordinators`` are the processes, one after another.
+    """
+
+    def __init__(self, folder: Path, place: Endpoints, until: Until) -> None:
+        self.folder, self.place, self._until = folder, place, until
+        self.environment = {
+            **os.environ,
+            BROKER: place.broker,
+            PARAMETER_SERVERS: ",".join(place.parameter_servers),
+            ALLOWED_IMPORTS_VARIABLE: "mypackage,mynets",
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        self.finished: list[str] = []
+        self._known: set[str] = set()
+        self.current = ""
+        self.coordinators: list[Child] = []
+
+    def type(self, line: str) -> None:
+        words = shlex.split(line, comments=True)
+        while re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            del words[0]  # the desk's own environment has it
+        match words:
+            case ["export", assignment]:
+                name, _, urls = assignment.partition("=")
+                assert name in self.environment
+                assert all(map(check_url, split_urls(urls)))
+            case ["celery", "-A", "app", "worker", *_]:
+                assert words == worker_command()
+            case ["make", "train"]:
+                assert "$(BIN)/python -m coordinator train\n" in (ROOT / "Makefile").read_text()
+                self.coordinate(["train"])
+            case ["python", "-m", "coordinator", *rest]:
+                self.coordinate(rest)
+            case ["redis-cli", *_]:
+                self.tidy(line)
+            case ["valkey-server" | "redis-server", configuration, *rest]:
+                self.serve(ROOT / "deploy" / configuration, rest)
+            case _:
+                self.start(self.filled(words, self.finished[:1]))
+
+    def coordinate(self, words: list[str]) -> None:
+        match words[0]:
+            case "train":
+                few = ["--data-option", "examples=500"] if "synthetic" in " ".join(words) else []
+                self.invoke([*words, *few, *SHORT])
+                self.finished.append(self.new_run())
+            case "resume":
+                self.resume(words)
+            case "runs" | "status" | "stop":
+                self.keep_one_running()
+                self.invoke(self.filled(words, [self.current]))
+            case _:
+                self.invoke(self.filled(words, self.finished[:1]))
+
+    def invoke(self, words: list[str]) -> None:
+        """In this process, which saves the time that importing takes."""
+        answer = CliRunner().invoke(main, words, catch_exceptions=False)
+        assert answer.exit_code == ExitCode.OK, answer.output
+
+    def start(self, words: list[str]) -> None:
+        """Another program, to its end."""
+        subprocess.run(words, env=self.environment, cwd=self.folder, check=True, timeout=DEADLINE_S)
+
+    def keep_one_running(self) -> None:
+        if not self.alive:
+            self.begin(["train", *ENDLESS], lambda _: self.unknown_runs() != set())
+            self.current = self.new_run()
+
+    def resume(self, words: list[str]) -> None:
+        self.keep_one_running()
+        before = self.coordinators[-1]
+        if "--take-over" not in words:
+            before.process.send_signal(signal.SIGKILL)
+            before.process.wait(DEADLINE_S)
+        urls = ",".join(self.place.parameter_servers)
+        new = {"redis://new:6379/0": self.place.broker, "redis://new:6380,redis://new:6381": urls}
+        filled = [new.get(word, word) for word in self.filled(words, [self.current])]
+        self.begin(filled, lambda said: "taken up under fence" in said)
+        if "--take-over" in words:
+            assert before.process.wait(DEADLINE_S) == ExitCode.TAKEN
+
+    def begin(self, words: list[str], far_enough: Callable[[str], bool]) -> None:
+        """A coordinator in the background, until what it said, or did, is enough."""
+        name = f"coordinator{len(self.coordinators)}"
+        command = [sys.executable, "-m", "coordinator", *words]
+        started = Child.start(name, command, self.folder, self.environment)
+        self.coordinators.append(started)
+
+        def begun() -> bool:
+            started.check()
+            return far_enough(started.log.read_text())
+
+        self._until(begun, f"{words} in {started.log}")
+
+    def tidy(self, line: str) -> None:
+        """Remove a run from servers, with whatever is called redis-cli here."""
+        cli = shutil.which("redis-cli") or shutil.which("valkey-cli")
+        if cli is None:
+            pytest.skip("there is no redis-cli or valkey-cli here")
+        run = self.finished[-1]
+        control = "dist:" in line
+        for url in [self.place.broker] if control else self.place.parameter_servers:
+            server, socket = redis.Redis.from_url(url), url.removeprefix("unix://")
+            pattern = re.sub("RUN", run, shlex.split(line)[3])
+            assert list(server.scan_iter(pattern))
+            text = line.replace("RUN", run).replace("redis-cli", f"{cli} -s {socket}")
+            self.start(["bash", "-euo", "pipefail", "-c", text])
+            assert [key for key in server.scan_iter() if run.encode() in key] == []
+
+    def serve(self, configuration: Path, words: list[str]) -> None:
+        """A server as it is started by hand, but that it listens on a socket here."""
+        module = native.library()
+        if "--loadmodule" in words and module is None:
+            pytest.skip("there was no C compiler to build the native engine with")
+        socket = Path(self.place.broker.removeprefix("unix://")).with_name("by-hand.sock")
+        filled = [str(module) if word == "/path/to/engine.so" else word for word in words]
+        here = ["--port", "0", "--unixsocket", str(socket), "--dir", str(self.folder)]
+        command = [binaries.find().path, str(configuration), *filled, *here]
+        server = Child.start("by-hand", command, self.folder, self.environment)
+        try:
+            with closing(Servers([f"unix://{socket}"], deadline_s=DEADLINE_S)) as client:
+                client.choose_engines("native" if "--loadmodule" in words else "lua", DEADLINE_S)
+                check_servers(client, DEADLINE_S)
+        finally:
+            end([server], 5.0)
+
+    def filled(self, words: list[str], runs: list[str]) -> list[str]:
+        return [re.sub(r"\bRUN\b", *runs, word) for word in words]
+
+    @property
+    def alive(self) -> bool:
+        return bool(self.coordinators) and self.coordinators[-1].process.poll() is None
+
+    def unknown_runs(self) -> set[str]:
+        return {path.parent.name for path in self.folder.glob("runs/*/run.json")} - self._known
+
+    def new_run(self) -> str:
+        (run,) = self.unknown_runs()
+        self._known.add(run)
+        return run
+
+
+def worker_command() -> list[str]:
+    """The documents start workers in one way only."""
+    lines = {tuple(shlex.split(line, comments=True)) for line in TYPED if "app worker" in line}
+    (words,) = lines
+    return list(words)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("desk")
+    for block in BLOCKS:
+        if block.file is not None:
+            (folder / block.file).parent.mkdir(exist_ok=True)
+            (folder / block.file).write_text(block.text)
+    with (
+        LocalCluster(servers=2, processes=0, folder=folder, wait_s=DEADLINE_S) as cluster,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        made = Desk(folder, cluster.endpoints, until)
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        patch.setattr(messages, "ANSWER_S", 0.3)  # workers here answer at once
+        for name in (BROKER, PARAMETER_SERVERS, ALLOWED_IMPORTS_VARIABLE):
+            patch.setenv(name, made.environment[name])
+        worker = Child.start("worker", worker_command(), folder, made.environment)
+        try:
+            yield made
+        finally:
+            end([*made.coordinators, worker], 5.0)
+
+
+def needs_torch(command: str) -> bool:
+    return "torch" in command or "net.safetensors" in command
+
+
+@pytest.mark.parametrize("command", [each for each in TYPED if each not in NOT_TYPED])
+def test_a_command_line_of_the_documents_does_what_it_should(command: str, desk: Desk) -> None:
+    if needs_torch(command) and importlib.util.find_spec("torch") is None:
+        pytest.skip("there is no torch here")
+    desk.type(command)
+
+
+def test_nothing_is_left_out_that_is_not_in_the_documents() -> None:
+    assert set(NOT_TYPED) <= set(TYPED)
+
+
+@pytest.mark.parametrize("algorithm", ["downpour", "sandblaster"])
+def test_a_service_reads_the_parameters_that_the_model_file_has(algorithm: str, desk: Desk) -> None:
+    desk.coordinate(["train", "--algorithm", algorithm, "--hidden", "70"])
+    run = desk.finished[-1]
+    control = redis.Redis.from_url(desk.place.broker)
+    servers = [redis.Redis.from_url(url) for url in desk.place.parameter_servers]
+    read: dict[str, Any] = runpy.run_path(str(desk.folder / "read_model.py"))
+    found = read["read"](run, control, servers)
+    saved = safetensors.numpy.load_file(desk.folder / "runs" / run / "model.safetensors")
+    assert len(found) == 4
+    for name, tensor in found.items():
+        assert np.array_equal(tensor, saved[name]), name
