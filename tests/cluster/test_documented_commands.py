@@ -97,7 +97,7 @@ class Desk:
             case ["valkey-server" | "redis-server", configuration, *rest]:
                 self.serve(ROOT / "deploy" / configuration, rest)
             case _:
-                self.start(self.filled(words, self.finished[:1]))
+                self.start(filled(words, self.trained))
 
     def coordinate(self, words: list[str]) -> None:
         match words[0]:
@@ -109,9 +109,9 @@ class Desk:
                 self.resume(words)
             case "runs" | "status" | "stop":
                 self.keep_one_running()
-                self.invoke(self.filled(words, [self.current]))
+                self.invoke(filled(words, self.current))
             case _:
-                self.invoke(self.filled(words, self.finished[:1]))
+                self.invoke(filled(words, self.trained))
 
     def invoke(self, words: list[str]) -> None:
         """In this process, which saves the time that importing takes."""
@@ -135,8 +135,8 @@ class Desk:
             before.process.wait(DEADLINE_S)
         urls = ",".join(self.place.parameter_servers)
         new = {"redis://new:6379/0": self.place.broker, "redis://new:6380,redis://new:6381": urls}
-        filled = [new.get(word, word) for word in self.filled(words, [self.current])]
-        self.begin(filled, lambda said: "taken up under fence" in said)
+        there = [new.get(word, word) for word in filled(words, self.current)]
+        self.begin(there, lambda said: "taken up under fence" in said)
         if "--take-over" in words:
             assert before.process.wait(DEADLINE_S) == ExitCode.TAKEN
 
@@ -158,11 +158,13 @@ class Desk:
         cli = shutil.which("redis-cli") or shutil.which("valkey-cli")
         if cli is None:
             pytest.skip("there is no redis-cli or valkey-cli here")
+        while len(self.finished) < 2:  # the first is for those who read
+            self.coordinate(["train"])
         run = self.finished[-1]
         control = "dist:" in line
         for url in [self.place.broker] if control else self.place.parameter_servers:
             server, socket = redis.Redis.from_url(url), url.removeprefix("unix://")
-            pattern = re.sub("RUN", run, shlex.split(line)[3])
+            pattern = shlex.split(line)[3].replace("RUN", run)
             assert list(server.scan_iter(pattern))
             text = line.replace("RUN", run).replace("redis-cli", f"{cli} -s {socket}")
             self.start(["bash", "-euo", "pipefail", "-c", text])
@@ -174,9 +176,9 @@ class Desk:
         if "--loadmodule" in words and module is None:
             pytest.skip("there was no C compiler to build the native engine with")
         socket = Path(self.place.broker.removeprefix("unix://")).with_name("by-hand.sock")
-        filled = [str(module) if word == "/path/to/engine.so" else word for word in words]
+        given = [str(module) if word == "/path/to/engine.so" else word for word in words]
         here = ["--port", "0", "--unixsocket", str(socket), "--dir", str(self.folder)]
-        command = [binaries.find().path, str(configuration), *filled, *here]
+        command = [binaries.find().path, str(configuration), *given, *here]
         server = Child.start("by-hand", command, self.folder, self.environment)
         try:
             with closing(Servers([f"unix://{socket}"], deadline_s=DEADLINE_S)) as client:
@@ -185,8 +187,12 @@ class Desk:
         finally:
             end([server], 5.0)
 
-    def filled(self, words: list[str], runs: list[str]) -> list[str]:
-        return [re.sub(r"\bRUN\b", *runs, word) for word in words]
+    @property
+    def trained(self) -> str:
+        """A run on the digits that has finished."""
+        if not self.finished:
+            self.coordinate(["train"])
+        return self.finished[0]
 
     @property
     def alive(self) -> bool:
@@ -199,6 +205,10 @@ class Desk:
         (run,) = self.unknown_runs()
         self._known.add(run)
         return run
+
+
+def filled(words: list[str], run: str) -> list[str]:
+    return [re.sub(r"\bRUN\b", run, word) for word in words]
 
 
 def worker_command() -> list[str]:

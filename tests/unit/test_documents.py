@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 import pytest
 from celery.bin.celery import celery
+from flower import options as _flower  # noqa: F401  (defines them)
+from tornado.options import options
 
 from app import environment
 from app.config import configure
@@ -25,10 +27,11 @@ FILE = re.compile(
     r"((?:app|coordinator|worker_tasks|tests|docs|deploy|\.ci)/[\w./-]+?)/?(?::([A-Za-z_][\w.]*))?$"
 )
 LINK = re.compile(r"\]\(([^)]+)\)")
-FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]+")
 
 #: Flags of other programs.
 CELERY = {"--pool", "--concurrency", "--without-gossip", "--without-mingle"}
+CELERY |= {"--address", "--read_only"}
 OTHERS = {"--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--config"} | CELERY
 
 
@@ -173,6 +176,8 @@ def check(words: list[str], line: str) -> None:
             assert (ROOT / f"{module.replace('.', '/')}.py").exists(), line
         case ["python", script, *_]:
             assert (ROOT / script).exists(), line
+        case ["celery", "-A", "app", "flower", *rest]:
+            assert {each.strip("-").partition("=")[0] for each in rest} <= set(options.as_dict())
         case ["celery", "-A", "app", *rest]:
             parse(celery, rest, line)
         case ["make", target, *_]:
@@ -193,7 +198,8 @@ def parse(group: click.Group, words: list[str], line: str) -> None:
     """Raise for unknown commands and flags; a command's own checks come later."""
     place = next((i for i, each in enumerate(words) if each in group.commands), len(words))
     known = {flag for option in group.params for flag in option.opts} | {"--help"}
-    assert words[:1] != [] and set(words[:place]) <= known, line
+    assert words, line
+    assert set(words[:place]) <= known, line
     rest = words[place + 1 :]
     if rest and rest != ["--help"]:
         command = group.commands[words[place]]
