@@ -62,7 +62,7 @@ def pushes() -> str:
 
 def key_names() -> str:
     """Every key, as the file that builds them tells."""
-    text = inspect.getdoc(keys) or ""
+    text = (inspect.getdoc(keys) or "").replace("``", "")
     return f"```text\n{text[text.index('Parameter servers') :].strip()}\n```\n"
 
 
