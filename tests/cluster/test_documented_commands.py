@@ -45,6 +45,17 @@ TYPED = list(dict.fromkeys(command for block in BLOCKS for command in block.comm
 #: Not typed, and why. What they run exists: tests/unit/test_documents.py.
 NOT_TYPED = {
     "make test": "these tests are what it runs",
+    # tests/cluster/test_deployment.py runs what is behind these.
+    "sh deploy/make-secrets": "it writes beside itself; tried with another folder",
+    "docker compose -f deploy/compose.yaml up -d --build --scale worker=2": "no container engine",
+    "docker compose -f deploy/compose.yaml run --rm coordinator train --replicas 4": "likewise",
+    "docker compose -f deploy/compose.yaml run --rm coordinator runs": "likewise",
+    "python3 -m venv /opt/distbelief && /opt/distbelief/bin/pip install .": "for root, once",
+    "useradd --system distbelief": "likewise",
+    "install -d /etc/distbelief    # and in it, mode 0600: broker, parameter_servers (one line "
+    "each)": "likewise",
+    "cp deploy/distbelief-worker.service /etc/systemd/system": "likewise",
+    "systemctl enable --now distbelief-worker": "likewise",
 }
 
 #: Behind the flags of a training, so that it is a short one.
