@@ -18,8 +18,9 @@ from app.models.model import Model, SparseModel
 ROUNDING, ENTRY_BYTES = 1.25, 64
 
 #: Vectors of parameters at a time: themselves, the best ones, a snapshot that is being
-#: evaluated, one that is being written to a checkpoint. Of slots: the first and the last.
-PARAMETER_COPIES, SLOT_COPIES = 4, 2
+#: evaluated, and copies of the first two that are being written to a checkpoint. Of slots:
+#: themselves and the copy for the checkpoint.
+PARAMETER_COPIES, SLOT_COPIES = 5, 2
 
 
 @dataclass(frozen=True)
