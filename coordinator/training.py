@@ -22,6 +22,7 @@ from coordinator.opening import Display, Training, opened
 from coordinator.outcome import EndReason, Outcome
 from coordinator.runs.folder import RunFolder
 from coordinator.runs.session import Session, new_run_id
+from coordinator.runs.surroundings import surroundings
 from coordinator.sandblaster.driver import Sandblaster
 
 #: How long a failing run tries to tell the servers that it is over.
@@ -130,7 +131,7 @@ def _drive(
 
 
 def _describe(training: Training) -> None:
-    """Write down what resuming needs."""
+    """Write down what resuming needs, and in the journal what a report wants to know."""
     session = training.session
     place = {
         "embedded": training.cluster.broker is None,
@@ -138,6 +139,14 @@ def _describe(training: Training) -> None:
         "parameter_servers": session.servers.addresses,
     }
     training.folder.describe(session.record.to_json(), training.cluster, place)
+    session.note(
+        "surroundings",
+        **surroundings(session.control, session.servers),
+        parameters=training.job.n_parameters,
+        training_examples=training.job.n_train,
+        heldout_examples=training.job.n_heldout,
+        portions=training.job.portions,
+    )
 
 
 def _conclude(training: Training, result: _Result, seconds: float) -> None:
@@ -155,6 +164,7 @@ def _conclude(training: Training, result: _Result, seconds: float) -> None:
 
 
 def _close(training: Training, state: RunState, outcome: dict[str, Any]) -> None:
+    training.session.note("end", state=state, **outcome)
     training.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         training.session.leader.close(state, outcome)
@@ -199,7 +209,7 @@ def _train(
                 _take_up(training, driver)
             if not begun:
                 begun = checkpoints.write(session.fence, driver.capture) is not None
-                session.tell("start", fence=session.fence)
+                session.tell("start", fence=session.fence, training_s=driver.seconds)
             return _result(training, driver, driver.run())
         except ModelMissing as error:
             losses, loss = losses + 1 if checkpoints.written == written else 1, error

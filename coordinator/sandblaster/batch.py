@@ -17,6 +17,7 @@ from app.store.contract import missing
 from app.store.vector_contract import VectorStore
 from coordinator.runs.session import Session
 from coordinator.sandblaster.descent import Evaluate
+from coordinator.sandblaster.dispatches import MOST_TOLD, Dispatches
 from coordinator.sandblaster.portions import Policy, Portions, Tally
 from coordinator.views.status import Outstanding
 from worker_tasks.portion import is_exact, quantum
@@ -66,6 +67,8 @@ class Batch:
         self._heard_at = time.monotonic()
         self._ask_at = 0.0
         self._portions: Portions | None = None
+        self._dispatches = Dispatches(time.monotonic)
+        self._told = 0
         self.tally = Tally()
         #: The number of the last evaluation, which is how many there were.
         self.number = 0
@@ -158,6 +161,7 @@ class Batch:
         # The shards first: from then on late portions of the last evaluation change nothing.
         self._store.begin(evaluation.number, evaluation.gradient)
         batch.announce(self._session.control, self._session.record.run, evaluation)
+        self._dispatches = Dispatches(time.monotonic)
         self._portions = Portions(
             self.n_portions, self._policy(), self._send, time.monotonic, self.tally
         )
@@ -169,16 +173,28 @@ class Batch:
             for report in self._collect():
                 self._heard_at = time.monotonic()
                 self._seen.add(report.worker)
+                first = not report.error and self._portions.complete(
+                    report.portion, report.dispatch
+                )
+                self._dispatches.answered(report, won=first)
                 if report.error:
                     self._check_shards(request.point)
                     self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
-                elif self._portions.complete(report.portion, report.dispatch):
+                elif first:
                     losses[report.portion] = report.loss
                     largest = max(largest, report.largest)
             if found is not None and self._portions.locate(found):
                 self._ask_at = 0.0
             self._turn()
+        self._tell_dispatches()
         return losses, largest
+
+    def _tell_dispatches(self) -> None:
+        """Into the journal; of a very long run only what is worth a look."""
+        self._told += len(self._dispatches)
+        if self._told <= MOST_TOLD or self._dispatches.repeated:
+            document = self._dispatches.document()
+            self._session.note("portions", evaluation=self.number, **document)
 
     def _check_shards(self, point: str) -> None:
         """Raise ModelMissing if a shard lost its data: then it is no fault of the workers."""
@@ -215,6 +231,7 @@ class Batch:
         )
 
     def _send(self, portion: int, dispatch: int) -> None:
+        self._dispatches.sent(portion, dispatch)
         self._session.send_portion(self.number, portion, dispatch)
 
     def _collect(self) -> list[batch.Report]:

@@ -55,6 +55,9 @@ class Workers:
         reports, self.reports = self.reports, []
         return reports
 
+    def note(self, kind: str, **fields: Any) -> None:
+        pass
+
 
 def evaluated(losses: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Batch, ForgetfulStore, float]:
     store = ForgetfulStore(LAYOUT, fence=FENCE)

@@ -46,7 +46,7 @@ class Ending:
             SimpleNamespace(
                 say=self.said.append,
                 folder=SimpleNamespace(conclude=conclude),
-                session=SimpleNamespace(leader=leader),
+                session=SimpleNamespace(leader=leader, note=lambda *_, **__: None),
             ),
         )
 
