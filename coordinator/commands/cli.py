@@ -17,6 +17,7 @@ from app.errors import DistBeliefError, ExitCode
 from app.models.imports import allow_imports_of
 from coordinator.commands.conversion import conversion_shown
 from coordinator.commands.options import SectionedCommand, given, settings_options
+from coordinator.commands.report import report
 from coordinator.commands.using import data_command, evaluate, predict
 from coordinator.job import Job, prepare
 from coordinator.outcome import EndReason, Outcome
@@ -172,6 +173,7 @@ def _cluster_settings(flags: dict[str, Any]) -> dict[str, Any]:
 main.add_command(data_command)
 main.add_command(evaluate)
 main.add_command(predict)
+main.add_command(report)
 
 
 def _add_environment(settings: dict[str, Any]) -> None:

@@ -1,0 +1,56 @@
+"""The command that writes a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from app.config import ClusterConfig
+from coordinator.commands.options import SectionedCommand
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="""
+Examples:
+  python -m coordinator report 20261122-180858-050a
+  python -m coordinator report 20261122-180858-050a 20261122-181530-77c1 --output both.html
+""",
+)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--folder",
+    default=ClusterConfig.model_fields["folder"].default,
+    show_default=True,
+    help="Folder of the runs.",
+)
+@click.option("--output", metavar="FILE", help="Page to write.  [default: FOLDER/RUN/report.html]")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def report(runs: tuple[str, ...], folder: str, output: str | None, as_json: bool) -> None:
+    """Write a page with figures of a run, or of several in the same axes.
+
+    The page is one file that needs no network; the figures lie beside it as PNG, in a folder
+    of its name. All comes from the run's folder, so a run may still be going on, and no
+    server is asked.
+    """
+    # Drawing takes half a second to import: no other command is to wait for it.
+    from coordinator.report import reading, writing
+
+    names = list(dict.fromkeys(runs))
+    histories = [reading.read(Path(folder) / name) for name in names]
+    page = Path(output) if output else writing.default_output(Path(folder), names)
+    written = writing.write(histories, page)
+    if as_json:
+        figures = [str(file) for file in written.figures]
+        notes = {each.run: list(each.notes) for each in histories}
+        document = {"runs": names, "page": str(written.page), "figures": figures, "notes": notes}
+        click.echo(json.dumps(document, indent=2))
+        return
+    for history in histories:
+        for note in history.notes:
+            click.echo(f"{history.run}: {note}", err=True)
+    click.echo(f"report: {written.page}")
+    if written.figures:
+        click.echo(f"figures: {written.figures[0].parent} ({len(written.figures)} PNG files)")

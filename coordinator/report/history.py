@@ -1,0 +1,179 @@
+"""What a report knows of a run: plain data. Times are seconds of training."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coordinator.sandblaster.dispatches import Fate
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class UnitDone:
+    """A unit of Downpour that a worker reported; ``loss`` is the mean over its examples."""
+
+    time_s: float
+    seen: float
+    worker: str
+    seconds: float
+    examples: int
+    loss: float
+    pushes: int
+    staleness: Counter[int]
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """An iteration of Sandblaster: the objective, and how the line search found its step."""
+
+    time_s: float
+    seen: float
+    number: int
+    loss: float
+    gradient_norm: float
+    step: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """A held-out evaluation, at the moment of its snapshot; ``measures`` are by name."""
+
+    time_s: float
+    seen: float
+    loss: float
+    measures: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """A portion sent to a worker; seconds since the evaluation began, None if not known."""
+
+    portion: int
+    number: int
+    worker: str
+    sent: float
+    began: float | None
+    ended: float | None
+    fate: Fate
+
+
+@dataclass(frozen=True)
+class BatchEvaluation:
+    """An evaluation of the batch, which ended at ``time_s``."""
+
+    number: int
+    time_s: float
+    seconds: float
+    dispatches: Sequence[Dispatch]
+
+    @property
+    def repeated(self) -> list[Dispatch]:
+        """Backups, and portions that were sent again."""
+        return [each for each in self.dispatches if each.number > 0]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that a reader should know of; ``at`` is in seconds since 1970."""
+
+    time_s: float
+    at: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Rates:
+    """A sample of the parameters' learning rates, ascending, after some seconds."""
+
+    time_s: float
+    values: Array
+
+
+@dataclass(frozen=True)
+class Work:
+    """Some work that a worker did in the ``seconds`` up to ``time_s``."""
+
+    worker: str
+    time_s: float
+    seconds: float
+    examples: float
+
+
+@dataclass(frozen=True)
+class History:
+    """A run, as its folder tells it. ``seen`` anywhere counts examples looked at, NaN if unknown.
+
+    ``outcome`` is empty while the run goes on, and where its coordinator was killed.
+    ``surroundings`` has one entry for each coordinator, ``notes`` what is missing, and why.
+    """
+
+    run: str
+    config: Mapping[str, Any]
+    cluster: Mapping[str, Any]
+    outcome: Mapping[str, Any]
+    surroundings: Sequence[Mapping[str, Any]] = ()
+    units: Sequence[UnitDone] = ()
+    iterations: Sequence[Iteration] = ()
+    heldout: Sequence[Heldout] = ()
+    evaluations: Sequence[BatchEvaluation] = ()
+    marks: Sequence[Mark] = ()
+    rates: Sequence[Rates] = ()
+    notes: Sequence[str] = ()
+    ended_s: float = 0.0
+
+    @property
+    def downpour(self) -> bool:
+        return self.config.get("algorithm") == "downpour"
+
+    @property
+    def n_train(self) -> float:
+        """Training examples, NaN if they were not noted."""
+        last = self.surroundings[-1] if self.surroundings else {}
+        return float(last.get("training_examples") or math.nan)
+
+    @cached_property
+    def staleness(self) -> Counter[int]:
+        return sum((unit.staleness for unit in self.units), Counter())
+
+    @cached_property
+    def work(self) -> list[Work]:
+        """What workers did, as far as it was noted."""
+        done = [Work(unit.worker, unit.time_s, unit.seconds, unit.examples) for unit in self.units]
+        for evaluation in self.evaluations:
+            portions = {each.portion for each in evaluation.dispatches}
+            began = evaluation.time_s - evaluation.seconds
+            done += [
+                Work(each.worker, began + ended, ended - start, self.n_train / len(portions))
+                for each in evaluation.dispatches
+                if (start := each.began) is not None and (ended := each.ended) is not None
+                if each.fate is not Fate.FAILED
+            ]
+        return done
+
+
+def smoothed(units: Sequence[UnitDone], most: int = 150) -> list[tuple[float, float, float]]:
+    """(time, examples seen, mean loss) of at most ``most`` stretches of units, in their order.
+
+    Losses that are not finite are left out.
+    """
+    finite = [unit for unit in units if unit.examples and math.isfinite(unit.loss)]
+    cuts = np.linspace(0, len(finite), min(most, len(finite)) + 1).astype(int).tolist()
+    points = []
+    for start, stop in pairwise(cuts):
+        part = finite[start:stop]
+        weights = [unit.examples for unit in part]
+        loss = float(np.average([unit.loss for unit in part], weights=weights))
+        points.append((part[-1].time_s, part[-1].seen, loss))
+    return points

@@ -1,0 +1,1 @@
+"""The figures of a report: each draws one run or several in the same axes."""

@@ -1,0 +1,198 @@
+"""Whether a run learns: loss and held-out figures, over time and over examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from coordinator.report.history import Heldout, History, smoothed
+from coordinator.report.plots.plot import (
+    Histories,
+    Plot,
+    colour,
+    columns,
+    each_run,
+    legend,
+    log_if_wide,
+    marked,
+    named,
+    number,
+    over_examples,
+    over_time,
+)
+from coordinator.report.plots.theme import MARKERS, Theme
+
+#: Held-out figures between 0 and 1, of which one run shows all that it has.
+SHARES = ("accuracy", "auc", "precision", "recall")
+TITLES = {"auc": "AUC", "log_loss": "log loss", "rmse": "RMSE"}
+
+#: Markers on a line, at most.
+MOST_MARKERS = 15
+
+
+def training(history: History) -> list[tuple[float, float, float]]:
+    """(time, examples seen, loss): means of Downpour's units, or Sandblaster's objective."""
+    if history.downpour:
+        return smoothed(history.units)
+    return [(each.time_s, each.seen, each.loss) for each in history.iterations]
+
+
+def metric(history: History) -> str:
+    """The held-out figure that the run is judged by, as its evaluations name it."""
+    found = history.heldout[0].measures if history.heldout else {}
+    for name in (history.config.get("metric"), "accuracy", "rmse"):
+        if name in found:
+            return str(name)
+    return "loss"
+
+
+def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) -> None:
+    axes, seen = figure.add_subplot(), [math.nan]
+    for index, history in enumerate(histories):
+        times, places, losses = columns(training(history), 3)
+        what = "training" if history.downpour else "objective (training)"
+        label, own = named(histories, history, what), colour(theme, index)
+        axes.plot(places if examples else times, losses, color=own, label=label)
+        second = 1 if len(histories) == 1 else index
+        _scores(axes, history.heldout, "loss", theme, second, examples)
+        seen += [*losses.tolist(), *(each.loss for each in history.heldout)]
+    if len(histories) == 1 and histories[0].heldout:
+        axes.get_lines()[-1].set_label("held-out")
+    axes.set_ylabel("loss, mean over examples")
+    log_if_wide(axes, seen)
+    _finish(figure, axes, histories, theme, examples)
+
+
+def _metric(examples: bool, figure: Figure, histories: Histories, theme: Theme) -> None:
+    axes, titles = figure.add_subplot(), []
+    for index, history in enumerate(histories):
+        for position, name in enumerate(_shown(history, len(histories) > 1)):
+            title = TITLES.get(name, name)
+            _scores(axes, history.heldout, name, theme, max(index, position), examples)
+            axes.get_lines()[-1].set_label(named(histories, history, title))
+            titles.append(title)
+    axes.set_ylabel(f"held-out {' and '.join(sorted(set(titles)))}")
+    _finish(figure, axes, histories, theme, examples)
+
+
+def _shown(history: History, several: bool) -> list[str]:
+    first = metric(history)
+    if not history.heldout:
+        return []
+    if several or first not in SHARES:
+        return [first]
+    found = history.heldout[0].measures
+    return [first, *(name for name in SHARES if name in found and name != first)]
+
+
+def _scores(
+    axes: Axes, scored: Sequence[Heldout], name: str, theme: Theme, index: int, examples: bool
+) -> None:
+    axes.plot(
+        [each.seen if examples else each.time_s for each in scored],
+        [each.measures.get(name, math.nan) for each in scored],
+        color=colour(theme, index),
+        linestyle="--",
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=4.5,
+        markevery=max(1, len(scored) // MOST_MARKERS),
+    )
+
+
+def _finish(figure: Figure, axes: Axes, histories: Histories, theme: Theme, examples: bool) -> None:
+    if examples:
+        over_examples(axes)
+    else:
+        over_time(axes)
+        marked(axes, histories, theme)
+    legend(figure, axes)
+
+
+def _has_loss(histories: Histories) -> bool:
+    return any(training(each) or each.heldout for each in histories)
+
+
+def _has_scores(histories: Histories) -> bool:
+    return any(each.heldout and metric(each) != "loss" for each in histories)
+
+
+def _has_examples(histories: Histories) -> bool:
+    return any(math.isfinite(each.n_train) for each in histories)
+
+
+def _told_loss(histories: Histories) -> str:
+    return each_run(histories, _loss_of)
+
+
+def _loss_of(history: History) -> str:
+    points, text = training(history), ""
+    if points:
+        first, last = points[0][2], points[-1][2]
+        text = f"the training loss goes from {number(first)} to {number(last)}"
+        text += f" in {number(points[-1][0])} s."
+    if history.heldout:
+        losses = [each.loss for each in history.heldout]
+        text += f" Held-out loss: first {number(losses[0])}, last {number(losses[-1])}."
+    return text or "no loss was noted."
+
+
+def _told_metric(histories: Histories) -> str:
+    def tell(history: History) -> str:
+        if not history.heldout:
+            return "no held-out score was noted."
+        name, found = metric(history), [each.measures for each in history.heldout]
+        first, last = (number(each.get(name, math.nan)) for each in (found[0], found[-1]))
+        title = TITLES.get(name, name)
+        return f"held-out {title} goes from {first} to {last} in {len(found)} evaluations."
+
+    return each_run(histories, tell)
+
+
+_LOSS = (
+    "Training: mean over the examples of recent units (Downpour, without L2), or the objective "
+    "with its penalty (Sandblaster), a full line. Held-out: dashed, with markers."
+)
+_SEEN = (
+    "Downpour: passes times training examples. Sandblaster: every evaluation of the batch, also "
+    "those that a line search rejects."
+)
+_SCORED = "Figures of the held-out examples, at the moment of each snapshot."
+
+PLOTS = (
+    Plot(
+        "loss-over-time",
+        "Loss over time",
+        _LOSS,
+        _has_loss,
+        partial(_loss, False),
+        _told_loss,
+    ),
+    Plot(
+        "loss-over-examples",
+        "Loss over examples",
+        _SEEN,
+        lambda runs: _has_loss(runs) and _has_examples(runs),
+        partial(_loss, True),
+        _told_loss,
+    ),
+    Plot(
+        "metric-over-time",
+        "Held-out score over time",
+        _SCORED,
+        _has_scores,
+        partial(_metric, False),
+        _told_metric,
+    ),
+    Plot(
+        "metric-over-examples",
+        "Held-out score over examples",
+        _SCORED,
+        lambda runs: _has_scores(runs) and _has_examples(runs),
+        partial(_metric, True),
+        _told_metric,
+    ),
+)

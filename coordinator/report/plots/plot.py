@@ -1,0 +1,112 @@
+"""What a figure is, and how axes are set up in all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from coordinator.report.history import Array, History
+from coordinator.report.plots.theme import Theme
+
+Histories = Sequence[History]
+
+#: Kinds of marks that are drawn through a figure over time: their names and lines.
+MARKS = {"resumed": ("resumed", ":"), "lost": ("data lost", "--"), "resent": ("sent again", "-.")}
+
+#: More of one kind than this would hide what is drawn.
+MOST_MARKS = 20
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure of one run or of several.
+
+    Args:
+        name: of its file.
+        fits: whether the runs have something to draw here.
+        draw: into a figure that is empty.
+        told: the same in words, for those who do not see it.
+        wide: as wide as the page, else half of it.
+        height: in inches, for those runs.
+    """
+
+    name: str
+    title: str
+    caption: str
+    fits: Callable[[Histories], bool]
+    draw: Callable[[Figure, Histories, Theme], None]
+    told: Callable[[Histories], str]
+    wide: bool = False
+    height: Callable[[Histories], float] = lambda _: 3.4
+
+
+def colour(theme: Theme, index: int) -> str:
+    return theme.series[index % len(theme.series)]
+
+
+def over_time(axes: Axes) -> None:
+    axes.set_xlabel("training time (s)")
+    axes.set_xlim(left=0)
+
+
+def over_examples(axes: Axes) -> None:
+    axes.set_xlabel("training examples seen")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.set_xlim(left=0)
+
+
+def log_if_wide(axes: Axes, values: Sequence[float], decades: float = 1.5) -> None:
+    """A logarithmic scale where positive values differ by orders of magnitude."""
+    finite = [value for value in values if math.isfinite(value)]
+    if finite and min(finite) > 0 and math.log10(max(finite) / min(finite)) > decades:
+        axes.set_yscale("log")
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Below the axes, where it hides nothing; none if there is one thing to see."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > 1:
+        columns = 1 if max(map(len, labels)) > 30 else 2 if max(map(len, labels)) > 16 else 4
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def marked(axes: Axes, histories: Histories, theme: Theme) -> None:
+    """What happened to a run, as upright lines; of several runs that would be too much."""
+    if len(histories) > 1:
+        return
+    for kind, (name, line) in MARKS.items():
+        times = [each.time_s for each in histories[0].marks if each.kind == kind]
+        for index, time_s in enumerate(times[:MOST_MARKS]):
+            label = None if index else name
+            axes.axvline(time_s, color=theme.faint, linestyle=line, lw=1.1, label=label)
+
+
+def named(histories: Histories, history: History, alone: str) -> str:
+    """What a line is called: of several runs by the run, of one by what it shows."""
+    return history.run if len(histories) > 1 else alone
+
+
+def number(value: float) -> str:
+    """As people read it."""
+    return f"{value:,.4g}" if math.isfinite(value) else "unknown"
+
+
+def columns(points: Sequence[tuple[float, ...]], count: int) -> list[Array]:
+    """Points as one array for each coordinate."""
+    table = np.asarray(points, np.float64).reshape(-1, count)
+    return [table[:, index] for index in range(count)]
+
+
+def each_run(histories: Histories, tell: Callable[[History], str]) -> str:
+    """A sentence for each run."""
+    several = len(histories) > 1
+    return " ".join(
+        f"Run {each.run}: {tell(each)}" if several else tell(each) for each in histories
+    )

@@ -1,0 +1,112 @@
+"""The learning rate of each parameter, from the sums that its update rule keeps.
+
+Of Adagrad it is rate / (sqrt(sum of squares) + epsilon) (Dean et al. 2012, sec. 4.1); of the
+other rules that have one for each parameter, what a gradient, or its mean, is multiplied by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from app import checkpoint
+from app.checkpoint import Checkpoint
+from app.config import RunConfig
+from app.errors import CheckpointError
+from app.keys import slot
+from app.models.files import ROWS
+from app.optimizers.adagrad import Adagrad
+from app.optimizers.adam import Adam, power
+from app.optimizers.ftrl import Ftrl
+from app.optimizers.registry import build_rule
+from app.optimizers.rmsprop import RMSProp
+from app.optimizers.rule import Rule, decayed
+from coordinator.report.history import Array, Rates
+from coordinator.runs.folder import RunFolder
+
+#: Of more parameters every so-manieth is looked at, so that these are.
+SAMPLE = 100_000
+
+#: The slot with the sum, or the mean, of squares.
+SQUARES = {"adagrad": "adagrad", "rmsprop": "rmsprop", "adam": "adam_v", "ftrl": "ftrl_n"}
+
+
+def rule_of(config: Mapping[str, Any]) -> Rule | None:
+    """The update rule of a run; None if one rate is for all parameters, or none is known."""
+    if config.get("algorithm") != "downpour" or config.get("optimizer") not in SQUARES:
+        return None
+    try:
+        return build_rule(RunConfig(**config))
+    except ValidationError:  # settings of another version
+        return None
+
+
+def of_checkpoints(folder: Path, rule: Rule, shifts: Mapping[int, float]) -> Iterator[Rates]:
+    """The rates in a run's checkpoints, oldest first.
+
+    ``shifts`` is by the fence of a coordinator what to add to the seconds that it counted.
+    """
+    checkpoints = RunFolder(folder).checkpoints
+    for name in checkpoint.names(checkpoints):
+        try:
+            body = checkpoint.manifest(checkpoints / name)
+            fence, document = int(name.partition("-")[0]), body["document"]
+            before = [known for known in shifts if known <= fence]
+            shift = shifts[max(before)] if before else 0.0
+            updates = max(int(shard["applied"]) for shard in document["shards"])
+            files = {key: entry["file"] for key, entry in body["vectors"].items()}
+            squares = _in_checkpoint(Checkpoint(checkpoints / name, {}, files), rule)
+            yield _rates(rule, document["driver"]["seconds"] + shift, squares, updates)
+        except (CheckpointError, OSError, KeyError, ValueError):
+            continue  # damaged, or a run that goes on has just removed it
+
+
+def of_model(file: Path, rule: Rule, time_s: float, updates: int) -> Iterator[Rates]:
+    """The rates in a saved model, if it is there and has any."""
+    prefix = f"slot:{SQUARES[rule.name]}/"
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            names = [
+                name
+                for name in tensors.keys()  # noqa: SIM118
+                if name.startswith(prefix) and not name.endswith(ROWS)
+            ]
+            squares = [tensors.get_tensor(name).ravel() for name in names]
+    except (OSError, SafetensorError):
+        return
+    if squares:
+        yield _rates(rule, time_s, squares, updates)
+
+
+def _in_checkpoint(saved: Checkpoint, rule: Rule) -> list[Any]:
+    name = slot(SQUARES[rule.name])
+    tables = [each for each in saved.files if each.startswith(f"{name}/values")]
+    return [saved.vector(each).ravel() for each in (name, *tables)]
+
+
+def _rates(rule: Rule, time_s: float, squares: list[Any], updates: int) -> Rates:
+    every = math.ceil(sum(part.size for part in squares) / SAMPLE)
+    sample = np.concatenate([part[:: max(1, every)] for part in squares]).astype(np.float64)
+    rates = np.broadcast_to(_formula(rule, sample, updates), sample.shape)
+    return Rates(time_s, np.sort(rates[np.isfinite(rates)]))
+
+
+def _formula(rule: Rule, squares: Array, updates: int) -> Array:
+    """Rates after so many updates; those of Adam before any are of the first one."""
+    root = np.sqrt(squares)
+    match rule:
+        case Ftrl():
+            return rule.alpha / (rule.beta + root)
+        case Adam():
+            step = 1 - power(rule.beta1, max(1, updates))
+            unbiased = root / math.sqrt(1 - power(rule.beta2, max(1, updates)))
+            return decayed(rule.rate, rule.decay, updates) / step / (unbiased + rule.epsilon)
+        case Adagrad() | RMSProp():
+            return decayed(rule.rate, rule.decay, updates) / (root + rule.epsilon)
+    raise AssertionError(f"{rule.name} has one rate for all")

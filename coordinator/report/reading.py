@@ -1,0 +1,252 @@
+"""From a run's folder to its :class:`History`; nothing else is asked, no server, no network."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from app.errors import ConfigError
+from app.runs.leadership import RunState
+from coordinator.report import rates
+from coordinator.report.clock import Clock
+from coordinator.report.history import (
+    BatchEvaluation,
+    Dispatch,
+    Heldout,
+    History,
+    Iteration,
+    Mark,
+    Rates,
+    UnitDone,
+)
+from coordinator.report.secrets import without_secrets
+from coordinator.runs import journal
+from coordinator.runs.folder import RunFolder
+from coordinator.runs.journal import Event
+from coordinator.sandblaster.dispatches import MOST_TOLD, Fate
+
+#: Kinds of events that are not worth a line each.
+ROUTINE = frozenset({"surroundings", "unit", "iteration", "evaluation", "portions"})
+
+
+def read(folder: Path) -> History:
+    """The run in ``folder``.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    run = RunFolder(folder)
+    document = run.read()
+    if document is None:
+        raise ConfigError(
+            f"there is no run {folder.name} in {folder.parent.resolve()}: 'python -m coordinator "
+            "runs' lists those that are there, --folder names another place"
+        )
+    document = without_secrets(document)
+    config = document["record"]["config"]
+    story = _Story(downpour=config.get("algorithm") == "downpour")
+    for event in journal.read(run.journal):
+        story.add(event)
+    return History(
+        run=folder.name,
+        config=config,
+        cluster=document["cluster"],
+        outcome=document["outcome"],
+        surroundings=story.surroundings,
+        units=story.units,
+        iterations=story.iterations,
+        heldout=story.heldout,
+        evaluations=story.evaluations,
+        marks=story.marks,
+        rates=_rates(folder, document, story),
+        notes=_notes(story, document["outcome"], run.journal.exists()),
+        ended_s=story.clock.now,
+    )
+
+
+def _rates(folder: Path, document: Mapping[str, Any], story: _Story) -> list[Rates]:
+    rule = rates.rule_of(document["record"]["config"])
+    if rule is None:
+        return []
+    found = list(rates.of_checkpoints(folder, rule, story.shifts))
+    if document["outcome"].get("state") == RunState.FINISHED:
+        model = Path(document["cluster"]["output"] or folder / "model.safetensors")
+        pushes = sum(unit.pushes for unit in story.units)
+        found += rates.of_model(model, rule, story.clock.now, pushes)
+    return sorted(found, key=lambda each: each.time_s)
+
+
+def _notes(story: _Story, outcome: Mapping[str, Any], journal_exists: bool) -> list[str]:
+    notes = []
+    if not journal_exists:
+        notes.append(
+            "There is no journal (events.jsonl) in the run's folder: nothing can be drawn."
+        )
+    elif not story.units and not story.iterations:
+        notes.append("The journal knows of no work that was done.")
+    if not outcome and journal_exists:
+        notes.append(
+            "No end is written down: the run goes on, or its coordinator was killed. This is how "
+            "far it was when the report was made."
+        )
+    if story.told > MOST_TOLD:
+        notes.append(
+            f"After {MOST_TOLD:,} dispatches of portions only evaluations that sent a portion "
+            "again were noted, so the work of workers is not complete after that."
+        )
+    if story.damaged:
+        notes.append(f"{story.damaged} events of the journal could not be understood.")
+    return notes
+
+
+class _Story:
+    """What the events of a journal add up to."""
+
+    def __init__(self, *, downpour: bool) -> None:
+        self.clock, self._downpour = Clock(), downpour
+        self._n_train = math.nan
+        self._evaluated = 0
+        self.surroundings: list[Mapping[str, Any]] = []
+        self.units: list[UnitDone] = []
+        self.iterations: list[Iteration] = []
+        self.heldout: list[Heldout] = []
+        self.evaluations: list[BatchEvaluation] = []
+        self.marks: list[Mark] = []
+        #: By the fence of each start, what a coordinator's seconds have to be raised by.
+        self.shifts: dict[int, float] = {}
+        self.told = self.damaged = 0
+
+    def add(self, event: Event) -> None:
+        """Take in an event; one that is not as it should be is counted and passed over."""
+        fields = without_secrets(dict(event.fields))
+        take: Callable[[Event, dict[str, Any]], None] = getattr(
+            self, f"_take_{event.kind}", self._take_other
+        )
+        try:
+            take(event, fields)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self.damaged += 1
+
+    def _take_surroundings(self, event: Event, fields: dict[str, Any]) -> None:
+        self.clock.stop()
+        self.surroundings.append(fields)
+        self._n_train = float(fields["training_examples"])
+
+    def _take_start(self, event: Event, fields: dict[str, Any]) -> None:
+        told = float(fields.get("training_s", 0.0))
+        time_s = self.clock.start(event.at, told)
+        first, self.shifts[int(fields["fence"])] = not self.shifts, time_s - told
+        text = "the training began" if first else "resumed: a coordinator went on with the run"
+        kind = "start" if first else "resumed"
+        self.marks.append(Mark(time_s, event.at, kind, f"{text}, fence {fields['fence']}"))
+
+    def _take_unit(self, event: Event, fields: dict[str, Any]) -> None:
+        examples = int(fields["examples"])
+        self.units.append(
+            UnitDone(
+                time_s=self.clock.told(fields["training_s"]),
+                seen=float(fields["passes"]) * self._n_train,
+                worker=str(fields["worker"]),
+                seconds=float(fields["seconds"]),
+                examples=examples,
+                loss=float(fields["loss_sum"]) / examples if examples else math.nan,
+                pushes=int(fields["pushes"]),
+                staleness=Counter({int(k): int(n) for k, n in fields["staleness"].items()}),
+            )
+        )
+        if fields["refused"]:
+            text = f"unit {fields['unit']}: {fields['refused']} updates refused, not finite"
+            self.marks.append(Mark(self.clock.now, event.at, "refused", text))
+
+    def _take_iteration(self, event: Event, fields: dict[str, Any]) -> None:
+        self._evaluated += int(fields["evaluations"])
+        self.iterations.append(
+            Iteration(
+                time_s=self.clock.told(fields["training_s"]),
+                seen=self._evaluated * self._n_train,
+                number=int(fields["iteration"]),
+                loss=float(fields["loss"]),
+                gradient_norm=float(fields["gradient_norm"]),
+                step=float(fields["step"]),
+                evaluations=int(fields["evaluations"]),
+            )
+        )
+
+    def _take_evaluation(self, event: Event, fields: dict[str, Any]) -> None:
+        measures = {
+            name: math.nan if value is None else float(value)
+            for name, value in fields["measures"].items()
+            if name not in ("auc_exact", "threshold")
+        }
+        self.heldout.append(
+            Heldout(
+                time_s=self.clock.told(fields["seconds"]),
+                seen=self._seen_after(float(fields["passes"])),
+                loss=measures.get("loss", math.nan),
+                measures=measures,
+            )
+        )
+
+    def _seen_after(self, passes: float) -> float:
+        """Examples seen after so many passes, or iterations."""
+        if self._downpour:
+            return passes * self._n_train
+        seen = (each.seen for each in reversed(self.iterations) if each.number == passes)
+        return next(seen, math.nan)
+
+    def _take_portions(self, event: Event, fields: dict[str, Any]) -> None:
+        workers = [*fields["workers"], ""]  # -1 is nobody
+        dispatches = [
+            Dispatch(portion, number, workers[worker], sent, began, ended, Fate(fate))
+            for portion, number, worker, sent, began, ended, fate in fields["dispatches"]
+        ]
+        time_s, seconds = self.clock.at(event.at), float(fields["seconds"])
+        found = BatchEvaluation(int(fields["evaluation"]), time_s, seconds, dispatches)
+        self.told += len(dispatches)
+        self.evaluations.append(found)
+        if found.repeated:
+            self.marks.append(Mark(time_s, event.at, "repeated", _repeats(found)))
+
+    def _take_other(self, event: Event, fields: dict[str, Any]) -> None:
+        text = TEXTS.get(event.kind, _plain)(fields)
+        self.marks.append(Mark(self.clock.at(event.at), event.at, event.kind, text))
+
+
+def _repeats(evaluation: BatchEvaluation) -> str:
+    again = evaluation.repeated
+    won = sum(each.fate is Fate.WON for each in again)
+    failed = [each for each in evaluation.dispatches if each.fate is Fate.FAILED]
+    silent = [each for each in evaluation.dispatches if each.fate is Fate.UNANSWERED]
+    text = f"evaluation {evaluation.number}: {len(again)} portions sent again, {won} of them won"
+    text += f"; {len(silent)} dispatches without an answer" if silent else ""
+    where = ", ".join(sorted({each.worker for each in failed}))
+    return text + (f"; {len(failed)} failed on {where}" if failed else "")
+
+
+def _resent(fields: Mapping[str, Any]) -> str:
+    if not fields.get("worker"):
+        return f"unit {fields['unit']} sent again: no worker took it"
+    attempt, worker = fields["attempt"], fields["worker"]
+    return f"unit {fields['unit']} sent again: attempt {attempt} on {worker} did not finish it"
+
+
+def _end(fields: Mapping[str, Any]) -> str:
+    state = str(fields["state"])
+    why = fields.get("reason") or fields.get("error")
+    return f"{state}: {why}" if why else state
+
+
+def _plain(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in fields.items())
+
+
+#: What to say of the events that are not drawn.
+TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "resent": _resent,
+    "lost": lambda fields: f"data lost: {fields['what']}",
+    "restored": lambda fields: str(fields["what"]),
+    "end": _end,
+}

@@ -1,0 +1,183 @@
+"""The tables of a report, as texts: what a run came to, its settings, what it ran on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.config import SECTIONS
+from coordinator.report.history import History
+from coordinator.report.plots.pace import rate
+from coordinator.sandblaster.dispatches import Fate
+from coordinator.yardstick import brief
+
+#: Events in the table of a run.
+MOST_EVENTS = 200
+
+
+@dataclass(frozen=True)
+class Row:
+    """A name and a text for each run; ``changed`` where one is not the default."""
+
+    name: str
+    texts: tuple[str, ...]
+    default: str = ""
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Happened:
+    """An event: seconds of training, time of day, what."""
+
+    time_s: str
+    clock: str
+    kind: str
+    text: str
+
+
+def summary(histories: Sequence[History]) -> list[Row]:
+    """What each run came to; lines that say nothing of any run are left out."""
+    found = [_summary(history) for history in histories]
+    names = list(dict.fromkeys(name for facts in found for name in facts))
+    rows = [Row(name, tuple(facts.get(name, "") for facts in found)) for name in names]
+    return [row for row in rows if any(row.texts)]
+
+
+def _summary(history: History) -> dict[str, str]:
+    config, outcome = history.config, history.outcome
+    facts = {
+        "algorithm": str(config.get("algorithm", "")),
+        "model": _model(history),
+        "data": _data(history),
+        "ended": _ended(outcome),
+        "time": f"{outcome.get('seconds', round(history.ended_s, 1)):g} s of training",
+        "held-out": brief(outcome["heldout"]) if outcome.get("heldout") else _last_score(history),
+    }
+    work = history.work
+    if work:
+        workers = {each.worker for each in work}
+        facts["throughput"] = f"{rate(history):,.0f} examples/s by {len(workers)} workers"
+    if history.iterations:
+        last = history.iterations[-1]
+        facts["objective"] = (
+            f"{last.loss:.10g} after {last.number} iterations, gradient norm "
+            f"{last.gradient_norm:.3g}"
+        )
+    if history.units:
+        pushes = sum(unit.pushes for unit in history.units)
+        facts["pushes"] = f"{pushes:,} in {len(history.units):,} units"
+    if history.evaluations:
+        facts["batch"] = _batch(history)
+    return facts
+
+
+def _model(history: History) -> str:
+    name = str(history.config.get("model", ""))
+    parameters = history.surroundings[-1].get("parameters") if history.surroundings else None
+    return f"{name}, {parameters:,} parameters" if isinstance(parameters, int) else name
+
+
+def _data(history: History) -> str:
+    name = str(history.config.get("data", ""))
+    last = history.surroundings[-1] if history.surroundings else {}
+    counts = (last.get("training_examples"), last.get("heldout_examples"))
+    if not all(isinstance(count, int) for count in counts):
+        return name
+    return f"{name}: {counts[0]:,} training and {counts[1]:,} held-out examples"
+
+
+def _ended(outcome: Mapping[str, Any]) -> str:
+    if not outcome:
+        return "not yet, or its coordinator was killed"
+    why = outcome.get("reason") or outcome.get("error")
+    return f"{outcome['state']}: {why}" if why else str(outcome["state"])
+
+
+def _last_score(history: History) -> str:
+    if not history.heldout:
+        return ""
+    return f"{brief(history.heldout[-1].measures)} (last evaluation)"
+
+
+def _batch(history: History) -> str:
+    again = [each for found in history.evaluations for each in found.repeated]
+    won = sum(each.fate is Fate.WON for each in again)
+    text = f"{len(history.evaluations):,} evaluations"
+    return f"{text}; {len(again)} portions sent again, {won} of these counted" if again else text
+
+
+def settings(histories: Sequence[History]) -> list[Row]:
+    """Every setting in the order of the help, those of another version last."""
+    documents = [{**history.cluster, **history.config} for history in histories]
+    defaults = {
+        name: field.default for section in SECTIONS for name, field in section.model_fields.items()
+    }
+    names = list(dict.fromkeys([*defaults, *(name for each in documents for name in each)]))
+    rows = []
+    for name in names:
+        values = [each.get(name) for each in documents if name in each]
+        if not values:
+            continue  # it may hold a password, and was never written down
+        default = _text(defaults.get(name))
+        texts = tuple(_text(each[name]) if name in each else "" for each in documents)
+        changed = any(text != default for text in texts)
+        rows.append(Row(name, texts, default if name in defaults else "(unknown here)", changed))
+    return rows
+
+
+def surroundings(histories: Sequence[History]) -> list[Row]:
+    """Versions and machines, of the last coordinator of each run."""
+    found = [_surroundings(history) for history in histories]
+    names = list(dict.fromkeys(name for facts in found for name in facts))
+    return [Row(name, tuple(facts.get(name, "") for facts in found)) for name in names]
+
+
+def _surroundings(history: History) -> dict[str, str]:
+    if not history.surroundings:
+        return {}
+    last = history.surroundings[-1]
+    facts = {"python": str(last.get("python", ""))}
+    facts |= {str(name): str(text) for name, text in dict(last.get("packages") or {}).items()}
+    facts["coordinator"] = f"{last.get('host', '')}, {last.get('cores', '?')} cores"
+    facts["platform"] = str(last.get("platform", ""))
+    control = last.get("control_server") or {}
+    facts["control server"] = f"{control.get('version', '')} at {control.get('address', '')}"
+    for index, server in enumerate(last.get("parameter_servers") or ()):
+        text = f"{server.get('version', '')} at {server.get('address', '')}"
+        text += f", {server.get('engine', '')} engine"
+        why = server.get("why")
+        facts[f"parameter server {index}"] = f"{text} ({why})" if why else text
+    facts["workers"] = ", ".join(sorted({each.worker for each in history.work})[:MOST_EVENTS])
+    return facts
+
+
+def events(history: History) -> tuple[list[Happened], int]:
+    """The last events, and how many there are before them."""
+    shown = history.marks[-MOST_EVENTS:]
+    rows = [
+        Happened(
+            f"{each.time_s:,.1f}",
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.at)),
+            each.kind,
+            each.text,
+        )
+        for each in shown
+    ]
+    return rows, len(history.marks) - len(shown)
+
+
+def _text(value: Any) -> str:
+    """As the help and a TOML file would write it."""
+    if value is None or value in ((), [], {}):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_text(each)}" for name, each in value.items())
+    return str(value)

@@ -1,0 +1,129 @@
+"""Drawing a report's figures, and writing its files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from app.errors import ConfigError
+from coordinator.report import tables
+from coordinator.report.plots import descent, learning, pace, portions, search
+from coordinator.report.plots.plot import Histories, Plot
+from coordinator.report.plots.theme import DARK, LIGHT, MOST_COLOURS, Theme
+
+#: In the order of the page.
+PLOTS: tuple[Plot, ...] = (
+    *learning.PLOTS,
+    *descent.PLOTS,
+    *search.PLOTS,
+    *pace.PLOTS,
+    *portions.PLOTS,
+)
+
+#: Inches: the width of half a page and of a whole one, and dots in each for PNG.
+HALF, WHOLE, DOTS = 5.4, 11.0, 144
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it: SVG as data URIs."""
+
+    plot: Plot
+    alt: str
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of a report."""
+
+    page: Path
+    figures: tuple[Path, ...]
+
+
+def default_output(folder: Path, runs: Sequence[str]) -> Path:
+    """In the folder of the run, or beside the folders of several."""
+    if len(runs) == 1:
+        return folder / runs[0] / "report.html"
+    return folder / f"report-{'-'.join(runs)}.html"
+
+
+def write(histories: Histories, output: Path) -> Written:
+    """Write the page to ``output``, and the figures as PNG into a folder of its name.
+
+    Raises:
+        ConfigError: too many runs for one figure, or the files cannot be written.
+    """
+    if len(histories) > MOST_COLOURS:
+        raise ConfigError(
+            f"{len(histories)} runs are too many for one report: compare at most {MOST_COLOURS}"
+        )
+    shown = [plot for plot in PLOTS if plot.fits(histories)]
+    folder = output.with_suffix("")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = []
+        for plot in shown:
+            file = folder / f"{plot.name}.png"
+            file.write_bytes(drawn(plot, histories, LIGHT, "png"))
+            figures.append(file)
+        output.write_text(page(histories, [_picture(plot, histories) for plot in shown]), "utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write the report {output}: {error.strerror}") from error
+    return Written(output, tuple(figures))
+
+
+def drawn(plot: Plot, histories: Histories, theme: Theme, form: str) -> bytes:
+    """A figure of the runs as a file of that form: svg or png."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(theme.settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a run's odd name
+        size = (WHOLE if plot.wide else HALF, plot.height(histories))
+        figure = Figure(figsize=size, layout="constrained")
+        plot.draw(figure, histories, theme)
+        figure.savefig(buffer, format=form, dpi=DOTS, metadata=_METADATA[form])
+    return buffer.getvalue()
+
+
+#: Nothing in a file tells when it was drawn: the same run gives the same bytes.
+_METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}}
+
+
+def _picture(plot: Plot, histories: Histories) -> Picture:
+    light, dark = (_uri(drawn(plot, histories, theme, "svg")) for theme in (LIGHT, DARK))
+    return Picture(plot, f"{plot.title}: {plot.told(histories)}", light, dark)
+
+
+def _uri(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+
+def page(histories: Histories, pictures: Sequence[Picture]) -> str:
+    """The report: one HTML text with all that it shows inside."""
+    environment = Environment(
+        loader=PackageLoader("coordinator.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    settings = tables.settings(histories)
+    return environment.get_template("report.html").render(
+        runs=histories,
+        pictures=pictures,
+        summary=tables.summary(histories),
+        changed=[row for row in settings if row.changed],
+        unchanged=[row for row in settings if not row.changed],
+        surroundings=tables.surroundings(histories),
+        events=[(run, *tables.events(run)) for run in histories],
+        notes=[(run, note) for run in histories for note in run.notes],
+    )
