@@ -220,10 +220,10 @@ def _repeats(evaluation: BatchEvaluation) -> str:
     won = sum(each.fate is Fate.WON for each in again)
     failed = [each for each in evaluation.dispatches if each.fate is Fate.FAILED]
     silent = [each for each in evaluation.dispatches if each.fate is Fate.UNANSWERED]
-    text = f"evaluation {evaluation.number}: {len(again)} portions sent again, {won} of them won"
-    text += f"; {len(silent)} dispatches without an answer" if silent else ""
+    text = f"evaluation {evaluation.number}: portions sent again {len(again)}, of these won {won}"
+    text += f", without any answer {len(silent)}" if silent else ""
     where = ", ".join(sorted({each.worker for each in failed}))
-    return text + (f"; {len(failed)} failed on {where}" if failed else "")
+    return text + (f", failed {len(failed)} on {where}" if failed else "")
 
 
 def _resent(fields: Mapping[str, Any]) -> str:

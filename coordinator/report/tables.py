@@ -16,6 +16,9 @@ from coordinator.yardstick import brief
 #: Events in the table of a run.
 MOST_EVENTS = 200
 
+#: Of events, where another word says more.
+KINDS = {"resent": "sent again", "repeated": "sent again", "lost": "data lost"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -58,7 +61,7 @@ def _summary(history: History) -> dict[str, str]:
     work = history.work
     if work:
         workers = {each.worker for each in work}
-        facts["throughput"] = f"{rate(history):,.0f} examples/s by {len(workers)} workers"
+        facts["throughput"] = f"{rate(history):,.0f} examples/s, worker processes: {len(workers)}"
     if history.iterations:
         last = history.iterations[-1]
         facts["objective"] = (
@@ -105,7 +108,7 @@ def _batch(history: History) -> str:
     again = [each for found in history.evaluations for each in found.repeated]
     won = sum(each.fate is Fate.WON for each in again)
     text = f"{len(history.evaluations):,} evaluations"
-    return f"{text}; {len(again)} portions sent again, {won} of these counted" if again else text
+    return f"{text}; portions sent again: {len(again)}, of which {won} counted" if again else text
 
 
 def settings(histories: Sequence[History]) -> list[Row]:
@@ -160,7 +163,7 @@ def events(history: History) -> tuple[list[Happened], int]:
         Happened(
             f"{each.time_s:,.1f}",
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.at)),
-            each.kind,
+            KINDS.get(each.kind, each.kind),
             each.text,
         )
         for each in shown

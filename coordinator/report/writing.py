@@ -19,13 +19,14 @@ from coordinator.report.plots import descent, learning, pace, portions, search
 from coordinator.report.plots.plot import Histories, Plot
 from coordinator.report.plots.theme import DARK, LIGHT, MOST_COLOURS, Theme
 
-#: In the order of the page.
+#: In the order of the page: those that are half as wide stand in pairs.
 PLOTS: tuple[Plot, ...] = (
     *learning.PLOTS,
     *descent.PLOTS,
     *search.PLOTS,
+    portions.EVALUATIONS,
     *pace.PLOTS,
-    *portions.PLOTS,
+    portions.TIMELINE,
 )
 
 #: Inches: the width of half a page and of a whole one, and dots in each for PNG.

@@ -17,10 +17,12 @@ from coordinator.report.plots.plot import (
     columns,
     each_run,
     legend,
+    log_if_wide,
     marked,
     named,
     number,
     over_time,
+    plain_logs,
 )
 from coordinator.report.plots.theme import MARKERS, Theme
 
@@ -36,21 +38,23 @@ STRETCHES = 40
 
 
 def _rates(figure: Figure, histories: Histories, theme: Theme) -> None:
-    axes = figure.add_subplot()
+    axes, seen = figure.add_subplot(), []
     for index, history in enumerate(histories):
         if not history.rates:
             continue
-        own = colour(theme, index)
+        own, label = colour(theme, index), named(histories, history, "median")
         times = [each.time_s for each in history.rates]
         table = np.array([np.quantile(each.values, QUANTILES) for each in history.rates]).T
-        axes.fill_between(times, table[0], table[4], color=own, alpha=0.15, lw=0)
-        axes.fill_between(times, table[1], table[3], color=own, alpha=0.3, lw=0)
-        label = named(histories, history, "median")
+        # States are few and far between: nothing is claimed of the time between them.
+        axes.vlines(times, table[0], table[4], color=own, lw=1.5)
+        axes.vlines(times, table[1], table[3], color=own, lw=7, alpha=0.45)
         marker = MARKERS[index % len(MARKERS)]
-        axes.plot(times, table[2], color=own, marker=marker, markersize=4.5, label=label)
-    axes.set_yscale("log")
+        axes.plot(times, table[2], color=own, marker=marker, ls=":", lw=1, label=label)
+        seen += table.ravel().tolist()
     axes.set_ylabel("learning rate of a parameter")
-    over_time(axes)
+    axes.margins(x=0.05)
+    log_if_wide(axes, seen, decades=1.0)
+    axes.set_xlabel("training time (s)")
     marked(axes, histories, theme)
     legend(figure, axes)
 
@@ -67,6 +71,7 @@ def _last_rates(figure: Figure, histories: Histories, theme: Theme) -> None:
             own, label = colour(theme, index), named(histories, history, "")
             axes.stairs(shares, edges, color=own, fill=alone, label=label, lw=1.6)
     axes.set_xscale("log")
+    plain_logs(axes.xaxis)
     axes.set_xlabel("learning rate of a parameter")
     axes.set_ylabel("share of the parameters")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -179,8 +184,8 @@ PLOTS = (
         "learning-rate-over-time",
         "Learning rate over time",
         "What each parameter's gradient is multiplied by, from the sums in the checkpoints that "
-        "are still there and in the saved model: median, the middle half (dark) and nine in ten "
-        "parameters (light).",
+        "are still there and in the saved model: the median (marker), the middle half of the "
+        "parameters (thick) and nine in ten (thin).",
         _has_rates,
         _rates,
         _told_rates,

@@ -121,7 +121,7 @@ def rate(history: History) -> float:
 def _told(histories: Histories) -> str:
     def tell(history: History) -> str:
         workers = len({each.worker for each in history.work})
-        return f"{number(rate(history))} examples a second on average, from {workers} workers."
+        return f"{number(rate(history))} examples a second on average; worker processes: {workers}."
 
     return each_run(histories, tell)
 
@@ -153,6 +153,8 @@ PLOTS = (
         _has_work,
         _total,
         _told,
+        wide=True,
+        height=lambda _: 3.0,
     ),
     Plot(
         "workers",

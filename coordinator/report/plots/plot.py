@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from coordinator.report.history import Array, History
 from coordinator.report.plots.theme import Theme
@@ -67,6 +68,16 @@ def log_if_wide(axes: Axes, values: Sequence[float], decades: float = 1.5) -> No
     finite = [value for value in values if math.isfinite(value)]
     if finite and min(finite) > 0 and math.log10(max(finite) / min(finite)) > decades:
         axes.set_yscale("log")
+        plain_logs(axes.yaxis)
+
+
+def plain_logs(axis: Axis) -> None:
+    """Numbers of a logarithmic scale as they are written: formulas are not parsed here."""
+    low, high = axis.get_view_interval()
+    many = high / low > 1e3
+    axis.set_major_locator(LogLocator(subs=(1.0,) if many else (1.0, 2.0, 5.0), numticks=9))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axes: Axes) -> None:

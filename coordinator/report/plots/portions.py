@@ -49,8 +49,8 @@ KINDS = {
     "counted": (0, ""),
     "counted, sent again": (2, "///"),
     "too late": (4, "..."),
-    "failed": (1, "xxx"),
-    "no answer": (3, "---"),
+    "failed": (3, "xxx"),
+    "no answer": (1, "---"),
 }
 
 
@@ -181,7 +181,7 @@ def _told(histories: Histories) -> str:
         won = sum(each.fate is Fate.WON for each in evaluation.repeated)
         return (
             f"evaluation {evaluation.number} took {number(evaluation.seconds)} s for {portions} "
-            f"portions; {len(evaluation.repeated)} were sent again, of which {won} counted."
+            f"portions; sent again: {len(evaluation.repeated)}, of which {won} counted."
         )
 
     return each_run(histories, tell)
@@ -210,26 +210,25 @@ def _has_portions(histories: Histories) -> bool:
     return any(each.evaluations for each in histories)
 
 
-PLOTS = (
-    Plot(
-        "evaluations",
-        "Evaluations of the batch",
-        "How long each took. Triangles: portions were sent again, as backups or because a worker "
-        "failed.",
-        _has_portions,
-        _durations,
-        _told_durations,
-    ),
-    Plot(
-        "portions",
-        "Timeline of portions",
-        "The evaluation in which most portions were sent again, or else the slowest. A bar is a "
-        "worker computing a portion (its number) until its answer came; the first answer for a "
-        "portion counts. What had no answer when the evaluation was over has a lane of its own.",
-        _has_portions,
-        _timeline,
-        _told,
-        wide=True,
-        height=_height,
-    ),
+EVALUATIONS = Plot(
+    "evaluations",
+    "Evaluations of the batch",
+    "How long each took. Triangles: portions were sent again, as backups or because a worker "
+    "failed.",
+    _has_portions,
+    _durations,
+    _told_durations,
+)
+
+TIMELINE = Plot(
+    "portions",
+    "Timeline of portions",
+    "The evaluation in which most portions were sent again, or else the slowest. A bar is a "
+    "worker computing a portion (its number) until its answer came; the first answer for a "
+    "portion counts. What had no answer when the evaluation was over has a lane of its own.",
+    _has_portions,
+    _timeline,
+    _told,
+    wide=True,
+    height=_height,
 )
