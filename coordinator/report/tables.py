@@ -16,6 +16,9 @@ from coordinator.yardstick import brief
 #: Events in the table of a run.
 MOST_EVENTS = 200
 
+#: Seconds that are worth a word.
+FORGOTTEN_S = 0.5
+
 #: Of events, where another word says more.
 KINDS = {"resent": "sent again", "repeated": "sent again", "lost": "data lost"}
 
@@ -55,7 +58,7 @@ def _summary(history: History) -> dict[str, str]:
         "model": _model(history),
         "data": _data(history),
         "ended": _ended(outcome),
-        "time": f"{outcome.get('seconds', round(history.ended_s, 1)):g} s of training",
+        "time": _time(history),
         "held-out": brief(outcome["heldout"]) if outcome.get("heldout") else _last_score(history),
     }
     work = history.work
@@ -74,6 +77,15 @@ def _summary(history: History) -> dict[str, str]:
     if history.evaluations:
         facts["batch"] = _batch(history)
     return facts
+
+
+def _time(history: History) -> str:
+    """As the coordinator counts it, which leaves out what a kill made it forget."""
+    counted = float(history.outcome.get("seconds", history.ended_s))
+    text = f"{counted:.1f} s of training"
+    if history.ended_s - counted < FORGOTTEN_S:
+        return text
+    return f"{text}; {history.ended_s:.1f} s with what was made again after a kill"
 
 
 def _model(history: History) -> str:

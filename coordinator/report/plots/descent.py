@@ -56,7 +56,7 @@ def _rates(figure: Figure, histories: Histories, theme: Theme) -> None:
     log_if_wide(axes, seen, decades=1.0)
     axes.set_xlabel("training time (s)")
     marked(axes, histories, theme)
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def _last_rates(figure: Figure, histories: Histories, theme: Theme) -> None:
@@ -75,7 +75,7 @@ def _last_rates(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes.set_xlabel("learning rate of a parameter")
     axes.set_ylabel("share of the parameters")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def staleness_shares(counts: Counter[int]) -> list[float]:
@@ -101,7 +101,7 @@ def _staleness(figure: Figure, histories: Histories, theme: Theme) -> None:
     if any(max(each.staleness) >= MOST_STALE for each in found):
         axes.set_xticks([*range(0, MOST_STALE, 5), MOST_STALE])
         axes.set_xticklabels([*map(str, range(0, MOST_STALE, 5)), f"{MOST_STALE}+"])
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def staleness_over_time(units: list[UnitDone]) -> list[tuple[float, int, int, int]]:
@@ -138,7 +138,7 @@ def _stale_over_time(figure: Figure, histories: Histories, theme: Theme) -> None
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     over_time(axes)
     marked(axes, histories, theme)
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def _told_rates(histories: Histories) -> str:

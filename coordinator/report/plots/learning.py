@@ -109,7 +109,7 @@ def _finish(figure: Figure, axes: Axes, histories: Histories, theme: Theme, exam
     else:
         over_time(axes)
         marked(axes, histories, theme)
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def _has_loss(histories: Histories) -> bool:
@@ -158,7 +158,7 @@ _LOSS = (
 )
 _SEEN = (
     "Downpour: passes times training examples. Sandblaster: every evaluation of the batch, also "
-    "those that a line search rejects."
+    "those that a line search rejects. Work that was lost and made again is a step back."
 )
 _SCORED = "Figures of the held-out examples, at the moment of each snapshot."
 

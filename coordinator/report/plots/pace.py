@@ -57,10 +57,10 @@ def _edges(histories: Histories) -> Array:
 
 
 def _total(figure: Figure, histories: Histories, theme: Theme) -> None:
-    axes = figure.add_subplot()
+    axes, common = figure.add_subplot(), _edges(histories)
     for index, history in enumerate(histories):
         if work := history.work:
-            edges = _edges([history])
+            edges = np.append(common[common < history.ended_s], history.ended_s)
             own, label = colour(theme, index), named(histories, history, "all workers")
             axes.stairs(throughput(work, edges), edges, color=own, label=label, lw=1.6)
     axes.set_ylabel("examples per second")
@@ -68,7 +68,7 @@ def _total(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes.set_ylim(bottom=0)
     over_time(axes)
     marked(axes, histories, theme)
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def _workers(figure: Figure, histories: Histories, theme: Theme) -> None:

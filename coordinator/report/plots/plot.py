@@ -80,10 +80,10 @@ def plain_logs(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def legend(figure: Figure, axes: Axes) -> None:
-    """Below the axes, where it hides nothing; none if there is one thing to see."""
+def legend(figure: Figure, axes: Axes, histories: Histories) -> None:
+    """Below the axes, where it hides nothing; none if there is one thing to see of one run."""
     handles, labels = axes.get_legend_handles_labels()
-    if len(labels) > 1:
+    if len(labels) > 1 or (labels and len(histories) > 1):
         columns = 1 if max(map(len, labels)) > 30 else 2 if max(map(len, labels)) > 16 else 4
         figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 

@@ -169,7 +169,7 @@ def _durations(figure: Figure, histories: Histories, theme: Theme) -> None:
     log_if_wide(axes, [each.seconds for run in histories for each in run.evaluations])
     over_time(axes)
     marked(axes, histories, theme)
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def _told(histories: Histories) -> str:

@@ -36,7 +36,7 @@ def _gradient(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes.set_ylabel("gradient, 2-norm")
     log_if_wide(axes, seen, decades=1.0)
     _iterations(axes)
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def _steps(figure: Figure, histories: Histories, theme: Theme) -> None:
@@ -57,7 +57,7 @@ def _steps(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes.set_ylabel("step along the direction")
     log_if_wide(axes, seen, decades=1.0)
     _iterations(axes)
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def _trials(figure: Figure, histories: Histories, theme: Theme) -> None:
@@ -75,7 +75,7 @@ def _trials(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
     _iterations(axes)
-    legend(figure, axes)
+    legend(figure, axes, histories)
 
 
 def _told(histories: Histories) -> str:
