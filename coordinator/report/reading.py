@@ -92,10 +92,12 @@ def _notes(story: _Story, outcome: Mapping[str, Any], journal_exists: bool) -> l
             "No end is written down: the run goes on, or its coordinator was killed. This is how "
             "far it was when the report was made."
         )
-    if story.told > MOST_TOLD:
+    numbers = {each.number for each in story.evaluations}
+    if missing := max(numbers, default=0) - len(numbers):
         notes.append(
-            f"After {MOST_TOLD:,} dispatches of portions only evaluations that sent a portion "
-            "again were noted, so the work of workers is not complete after that."
+            f"The portions of {missing:,} evaluations are not in the journal: after {MOST_TOLD:,} "
+            "dispatches only evaluations that sent a portion again are noted, and none that was "
+            "broken off. The work of workers is not complete."
         )
     if story.damaged:
         notes.append(f"{story.damaged} events of the journal could not be understood.")
@@ -117,7 +119,7 @@ class _Story:
         self.marks: list[Mark] = []
         #: By the fence of each start, what a coordinator's seconds have to be raised by.
         self.shifts: dict[int, float] = {}
-        self.told = self.damaged = 0
+        self.damaged = 0
 
     def add(self, event: Event) -> None:
         """Take in an event; one that is not as it should be is counted and passed over."""
@@ -205,7 +207,6 @@ class _Story:
         ]
         time_s, seconds = self.clock.at(event.at), float(fields["seconds"])
         found = BatchEvaluation(int(fields["evaluation"]), time_s, seconds, dispatches)
-        self.told += len(dispatches)
         self.evaluations.append(found)
         if found.repeated:
             self.marks.append(Mark(time_s, event.at, "repeated", _repeats(found)))

@@ -10,7 +10,7 @@ from typing import Any
 from app.runs.batch import Report
 
 #: After so many dispatches only evaluations that sent a portion again are told of: a journal
-#: has some 40 bytes for each.
+#: has some 50 bytes for each.
 MOST_TOLD = 100_000
 
 #: Of a second; seconds are told so exactly.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,8 +31,8 @@ from coordinator.report.plots.theme import MARKERS, Theme
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BINS = 40
 
-#: Staleness above this is one bar.
-MOST_STALE = 20
+#: Of the distribution of staleness, at most.
+BARS = 21
 
 #: Stretches of time of which each has its staleness.
 STRETCHES = 40
@@ -78,29 +79,38 @@ def _last_rates(figure: Figure, histories: Histories, theme: Theme) -> None:
     legend(figure, axes, histories)
 
 
-def staleness_shares(counts: Counter[int]) -> list[float]:
-    """Shares of the pushes by staleness: 0, 1, ..., and all from ``MOST_STALE`` on."""
-    total = counts.total()
-    below = [counts[value] for value in range(min(max(counts) + 1, MOST_STALE))]
-    rest = [total - sum(below)] if max(counts) >= MOST_STALE else []
-    return [count / total for count in below + rest]
+def staleness_width(counts: Sequence[Counter[int]]) -> int:
+    """How many values of staleness share a bar, so that 99 % of the pushes fit into all bars."""
+    return max(-(-(_quantile(each, 0.99) + 1) // BARS) for each in counts)
+
+
+def staleness_shares(counts: Counter[int], width: int) -> list[float]:
+    """Shares of the pushes by staleness, ``width`` values a bar; the last has all above, too."""
+    bars = [0] * BARS
+    for value, count in counts.items():
+        bars[min(value // width, BARS - 1)] += count
+    return [count / counts.total() for count in bars]
 
 
 def _staleness(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes = figure.add_subplot()
     found = [each for each in histories if each.staleness]
-    width = 0.8 / len(found)
-    for position, history in enumerate(found):
-        shares, own = staleness_shares(history.staleness), colour(theme, histories.index(history))
-        places = np.arange(len(shares)) + (position - (len(found) - 1) / 2) * width
-        axes.bar(places, shares, width, color=own, label=named(histories, history, ""))
+    step = staleness_width([each.staleness for each in found])
+    tables = [staleness_shares(each.staleness, step) for each in found]
+    shown = max(max(np.flatnonzero(table)) for table in tables) + 1
+    thick = 0.8 / len(found)
+    for position, (history, shares) in enumerate(zip(found, tables, strict=True)):
+        places = np.arange(shown) + (position - (len(found) - 1) / 2) * thick
+        own, label = colour(theme, histories.index(history)), named(histories, history, "")
+        axes.bar(places, shares[:shown], thick, color=own, label=label)
+    every = max(1, round(shown / 6))
+    more = any(max(each.staleness) >= BARS * step for each in found)
+    ticks = [*range(0, shown - (every if more else 0), every), *([shown - 1] if more else [])]
+    names = [str(tick * step) for tick in ticks]
+    axes.set_xticks(ticks, [*names[:-1], f"{names[-1]}+"] if more else names)
     axes.set_xlabel("staleness (updates of others since the fetch)")
     axes.set_ylabel("share of the pushes")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if any(max(each.staleness) >= MOST_STALE for each in found):
-        axes.set_xticks([*range(0, MOST_STALE, 5), MOST_STALE])
-        axes.set_xticklabels([*map(str, range(0, MOST_STALE, 5)), f"{MOST_STALE}+"])
     legend(figure, axes, histories)
 
 
@@ -112,11 +122,16 @@ def staleness_over_time(units: list[UnitDone]) -> list[tuple[float, int, int, in
     for start in range(0, len(known), size):
         part = known[start : start + size]
         counts = sum((unit.staleness for unit in part), Counter[int]())
-        values = sorted(counts)
-        below = np.cumsum([counts[value] for value in values]) / counts.total()
-        median, high = (values[int(np.searchsorted(below, q))] for q in (0.5, 0.95))
-        points.append((part[-1].time_s, median, high, values[-1]))
+        median, high = (_quantile(counts, q) for q in (0.5, 0.95))
+        points.append((part[-1].time_s, median, high, max(counts)))
     return points
+
+
+def _quantile(counts: Counter[int], share: float) -> int:
+    """The least value that at least this share of all is not above."""
+    values = sorted(counts)
+    below = np.cumsum([counts[value] for value in values])
+    return values[int(np.searchsorted(below, share * below[-1]))]
 
 
 def _stale_over_time(figure: Figure, histories: Histories, theme: Theme) -> None:
@@ -164,9 +179,8 @@ def _told_staleness(histories: Histories) -> str:
         counts = history.staleness
         if not counts:
             return "no staleness was noted."
-        values = np.repeat(list(counts), list(counts.values()))
-        low, high = np.median(values), max(counts)
-        return f"the median staleness of a push is {number(low)}, the worst {number(high)}."
+        median, worst = _quantile(counts, 0.5), max(counts)
+        return f"the median staleness of a push is {median}, the worst {worst}."
 
     return each_run(histories, tell)
 
@@ -202,7 +216,8 @@ PLOTS = (
     Plot(
         "staleness",
         "Staleness",
-        "Updates of other replicas that a shard applied between a replica's fetch and its push.",
+        "Updates of other replicas that a shard applied between a replica's fetch and its push. "
+        "The last bar, if its number has a plus, has all that were more stale, too.",
         _has_staleness,
         _staleness,
         _told_staleness,

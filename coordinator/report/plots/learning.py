@@ -75,7 +75,7 @@ def _metric(examples: bool, figure: Figure, histories: Histories, theme: Theme) 
             _scores(axes, history.heldout, name, theme, max(index, position), examples)
             axes.get_lines()[-1].set_label(named(histories, history, title))
             titles.append(title)
-    axes.set_ylabel(f"held-out {' and '.join(sorted(set(titles)))}")
+    axes.set_ylabel(f"held-out {titles[0] if len(set(titles)) == 1 else 'score'}")
     _finish(figure, axes, histories, theme, examples)
 
 

@@ -16,6 +16,7 @@ from coordinator.report.plots.plot import (
     Plot,
     colour,
     each_run,
+    lane_inches,
     legend,
     marked,
     named,
@@ -29,8 +30,6 @@ STRETCHES = 120
 
 #: Workers that are shown, those that did most; all count in the sum.
 MOST_WORKERS = 32
-
-LANE_INCHES = 0.28
 
 
 def throughput(work: Sequence[Work], edges: Array) -> Array:
@@ -77,7 +76,7 @@ def _workers(figure: Figure, histories: Histories, theme: Theme) -> None:
     rows = figure.subplots(
         len(found), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": heights}
     )
-    edges = _edges(found)
+    edges, lanes = _edges(found), sum(heights)
     tables = [_lanes(history, edges) for history in found]
     most = max(np.nanmax(table) for _, table in tables)
     for axes, history, (workers, table) in zip(rows[:, 0], found, tables, strict=True):
@@ -97,7 +96,9 @@ def _workers(figure: Figure, histories: Histories, theme: Theme) -> None:
         if len(histories) > 1:
             axes.set_title(history.run, loc="left")
     rows[-1, 0].set_xlabel("training time (s)")
-    bar = figure.colorbar(image, ax=rows[:, 0].tolist(), format=EngFormatter(sep=""), pad=0.01)
+    bar = figure.colorbar(
+        image, ax=rows[:, 0].tolist(), format=EngFormatter(sep=""), pad=0.01, aspect=8 + 2 * lanes
+    )
     bar.set_label("examples per second")
     bar.outline.set_visible(False)
 
@@ -137,8 +138,8 @@ def _told_workers(histories: Histories) -> str:
 
 
 def _lanes_height(histories: Histories) -> float:
-    lanes = sum(len(busiest(each.work)) + 1 for each in histories if each.work)
-    return 1.2 + LANE_INCHES * lanes
+    lanes = [len(busiest(each.work)) for each in histories if each.work]
+    return 1.2 + 0.3 * len(lanes) + lane_inches(sum(lanes)) * sum(lanes)
 
 
 def _has_work(histories: Histories) -> bool:

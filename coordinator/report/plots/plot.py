@@ -96,12 +96,17 @@ def marked(axes: Axes, histories: Histories, theme: Theme) -> None:
         times = [each.time_s for each in histories[0].marks if each.kind == kind]
         for index, time_s in enumerate(times[:MOST_MARKS]):
             label = None if index else name
-            axes.axvline(time_s, color=theme.faint, linestyle=line, lw=1.1, label=label)
+            axes.axvline(time_s, color=theme.faint, ls=line, lw=1.0, zorder=0.5, label=label)
 
 
 def named(histories: Histories, history: History, alone: str) -> str:
     """What a line is called: of several runs by the run, of one by what it shows."""
     return history.run if len(histories) > 1 else alone
+
+
+def lane_inches(lanes: int) -> float:
+    """Of one among so many: a few are roomy."""
+    return 0.34 if lanes <= 12 else 0.2
 
 
 def number(value: float) -> str:

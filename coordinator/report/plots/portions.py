@@ -15,6 +15,7 @@ from coordinator.report.plots.plot import (
     Plot,
     colour,
     each_run,
+    lane_inches,
     legend,
     log_if_wide,
     marked,
@@ -27,7 +28,6 @@ from coordinator.sandblaster.dispatches import Fate
 
 #: Lanes of a timeline, of workers and of dispatches without an answer.
 MOST_LANES = 40
-LANE_INCHES = 0.34
 
 #: More bars than this have no numbers, and are drawn as an image.
 MOST_NUMBERED = 80
@@ -203,7 +203,8 @@ def _told_durations(histories: Histories) -> str:
 
 def _height(histories: Histories) -> float:
     found = [evaluation for each in histories if (evaluation := chosen(each))]
-    return 1.3 + sum(0.5 + LANE_INCHES * len(lanes(bars(each))) for each in found)
+    counts = [len(lanes(bars(each))) for each in found]
+    return 1.3 + 0.5 * len(counts) + lane_inches(sum(counts)) * sum(counts)
 
 
 def _has_portions(histories: Histories) -> bool:

@@ -61,11 +61,12 @@ def _steps(figure: Figure, histories: Histories, theme: Theme) -> None:
 
 
 def _trials(figure: Figure, histories: Histories, theme: Theme) -> None:
-    axes = figure.add_subplot()
+    axes, most = figure.add_subplot(), 2
     for index, history in enumerate(histories):
         if not history.iterations:
             continue
         counts = [each.evaluations for each in history.iterations]
+        most = max(most, *counts)
         edges = [history.iterations[0].number - 0.5]
         edges += [each.number + 0.5 for each in history.iterations]
         alone, own = len(histories) == 1, colour(theme, index)
@@ -73,7 +74,7 @@ def _trials(figure: Figure, histories: Histories, theme: Theme) -> None:
         axes.stairs(counts, edges, color=own, fill=alone, label=label, lw=1.4)
     axes.set_ylabel("evaluations of the batch")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, most * 1.1)
     _iterations(axes)
     legend(figure, axes, histories)
 

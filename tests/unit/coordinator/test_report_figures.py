@@ -12,7 +12,12 @@ import pytest
 
 from coordinator.report import writing
 from coordinator.report.history import Work
-from coordinator.report.plots.descent import MOST_STALE, staleness_over_time, staleness_shares
+from coordinator.report.plots.descent import (
+    BARS,
+    staleness_over_time,
+    staleness_shares,
+    staleness_width,
+)
 from coordinator.report.plots.learning import metric
 from coordinator.report.plots.pace import busiest, rate, throughput
 from coordinator.report.plots.plot import Histories
@@ -45,9 +50,17 @@ def test_the_rate_of_a_run_is_over_all_its_seconds(tmp_path: Path) -> None:
 
 
 def test_staleness_above_the_last_bar_is_in_the_last_bar() -> None:
-    assert staleness_shares(Counter({0: 3, 2: 1})) == [0.75, 0.0, 0.25]
-    shares = staleness_shares(Counter({0: 1, MOST_STALE: 1, 500: 2}))
-    assert shares == [0.25, *[0.0] * (MOST_STALE - 1), 0.75]
+    few = Counter({0: 3, 2: 1})
+    assert staleness_width([few]) == 1
+    assert staleness_shares(few, 1)[:4] == [0.75, 0.0, 0.25, 0.0]
+    shares = staleness_shares(Counter({0: 1, BARS - 1: 1, 500: 2}), 1)
+    assert shares == [0.25, *[0.0] * (BARS - 2), 0.75]
+
+
+def test_bars_are_as_wide_as_nearly_all_pushes_need() -> None:
+    counts = Counter({63: 99, 1000: 1})
+    assert staleness_width([Counter({0: 1}), counts]) == 4
+    assert staleness_shares(counts, 4)[63 // 4] == 0.99
 
 
 def test_staleness_over_time_has_median_and_worst_of_each_stretch(tmp_path: Path) -> None:

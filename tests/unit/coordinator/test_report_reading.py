@@ -115,14 +115,12 @@ def test_portions_that_were_sent_again_are_told_with_what_became_of_them(tmp_pat
     )
 
 
-def test_a_journal_that_was_bounded_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("coordinator.report.reading.MOST_TOLD", 4)
-    assert any(
-        "only evaluations that sent" in note
-        for note in read(journals.sandblaster(tmp_path / "run")).notes
-    )
+def test_evaluations_whose_portions_are_not_noted_are_counted(tmp_path: Path) -> None:
+    noted = [journals.portions(1.0, number) for number in (1, 2, 5)]
+    history = read(folder_of(tmp_path / "run", surroundings(), start(), *noted))
+    assert any(note.startswith("The portions of 2 evaluations are not") for note in history.notes)
+    whole = read(journals.sandblaster(tmp_path / "whole"))
+    assert whole.notes == []
 
 
 def test_events_that_are_not_understood_are_counted_and_cost_no_others(tmp_path: Path) -> None:
