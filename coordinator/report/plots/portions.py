@@ -27,7 +27,7 @@ from coordinator.report.plots.theme import Theme
 from coordinator.sandblaster.dispatches import Fate
 
 #: Lanes of a timeline, of workers and of dispatches without an answer.
-MOST_LANES = 40
+MOST_LANES, MOST_SILENT = 40, 12
 
 #: More bars than this have no numbers, and are drawn as an image.
 MOST_NUMBERED = 80
@@ -78,10 +78,13 @@ def _bar(dispatch: Dispatch, end: float) -> Bar:
 
 
 def lanes(shown: Sequence[Bar]) -> list[str]:
-    """Workers first, then what nobody answered."""
+    """Workers first, then what nobody answered; of too many those where something happened."""
     silent = {each.lane: each.start for each in shown if each.kind == "no answer"}
+    last = sorted(silent, key=lambda lane: silent[lane])[:MOST_SILENT]
+    eventful = {each.lane for each in shown if each.kind != "counted"}
     workers = sorted({each.lane for each in shown} - silent.keys())
-    return [*workers, *sorted(silent, key=lambda lane: silent[lane])][:MOST_LANES]
+    first = sorted(workers, key=lambda lane: lane not in eventful)[: MOST_LANES - len(last)]
+    return [*sorted(first), *last]
 
 
 def _timeline(figure: Figure, histories: Histories, theme: Theme) -> None:
@@ -226,7 +229,8 @@ TIMELINE = Plot(
     "Timeline of portions",
     "The evaluation in which most portions were sent again, or else the slowest. A bar is a "
     "worker computing a portion (its number) until its answer came; the first answer for a "
-    "portion counts. What had no answer when the evaluation was over has a lane of its own.",
+    "portion counts. What had no answer when the evaluation was over has a lane of its own. "
+    f"Of more than {MOST_LANES} lanes those are shown where something happened.",
     _has_portions,
     _timeline,
     _told,

@@ -21,7 +21,7 @@ from coordinator.report.plots.descent import (
 from coordinator.report.plots.learning import metric
 from coordinator.report.plots.pace import busiest, rate, throughput
 from coordinator.report.plots.plot import Histories
-from coordinator.report.plots.portions import bars, chosen, lanes
+from coordinator.report.plots.portions import MOST_LANES, MOST_SILENT, Bar, bars, chosen, lanes
 from coordinator.report.plots.theme import DARK, LIGHT
 from coordinator.report.reading import read
 from tests.unit.coordinator import journals
@@ -83,6 +83,16 @@ def test_the_timeline_shows_the_evaluation_in_which_portions_were_sent_again(
         ("1@here", 1.1, 2.0, "counted, sent again"),
     ]
     assert lanes(shown) == ["1@here", "portion 1, copy 1"]
+
+
+def test_of_many_lanes_those_stay_where_something_happened() -> None:
+    workers = [Bar(f"{number:03d}@here", 0.0, 1.0, number, "counted") for number in range(100)]
+    late = Bar("099@here", 2.0, 3.0, 7, "too late")
+    silent = [Bar(f"portion {n}, copy 1", n, 9.0, n, "no answer") for n in range(20)]
+    shown = lanes([*workers, late, *silent])
+    assert len(shown) == MOST_LANES
+    assert shown[-MOST_SILENT:] == [f"portion {n}, copy 1" for n in range(MOST_SILENT)]
+    assert shown[-MOST_SILENT - 1] == "099@here"
 
 
 @pytest.mark.parametrize(
