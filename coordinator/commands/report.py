@@ -29,7 +29,7 @@ Examples:
 @click.option("--output", metavar="FILE", help="Page to write.  [default: FOLDER/RUN/report.html]")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def report(runs: tuple[str, ...], folder: str, output: str | None, as_json: bool) -> None:
-    """Write a page with figures of a run, or of several in the same axes.
+    """Write a page with figures of a run, or of several runs in the same axes.
 
     The page is one file that needs no network; the figures lie beside it as PNG, in a folder
     of its name. All comes from the run's folder, so a run may still be going on, and no

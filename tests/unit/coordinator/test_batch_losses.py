@@ -45,10 +45,10 @@ class Workers:
         self._store = store
         self.reports: list[Report] = []
 
-    def send(self, task: str, fence: int, evaluation: int, portion: int, dispatch: int) -> None:
+    def send_portion(self, evaluation: int, portion: int, dispatch: int) -> None:
         share = np.full(LAYOUT.size, float(portion + 1))
-        self._store.accumulate(fence, evaluation, "vec:g", portion, share)
-        done = Report(fence, evaluation, portion, dispatch, "here", 1.0, portion + 1.0)
+        self._store.accumulate(FENCE, evaluation, "vec:g", portion, share)
+        done = Report(FENCE, evaluation, portion, dispatch, "here", 1.0, portion + 1.0)
         self.reports.append(done)
 
     def collect(self, *_: Any) -> Sequence[Report]:
