@@ -92,6 +92,8 @@ def _notes(story: _Story, outcome: Mapping[str, Any], journal_exists: bool) -> l
             "No end is written down: the run goes on, or its coordinator was killed. This is how "
             "far it was when the report was made."
         )
+    if infinite := sum(unit.examples > 0 and not math.isfinite(unit.loss) for unit in story.units):
+        notes.append(f"The losses of {infinite:,} units are not finite, and not drawn.")
     numbers = {each.number for each in story.evaluations}
     if missing := max(numbers, default=0) - len(numbers):
         notes.append(

@@ -94,7 +94,7 @@ def _timeline(figure: Figure, histories: Histories, theme: Theme) -> None:
     rows = figure.subplots(len(found), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
     for axes, (history, evaluation), shown in zip(rows[:, 0], found, drawn, strict=True):
         _draw(axes, shown, theme)
-        axes.set_xlim(0, evaluation.seconds)
+        axes.set_xlim(0, evaluation.seconds * 1.01)
         of = f"{history.run}: " if len(histories) > 1 else ""
         axes.set_title(f"{of}evaluation {evaluation.number}", loc="left")
     rows[-1, 0].set_xlabel("seconds since the evaluation began")

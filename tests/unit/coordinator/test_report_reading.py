@@ -83,6 +83,11 @@ def test_a_unit_tells_its_mean_loss_and_the_examples_seen_until_then(tmp_path: P
     assert history.staleness == {0: 3, 2: 2}
 
 
+def test_losses_that_are_not_finite_are_counted(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "run", surroundings(), start(), unit(1.0, 1.0, loss_sum=math.inf))
+    assert "The losses of 1 units are not finite, and not drawn." in read(run).notes
+
+
 def test_refused_updates_are_marked(tmp_path: Path) -> None:
     history = read(folder_of(tmp_path / "run", surroundings(), start(), unit(1.0, 1.0, refused=4)))
     assert history.marks[-1].text == "unit downpour-0-10: 4 updates refused, not finite"
