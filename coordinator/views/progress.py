@@ -59,6 +59,7 @@ def summary(outcome: Outcome, yardstick: Yardstick) -> list[str]:
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: python -m coordinator resume {outcome.run}")
+    lines.append(f"figures: python -m coordinator report {outcome.run}")
     return [*lines, f"model: {outcome.model_file}"]
 
 
