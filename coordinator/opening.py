@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -21,14 +23,16 @@ from coordinator.memory import Footprint
 from coordinator.runs.checkpoints import Checkpoints
 from coordinator.runs.folder import RunFolder
 from coordinator.runs.interruption import Interruption
-from coordinator.runs.journal import Journal, Listener
+from coordinator.runs.journal import Event, Journal, Listener
 from coordinator.runs.session import Session, open_session
 from coordinator.runs.waits import Waits
-from coordinator.views.figures import figures
+from coordinator.views.chronicle import Chronicle
 from coordinator.views.status import Status
-from coordinator.yardstick import Yardstick
 
 Check = Callable[[], None]
+
+#: The control server hears of a new moment this often, and with every renewal of the lease.
+TOLD_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,24 @@ class Display:
     say: Callable[[str], None]
     show: Callable[[Status], None]
     told: Listener = lambda _: None
+
+
+def together(*displays: Display) -> Display:
+    """Several displays as one."""
+
+    def say(text: str) -> None:
+        for each in displays:
+            each.say(text)
+
+    def show(status: Status) -> None:
+        for each in displays:
+            each.show(status)
+
+    def told(event: Event) -> None:
+        for each in displays:
+            each.told(event)
+
+    return Display(say, show, told)
 
 
 @dataclass(frozen=True)
@@ -70,11 +92,16 @@ def opened(
         waits.watching([session.control, session.servers]),
         closing(
             Checkpoints(
-                folder.checkpoints, config.checkpoint_seconds, config.keep_checkpoints, display.say
+                folder.checkpoints,
+                config.checkpoint_seconds,
+                config.keep_checkpoints,
+                display.say,
+                session.note,
             )
         ) as checkpoints,
     ):
         _preflight(session, cluster)
+        display = together(display, _told(session, job))
         session.listeners += [Journal(folder.journal, display.say).append, display.told]
         auto = config.n_push == config.n_fetch == "auto"
         job = intervals.chosen(job, session.servers)
@@ -89,7 +116,7 @@ def opened(
             leader.check()
 
         stage = Stage(
-            _told(display.show, session, job.yardstick),
+            display.show,
             checked,
             lambda: requested() or leader.asked_to_stop(),
             checkpoints,
@@ -97,16 +124,18 @@ def opened(
         yield Training(job, cluster, session, stage, folder, output, display.say)
 
 
-def _told(
-    show: Callable[[Status], None], session: Session, yardstick: Yardstick
-) -> Callable[[Status], None]:
-    """Show the status here, and tell it to whoever asks on another terminal."""
+def _told(session: Session, job: Job) -> Display:
+    """What tells the moment to whoever asks on another terminal."""
+    chronicle, told_at = Chronicle(job.yardstick), -math.inf
 
-    def show_and_tell(status: Status) -> None:
-        session.leader.status = {"figures": list(figures(status, yardstick))}
-        show(status)
+    def show(status: Status) -> None:
+        nonlocal told_at
+        chronicle.see(status)
+        if time.monotonic() - told_at >= TOLD_EVERY_S:
+            told_at = time.monotonic()
+            session.leader.status = chronicle.moment(status).to_json()
 
-    return show_and_tell
+    return Display(lambda _: None, show, chronicle.hear)
 
 
 @contextmanager

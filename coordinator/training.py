@@ -10,7 +10,15 @@ from typing import Any
 
 from app import checkpoint
 from app.config import ClusterConfig
-from app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerError, StoreError
+from app.errors import (
+    ConfigError,
+    ExitCode,
+    Fenced,
+    ModelMissing,
+    RunTaken,
+    ServerError,
+    StoreError,
+)
 from app.models.calibration import calibrated
 from app.models.files import SavedModel
 from app.runs import leadership
@@ -170,7 +178,8 @@ def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
     except (RunTaken, Fenced):
         return  # it is somebody else's run by now
     with suppress(ServerError, StoreError, ConfigError):  # the first error is what counts
-        _close(training, RunState.FAILED, {"error": str(error)})
+        code = getattr(error, "exit_code", ExitCode.INTERNAL)
+        _close(training, RunState.FAILED, {"error": str(error), "exit_code": code})
     names = checkpoint.names(folder.checkpoints)
     if names:
         training.say(
