@@ -51,8 +51,7 @@ class Chronicle:
         """Remember the last news."""
         if event.kind in NEWS:
             at = time.strftime("%H:%M:%S", time.localtime(event.at))
-            told = " ".join(f"{name}={value}" for name, value in event.fields.items())
-            self._news = f"{at} {event.kind} {told}"
+            self._news = f"{at} {_news(event)}"
 
     def see(self, status: Status) -> None:
         """Go on with a status."""
@@ -104,6 +103,14 @@ class Chronicle:
             text=score_text(last, self._yardstick),
             course=self._heldouts.points,
         )
+
+
+def _news(event: Event) -> str:
+    told = event.fields
+    if event.kind == "resent":
+        last = f" after {told['worker']}" if told["worker"] else ""
+        return f"{told['unit']} sent again{last}"
+    return f"{event.kind}: {told['what']}"
 
 
 def score_text(evaluation: Evaluation, yardstick: Yardstick) -> str:

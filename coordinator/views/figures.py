@@ -80,7 +80,11 @@ _PLAIN_BARS = "_.-=+*%#"
 
 
 def sparkline(points: Sequence[float], width: int, *, plain: bool = False) -> str:
-    """A course in ``width`` characters at most, its least point lowest; '' below 2 points."""
+    """A course in ``width`` characters at most; '' below 2 points.
+
+    The tenth of the points that is highest is cut off, and the lowest: else the first loss,
+    far above all others, would make a flat line of the rest.
+    """
     bars = _PLAIN_BARS if plain else _BARS
     if len(points) < 2 or width < 1:
         return ""
@@ -88,8 +92,10 @@ def sparkline(points: Sequence[float], width: int, *, plain: bool = False) -> st
         cuts = [index * len(points) // width for index in range(width + 1)]
         parts = [points[a:b] for a, b in itertools.pairwise(cuts)]
         points = [sum(part) / len(part) for part in parts]
-    low, high = min(points), max(points)
-    span = high - low
-    if not span:
-        return bars[0] * len(points)
-    return "".join(bars[round((point - low) / span * (len(bars) - 1))] for point in points)
+    ordered, cut = sorted(points), len(points) // 10
+    low, high = ordered[cut], ordered[-1 - cut]
+    if low == high:
+        low, high = ordered[0], ordered[-1]
+    scale = (len(bars) - 1) / (high - low) if high > low else 0.0
+    heights = (round((min(max(point, low), high) - low) * scale) for point in points)
+    return "".join(bars[height] for height in heights)

@@ -81,8 +81,8 @@ class Moment(Part):
 
     ``done`` of ``total`` passes or iterations are done; the rest takes ``left_s``, or less
     where ``at_most``. ``speed`` is that of the last seconds, ``first_speed`` that of the first
-    ones. ``workers`` of the ``wanted``, for which there is work, are at it. ``waiting`` says for what the
-    training has been waiting for long, ``news`` what happened last beside the usual (and when).
+    ones. ``workers`` processes are at work, there is work for ``wanted``. ``waiting`` says for
+    what the training has been waiting for long, ``news`` what happened last beside the usual.
     """
 
     method: str

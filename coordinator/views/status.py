@@ -26,10 +26,10 @@ class Outstanding:
 class DownpourStatus:
     """A moment of a Downpour run. ``training_loss`` is over recent units, NaN before any.
 
-    ``workers`` processes were heard of a moment ago, of the ``wanted`` that have work, ``limit_s`` is when
-    the training has to end. ``waited_s`` is how long replicas were held back for slower ones,
-    summed over them; ``idle_s`` is how long units have been waiting without any worker at
-    work, ``oldest`` the unit that has been out for longest.
+    ``workers`` processes were heard of a moment ago, there is work for ``wanted``; the
+    training has to end at ``limit_s``. ``waited_s`` is how long replicas were held back for
+    slower ones, summed over them; ``idle_s`` is how long units have been waiting without any
+    worker at work, ``oldest`` the unit that has been out for longest.
     """
 
     passes: float
