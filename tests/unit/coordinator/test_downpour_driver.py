@@ -50,6 +50,7 @@ class Desk:
 
     idle_s = 0.0
     oldest = None
+    workers = 2
 
     def __init__(self, job: Job, store: MemoryParameterStore) -> None:
         self._job, self._store, self.fence = job, store, FENCE
