@@ -20,46 +20,21 @@ from coordinator.downpour import intervals
 from coordinator.driver import Stage
 from coordinator.job import Job
 from coordinator.memory import Footprint
+from coordinator.monitoring.monitors import monitoring
 from coordinator.runs.checkpoints import Checkpoints
 from coordinator.runs.folder import RunFolder
 from coordinator.runs.interruption import Interruption
-from coordinator.runs.journal import Event, Journal, Listener
+from coordinator.runs.journal import Journal
 from coordinator.runs.session import Session, open_session
 from coordinator.runs.waits import Waits
 from coordinator.views.chronicle import Chronicle
+from coordinator.views.displays import Display, together
 from coordinator.views.status import Status
 
 Check = Callable[[], None]
 
 #: The control server hears of a new moment this often, and with every renewal of the lease.
 TOLD_EVERY_S = 0.25
-
-
-@dataclass(frozen=True)
-class Display:
-    """Where a training tells what it does: a line, the status of the moment, an event."""
-
-    say: Callable[[str], None]
-    show: Callable[[Status], None]
-    told: Listener = lambda _: None
-
-
-def together(*displays: Display) -> Display:
-    """Several displays as one."""
-
-    def say(text: str) -> None:
-        for each in displays:
-            each.say(text)
-
-    def show(status: Status) -> None:
-        for each in displays:
-            each.show(status)
-
-    def told(event: Event) -> None:
-        for each in displays:
-            each.told(event)
-
-    return Display(say, show, told)
 
 
 @dataclass(frozen=True)
@@ -86,6 +61,7 @@ def opened(
     waits = Waits(display.say)
     with (
         Interruption() as interruption,
+        monitoring(cluster, job, folder.run, display.say) as monitors,
         _place(job, cluster, folder, display.say) as (place, check),
         _watched(place, cluster, folder, display.say),
         closing(open_session(folder.run, job, cluster, place, waits)) as session,
@@ -101,7 +77,7 @@ def opened(
         ) as checkpoints,
     ):
         _preflight(session, cluster)
-        display = together(display, _told(session, job))
+        display = together(display, monitors, _told(session, job))
         session.listeners += [Journal(folder.journal, display.say).append, display.told]
         auto = config.n_push == config.n_fetch == "auto"
         job = intervals.chosen(job, session.servers)

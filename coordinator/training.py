@@ -26,11 +26,12 @@ from app.runs.leadership import RunState
 from coordinator.downpour.driver import Downpour
 from coordinator.driver import Driver, Kept, Stage
 from coordinator.job import Job
-from coordinator.opening import Display, Training, opened
+from coordinator.opening import Training, opened
 from coordinator.outcome import EndReason, Outcome
 from coordinator.runs.folder import RunFolder
 from coordinator.runs.session import Session, new_run_id
 from coordinator.sandblaster.driver import Sandblaster
+from coordinator.views.displays import Display
 
 #: How long a failing run tries to tell the servers that it is over.
 LAST_WORDS_S = 1.0

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.models.model import Task
-from coordinator.opening import Display
 from coordinator.outcome import Outcome
 from coordinator.views.chronicle import Chronicle, score_text
+from coordinator.views.displays import Display
 from coordinator.views.figures import figures
 from coordinator.views.overview import Overview
 from coordinator.views.panel import Panel
