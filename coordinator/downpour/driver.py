@@ -42,6 +42,8 @@ class Downpour:
         self._session, self._job, self._stage, self._store = session, job, stage, store
         self._plan = job.plan
         self._units: dict[str, Unit] = {}
+        #: Units that are out once those that came back are replaced.
+        self._n_out = 0
         self._reports = Reports(job.config.replicas)
         self._next_evaluation = job.config.evaluate_every
         self._counts: list[ShardCounts] = []
@@ -143,9 +145,11 @@ class Downpour:
                     unit.name,
                     {"subset": unit.subset, "start": unit.start, "stop": unit.stop},
                 )
+            self._n_out = len(self._units)
             if self._evaluation_due():
                 self._start_evaluation()
             self._turn()
+        self._n_out = 0
         return reason
 
     def _turn(self) -> None:
@@ -275,8 +279,8 @@ class Downpour:
             staleness=self._reports.staleness,
             waited_s=self._reports.waited_s,
             workers=self._session.dispatcher.workers,
-            wanted=len(self._units),
-            units_in_flight=len(self._units),
+            wanted=self._n_out,
+            units_in_flight=self._n_out,
             resent=self._session.dispatcher.resent,
             idle_s=self._session.dispatcher.idle_s,
             oldest=self._session.dispatcher.oldest,

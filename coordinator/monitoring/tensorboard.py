@@ -58,16 +58,16 @@ def scalars(moment: Moment) -> Iterator[tuple[str, float | None]]:
     """The curves of a training beside those of its held-out data."""
     yield "training/loss", moment.loss
     yield f"training/{'passes' if moment.unit == 'pass' else 'iterations'}", moment.done
-    yield "speed/examples per second", moment.speed.examples
-    yield "speed/steps per second", moment.speed.steps
-    yield "workers/at work", moment.workers
+    yield "speed/examples_per_second", moment.speed.examples
+    yield "speed/steps_per_second", moment.speed.steps
+    yield "workers/at_work", moment.workers
     if moment.downpour is not None:
         yield "staleness/median", moment.downpour.staleness_median
         yield "staleness/worst", moment.downpour.staleness_worst
     if moment.sandblaster is not None:
-        yield "training/gradient norm", moment.sandblaster.gradient_norm
-        yield "training/step length", moment.sandblaster.step
-        yield "portions/backups sent", moment.sandblaster.backups_sent
+        yield "training/gradient_norm", moment.sandblaster.gradient_norm
+        yield "training/step_length", moment.sandblaster.step
+        yield "portions/backups_sent", moment.sandblaster.backups_sent
 
 
 @contextmanager

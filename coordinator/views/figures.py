@@ -96,6 +96,8 @@ def sparkline(points: Sequence[float], width: int, *, plain: bool = False) -> st
     low, high = ordered[cut], ordered[-1 - cut]
     if low == high:
         low, high = ordered[0], ordered[-1]
-    scale = (len(bars) - 1) / (high - low) if high > low else 0.0
+    if low == high:
+        return bars[len(bars) // 2 - 1] * len(points)
+    scale = (len(bars) - 1) / (high - low)
     heights = (round((min(max(point, low), high) - low) * scale) for point in points)
     return "".join(bars[height] for height in heights)

@@ -24,40 +24,12 @@ from coordinator.outcome import EndReason, Evaluation, Outcome
 from coordinator.sandblaster.portions import Tally
 from coordinator.views import screen
 from coordinator.views.progress import display, summary
-from coordinator.views.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
+from coordinator.views.status import Outstanding, Status, median
 from coordinator.yardstick import Yardstick
+from tests.unit.coordinator.statuses import EVALUATION, SANDBLASTER, THREE, status
 
-THREE = Yardstick(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))
 NUMBERS = Yardstick(Task.REGRESSION, Metric.RMSE)
 TWO = Yardstick(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
-
-EVALUATION = Evaluation(1, 2.0, 1.5, Score(200, 50.0, 180, 0.0))
-
-
-def status(**changes: Any) -> DownpourStatus:
-    settings: dict[str, Any] = {
-        "passes": 2.5,
-        "total_passes": 10,
-        "steps": 500,
-        "total_steps": 2000,
-        "examples": 16_000,
-        "seconds": 4.0,
-        "limit_s": None,
-        "training_loss": 0.125,
-        "evaluation": EVALUATION,
-        "best": EVALUATION,
-        "shards": [ShardCounts(499, 0), ShardCounts(500, 0)],
-        "staleness": Counter({0: 5, 1: 10, 7: 1}),
-        "waited_s": 0.0,
-        "workers": 2,
-        "wanted": 2,
-        "units_in_flight": 2,
-        "resent": 0,
-        "idle_s": 0.0,
-        "oldest": None,
-        "warming": False,
-    }
-    return DownpourStatus(**settings | changes)
 
 
 def shown(
@@ -200,29 +172,6 @@ def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None
 def test_a_summary_without_held_out_data_claims_nothing() -> None:
     assert "held-out" not in " ".join(summary(outcome(heldout=None), THREE))
 
-
-SANDBLASTER = SandblasterStatus(
-    iteration=7,
-    total_iterations=100,
-    examples=40_000,
-    seconds=4.0,
-    limit_s=None,
-    loss=0.125,
-    gradient_norm=0.5,
-    step=0.25,
-    nonzeros=None,
-    n_weights=7840,
-    evaluations=9,
-    evaluation=EVALUATION,
-    best=EVALUATION,
-    workers=2,
-    wanted=2,
-    portions_done=20,
-    portions_outstanding=3,
-    n_portions=64,
-    tally=Tally(portions=400, sent=4, won=2, wasted=1, retries=0),
-    slow=None,
-)
 
 BATCH_FIGURES = {
     "iteration": "7/100",
