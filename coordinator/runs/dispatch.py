@@ -88,7 +88,7 @@ class Dispatcher:
         self._in_flight: dict[str, _InFlight] = {}
         self._tell = tell
         self._at_work = time.monotonic()
-        self._heard = Heard(SILENT_S)
+        self._heard = Heard(SILENT_S, time.monotonic)
         #: Units sent again: a worker failed, ended or was silent, or a message was lost.
         self.resent = resent
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 
 class Heard:
     """Workers by name; its length is how many were heard of in the last ``silent_s``."""
 
-    def __init__(self, silent_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, silent_s: float, clock: Callable[[], float]) -> None:
         self._silent_s, self._clock = silent_s, clock
         self._at: dict[str, float] = {}
 

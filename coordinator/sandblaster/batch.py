@@ -67,7 +67,7 @@ class Batch:
         self.workers = workers
         #: Worker processes that answered in the last evaluation, so that late ones count.
         self._seen: set[str] = set()
-        self._heard = Heard(SILENT_S)
+        self._heard = Heard(SILENT_S, time.monotonic)
         self._heard_at = time.monotonic()
         self._ask_at = 0.0
         self._portions: Portions | None = None

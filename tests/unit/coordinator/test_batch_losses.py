@@ -45,7 +45,8 @@ class Workers:
         self._store = store
         self.reports: list[Report] = []
 
-    def send(self, task: str, fence: int, evaluation: int, portion: int, dispatch: int) -> None:
+    def send_portion(self, evaluation: int, portion: int, dispatch: int) -> None:
+        fence = self.fence
         share = np.full(LAYOUT.size, float(portion + 1))
         self._store.accumulate(fence, evaluation, "vec:g", portion, share)
         done = Report(fence, evaluation, portion, dispatch, "here", 1.0, portion + 1.0)
