@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import ClusterConfig, RunConfig
 from app.errors import ConfigError
+from coordinator.cluster.flower import HOST, PORT
 from coordinator.job import Job, prepare
 from coordinator.monitoring.metrics import Watched, facts, serving
 from coordinator.monitoring.tensorboard import writing
@@ -300,3 +302,11 @@ def test_displays_together_all_hear_everything() -> None:
         for kind, what in zip(("say", "show", "told"), ("hello", DOWNPOUR, UNIT), strict=True)
         for _ in range(2)
     ]
+
+
+def test_the_example_for_prometheus_asks_where_we_and_flower_answer() -> None:
+    example = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())
+    targets = {
+        each["job_name"]: each["static_configs"][0]["targets"] for each in example["scrape_configs"]
+    }
+    assert targets == {"distbelief": ["127.0.0.1:9100"], "flower": [f"{HOST}:{PORT}"]}

@@ -147,6 +147,11 @@ def test_no_line_is_longer_than_the_terminal_is_wide(width: int) -> None:
     assert max(map(len, text.splitlines())) == width
 
 
+def test_a_narrow_terminal_has_room_for_words_only() -> None:
+    assert "█" in drawn(Panel(HEALTHY), 60)
+    assert "█" not in drawn(Panel(HEALTHY), 59)
+
+
 def test_before_the_first_word_of_a_coordinator_there_is_only_the_state() -> None:
     text = drawn(Panel(None, "7", "running", "coordinator: 17 on here"))
     assert text.splitlines()[0].startswith("╭─ run 7: running ─")
