@@ -2,7 +2,8 @@
 
 :class:`RunConfig` is validated once, by the coordinator; its JSON is what workers read
 from the run record. :class:`ClusterConfig` says where to run; it may hold passwords and
-so never becomes part of a run record. The settings themselves are in :mod:`app.settings`.
+so never becomes part of a run record. The settings themselves are in :mod:`app.settings`
+and :mod:`app.cluster_settings`.
 """
 
 from __future__ import annotations
@@ -11,26 +12,24 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
+from app.cluster_settings import MonitoringSettings, PlaceSettings
 from app.errors import ConfigError
 from app.settings import (
     CheckpointSettings,
     DataSettings,
     DownpourSettings,
     ModelSettings,
-    MonitoringSettings,
     ObjectiveSettings,
-    Positive,
     RunSettings,
     SandblasterSettings,
     Section,
     StopSettings,
     StoreSettings,
-    WantedEngine,
 )
 
 
@@ -107,41 +106,6 @@ class RunConfig(
     def model_settings(self) -> ModelSettings:
         """The settings that rebuild the model, for a saved model's header."""
         return ModelSettings(**{name: getattr(self, name) for name in ModelSettings.model_fields})
-
-
-class PlaceSettings(Section):
-    """Where to run"""
-
-    broker: str | None = Field(
-        None,
-        description="URL of the control server, Celery's broker [default: start embedded servers]",
-    )
-    parameter_servers: tuple[str, ...] = Field(
-        (), description="URLs of the parameter servers, commas between them"
-    )
-    servers: Positive = Field(2, description="embedded parameter servers to start")
-    processes: Positive | None = Field(
-        None, description="worker processes of the embedded worker [default: replicas]"
-    )
-    engine: WantedEngine = Field(
-        "auto",
-        description="what computes on the parameter servers: their Lua interpreter, or our native "
-        "module (far faster), which auto takes wherever a server has loaded it",
-    )
-    durability: Literal["checkpoint", "aof"] = Field(
-        "checkpoint",
-        description="embedded servers that die come back from the last checkpoint, or with an "
-        "append-only file from where they stood (which costs writing every change)",
-    )
-    folder: str = Field(
-        "runs", description="folder for the checkpoints, the model and the logs of each run"
-    )
-    output: str | None = Field(
-        None, description="file for the trained model [default: FOLDER/RUN/model.safetensors]"
-    )
-    wait_seconds: float = Field(
-        10.0, gt=0, description="seconds to wait for servers and workers before training"
-    )
 
 
 class ClusterConfig(PlaceSettings, MonitoringSettings):

@@ -227,16 +227,6 @@ class CheckpointSettings(Section):
     )
 
 
-class MonitoringSettings(Section):
-    """Monitoring"""
-
-    flower: bool = Field(
-        False,
-        description="show tasks and workers on web pages of this machine while the run lasts "
-        "(extra flower)",
-    )
-
-
 class RunSettings(Section):
     """Run"""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -18,26 +20,21 @@ from coordinator.downpour import intervals
 from coordinator.driver import Stage
 from coordinator.job import Job
 from coordinator.memory import Footprint
+from coordinator.monitoring.monitors import monitoring
 from coordinator.runs.checkpoints import Checkpoints
 from coordinator.runs.folder import RunFolder
 from coordinator.runs.interruption import Interruption
-from coordinator.runs.journal import Journal, Listener
+from coordinator.runs.journal import Journal
 from coordinator.runs.session import Session, open_session
 from coordinator.runs.waits import Waits
-from coordinator.views.figures import figures
+from coordinator.views.chronicle import Chronicle
+from coordinator.views.displays import Display, together
 from coordinator.views.status import Status
-from coordinator.yardstick import Yardstick
 
 Check = Callable[[], None]
 
-
-@dataclass(frozen=True)
-class Display:
-    """Where a training tells what it does: a line, the status of the moment, an event."""
-
-    say: Callable[[str], None]
-    show: Callable[[Status], None]
-    told: Listener = lambda _: None
+#: The control server hears of a new moment this often, and with every renewal of the lease.
+TOLD_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -64,17 +61,23 @@ def opened(
     waits = Waits(display.say)
     with (
         Interruption() as interruption,
+        monitoring(cluster, job, folder.run, display.say) as monitors,
         _place(job, cluster, folder, display.say) as (place, check),
         _watched(place, cluster, folder, display.say),
         closing(open_session(folder.run, job, cluster, place, waits)) as session,
         waits.watching([session.control, session.servers]),
         closing(
             Checkpoints(
-                folder.checkpoints, config.checkpoint_seconds, config.keep_checkpoints, display.say
+                folder.checkpoints,
+                config.checkpoint_seconds,
+                config.keep_checkpoints,
+                display.say,
+                session.note,
             )
         ) as checkpoints,
     ):
         _preflight(session, cluster)
+        display = together(display, monitors, _told(session, job))
         session.listeners += [Journal(folder.journal, display.say).append, display.told]
         auto = config.n_push == config.n_fetch == "auto"
         job = intervals.chosen(job, session.servers)
@@ -89,7 +92,7 @@ def opened(
             leader.check()
 
         stage = Stage(
-            _told(display.show, session, job.yardstick),
+            display.show,
             checked,
             lambda: requested() or leader.asked_to_stop(),
             checkpoints,
@@ -97,16 +100,18 @@ def opened(
         yield Training(job, cluster, session, stage, folder, output, display.say)
 
 
-def _told(
-    show: Callable[[Status], None], session: Session, yardstick: Yardstick
-) -> Callable[[Status], None]:
-    """Show the status here, and tell it to whoever asks on another terminal."""
+def _told(session: Session, job: Job) -> Display:
+    """What tells the moment to whoever asks on another terminal."""
+    chronicle, told_at = Chronicle(job.yardstick), -math.inf
 
-    def show_and_tell(status: Status) -> None:
-        session.leader.status = {"figures": list(figures(status, yardstick))}
-        show(status)
+    def show(status: Status) -> None:
+        nonlocal told_at
+        chronicle.see(status)
+        if time.monotonic() - told_at >= TOLD_EVERY_S:
+            told_at = time.monotonic()
+            session.leader.status = chronicle.moment(status).to_json()
 
-    return show_and_tell
+    return Display(lambda _: None, show, chronicle.hear)
 
 
 @contextmanager

@@ -10,7 +10,15 @@ from typing import Any
 
 from app import checkpoint
 from app.config import ClusterConfig
-from app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerError, StoreError
+from app.errors import (
+    ConfigError,
+    ExitCode,
+    Fenced,
+    ModelMissing,
+    RunTaken,
+    ServerError,
+    StoreError,
+)
 from app.models.calibration import calibrated
 from app.models.files import SavedModel
 from app.runs import leadership
@@ -18,12 +26,13 @@ from app.runs.leadership import RunState
 from coordinator.downpour.driver import Downpour
 from coordinator.driver import Driver, Kept, Stage
 from coordinator.job import Job
-from coordinator.opening import Display, Training, opened
+from coordinator.opening import Training, opened
 from coordinator.outcome import EndReason, Outcome
 from coordinator.runs.folder import RunFolder
 from coordinator.runs.session import Session, new_run_id
 from coordinator.runs.surroundings import surroundings
 from coordinator.sandblaster.driver import Sandblaster
+from coordinator.views.displays import Display
 
 #: How long a failing run tries to tell the servers that it is over.
 LAST_WORDS_S = 1.0
@@ -180,7 +189,8 @@ def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
     except (RunTaken, Fenced):
         return  # it is somebody else's run by now
     with suppress(ServerError, StoreError, ConfigError):  # the first error is what counts
-        _close(training, RunState.FAILED, {"error": str(error)})
+        code = getattr(error, "exit_code", ExitCode.INTERNAL)
+        _close(training, RunState.FAILED, {"error": str(error), "exit_code": code})
     names = checkpoint.names(folder.checkpoints)
     if names:
         training.say(

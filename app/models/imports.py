@@ -36,7 +36,8 @@ def allowed_imports() -> tuple[str, ...]:
 
 def allow_import(module_path: str) -> None:
     """Add a prefix for this process, and for the processes that it starts from now on."""
-    os.environ[ALLOWED_IMPORTS_VARIABLE] = ",".join((*allowed_imports(), module_path))
+    if module_path not in allowed_imports():
+        os.environ[ALLOWED_IMPORTS_VARIABLE] = ",".join((*allowed_imports(), module_path))
 
 
 def allow_imports_of(settings: ImportSettings) -> None:

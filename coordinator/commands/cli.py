@@ -24,6 +24,7 @@ from coordinator.outcome import EndReason, Outcome
 from coordinator.runs import resumption
 from coordinator.training import resume as resume_training
 from coordinator.training import train as run_training
+from coordinator.views.following import follow as follow_run
 from coordinator.views.overview import overview, overviews
 from coordinator.views.progress import described, display, listed, summary
 
@@ -119,11 +120,25 @@ def _where(function: Callable[..., Any]) -> Callable[..., Any]:
     return folder(broker(as_json(function)))
 
 
-@main.command(epilog="Example: python -m coordinator status 20261122-180858-050a")
+STATUS_EXAMPLES = """
+Examples:
+  python -m coordinator status 20261122-180858-050a
+  python -m coordinator status 20261122-180858-050a --follow
+"""
+
+
+@main.command(epilog=STATUS_EXAMPLES, cls=SectionedCommand)
 @click.argument("run")
+@click.option("--follow", "-f", is_flag=True, help="Keep showing it, until it ends.")
 @_where
-def status(run: str, as_json: bool, **where: str | None) -> None:
-    """How a run stands, from another terminal."""
+def status(run: str, follow: bool, as_json: bool, **where: str | None) -> None:
+    """How a run stands, from another terminal.
+
+    With --follow the exit code tells how it ended: that of its training. Ctrl-C leaves the
+    run alone; with --json there is a line for each change.
+    """
+    if follow:
+        sys.exit(follow_run(run, _place_of(where), Console(), as_json=as_json))
     seen = overview(run, _place_of(where))
     if as_json:
         click.echo(json.dumps(seen.to_json(), indent=2))

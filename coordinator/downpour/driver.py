@@ -42,6 +42,8 @@ class Downpour:
         self._session, self._job, self._stage, self._store = session, job, stage, store
         self._plan = job.plan
         self._units: dict[str, Unit] = {}
+        #: Units that are out once those that came back are replaced.
+        self._n_out = 0
         self._reports = Reports(job.config.replicas)
         self._next_evaluation = job.config.evaluate_every
         self._counts: list[ShardCounts] = []
@@ -143,9 +145,11 @@ class Downpour:
                     unit.name,
                     {"subset": unit.subset, "start": unit.start, "stop": unit.stop},
                 )
+            self._n_out = len(self._units)
             if self._evaluation_due():
                 self._start_evaluation()
             self._turn()
+        self._n_out = 0
         return reason
 
     def _turn(self) -> None:
@@ -265,14 +269,18 @@ class Downpour:
             total_passes=self._session.config.passes,
             steps=self._plan.steps_done,
             total_steps=self._plan.total_steps,
+            examples=round(self._plan.passes_done * self._job.n_train),
             seconds=self.seconds,
+            limit_s=self._session.config.max_seconds,
             training_loss=self._reports.training_loss,
             evaluation=history[-1] if history else None,
             best=self.evaluations.best,
             shards=self._counts,
             staleness=self._reports.staleness,
             waited_s=self._reports.waited_s,
-            units_in_flight=len(self._units),
+            workers=self._session.dispatcher.workers,
+            wanted=self._n_out,
+            units_in_flight=self._n_out,
             resent=self._session.dispatcher.resent,
             idle_s=self._session.dispatcher.idle_s,
             oldest=self._session.dispatcher.oldest,

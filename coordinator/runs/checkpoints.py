@@ -49,10 +49,19 @@ class Checkpoints:
         every_s: seconds between two, counted from the end of one to the begin of the next.
         keep: the last so many stay, and the one with the highest rank.
         say: told of what could not be written, and of what is damaged.
+        tell: told of each that is written.
     """
 
-    def __init__(self, folder: Path, every_s: float, keep: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        every_s: float,
+        keep: int,
+        say: Callable[[str], None],
+        tell: Callable[..., None] = lambda *_, **__: None,
+    ) -> None:
         self.folder, self._every_s, self._keep, self._say = folder, every_s, keep, say
+        self._tell = tell
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: _Writing | None = None
         self._at = time.monotonic()
@@ -118,6 +127,7 @@ class Checkpoints:
             path = None
         else:
             self.written += 1
+            self._tell("checkpoint", name=writing.name)
             self._prune()
         finally:
             self._at = time.monotonic()

@@ -14,6 +14,7 @@ from typing import Any
 
 from app.errors import ModelMissing, WaitTimeout, WorkFailed
 from app.runs.ledger import Ledger, State, Unit
+from coordinator.runs.heard import Heard
 from coordinator.runs.messages import Arguments
 from coordinator.views.status import Outstanding
 
@@ -24,6 +25,10 @@ Waiting = Callable[[str], Set[Arguments]]
 
 #: A worker that takes a message claims its unit at once; after so long it never will.
 TAKEN_S = 3.0
+
+#: A worker that has held no unit for so long is not at work: longer than it takes from the
+#: end of a unit to the claim of the next one.
+SILENT_S = 5.0
 
 
 @dataclass
@@ -83,11 +88,17 @@ class Dispatcher:
         self._in_flight: dict[str, _InFlight] = {}
         self._tell = tell
         self._at_work = time.monotonic()
+        self._heard = Heard(SILENT_S, time.monotonic)
         #: Units sent again: a worker failed, ended or was silent, or a message was lost.
         self.resent = resent
 
     def __len__(self) -> int:
         return len(self._in_flight)
+
+    @property
+    def workers(self) -> int:
+        """Processes that hold a unit, or held one a moment ago."""
+        return len(self._heard)
 
     @property
     def idle_s(self) -> float:
@@ -134,6 +145,7 @@ class Dispatcher:
             held = (unit.remaining_s or 0) > 0
             if unit.state is State.DONE or held:
                 self._at_work = time.monotonic()
+                self._heard.of(_place(unit))
             entry.worker = _place(unit) if held else ""
             if unit.state is State.DONE:
                 finished.append(Finished(name, unit.report, _place(unit), unit.attempt))

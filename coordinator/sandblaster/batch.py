@@ -15,6 +15,7 @@ from app.keys import named
 from app.runs import batch
 from app.store.contract import missing
 from app.store.vector_contract import VectorStore
+from coordinator.runs.heard import Heard
 from coordinator.runs.session import Session
 from coordinator.sandblaster.descent import Evaluate
 from coordinator.sandblaster.dispatches import MOST_TOLD, Dispatches
@@ -32,6 +33,9 @@ ASK_EVERY_S = 5.0
 
 #: Portions silent for this long are taken for lost whatever workers say.
 LOST_S = 60.0
+
+#: A worker that neither reported nor was found at a portion for so long is not at work.
+SILENT_S = 2 * ASK_EVERY_S
 
 #: Above this share of unused range the quantum is made finer again.
 SLACK = 2.0**-8
@@ -61,9 +65,10 @@ class Batch:
     ) -> None:
         self._session, self._store, self._turn = session, store, turn
         self.n_portions = n_portions
-        self._workers = workers
+        self.workers = workers
         #: Worker processes that answered in the last evaluation, so that late ones count.
         self._seen: set[str] = set()
+        self._heard = Heard(SILENT_S, time.monotonic)
         self._heard_at = time.monotonic()
         self._ask_at = 0.0
         self._portions: Portions | None = None
@@ -94,6 +99,11 @@ class Batch:
             f"no worker has been at work on evaluation {self.number} for {silent_s:.0f} s, "
             f"{slow.name} is outstanding: are workers running (celery -A app worker)?"
         )
+
+    @property
+    def n_heard(self) -> int:
+        """Worker processes that answered, or said that they compute, a moment ago."""
+        return min(len(self._heard), max(self.workers, len(self._seen)))
 
     @property
     def n_done(self) -> int:
@@ -177,6 +187,7 @@ class Batch:
                     report.portion, report.dispatch
                 )
                 self._dispatches.answered(report, won=first)
+                self._heard.of(report.worker)
                 if report.error:
                     self._check_shards(request.point)
                     self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
@@ -214,6 +225,8 @@ class Batch:
         self._ask_at = time.monotonic() + ASK_EVERY_S
         if active is None:
             return None
+        for (_, _, portion, _), worker in active.items():
+            self._heard.of(f"{worker} at portion {portion}")
         places = {**dict.fromkeys(waiting, ""), **active}
         return {
             int(portion): worker
@@ -222,7 +235,7 @@ class Batch:
         }
 
     def _policy(self) -> Policy:
-        workers, self._seen = max(self._workers, len(self._seen)), set()
+        workers, self._seen = max(self.workers, len(self._seen)), set()
         return Policy(
             workers=workers,
             floor_s=self._session.config.backup_seconds,

@@ -274,7 +274,9 @@ class Sandblaster:
         return SandblasterStatus(
             iteration=state.iteration if state else 0,
             total_iterations=self._session.config.iterations,
+            examples=batch_.tally.portions * self._job.n_train // batch_.n_portions,
             seconds=self.seconds,
+            limit_s=self._session.config.max_seconds,
             loss=state.loss if state else math.nan,
             gradient_norm=state.gradient_norm if state else math.nan,
             step=self._step,
@@ -283,6 +285,8 @@ class Sandblaster:
             evaluations=batch_.number,
             evaluation=history[-1] if history else None,
             best=self.evaluations.best,
+            workers=batch_.n_heard,
+            wanted=min(batch_.workers, len(batch_.outstanding)),
             portions_done=batch_.n_done,
             portions_outstanding=len(batch_.outstanding),
             n_portions=batch_.n_portions,

@@ -1,90 +1,103 @@
-"""What there is to say of a training at a moment, in words: for displays and for ``status``."""
+"""What there is to say of a moment, in words: a line for logs, and for ``status``."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from coordinator.outcome import Evaluation
-from coordinator.views.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
-from coordinator.yardstick import Yardstick
-
-#: A wait longer than this is shown; a unit is meant to take seconds.
-WAIT_WORTH_SAYING_S = 3.0
-UNIT_WORTH_SAYING_S = 15.0
+from coordinator.views.moment import DownpourPart, Moment, SandblasterPart
 
 
-def figures(status: Status, yardstick: Yardstick) -> Iterator[tuple[str, str]]:
+def figures(moment: Moment) -> Iterator[tuple[str, str]]:
     """Everything that there is to show of a moment, as (name, text)."""
-    if isinstance(status, DownpourStatus):
-        yield from _downpour(status, yardstick)
-    else:
-        yield from _sandblaster(status, yardstick)
+    if moment.downpour is not None:
+        yield from _downpour(moment, moment.downpour)
+    elif moment.sandblaster is not None:
+        yield from _sandblaster(moment, moment.sandblaster)
 
 
-def _downpour(status: DownpourStatus, yardstick: Yardstick) -> Iterator[tuple[str, str]]:
-    yield "pass", f"{status.passes:.1f}/{status.total_passes}"
-    yield "steps/s", f"{status.steps_per_second:,.0f}"
-    yield "loss", _number(status.training_loss)
-    if status.evaluation is not None:
-        yield "held-out", score_text(status.evaluation, yardstick)
-    yield "updates", _counts([shard.applied for shard in status.shards])
-    if status.refused:
-        yield "refused", str(status.refused)
-    worst = max(status.staleness, default=0)
-    yield "staleness", f"median {median(status.staleness)}, worst {worst}"
-    if status.waited_s:
-        yield "waited", f"{status.waited_s:.1f} s for slower replicas"
-    if status.resent:
-        yield "sent again", str(status.resent)
-    if status.oldest is not None and status.idle_s > WAIT_WORTH_SAYING_S:
-        yield "waiting", f"{status.idle_s:.0f} s for a worker to take {status.oldest.name}"
-    elif status.oldest is not None and status.oldest.seconds > UNIT_WORTH_SAYING_S:
-        yield "waiting", _awaited(status.oldest)
-    left = status.seconds_left
-    yield "left", "?" if left is None else str(timedelta(seconds=round(left)))
+def _downpour(moment: Moment, part: DownpourPart) -> Iterator[tuple[str, str]]:
+    yield "pass", f"{moment.done:.1f}/{moment.total}"
+    yield "steps/s", f"{moment.speed.steps:,.0f}"
+    yield "loss", number(moment.loss)
+    if moment.heldout is not None:
+        yield "held-out", moment.heldout.text
+    yield "updates", counts(part)
+    if part.refused:
+        yield "refused", str(part.refused)
+    yield "staleness", f"median {part.staleness_median}, worst {part.staleness_worst}"
+    if part.waited_s:
+        yield "waited", f"{part.waited_s:.1f} s for slower replicas"
+    if part.resent:
+        yield "sent again", str(part.resent)
+    if moment.waiting:
+        yield "waiting", moment.waiting
+    yield "left", duration(moment.left_s)
 
 
-def _sandblaster(status: SandblasterStatus, yardstick: Yardstick) -> Iterator[tuple[str, str]]:
-    yield "iteration", f"{status.iteration}/{status.total_iterations}"
-    yield "loss", _number(status.loss)
-    yield "gradient", _number(status.gradient_norm)
-    yield "step", f"{status.step:.3g}"
-    if status.nonzeros is not None:
-        yield "non-zero weights", f"{status.nonzeros:,} of {status.n_weights:,}"
-    yield "evaluations", str(status.evaluations)
-    if status.evaluation is not None:
-        yield "held-out", score_text(status.evaluation, yardstick)
+def _sandblaster(moment: Moment, part: SandblasterPart) -> Iterator[tuple[str, str]]:
+    yield "iteration", f"{moment.done:.0f}/{moment.total}"
+    yield "loss", number(moment.loss)
+    yield "gradient", number(part.gradient_norm)
+    yield "step", f"{part.step:.3g}"
+    if part.nonzeros is not None:
+        yield "non-zero weights", f"{part.nonzeros:,} of {part.weights:,}"
+    yield "evaluations", str(part.evaluations)
+    if moment.heldout is not None:
+        yield "held-out", moment.heldout.text
     yield (
         "portions",
-        f"{status.portions_done}/{status.n_portions} done, "
-        f"{status.portions_outstanding} outstanding, {status.portions_per_second:.0f}/s",
+        f"{part.portions_done}/{part.portions} done, {part.portions_out} outstanding, "
+        f"{part.portions_per_second:.0f}/s",
     )
-    yield "backups", f"{status.tally.sent} sent, {status.tally.won} won"
-    if status.tally.retries:
-        yield "retries", str(status.tally.retries)
-    if status.slow is not None and status.slow.seconds > WAIT_WORTH_SAYING_S:
-        yield "waiting", _awaited(status.slow)
+    yield "backups", f"{part.backups_sent} sent, {part.backups_won} won"
+    if part.retries:
+        yield "retries", str(part.retries)
+    if moment.waiting:
+        yield "waiting", moment.waiting
 
 
-def _awaited(work: Outstanding) -> str:
-    where = f" on {work.worker}" if work.worker else ""
-    return f"{work.seconds:.0f} s for {work.name}{where}"
+def number(value: float | None) -> str:
+    """Four digits, or a dash for what is not known."""
+    return "-" if value is None else f"{value:.4g}"
 
 
-def score_text(evaluation: Evaluation, yardstick: Yardstick) -> str:
-    """A held-out score in words."""
-    lost = " (lost: the control server was restarted)" if evaluation.auc_lost else ""
-    return yardstick.text(evaluation.score) + lost
+def duration(seconds: float | None) -> str:
+    """Hours, minutes and seconds."""
+    return "?" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.4g}"
-
-
-def _counts(counts: list[int]) -> str:
+def counts(part: DownpourPart) -> str:
     """Each shard's count while they fit, else the range."""
-    if len(counts) > 8:
-        return f"{min(counts)} to {max(counts)} on {len(counts)} shards"
-    return "/".join(map(str, counts)) or "-"
+    if part.shards > len(part.applied):
+        return f"{part.applied[0]} to {part.applied[1]} on {part.shards} shards"
+    return "/".join(map(str, part.applied)) or "-"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+_PLAIN_BARS = "_.-=+*%#"
+
+
+def sparkline(points: Sequence[float], width: int, *, plain: bool = False) -> str:
+    """A course in ``width`` characters at most; '' below 2 points.
+
+    The tenth of the points that is highest is cut off, and the lowest: else the first loss,
+    far above all others, would make a flat line of the rest.
+    """
+    bars = _PLAIN_BARS if plain else _BARS
+    if len(points) < 2 or width < 1:
+        return ""
+    if len(points) > width:
+        cuts = [index * len(points) // width for index in range(width + 1)]
+        parts = [points[a:b] for a, b in itertools.pairwise(cuts)]
+        points = [sum(part) / len(part) for part in parts]
+    ordered, cut = sorted(points), len(points) // 10
+    low, high = ordered[cut], ordered[-1 - cut]
+    if low == high:
+        low, high = ordered[0], ordered[-1]
+    if low == high:
+        return bars[len(bars) // 2 - 1] * len(points)
+    scale = (len(bars) - 1) / (high - low)
+    heights = (round((min(max(point, low), high) - low) * scale) for point in points)
+    return "".join(bars[height] for height in heights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from app.runs.leadership import RunState, Snapshot
 from app.store.servers import Servers
 from coordinator.runs import resumption
 from coordinator.runs.resumption import ANSWER_S, Found
+from coordinator.views.moment import Moment
 
 #: Events that ``status`` shows: the last so many.
 LAST_EVENTS = 5
@@ -30,7 +31,7 @@ class Overview:
     """A run at a glance.
 
     ``state`` is a :class:`~app.runs.leadership.RunState`, or "dead" where neither servers nor
-    an end are known: it can be resumed. ``figures`` are those of its display.
+    an end are known: it can be resumed. ``moment`` is what its displays draw.
     """
 
     run: str
@@ -39,18 +40,24 @@ class Overview:
     model: str
     data: str
     coordinator: str | None
-    figures: list[tuple[str, str]]
+    moment: Moment | None
     outcome: dict[str, Any]
     checkpoints: list[str]
     events: list[str]
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "figures": dict(self.figures)}
+        moment = self.moment.to_json() if self.moment is not None else None
+        return {**self.__dict__, "moment": moment}
 
 
 def overview(run: str, settings: Mapping[str, Any]) -> Overview:
     """One run; raises ConfigError if there is none of that name."""
     return _overview(resumption.find(run, settings))
+
+
+def glance(run: str, settings: Mapping[str, Any]) -> Overview:
+    """The same without events and checkpoints, for those who look every second."""
+    return _overview(resumption.find(run, settings), brief=True)
 
 
 def overviews(settings: Mapping[str, Any]) -> list[Overview]:
@@ -64,13 +71,13 @@ def overviews(settings: Mapping[str, Any]) -> list[Overview]:
     found = []
     for run in sorted(runs):
         try:
-            found.append(_overview(resumption.find(run, settings)))
+            found.append(glance(run, settings))
         except ConfigError:
             continue  # of another version, or it has just been removed
     return found
 
 
-def _overview(found: Found) -> Overview:
+def _overview(found: Found, *, brief: bool = False) -> Overview:
     config, ended = found.record.config, found.folder.outcome()
     try:
         known = resumption.state_of(found)
@@ -86,10 +93,10 @@ def _overview(found: Found) -> Overview:
         model=config.model,
         data=config.data,
         coordinator=str(known.owner) if known is not None and known.owner is not None else None,
-        figures=[(name, text) for name, text in known.status.get("figures", [])] if known else [],
+        moment=Moment.from_json(known.status) if known is not None else None,
         outcome=known.outcome if known is not None and known.outcome else ended,
-        checkpoints=checkpoint.names(found.folder.checkpoints),
-        events=_events(found) if known is not None else [],
+        checkpoints=[] if brief else checkpoint.names(found.folder.checkpoints),
+        events=_events(found) if known is not None and not brief else [],
     )
 
 

@@ -1,45 +1,41 @@
-"""Live progress: a panel on a terminal, plain lines elsewhere."""
+"""What people see of a training: as it goes, at its end, and from another terminal."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.live import Live
-from rich.panel import Panel
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from app.models.model import Task
-from coordinator.opening import Display
 from coordinator.outcome import Outcome
-from coordinator.views.figures import figures, score_text
+from coordinator.views.chronicle import Chronicle, score_text
+from coordinator.views.displays import Display
+from coordinator.views.figures import figures
 from coordinator.views.overview import Overview
-from coordinator.views.status import DownpourStatus, Status
+from coordinator.views.panel import Panel
+from coordinator.views.screen import screen
+from coordinator.views.status import Status
 from coordinator.yardstick import Yardstick, brief
-
-#: Plain output: a line at every held-out evaluation, but not more often than the first
-#: figure, and after as many seconds as the second without one.
-LINE_AT_MOST_EVERY_S = 0.5
-LINE_AT_LEAST_EVERY_S = 2.0
 
 
 @contextmanager
 def display(console: Console, yardstick: Yardstick) -> Iterator[Display]:
     """Show a training on ``console`` as it goes."""
-    if not console.is_terminal:
-        lines = _Lines(console, yardstick)
-        yield Display(lines.say, lines.show)
-        lines.finish()
-        return
-    with Live(console=console, refresh_per_second=8, transient=False) as live:
-        yield Display(
-            lambda text: console.print(text, markup=False, highlight=False),
-            lambda status: live.update(_panel(status, yardstick)),
-        )
+    chronicle, held_back = Chronicle(yardstick), list[Status]()
+    with screen(console) as there:
+
+        def show(status: Status) -> None:
+            chronicle.see(status)
+            held_back[:] = [status]
+            if there.due(status.evaluation.number if status.evaluation else 0):
+                there.draw(Panel(chronicle.moment(status)))
+                held_back.clear()
+
+        yield Display(there.say, show, chronicle.hear)
+        for status in held_back:  # how it ended
+            there.draw(Panel(chronicle.moment(status)))
 
 
 def summary(outcome: Outcome, yardstick: Yardstick) -> list[str]:
@@ -68,7 +64,7 @@ def described(seen: Overview) -> list[str]:
     lines = [f"run {seen.run}: {seen.state}, {seen.algorithm} of {seen.model} on {seen.data}"]
     if seen.coordinator is not None:
         lines.append(f"coordinator: {seen.coordinator}")
-    facts = dict(seen.figures) | seen.outcome
+    facts = (dict(figures(seen.moment)) if seen.moment is not None else {}) | seen.outcome
     facts.pop("state", None)  # the first line says it
     if (heldout := facts.pop("heldout", None)) is not None:
         facts["held-out"] = brief(heldout)
@@ -87,54 +83,8 @@ def listed(runs: Sequence[Overview]) -> Table:
     for title in ("run", "state", "algorithm", "model", "data", "progress"):
         table.add_column(title, no_wrap=True)
     for each in runs:
-        progress = "  ".join(f"{name} {value}" for name, value in each.figures[:1])
+        first = list(figures(each.moment))[:1] if each.moment is not None else []
+        progress = "  ".join(f"{name} {text}" for name, text in first)
         what = (each.algorithm, each.model, each.data)
         table.add_row(each.run, each.state, *what, progress)
     return table
-
-
-class _Lines:
-    """Plain lines for logs and pipes."""
-
-    def __init__(self, console: Console, yardstick: Yardstick) -> None:
-        self._console, self._yardstick = console, yardstick
-        self._shown_at, self._shown = -math.inf, 0
-        self._held_back: Status | None = None
-
-    def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def show(self, status: Status) -> None:
-        number = status.evaluation.number if status.evaluation else 0
-        now = time.monotonic()
-        every = LINE_AT_LEAST_EVERY_S if number == self._shown else LINE_AT_MOST_EVERY_S
-        if now - self._shown_at < every:
-            self._held_back = status
-            return
-        self._shown_at, self._shown = now, number
-        self._print(status)
-
-    def finish(self) -> None:
-        """Show how it ended, if that was held back."""
-        if self._held_back is not None:
-            self._print(self._held_back)
-
-    def _print(self, status: Status) -> None:
-        self._held_back = None
-        self.say("  ".join(f"{name} {value}" for name, value in figures(status, self._yardstick)))
-
-
-def _panel(status: Status, yardstick: Yardstick) -> Panel:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
-    for name, value in figures(status, yardstick):
-        table.add_row(name, value)
-    if isinstance(status, DownpourStatus):
-        title = "Downpour SGD" + (", warm start" if status.warming else "")
-        bar = ProgressBar(total=status.total_steps, completed=status.steps, width=40)
-    else:
-        title = f"Sandblaster {'L-BFGS' if status.nonzeros is None else 'OWL-QN'}"
-        bar = ProgressBar(total=status.n_portions, completed=status.portions_done, width=40)
-    table.add_row("", bar)
-    return Panel(table, title=title, title_align="left")

@@ -1,4 +1,6 @@
-"""What a training looks like at a moment: what progress displays show."""
+"""What a training looks like at a moment, as its driver says it. Both kinds have ``loss``,
+``steps`` of ``total_steps``, and ``done`` of ``total`` passes or iterations.
+"""
 
 from __future__ import annotations
 
@@ -24,22 +26,27 @@ class Outstanding:
 class DownpourStatus:
     """A moment of a Downpour run. ``training_loss`` is over recent units, NaN before any.
 
-    ``waited_s`` is how long replicas were held back for slower ones, summed over them;
-    ``idle_s`` is how long units have been waiting without any worker at work, ``oldest``
-    the unit that has been out for longest.
+    ``workers`` processes were heard of a moment ago, there is work for ``wanted``; the
+    training has to end at ``limit_s``. ``waited_s`` is how long replicas were held back for
+    slower ones, summed over them; ``idle_s`` is how long units have been waiting without any
+    worker at work, ``oldest`` the unit that has been out for longest.
     """
 
     passes: float
     total_passes: int
     steps: int
     total_steps: int
+    examples: int
     seconds: float
+    limit_s: float | None
     training_loss: float
     evaluation: Evaluation | None
     best: Evaluation | None
     shards: Sequence[ShardCounts]
     staleness: Counter[int]
     waited_s: float
+    workers: int
+    wanted: int
     units_in_flight: int
     resent: int
     idle_s: float
@@ -47,19 +54,16 @@ class DownpourStatus:
     warming: bool
 
     @property
-    def steps_per_second(self) -> float:
-        return self.steps / self.seconds if self.seconds > 0 else 0.0
+    def loss(self) -> float:
+        return self.training_loss
 
     @property
-    def seconds_left(self) -> float | None:
-        """Until all passes are done, at the speed so far; None before any step."""
-        if not self.steps:
-            return None
-        return (self.total_steps - self.steps) * self.seconds / self.steps
+    def done(self) -> float:
+        return self.passes
 
     @property
-    def refused(self) -> int:
-        return max((shard.refused for shard in self.shards), default=0)
+    def total(self) -> int:
+        return self.total_passes
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,16 @@ class SandblasterStatus:
     """A moment of a Sandblaster run; the loss is the objective at the last iteration.
 
     ``nonzeros`` of ``n_weights`` weights are not zero; None if no L1 term makes them so.
-    ``slow`` is the portion that has been out for longest; ``tally`` counts portions and
-    backups over the whole run.
+    ``workers`` and ``limit_s`` are those of :class:`DownpourStatus`; ``slow`` is the portion
+    that has been out for longest; ``tally`` counts portions and backups since this
+    coordinator began, and ``examples`` are those of its portions.
     """
 
     iteration: int
     total_iterations: int
+    examples: int
     seconds: float
+    limit_s: float | None
     loss: float
     gradient_norm: float
     step: float
@@ -82,6 +89,8 @@ class SandblasterStatus:
     evaluations: int
     evaluation: Evaluation | None
     best: Evaluation | None
+    workers: int
+    wanted: int
     portions_done: int
     portions_outstanding: int
     n_portions: int
@@ -89,8 +98,24 @@ class SandblasterStatus:
     slow: Outstanding | None
 
     @property
-    def portions_per_second(self) -> float:
-        return self.tally.portions / self.seconds if self.seconds > 0 else 0.0
+    def steps(self) -> int:
+        return self.iteration
+
+    @property
+    def total_steps(self) -> int:
+        return self.total_iterations
+
+    @property
+    def done(self) -> float:
+        return self.iteration
+
+    @property
+    def total(self) -> int:
+        return self.total_iterations
+
+    @property
+    def warming(self) -> bool:
+        return False
 
 
 Status = DownpourStatus | SandblasterStatus

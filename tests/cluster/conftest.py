@@ -28,9 +28,9 @@ from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from coordinator.cluster.local import Endpoints, LocalCluster
 from coordinator.job import Job, prepare
-from coordinator.opening import Display
 from coordinator.outcome import Outcome
 from coordinator.training import train
+from coordinator.views.displays import Display
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 60.0

@@ -137,6 +137,10 @@ def test_a_diverging_training_ends_with_advice(shared: LocalCluster, command: St
     (message,) = re.findall(r"^error: .*$", training.err, re.MULTILINE)
     assert "--learning-rate (now 1e+30)" in message
     assert "Traceback" not in training.err
+    place = ("--folder", training.folder.parent / "runs")
+    follower = command("status", training.run, "--follow", *place)  # it has ended: at once
+    assert follower.ends() == ExitCode.DIVERGED
+    assert f"run {training.run}: failed" in follower.out
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from app.store.servers import Servers
 from coordinator.cluster.local import LocalCluster
 from coordinator.cluster.processes import Child, end
 from coordinator.job import prepare
-from coordinator.opening import Display
 from coordinator.sandblaster.batch import LOST_S
 from coordinator.training import train
+from coordinator.views.displays import Display
 from coordinator.views.status import SandblasterStatus, Status
 from tests.cluster.fleets import busy, workers
 

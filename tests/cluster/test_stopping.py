@@ -122,7 +122,7 @@ def is_seen_running(training: Any, command: Start, folder: Path) -> None:
     assert re.search(r"^held-out: accuracy", asked[0].out, re.MULTILINE)
     (listed,) = json.loads(asked[1].out)
     assert (listed["run"], listed["state"]) == (run, "running")
-    assert "updates" in listed["figures"]
+    assert listed["moment"]["downpour"]["applied"]
 
 
 def is_stopped(training: Any, run: str, command: Start, folder: Path) -> None:

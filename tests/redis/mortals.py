@@ -107,7 +107,7 @@ class MortalLeader(Leader):
 class LocalBatch:
     """A batch of one portion, which the coordinator computes itself."""
 
-    n_portions, n_done, quantum = 1, 0, 0.0
+    n_portions, n_done, n_heard, workers, quantum = 1, 0, 1, 1, 0.0
     slowest = None
 
     def __init__(self, session: Session, store: VectorStore, *args: Any) -> None:

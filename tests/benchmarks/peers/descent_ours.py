@@ -9,8 +9,8 @@ from typing import Any
 
 from app.config import configure
 from coordinator.job import prepare
-from coordinator.opening import Display
 from coordinator.training import train
+from coordinator.views.displays import Display
 from coordinator.views.status import SandblasterStatus, Status
 from peers.descent import HISTORY, L2, Course, data
 

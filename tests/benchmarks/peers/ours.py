@@ -14,9 +14,9 @@ from typing import Any
 from app.config import configure
 from contest.clock import Clock
 from coordinator.job import prepare
-from coordinator.opening import Display
 from coordinator.outcome import Outcome
 from coordinator.training import train
+from coordinator.views.displays import Display
 from coordinator.views.status import Status
 
 #: Told of each status, with the clock.

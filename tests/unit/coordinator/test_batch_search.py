@@ -17,7 +17,7 @@ from app.store.memory_vectors import MemoryVectorStore
 from coordinator.runs.messages import Arguments
 from coordinator.runs.session import Session
 from coordinator.sandblaster import batch
-from coordinator.sandblaster.batch import ASK_AFTER_S, ASK_EVERY_S, LOST_S, Batch
+from coordinator.sandblaster.batch import ASK_AFTER_S, ASK_EVERY_S, LOST_S, SILENT_S, Batch
 from coordinator.sandblaster.descent import Evaluate
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=1, block_numbers=3)
@@ -137,6 +137,25 @@ def test_a_portion_that_is_lost_every_time_ends_the_run_by_name(fleet: Fleet) ->
 def test_a_healthy_batch_asks_nobody(fleet: Fleet) -> None:
     assert fleet.batch(lambda: None, n_portions=50).evaluate(Evaluate("x", "g")) == 50.0
     assert fleet.asked == []
+
+
+def test_a_worker_that_answered_is_at_work_for_a_moment(fleet: Fleet) -> None:
+    done = fleet.batch(lambda: None)
+    assert done.n_heard == 0
+    done.evaluate(Evaluate("x", "g"))
+    assert done.n_heard == 1
+    fleet.now += SILENT_S + 0.1
+    assert done.n_heard == 0
+
+
+def test_a_worker_that_says_that_it_computes_is_at_work(fleet: Fleet) -> None:
+    fleet.active_tasks = {(1, 0, 0): "first@host"}
+    assert watched(fleet, 50.0).n_heard == 1
+
+
+def test_nobody_is_at_work_on_what_waits_in_the_queue(fleet: Fleet) -> None:
+    fleet.queue = {(1, 0, 0)}
+    assert watched(fleet, 50.0).n_heard == 0
 
 
 def test_a_portion_that_a_worker_has_is_left_to_it_and_seldom_asked_for(fleet: Fleet) -> None:

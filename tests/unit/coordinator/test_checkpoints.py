@@ -115,6 +115,25 @@ def test_a_checkpoint_has_the_state_of_the_moment_that_it_was_asked_for(desk: De
     assert desk.said == []
 
 
+def unreachable() -> Iterator[tuple[str, Vector]]:
+    yield from ()
+    raise ServerUnreachable("gone")
+
+
+def test_each_that_is_written_is_an_event(tmp_path: Path) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+
+    def tell(kind: str, **fields: Any) -> None:
+        told.append((kind, fields))
+
+    checkpoints = Checkpoints(tmp_path / "checkpoints", EVERY_S, KEEP, lambda _: None, tell)
+    desk = Desk(checkpoints, Clock(), [])
+    desk.write()
+    assert checkpoints.write(1, desk.capture(unreachable)) is None
+    assert told == [("checkpoint", {"name": "000001-000001"})]
+    checkpoints.close()
+
+
 def test_the_latest_one_is_found_by_whoever_goes_on(desk: Desk) -> None:
     desk.write()
     desk.write()

@@ -98,6 +98,9 @@ OTHER: dict[str, Any] = {
     "output": "best.safetensors",
     "wait_seconds": 2.5,
     "flower": True,
+    "metrics_port": 9100,
+    "metrics_address": "0.0.0.0",  # noqa: S104 (a value that is not the default)
+    "tensorboard": "curves",
 }
 
 #: Settings that are allowed only together.

@@ -11,7 +11,7 @@ import pytest
 from app.errors import ModelMissing, WaitTimeout, WorkFailed
 from app.runs.ledger import Ledger, State, Unit
 from coordinator.runs import dispatch
-from coordinator.runs.dispatch import TAKEN_S, Dispatcher
+from coordinator.runs.dispatch import SILENT_S, TAKEN_S, Dispatcher
 from coordinator.runs.messages import Arguments
 from coordinator.views.status import Outstanding
 
@@ -142,6 +142,28 @@ def test_a_finished_unit_is_collected_once_and_forgotten(office: Office) -> None
     assert office.ledger.forgotten == ["u"]
     assert office.dispatcher.collect(0) == []
     assert len(office.dispatcher) == 0
+
+
+def test_a_worker_is_at_work_while_it_holds_units_and_a_moment_longer(office: Office) -> None:
+    office.messages_after(OPEN, 1.0)
+    assert office.dispatcher.workers == 0
+    office.ledger.units["u"] = LEASED
+    office.dispatcher.collect(0)
+    assert office.dispatcher.workers == 1
+    office.ledger.units["u"] = DONE
+    office.dispatcher.collect(0)
+    office.clock.now += SILENT_S
+    assert office.dispatcher.workers == 1
+    office.clock.now += 0.1
+    assert office.dispatcher.workers == 0
+
+
+def test_processes_at_work_are_counted_by_name(office: Office) -> None:
+    for unit, owner in {"u": "17@host/a", "v": "17@host/b", "w": "18@host/c"}.items():
+        office.dispatcher.submit("downpour", unit, {})
+        office.ledger.units[unit] = replace(LEASED, owner=owner)
+    office.dispatcher.collect(0)
+    assert office.dispatcher.workers == 2
 
 
 def test_a_message_that_waits_for_a_busy_worker_is_not_repeated(office: Office) -> None:

@@ -50,6 +50,7 @@ class Desk:
 
     idle_s = 0.0
     oldest = None
+    workers = 2
 
     def __init__(self, job: Job, store: MemoryParameterStore) -> None:
         self._job, self._store, self.fence = job, store, FENCE
@@ -483,6 +484,15 @@ def test_the_status_counts_steps_passes_and_updates() -> None:
     assert (last.steps, last.total_steps) == (72, 72)
     assert 0 < last.training_loss < math.log(3)
     assert last.staleness.total() == 72 * run.job.layout.n_shards
+    assert last.examples == 6 * run.job.n_train
+
+
+def test_the_status_shows_the_units_that_are_out_after_those_that_came_back() -> None:
+    run = training()
+    run.driver.run()
+    going = [each for each in run.shown if each.passes < each.total_passes - 1]
+    assert {(each.units_in_flight, each.wanted) for each in going} == {(2, 2)}
+    assert (run.shown[-1].units_in_flight, run.shown[-1].wanted) == (0, 0)
 
 
 def test_events_tell_every_unit_and_every_evaluation() -> None:

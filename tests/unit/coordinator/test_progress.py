@@ -22,45 +22,22 @@ from app.models.model import Task
 from app.store.contract import ShardCounts
 from coordinator.outcome import EndReason, Evaluation, Outcome
 from coordinator.sandblaster.portions import Tally
-from coordinator.views import progress
+from coordinator.views import screen
 from coordinator.views.progress import display, summary
-from coordinator.views.status import DownpourStatus, Outstanding, SandblasterStatus, Status, median
+from coordinator.views.status import Outstanding, Status, median
 from coordinator.yardstick import Yardstick
+from tests.unit.coordinator.statuses import EVALUATION, SANDBLASTER, THREE, status
 
-THREE = Yardstick(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))
 NUMBERS = Yardstick(Task.REGRESSION, Metric.RMSE)
 TWO = Yardstick(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
-
-EVALUATION = Evaluation(1, 2.0, 1.5, Score(200, 50.0, 180, 0.0))
-
-
-def status(**changes: Any) -> DownpourStatus:
-    settings: dict[str, Any] = {
-        "passes": 2.5,
-        "total_passes": 10,
-        "steps": 500,
-        "total_steps": 2000,
-        "seconds": 4.0,
-        "training_loss": 0.125,
-        "evaluation": EVALUATION,
-        "best": EVALUATION,
-        "shards": [ShardCounts(499, 0), ShardCounts(500, 0)],
-        "staleness": Counter({0: 5, 1: 10, 7: 1}),
-        "waited_s": 0.0,
-        "units_in_flight": 2,
-        "resent": 0,
-        "idle_s": 0.0,
-        "oldest": None,
-        "warming": False,
-    }
-    return DownpourStatus(**settings | changes)
 
 
 def shown(
     statuses: Sequence[Status], *, terminal: bool = False, yardstick: Yardstick = THREE
 ) -> str:
     text = io.StringIO()
-    with display(Console(file=text, force_terminal=terminal, width=100), yardstick) as display_:
+    console = Console(file=text, force_terminal=terminal, force_interactive=terminal, width=100)
+    with display(console, yardstick) as display_:
         for each in statuses:
             display_.show(each)
     return text.getvalue()
@@ -127,7 +104,7 @@ def test_a_log_gets_a_line_for_every_evaluation_and_every_two_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(screen, "time", SimpleNamespace(monotonic=lambda: now))
     text = io.StringIO()
     with display(Console(file=text, width=100), THREE) as display_:
         for now, number in [(1, 1), (1.5, 1), (1.6, 2), (2.6, 2), (3.7, 2)]:  # noqa: B007
@@ -139,7 +116,8 @@ def test_a_log_gets_a_line_for_every_evaluation_and_every_two_seconds(
 @pytest.mark.parametrize("terminal", [False, True])
 def test_what_is_said_is_printed_as_it_is(terminal: bool) -> None:
     text = io.StringIO()
-    with display(Console(file=text, force_terminal=terminal, width=200), TWO) as display_:
+    console = Console(file=text, force_terminal=terminal, force_interactive=terminal, width=200)
+    with display(console, TWO) as display_:
         display_.say("run 7: a [model] of 3 parameters")
     assert "run 7: a [model] of 3 parameters" in text.getvalue()
 
@@ -197,25 +175,6 @@ def test_a_summary_without_held_out_data_claims_nothing() -> None:
     assert "held-out" not in " ".join(summary(outcome(heldout=None), THREE))
 
 
-SANDBLASTER = SandblasterStatus(
-    iteration=7,
-    total_iterations=100,
-    seconds=4.0,
-    loss=0.125,
-    gradient_norm=0.5,
-    step=0.25,
-    nonzeros=None,
-    n_weights=7840,
-    evaluations=9,
-    evaluation=EVALUATION,
-    best=EVALUATION,
-    portions_done=20,
-    portions_outstanding=3,
-    n_portions=64,
-    tally=Tally(portions=400, sent=4, won=2, wasted=1, retries=0),
-    slow=None,
-)
-
 BATCH_FIGURES = {
     "iteration": "7/100",
     "loss": "0.125",
@@ -223,7 +182,8 @@ BATCH_FIGURES = {
     "step length": "0.25",
     "evaluations": "9",
     "held-out accuracy": "accuracy 0.9000",
-    "portions": "20/64 done, 3 outstanding, 100/s",
+    "portions": "20/64 done, 3 out",
+    "portions per second": ", 100/s",
     "backups": "4 sent, 2 won",
 }
 
@@ -274,8 +234,7 @@ def test_the_median_of_nothing_is_zero() -> None:
     assert median(Counter()) == 0
 
 
-def test_the_time_left_follows_from_the_speed_so_far() -> None:
-    assert status().steps_per_second == 125
-    assert status().seconds_left == 12
-    assert status(steps=0).seconds_left is None
-    assert status(seconds=0.0).steps_per_second == 0
+def test_nobody_claims_a_speed_or_an_end_before_anything_was_done() -> None:
+    for idle in (status(steps=0, examples=0), status(seconds=0.0)):
+        assert "steps/s 0 " in shown([idle])
+        assert "left ?" in shown([idle])

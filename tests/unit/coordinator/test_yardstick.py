@@ -16,7 +16,7 @@ from app.models.metrics import Score
 from app.models.model import Task
 from app.settings import ModelSettings
 from coordinator.outcome import Evaluation
-from coordinator.views.figures import score_text
+from coordinator.views.chronicle import score_text
 from coordinator.yardstick import Yardstick, brief
 
 #: Of 100 examples: 60 "no" (50 right), 40 "yes" (30 right).

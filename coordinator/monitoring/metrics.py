@@ -1,0 +1,106 @@
+"""The endpoint that Prometheus asks for the figures of a training."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from app.errors import ConfigError
+from coordinator.job import Job
+from coordinator.monitoring.gauges import Families, Sums, metrics
+from coordinator.runs.journal import Event
+from coordinator.views.displays import Display
+from coordinator.views.status import Status
+from coordinator.yardstick import Yardstick
+
+
+class Watched(Collector):
+    """A training as it was told last. Prometheus asks on a thread of its own.
+
+    Args:
+        run: its id, a label of every metric.
+        facts: of the run, which do not change.
+        yardstick: names the measures.
+    """
+
+    def __init__(self, run: str, facts: dict[str, str], yardstick: Yardstick) -> None:
+        self._families, self._facts, self._yardstick = Families(run), facts, yardstick
+        self._sums = Sums()
+        self._status: Status | None = None
+        self._lock = threading.Lock()
+
+    def show(self, status: Status) -> None:
+        """Take the status of the moment."""
+        self._status = status
+
+    def hear(self, event: Event) -> None:
+        """Add an event."""
+        with self._lock:
+            self._sums.add(event)
+
+    def collect(self) -> Iterator[Metric]:
+        """What is there to be asked for."""
+        yield self._families.info("build", "This program.", _build())
+        yield self._families.info("run", "What is trained, and how.", self._facts)
+        with self._lock:
+            found = list(metrics(self._families, self._sums, self._status, self._yardstick))
+        yield from found
+
+
+def facts(job: Job) -> dict[str, str]:
+    """What a run is, for the labels of ``distbelief_run_info``."""
+    config = job.config
+    return {
+        "algorithm": config.algorithm,
+        "model": config.model,
+        "data": config.data,
+        "optimizer": config.optimizer if config.algorithm == "downpour" else "",
+        "replicas": str(config.replicas),
+        "parameters": str(job.n_parameters),
+        "metric": job.yardstick.metric,
+    }
+
+
+def _build() -> dict[str, str]:
+    try:
+        found = version("distbelief")
+    except PackageNotFoundError:  # run from a folder, not installed
+        found = "unknown"
+    return {"version": found, "python": platform.python_version()}
+
+
+@contextmanager
+def serving(
+    address: tuple[str, int], job: Job, run: str, say: Callable[[str], None]
+) -> Iterator[Display]:
+    """Answer Prometheus at an address and port (0: any that is free) as long as this is open.
+
+    Raises:
+        ConfigError: the port is taken, or there is no such address.
+    """
+    host, port = address
+    watched = Watched(run, facts(job), job.yardstick)
+    registry = CollectorRegistry()
+    registry.register(watched)
+    ProcessCollector(registry=registry)
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        raise ConfigError(
+            f"metrics_port = {port} cannot be used on {host}: {error.strerror or error}. Choose "
+            "another one, or 0 for any that is free"
+        ) from error
+    say(f"metrics: http://{host}:{server.server_port}/metrics")
+    try:
+        yield Display(lambda _: None, watched.show, watched.hear)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,31 @@
+"""The monitors that a cluster's settings ask for, as one display among others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from app.config import ClusterConfig
+from coordinator.job import Job
+from coordinator.monitoring.metrics import serving
+from coordinator.monitoring.tensorboard import writing
+from coordinator.views.displays import Display, together
+
+
+@contextmanager
+def monitoring(
+    cluster: ClusterConfig, job: Job, run: str, say: Callable[[str], None]
+) -> Iterator[Display]:
+    """Everybody who watches, as long as this is open.
+
+    Raises:
+        ConfigError: the port is taken, the folder cannot be written, or a package is missing.
+    """
+    with ExitStack() as stack:
+        displays = []
+        if cluster.metrics_port is not None:
+            address = (cluster.metrics_address, cluster.metrics_port)
+            displays.append(stack.enter_context(serving(address, job, run, say)))
+        if cluster.tensorboard is not None:
+            displays.append(stack.enter_context(writing(cluster.tensorboard, job, run, say)))
+        yield together(*displays)

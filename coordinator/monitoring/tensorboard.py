@@ -1,0 +1,100 @@
+"""Curves for TensorBoard, in event files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.errors import ConfigError
+from coordinator.job import Job
+from coordinator.views.chronicle import Chronicle
+from coordinator.views.displays import Display
+from coordinator.views.moment import Moment
+from coordinator.views.status import Status
+
+#: Seconds of training between two points of a curve; every evaluation is a point of its own.
+EVERY_S = 1.0
+
+#: What is written is on the disk after so long.
+FLUSH_S = 5
+
+
+class Curves:
+    """Writes what changes as scalars over steps (Sandblaster: over iterations).
+
+    Args:
+        add: ``add(tag, value, step)`` writes one scalar.
+        job: what is trained.
+    """
+
+    def __init__(self, add: Callable[[str, float, int], object], job: Job) -> None:
+        self._add, self._task = add, job.yardstick.task
+        self._chronicle = Chronicle(job.yardstick)
+        self._at, self._step, self._evaluation = -math.inf, -1, 0
+
+    def show(self, status: Status) -> None:
+        """Write what is new in a status."""
+        self._chronicle.see(status)
+        found = status.evaluation
+        if found is not None and found.number != self._evaluation:
+            self._evaluation = found.number
+            step = round(found.passes * status.total_steps / status.total)
+            for name, value in found.score.measures(self._task).items():
+                self._write(f"heldout/{name}", value, step)
+        if status.steps != self._step and status.seconds - self._at >= EVERY_S:
+            self._at, self._step = status.seconds, status.steps
+            for tag, number in scalars(self._chronicle.moment(status)):
+                self._write(tag, number, status.steps)
+
+    def _write(self, tag: str, value: float | None, step: int) -> None:
+        if value is not None and math.isfinite(value):
+            self._add(tag, value, step)
+
+
+def scalars(moment: Moment) -> Iterator[tuple[str, float | None]]:
+    """The curves of a training beside those of its held-out data."""
+    yield "training/loss", moment.loss
+    yield f"training/{'passes' if moment.unit == 'pass' else 'iterations'}", moment.done
+    yield "speed/examples_per_second", moment.speed.examples
+    yield "speed/steps_per_second", moment.speed.steps
+    yield "workers/at_work", moment.workers
+    if moment.downpour is not None:
+        yield "staleness/median", moment.downpour.staleness_median
+        yield "staleness/worst", moment.downpour.staleness_worst
+    if moment.sandblaster is not None:
+        yield "training/gradient_norm", moment.sandblaster.gradient_norm
+        yield "training/step_length", moment.sandblaster.step
+        yield "portions/backups_sent", moment.sandblaster.backups_sent
+
+
+@contextmanager
+def writing(folder: str, job: Job, run: str, say: Callable[[str], None]) -> Iterator[Display]:
+    """Write a run's curves to FOLDER/RUN as long as this is open.
+
+    Raises:
+        ConfigError: the package is missing, or the folder cannot be made.
+    """
+    place = Path(folder) / run
+    writer = _writer(place)
+    say(f"curves: tensorboard --logdir {folder}")
+    curves = Curves(writer.add_scalar, job)
+    try:
+        yield Display(lambda _: None, curves.show)
+    finally:
+        writer.close()
+
+
+def _writer(place: Path) -> Any:
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ConfigError(
+            "tensorboard needs the package tensorboardX: pip install 'distbelief[tensorboard]'"
+        ) from error
+    try:
+        return SummaryWriter(str(place), flush_secs=FLUSH_S)
+    except OSError as error:
+        raise ConfigError(f"cannot write curves to {place}: {error.strerror}") from error

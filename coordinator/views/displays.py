@@ -1,0 +1,36 @@
+"""Where a training tells what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from coordinator.runs.journal import Event, Listener
+from coordinator.views.status import Status
+
+
+@dataclass(frozen=True)
+class Display:
+    """Hears of a training: a line to say, the status of the moment, an event."""
+
+    say: Callable[[str], None]
+    show: Callable[[Status], None]
+    told: Listener = lambda _: None
+
+
+def together(*displays: Display) -> Display:
+    """Several displays as one."""
+
+    def say(text: str) -> None:
+        for each in displays:
+            each.say(text)
+
+    def show(status: Status) -> None:
+        for each in displays:
+            each.show(status)
+
+    def told(event: Event) -> None:
+        for each in displays:
+            each.told(event)
+
+    return Display(say, show, told)

@@ -1,0 +1,122 @@
+"""A moment of a training as a document: what displays here and on other terminals draw.
+
+It is small, whatever the run is: courses have at most :data:`MOST_POINTS` numbers. Numbers
+that are unknown, or not finite, are None, so that it is JSON for everybody.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+MOST_POINTS = 60
+
+Points = tuple[float, ...]
+
+
+class Part(BaseModel):
+    """A part of the document; a newer version may have more fields."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Speed(Part):
+    """Per second; a step is a minibatch of Downpour, or an iteration of Sandblaster."""
+
+    examples: float
+    steps: float
+
+
+class HeldOut(Part):
+    """The last evaluation of held-out data: ``value`` is of the metric that decides.
+
+    ``text`` has the figures that a training is followed by; ``best`` is the best value so far,
+    ``course`` the values from the first evaluation on.
+    """
+
+    number: int
+    metric: str
+    value: float | None
+    best: float | None
+    text: str
+    course: Points
+
+
+class DownpourPart(Part):
+    """``applied`` are the pushes on each shard, or the least and the most of many shards."""
+
+    shards: int
+    applied: tuple[int, ...]
+    refused: int
+    staleness_median: int
+    staleness_worst: int
+    units_out: int
+    resent: int
+    waited_s: float
+    warming: bool
+
+
+class SandblasterPart(Part):
+    """``nonzeros`` of ``weights`` is None where no L1 term makes weights zero."""
+
+    gradient_norm: float | None
+    step: float
+    nonzeros: int | None
+    weights: int
+    evaluations: int
+    portions: int
+    portions_done: int
+    portions_out: int
+    portions_per_second: float
+    backups_sent: int
+    backups_won: int
+    retries: int
+
+
+class Moment(Part):
+    """A moment of a training, ``seconds`` after its begin.
+
+    ``done`` of ``total`` passes or iterations are done; the rest takes ``left_s``, or less
+    where ``at_most``. ``speed`` is that of the last seconds, ``first_speed`` that of the first
+    ones. ``workers`` processes are at work, there is work for ``wanted``. ``waiting`` says for
+    what the training has been waiting for long, ``news`` what happened last beside the usual.
+    """
+
+    method: str
+    unit: Literal["pass", "iteration"]
+    seconds: float
+    done: float
+    total: int
+    left_s: float | None
+    at_most: bool
+    loss: float | None
+    losses: Points
+    heldout: HeldOut | None
+    speed: Speed
+    first_speed: Speed | None
+    speeds: Points
+    workers: int
+    wanted: int
+    waiting: str
+    news: str
+    downpour: DownpourPart | None = None
+    sandblaster: SandblasterPart | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_none=False)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Moment | None:
+        """What a coordinator told; None if it has told nothing, or nothing that we know."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError:
+            return None
+
+
+def finite(value: float) -> float | None:
+    """A number that JSON has; None for the others."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,88 @@
+"""Where moments are drawn: a panel that stays in its place on a terminal, else plain lines."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.live import Live
+
+from coordinator.views.figures import figures
+from coordinator.views.panel import Panel
+
+#: The panel is drawn anew as often as this; statuses may come with every portion.
+DRAWN_EVERY_S = 0.25
+
+#: Plain output: a line at every held-out evaluation, but not more often than the first
+#: figure, and after as many seconds as the second without one.
+LINE_AT_MOST_EVERY_S = 0.5
+LINE_AT_LEAST_EVERY_S = 2.0
+
+
+@contextmanager
+def screen(console: Console) -> Iterator[Screen]:
+    """Draw on ``console`` as long as this is open."""
+    if not console.is_interactive:
+        yield Lines(console)
+        return
+    with Live(console=console, refresh_per_second=1 / DRAWN_EVERY_S) as live:
+        yield Terminal(console, live=live)
+
+
+@dataclass
+class Screen:
+    """Words and panels. ``drawn_at`` is when, ``evaluation`` with which one it drew last."""
+
+    console: Console
+    drawn_at: float = -math.inf
+    evaluation: int = 0
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def due(self, evaluation: int) -> bool:
+        """Whether it is time to draw, ``evaluation`` being the number of the last one."""
+        raise NotImplementedError
+
+    def draw(self, panel: Panel) -> None:
+        moment = panel.moment
+        found = moment.heldout if moment is not None else None
+        self.drawn_at, self.evaluation = time.monotonic(), found.number if found else 0
+
+
+@dataclass
+class Lines(Screen):
+    """For logs, pipes and terminals that cannot move their cursor."""
+
+    state: str = ""
+
+    def due(self, evaluation: int) -> bool:
+        known = evaluation == self.evaluation
+        every_s = LINE_AT_LEAST_EVERY_S if known else LINE_AT_MOST_EVERY_S
+        return time.monotonic() - self.drawn_at >= every_s
+
+    def draw(self, panel: Panel) -> None:
+        super().draw(panel)
+        if panel.state != self.state:
+            self.say(f"run {panel.run}: {panel.state}" + (f", {panel.note}" if panel.note else ""))
+            self.state = panel.state
+        if panel.moment is not None:
+            self.say("  ".join(f"{name} {text}" for name, text in figures(panel.moment)))
+
+
+@dataclass(kw_only=True)
+class Terminal(Screen):
+    """A terminal on which the panel stays, and what is said moves up above it."""
+
+    live: Live
+
+    def due(self, evaluation: int) -> bool:
+        return time.monotonic() - self.drawn_at >= DRAWN_EVERY_S
+
+    def draw(self, panel: Panel) -> None:
+        super().draw(panel)
+        self.live.update(panel)
