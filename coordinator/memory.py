@@ -8,10 +8,12 @@ from typing import cast
 
 import numpy as np
 
+from app.config import RunConfig
 from app.datasets.dataset import Dataset
 from app.datasets.split import Rows
 from app.layout import Layout, Table
 from app.models.model import Model, SparseModel
+from app.optimizers.registry import build_rule
 
 #: A block needs its bytes, rounded up by the allocator, and its entry in the hash: between
 #: 38 and 122 bytes more for blocks of 4 to 256 bytes (Redis 7.0, Valkey 9.1).
@@ -21,6 +23,27 @@ ROUNDING, ENTRY_BYTES = 1.25, 64
 #: evaluated, and copies of the first two that are being written to a checkpoint. Of slots:
 #: themselves and the copy for the checkpoint.
 PARAMETER_COPIES, SLOT_COPIES = 5, 2
+
+#: Vectors of Sandblaster beside those of its history: points, gradients, directions, copies.
+OTHER_VECTORS = 9
+
+#: Of a worker process: Python with its libraries, and so many vectors (measured with a million
+#: parameters; ``used_memory_peak`` of the servers then agrees with the above to a tenth).
+PROCESS_BYTES, DOWNPOUR_VECTORS, SANDBLASTER_VECTORS = 100 << 20, 7, 5
+
+
+def bytes_text(n_bytes: int) -> str:
+    """As a person would say it."""
+    unit, name = (2**20, "MiB") if n_bytes >= 2**20 else (2**10, "KiB")
+    return f"{n_bytes / unit:,.0f} {name}"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Bytes that a training takes: on all parameter servers together, in a worker process."""
+
+    servers: int
+    process: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +61,19 @@ class Footprint:
     touched: int
     likely: int
     most: int
+
+
+def demand(config: RunConfig, layout: Layout, found: Footprint | None) -> Demand:
+    """What a training takes; of tables, the rows that occur in its training data."""
+    vector = layout.size * config.dtype.itemsize
+    if config.algorithm == "sandblaster":
+        n_vectors, copies = SANDBLASTER_VECTORS, 2 * config.history + OTHER_VECTORS
+    else:
+        n_slots = len(build_rule(config).slots)
+        n_vectors, copies = DOWNPOUR_VECTORS, PARAMETER_COPIES + SLOT_COPIES * n_slots
+    stored = int(vector * ROUNDING) + layout.n_blocks * ENTRY_BYTES
+    servers = copies * stored if found is None else found.likely
+    return Demand(servers, PROCESS_BYTES + n_vectors * vector)
 
 
 def footprint(

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
-from pydantic.fields import FieldInfo
+from click.shell_completion import CompletionItem
 
-from app.settings import Section
+from app.errors import ExitCode
+
+if TYPE_CHECKING:  # commands without settings begin sooner without them
+    from pydantic.fields import FieldInfo
+
+    from app.settings import Section
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+#: Exit codes that any command may give.
+ALWAYS = (ExitCode.OK, ExitCode.INTERNAL, ExitCode.USAGE)
+
+
 class SectionedCommand(click.Command):
-    """A command whose help groups the settings as the configuration does."""
+    """A command whose help groups the settings as the configuration does.
+
+    Each takes ``--debug`` as the program does; ``codes`` are the exit codes that it may give
+    beside those that any command may.
+    """
+
+    def __init__(self, *args: Any, codes: Iterable[ExitCode] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._codes = sorted({*ALWAYS, *codes})
+        debug = click.Option(
+            ["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."
+        )
+        self.params.append(debug)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -33,6 +54,9 @@ class SectionedCommand(click.Command):
             formatter.write_paragraph()
             for line in self.epilog.strip("\n").splitlines():
                 formatter.write(f"{line}\n")
+        formatter.write_paragraph()
+        codes = ", ".join(f"{code} {code.name.lower()}" for code in self._codes)
+        formatter.write_text(f"Exit codes: {codes}")
 
 
 class SettingOption(click.Option):
@@ -40,6 +64,7 @@ class SettingOption(click.Option):
 
     def __init__(self, name: str, field: FieldInfo, section: str) -> None:
         self.section = section
+        self._choices = _choices(field)
         kind = _kind(field)
         flag = "--" + name.replace("_", "-")
         if kind == "switch":
@@ -54,6 +79,9 @@ class SettingOption(click.Option):
                 default=None,
                 help=_help(field),
             )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(each) for each in self._choices if each.startswith(incomplete)]
 
 
 def settings_options(*sections: type[Section]) -> Decorator:
@@ -120,9 +148,14 @@ def _kind(field: FieldInfo) -> str:
     return "list" if origin is tuple else "plain"
 
 
-def _metavar(field: FieldInfo) -> str:
+def _choices(field: FieldInfo) -> list[str]:
+    """The words that a setting may be."""
     annotation = field.annotation
-    words = [each for part in (annotation, *get_args(annotation)) for each in _words(part)]
+    return [each for part in (annotation, *get_args(annotation)) for each in _words(part)]
+
+
+def _metavar(field: FieldInfo) -> str:
+    annotation, words = field.annotation, _choices(field)
     names = {
         int: "INTEGER",
         float: "NUMBER",

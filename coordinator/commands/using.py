@@ -5,21 +5,23 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
 
-from app.errors import DataError
+from app.errors import DataError, ExitCode
 from app.models.files import load_model
 from app.models.model import Task
 from coordinator import inference
 from coordinator.commands.conversion import conversion_shown
 from coordinator.commands.options import SectionedCommand, pairs
+from coordinator.commands.places import as_json
 from coordinator.views.description import describe
 from coordinator.yardstick import Yardstick
 
@@ -28,7 +30,13 @@ _data = click.option("--data", metavar="SOURCE", required=True, help="As for tra
 _options = click.option(
     "--data-option", multiple=True, metavar="KEY=VALUE", help="Option of the data source."
 )
-_as_json = click.option("--json", "as_json", is_flag=True, help="For machines.")
+#: Exit codes of whoever reads a model and data.
+READING = (ExitCode.DATA, ExitCode.MODEL)
+
+#: What predictions consist of.
+Columns = tuple[str, ...]
+VALUE: Columns = ("value",)
+CLASS: Columns = ("class", "probability")
 
 
 @click.command(
@@ -40,10 +48,11 @@ Examples:
   python -m coordinator data clicks.csv --data-option target=clicked --data-option bad_lines=10
   python -m coordinator data train.libsvm.gz --json
 """,
+    codes=(ExitCode.DATA,),
 )
 @click.argument("file")
 @_options
-@_as_json
+@as_json
 def data_command(file: str, data_option: tuple[str, ...], as_json: bool) -> None:
     """Describe a data file: examples, features, classes, bad lines.
 
@@ -57,7 +66,9 @@ def data_command(file: str, data_option: tuple[str, ...], as_json: bool) -> None
 
 
 @click.command(
-    epilog="Example: python -m coordinator evaluate --model model.safetensors --data digits"
+    cls=SectionedCommand,
+    epilog="Example: python -m coordinator evaluate --model model.safetensors --data digits",
+    codes=READING,
 )
 @_model
 @_data
@@ -69,7 +80,7 @@ def data_command(file: str, data_option: tuple[str, ...], as_json: bool) -> None
     show_default=True,
     help="Which examples, by the split that the model was trained with.",
 )
-@_as_json
+@as_json
 def evaluate(
     model_file: str, data: str, data_option: tuple[str, ...], part: str, as_json: bool
 ) -> None:
@@ -90,32 +101,59 @@ def evaluate(
 
 
 @click.command(
-    epilog="Example: python -m coordinator predict --model model.safetensors --data new.npy"
+    cls=SectionedCommand,
+    epilog="""
+Examples:
+  python -m coordinator predict --model model.safetensors --data new.npy
+  python -m coordinator predict --model model.safetensors --data new.csv --json
+""",
+    codes=READING,
 )
 @_model
 @_data
 @_options
-@click.option("--output", metavar="FILE", help="CSV file to write.  [default: print]")
-def predict(model_file: str, data: str, data_option: tuple[str, ...], output: str | None) -> None:
+@click.option("--output", metavar="FILE", help="File to write. [default: print]")
+@as_json
+def predict(
+    model_file: str, data: str, data_option: tuple[str, ...], output: str | None, as_json: bool
+) -> None:
     """Predict for new examples: a line each, as CSV.
 
     Columns: class, by the label that the training data had, and its probability; or value
     for a regression. The data may be anything that train takes; targets are not needed,
-    and left out if they are there.
+    and left out if they are there. With --json each line is an object with those names.
     """
     saved = load_model(Path(model_file))
     regression = saved.build().task is Task.REGRESSION
     predictions = inference.predict(saved, data, pairs("data_options", data_option))
     first = next(predictions)  # what is wrong with the data shows before the file is touched
+    write = _write_json if as_json else _write_csv
     with _opened(output) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["value"] if regression else ["class", "probability"])
-        for answers, chances in itertools.chain([first], predictions):
-            if regression:
-                writer.writerows([f"{value:.9g}"] for value in answers)
-            else:
-                rows = zip(answers, chances, strict=True)
-                writer.writerows([label, f"{chance:.6g}"] for label, chance in rows)
+        columns = VALUE if regression else CLASS
+        write(stream, columns, _rows(itertools.chain([first], predictions), columns))
+
+
+def _rows(predictions: Iterable[tuple[Any, Any]], columns: Columns) -> Iterator[tuple[Any, ...]]:
+    """What there is to say of each example; the last column is a number, written out."""
+    for answers, chances in predictions:
+        if columns is VALUE:
+            yield from ((f"{value:.9g}",) for value in answers)
+        else:
+            rows = zip(answers, chances, strict=True)
+            yield from ((label, f"{chance:.6g}") for label, chance in rows)
+
+
+def _write_csv(stream: TextIO, columns: Columns, rows: Iterator[tuple[Any, ...]]) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def _write_json(stream: TextIO, columns: Columns, rows: Iterator[tuple[Any, ...]]) -> None:
+    for *label, text in rows:
+        number = float(text)
+        row = [*label, number if math.isfinite(number) else None]
+        stream.write(json.dumps(dict(zip(columns, row, strict=True))) + "\n")
 
 
 @contextmanager

@@ -104,6 +104,11 @@ class UnitPlan:
         return sum(stream.total for stream in self._streams)
 
     @property
+    def total_units(self) -> int:
+        """Units if none is cut short; a warm start may add one."""
+        return sum(math.ceil(stream.total / self.config.unit_length) for stream in self._streams)
+
+    @property
     def total_pushes(self) -> int:
         """What every shard's clock shows when the plan is done."""
         return sum(math.ceil(stream.total / self.config.push_interval) for stream in self._streams)

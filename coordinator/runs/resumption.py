@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.config import ClusterConfig, configure
 from app.errors import (
@@ -23,8 +23,10 @@ from app.runs import leadership
 from app.runs.leadership import RunState, Snapshot
 from app.runs.record import RunRecord
 from app.store.servers import Servers
-from coordinator.job import Job, prepare
 from coordinator.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from coordinator.job import Job
 
 #: How long to wait for an answer from servers that are probably gone.
 ANSWER_S = 2.0
@@ -133,6 +135,8 @@ def job_of(found: Found, *, take_over: bool) -> Job:
         DataError: its data have changed.
         CheckpointError: nothing of it is left.
     """
+    from coordinator.job import prepare  # looking at runs needs no models and no data
+
     record = found.record
     if found.embedded and found.cluster.broker is None:
         if found.folder.outcome().get("state") == RunState.FINISHED:

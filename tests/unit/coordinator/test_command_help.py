@@ -14,7 +14,13 @@ from app.errors import ExitCode
 from coordinator.commands.cli import main
 
 SETTINGS = {name: field for section in SECTIONS for name, field in section.model_fields.items()}
-COMMANDS = sorted(main.commands)
+COMMANDS = main.list_commands(click.Context(main))
+
+
+def command_of(name: str) -> click.Command:
+    found = main.get_command(click.Context(main), name)
+    assert found is not None
+    return found
 
 
 def help_of(*command: str) -> str:
@@ -74,11 +80,11 @@ def test_every_command_has_a_sentence_and_an_example(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_and_every_word_of_every_command_is_explained(command: str) -> None:
-    for parameter in main.commands[command].params:
+    for parameter in command_of(command).params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
         else:  # click has no help for it: the command's own sentence speaks of it
-            assert re.search(rf"\b{parameter.name}\b", main.commands[command].help or "")
+            assert re.search(rf"\b{parameter.name}\b", command_of(command).help or "")
 
 
 def test_the_program_lists_its_commands_and_exit_codes() -> None:
@@ -92,6 +98,7 @@ def test_the_examples_can_be_typed(command: str) -> None:
     examples = re.findall(r"\bpython -m coordinator (.*)$", help_of(command), re.MULTILINE)
     assert examples
     for line in examples:
-        name, *words = line.replace("\\", "").split()
-        with main.commands[name].make_context(name, words) as context:
+        typed = re.split(r"\s[>#]", line)[0]  # without what is the shell's
+        name, *words = typed.replace("\\", "").split()
+        with command_of(name).make_context(name, words) as context:
             assert context.params

@@ -15,6 +15,8 @@ from app.config import SECTIONS, ClusterConfig, RunConfig, configure
 from app.models.criterion import Metric
 from app.models.imports import allowed_imports
 from app.models.model import Task
+from coordinator import job as jobs
+from coordinator import training
 from coordinator.commands import cli
 from coordinator.yardstick import Yardstick
 
@@ -149,8 +151,8 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Configure:
         seen.append(cluster)
         raise click.exceptions.Exit(0)
 
-    monkeypatch.setattr(cli, "prepare", prepare)
-    monkeypatch.setattr(cli, "run_training", train)
+    monkeypatch.setattr(jobs, "prepare", prepare)
+    monkeypatch.setattr(training, "train", train)
 
     def configure_by(*arguments: str) -> Configured:
         seen.clear()

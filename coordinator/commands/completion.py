@@ -1,0 +1,31 @@
+"""Completion of the command line in bash, zsh and fish."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import click
+
+from coordinator.commands.options import SectionedCommand
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="""
+Examples:
+  python -m coordinator completion bash >> ~/.bashrc
+  python -m coordinator completion zsh >> ~/.zshrc   # behind compinit
+  python -m coordinator completion fish > ~/.config/fish/completions/distbelief.fish
+""",
+)
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print the script that completes commands in your shell.
+
+    It completes 'python -m coordinator' and 'distbelief': commands, flags, the words that a
+    setting may be, and the names of runs; elsewhere the names of files.
+    """
+    folder = resources.files("coordinator.commands") / "shells"
+    click.echo((folder / f"completion.{shell}").read_text(encoding="utf-8"), nl=False)

@@ -1,0 +1,50 @@
+"""Where runs and servers are: the flags that say so, and the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.environment import BROKER, parameter_server_urls
+
+FOLDER = "runs"
+
+
+def where(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that say where runs are."""
+    folder = click.option(
+        "--folder", metavar="TEXT", default=None, help=f"Folder of the runs. [default: {FOLDER}]"
+    )
+    broker = click.option("--broker", metavar="URL", default=None, help="Their control server.")
+    return folder(broker(function))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Of the runs in the folder, for the shell's completion; the newest first."""
+    folder = Path(ctx.params.get("folder") or FOLDER)
+    names = (path.parent.name for path in folder.glob("*/run.json"))
+    return sorted((name for name in names if name.startswith(incomplete)), reverse=True)
+
+
+def place_of(flags: Mapping[str, str | None]) -> dict[str, Any]:
+    """The settings of a cluster from the flags of :func:`where`, and from the environment."""
+    settings: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    add_environment(settings)
+    if "broker" in settings:  # a run is looked for; where its parameters are is in its record
+        settings.setdefault("parameter_servers", (settings["broker"],))
+    return settings
+
+
+def add_environment(settings: dict[str, Any]) -> None:
+    """Servers from the environment, where neither the file nor a flag names any."""
+    if "broker" not in settings and os.environ.get(BROKER):
+        settings["broker"] = os.environ[BROKER]
+    if "parameter_servers" not in settings and parameter_server_urls():
+        settings["parameter_servers"] = parameter_server_urls()

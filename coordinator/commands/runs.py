@@ -1,0 +1,84 @@
+"""Commands that look at runs, and stop them, from another terminal."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from app.errors import ExitCode
+from coordinator.commands.options import SectionedCommand
+from coordinator.commands.places import as_json, place_of, run_names, where
+
+#: Exit codes of whoever asks a control server.
+ASKING = (ExitCode.UNREACHABLE, ExitCode.AUTHENTICATION, ExitCode.SERVER)
+
+_run = click.argument("run", shell_complete=run_names)
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="Example: python -m coordinator status 20261122-180858-050a",
+    codes=ASKING,
+)
+@_run
+@where
+@as_json
+def status(run: str, as_json: bool, **flags: str | None) -> None:
+    """How a run stands, from another terminal."""
+    from coordinator.views.overview import overview
+    from coordinator.views.progress import described
+
+    seen = overview(run, place_of(flags))
+    if as_json:
+        click.echo(json.dumps(seen.to_json(), indent=2))
+    else:
+        click.echo("\n".join(described(seen)))
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="""
+Examples:
+  python -m coordinator runs
+  python -m coordinator runs --broker redis://host:6379/0 --json
+""",
+    codes=ASKING,
+)
+@where
+@as_json
+def runs(as_json: bool, **flags: str | None) -> None:
+    """List runs: those in the folder, and those on the control server."""
+    from rich.console import Console
+
+    from coordinator.views.overview import overviews
+    from coordinator.views.progress import listed
+
+    seen = overviews(place_of(flags))
+    if as_json:
+        click.echo(json.dumps([each.to_json() for each in seen], indent=2))
+    elif seen:
+        Console(soft_wrap=True).print(listed(seen))
+    else:
+        click.echo("there are no runs here: --folder and --broker say where to look", err=True)
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="Example: python -m coordinator stop 20261122-180858-050a --wait",
+    codes=(*ASKING, ExitCode.TIMEOUT),
+)
+@_run
+@click.option("--wait", is_flag=True, help="Return when it has stopped.")
+@where
+@as_json
+def stop(run: str, wait: bool, as_json: bool, **flags: str | None) -> None:
+    """Have a run make a checkpoint and stop; it can be resumed."""
+    from coordinator.runs import resumption
+
+    found = resumption.find(run, place_of(flags))
+    resumption.stop(found)
+    if wait:
+        resumption.wait_for_end(found)
+    state = "stopped" if wait else "stopping"
+    click.echo(json.dumps({"run": run, "state": state}) if as_json else f"run {run} is {state}")

@@ -1,0 +1,151 @@
+"""The commands that train: from the beginning, and from where a run stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.config import SECTIONS, ClusterConfig, RunConfig, configure, read_toml
+from app.environment import BROKER, PARAMETER_SERVERS
+from app.errors import ExitCode
+from coordinator.commands.options import SectionedCommand, given, settings_options
+from coordinator.commands.places import add_environment, as_json, run_names
+
+if TYPE_CHECKING:  # completion and help begin sooner without them
+    from coordinator.job import Job
+    from coordinator.outcome import Outcome
+
+EXAMPLES = f"""
+Examples:
+  python -m coordinator train
+  python -m coordinator train --replicas 4 --n-push 10 --n-fetch 10 --warm-start-steps 200
+  python -m coordinator train --data mine.npz --model softmax --optimizer sgd --l2 1e-4
+  python -m coordinator train --model mypackage.models:MyModel --model-option width=32
+  python -m coordinator train --model softmax --dry-run > run.toml
+  python -m coordinator train --config run.toml --seed 7
+  python -m coordinator train --broker redis://host:6379/0 \\
+      --parameter-servers redis://ps1:6379,redis://ps2:6379
+
+A TOML file has the same settings with underscores: learning_rate = 0.05
+URLs with passwords are better given as {BROKER} and
+{PARAMETER_SERVERS} than on the command line.
+"""
+
+#: All but those of somebody else's run.
+CODES = [code for code in ExitCode if code is not ExitCode.TAKEN]
+
+config_option = click.option(
+    "--config", "config_file", metavar="FILE", help="TOML file; flags override it."
+)
+
+
+@click.command(cls=SectionedCommand, epilog=EXAMPLES, codes=CODES)
+@config_option
+@click.option(
+    "--dry-run", is_flag=True, help="Print the whole configuration and the plan; start nothing."
+)
+@as_json
+@settings_options(*SECTIONS)
+def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
+    """Train a model.
+
+    Without --broker everything runs here: servers and workers are started, and ended
+    again. With --broker and --parameter-servers nothing is started: the servers and the
+    workers (celery -A app worker) are those that run there.
+
+    With --dry-run a TOML file is printed, with the plan in its last lines, as comments.
+    """
+    from rich.console import Console
+
+    from app.models.imports import allow_imports_of
+    from coordinator import job as jobs
+    from coordinator import training
+    from coordinator.commands.conversion import conversion_shown
+    from coordinator.views.progress import display
+
+    config, cluster = settings_of(config_file, flags)
+    # Whoever types an import path on the command line allows it, for this process and for
+    # the workers that it starts; workers elsewhere ask their own operator.
+    allow_imports_of(config)
+    console = Console(stderr=True)
+    with conversion_shown(console) as progress:
+        job = jobs.prepare(config, len(cluster.parameter_servers) or cluster.servers, progress)
+    if dry_run:
+        _tell_plan(job, config, cluster, as_json=as_json)
+        return
+    with display(console, job.yardstick) as shown:
+        outcome = training.train(job, cluster, shown)
+    _report(outcome, job, as_json=as_json)
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="""
+Examples:
+  python -m coordinator resume 20261122-180858-050a
+  python -m coordinator resume 20261122-180858-050a --servers 3
+""",
+    codes=ExitCode,
+)
+@click.argument("run", shell_complete=run_names)
+@click.option("--take-over", is_flag=True, help="Take the run from a coordinator that lives.")
+@as_json
+@settings_options(ClusterConfig)
+def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
+    """Go on with a run that was stopped, that failed, or whose coordinator died.
+
+    What it is comes from its folder, or from its control server. Shards that are still on
+    their servers go on from where they stand, lost ones from the last checkpoint; the
+    number of servers may be another one than before.
+    """
+    from rich.console import Console
+
+    from coordinator import training
+    from coordinator.runs import resumption
+    from coordinator.views.progress import display
+
+    settings = given(flags, (ClusterConfig,))
+    add_environment(settings)
+    found = resumption.find(run, settings)
+    job = resumption.job_of(found, take_over=take_over)
+    with display(Console(stderr=True), job.yardstick) as shown:
+        outcome = training.resume(job, found.cluster, found.folder, shown, take_over=take_over)
+    _report(outcome, job, as_json=as_json)
+
+
+def settings_of(config_file: str | None, flags: dict[str, Any]) -> tuple[RunConfig, ClusterConfig]:
+    """What a file, flags over it, and the environment say; raises ConfigError."""
+    settings = read_toml(Path(config_file)) if config_file else {}
+    settings |= given(flags, SECTIONS)
+    add_environment(settings)
+    return configure(settings)
+
+
+def _tell_plan(job: Job, config: RunConfig, cluster: ClusterConfig, *, as_json: bool) -> None:
+    from coordinator.commands.effective import effective, toml_of
+    from coordinator.plan import Plan
+
+    plan = Plan.of(job, cluster)
+    if as_json:
+        document = {"configuration": effective(config, cluster), "plan": plan.to_json()}
+        click.echo(json.dumps(document, indent=2))
+        return
+    click.echo(toml_of(config, cluster))
+    click.echo("\n".join(f"# plan: {line}" for line in plan.lines()))
+
+
+def _report(outcome: Outcome, job: Job, *, as_json: bool) -> None:
+    from coordinator.outcome import EndReason
+    from coordinator.views.endings import document
+    from coordinator.views.progress import summary
+
+    if as_json:
+        click.echo(json.dumps(document(outcome, job.yardstick), indent=2))
+    else:
+        click.echo("\n".join(summary(outcome, job.yardstick)))
+    if outcome.reason is EndReason.INTERRUPTED:
+        sys.exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,28 @@
+"""How a training ended, for machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coordinator.outcome import Outcome
+from coordinator.yardstick import Yardstick
+
+
+def document(outcome: Outcome, yardstick: Yardstick) -> dict[str, Any]:
+    """All that :func:`coordinator.views.progress.summary` says, by name."""
+    found = outcome.heldout
+    return {
+        "run": outcome.run,
+        "reason": outcome.reason.name.lower(),
+        "said": [str(outcome.reason), *outcome.details],
+        "seconds": round(outcome.seconds, 3),
+        "model": str(outcome.model_file),
+        "checkpoint": None if outcome.checkpoint is None else str(outcome.checkpoint),
+        "evaluations": len(outcome.evaluations),
+        "heldout": found
+        and {
+            "evaluation": found.number,
+            outcome.unit: found.passes,
+            **yardstick.document(found.score),
+        },
+    }
