@@ -84,6 +84,10 @@ class SavedModel:
         rows = [self._rows(tensor, table, np.arange(tensor.shape[0])) for tensor, table in pairs]
         return joined(tensors, self.parameters, rows)
 
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The parameters by the name of their tensor; of a table the rows there are, and ids."""
+        return _named("", self.parameters, self.build().tensors, self.tables.get(PARAMETERS))
+
     def _rows(self, tensor: TensorSpec, table: TableRows, ids: Ids) -> Vector:
         """Rows of a table, shape (len(ids), width), drawn where nobody touched them."""
         width = tensor.size // tensor.shape[0]
@@ -101,8 +105,7 @@ class SavedModel:
         Raises:
             ModelError: it cannot be written.
         """
-        tensors = self.build().tensors
-        arrays = _named("", self.parameters, tensors, self.tables.get(PARAMETERS))
+        tensors, arrays = self.build().tensors, self.arrays()
         for name, values in self.slots.items():
             arrays |= _named(f"slot:{name}/", values, tensors, self.tables.get(slot(name)))
         header = {

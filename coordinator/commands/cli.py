@@ -61,6 +61,11 @@ main.add_lazy(
     "Predict for new examples: a line each, as CSV.",
 )
 main.add_lazy(
+    "export",
+    "coordinator.commands.export:export",
+    "Write the parameters of a saved model, or of a run.",
+)
+main.add_lazy(
     "data",
     "coordinator.commands.using:data_command",
     "Describe a data file: examples, features, classes, bad lines.",

@@ -50,9 +50,13 @@ class RunFolder:
     def logs(self) -> Path:
         return made(self.path / "logs")
 
+    def model_file(self, cluster: ClusterConfig) -> Path:
+        """Where the model is, or will be."""
+        return Path(cluster.output) if cluster.output else self.path / "model.safetensors"
+
     def model(self, cluster: ClusterConfig) -> Path:
         """The model's file; that it can be written is made sure of before the training."""
-        output = Path(cluster.output) if cluster.output else self.path / "model.safetensors"
+        output = self.model_file(cluster)
         if output.is_dir():
             raise ConfigError(f"output = {output} is not allowed: it is a folder, name a file")
         made(output.parent)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from app.checkpoint import Checkpoint
 from app.errors import ModelMissing
 from app.keys import PARAMETERS, named, slot
+from app.layout import Layout
 from app.rows import TableRows
 from app.store.contract import ParameterStore, ShardCounts, Standing
 from coordinator.evaluations import BEST
@@ -78,12 +79,12 @@ def take_up(
         saved, acknowledged = latest(), _acknowledged(found)
         standings = from_json(store.layout, saved.document["shards"])
         vectors = {name: saved.vector(name) for name in _names(store)}
-        tables = {name: _tables(store, saved, name) for name in vectors}
+        tables = {name: tables_of(store.layout, saved, name) for name in vectors}
         store.restore({shard: standings[shard] for shard in lost}, vectors, tables)
         said = [_loss(shard, standings[shard], saved, known, acknowledged) for shard in lost]
     store.raise_fence(fence)
     if saved is not None and BEST in saved:  # on all shards: its parts belong together
-        store.put(BEST, saved.vector(BEST), _tables(store, saved, BEST))
+        store.put(BEST, saved.vector(BEST), tables_of(store.layout, saved, BEST))
     store.drop(*sorted(store.named_vectors() - {BEST}))
     present = [standing for standing in store.standings() if standing is not None]
     if len(present) < store.layout.n_shards:
@@ -100,8 +101,9 @@ def _of_table(name: str, index: int) -> tuple[str, str]:
     return f"{name}/ids{index}", f"{name}/values{index}"
 
 
-def _tables(store: ParameterStore, saved: Checkpoint, name: str) -> list[TableRows]:
-    names = [_of_table(name, index) for index in range(len(store.layout.tables))]
+def tables_of(layout: Layout, saved: Checkpoint, name: str) -> list[TableRows]:
+    """The rows of a vector's tables in a checkpoint."""
+    names = [_of_table(name, index) for index in range(len(layout.tables))]
     return [TableRows(saved.vector(ids), saved.vector(values)) for ids, values in names]
 
 

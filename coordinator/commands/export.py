@@ -1,0 +1,87 @@
+"""The command that brings parameters out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.errors import ConfigError, ExitCode, ModelError
+from coordinator.commands.options import SectionedCommand
+from coordinator.commands.places import as_json, place_of, run_names, where
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="""
+Examples:
+  python -m coordinator export 20261122-180858-050a --output now.safetensors
+  python -m coordinator export model.safetensors --output model.npz
+""",
+    codes=(
+        ExitCode.MODEL,
+        ExitCode.DATA,
+        ExitCode.UNREACHABLE,
+        ExitCode.AUTHENTICATION,
+        ExitCode.SERVER,
+        ExitCode.CHECKPOINT,
+    ),
+)
+@click.argument("source", shell_complete=run_names)
+@click.option(
+    "--output",
+    metavar="FILE",
+    required=True,
+    help="File to write; its ending says how: .safetensors, .npz, .npy or .csv.",
+)
+@where
+@click.option(
+    "--parameter-servers", metavar="LIST", default=None, help="Where a run's parameters are."
+)
+@as_json
+def export(source: str, output: str, as_json: bool, **flags: Any) -> None:
+    """Write the parameters of a saved model, or of a run.
+
+    The source is a model file or the name of a run. Of a finished run it is the model that
+    was saved; of a running one what the servers hold now; else the last checkpoint.
+
+    A .safetensors file is a model that evaluate and predict take; .npz has an array for each
+    tensor and the labels of the classes, .npy one vector of all tensors, .csv a line for each
+    number. Of tables there are the rows that training touched (.npy: all rows).
+    """
+    from coordinator import exporting
+    from coordinator.runs import parameters, resumption
+
+    path = Path(output)
+    exporting.format_of(path)  # before anything is read
+    if path.is_dir():
+        raise ConfigError(f"--output {output} is a folder: name a file")
+    if Path(source).is_file():
+        from app.models.files import load_model
+
+        found = parameters.Parameters(load_model(Path(source)), source)
+    elif "/" in source or Path(source).suffix:
+        raise ModelError(f"there is no model file {source}")
+    else:
+        servers = flags.pop("parameter_servers")
+        place = place_of(flags)
+        if servers is not None:
+            from app.environment import split_urls
+
+            place["parameter_servers"] = tuple(split_urls(servers))
+        found = parameters.find(
+            resumption.find(source, place), lambda text: click.echo(f"note: {text}", err=True)
+        )
+    exporting.export(found.saved, path)
+    _tell(found.origin, found.saved.arrays(), output, as_json=as_json)
+
+
+def _tell(origin: str, arrays: Any, output: str, *, as_json: bool) -> None:
+    if as_json:
+        tensors = {name: list(array.shape) for name, array in arrays.items()}
+        click.echo(json.dumps({"output": output, "from": origin, "tensors": tensors}, indent=2))
+        return
+    numbers = sum(array.size for array in arrays.values())
+    click.echo(f"{output}: {numbers:,} numbers in {len(arrays)} tensors, from {origin}")
