@@ -30,7 +30,12 @@ DOWNPOUR, SANDBLASTER, EVALUATION = "downpour", "sandblaster", "evaluation"
 REPLACE_EVERY_S = 1.0
 
 SETTINGS: dict[str, Any] = {
-    "include": ["worker_tasks.downpour", "worker_tasks.sandblaster", "worker_tasks.evaluation"],
+    "include": [
+        "worker_tasks.downpour",
+        "worker_tasks.sandblaster",
+        "worker_tasks.evaluation",
+        "worker_tasks.examination",  # control commands: what the doctor asks
+    ],
     # Nothing is ever unpickled.
     "task_serializer": "json",
     "result_serializer": "json",

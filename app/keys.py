@@ -29,11 +29,13 @@ Control server:
     dist:run:{RUN}:state        string: JSON of what the driver committed last
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
     dist:celery:*               Celery's own queues
+    dist:celery:_kombu.binding.celery.pidbox  set: the mailboxes of workers (Celery's, only read)
 """
 
 from __future__ import annotations
 
 CELERY_PREFIX = "dist:celery:"
+MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
 PARAMETERS = "params"
 COUNTED = "counted"
 

@@ -20,13 +20,28 @@ NO_READER = 141
 COMPLETE = "_DISTBELIEF_COMPLETE"
 
 
+def _tell_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from app.versions import versions
+
+        click.echo(", ".join(f"{name} {each}" for name, each in versions().items()))
+        ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(package_name="distbelief")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_tell_version,
+    help="Show the version and exit.",
+)
 def main(debug: bool) -> None:
     """DistBelief on Celery and Redis: one model, trained by many workers."""
     # ``run`` looks for --debug itself: it may stand behind a command, too.
@@ -69,6 +84,11 @@ main.add_lazy(
     "data",
     "coordinator.commands.using:data_command",
     "Describe a data file: examples, features, classes, bad lines.",
+)
+main.add_lazy(
+    "doctor",
+    "coordinator.commands.doctor:doctor",
+    "Look whether everything is there that a run needs, and say what to do.",
 )
 main.add_lazy(
     "completion",

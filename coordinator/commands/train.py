@@ -67,7 +67,7 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
     from coordinator.commands.conversion import conversion_shown
     from coordinator.views.progress import display
 
-    config, cluster = settings_of(config_file, flags)
+    config, cluster = configure(given_settings(config_file, flags))
     # Whoever types an import path on the command line allows it, for this process and for
     # the workers that it starts; workers elsewhere ask their own operator.
     allow_imports_of(config)
@@ -117,12 +117,12 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     _report(outcome, job, as_json=as_json)
 
 
-def settings_of(config_file: str | None, flags: dict[str, Any]) -> tuple[RunConfig, ClusterConfig]:
+def given_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
     """What a file, flags over it, and the environment say; raises ConfigError."""
     settings = read_toml(Path(config_file)) if config_file else {}
     settings |= given(flags, SECTIONS)
     add_environment(settings)
-    return configure(settings)
+    return settings
 
 
 def _tell_plan(job: Job, config: RunConfig, cluster: ClusterConfig, *, as_json: bool) -> None:

@@ -102,6 +102,23 @@ class Messages:
             if each["name"] == f"distbelief.{task}" and each["args"][:1] == [run]
         }
 
+    def ask(self, command: str, to: list[str] | None = None, **words: Any) -> dict[str, Any]:
+        """What each worker answers to one of Celery's control commands, or to one of ours.
+
+        ``to`` names the workers; without it all are asked, and have ``ANSWER_S``.
+        """
+        answers = self._until_done(
+            lambda: self._app.control.broadcast(
+                command,
+                arguments=words,
+                destination=to,
+                reply=True,
+                timeout=ANSWER_S,
+                limit=len(to) if to is not None else None,
+            )
+        )
+        return {name: told for each in answers or () for name, told in each.items()}
+
     def close(self) -> None:
         """Give connections back to kombu's pool, which serves all applications of a broker."""
         self._app.close()

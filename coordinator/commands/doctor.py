@@ -1,0 +1,68 @@
+"""The command that says whether everything is there that a run needs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from app.config import SECTIONS, RunConfig
+from app.errors import ExitCode
+from coordinator.commands.options import SectionedCommand, settings_options
+from coordinator.commands.places import as_json
+from coordinator.commands.train import config_option, given_settings
+
+
+@click.command(
+    cls=SectionedCommand,
+    epilog="""
+Examples:
+  python -m coordinator doctor
+  python -m coordinator doctor --data mine.csv --model softmax --replicas 4
+  python -m coordinator doctor --broker redis://host:6379/0 \\
+      --parameter-servers redis://ps1:6379,redis://ps2:6379 --json
+""",
+    codes=(
+        ExitCode.DATA,
+        ExitCode.MODEL,
+        ExitCode.UNREACHABLE,
+        ExitCode.AUTHENTICATION,
+        ExitCode.EVICTION,
+        ExitCode.SELF_TEST,
+        ExitCode.SERVER,
+        ExitCode.NO_WORKERS,
+    ),
+)
+@config_option
+@as_json
+@settings_options(*SECTIONS)
+def doctor(config_file: str | None, as_json: bool, **flags: Any) -> None:
+    """Look whether everything is there that a run needs, and say what to do.
+
+    With --broker and --parameter-servers it looks at servers and workers, at their security
+    and their clocks; without, at this machine. With settings of a run (--data, --model, ...)
+    also at whether workers see these data and can build this model, and at memory.
+
+    It changes nothing. Its exit code is that of the first error, 0 if there is none.
+    """
+    from rich.console import Console
+
+    from app.config import configure
+    from app.models.imports import allow_imports_of
+    from coordinator.doctor.examination import examine
+    from coordinator.doctor.findings import exit_code
+    from coordinator.views.diagnosis import show
+
+    settings = given_settings(config_file, flags)
+    config, cluster = configure(settings)
+    allow_imports_of(config)
+    findings = examine(config, cluster, described=bool(settings.keys() & RunConfig.model_fields))
+    code = exit_code(findings)
+    if as_json:
+        document = {"findings": [each.to_json() for each in findings], "exit_code": code}
+        click.echo(json.dumps(document, indent=2))
+    else:
+        show(Console(highlight=False), findings)
+    sys.exit(code)

@@ -1,0 +1,102 @@
+"""A whole examination: of servers and workers that run elsewhere, or of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from app.config import ClusterConfig, RunConfig
+from app.errors import DistBeliefError
+from app.store.servers import Servers
+from app.versions import versions
+from coordinator.doctor import clocks, machine, security, workers
+from coordinator.doctor import servers as server
+from coordinator.doctor.clocks import ClockFacts
+from coordinator.doctor.findings import Finding, failed, ok
+from coordinator.doctor.servers import PATIENCE_S
+from coordinator.job import Job, prepare
+from coordinator.memory import demand
+from coordinator.runs.messages import Messages
+
+
+def examine(config: RunConfig, cluster: ClusterConfig, *, described: bool) -> list[Finding]:
+    """Everything that a run needs; what its data and model are only if they are ``described``.
+
+    Raises ConfigError for URLs that are none.
+    """
+    found, job = _job(config, cluster) if described else ([], None)
+    if cluster.broker is None:
+        return [*found, *_here(config, cluster, job)]
+    return [*found, *_there(config, cluster, cluster.broker, job, described=described)]
+
+
+def _job(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], Job | None]:
+    try:
+        job = prepare(config, len(cluster.parameter_servers) or cluster.servers)
+    except DistBeliefError as failure:
+        return [failed("run", failure)], None
+    what = (
+        f"{job.n_train:,} training and {job.n_heldout:,} held-out examples, {config.model} with "
+        f"{job.n_parameters:,} parameters"
+    )
+    return [ok("run", what)], job
+
+
+def _here(config: RunConfig, cluster: ClusterConfig, job: Job | None) -> list[Finding]:
+    need = None if job is None else demand(job.config, job.layout, job.footprint)
+    return machine.judge(
+        machine.gather(Path(cluster.folder)),
+        cluster.processes or config.replicas,
+        None if need is None else need.servers,
+        None if need is None else need.process,
+    )
+
+
+def _there(
+    config: RunConfig, cluster: ClusterConfig, broker: str, job: Job | None, *, described: bool
+) -> list[Finding]:
+    need = None
+    if job is not None:
+        total = demand(job.config, job.layout, job.footprint).servers
+        need = total // len(cluster.parameter_servers)
+    configs = [config] if described else [RunConfig(), RunConfig(algorithm="sandblaster")]
+    found, told = list[Finding](), list[ClockFacts]()
+    reached = True
+    for urls, parameters in (([broker], False), (cluster.parameter_servers, True)):
+        with closing(Servers(urls, deadline_s=PATIENCE_S)) as clients:
+            for index, url in enumerate(urls):
+                try:
+                    facts = server.gather(clients, index, parameters, cluster.engine, configs)
+                    told.append(clocks.gather(clients, index))
+                    found += server.judge(facts, need if parameters else None)
+                    found += security.judge(security.gather(url, facts.config))
+                except DistBeliefError as failure:
+                    found.append(failed(_named(clients.addresses[index], parameters), failure))
+                    reached &= parameters
+    if reached:
+        found += _workers(broker, config if described else None, job, told)
+    return [*found, *clocks.judge(told)]
+
+
+def _named(address: str, parameters: bool) -> str:
+    return f"{'parameter' if parameters else 'control'} server {address}"
+
+
+def _workers(
+    broker: str, config: RunConfig | None, job: Job | None, told: list[ClockFacts]
+) -> Sequence[Finding]:
+    """Of the workers; their clocks are added to ``told``."""
+    with (
+        closing(Messages(broker, PATIENCE_S)) as messages,
+        closing(Servers([broker], deadline_s=PATIENCE_S)) as control,
+    ):
+        try:
+            fleet = workers.gather(messages, control, job.config if job is not None else None)
+        except DistBeliefError as failure:
+            return [failed("broker", failure)]
+    told += [each.clock for each in fleet.workers if each.clock is not None]
+    fingerprint = job.data.fingerprint if job is not None else None
+    return workers.judge(
+        fleet, workers.Expected(versions(), workers.needed_queues(config), fingerprint)
+    )

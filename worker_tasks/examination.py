@@ -1,0 +1,113 @@
+"""What a worker says of itself when somebody asks whether it could work on a run.
+
+Two of Celery's control commands: ``distbelief_examine`` is answered at once, by the worker's
+main process. Whether data can be opened and a model be built is tried in a process of its own,
+with the worker's environment, so that nothing is imported into the worker and it goes on
+with its work; ``distbelief_examined`` asks for what came of it. JSON only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+from celery.worker.control import inspect_command
+
+from app.config import RunConfig
+from app.datasets.cache import default_cache_folder
+from app.datasets.division import open_data
+from app.errors import DistBeliefError
+from app.models.registry import build_model
+from app.versions import versions
+
+#: Variables by which operators give a BLAS more threads than the one that we ask for.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+#: The trial that is under way, by its question: a new one ends it.
+_trials: dict[str, subprocess.Popen[str]] = {}
+
+
+@inspect_command(args=[("question", str), ("config", str)])
+def distbelief_examine(state: Any, question: str = "", config: str = "") -> dict[str, Any]:
+    """Versions, processes, queues, clock; and begin a trial if there is the JSON of a config."""
+    if config:
+        _begin(question, config)
+    consumer = state.consumer
+    return {
+        "versions": versions(),
+        "processes": consumer.pool.num_processes,
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "queues": sorted(queue.name for queue in consumer.task_consumer.queues),
+        "threads": {name: os.environ[name] for name in THREADS if name in os.environ},
+        "time": time.time(),
+    }
+
+
+@inspect_command(args=[("question", str), ("last", bool)])
+def distbelief_examined(_: Any, question: str = "", last: bool = False) -> dict[str, Any]:
+    """What came of a trial; ``pending`` while it goes on. The ``last`` question ends it."""
+    trial = _trials.get(question)
+    if trial is None:
+        return {"error": "it has begun no such trial"}
+    if trial.poll() is None:
+        if last:
+            _end()
+        return {"pending": True}
+    assert trial.stdout is not None
+    text = trial.stdout.read()
+    _end()
+    try:
+        answer: dict[str, Any] = json.loads(text)
+    except ValueError:
+        return {"error": f"the trial ended with exit code {trial.returncode}"}
+    return answer
+
+
+def tried(config: RunConfig) -> dict[str, Any]:
+    """Whether this machine can read the data and build the model of a run.
+
+    ``fingerprint`` of the data, or the ``data`` error; the ``model`` error, if any.
+    """
+    try:
+        data = open_data(config, default_cache_folder())
+    except DistBeliefError as error:
+        return {"data": str(error)}
+    answer: dict[str, Any] = {"fingerprint": data.fingerprint}
+    try:
+        build_model(config, data.dataset.schema)
+    except DistBeliefError as error:
+        answer["model"] = str(error)
+    return answer
+
+
+def _begin(question: str, config: str) -> None:
+    _end()
+    trial = subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert trial.stdin is not None
+    trial.stdin.write(config)
+    trial.stdin.close()
+    _trials[question] = trial
+
+
+def _end() -> None:
+    """Nobody asks for these any more."""
+    while _trials:
+        _, trial = _trials.popitem()
+        trial.kill()
+        trial.wait()
+        if trial.stdout is not None:
+            trial.stdout.close()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(tried(RunConfig.model_validate_json(sys.stdin.read()))))
