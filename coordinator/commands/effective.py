@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 from app.config import SECTIONS, ClusterConfig, RunConfig
 from app.environment import BROKER, PARAMETER_SERVERS
+from app.urls import address
 
 #: Settings whose URLs may hold passwords, and the variables that give them instead.
 SECRET = {"broker": BROKER, "parameter_servers": PARAMETER_SERVERS}
@@ -32,7 +32,7 @@ def toml_of(config: RunConfig, cluster: ClusterConfig) -> str:
             if there[name] is not None and name not in unset
         ]
         lines += [
-            f"# {name} holds a password: give it as {SECRET[name]}"
+            f"# {name} may hold a password: give it as {SECRET[name]}"
             for name in secret
             if name in there
         ]
@@ -51,6 +51,6 @@ def _text(value: Any) -> str:
 
 
 def _secret(cluster: ClusterConfig) -> list[str]:
-    """The settings that hold a password."""
+    """The settings that may hold a password: whose address is not all that is in the URL."""
     urls = {"broker": [cluster.broker or ""], "parameter_servers": cluster.parameter_servers}
-    return [name for name, each in urls.items() if any(urlsplit(url).password for url in each)]
+    return [name for name, each in urls.items() if any(address(url) != url for url in each)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.config import SECTIONS, ClusterConfig, RunConfig, configure, read_toml
+from app.config import CLUSTER_SECTIONS, SECTIONS, ClusterConfig, RunConfig, configure, read_toml
 from app.environment import BROKER, PARAMETER_SERVERS
 from app.errors import ExitCode
 from coordinator.commands.options import SectionedCommand, given, settings_options
@@ -94,7 +94,7 @@ Examples:
 @click.argument("run", shell_complete=run_names)
 @click.option("--take-over", is_flag=True, help="Take the run from a coordinator that lives.")
 @as_json
-@settings_options(ClusterConfig)
+@settings_options(*CLUSTER_SECTIONS)
 def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     """Go on with a run that was stopped, that failed, or whose coordinator died.
 
@@ -108,7 +108,7 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     from coordinator.runs import resumption
     from coordinator.views.progress import display
 
-    settings = given(flags, (ClusterConfig,))
+    settings = given(flags, CLUSTER_SECTIONS)
     add_environment(settings)
     found = resumption.find(run, settings)
     job = resumption.job_of(found, take_over=take_over)

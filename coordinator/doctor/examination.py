@@ -64,7 +64,8 @@ def _there(
     found, told = list[Finding](), list[ClockFacts]()
     reached = True
     for urls, parameters in (([broker], False), (cluster.parameter_servers, True)):
-        with closing(Servers(urls, deadline_s=PATIENCE_S)) as clients:
+        with closing(Servers(urls)) as clients:
+            clients.hurry(PATIENCE_S)  # a frozen one, too, is not waited for longer
             for index, url in enumerate(urls):
                 try:
                     facts = server.gather(clients, index, parameters, cluster.engine, configs)

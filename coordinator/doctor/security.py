@@ -106,6 +106,7 @@ def _is_open(url: str) -> bool | None:
         return None
     try:
         with closing(Servers([bare])) as servers:
+            servers.hurry(PATIENCE_S)
             servers.one("PING", timeout_s=PATIENCE_S)
     except AuthenticationFailed:
         return False

@@ -92,7 +92,7 @@ def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
     if not fleet.workers:
         what = f"no worker answers at {fleet.broker}"
         return [*found, error("workers", what, START, ExitCode.NO_WORKERS)]
-    listened = set().union(*(each.answer.get("queues", ()) for each in fleet.workers))
+    listened = set().union(*(each.answer.get("queues", expected.queues) for each in fleet.workers))
     if lacking := expected.queues - listened:
         what = f"nobody listens on {', '.join(sorted(lacking))}"
         found.append(error("workers", what, START, ExitCode.NO_WORKERS))

@@ -1,0 +1,75 @@
+"""A doctor asks a real worker: it answers from its own environment, and goes on with its work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.config import RunConfig
+from app.errors import ExitCode
+from app.store.servers import Servers
+from app.versions import versions
+from coordinator.cluster.local import LocalCluster
+from coordinator.doctor import workers
+from coordinator.doctor.findings import Severity, exit_code
+from coordinator.job import prepare
+from coordinator.runs.messages import Messages
+
+Ask = Callable[[RunConfig], workers.Fleet]
+
+
+@pytest.fixture
+def ask(shared: LocalCluster) -> Iterator[Ask]:
+    """Has the workers of ``shared`` try a configuration."""
+    broker = shared.endpoints.broker
+    with closing(Messages(broker)) as messages, closing(Servers([broker])) as control:
+        while not messages.queues_served():
+            pass  # it has a deadline of its own for each answer, and the suite one for all
+        yield lambda config: workers.gather(messages, control, config)
+
+
+def expected(config: RunConfig, fingerprint: str | None = None) -> workers.Expected:
+    return workers.Expected(versions(), workers.needed_queues(config), fingerprint)
+
+
+def test_a_worker_beside_us_has_our_versions_and_our_data(ask: Ask) -> None:
+    config = RunConfig(model="softmax")
+    fleet = ask(config)
+    found = workers.judge(fleet, expected(config, prepare(config, 1).data.fingerprint))
+    assert [each for each in found if each.severity is Severity.ERROR] == []
+    (worker,) = fleet.workers
+    assert worker.trial == {"fingerprint": prepare(config, 1).data.fingerprint}
+    assert worker.clock is not None
+    assert abs(worker.clock.ahead_s) < 2.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "word"),
+    [
+        ({"data": "/nowhere/x.csv"}, ExitCode.DATA, "/nowhere/x.csv"),
+        ({"model": "nomodule:Model"}, ExitCode.MODEL, "is not allowed"),
+    ],
+)
+def test_what_a_worker_cannot_open_is_named(
+    ask: Ask, settings: dict[str, Any], code: ExitCode, word: str
+) -> None:
+    config = RunConfig(**settings)
+    found = workers.judge(ask(config), expected(config))
+    assert exit_code(found) == code
+    assert any(word in each.what for each in found if each.severity is Severity.ERROR)
+
+
+def test_the_command_looks_at_servers_and_workers(
+    shared: LocalCluster, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    doctor = command("doctor", "--data", "digits", "--json", place=shared.endpoints)
+    assert doctor.ends() == ExitCode.OK, doctor.out + doctor.err
+    document = json.loads(doctor.out)
+    subjects = {each["subject"].split()[0] for each in document["findings"]}
+    assert subjects >= {"run", "control", "parameter", "security", "worker", "clocks"}
+    assert document["exit_code"] == 0
