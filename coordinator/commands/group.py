@@ -20,6 +20,10 @@ class LazyGroup(click.Group):
         """Name the command at ``path`` (``module:attribute``); ``summary`` is its short help."""
         self._lazy[name] = path, summary
 
+    def summary(self, name: str) -> str:
+        """The short help of a command that was named."""
+        return self._lazy[name][1]
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self._lazy, *super().list_commands(ctx)]
 
