@@ -11,8 +11,6 @@ import click
 from app.errors import DistBeliefError, ExitCode
 from coordinator.commands.group import LazyGroup
 
-EXIT_CODES = "Exit codes: " + ", ".join(f"{code} {code.name.lower()}" for code in ExitCode)
-
 #: What the shell is told of a program whose reader went away (128 and the number of SIGPIPE).
 NO_READER = 141
 
@@ -30,7 +28,6 @@ def _tell_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 @click.group(
     cls=LazyGroup,
-    epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")

@@ -11,7 +11,7 @@ import click
 from app.config import SECTIONS, RunConfig
 from app.errors import ExitCode
 from coordinator.commands.options import SectionedCommand, settings_options
-from coordinator.commands.places import as_json
+from coordinator.commands.places import as_json, output
 from coordinator.commands.train import config_option, given_settings
 
 
@@ -47,8 +47,6 @@ def doctor(config_file: str | None, as_json: bool, **flags: Any) -> None:
 
     It changes nothing. Its exit code is that of the first error, 0 if there is none.
     """
-    from rich.console import Console
-
     from app.config import configure
     from app.models.imports import allow_imports_of
     from coordinator.doctor.examination import examine
@@ -64,5 +62,5 @@ def doctor(config_file: str | None, as_json: bool, **flags: Any) -> None:
         document = {"findings": [each.to_json() for each in findings], "exit_code": code}
         click.echo(json.dumps(document, indent=2))
     else:
-        show(Console(highlight=False), findings)
+        show(output(), findings)
     sys.exit(code)

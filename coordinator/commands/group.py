@@ -8,6 +8,9 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
+from app.errors import ExitCode
+from coordinator.commands.options import told
+
 
 class LazyGroup(click.Group):
     """Commands by the import path of each, in the order in which they were named."""
@@ -47,6 +50,10 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(self._summaries(ctx).items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        formatter.write(f"{told(ExitCode, formatter.width)}\n")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         if incomplete.startswith("-"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -21,6 +22,12 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 #: Exit codes that any command may give.
 ALWAYS = (ExitCode.OK, ExitCode.INTERNAL, ExitCode.USAGE)
+
+
+def told(codes: Iterable[ExitCode], width: int) -> str:
+    """Exit codes and what they are called, in lines; each number stays beside its name."""
+    bound = ", ".join(f"{code}\N{NO-BREAK SPACE}{code.name.lower()}" for code in codes)
+    return textwrap.fill(f"Exit codes: {bound}", width).replace("\N{NO-BREAK SPACE}", " ")
 
 
 class SectionedCommand(click.Command):
@@ -42,7 +49,7 @@ class SectionedCommand(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 groups.setdefault(getattr(parameter, "section", "Options"), []).append(record)
         for title, records in groups.items():
             with formatter.section(title):
@@ -55,8 +62,7 @@ class SectionedCommand(click.Command):
             for line in self.epilog.strip("\n").splitlines():
                 formatter.write(f"{line}\n")
         formatter.write_paragraph()
-        codes = ", ".join(f"{code} {code.name.lower()}" for code in self._codes)
-        formatter.write_text(f"Exit codes: {codes}")
+        formatter.write(f"{told(self._codes, formatter.width)}\n")
 
 
 class SettingOption(click.Option):

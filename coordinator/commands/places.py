@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.environment import BROKER, parameter_server_urls
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FOLDER = "runs"
 
@@ -21,6 +24,17 @@ def where(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     broker = click.option("--broker", metavar="URL", default=None, help="Their control server.")
     return folder(broker(function))
+
+
+def output() -> Console:
+    """What tables are printed on: a reader that goes away is told as it is everywhere else."""
+    from rich.console import Console
+
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Output(soft_wrap=True, highlight=False)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")

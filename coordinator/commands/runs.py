@@ -8,7 +8,7 @@ import click
 
 from app.errors import ExitCode
 from coordinator.commands.options import SectionedCommand
-from coordinator.commands.places import as_json, place_of, run_names, where
+from coordinator.commands.places import as_json, output, place_of, run_names, where
 
 #: Exit codes of whoever asks a control server.
 ASKING = (ExitCode.UNREACHABLE, ExitCode.AUTHENTICATION, ExitCode.SERVER)
@@ -49,8 +49,6 @@ Examples:
 @as_json
 def runs(as_json: bool, **flags: str | None) -> None:
     """List runs: those in the folder, and those on the control server."""
-    from rich.console import Console
-
     from coordinator.views.overview import overviews
     from coordinator.views.progress import listed
 
@@ -58,7 +56,7 @@ def runs(as_json: bool, **flags: str | None) -> None:
     if as_json:
         click.echo(json.dumps([each.to_json() for each in seen], indent=2))
     elif seen:
-        Console(soft_wrap=True).print(listed(seen))
+        output().print(listed(seen))
     else:
         click.echo("there are no runs here: --folder and --broker say where to look", err=True)
 

@@ -37,7 +37,8 @@ def start(*words: str, **how: Any) -> subprocess.Popen[str]:
     """The program in a process of its own."""
     command = [sys.executable, "-m", "coordinator", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
-    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+    buffered = {name: each for name, each in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(command, cwd=ROOT, env=buffered, text=True, **pipes)
 
 
 def test_help_imports_nothing_that_takes_long() -> None:
@@ -104,10 +105,14 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
         assert process.stderr.read() == ""
 
 
-def test_a_reader_that_never_was_is_noticed_before_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["predict", "doctor", "completion"])
+def test_a_reader_that_never_was_is_noticed(command: str, model: Path) -> None:
+    np.save(model.with_name("new.npy"), np.ones((2, 3), np.float32))
+    new = ("--model", str(model), "--data", str(model.with_name("new.npy")))
+    words = {"predict": new, "doctor": (), "completion": ("bash",)}[command]
     reader, writer = os.pipe()
     os.close(reader)
-    with start("completion", "bash", stdout=writer) as process:
+    with start(command, *words, stdout=writer) as process:
         os.close(writer)
         assert process.wait(60) == NO_READER
         assert process.stderr is not None
