@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.environment import BROKER, parameter_server_urls
+from app.environment import named_broker, parameter_server_urls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +57,7 @@ def place_of(flags: Mapping[str, str | None]) -> dict[str, Any]:
 
 def add_environment(settings: dict[str, Any]) -> None:
     """Servers from the environment, where neither the file nor a flag names any."""
-    if "broker" not in settings and os.environ.get(BROKER):
-        settings["broker"] = os.environ[BROKER]
+    if "broker" not in settings and (broker := named_broker()):
+        settings["broker"] = broker
     if "parameter_servers" not in settings and parameter_server_urls():
         settings["parameter_servers"] = parameter_server_urls()
