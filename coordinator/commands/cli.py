@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 import click
@@ -116,14 +117,15 @@ def run() -> NoReturn:
         sys.exit(NO_READER)
     except DistBeliefError as error:
         if debug:
-            raise
+            traceback.print_exc()
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (a sentence for what nobody thought of)
         if debug:
-            raise
+            traceback.print_exc()
         said = f"{type(error).__name__}: {error}".rstrip(": ")
-        click.echo(f"internal error: {said}; --debug shows where it comes from", err=True)
+        hint = "" if debug else "; --debug shows where it comes from"
+        click.echo(f"internal error: {said}{hint}", err=True)
         sys.exit(ExitCode.INTERNAL)
     sys.exit(ExitCode.OK)
 

@@ -49,9 +49,17 @@ def error(subject: str, what: str, todo: str, code: ExitCode) -> Finding:
     return Finding(subject, Severity.ERROR, what, todo, code)
 
 
-def failed(subject: str, failure: DistBeliefError, todo: str = "") -> Finding:
-    """What a check of ours raised: its sentence says what to do, mostly."""
-    return error(subject, str(failure), todo, failure.exit_code)
+#: What to do where the sentence of an error does not say so.
+REMEDIES = {
+    ExitCode.UNREACHABLE: "is it running, is the address right, does a firewall let us through?",
+    ExitCode.AUTHENTICATION: "give the right password in its URL",
+    ExitCode.SERVER: "look into the server's log, and at what its user may do (ACL)",
+}
+
+
+def failed(subject: str, failure: DistBeliefError) -> Finding:
+    """What a check of ours raised."""
+    return error(subject, str(failure), REMEDIES.get(failure.exit_code, ""), failure.exit_code)
 
 
 def exit_code(findings: Iterable[Finding]) -> ExitCode:

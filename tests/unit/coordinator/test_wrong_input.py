@@ -271,8 +271,10 @@ def test_wrong_input_is_named(case: str, run: Run) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_debug_shows_where_an_error_came_from(run: Run) -> None:
-    with pytest.raises(DistBeliefError, match="no such file"):
-        run("--debug", "train", "--data", "no.npz")
+    answer = run("--debug", "train", "--data", "no.npz")
+    assert answer.code == ExitCode.DATA
+    assert answer.err.startswith("Traceback")
+    assert re.search("^error: .*no such file", answer.err, re.MULTILINE)
 
 
 def test_the_program_itself_gives_the_sentence_and_the_code(tmp_path: Path) -> None:
