@@ -24,11 +24,12 @@ ROUNDING, ENTRY_BYTES = 1.25, 64
 #: themselves and the copy for the checkpoint.
 PARAMETER_COPIES, SLOT_COPIES = 5, 2
 
-#: Vectors of Sandblaster beside those of its history: points, gradients, directions, copies.
-OTHER_VECTORS = 9
+#: Vectors of Sandblaster beside those of its history, at most: points, gradients, directions,
+#: snapshots, and those that a checkpoint still reads.
+OTHER_VECTORS = 18
 
 #: Of a worker process: Python with its libraries, and so many vectors (measured with a million
-#: parameters; ``used_memory_peak`` of the servers then agrees with the above to a tenth).
+#: parameters, as the servers' ``used_memory_peak`` was for the above).
 PROCESS_BYTES, DOWNPOUR_VECTORS, SANDBLASTER_VECTORS = 100 << 20, 7, 5
 
 

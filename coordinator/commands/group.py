@@ -27,6 +27,12 @@ class LazyGroup(click.Group):
         """The short help of a command that was named."""
         return self._lazy[name][1]
 
+    def loaded(self) -> list[click.Command]:
+        """All commands, imported."""
+        context = click.Context(self)
+        found = (self.get_command(context, name) for name in self.list_commands(context))
+        return [command for command in found if command is not None]
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self._lazy, *super().list_commands(ctx)]
 

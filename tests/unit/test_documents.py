@@ -113,7 +113,7 @@ def test_scripts_in_the_text_exist(page: Path) -> None:
 def test_flags_in_the_text_exist(page: Path) -> None:
     ours = {
         flag
-        for command in (main, *main.commands.values())
+        for command in (main, *main.loaded())
         for option in command.params
         for flag in (*option.opts, *option.secondary_opts)
     } | {"--help", "--version"}
@@ -199,13 +199,16 @@ def check(words: list[str], line: str) -> None:
 
 def parse(group: click.Group, words: list[str], line: str) -> None:
     """Raise for unknown commands and flags; a command's own checks come later."""
-    place = next((i for i, each in enumerate(words) if each in group.commands), len(words))
+    context = click.Context(group)
+    names = group.list_commands(context)
+    place = next((i for i, each in enumerate(words) if each in names), len(words))
     known = {flag for option in group.params for flag in option.opts} | {"--help"}
     assert words, line
     assert set(words[:place]) <= known, line
     rest = words[place + 1 :]
     if rest and rest != ["--help"]:
-        command = group.commands[words[place]]
+        command = group.get_command(context, words[place])
+        assert command is not None
         command.make_parser(click.Context(command)).parse_args(rest)
 
 
