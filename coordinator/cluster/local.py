@@ -145,9 +145,8 @@ class LocalCluster:
         """End everything that was started; signals wait until that is done."""
         with _signals_held():
             # Workers before the servers that they talk to: one that lost its servers would
-            # try to reach them instead of ending. They are killed: Celery's own end takes two
-            # seconds, and nothing is lost, since what counts is on the servers by now.
-            end(self.children[1 + self._n_servers :], 0.0)
+            # try to reach them instead of ending.
+            end(self.children[1 + self._n_servers :], STOP_GRACE_S)
             end(self.children[: 1 + self._n_servers], STOP_GRACE_S)
             self.children.clear()
             if self._sockets is not None:
