@@ -25,15 +25,15 @@ def where(function: Callable[..., Any]) -> Callable[..., Any]:
     return folder(broker(function))
 
 
-def output() -> Console:
-    """What tables are printed on: a reader that goes away is told as it is everywhere else."""
+def output(*, soft_wrap: bool = True) -> Console:
+    """What is printed on: a reader that goes away is told as it is everywhere else."""
     from rich.console import Console
 
     class Output(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    return Output(soft_wrap=True, highlight=False)
+    return Output(soft_wrap=soft_wrap, highlight=False)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")

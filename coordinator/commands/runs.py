@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
@@ -18,14 +19,28 @@ _run = click.argument("run", shell_complete=run_names)
 
 @click.command(
     cls=SectionedCommand,
-    epilog="Example: python -m coordinator status 20261122-180858-050a",
-    codes=ASKING,
+    epilog="""
+Examples:
+  python -m coordinator status 20261122-180858-050a
+  python -m coordinator status 20261122-180858-050a --follow
+""",
+    codes=ExitCode,
 )
 @_run
+@click.option("--follow", "-f", is_flag=True, help="Keep showing it, until it ends.")
 @where
 @as_json
-def status(run: str, as_json: bool, **flags: str | None) -> None:
-    """How a run stands, from another terminal."""
+def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
+    """How a run stands, from another terminal.
+
+    With --follow the exit code tells how it ended: that of its training. Ctrl-C leaves the
+    run alone; with --json there is a line for each change.
+    """
+    if follow:
+        from coordinator.views import following
+
+        screen = output(soft_wrap=False)
+        sys.exit(following.follow(run, place_of(flags), screen, as_json=as_json))
     from coordinator.views.overview import overview
     from coordinator.views.progress import described
 
