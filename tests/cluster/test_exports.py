@@ -16,6 +16,7 @@ from app import checkpoint
 from app.errors import ExitCode
 from app.keys import PARAMETERS
 from app.models.files import load_model
+from coordinator.cluster.local import LocalCluster
 from coordinator.commands.cli import main
 
 Start = Callable[..., Any]
@@ -35,10 +36,11 @@ def done(*words: object) -> str:
 
 @pytest.mark.parametrize("algorithm", ENDLESS)
 def test_a_run_is_exported_while_it_runs_and_after_it_was_stopped(
-    algorithm: str, command: Start, tmp_path: Path
+    algorithm: str, shared: LocalCluster, command: Start, tmp_path: Path
 ) -> None:
     words = ("--algorithm", algorithm, "--model", "softmax", *ENDLESS[algorithm])
-    training = command("train", *words, "--json")
+    place = shared.endpoints if algorithm == "downpour" else None  # the other has its own servers
+    training = command("train", *words, "--json", place=place)
     training.says("held-out accuracy")
     folder = ("--folder", tmp_path / "runs")
     now, later = tmp_path / "now.safetensors", tmp_path / "later.npz"
