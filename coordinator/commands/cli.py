@@ -79,6 +79,11 @@ main.add_lazy(
     "Write the parameters of a saved model, or of a run.",
 )
 main.add_lazy(
+    "report",
+    "coordinator.commands.report:report",
+    "Write a page with figures of a run, or of several runs in the same axes.",
+)
+main.add_lazy(
     "data",
     "coordinator.commands.using:data_command",
     "Describe a data file: examples, features, classes, bad lines.",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from app.config import ClusterConfig
 from coordinator.commands.options import SectionedCommand
+from coordinator.commands.places import FOLDER, as_json, run_names
 
 
 @click.command(
@@ -19,15 +19,12 @@ Examples:
   python -m coordinator report 20261122-180858-050a 20261122-181530-77c1 --output both.html
 """,
 )
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=run_names)
 @click.option(
-    "--folder",
-    default=ClusterConfig.model_fields["folder"].default,
-    show_default=True,
-    help="Folder of the runs.",
+    "--folder", default=FOLDER, metavar="TEXT", help=f"Folder of the runs. [default: {FOLDER}]"
 )
-@click.option("--output", metavar="FILE", help="Page to write.  [default: FOLDER/RUN/report.html]")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--output", metavar="FILE", help="Page to write. [default: FOLDER/RUN/report.html]")
+@as_json
 def report(runs: tuple[str, ...], folder: str, output: str | None, as_json: bool) -> None:
     """Write a page with figures of a run, or of several runs in the same axes.
 
