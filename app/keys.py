@@ -58,3 +58,8 @@ def shard(run: str, index: int, what: str) -> str:
 def control(run: str, what: str) -> str:
     """Key of ``what`` (``record``, ``unit:<unit>``, ``wakeup``, ...) of a run."""
     return f"dist:run:{{{run}}}:{what}"
+
+
+def patterns(run: str) -> tuple[str, str]:
+    """What all keys of a run match on the control server, and on a parameter server."""
+    return control(run, "*"), f"ps:{{{run}/*"

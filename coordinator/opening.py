@@ -50,11 +50,28 @@ class Training:
     say: Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a training runs, who sees to it, and how many workers there are, if that is known."""
+
+    endpoints: Endpoints
+    check: Check
+    workers: int | None
+
+    @classmethod
+    def of(cls, local: LocalCluster) -> _Place:
+        return cls(local.endpoints, local.check, local.workers or None)
+
+
 @contextmanager
 def opened(
-    job: Job, cluster: ClusterConfig, folder: RunFolder, display: Display
+    job: Job,
+    cluster: ClusterConfig,
+    folder: RunFolder,
+    display: Display,
+    local: LocalCluster | None = None,
 ) -> Iterator[Training]:
-    """Everything that a training needs, checked."""
+    """Everything that a training needs, checked; on ``local`` if that is given."""
     output, config = folder.model(cluster), job.config
     if cluster.flower:
         flower.check()  # before anything is started
@@ -62,9 +79,11 @@ def opened(
     with (
         Interruption() as interruption,
         monitoring(cluster, job, folder.run, display.say) as monitors,
-        _place(job, cluster, folder, display.say) as (place, check),
-        _watched(place, cluster, folder, display.say),
-        closing(open_session(folder.run, job, cluster, place, waits)) as session,
+        _place(job, cluster, folder, display.say, local) as place,
+        _watched(place.endpoints, cluster, folder, display.say),
+        closing(
+            open_session(folder.run, job, cluster, place.endpoints, waits, place.workers)
+        ) as session,
         waits.watching([session.control, session.servers]),
         closing(
             Checkpoints(
@@ -88,13 +107,13 @@ def opened(
         requested, leader = interruption.defer(), session.leader
 
         def checked() -> None:
-            check()
+            place.check()
             leader.check()
 
         stage = Stage(
             display.show,
             checked,
-            lambda: requested() or leader.asked_to_stop(),
+            lambda: requested() or leader.asked_to_stop() or display.stop(),
             checkpoints,
         )
         yield Training(job, cluster, session, stage, folder, output, display.say)
@@ -116,11 +135,18 @@ def _told(session: Session, job: Job) -> Display:
 
 @contextmanager
 def _place(
-    job: Job, cluster: ClusterConfig, folder: RunFolder, say: Callable[[str], None]
-) -> Iterator[tuple[Endpoints, Check]]:
-    """Servers that run elsewhere, or embedded ones for as long as the training takes."""
+    job: Job,
+    cluster: ClusterConfig,
+    folder: RunFolder,
+    say: Callable[[str], None],
+    given: LocalCluster | None,
+) -> Iterator[_Place]:
+    """Servers that run already, or embedded ones for as long as the training takes."""
+    if given is not None:
+        yield _Place.of(given)
+        return
     if cluster.broker is not None:
-        yield Endpoints(cluster.broker, cluster.parameter_servers), lambda: None
+        yield _Place(Endpoints(cluster.broker, cluster.parameter_servers), lambda: None, None)
         return
     processes, logs = cluster.processes or job.config.replicas, folder.logs()
     say(
@@ -135,7 +161,7 @@ def _place(
         durable=folder.servers if cluster.durability == "aof" else None,
         say=say,
     ) as local:
-        yield local.endpoints, local.check
+        yield _Place.of(local)
     if folder.outcome().get("state") == RunState.FINISHED:  # nobody will go on from there
         shutil.rmtree(folder.servers, ignore_errors=True)
 

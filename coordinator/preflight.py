@@ -21,11 +21,14 @@ from app.store.parameters import RedisParameterStore
 from app.store.servers import Servers
 from app.store.vector_contract import VectorStore
 from app.store.vectors import RedisVectorStore
-from coordinator.runs.messages import Messages
+from coordinator.runs.messages import ANSWER_S, Messages
 
 #: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
 SELF_TEST_NUMBERS = 600
 FENCE = 1
+
+#: How long workers have to answer the first question; each time twice as long.
+FIRST_ANSWER_S = 0.25
 
 
 def check_servers(servers: Servers, timeout_s: float) -> None:
@@ -89,9 +92,10 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
         NoWorkers: not within ``timeout_s``.
         ServerUnreachable: the broker does not answer.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline, answer_s = time.monotonic() + timeout_s, FIRST_ANSWER_S
     while True:
-        served = messages.queues_served()
+        served = messages.queues_served(answer_s)
+        answer_s = min(2 * answer_s, ANSWER_S)
         if served and needed <= set().union(*served):
             return
         if time.monotonic() > deadline:

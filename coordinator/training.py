@@ -23,12 +23,14 @@ from app.models.calibration import calibrated
 from app.models.files import SavedModel
 from app.runs import leadership
 from app.runs.leadership import RunState
+from coordinator.cluster.local import LocalCluster
 from coordinator.downpour.driver import Downpour
 from coordinator.driver import Driver, Kept, Stage
 from coordinator.job import Job
 from coordinator.opening import Training, opened
 from coordinator.outcome import EndReason, Outcome
 from coordinator.runs.folder import RunFolder
+from coordinator.runs.removal import remove
 from coordinator.runs.session import Session, new_run_id
 from coordinator.runs.surroundings import surroundings
 from coordinator.sandblaster.driver import Sandblaster
@@ -60,8 +62,12 @@ class _Result:
         return self.reason is EndReason.INTERRUPTED
 
 
-def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
+def train(
+    job: Job, cluster: ClusterConfig, display: Display, local: LocalCluster | None = None
+) -> Outcome:
     """Train ``job`` on the servers of ``cluster``, or on embedded ones, and save the model.
+
+    If they are those of ``local``, which goes on, nothing of the run stays on them.
 
     Raises:
         DistBeliefError: see :mod:`app.errors`; nothing that was started is left behind.
@@ -69,10 +75,14 @@ def train(job: Job, cluster: ClusterConfig, display: Display) -> Outcome:
     """
     folder = RunFolder.of(cluster, new_run_id())
     try:
-        with opened(job, cluster, folder, display) as training:
-            training.session.take(say=display.say)
-            driver = _driver(training)
-            return _drive(training, driver, driver.create, resumed=False)
+        with opened(job, cluster, folder, display, local) as training:
+            try:
+                training.session.take(say=display.say)
+                driver = _driver(training)
+                return _drive(training, driver, driver.create, resumed=False)
+            finally:
+                if local is not None:
+                    remove(training.session)
     finally:
         with suppress(OSError):  # a run that never began leaves no empty folder
             folder.path.rmdir()

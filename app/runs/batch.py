@@ -10,7 +10,7 @@ from app.keys import control
 from app.store.commands import Command
 from app.store.servers import Servers
 
-#: An evaluation that nobody forgets, because its coordinator died, goes after a day.
+#: What nobody forgets or takes, because the coordinator died, goes after a day.
 KEEP_S = 86_400
 
 #: Reports taken from the list in one round trip.
@@ -68,7 +68,9 @@ def clear(servers: Servers, run: str, number: int) -> None:
 
 def report(servers: Servers, run: str, answer: Report) -> None:
     """Hand in a report. It may be lost, or arrive twice: the shards know what was counted."""
-    servers.one("RPUSH", control(run, "portions"), json.dumps(asdict(answer)))
+    key, document = control(run, "portions"), json.dumps(asdict(answer))
+    # One that comes when the run is over stays behind, and must not for ever.
+    servers.call([Command(0, ("RPUSH", key, document)), Command(0, ("EXPIRE", key, KEEP_S))])
 
 
 def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:

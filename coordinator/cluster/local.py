@@ -7,27 +7,29 @@ whatever happened; if this process is killed outright, the kernel ends its child
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
-import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from app.environment import BROKER, PARAMETER_SERVERS
-from app.errors import ServerError, ServerUnreachable
+from app.errors import ConfigError, ServerError, ServerUnreachable
 from app.store import native
 from app.store.servers import Servers
 from coordinator.cluster import binaries
-from coordinator.cluster.processes import Child, end
-from coordinator.runs.interruption import SIGNALS
+from coordinator.cluster.processes import Child, Starter, end
+from coordinator.runs.interruption import signals_held
 
 STOP_GRACE_S = 5.0
 
@@ -54,12 +56,17 @@ class Endpoints:
 
 
 class LocalCluster:
-    """Context manager: one control server, some parameter servers, one Celery worker.
+    """One control server, some parameter servers, one Celery worker.
+
+    A context manager; where there is no block that it could be for, as in a notebook,
+    :meth:`start` and :meth:`close` do the same, and the end of this process closes it, too.
+    Many trainings can run on it, one after another or at once. It is no value but processes:
+    a copy of it is itself, and what another process gets by a pickle are its endpoints.
 
     Args:
         servers: parameter servers to start.
         processes: processes of the worker; 0 starts no worker.
-        folder: where logs go.
+        folder: where logs go; by default with the sockets, and gone with them.
         wait_s: deadline for the servers to answer.
         program: the server program; by default :func:`coordinator.cluster.binaries.find`.
         durable: where the servers keep append-only files; None for none.
@@ -73,10 +80,10 @@ class LocalCluster:
     def __init__(
         self,
         *,
-        servers: int,
-        processes: int,
-        folder: Path,
-        wait_s: float,
+        servers: int = 2,
+        processes: int = 2,
+        folder: Path | None = None,
+        wait_s: float = 10.0,
         program: binaries.ServerProgram | None = None,
         durable: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
@@ -86,15 +93,13 @@ class LocalCluster:
         self._program, self._durable, self._say = program, durable, say
         self._early_ends: Counter[str] = Counter()
         self._sockets: Path | None = None
+        self._starter: Starter | None = None
+        self._checking = threading.Lock()
+        self._owner = 0
         self.children: list[Child] = []
 
     def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.close()
-            raise
-        return self
+        return self.start()
 
     def __exit__(
         self,
@@ -104,8 +109,35 @@ class LocalCluster:
     ) -> None:
         self.close()
 
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[Endpoints], tuple[str, tuple[str, ...]]]:
+        endpoints = self.endpoints
+        return Endpoints, (endpoints.broker, endpoints.parameter_servers)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, here, and is not closed."""
+        return self._sockets is not None and self._owner == os.getpid()
+
+    @property
+    def workers(self) -> int:
+        """Celery workers that were started; each has its processes."""
+        return max(0, len(self.children) - 1 - self._n_servers)
+
     @property
     def endpoints(self) -> Endpoints:
+        """Where its servers are.
+
+        Raises:
+            ConfigError: it is not running.
+        """
+        if self._sockets is None:
+            raise ConfigError(
+                "the local cluster is not running: use it in 'with LocalCluster() as cluster:', "
+                "or call its start()"
+            )
         names = ["control", *(f"parameters{index}" for index in range(self._n_servers))]
         broker, *parameter_servers = (f"unix://{self._sockets}/{name}.sock" for name in names)
         return Endpoints(broker, tuple(parameter_servers))
@@ -121,6 +153,10 @@ class LocalCluster:
 
     def check(self) -> None:
         """Start children again that ended; raise ServerError if one ends again and again."""
+        with self._checking:  # several trainings may look at once
+            self._check()
+
+    def _check(self) -> None:
         for index, each in enumerate(self.children):
             code = each.process.poll()
             if code is None:
@@ -130,31 +166,60 @@ class LocalCluster:
             if self._early_ends[each.name] >= MOST_EARLY_ENDS:
                 each.check()
             self._say(f"{each.name} ended with exit code {code}: started again")
-            self.children[index] = each.again()
+            self.children[index] = self._child(each.again)
 
     def start_worker(self, processes: int, name: str = "worker") -> Child:
         """Start one more Celery worker; it takes its share of the work at once."""
         command = [sys.executable, "-m", "celery", "-A", "app", "worker"]
         command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
         command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
-        worker = Child.start(name, command, self._folder, self.environment)
+        worker = self._child(lambda: Child.start(name, command, self._logs, self.environment))
         self.children.append(worker)
         return worker
 
+    def start(self) -> Self:
+        """Start everything; raises as the class says, and then nothing is left behind."""
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
     def close(self) -> None:
         """End everything that was started; signals wait until that is done."""
-        with _signals_held():
+        atexit.unregister(self.close)
+        if self._owner != os.getpid():
+            return  # never started, or a fork's copy of its parent's
+        with signals_held():
             # Workers before the servers that they talk to: one that lost its servers would
             # try to reach them instead of ending.
             end(self.children[1 + self._n_servers :], STOP_GRACE_S)
             end(self.children[: 1 + self._n_servers], STOP_GRACE_S)
             self.children.clear()
+            if self._starter is not None:
+                self._starter.close()
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)
+            self._sockets = self._starter = None
+
+    @property
+    def _logs(self) -> Path:
+        assert self._sockets is not None
+        return self._folder or self._sockets
+
+    def _child(self, make: Callable[[], Child]) -> Child:
+        assert self._starter is not None
+        return self._starter.start(make)
 
     def _start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if self.running:
+            raise ConfigError("the local cluster is running already")
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
         program = self._program or binaries.find()
+        self._owner, self._starter = os.getpid(), Starter()
+        atexit.register(self.close)
         # Not below the run's folder: the path of a Unix socket has room for 107 characters.
         home = tempfile.gettempdir()
         home = home if len(home) <= LONGEST_HOME else "/tmp"  # noqa: S108  (mkdtemp is private)
@@ -183,9 +248,9 @@ class LocalCluster:
             arguments = _server_arguments(socket, self._sockets, self._durable)
             if module is not None and url != self.endpoints.broker:
                 arguments += ["--loadmodule", str(module)]
-            self.children.append(
-                Child.start(socket.stem, [program.path, *arguments], self._folder, environment)
-            )
+            command = [program.path, *arguments]
+            start = partial(Child.start, socket.stem, command, self._logs, environment)
+            self.children.append(self._child(start))
         self._wait_for(urls)
 
     def _wait_for(self, urls: list[str]) -> None:
@@ -227,20 +292,3 @@ def _server_arguments(socket: Path, folder: Path, durable: Path | None) -> list[
         *("--maxmemory-policy", "noeviction"),
         *("--daemonize", "no"),
     ]
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Keep an impatient Ctrl-C from leaving half of the children behind."""
-    numbers = SIGNALS
-    before: list[tuple[signal.Signals, Callable[..., object] | int | None]] = []
-    try:
-        for number in numbers:
-            before.append((number, signal.signal(number, signal.SIG_IGN)))
-    except ValueError:
-        pass  # not the main thread: signals do not come here
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)

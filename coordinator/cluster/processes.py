@@ -7,10 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 from app.errors import ServerError
 from coordinator.cluster import child
@@ -65,6 +68,37 @@ class Child:
                 f"{self.name} ended with exit code {code}; its log {self.log} ends with:\n"
                 + "\n".join(f"    {line}" for line in lines)
             )
+
+
+class Starter:
+    """Starts children on a thread of its own, which lasts until it is closed.
+
+    To the kernel, which ends the children of a dead parent, the parent is the thread that
+    started them: with one that serves a request or a pool they would end in the middle of
+    their work.
+    """
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[Callable[[], Child], Future[Child]] | None] = SimpleQueue()
+        threading.Thread(target=self._serve, name="starter", daemon=True).start()
+
+    def start(self, make: Callable[[], Child]) -> Child:
+        """What ``make`` returns or raises on that thread."""
+        answer: Future[Child] = Future()
+        self._asked.put((make, answer))
+        return answer.result()
+
+    def close(self) -> None:
+        """End the thread, and with it, on Linux, all children that are left."""
+        self._asked.put(None)
+
+    def _serve(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            make, answer = asked
+            try:
+                answer.set_result(make())
+            except BaseException as error:
+                answer.set_exception(error)
 
 
 def end(children: Sequence[Child], grace_s: float) -> None:

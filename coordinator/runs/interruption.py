@@ -1,11 +1,16 @@
 """Ctrl-C, SIGTERM, a closed terminal: the first signal asks a training to stop, the second
 stops it at once.
+
+Signals come to the main thread of a process, and are its: a training on another one leaves
+them alone.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -25,8 +30,8 @@ class Interruption:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in SIGNALS:
-            self._before[number] = signal.signal(number, self._receive)
+        if _may_handle():
+            self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         return self
 
     def __exit__(
@@ -35,8 +40,7 @@ class Interruption:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        _give_back(self._before)
 
     def defer(self) -> Callable[[], bool]:
         """From now on the first signal only makes :meth:`requested` true."""
@@ -50,3 +54,24 @@ class Interruption:
         if not self._deferred or self._requested:
             raise KeyboardInterrupt
         self._requested = True
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Keep an impatient Ctrl-C from leaving half of the work undone."""
+    before: dict[signal.Signals, Any] = {}
+    if _may_handle():
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        _give_back(before)
+
+
+def _may_handle() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _give_back(handlers: dict[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():  # None is one that was not set by Python
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -26,7 +26,7 @@ PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_max": 0.5}
 PUBLISH_PAUSE_S = 0.5
 
 
-#: How long workers have to answer a question.
+#: How long workers have to answer a question, unless it is known how many will.
 ANSWER_S = 1.0
 
 
@@ -45,15 +45,20 @@ class Messages:
     """Sends tasks to workers, and asks who is there.
 
     Every method raises ServerUnreachable if the broker does not answer; all but ``active``
-    only after the deadline.
+    only after the deadline. ``workers`` is how many there are, where that is known: then no
+    question waits for the answer of another one.
     """
 
     def __init__(
-        self, broker: str, deadline_s: float = 60.0, waiting: Waiting | None = None
+        self,
+        broker: str,
+        deadline_s: float = 60.0,
+        waiting: Waiting | None = None,
+        workers: int | None = None,
     ) -> None:
         self.address = address(broker)
         self._app = make_app(broker)
-        self._deadline_s, self._waiting = deadline_s, waiting
+        self._deadline_s, self._waiting, self._workers = deadline_s, waiting, workers
 
     def send(self, task: str, run: str, *arguments: str | int, shown: str) -> None:
         """Publish a message for the task ``distbelief.<task>``, until it is taken.
@@ -76,9 +81,9 @@ class Messages:
         """Have the workers that are there tell Flower what they do."""
         self._until_done(self._app.control.enable_events)
 
-    def queues_served(self) -> list[set[str]]:
-        """For each worker that answers, the queues it listens on."""
-        answers = self._until_done(lambda: self._inspect().active_queues()) or {}
+    def queues_served(self, answer_s: float = ANSWER_S) -> list[set[str]]:
+        """For each worker that answers within ``answer_s``, the queues it listens on."""
+        answers = self._until_done(lambda: self._inspect(answer_s).active_queues()) or {}
         return [{queue["name"] for queue in queues} for queues in answers.values()]
 
     def processes(self) -> int:
@@ -123,8 +128,8 @@ class Messages:
         """Give connections back to kombu's pool, which serves all applications of a broker."""
         self._app.close()
 
-    def _inspect(self) -> Any:
-        return self._app.control.inspect(timeout=ANSWER_S)
+    def _inspect(self, answer_s: float = ANSWER_S) -> Any:
+        return self._app.control.inspect(timeout=answer_s, limit=self._workers)
 
     def _until_done(self, do: Callable[[], Any]) -> Any:
         """Do it, again and again while the broker does not answer, until the deadline."""

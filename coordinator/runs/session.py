@@ -134,9 +134,16 @@ class Session:
 
 
 def open_session(
-    run: str, job: Job, cluster: ClusterConfig, place: Endpoints, waiting: Waiting | None = None
+    run: str,
+    job: Job,
+    cluster: ClusterConfig,
+    place: Endpoints,
+    waiting: Waiting | None = None,
+    workers: int | None = None,
 ) -> Session:
     """Connect to the servers of a run; nothing is written yet. Long waits are told.
+
+    ``workers`` is how many listen there, where that is known.
 
     Raises the ServerError family if a parameter server does not say what it computes with, or
     lacks the engine that is wanted.
@@ -155,5 +162,5 @@ def open_session(
         engines=servers.engines,
     )
     leader = Leader(control, run, job.config.lease_seconds)
-    messages = Messages(place.broker, deadline_s, waiting)
+    messages = Messages(place.broker, deadline_s, waiting, workers)
     return Session(record, control, servers, messages, leader)

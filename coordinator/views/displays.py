@@ -11,11 +11,16 @@ from coordinator.views.status import Status
 
 @dataclass(frozen=True)
 class Display:
-    """Hears of a training: a line to say, the status of the moment, an event."""
+    """Hears of a training: a line to say, the status of the moment, an event.
+
+    And is asked whether to stop it. A line may come on any thread; the others are called on
+    that of the training, and what they raise ends it.
+    """
 
     say: Callable[[str], None]
     show: Callable[[Status], None]
     told: Listener = lambda _: None
+    stop: Callable[[], bool] = lambda: False
 
 
 def together(*displays: Display) -> Display:
@@ -33,4 +38,7 @@ def together(*displays: Display) -> Display:
         for each in displays:
             each.told(event)
 
-    return Display(say, show, told)
+    def stop() -> bool:
+        return any(each.stop() for each in displays)
+
+    return Display(say, show, told, stop)

@@ -1,0 +1,42 @@
+"""Taking a run off its servers: where many runs follow one another, memory must not grow."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from app.errors import ServerError
+from app.keys import patterns
+from app.runs import leadership
+from app.store.servers import Servers
+from coordinator.runs.session import Session
+
+#: Keys that a server looks at in one step of a scan.
+SCAN_COUNT = 1000
+
+
+def remove(session: Session) -> None:
+    """Remove all keys of the session's run, unless somebody else has taken it.
+
+    Every key is looked at, those of other runs too: for servers of our own. One that does
+    not answer keeps what it has.
+    """
+    run = session.record.run
+    with suppress(ServerError):
+        seen = leadership.look(session.control, run)
+        if seen is not None and seen.fence > session.fence:
+            return
+        on_control, on_servers = patterns(run)
+        for index in range(len(session.servers)):
+            _unlink(session.servers, index, on_servers)
+        _unlink(session.control, 0, on_control)
+
+
+def _unlink(servers: Servers, index: int, pattern: str) -> None:
+    cursor = 0
+    while True:
+        asked = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
+        cursor, keys = servers.one(*asked, server=index)
+        if keys:
+            servers.one("UNLINK", *keys, server=index)
+        if int(cursor) == 0:
+            return
