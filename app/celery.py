@@ -10,17 +10,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
-# One BLAS thread in each worker process: there is one process for each core, and threads
-# that fight over cores are slower than none. Read by the libraries when NumPy is imported.
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
+from celery import Celery, bootsteps
+from celery.signals import import_modules
+from kombu.entity import Queue
 
-from celery import Celery, bootsteps  # noqa: E402  (after the thread counts)
-from kombu.entity import Queue  # noqa: E402
+from app.environment import broker_url
+from app.keys import CELERY_PREFIX
+from app.urls import kombu_url
 
-from app.environment import broker_url  # noqa: E402
-from app.keys import CELERY_PREFIX  # noqa: E402
-from app.urls import kombu_url  # noqa: E402
+#: Read by the libraries when NumPy is imported.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # Separate queues: long units of one kind must not starve short ones of another, and an
 # operator can give each its own workers with -Q.
@@ -108,6 +107,19 @@ def make_app(broker: str, *, current: bool = False) -> Celery:
     made.conf.update(SETTINGS)
     return made
 
+
+def one_thread(**_: object) -> None:
+    """One BLAS thread in each worker process, from before it imports the tasks, and NumPy.
+
+    There is one process for each core, and threads that fight over cores are slower than
+    none. A coordinator sends no such signal: how many threads the program around it uses is
+    none of our business.
+    """
+    for variable in THREADS:
+        os.environ.setdefault(variable, "1")
+
+
+import_modules.connect(one_thread)
 
 app = make_app(broker_url(), current=True)
 app.steps["worker"].add(Replacement)

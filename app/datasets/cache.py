@@ -17,23 +17,19 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
-
+from app.datasets import arrays, converted
 from app.datasets.content import digest_of_file, digest_of_places
 from app.datasets.dataset import Dataset, Facts
 from app.datasets.files import joined
 from app.datasets.like import Like
-from app.datasets.mapped import open_arrays
-from app.datasets.reading.faults import Fault
 from app.datasets.reading.opening import open_reader
 from app.datasets.reading.reader import Progress, Reader
-from app.datasets.schema import Schema
 from app.datasets.sources import (
     FILE_OPTIONS,
     Options,
@@ -44,13 +40,9 @@ from app.datasets.sources import (
     resolve,
     wanted,
 )
-from app.datasets.sparse import SparseFeatures, arrays_of
 from app.datasets.targets import Wanted
-from app.datasets.writing import DENSE, SPARSE, convert, flush
+from app.datasets.writing import convert
 from app.errors import DataError
-
-#: Raise it when the files in the cache, or what is made of a source, change.
-FORMAT = 3
 
 
 def default_cache_folder() -> Path:
@@ -84,18 +76,20 @@ def open_cached(
         DataError: the source, an option or the data is unusable; or the cache folder cannot
             be written.
     """
+    if arrays.are(source):
+        return arrays.opened(source, like)
     options = like.options(source, options) if like else dict(options)
     found = _Source(source, options, like, folder, progress)
     complete = folder / found.digest
-    dataset = _open(complete, source)
+    dataset = converted.open_folder(complete, source)
     if dataset is not None:
         return dataset
     try:
         with _locked(complete.with_name(f"{complete.name}.lock")):
-            dataset = _open(complete, source)  # somebody may have been faster
+            dataset = converted.open_folder(complete, source)  # somebody may have been faster
             if dataset is None:
                 _convert(found, complete)
-                dataset = _open(complete, source)
+                dataset = converted.open_folder(complete, source)
     except OSError as error:
         raise DataError(
             f"{source}: cannot write the data cache in {folder} ({error.strerror}); "
@@ -136,7 +130,9 @@ class _Source:
             with opened(name) as streams:
                 self.content = joined([digest_of_file(stream, folder) for stream in streams])
         known = like and [like.schema.to_json(), like.name]
-        text = json.dumps([FORMAT, name, self.options, self.content, known], sort_keys=True)
+        text = json.dumps(
+            [converted.FORMAT, name, self.options, self.content, known], sort_keys=True
+        )
         self.digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
@@ -165,50 +161,6 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _open(folder: Path, source: str) -> Dataset | None:
-    """The data set in ``folder``; None unless everything is there in its full size."""
-    try:
-        meta = json.loads((folder / "meta.json").read_text())
-        if meta["format"] != FORMAT or meta["bytes"] != _sizes(folder, meta["bytes"]):
-            return None
-        schema = Schema.from_json(meta["schema"])
-        *arrays, targets = open_arrays([folder / name for name in _names(schema)])
-        return Dataset(
-            _features(arrays, schema),
-            targets,
-            schema,
-            source,
-            meta["fingerprint"],
-            _facts(meta),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _features(arrays: Sequence[Any], schema: Schema) -> Any:
-    if not schema.sparse:
-        return arrays[0]
-    indptr, indices, values = arrays
-    return SparseFeatures(indptr, indices, values, schema.n_features)
-
-
-def _names(schema: Schema) -> tuple[str, ...]:
-    return SPARSE if schema.sparse else DENSE
-
-
-def _sizes(folder: Path, names: Mapping[str, int] | tuple[str, ...]) -> dict[str, int]:
-    return {name: (folder / name).stat().st_size for name in names}
-
-
-def _facts(meta: Mapping[str, Any]) -> Facts:
-    return Facts(
-        tuple(meta["names"]),
-        tuple(Fault(**fault) for fault in meta["skipped"]),
-        meta["reading"],
-        sum(meta["bytes"].values()),
-    )
-
-
 def _convert(found: _Source, complete: Path) -> None:
     """Write beside ``complete``, then move it there; the caller holds the lock."""
     partial = complete.with_name(f"{complete.name}.partial")
@@ -222,7 +174,7 @@ def _convert(found: _Source, complete: Path) -> None:
             if found.like:
                 found.like.check(dataset.schema, found.name)
                 found.like.check_classes(dataset.schema, found.name)
-            _write(dataset, partial)
+            converted.write(dataset, partial)
         else:
             _stream(found, found.reader, partial)
         partial.rename(complete)
@@ -237,33 +189,4 @@ def _stream(found: _Source, reader: Reader, folder: Path) -> None:
     if found.like:
         found.like.check(schema, found.name)
     facts = Facts(reader.columns.names, tuple(reader.skipped), reader.same)
-    _describe(schema, found.content, facts, folder)
-
-
-def _write(dataset: Dataset, folder: Path) -> None:
-    arrays = arrays_of(dataset.features, dataset.targets)
-    for name, array in zip(_names(dataset.schema), arrays, strict=True):
-        with _synced(folder / name) as stream:
-            np.lib.format.write_array(stream, array, allow_pickle=False)
-    _describe(dataset.schema, dataset.fingerprint, dataset.facts, folder)
-
-
-def _describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> None:
-    meta = {
-        "format": FORMAT,
-        "schema": schema.to_json(),
-        "fingerprint": fingerprint,
-        "bytes": _sizes(folder, _names(schema)),
-        "names": list(facts.names),
-        "skipped": [asdict(fault) for fault in facts.skipped],
-        "reading": dict(facts.reading),
-    }
-    with _synced(folder / "meta.json") as stream:
-        stream.write(json.dumps(meta).encode())
-
-
-@contextmanager
-def _synced(path: Path) -> Iterator[BinaryIO]:
-    with path.open("wb") as stream:
-        yield stream
-        flush(stream)
+    converted.describe(schema, found.content, facts, folder)

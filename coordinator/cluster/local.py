@@ -89,6 +89,8 @@ class LocalCluster:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._n_servers, self._processes = servers, processes
+        #: Worker processes that were started.
+        self.processes = 0
         self._folder, self._wait_s = folder, wait_s
         self._program, self._durable, self._say = program, durable, say
         self._early_ends: Counter[str] = Counter()
@@ -175,6 +177,7 @@ class LocalCluster:
         command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
         worker = self._child(lambda: Child.start(name, command, self._logs, self.environment))
         self.children.append(worker)
+        self.processes += processes
         return worker
 
     def start(self) -> Self:
@@ -201,7 +204,7 @@ class LocalCluster:
                 self._starter.close()
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets = self._starter = None
+            self._sockets, self._starter, self.processes = None, None, 0
 
     @property
     def _logs(self) -> Path:

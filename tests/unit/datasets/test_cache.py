@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets import cache
+from app.datasets import cache, converted
 from app.datasets.cache import default_cache_folder, open_cached
 from app.datasets.dataset import Dataset
 from app.datasets.sources import GENERATORS, load
@@ -201,7 +201,7 @@ def test_a_failed_conversion_leaves_no_half_cache(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "_write", full_disk)
+        patch.setattr(converted, "write", full_disk)
         with pytest.raises(DataError, match="No space left on device"):
             open_cached(SOURCE, {}, tmp_path)
 

@@ -24,7 +24,7 @@ CHILD = textwrap.dedent(
     """
     import sys, time
     from pathlib import Path
-    from app.datasets import cache
+    from app.datasets import cache, converted
 
     folder, log, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 
@@ -37,7 +37,7 @@ CHILD = textwrap.dedent(
 
         return slow_write
 
-    cache._write, cache._stream = slowly(cache._write), slowly(cache._stream)
+    converted.write, cache._stream = slowly(converted.write), slowly(cache._stream)
     print("ready", flush=True)
     sys.stdin.readline()
     dataset = cache.open_cached(sys.argv[4], {}, folder)

@@ -1,0 +1,239 @@
+"""Training from a program: ``from coordinator import train, LocalCluster``.
+
+Nothing is printed, no signal is touched outside the main thread, and everything that was
+started is ended, whatever happens. Several trainings may follow one another, or run in
+several threads at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.config import ClusterConfig, RunConfig, configure
+from app.datasets import arrays
+from app.datasets.cache import default_cache_folder
+from app.datasets.sources import wanted
+from app.datasets.targets import Wanted
+from app.errors import ConfigError, DataError
+from app.models.imports import allow_imports_of
+from coordinator import training
+from coordinator.cluster.local import Endpoints, LocalCluster
+from coordinator.job import Job, prepare
+from coordinator.opening import Display
+from coordinator.outcome import EndReason, Outcome
+from coordinator.runs.journal import Event
+from coordinator.trained import TrainedModel
+from coordinator.views.status import Status
+
+#: Where a training runs.
+Cluster = ClusterConfig | LocalCluster | Endpoints
+
+#: A source as on the command line, or features and targets in memory.
+Data = str | Path | tuple[Any, Any]
+
+#: Settings that say what a given cluster already is.
+OF_THE_CLUSTER = ("broker", "parameter_servers", "servers", "processes", "durability")
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the time went, in seconds.
+
+    ``data`` is until the data were open, ``start`` until the first values lay on the servers,
+    which includes their start where they are embedded, ``end`` from the last step until the
+    model was saved.
+    """
+
+    data: float
+    start: float
+    training: float
+    end: float
+
+    @property
+    def total(self) -> float:
+        return self.data + self.start + self.training + self.end
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training left.
+
+    Attributes:
+        run: its id.
+        reason: why it ended.
+        model: the trained model.
+        heldout: figures of the model on held-out data, None without any: accuracy, loss, ...
+        evaluations: for each held-out evaluation its ``passes`` (Sandblaster: iterations),
+            ``seconds`` and figures.
+        history: everything that happened, oldest first.
+        details: what the algorithm has to say, a line each.
+        timings: where the time went.
+        model_file: where the model was saved.
+        checkpoint: that from which an interrupted run goes on, else None.
+    """
+
+    run: str
+    reason: EndReason
+    model: TrainedModel
+    heldout: Mapping[str, Any] | None
+    evaluations: tuple[Mapping[str, Any], ...] = field(repr=False)
+    history: tuple[Event, ...] = field(repr=False)
+    details: tuple[str, ...] = field(repr=False)
+    timings: Timings
+    model_file: Path
+    checkpoint: Path | None
+
+
+def train(
+    config: RunConfig | None = None,
+    *,
+    cluster: Cluster | None = None,
+    data: Data | None = None,
+    holdout_data: Data | None = None,
+    on_event: Callable[[Event], None] = lambda _: None,
+    on_status: Callable[[Status], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> Result:
+    """Train a model, and wait for the result.
+
+    In the main thread the first Ctrl-C ends the training as ``should_stop`` does, the second
+    at once.
+
+    Args:
+        config: of the run; ``settings`` go before it.
+        cluster: by default embedded servers and a worker, for this training alone. A
+            :class:`LocalCluster` goes on afterwards, and nothing of the run stays there.
+        data: as on the command line, or (features, targets): numbers of the shape
+            (n_examples, n_features), or sparse ones of SciPy, and numbers or texts. Arrays
+            lie in files in the cache folder while the training lasts, where workers read
+            them.
+        holdout_data: held-out examples of their own, likewise.
+        on_event: told of everything that happens, in this thread; what it raises ends the
+            training.
+        on_status: told how the training stands, several times a second; likewise.
+        say: told what the command line would say, a line each, by any thread.
+        should_stop: asked several times a second; once it is true the training ends with a
+            checkpoint and the model so far.
+        settings: of the run and of where it runs, by the names of the TOML file.
+
+    Raises:
+        DistBeliefError: see :mod:`app.errors`.
+        KeyboardInterrupt: interrupted before training began, or twice.
+    """
+    began = time.monotonic()
+    with _sources(data, holdout_data, settings) as sources:
+        run, where = _configured(config, cluster, settings | sources)
+        allow_imports_of(run)
+        n_servers = len(where.parameter_servers) or where.servers
+        job, history, started = prepare(run, n_servers), list[Event](), list[float]()
+        prepared = time.monotonic()
+
+        def told(event: Event) -> None:
+            if event.kind == "start" and not started:
+                started.append(time.monotonic())
+            history.append(event)
+            on_event(event)
+
+        local = cluster if isinstance(cluster, LocalCluster) else None
+        display = Display(say, on_status, told, should_stop)
+        outcome = training.train(job, where, display, local)
+        model = TrainedModel.load(outcome.model_file)
+    start_s, rest_s = started[0] - prepared, time.monotonic() - started[0]
+    training_s = min(outcome.seconds, rest_s)
+    timings = Timings(prepared - began, start_s, training_s, rest_s - training_s)
+    return _result(job, outcome, model, tuple(history), timings)
+
+
+def _result(
+    job: Job, outcome: Outcome, model: TrainedModel, history: tuple[Event, ...], timings: Timings
+) -> Result:
+    measures = job.yardstick.measures
+    heldout = None if outcome.heldout is None else measures(outcome.heldout.score)
+    return Result(
+        run=outcome.run,
+        reason=outcome.reason,
+        model=model,
+        heldout=heldout,
+        evaluations=tuple(
+            {"passes": each.passes, "seconds": each.seconds, **measures(each.score)}
+            for each in outcome.evaluations
+        ),
+        history=history,
+        details=outcome.details,
+        timings=timings,
+        model_file=outcome.model_file,
+        checkpoint=outcome.checkpoint,
+    )
+
+
+def _configured(
+    config: RunConfig | None, cluster: Cluster | None, settings: Mapping[str, Any]
+) -> tuple[RunConfig, ClusterConfig]:
+    """The whole configuration; raises ConfigError."""
+    known = {} if config is None else config.model_dump(exclude_unset=True)
+    if isinstance(cluster, ClusterConfig):
+        known |= cluster.model_dump(exclude_unset=True)
+    elif cluster is not None:
+        for name in settings:
+            if name in OF_THE_CLUSTER:
+                raise ConfigError(f"{name} is not allowed beside a cluster that runs already")
+        place = cluster.endpoints if isinstance(cluster, LocalCluster) else cluster
+        known |= {"broker": place.broker, "parameter_servers": place.parameter_servers}
+    return configure(known | settings)
+
+
+@contextmanager
+def _sources(
+    data: Data | None, holdout_data: Data | None, settings: Mapping[str, Any]
+) -> Iterator[dict[str, str]]:
+    """Settings for what was given, with arrays written down for as long as it takes."""
+    given = {"data": data, "holdout_data": holdout_data}
+    sources = {name: str(each) for name, each in given.items() if isinstance(each, str | Path)}
+    in_memory = {name: each for name, each in given.items() if _is_pair(each)}
+    for name, each in given.items():
+        if each is not None and name not in sources and name not in in_memory:
+            raise ConfigError(
+                f"{name} must be a source, or a pair (features, targets), got {type(each).__name__}"
+            )
+    if not in_memory:
+        yield sources
+        return
+    known = wanted(arrays.NAME, settings.get("data_options", {}))
+    with _folder() as folder:
+        for name, (features, targets) in in_memory.items():
+            sources[name] = arrays.hand_over(features, targets, folder / name, known)
+            if name == "data":
+                schema = arrays.opened(sources[name]).schema
+                known = Wanted(schema=schema, known_by="the training data")
+        yield sources
+
+
+def _is_pair(data: Any) -> bool:
+    return isinstance(data, tuple | list) and len(data) == 2
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A private folder that is removed again, where there is room for data."""
+    home = default_cache_folder()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="arrays-", dir=home))
+    except OSError as error:
+        raise DataError(
+            f"cannot write the arrays to {home} ({error.strerror}): set DISTBELIEF_CACHE to a "
+            "folder with room that you may write to"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,141 @@
+"""What the estimators have in common: checks, labels, and a fit that is a run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from app.datasets.targets import REGRESSION
+from coordinator.api import Cluster, Result, train
+from coordinator.cluster.shared import shared
+from coordinator.trained import TrainedModel
+
+Array = npt.NDArray[Any]
+
+#: Parameters that are not settings of the same name.
+OTHERS = ("random_state", "cluster", "settings")
+
+SEEDS = 2**31 - 1
+
+#: The features that are taken.
+KINDS: Mapping[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
+
+
+class Estimator(BaseEstimator):
+    """What all have in common. After a fit:
+
+    Attributes:
+        model_: the trained model.
+        result_: of the last training: its history, figures and timings.
+        n_features_in_: features of the examples.
+    """
+
+    algorithm: str
+    random_state: Any
+    cluster: Cluster | None
+    settings: Mapping[str, Any] | None
+    model_: TrainedModel
+    result_: Result
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _processes(self) -> int:
+        """Worker processes that a training can use."""
+        return os.cpu_count() or 1
+
+    def _checked(self, features: Any, targets: Any, *, reset: bool) -> tuple[Any, Array]:
+        kinds = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
+        x, y = validate_data(
+            self,
+            features,
+            targets,
+            reset=reset,
+            y_numeric=isinstance(self, RegressorMixin),
+            **kinds,
+        )
+        return x, y
+
+    def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+        given = self.get_params(deep=False)
+        own = {name: value for name, value in given.items() if name not in OTHERS}
+        if "replicas" in own:  # each needs an example
+            own["replicas"] = min(own["replicas"], features.shape[0])
+        seed = int(check_random_state(self.random_state).randint(SEEDS))
+        with tempfile.TemporaryDirectory(prefix="distbelief-") as folder:
+            self.result_ = train(
+                cluster=self.cluster or shared(self._processes()),
+                data=(features, targets),
+                algorithm=self.algorithm,
+                seed=seed,
+                data_options=options,
+                **({"folder": folder} | own | more | dict(self.settings or {})),
+            )
+        self.model_ = self.result_.model
+        return self
+
+    def _features(self, features: Any) -> Any:
+        check_is_fitted(self)
+        return validate_data(self, features, reset=False, **KINDS)
+
+
+class Classifier(ClassifierMixin, Estimator):
+    """``classes_`` are the labels, in ascending order."""
+
+    classes_: Array
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train on features (n_examples, n_features) and labels (n_examples,)."""
+        features, labels = self._checked(X, y, reset=True)
+        return self._train(features, *self._coded(labels, None))
+
+    def predict(self, X: Any) -> Array:
+        """The likeliest class of each example, shape (n_examples,)."""
+        features = self._features(X)
+        return self.classes_[self.model_.predict(features)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each of ``classes_``, shape (n_examples, n_classes)."""
+        return self.model_.predict_proba(self._features(X))
+
+    def _coded(self, labels: Array, classes: Sequence[Any] | None) -> tuple[Array, dict[str, Any]]:
+        """The positions of ``labels`` among the ``classes``, by default all that occur."""
+        check_classification_targets(labels)
+        self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
+        n_classes = len(self.classes_)
+        if n_classes < 2:
+            raise ValueError(f"there must be at least 2 classes, the data have {n_classes} class")
+        return self._positions(labels), {"classes": n_classes}
+
+    def _positions(self, labels: Array) -> Array:
+        unknown = np.setdiff1d(labels, self.classes_)
+        if len(unknown):
+            raise ValueError(f"the label {unknown[0]!r} is none of the classes {self.classes_}")
+        return np.searchsorted(self.classes_, labels)
+
+
+class Regressor(RegressorMixin, Estimator):
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train on features (n_examples, n_features) and values (n_examples,)."""
+        return self._train(*self._valued(X, y, reset=True))
+
+    def predict(self, X: Any) -> Array:
+        """The value of each example, shape (n_examples,)."""
+        return self.model_.predict(self._features(X))
+
+    def _valued(
+        self, features: Any, targets: Any, *, reset: bool
+    ) -> tuple[Any, Array, dict[str, Any]]:
+        x, y = self._checked(features, targets, reset=reset)
+        return x, y, {"task": REGRESSION}

@@ -1,0 +1,125 @@
+"""Downpour SGD for scikit-learn."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from sklearn.utils import Tags
+
+from coordinator.api import Cluster
+from coordinator.estimators.base import Array, Classifier, Estimator, Regressor
+
+
+class _Downpour(Estimator):
+    algorithm = "downpour"
+    replicas: int
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = self.replicas > 1  # they race
+        return tags
+
+    def _processes(self) -> int:
+        return self.replicas
+
+    def _go_on(self, features: Any, targets: Array, options: dict[str, Any]) -> Self:
+        """One pass over more examples, from where the parameters and accumulators are."""
+        with tempfile.TemporaryDirectory(prefix="distbelief-") as folder:
+            more: dict[str, Any] = {"passes": 1}
+            if hasattr(self, "model_"):
+                more["init_from"] = str(Path(folder) / "before.safetensors")
+                self.model_.save(more["init_from"])
+            return self._train(features, targets, options, **more)
+
+
+class DownpourClassifier(_Downpour, Classifier):
+    """Asynchronous SGD on several workers; softmax regression, networks, ...
+
+    Args:
+        model: mlp, softmax, logistic (two classes), fm, wide_deep, or your own.
+        hidden: units of each hidden layer (mlp).
+        activation: relu, tanh or sigmoid (mlp).
+        optimizer: adagrad, sgd, momentum, rmsprop, adam or ftrl.
+        learning_rate: of the optimizer.
+        l2: adds l2/2 * |weights|^2 to the mean loss.
+        batch_size: examples in a minibatch.
+        passes: over the training data, at most.
+        replicas: workers that train at once; with more than one no two fits are the same.
+        holdout: share of the examples that decides which parameters are the best.
+        patience: evaluations on these without a better one after which a fit ends.
+        random_state: of initial values, split and order.
+        cluster: where to train, see :func:`coordinator.api.train`.
+        settings: further settings by name.
+    """
+
+    def __init__(
+        self,
+        model: str = "mlp",
+        *,
+        hidden: tuple[int, ...] = (64,),
+        activation: str = "relu",
+        optimizer: str = "adagrad",
+        learning_rate: float = 0.05,
+        l2: float = 0.0,
+        batch_size: int = 32,
+        passes: int = 40,
+        replicas: int = 2,
+        holdout: float = 0.0,
+        patience: int | None = None,
+        random_state: Any = None,
+        cluster: Cluster | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model, self.hidden, self.activation = model, hidden, activation
+        self.optimizer, self.learning_rate, self.l2 = optimizer, learning_rate, l2
+        self.batch_size, self.passes, self.replicas = batch_size, passes, replicas
+        self.holdout, self.patience = holdout, patience
+        self.random_state, self.cluster, self.settings = random_state, cluster, settings
+
+    def partial_fit(self, X: Any, y: Any, classes: Sequence[Any] | None = None) -> Self:
+        """Go once over more examples; the first call must name all ``classes``."""
+        first = not hasattr(self, "model_")
+        if first and classes is None:
+            raise ValueError("the first call of partial_fit must name all classes")
+        features, labels = self._checked(X, y, reset=first)
+        if first:
+            return self._go_on(features, *self._coded(labels, classes))
+        return self._go_on(features, self._positions(labels), {"classes": len(self.classes_)})
+
+
+class DownpourRegressor(_Downpour, Regressor):
+    """Asynchronous SGD on several workers; linear regression or a factorization machine.
+
+    Args: as :class:`DownpourClassifier`; ``model`` is linear, fm, or your own, and ``rank``
+    the factors of a feature (fm).
+    """
+
+    def __init__(
+        self,
+        model: str = "linear",
+        *,
+        rank: int = 8,
+        optimizer: str = "adagrad",
+        learning_rate: float = 0.05,
+        l2: float = 0.0,
+        batch_size: int = 32,
+        passes: int = 40,
+        replicas: int = 2,
+        holdout: float = 0.0,
+        patience: int | None = None,
+        random_state: Any = None,
+        cluster: Cluster | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model, self.rank = model, rank
+        self.optimizer, self.learning_rate, self.l2 = optimizer, learning_rate, l2
+        self.batch_size, self.passes, self.replicas = batch_size, passes, replicas
+        self.holdout, self.patience = holdout, patience
+        self.random_state, self.cluster, self.settings = random_state, cluster, settings
+
+    def partial_fit(self, X: Any, y: Any) -> Self:
+        """Go once over more examples."""
+        return self._go_on(*self._valued(X, y, reset=not hasattr(self, "model_")))

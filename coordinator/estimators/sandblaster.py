@@ -1,0 +1,69 @@
+"""Sandblaster L-BFGS for scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from coordinator.api import Cluster
+from coordinator.estimators.base import Array, Classifier, Estimator, Regressor
+
+
+class _Sandblaster(Estimator):
+    algorithm = "sandblaster"
+
+    def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+        # The result is the minimum, whatever its score on held-out examples.
+        return super()._train(features, targets, options, holdout=0.0, **more)
+
+
+class SandblasterClassifier(_Sandblaster, Classifier):
+    """Batch L-BFGS on several workers: the minimum of the objective, the same each time.
+
+    Args:
+        model: softmax, logistic (two classes), mlp, fm, wide_deep, or your own.
+        l1: adds l1 * |weights|_1 to the mean loss.
+        l2: adds l2/2 * |weights|^2 to the mean loss (for scikit-learn's C: 1 / (C * n)).
+        iterations: at most.
+        gradient_tolerance: a norm of the gradient that is small enough.
+        random_state, cluster, settings: as :class:`DownpourClassifier`.
+    """
+
+    def __init__(
+        self,
+        model: str = "softmax",
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        iterations: int = 100,
+        gradient_tolerance: float = 1e-5,
+        random_state: Any = None,
+        cluster: Cluster | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model, self.l1, self.l2 = model, l1, l2
+        self.iterations, self.gradient_tolerance = iterations, gradient_tolerance
+        self.random_state, self.cluster, self.settings = random_state, cluster, settings
+
+
+class SandblasterRegressor(_Sandblaster, Regressor):
+    """Batch L-BFGS on several workers: least squares; the same each time.
+
+    Args: as :class:`SandblasterClassifier`; ``model`` is linear, fm, or your own.
+    """
+
+    def __init__(
+        self,
+        model: str = "linear",
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        iterations: int = 100,
+        gradient_tolerance: float = 1e-5,
+        random_state: Any = None,
+        cluster: Cluster | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model, self.l1, self.l2 = model, l1, l2
+        self.iterations, self.gradient_tolerance = iterations, gradient_tolerance
+        self.random_state, self.cluster, self.settings = random_state, cluster, settings
