@@ -188,7 +188,7 @@ def _configured(
                 raise ConfigError(f"{name} is not allowed beside a cluster that runs already")
         place = cluster.endpoints if isinstance(cluster, LocalCluster) else cluster
         known |= {"broker": place.broker, "parameter_servers": place.parameter_servers}
-    return configure(known | settings)
+    return configure({**known, **settings})
 
 
 @contextmanager
@@ -198,7 +198,7 @@ def _sources(
     """Settings for what was given, with arrays written down for as long as it takes."""
     given = {"data": data, "holdout_data": holdout_data}
     sources = {name: str(each) for name, each in given.items() if isinstance(each, str | Path)}
-    in_memory = {name: each for name, each in given.items() if _is_pair(each)}
+    in_memory: dict[str, Any] = {name: each for name, each in given.items() if _is_pair(each)}
     for name, each in given.items():
         if each is not None and name not in sources and name not in in_memory:
             raise ConfigError(

@@ -96,7 +96,8 @@ class TrainedModel:
     def _likeliest(self, answers: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
         if self.task is Task.BINARY:
             return (answers > self.saved.settings.threshold).astype(np.intp)
-        return answers.argmax(axis=1)
+        likeliest: npt.NDArray[np.intp] = np.argmax(answers, axis=1)
+        return likeliest
 
     def _answers(self, features: Any) -> npt.NDArray[np.floating]:
         """What the model predicts, see :class:`app.models.model.Model`."""

@@ -103,11 +103,13 @@ class Classifier(ClassifierMixin, Estimator):
     def predict(self, X: Any) -> Array:
         """The likeliest class of each example, shape (n_examples,)."""
         features = self._features(X)
-        return self.classes_[self.model_.predict(features)]
+        found: Array = self.classes_[self.model_.predict(features)]
+        return found
 
     def predict_proba(self, X: Any) -> Array:
         """The probability of each of ``classes_``, shape (n_examples, n_classes)."""
-        return self.model_.predict_proba(self._features(X))
+        features = self._features(X)
+        return self.model_.predict_proba(features)
 
     def _coded(self, labels: Array, classes: Sequence[Any] | None) -> tuple[Array, dict[str, Any]]:
         """The positions of ``labels`` among the ``classes``, by default all that occur."""
@@ -132,7 +134,8 @@ class Regressor(RegressorMixin, Estimator):
 
     def predict(self, X: Any) -> Array:
         """The value of each example, shape (n_examples,)."""
-        return self.model_.predict(self._features(X))
+        features = self._features(X)
+        return self.model_.predict(features)
 
     def _valued(
         self, features: Any, targets: Any, *, reset: bool

@@ -12,6 +12,9 @@ from sklearn.utils import Tags
 from coordinator.api import Cluster
 from coordinator.estimators.base import Array, Classifier, Estimator, Regressor
 
+#: What makes the fits of one replica the same each time: nothing depends on the clock.
+ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
+
 
 class _Downpour(Estimator):
     algorithm = "downpour"
@@ -24,6 +27,11 @@ class _Downpour(Estimator):
 
     def _processes(self) -> int:
         return self.replicas
+
+    def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+        if self.replicas == 1:
+            more = {**ALONE, **more}
+        return super()._train(features, targets, options, **more)
 
     def _go_on(self, features: Any, targets: Array, options: dict[str, Any]) -> Self:
         """One pass over more examples, from where the parameters and accumulators are."""
@@ -47,7 +55,8 @@ class DownpourClassifier(_Downpour, Classifier):
         l2: adds l2/2 * |weights|^2 to the mean loss.
         batch_size: examples in a minibatch.
         passes: over the training data, at most.
-        replicas: workers that train at once; with more than one no two fits are the same.
+        replicas: workers that train at once. They race, so that no two fits are the same; with
+            one alone, which overlaps nothing, they are.
         holdout: share of the examples that decides which parameters are the best.
         patience: evaluations on these without a better one after which a fit ends.
         random_state: of initial values, split and order.

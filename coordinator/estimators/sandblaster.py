@@ -8,13 +8,20 @@ from typing import Any, Self
 from coordinator.api import Cluster
 from coordinator.estimators.base import Array, Classifier, Estimator, Regressor
 
+#: Numbers in the features of which one worker makes a gradient in less time than it takes to
+#: tell several.
+SMALL = 1 << 18
+
 
 class _Sandblaster(Estimator):
     algorithm = "sandblaster"
 
     def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
         # The result is the minimum, whatever its score on held-out examples.
-        return super()._train(features, targets, options, holdout=0.0, **more)
+        more["holdout"] = 0.0
+        if features.size <= SMALL:
+            more["portions"] = 1
+        return super()._train(features, targets, options, **more)
 
 
 class SandblasterClassifier(_Sandblaster, Classifier):
