@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, issparse
 
-from app.datasets.arrays import NAME, as_features
+from app.datasets.arrays import as_features
 from app.datasets.like import Like
 from app.datasets.schema import Label, Schema
 from app.errors import ModelError
@@ -103,7 +103,7 @@ class TrainedModel:
         """What the model predicts, see :class:`app.models.model.Model`."""
         found, sparse = as_features(features), self.saved.schema.sparse
         # Which of the two kinds they are is no matter here.
-        Like(self.saved.schema, "the model").check(Schema(found.shape[1], sparse=sparse), NAME)
+        Like(self.saved.schema, "the model").check(Schema(found.shape[1], sparse=sparse), "X")
         source, parts = self.saved.source(), []
         for start in range(0, found.shape[0], CHUNK_EXAMPLES):
             chunk = found[start : start + CHUNK_EXAMPLES]

@@ -43,8 +43,8 @@ def opened(source: str, like: Like | None = None) -> Dataset:
             "program that handed them over, and only while it trains"
         )
     if like is not None:
-        like.check(dataset.schema, NAME)
-        like.check_classes(dataset.schema, NAME)
+        like.check(dataset.schema, "holdout_data")
+        like.check_classes(dataset.schema, "holdout_data")
     return dataset
 
 

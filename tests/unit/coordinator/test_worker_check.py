@@ -22,7 +22,7 @@ class Crowd:
 
     address = "redis://control"
 
-    def queues_served(self) -> list[set[str]]:
+    def queues_served(self, answer_s: float) -> list[set[str]]:
         present = self.workers[: self.rounds]
         self.rounds += 1
         return [set(queues) for queues in present]

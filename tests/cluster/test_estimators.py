@@ -1,0 +1,158 @@
+"""Our estimators as scikit-learn sees them: its own checks, its solutions, its searches."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from app.errors import ConfigError
+from coordinator import (
+    DownpourClassifier,
+    DownpourRegressor,
+    LocalCluster,
+    SandblasterClassifier,
+    SandblasterRegressor,
+)
+from coordinator.cluster import shared as own
+
+X, Y = load_digits(return_X_y=True)
+X = (X / 16).astype(np.float32)
+L2 = 1e-3
+#: Down to the minimum, as far as numbers go.
+EXACT = {"iterations": 500, "gradient_tolerance": 1e-8, "settings": {"decrease_tolerance": 0.0}}
+
+
+@pytest.fixture(autouse=True)
+def _cluster_of_the_tests(shared: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``cluster=None`` means."""
+    monkeypatch.setattr(own, "_clusters", [shared])
+
+
+# All four pass: (10 s, 8 s, 12 s and 25 s). Here those with most in them; a fit takes 50 ms.
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        DownpourClassifier("softmax", passes=10, replicas=1, random_state=0),
+        SandblasterRegressor(iterations=10, random_state=0),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_scikit_learn_finds_nothing_wrong(estimator: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it provokes them
+        checks = check_estimator(estimator, on_skip=None)
+    assert {check["status"] for check in checks} <= {"passed", "skipped"}
+    assert len(checks) > 45
+
+
+def test_racing_replicas_say_that_they_are_not_deterministic() -> None:
+    assert DownpourRegressor(replicas=2).__sklearn_tags__().non_deterministic
+    assert not DownpourRegressor(replicas=1).__sklearn_tags__().non_deterministic
+    assert not SandblasterRegressor().__sklearn_tags__().non_deterministic
+
+
+def test_sandblaster_finds_the_logistic_regression_of_scikit_learn() -> None:
+    ours = SandblasterClassifier(l2=L2, **EXACT).fit(X, Y)
+    theirs = LogisticRegression(C=1 / (len(X) * L2), tol=1e-9, max_iter=2000).fit(X, Y)
+    weights = ours.model_.parameters["weights"].T
+    assert weights == pytest.approx(theirs.coef_, abs=1e-4)
+    assert ours.predict_proba(X) == pytest.approx(theirs.predict_proba(X), abs=1e-5)
+    assert np.array_equal(ours.predict(X), theirs.predict(X))
+
+
+def line(n: int = 400) -> tuple[Any, Any]:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(n, 6)).astype(np.float32)
+    return x, x @ np.arange(6) + 2 + rng.normal(0, 0.1, n)
+
+
+def test_sandblaster_finds_the_ridge_regression_of_scikit_learn() -> None:
+    x, y = line()
+    ours = SandblasterRegressor(l2=L2, **EXACT).fit(x, y)
+    theirs = Ridge(alpha=len(x) * L2).fit(x, y)
+    assert ours.model_.parameters["weights"][:, 0] == pytest.approx(theirs.coef_, abs=1e-5)
+    assert ours.model_.parameters["bias"] == pytest.approx([theirs.intercept_], abs=1e-5)
+
+
+def test_downpour_comes_close_to_least_squares() -> None:
+    x, y = line()
+    ours = DownpourRegressor(learning_rate=0.5, random_state=0).fit(x, y)
+    best, *_ = np.linalg.lstsq(np.c_[x, np.ones(len(x))], y, rcond=None)
+    assert ours.model_.parameters["weights"][:, 0] == pytest.approx(best[:6], abs=0.05)
+    assert ours.score(x, y) > 0.99
+
+
+def test_it_works_in_a_pipeline_and_in_a_search() -> None:
+    pipeline = make_pipeline(StandardScaler(), SandblasterClassifier(iterations=15))
+    search = GridSearchCV(pipeline, {"sandblasterclassifier__l2": [10.0, 1e-3]}, cv=2)
+    search.fit(X[:600], Y[:600].astype(str))
+    assert search.best_params_ == {"sandblasterclassifier__l2": 1e-3}
+    assert search.score(X[600:900], Y[600:900].astype(str)) > 0.85
+
+
+def test_a_search_in_other_processes_uses_the_cluster_that_it_is_given(
+    shared: LocalCluster,
+) -> None:
+    assert clone(DownpourClassifier(cluster=shared)).cluster is shared
+    search = GridSearchCV(
+        DownpourClassifier("softmax", passes=3, cluster=shared), {"l2": [0.1, 0]}, cv=2, n_jobs=2
+    )
+    search.fit(X[:400], Y[:400])
+    assert search.best_score_ > 0.7
+    assert not np.isnan(search.cv_results_["mean_test_score"]).any()
+
+
+def test_partial_fit_goes_on_from_where_it_was() -> None:
+    model = DownpourClassifier("softmax", random_state=0)
+    with pytest.raises(ValueError, match="must name all classes"):
+        model.partial_fit(X[:100], Y[:100])
+    model.partial_fit(X[Y < 5], Y[Y < 5], classes=range(10))
+    assert model.score(X[Y < 5], Y[Y < 5]) > 0.8
+    assert model.score(X[Y >= 5], Y[Y >= 5]) == 0
+    scores = [model.partial_fit(X, Y).score(X, Y) for _ in range(6)]
+    assert scores[-1] > 0.85
+    assert scores[-1] > scores[0]
+    with pytest.raises(ValueError, match="the label 10 is none of the classes"):
+        model.partial_fit(X[:2], [3, 10])
+
+
+def test_the_best_parameters_by_heldout_examples_are_kept_if_asked_for() -> None:
+    model = DownpourClassifier("softmax", passes=30, holdout=0.2, patience=2).fit(X, Y)
+    assert model.result_.heldout is not None
+    assert model.result_.heldout["accuracy"] > 0.85
+    assert DownpourClassifier("softmax", passes=1).fit(X, Y).result_.heldout is None
+
+
+def test_further_settings_are_ours_and_a_misspelt_one_is_named(tmp_path: Path) -> None:
+    folder = {"folder": str(tmp_path), "unit_steps": 5}
+    model = SandblasterClassifier(iterations=2, settings=folder).fit(X, Y)
+    assert model.result_.model_file.parent.parent == tmp_path
+    with pytest.raises(ConfigError, match="did you mean 'unit_steps'"):
+        SandblasterClassifier(settings={"unit_step": 3}).fit(X, Y)
+
+
+def test_the_cluster_of_all_estimators_is_started_once_and_grows() -> None:
+    own._clusters.clear()
+    try:
+        first = own.shared(1)
+        assert first.running
+        assert own.shared(1) is first
+        assert len(first.children) == 4
+        assert own.shared(3) is first
+        assert (first.workers, first.processes) == (2, 3)
+        first.close()
+        assert not first.running
+    finally:
+        for cluster in own._clusters:
+            cluster.close()

@@ -1,0 +1,89 @@
+"""What a program may ask of train(), and what it is told before anything is started."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import coordinator
+from app.config import ClusterConfig, RunConfig
+from app.errors import ConfigError, DataError
+from coordinator.api import _configured, train
+from coordinator.cluster.local import Endpoints, LocalCluster
+
+PLACE = Endpoints("redis://here:1", ("redis://there:2", "redis://there:3"))
+
+
+def test_settings_go_before_the_configuration() -> None:
+    run, where = _configured(
+        RunConfig(passes=3, seed=5), ClusterConfig(folder="here"), {"passes": 4, "output": "m"}
+    )
+    assert (run.passes, run.seed) == (4, 5)
+    assert (where.folder, where.output) == ("here", "m")
+
+
+def test_a_cluster_that_runs_is_where_the_run_goes() -> None:
+    _, where = _configured(None, PLACE, {"folder": "here"})
+    assert where == ClusterConfig(
+        broker=PLACE.broker, parameter_servers=PLACE.parameter_servers, folder="here"
+    )
+
+
+@pytest.mark.parametrize("name", ["servers", "broker", "processes"])
+def test_a_cluster_that_runs_is_not_described_again(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} is not allowed beside a cluster that runs"):
+        train(cluster=PLACE, **{name: 3})
+
+
+def test_a_misspelt_setting_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown setting 'learning_rat': did you mean 'learning"):
+        train(learning_rat=0.1)
+
+
+@pytest.mark.parametrize("data", [np.ones((2, 2)), (np.ones((2, 2)),), 3])
+def test_data_are_a_source_or_a_pair(data: Any) -> None:
+    with pytest.raises(ConfigError, match="data must be a source, or a pair"):
+        train(data=data)
+
+
+def test_unusable_arrays_leave_nothing_in_the_cache(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path))
+    with pytest.raises(DataError, match="must have equally many rows"):
+        train(data=(np.ones((3, 2)), [0, 1]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_that_is_not_running_says_so() -> None:
+    with pytest.raises(ConfigError, match="the local cluster is not running: use it in 'with"):
+        train(cluster=LocalCluster())
+
+
+def test_a_copy_of_a_cluster_is_itself_and_its_pickle_are_its_endpoints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = LocalCluster()
+    assert copy.deepcopy(cluster) is cluster
+    monkeypatch.setattr(LocalCluster, "endpoints", PLACE)
+    make, arguments = cluster.__reduce__()  # what goes to the processes of a search
+    assert make(*arguments) == PLACE
+
+
+def test_importing_the_package_is_cheap() -> None:
+    # The command line imports it, too, whatever it is asked for.
+    code = "import sys, coordinator; assert not {'numpy', 'celery', 'sklearn'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_what_the_package_promises_is_there() -> None:
+    for name in coordinator.__all__:
+        assert getattr(coordinator, name).__name__ == name
+    assert set(coordinator.__all__) <= set(dir(coordinator))
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        coordinator.trian  # noqa: B018

@@ -1,0 +1,32 @@
+"""Signals belong to the main thread: what runs on another one leaves them alone."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+from coordinator.runs.interruption import SIGNALS, Interruption, signals_held
+
+
+def handlers() -> list[object]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+def test_a_training_on_another_thread_leaves_the_handlers_alone() -> None:
+    before = handlers()
+
+    def during() -> list[object]:
+        with Interruption() as interruption, signals_held():
+            assert not interruption.defer()()
+            return handlers()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(during).result() == before
+    assert handlers() == before
+
+
+def test_signals_are_held_and_given_back() -> None:
+    before = handlers()
+    with signals_held():
+        assert handlers() == [signal.SIG_IGN] * len(SIGNALS)
+    assert handlers() == before
