@@ -58,10 +58,9 @@ class Endpoints:
 class LocalCluster:
     """One control server, some parameter servers, one Celery worker.
 
-    A context manager; where there is no block that it could be for, as in a notebook,
-    :meth:`start` and :meth:`close` do the same, and the end of this process closes it, too.
-    Many trainings can run on it, one after another or at once. It is no value but processes:
-    a copy of it is itself, and what another process gets by a pickle are its endpoints.
+    A context manager; in a notebook :meth:`start` and :meth:`close` do the same, and so does the
+    end of this process. Many trainings can run on it, one after another or at once. A copy of
+    it is itself, and what another process gets by a pickle are its endpoints.
 
     Args:
         servers: parameter servers to start.
@@ -136,10 +135,8 @@ class LocalCluster:
             ConfigError: it is not running.
         """
         if self._sockets is None:
-            raise ConfigError(
-                "the local cluster is not running: use it in 'with LocalCluster() as cluster:', "
-                "or call its start()"
-            )
+            use = "use it in 'with LocalCluster() as cluster:', or call its start()"
+            raise ConfigError(f"the local cluster is not running: {use}")
         names = ["control", *(f"parameters{index}" for index in range(self._n_servers))]
         broker, *parameter_servers = (f"unix://{self._sockets}/{name}.sock" for name in names)
         return Endpoints(broker, tuple(parameter_servers))
@@ -175,7 +172,9 @@ class LocalCluster:
         command = [sys.executable, "-m", "celery", "-A", "app", "worker"]
         command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
         command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
-        worker = self._child(lambda: Child.start(name, command, self._logs, self.environment))
+        # What its processes leave in the folder for temporary files goes with the sockets.
+        environment = {**self.environment, "TMPDIR": str(self._sockets)}
+        worker = self._child(lambda: Child.start(name, command, self._logs, environment))
         self.children.append(worker)
         self.processes += processes
         return worker
@@ -195,9 +194,9 @@ class LocalCluster:
         if self._owner != os.getpid():
             return  # never started, or a fork's copy of its parent's
         with signals_held():
-            # Workers before the servers that they talk to: one that lost its servers would
-            # try to reach them instead of ending. And at once: their run is over, or will be
-            # taken up under a new fence, and to end in order takes Celery two seconds.
+            # Workers before the servers, which they would try to reach instead of ending. And
+            # at once: their run is over, or will be taken up under a new fence, and to end in
+            # order takes Celery two seconds.
             end(self.children[1 + self._n_servers :], 0.0)
             end(self.children[: 1 + self._n_servers], STOP_GRACE_S)
             self.children.clear()
