@@ -30,7 +30,11 @@ X, Y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
 L2 = 1e-2
 #: Down to the minimum, as far as numbers go.
-EXACT = {"iterations": 500, "gradient_tolerance": 3e-7, "settings": {"decrease_tolerance": 0.0}}
+EXACT: dict[str, Any] = {
+    "iterations": 500,
+    "gradient_tolerance": 3e-7,
+    "settings": {"decrease_tolerance": 0.0},
+}
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,7 @@ def test_a_cluster_that_runs_is_where_the_run_goes() -> None:
 @pytest.mark.parametrize("name", ["servers", "broker", "processes"])
 def test_a_cluster_that_runs_is_not_described_again(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name} is not allowed beside a cluster that runs"):
-        train(cluster=PLACE, **{name: 3})
+        _configured(None, PLACE, {name: 3})
 
 
 def test_a_misspelt_setting_names_the_nearest() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ X = np.array([[1.0, 0.0], [0.0, 1.0], [-2.0, 0.5]])
 ODDS = np.log(3)
 
 
-def model(kind: str, schema: Schema, parameters: list[float], **settings: float) -> TrainedModel:
-    chosen = ModelSettings(model=kind, **settings)  # type: ignore[arg-type]
+def model(kind: str, schema: Schema, parameters: list[float], **settings: Any) -> TrainedModel:
+    chosen = ModelSettings(model=kind, **settings)
     return TrainedModel(SavedModel(chosen, schema, np.array(parameters)))
 
 
