@@ -110,5 +110,7 @@ class TrainedModel:
             if issparse(chunk) != sparse:
                 chunk = csr_array(chunk) if sparse else chunk.toarray()
             model, parameters, chunk = source(chunk)
-            parts.append(np.asarray(model.predict(parameters, chunk)))
+            # In double precision an answer does not depend on the examples beside it: BLAS adds
+            # in another order for another number of them.
+            parts.append(np.asarray(model.predict(parameters.astype(np.float64), chunk)))
         return np.concatenate(parts)

@@ -9,6 +9,7 @@ longer than it must be.
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,10 @@ MOST_UNSEEN = 6
 #: Measured so many times, after one that does not count; the middle one is taken.
 REPETITIONS = 5
 FENCE = 1
+
+#: The limit is the whole process's: trainings in two threads would take each other's for what
+#: there was before, and put that back.
+_measuring = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def _step_s(job: Job) -> float:
         features, targets = examples.minibatch(number, config.batch_size)
         job.model.loss_and_gradient(parameters, features, targets, gradient)
 
-    with threadpoolctl.threadpool_limits(1):
+    with _measuring, threadpoolctl.threadpool_limits(1):
         return _middle(step)
 
 

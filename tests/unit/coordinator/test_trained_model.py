@@ -55,6 +55,15 @@ def test_a_regression_has_values_and_no_probabilities() -> None:
         line.predict_proba(X)
 
 
+def test_an_answer_does_not_depend_on_the_examples_beside_it() -> None:
+    rng = np.random.default_rng(2)
+    numbers = rng.normal(size=41).astype(np.float32)
+    line = TrainedModel(SavedModel(ModelSettings(model="linear"), Schema(40), numbers))
+    features = rng.normal(size=(60, 40))
+    alone = np.concatenate([line.predict(features[i : i + 1]) for i in range(60)])
+    assert line.predict(features) == pytest.approx(alone, rel=1e-12)
+
+
 def test_sparse_and_dense_features_are_the_same_to_it() -> None:
     dense = model("linear", Schema(2), [2.0, -1.0, 0.5])
     sparse = model("linear", Schema(2, sparse=True), [2.0, -1.0, 0.5])
