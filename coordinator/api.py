@@ -26,10 +26,10 @@ from app.models.imports import allow_imports_of
 from coordinator import training
 from coordinator.cluster.local import Endpoints, LocalCluster
 from coordinator.job import Job, prepare
-from coordinator.opening import Display
 from coordinator.outcome import EndReason, Outcome
 from coordinator.runs.journal import Event
 from coordinator.trained import TrainedModel
+from coordinator.views.displays import Display
 from coordinator.views.status import Status
 
 #: Where a training runs.
