@@ -104,19 +104,27 @@ def opened(
         display.say(_announcement(session, job, " (auto)" if auto else ""))
         if job.footprint is not None:
             display.say(_memory(job.footprint))
-        requested, leader = interruption.defer(), session.leader
-
-        def checked() -> None:
-            place.check()
-            leader.check()
-
-        stage = Stage(
-            display.show,
-            checked,
-            lambda: requested() or leader.asked_to_stop() or display.stop(),
-            checkpoints,
-        )
+        stage = _stage(place, session, display, interruption.defer(), checkpoints)
         yield Training(job, cluster, session, stage, folder, output, display.say)
+
+
+def _stage(
+    place: _Place,
+    session: Session,
+    display: Display,
+    requested: Callable[[], bool],
+    checkpoints: Checkpoints,
+) -> Stage:
+    leader = session.leader
+
+    def checked() -> None:
+        place.check()
+        leader.check()
+
+    def interrupted() -> bool:
+        return requested() or leader.asked_to_stop() or display.stop()
+
+    return Stage(display.show, checked, interrupted, checkpoints)
 
 
 def _told(session: Session, job: Job) -> Display:
