@@ -101,6 +101,8 @@ class Desk:
             case ["make", "train"]:
                 assert "$(BIN)/python -m coordinator train\n" in (ROOT / "Makefile").read_text()
                 self.coordinate(["train"])
+            case ["python", "-m", "coordinator", *rest, ">", file]:
+                (self.folder / file).write_text(self.invoke(rest))
             case ["python", "-m", "coordinator", *rest]:
                 self.coordinate(rest)
             case ["redis-cli", *_]:
@@ -124,10 +126,11 @@ class Desk:
             case _:
                 self.invoke(filled(words, self.trained))
 
-    def invoke(self, words: list[str]) -> None:
-        """In this process, which saves the time that importing takes."""
+    def invoke(self, words: list[str]) -> str:
+        """In this process, which saves the time that importing takes; what it prints."""
         answer = CliRunner().invoke(main, words, catch_exceptions=False)
         assert answer.exit_code == ExitCode.OK, answer.output
+        return answer.stdout
 
     def start(self, words: list[str]) -> None:
         """Another program, to its end."""
