@@ -31,7 +31,11 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if _may_handle():
-            self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+            # Under nohup a training outlives its terminal.
+            ours = set(SIGNALS)
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+                ours.remove(signal.SIGHUP)
+            self._before = {number: signal.signal(number, self._receive) for number in ours}
         return self
 
     def __exit__(

@@ -8,14 +8,16 @@ import pytest
 
 from coordinator.runs.interruption import SIGNALS, Interruption
 
-pytestmark = pytest.mark.parametrize("number", SIGNALS)
+each_signal = pytest.mark.parametrize("number", SIGNALS)
 
 
+@each_signal
 def test_a_signal_before_the_training_stops_at_once(number: signal.Signals) -> None:
     with Interruption(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(number)
 
 
+@each_signal
 def test_the_first_signal_of_a_training_only_asks(number: signal.Signals) -> None:
     with Interruption() as interruption:
         requested = interruption.defer()
@@ -24,6 +26,7 @@ def test_the_first_signal_of_a_training_only_asks(number: signal.Signals) -> Non
         assert requested()
 
 
+@each_signal
 def test_the_second_signal_of_a_training_stops_at_once(number: signal.Signals) -> None:
     with Interruption() as interruption:
         interruption.defer()
@@ -32,8 +35,22 @@ def test_the_second_signal_of_a_training_stops_at_once(number: signal.Signals) -
             signal.raise_signal(number)
 
 
+@each_signal
 def test_handlers_are_put_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interruption():
         assert signal.getsignal(number) is not before
     assert signal.getsignal(number) is before
+
+
+def test_a_terminal_that_closes_is_ignored_where_it_was_ignored_before() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            requested = interruption.defer()
+            signal.raise_signal(signal.SIGHUP)
+            assert not requested()
+            signal.raise_signal(signal.SIGTERM)
+            assert requested()
+    finally:
+        signal.signal(signal.SIGHUP, before)
