@@ -28,8 +28,8 @@ from coordinator.runs.folder import RunFolder
 from coordinator.runs.journal import Event
 from coordinator.sandblaster.dispatches import MOST_TOLD, Fate
 
-#: Kinds of events that are not worth a line each.
-ROUTINE = frozenset({"surroundings", "unit", "iteration", "evaluation", "portions"})
+#: Kinds of events that are not worth a line each, beside those that have a figure.
+ROUTINE = frozenset({"checkpoint"})
 
 
 def read(folder: Path) -> History:
@@ -214,6 +214,8 @@ class _Story:
             self.marks.append(Mark(time_s, event.at, "repeated", _repeats(found)))
 
     def _take_other(self, event: Event, fields: dict[str, Any]) -> None:
+        if event.kind in ROUTINE:
+            return
         text = TEXTS.get(event.kind, _plain)(fields)
         self.marks.append(Mark(self.clock.at(event.at), event.at, event.kind, text))
 

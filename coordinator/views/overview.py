@@ -23,7 +23,7 @@ from coordinator.views.moment import Moment
 LAST_EVENTS = 5
 
 #: Kinds of events that are told in another form, or too often to be listed.
-ROUTINE = {"unit", "iteration", "evaluation"}
+ROUTINE = {"unit", "iteration", "evaluation", "checkpoint"}
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from coordinator.cluster.local import Endpoints, LocalCluster
 from coordinator.cluster.processes import Child, end
 from coordinator.commands.cli import main
 from coordinator.preflight import check_servers
-from coordinator.runs import messages
+from coordinator.runs.messages import Messages
 from tests.documents import PAGES, ROOT, blocks
 
 Until = Callable[..., None]
@@ -135,6 +135,7 @@ class Desk:
     def start(self, words: list[str]) -> None:
         """Another program, to its end."""
         subprocess.run(words, env=self.environment, cwd=self.folder, check=True, timeout=DEADLINE_S)
+        self._known |= self.unknown_runs()  # which are the program's
 
     def keep_one_running(self) -> None:
         if not self.alive:
@@ -246,11 +247,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Des
         made = Desk(folder, cluster.endpoints, until)
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
-        patch.setattr(messages, "ANSWER_S", 0.3)  # workers here answer at once
         for name in (BROKER, PARAMETER_SERVERS, ALLOWED_IMPORTS_VARIABLE):
             patch.setenv(name, made.environment[name])
         worker = Child.start("worker", worker_command(), folder, made.environment)
         try:
+            with closing(Messages(made.place.broker)) as messages:
+                until(messages.queues_served, "the worker's answer")
             yield made
         finally:
             end([*made.coordinators, worker], 5.0)
