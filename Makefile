@@ -12,9 +12,9 @@ BENCH_BIN := $(BENCH_VENV)/bin
 train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
 
-# A file at a time on each of two processes: much of a test of leases is waiting.
+# A file at a time on each of three processes: much of a test of leases is waiting.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # Ten minutes of faults; not part of the tests.
 chaos: $(VENV)/installed-test

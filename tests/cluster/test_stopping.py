@@ -41,6 +41,11 @@ def seen(folder: Path, run: str) -> Overview:
     return overview(run, {"folder": str(folder / "runs")})
 
 
+def is_scored(overview: Overview) -> bool:
+    """What a coordinator tells other terminals is up to a second old."""
+    return overview.moment is not None and overview.moment.heldout is not None
+
+
 @pytest.mark.usefixtures("pair")
 @pytest.mark.parametrize("embedded", [True, False], ids=["embedded", "on servers of one's own"])
 def test_a_training_that_got_a_signal_goes_on_with_the_command_that_it_prints(
@@ -97,6 +102,7 @@ def test_a_run_is_looked_at_and_stopped_from_another_terminal_whether_it_runs_or
 ) -> None:
     training = begun(command, tmp_path, fleet.endpoints)
     run = training.run
+    until(lambda: is_scored(seen(tmp_path, run)), "a held-out score in its status")
     is_seen_running(training, command, tmp_path)
 
     training.process.kill()
