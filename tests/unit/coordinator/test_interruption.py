@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from coordinator.runs.interruption import SIGNALS, Interruption
+
+
+@pytest.fixture(autouse=True)
+def _hang_ups_are_not_ignored() -> Iterator[None]:
+    """As they are where tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
 
 each_signal = pytest.mark.parametrize("number", SIGNALS)
 
