@@ -56,15 +56,8 @@ class Estimator(BaseEstimator):
         return os.cpu_count() or 1
 
     def _checked(self, features: Any, targets: Any, *, reset: bool) -> tuple[Any, Array]:
-        kinds = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
-        x, y = validate_data(
-            self,
-            features,
-            targets,
-            reset=reset,
-            y_numeric=isinstance(self, RegressorMixin),
-            **kinds,
-        )
+        numeric = isinstance(self, RegressorMixin)
+        x, y = validate_data(self, features, targets, reset=reset, y_numeric=numeric, **KINDS)
         return x, y
 
     def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
