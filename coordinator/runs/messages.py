@@ -72,6 +72,9 @@ class Messages:
                 (run, *arguments),
                 argsrepr=f"{run}, {shown}",
                 kwargsrepr="",
+                # The workers declare their queues. Kombu would do it again in each new
+                # connection, and if that breaks meanwhile, go on with a channel that is closed.
+                declare=[],
                 retry=True,
                 retry_policy=PUBLISH_RETRIES,
             )

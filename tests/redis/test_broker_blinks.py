@@ -1,16 +1,23 @@
-"""Questions to workers outwait a broker that restarts: no coordinator ends for that."""
+"""Messages and questions outwait a broker that blinks: no coordinator ends for that."""
 
 from __future__ import annotations
 
+import random
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
+from app.celery import DOWNPOUR
+from app.keys import CELERY_PREFIX
 from coordinator.cluster import binaries
-from coordinator.runs.messages import Messages
-from tests.redis.private import PrivateServer
+from coordinator.runs.messages import Messages, arguments_of
+from tests.redis.private import PrivateServer, connected
+
+MESSAGES = 300
+PAUSE_S = 0.004
 
 
 @pytest.mark.parametrize(("ask", "nobody"), [(Messages.processes, 1), (Messages.queues_served, [])])
@@ -23,3 +30,31 @@ def test_a_question_outwaits_a_broker_that_restarts(
         answer = background.submit(ask, messages)
         server.start()
         assert answer.result(20.0) == nobody
+
+
+def test_messages_go_out_though_all_connections_are_cut_all_the_time(
+    background: ThreadPoolExecutor,
+) -> None:
+    """With whatever a new connection begins with cut, too."""
+    with PrivateServer(binaries.find()) as server, connected(server.url) as control:
+        over, pauses = threading.Event(), random.Random(0)
+
+        def cut() -> int:
+            times = 0
+            while not over.wait(PAUSE_S * pauses.random()):
+                control.one("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                times += 1
+            return times
+
+        with closing(Messages(server.url, 20.0)) as messages:
+            cuts = background.submit(cut)
+            try:
+                for number in range(MESSAGES):
+                    messages.send(DOWNPOUR, "run", f"unit-{number}", shown="unit")
+            finally:
+                over.set()
+            assert cuts.result(20.0) > MESSAGES / 10
+        queue = control.one("LRANGE", f"{CELERY_PREFIX}{DOWNPOUR}", 0, -1)
+        queued = [arguments_of(message) for message in queue]
+        # One whose reply was cut off may be there twice.
+        assert {unit for _, (unit,) in queued} == {f"unit-{number}" for number in range(MESSAGES)}

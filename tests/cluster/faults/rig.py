@@ -110,6 +110,8 @@ class Rig:
         """Wait until each of ``runs`` has finished a unit or an iteration from now on."""
         began = time.time()
         while not all(self.told(run, "unit", "iteration", since=began) for run in runs):
+            ends = [fields for run in runs for fields in self.told(run, "end")]
+            assert not ends, f"ended, of {runs}: {ends}"
             assert time.time() < began + DEADLINE_S, f"no progress of {runs}"
             time.sleep(POLL_S)
         return time.time() - began
