@@ -138,6 +138,8 @@ class Downpour:
 
     def _train(self) -> EndReason:
         while (reason := self._reason_to_stop()) is None:
+            if self._evaluation_due():
+                self._start_evaluation()  # first: the units would keep the workers for seconds
             for unit in self._plan.take(self._sequences()):
                 self._units[unit.name] = unit
                 self._session.dispatcher.submit(
@@ -146,8 +148,6 @@ class Downpour:
                     {"subset": unit.subset, "start": unit.start, "stop": unit.stop},
                 )
             self._n_out = len(self._units)
-            if self._evaluation_due():
-                self._start_evaluation()
             self._turn()
         self._n_out = 0
         return reason
