@@ -1,7 +1,7 @@
 """The Celery application: ``celery -A app worker``. The only file of ``app`` with Celery in it.
 
 Celery carries hints that there is work; who does it and what counts is decided by the
-ledger (:mod:`app.runs.ledger`). The settings below follow from that, and from what was
+ledger (:mod:`distbelief.app.runs.ledger`). The settings below follow from that, and from what was
 seen to happen when servers and workers die.
 """
 
@@ -14,9 +14,9 @@ from celery import Celery, bootsteps
 from celery.signals import import_modules
 from kombu.entity import Queue
 
-from app.environment import broker_url
-from app.keys import CELERY_PREFIX
-from app.urls import kombu_url
+from distbelief.app.client.urls import kombu_url
+from distbelief.app.layout.keys import CELERY_PREFIX
+from distbelief.app.settings.environment import broker_url
 
 #: Read by the libraries when NumPy is imported.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -30,10 +30,10 @@ REPLACE_EVERY_S = 1.0
 
 SETTINGS: dict[str, Any] = {
     "include": [
-        "worker_tasks.downpour",
-        "worker_tasks.sandblaster",
-        "worker_tasks.evaluation",
-        "worker_tasks.examination",  # control commands: what the doctor asks
+        "distbelief.worker_tasks.downpour",
+        "distbelief.worker_tasks.sandblaster",
+        "distbelief.worker_tasks.evaluation",
+        "distbelief.worker_tasks.examination",  # control commands: what the doctor asks
     ],
     # Nothing is ever unpickled.
     "task_serializer": "json",

@@ -24,7 +24,7 @@
     `-- WaitTimeout             a wait ran into its deadline
 
 Expected outcomes (target reached, out of patience, ...) are no errors: they are
-values of :class:`coordinator.outcome.EndReason`.
+values of :class:`distbelief.coordinator.progress.outcome.EndReason`.
 """
 
 from __future__ import annotations

@@ -1,16 +1,6 @@
-"""``python -m coordinator``."""
+"""``python -m coordinator`` in a checkout; where it is installed, ``python -m distbelief``."""
 
-import sys
-
-
-def main() -> None:
-    """Run the command line; Ctrl-C while it is still being imported ends quietly, too."""
-    try:
-        from coordinator.commands.cli import run
-    except KeyboardInterrupt:
-        sys.exit(130)  # app.errors.ExitCode.INTERRUPTED, which may not be imported yet
-    run()
-
+from distbelief.__main__ import main
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Training from a program: ``from coordinator import train, LocalCluster``.
+"""Training from a program: ``from distbelief import train, LocalCluster``.
 
 Nothing is printed, no signal is touched outside the main thread, and everything that was
 started is ended, whatever happens. Several trainings may follow one another, or run in
@@ -16,21 +16,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.config import ClusterConfig, RunConfig, configure
-from app.datasets import arrays
-from app.datasets.cache import default_cache_folder
-from app.datasets.sources import wanted
-from app.datasets.targets import Wanted
-from app.errors import ConfigError, DataError
-from app.models.imports import allow_imports_of
-from coordinator import training
-from coordinator.cluster.local import Endpoints, LocalCluster
-from coordinator.job import Job, prepare
-from coordinator.outcome import EndReason, Outcome
-from coordinator.runs.journal import Event
-from coordinator.trained import TrainedModel
-from coordinator.views.displays import Display
-from coordinator.views.status import Status
+from distbelief.app.datasets.cache.cache import default_cache_folder
+from distbelief.app.datasets.examples.targets import Wanted
+from distbelief.app.datasets.sources import arrays
+from distbelief.app.datasets.sources.sources import wanted
+from distbelief.app.errors import ConfigError, DataError
+from distbelief.app.models.imports import allow_imports_of
+from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
+from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.inference.trained_model import TrainedModel
+from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.outcome import EndReason, Outcome
+from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.training import training
 
 #: Where a training runs.
 Cluster = ClusterConfig | LocalCluster | Endpoints
@@ -126,7 +127,7 @@ def train(
         settings: of the run and of where it runs, by the names of the TOML file.
 
     Raises:
-        DistBeliefError: see :mod:`app.errors`.
+        DistBeliefError: see :mod:`distbelief.app.errors`.
         KeyboardInterrupt: interrupted before training began, or twice.
     """
     began = time.monotonic()

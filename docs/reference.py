@@ -14,13 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from app import keys
-from app.config import SECTIONS
-from app.optimizers.registry import RULES, build_rule
-from app.runs import deposits, leadership, ledger
-from app.scripts import Script
-from app.settings import ObjectiveSettings, Section
-from app.store import calls, parameters, shards, vectors
+from distbelief.app.client.scripts import Script
+from distbelief.app.layout import keys
+from distbelief.app.optimizers.registry import RULES, build_rule
+from distbelief.app.runs import deposits, leadership, ledger
+from distbelief.app.settings.config import SECTIONS
+from distbelief.app.settings.sections import ObjectiveSettings, Section
+from distbelief.app.store.redis import calls, parameters, shards, vectors
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent

@@ -11,27 +11,27 @@ from functools import cached_property, lru_cache
 import threadpoolctl
 from celery.signals import worker_process_init
 
-from app.config import RunConfig
-from app.datasets.cache import default_cache_folder
-from app.datasets.division import RunData, open_data
-from app.datasets.split import Rows, Subset, in_file_order, portion
-from app.environment import broker_url, parameter_server_urls
-from app.errors import ConfigError, DataError
-from app.layout import Vector
-from app.models.calibration import calibrated
-from app.models.model import Model
-from app.models.parameters import Source, looked_up, whole
-from app.models.registry import build_model
-from app.optimizers.registry import build_rule
-from app.runs.leadership import read_run
-from app.runs.ledger import Ledger
-from app.runs.record import RunRecord
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from app.store.vectors import RedisVectorStore
-from worker_tasks.copies import Examples
-from worker_tasks.replica import Replica
-from worker_tasks.table_copy import shares_of
+from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.cache.cache import default_cache_folder
+from distbelief.app.datasets.split.division import RunData, open_data
+from distbelief.app.datasets.split.split import Rows, Subset, in_file_order, portion
+from distbelief.app.errors import ConfigError, DataError
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.calibration import calibrated
+from distbelief.app.models.model import Model
+from distbelief.app.models.parameters import Source, looked_up, whole
+from distbelief.app.models.registry import build_model
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs.leadership import read_run
+from distbelief.app.runs.ledger import Ledger
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.environment import broker_url, parameter_server_urls
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.replica import Replica
+from distbelief.worker_tasks.table_copy import shares_of
 
 #: Runs that a process keeps open: the one it works on, and one that is just starting.
 OPEN_RUNS = 2

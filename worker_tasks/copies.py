@@ -1,7 +1,7 @@
 """A replica's copy of the parameters: what it computes on, and the gradient it accrues.
 
 With all parameters in one flat vector the copy is that vector; with tables it is a
-:class:`worker_tasks.table_copy.TableCopy`.
+:class:`distbelief.worker_tasks.table_copy.TableCopy`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from app.config import RunConfig
-from app.datasets.dataset import Dataset
-from app.datasets.split import Subset
-from app.keys import slot
-from app.layout import Vector
-from app.models.model import Features, Model, Narrowed, Targets
-from app.rows import Ids, TableRows
-from app.store.contract import Fetched, ParameterStore
-from app.store.native.steps import local_step
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.split.split import Subset
+from distbelief.app.layout.keys import slot
+from distbelief.app.layout.rows import Ids, TableRows
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.model import Features, Model, Narrowed, Targets
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Fetched, ParameterStore
+from distbelief.app.store.native.steps import local_step
 
 
 @dataclass(frozen=True)

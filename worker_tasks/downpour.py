@@ -6,9 +6,9 @@ from typing import Any
 
 from celery import shared_task
 
-from app.store.contract import Token
-from worker_tasks.context import ledger, open_context
-from worker_tasks.lease import Lease, work
+from distbelief.app.store.contract.parameters import Token
+from distbelief.worker_tasks.context import ledger, open_context
+from distbelief.worker_tasks.lease import Lease, work
 
 
 @shared_task(name="distbelief.downpour")

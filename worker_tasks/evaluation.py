@@ -6,11 +6,11 @@ from typing import Any
 
 from celery import shared_task
 
-from app.models.auc import AucBy, Ranks
-from app.models.metrics import score
-from app.runs.deposits import deposit
-from worker_tasks.context import control_server, ledger, open_context
-from worker_tasks.lease import Lease, work
+from distbelief.app.models.auc import AucBy, Ranks
+from distbelief.app.models.metrics import score
+from distbelief.app.runs.deposits import deposit
+from distbelief.worker_tasks.context import control_server, ledger, open_context
+from distbelief.worker_tasks.lease import Lease, work
 
 
 @shared_task(name="distbelief.evaluation")

@@ -17,12 +17,12 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from app.config import RunConfig
-from app.datasets.cache import default_cache_folder
-from app.datasets.division import open_data
-from app.errors import DistBeliefError
-from app.models.registry import build_model
-from app.versions import versions
+from distbelief.app.datasets.cache.cache import default_cache_folder
+from distbelief.app.datasets.split.division import open_data
+from distbelief.app.errors import DistBeliefError
+from distbelief.app.models.registry import build_model
+from distbelief.app.runs.versions import versions
+from distbelief.app.settings.config import RunConfig
 
 #: Variables by which operators give a BLAS more threads than the one that we ask for.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

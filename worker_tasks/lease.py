@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.errors import DistBeliefError, Fenced, ModelMissing, ServerError
-from app.runs.ledger import Claim, Ledger, State
-from worker_tasks.shutdown import ending
+from distbelief.app.errors import DistBeliefError, Fenced, ModelMissing, ServerError
+from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.worker_tasks.shutdown import ending
 
 log = logging.getLogger(__name__)
 

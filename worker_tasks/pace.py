@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.config import RunConfig, whole_pushes
-from app.store.contract import ParameterStore
+from distbelief.app.settings.config import RunConfig, whole_pushes
+from distbelief.app.store.contract.parameters import ParameterStore
 
 FIRST_PAUSE_S = 0.02
 LONGEST_PAUSE_S = 0.05

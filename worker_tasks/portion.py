@@ -1,8 +1,8 @@
 """One portion's share of the batch's loss and gradient: pure, in bounded memory.
 
-The objective is the mean loss over all N training examples plus the L2 term; portion 0
-carries the L2 term, so that it counts once, covers no bias, and costs the servers nothing.
-An L1 term, which has no gradient, is the minimiser's (:mod:`coordinator.sandblaster.owlqn`).
+The objective is the mean loss over all N training examples plus the L2 term; portion 0 carries the
+L2 term, so that it counts once, covers no bias, and costs the servers nothing. An L1 term, which
+has no gradient, is the minimiser's (:mod:`distbelief.coordinator.sandblaster.owlqn`).
 
 Sums over portions do not depend on the order in which these arrive. Every portion rounds
 its numbers to multiples of one quantum, a power of two, so large that no sum of them needs
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.datasets.dataset import Dataset
-from app.datasets.split import Rows
-from app.layout import Vector
-from app.models.losses import silently
-from app.models.model import Model
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.split.split import Rows
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.losses import silently
+from distbelief.app.models.model import Model
 
 #: Examples whose activations are in memory at a time.
 CHUNK_EXAMPLES = 512

@@ -15,13 +15,19 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from app.config import RunConfig
-from app.errors import SequenceGap
-from app.models.model import Model
-from app.store.contract import Answer, ParameterStore, Positions, Pushed, Token
-from worker_tasks.copies import Copy, Examples, FlatCopy, Window
-from worker_tasks.pace import Leash, Pace
-from worker_tasks.table_copy import TableCopy
+from distbelief.app.errors import SequenceGap
+from distbelief.app.models.model import Model
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import (
+    Answer,
+    ParameterStore,
+    Positions,
+    Pushed,
+    Token,
+)
+from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
+from distbelief.worker_tasks.pace import Leash, Pace
+from distbelief.worker_tasks.table_copy import TableCopy
 
 T = TypeVar("T")
 

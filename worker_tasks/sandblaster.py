@@ -11,13 +11,13 @@ from functools import lru_cache
 
 from celery import shared_task
 
-from app.errors import DistBeliefError, Fenced, ModelMissing
-from app.layout import Vector
-from app.runs.batch import Evaluation, Report, find, report
-from app.store.contract import Counted
-from worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
-from worker_tasks.lease import place
-from worker_tasks.portion import compute, rounded
+from distbelief.app.errors import DistBeliefError, Fenced, ModelMissing
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.runs.batch import Evaluation, Report, find, report
+from distbelief.app.store.contract.parameters import Counted
+from distbelief.worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
+from distbelief.worker_tasks.lease import place
+from distbelief.worker_tasks.portion import compute, rounded
 
 log = logging.getLogger(__name__)
 

@@ -12,17 +12,18 @@ from typing import cast
 
 import numpy as np
 
-from app.config import RunConfig
-from app.datasets.dataset import Dataset
-from app.datasets.split import Rows
-from app.keys import PARAMETERS, slot
-from app.layout import Layout, Vector
-from app.models.model import Model, Narrowed, SparseModel
-from app.models.parameters import joined, parted
-from app.rows import Ids, TableRows
-from app.store.contract import ParameterStore
-from app.store.native.steps import local_step
-from worker_tasks.copies import Examples, FlatCopy, Window, clip, finite
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.split.split import Rows
+from distbelief.app.layout.keys import PARAMETERS, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.rows import Ids, TableRows
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.model import Model, Narrowed, SparseModel
+from distbelief.app.models.parameters import joined, parted
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import ParameterStore
+from distbelief.app.store.native.steps import local_step
+from distbelief.worker_tasks.copies import Examples, FlatCopy, Window, clip, finite
 
 
 class TableCopy(FlatCopy):

@@ -16,8 +16,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from app.layout import Vector
-from app.models.model import Targets, Task
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.model import Targets, Task
 
 #: More examples than that are counted in bins: their scores would be a burden on the
 #: control server (9 bytes each, at most).

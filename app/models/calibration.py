@@ -11,11 +11,11 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from app.datasets.dataset import Dataset
-from app.datasets.split import RowList
-from app.layout import Vector
-from app.models.model import Features, Model
-from app.models.parameters import Source
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.split.split import RowList
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.model import Features, Model
+from distbelief.app.models.parameters import Source
 
 #: Minibatches over which the statistics are averaged, at most.
 MINIBATCHES = 100

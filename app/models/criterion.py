@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from enum import StrEnum
 
-from app.errors import ConfigError
-from app.models.model import Task
+from distbelief.app.errors import ConfigError
+from distbelief.app.models.model import Task
 
 
 class Metric(StrEnum):

@@ -22,16 +22,16 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.keys import PARAMETERS, slot
-from app.layout import TensorSpec, Vector, views
-from app.models.initial import drawn_values
-from app.models.model import Model
-from app.models.parameters import Source, joined, looked_up, whole
-from app.models.registry import build_model
-from app.rows import Ids, TableRows, Tables
-from app.settings import ModelSettings
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.keys import PARAMETERS, slot
+from distbelief.app.layout.rows import Ids, TableRows, Tables
+from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models.initial import drawn_values
+from distbelief.app.models.model import Model
+from distbelief.app.models.parameters import Source, joined, looked_up, whole
+from distbelief.app.models.registry import build_model
+from distbelief.app.settings.sections import ModelSettings
 
 FORMAT = "distbelief-2"
 
@@ -43,9 +43,10 @@ ROWS = ":rows"
 class SavedModel:
     """A trained model. ``parameters`` and each slot are flat vectors.
 
-    With ``tables`` these hold the dense tensors only, and of each sparse one there are the
-    rows that training touched, for the parameters and for each slot (the keys are those of
-    :mod:`app.keys`); all others are as ``seed`` draws them. ``facts`` is JSON about the
+    With ``tables`` these hold the dense tensors only, and of each sparse one there are the rows
+    that training touched, for the parameters and for each slot (the keys are those of
+    :mod:`distbelief.app.layout.keys`); all others are as ``seed`` draws them. ``facts`` is JSON
+    about the
     training: data, split, held-out score.
     """
 
@@ -127,7 +128,7 @@ class SavedModel:
                 partial.unlink()
 
 
-def load_model(path: Path) -> SavedModel:
+def read_model(path: Path) -> SavedModel:
     """Read a file that :meth:`SavedModel.save` wrote.
 
     Raises:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.layout import Vector
-from app.models.losses import cross_entropy, half_squared_error, log_loss, sigmoid, softmax
-from app.models.model import Targets, Task
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.losses import (
+    cross_entropy,
+    half_squared_error,
+    log_loss,
+    sigmoid,
+    softmax,
+)
+from distbelief.app.models.model import Targets, Task
 
 
 @dataclass(frozen=True)
@@ -15,7 +21,7 @@ class Head:
     """Functions of outputs (n, n_outputs), which both may overwrite.
 
     ``loss`` returns the mean and leaves its gradient in the outputs; ``prediction`` gives
-    what :meth:`app.models.model.Model.predict` promises for the task.
+    what :meth:`distbelief.app.models.model.Model.predict` promises for the task.
     """
 
     task: Task

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from app.errors import ModelError
+from distbelief.app.errors import ModelError
 
 #: Holds the comma-separated prefixes of module paths that may be imported as models.
 #: A run's settings reach workers over the network; without this, whoever can write to

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from app.draws import drawn, keys
-from app.errors import ModelError
-from app.layout import TensorSpec, Vector
-from app.models.model import Model
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.draws import drawn, keys
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.model import Model
 
 
 def first_values(tensors: Sequence[TensorSpec], model: Model, name: str, seed: int) -> Vector:

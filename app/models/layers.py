@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import ModelError
-from app.layout import TensorSpec, Vector
-from app.models.losses import sigmoid
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.losses import sigmoid
 
 #: Weights (n_in, n_out) and bias (n_out,).
 Layer = tuple[Vector, Vector]

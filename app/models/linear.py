@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from app.datasets.sparse import relabelled
-from app.layout import TensorSpec, Vector, views
-from app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
-from app.models.layers import affine, affine_gradient
-from app.models.losses import silently
-from app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.datasets.examples.sparse import relabelled
+from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
+from distbelief.app.models.layers import affine, affine_gradient
+from distbelief.app.models.losses import silently
+from distbelief.app.models.model import Features, Narrowed, Targets, Task
 
 
 @dataclass(frozen=True)

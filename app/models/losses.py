@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.layout import Vector
-from app.models.model import Targets
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.model import Targets
 
 #: Decorator: a diverged run shows itself by infinities and NaN, which are counted and
 #: reported by those who receive them; a warning for each minibatch would bury that.

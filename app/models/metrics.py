@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.errors import ModelError
-from app.layout import Vector
-from app.models.auc import Histogram, binned, histogram_auc
-from app.models.criterion import METRICS, Metric
-from app.models.losses import silently
-from app.models.model import Features, LossModel, Model, Targets, Task
-from app.models.parameters import Source
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.auc import Histogram, binned, histogram_auc
+from distbelief.app.models.criterion import METRICS, Metric
+from distbelief.app.models.losses import silently
+from distbelief.app.models.model import Features, LossModel, Model, Targets, Task
+from distbelief.app.models.parameters import Source
 
 #: With more classes no confusion matrix is kept.
 MOST_CLASSES = 100

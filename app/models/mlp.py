@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from app.datasets.sparse import relabelled
-from app.layout import TensorSpec, Vector, views
-from app.models.layers import (
+from distbelief.app.datasets.examples.sparse import relabelled
+from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models.layers import (
     Layer,
     backward,
     check_layers,
@@ -18,8 +18,8 @@ from app.models.layers import (
     layer_tensors,
     spread,
 )
-from app.models.losses import cross_entropy, silently, softmax
-from app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.models.losses import cross_entropy, silently, softmax
+from distbelief.app.models.model import Features, Narrowed, Targets, Task
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a model is to the rest of the system: a flat vector of parameters and four answers.
 
 The parameters of every model travel as one vector of shape (D,); ``tensors`` says how to
-cut it, and :func:`app.layout.views` cuts it without copying. A model holds no
+cut it, and :func:`distbelief.app.layout.layout.views` cuts it without copying. A model holds no
 parameters and no state, so one object serves many threads.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from app.layout import TensorSpec, Vector
+from distbelief.app.layout.tensors import TensorSpec, Vector
 
 #: Or a ``scipy.sparse.csr_array``, which has no types.
 Features = npt.NDArray[Any]

@@ -2,7 +2,7 @@
 
 All parameters may be one flat vector. Those of a model with tables are a flat vector of
 its dense tensors, and rows that are looked up for the examples: then the model is cut down
-to the rows that these touch (:class:`app.models.model.Narrowed`).
+to the rows that these touch (:class:`distbelief.app.models.model.Narrowed`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from app.layout import TensorSpec, Vector
-from app.models.model import Features, Model, SparseModel
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.model import Features, Model, SparseModel
 
 #: A model, its parameters, and the examples as it takes them.
 Cut = tuple[Model, Vector, Features]

@@ -6,15 +6,16 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from app.datasets.schema import Schema
-from app.errors import LayoutError, ModelError
-from app.layout import Layout, TensorSpec
-from app.models.fm import FactorizationMachine
-from app.models.imports import load, named
-from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.mlp import MLP
-from app.models.model import Model, Task
-from app.models.wide_deep import WideDeep
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import LayoutError, ModelError
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.models.fm import FactorizationMachine
+from distbelief.app.models.imports import load, named
+from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from distbelief.app.models.mlp import MLP
+from distbelief.app.models.model import Model, Task
+from distbelief.app.models.wide_deep import WideDeep
 
 
 class ModelSettings(Protocol):
@@ -89,7 +90,7 @@ def _wide_deep(settings: ModelSettings, data: Schema) -> Model:
 
 def _torch(settings: ModelSettings, data: Schema) -> Model:
     try:
-        from app.models.torch import build
+        from distbelief.app.models.torch import build
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

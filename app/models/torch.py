@@ -16,7 +16,7 @@ with each minibatch's own statistics, as it always does in training. Whenever th
 parameters are used to predict, the buffers are computed for these very parameters from
 training examples (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", sec. 3: better than
 moving averages, which mix in those of older parameters): see :meth:`TorchModel.statistics`
-and :mod:`app.models.calibration`. Batch norm cannot train on a single example, so no
+and :mod:`distbelief.app.models.calibration`. Batch norm cannot train on a single example, so no
 minibatch may have only one: where one is left over, choose another ``batch_size``. Buffers
 of integers, and those that are not part of the module's state, stay as the factory makes
 them.
@@ -32,13 +32,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.layout import Vector
-from app.models.imports import load, named
-from app.models.model import Features, Narrowed, Targets, Task
-from app.models.torch_module import Loss, Network, Numbers
-from app.models.torch_rows import Ids, cut
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.imports import load, named
+from distbelief.app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.models.torch_module import Loss, Network, Numbers
+from distbelief.app.models.torch_rows import Ids, cut
 
 #: By name: the loss, and the tasks that it is for.
 LOSSES: Mapping[str, tuple[Loss, Task]] = {

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.models.model import Features
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.models.model import Features
 
 #: Whole numbers above this are not exact in float32, in which dense features are kept.
 LARGEST_DENSE_ID = 2**24

@@ -1,4 +1,6 @@
-"""A torch module that computes on flat vectors of parameters: see :mod:`app.models.torch`."""
+"""A torch module that computes on flat vectors of parameters: see
+:mod:`distbelief.app.models.torch`.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,13 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.layout import TensorSpec, Vector
-from app.models.imports import named
-from app.models.model import Features, Targets
-from app.models.torch_inputs import arguments, as_tensor, trial
-from app.models.torch_rows import Ids, cut, only, sparse_rows
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.imports import named
+from distbelief.app.models.model import Features, Targets
+from distbelief.app.models.torch_inputs import arguments, as_tensor, trial
+from distbelief.app.models.torch_rows import Ids, cut, only, sparse_rows
 
 #: Of outputs (n,) or (n, n_classes) and targets (n,), which are int64 for the latter and
 #: else of the outputs' type: the mean over the examples, a scalar.

@@ -18,9 +18,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from app.errors import ModelError
-from app.layout import TensorSpec
-from app.models.torch_inputs import LARGEST_DENSE_ID
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.models.torch_inputs import LARGEST_DENSE_ID
 
 Ids = npt.NDArray[np.int64]
 

@@ -9,14 +9,21 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from app.datasets.schema import Schema
-from app.datasets.sparse import relabelled
-from app.errors import ModelError
-from app.layout import TensorSpec, Vector, views
-from app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
-from app.models.layers import Layer, backward, check_layers, first_layers, forward, layer_tensors
-from app.models.losses import silently
-from app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.sparse import relabelled
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
+from distbelief.app.models.layers import (
+    Layer,
+    backward,
+    check_layers,
+    first_layers,
+    forward,
+    layer_tensors,
+)
+from distbelief.app.models.losses import silently
+from distbelief.app.models.model import Features, Narrowed, Targets, Task
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
+from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
 
 
 @dataclass(frozen=True)

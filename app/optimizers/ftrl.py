@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots
+from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots
 
 
 @dataclass(frozen=True)

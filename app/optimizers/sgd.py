@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
+from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from app.keys import control
-from app.store.commands import Command
-from app.store.servers import Servers
+from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.keys import control
 
 #: What nobody forgets or takes, because the coordinator died, goes after a day.
 KEEP_S = 86_400
@@ -22,7 +22,7 @@ class Evaluation:
     """What workers compute: the gradient at vector ``point``, summed into ``gradient``.
 
     ``fence`` is the coordinator's, ``number`` grows with each evaluation of a run.
-    ``quantum`` is the step to which portions round, see :mod:`worker_tasks.portion`.
+    ``quantum`` is the step to which portions round, see :mod:`distbelief.worker_tasks.portion`.
     """
 
     number: int

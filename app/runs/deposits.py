@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.errors import Fenced
-from app.keys import control
-from app.runs.ledger import Claim
-from app.scripts import Script
-from app.store.commands import Command
-from app.store.servers import Servers
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import Fenced
+from distbelief.app.layout.keys import control
+from distbelief.app.runs.ledger import Claim
 
-DEPOSIT = Script.load("app.runs", "deposit")
+DEPOSIT = Script.load("distbelief.app.runs", "deposit")
 
 #: Deposits that nobody takes, because the coordinator died, go after a day.
 KEEP_S = 86_400

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from app.keys import control
-from app.store.servers import Servers
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.keys import control
 
 MAX_EVENTS = 10_000
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.errors import ConfigError, Fenced, ModelMissing
-from app.keys import control
-from app.runs.record import RunRecord
-from app.scripts import Script
-from app.store.commands import Command
-from app.store.servers import Servers
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ConfigError, Fenced, ModelMissing
+from distbelief.app.layout.keys import control
+from distbelief.app.runs.record import RunRecord
 
-LEAD = Script.load("app.runs", "lead")
-KEEP = Script.load("app.runs", "keep")
-CLOSE = Script.load("app.runs", "close")
-COMMIT = Script.load("app.runs", "commit")
+LEAD = Script.load("distbelief.app.runs", "lead")
+KEEP = Script.load("distbelief.app.runs", "keep")
+CLOSE = Script.load("distbelief.app.runs", "close")
+COMMIT = Script.load("distbelief.app.runs", "commit")
 
 #: Keys that the server looks at in one step of a scan.
 SCAN_COUNT = 1000

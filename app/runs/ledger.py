@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.keys import control
-from app.scripts import Script
-from app.store.commands import Command
-from app.store.servers import Servers
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.keys import control
 
-ENTER = Script.load("app.runs", "enter")
-CLAIM = Script.load("app.runs", "claim")
-RENEW = Script.load("app.runs", "renew")
-FINISH = Script.load("app.runs", "finish")
-RELEASE = Script.load("app.runs", "release")
+ENTER = Script.load("distbelief.app.runs", "enter")
+CLAIM = Script.load("distbelief.app.runs", "claim")
+RENEW = Script.load("distbelief.app.runs", "renew")
+FINISH = Script.load("distbelief.app.runs", "finish")
+RELEASE = Script.load("distbelief.app.runs", "release")
 
 
 class State(StrEnum):

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.config import RunConfig
-from app.datasets.schema import Schema
-from app.errors import ConfigError
-from app.layout import Layout
-from app.store.engine import Engine
+from distbelief.app.client.engine import Engine
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ConfigError
+from distbelief.app.layout.layout import Layout
+from distbelief.app.settings.config import RunConfig
 
 FORMAT = 3
 

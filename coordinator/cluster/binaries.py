@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
-from app.errors import ServerError
+from distbelief.app.errors import ServerError
 
 #: Older servers lack COPY between hashes, or script features that we rely on.
 OLDEST = (7, 0)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.environment import BROKER
-from app.errors import ConfigError, WaitTimeout
-from coordinator.cluster.processes import Child, end
+from distbelief.app.errors import ConfigError, WaitTimeout
+from distbelief.app.settings.environment import BROKER
+from distbelief.coordinator.cluster.processes import Child, end
 
 HOST = "127.0.0.1"
 

@@ -17,19 +17,19 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.environment import BROKER, PARAMETER_SERVERS
-from app.errors import ConfigError, ServerError, ServerUnreachable
-from app.store import native
-from app.store.servers import Servers
-from coordinator.cluster import binaries
-from coordinator.cluster.processes import Child, Starter, end
-from coordinator.runs.interruption import signals_held
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ConfigError, ServerError, ServerUnreachable
+from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
+from distbelief.app.store import native
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.cluster.processes import Child, Starter, end
+from distbelief.coordinator.cluster.signals import signals_held
 
 STOP_GRACE_S = 5.0
 
@@ -47,14 +47,6 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_":
 ASK_AGAIN_S = 0.5
 
 
-@dataclass(frozen=True)
-class Endpoints:
-    """Where a run's servers are. The URLs may hold passwords."""
-
-    broker: str
-    parameter_servers: tuple[str, ...]
-
-
 class LocalCluster:
     """One control server, some parameter servers, one Celery worker.
 
@@ -67,7 +59,8 @@ class LocalCluster:
         processes: processes of the worker; 0 starts no worker.
         folder: where logs go; by default with the sockets, and gone with them.
         wait_s: deadline for the servers to answer.
-        program: the server program; by default :func:`coordinator.cluster.binaries.find`.
+        program: the server program; by default
+            :func:`distbelief.coordinator.cluster.binaries.find`.
         durable: where the servers keep append-only files; None for none.
         say: told when a child that ended is started again.
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from app.errors import ServerError
-from coordinator.cluster import child
+from distbelief.app.errors import ServerError
+from distbelief.coordinator.cluster import child
 
 LOG_TAIL_LINES = 15
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 
-from coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.local import LocalCluster
 
 _lock = threading.Lock()
 #: One, once it was asked for.

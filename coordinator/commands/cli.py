@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import click
 
-from app.errors import DistBeliefError, ExitCode
-from coordinator.commands.group import LazyGroup
+from distbelief.app.errors import DistBeliefError, ExitCode
+from distbelief.coordinator.commands.group import LazyGroup
 
 #: What the shell is told of a program whose reader went away (128 and the number of SIGPIPE).
 NO_READER = 141
@@ -21,7 +21,7 @@ COMPLETE = "_DISTBELIEF_COMPLETE"
 
 def _tell_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from app.versions import versions
+        from distbelief.app.runs.versions import versions
 
         click.echo(", ".join(f"{name} {each}" for name, each in versions().items()))
         ctx.exit()
@@ -46,56 +46,60 @@ def main(debug: bool) -> None:
 
 
 # Commands are imported when they are called: this list alone makes --help quick.
-main.add_lazy("train", "coordinator.commands.train:train", "Train a model.")
+main.add_lazy("train", "distbelief.coordinator.commands.train:train", "Train a model.")
 main.add_lazy(
     "resume",
-    "coordinator.commands.train:resume",
+    "distbelief.coordinator.commands.train:resume",
     "Go on with a run that was stopped, that failed, or whose coordinator died.",
 )
 main.add_lazy(
-    "status", "coordinator.commands.runs:status", "How a run stands, from another terminal."
+    "status",
+    "distbelief.coordinator.commands.runs:status",
+    "How a run stands, from another terminal.",
 )
 main.add_lazy(
     "runs",
-    "coordinator.commands.runs:runs",
+    "distbelief.coordinator.commands.runs:runs",
     "List runs: those in the folder, and those on the control server.",
 )
 main.add_lazy(
     "stop",
-    "coordinator.commands.runs:stop",
+    "distbelief.coordinator.commands.runs:stop",
     "Have a run make a checkpoint and stop; it can be resumed.",
 )
 main.add_lazy(
-    "evaluate", "coordinator.commands.using:evaluate", "Score a saved model on labelled data."
+    "evaluate",
+    "distbelief.coordinator.commands.using:evaluate",
+    "Score a saved model on labelled data.",
 )
 main.add_lazy(
     "predict",
-    "coordinator.commands.using:predict",
+    "distbelief.coordinator.commands.using:predict",
     "Predict for new examples: a line each, as CSV.",
 )
 main.add_lazy(
     "export",
-    "coordinator.commands.export:export",
+    "distbelief.coordinator.commands.export:export",
     "Write the parameters of a saved model, or of a run.",
 )
 main.add_lazy(
     "report",
-    "coordinator.commands.report:report",
+    "distbelief.coordinator.commands.report:report",
     "Write a page with figures of a run, or of several runs in the same axes.",
 )
 main.add_lazy(
     "data",
-    "coordinator.commands.using:data_command",
+    "distbelief.coordinator.commands.using:data_command",
     "Describe a data file: examples, features, classes, bad lines.",
 )
 main.add_lazy(
     "doctor",
-    "coordinator.commands.doctor:doctor",
+    "distbelief.coordinator.commands.doctor:doctor",
     "Look whether everything is there that a run needs, and say what to do.",
 )
 main.add_lazy(
     "completion",
-    "coordinator.commands.completion:completion",
+    "distbelief.coordinator.commands.completion:completion",
     "Print the script that completes commands in your shell.",
 )
 

@@ -6,7 +6,7 @@ from importlib import resources
 
 import click
 
-from coordinator.commands.options import SectionedCommand
+from distbelief.coordinator.commands.options import SectionedCommand
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -27,5 +27,5 @@ def completion(shell: str) -> None:
     It completes 'python -m coordinator' and 'distbelief': commands, flags, the words that a
     setting may be, and the names of runs; elsewhere the names of files.
     """
-    folder = resources.files("coordinator.commands") / "shells"
+    folder = resources.files("distbelief.coordinator.commands") / "shells"
     click.echo((folder / f"completion.{shell}").read_text(encoding="utf-8"), nl=False)

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from app.config import SECTIONS, RunConfig
-from app.errors import ExitCode
-from coordinator.commands.options import SectionedCommand, settings_options
-from coordinator.commands.places import as_json, output
-from coordinator.commands.train import config_option, given_settings
+from distbelief.app.errors import ExitCode
+from distbelief.app.settings.config import SECTIONS, RunConfig
+from distbelief.coordinator.commands.options import SectionedCommand, settings_options
+from distbelief.coordinator.commands.places import as_json, output
+from distbelief.coordinator.commands.train import config_option, given_settings
 
 
 @click.command(
@@ -47,11 +47,11 @@ def doctor(config_file: str | None, as_json: bool, **flags: Any) -> None:
 
     It changes nothing. Its exit code is that of the first error, 0 if there is none.
     """
-    from app.config import configure
-    from app.models.imports import allow_imports_of
-    from coordinator.doctor.examination import examine
-    from coordinator.doctor.findings import exit_code
-    from coordinator.views.diagnosis import show
+    from distbelief.app.models.imports import allow_imports_of
+    from distbelief.app.settings.config import configure
+    from distbelief.coordinator.doctor.examination import examine
+    from distbelief.coordinator.doctor.findings import exit_code
+    from distbelief.coordinator.views.diagnosis import show
 
     settings = given_settings(config_file, flags)
     config, cluster = configure(settings)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.config import SECTIONS, ClusterConfig, RunConfig
-from app.environment import BROKER, PARAMETER_SERVERS
-from app.urls import address
+from distbelief.app.client.urls import address
+from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig
+from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 
 #: Settings whose URLs may hold passwords, and the variables that give them instead.
 SECRET = {"broker": BROKER, "parameter_servers": PARAMETER_SERVERS}

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from app.errors import ConfigError, ExitCode, ModelError
-from coordinator.commands.options import SectionedCommand
-from coordinator.commands.places import as_json, place_of, run_names, where
+from distbelief.app.errors import ConfigError, ExitCode, ModelError
+from distbelief.coordinator.commands.options import SectionedCommand
+from distbelief.coordinator.commands.places import as_json, place_of, run_names, where
 
 
 @click.command(
@@ -51,27 +51,28 @@ def export(source: str, output: str, as_json: bool, **flags: Any) -> None:
     tensor and the labels of the classes, .npy one vector of all tensors, .csv a line for each
     number. Of tables there are the rows that training touched (.npy: all rows).
     """
-    from coordinator import exporting
-    from coordinator.runs import parameters, resumption
+    from distbelief.coordinator.inference import export as exporting
+    from distbelief.coordinator.inference import run_parameters
+    from distbelief.coordinator.runs import resumption
 
     path = Path(output)
     exporting.format_of(path)  # before anything is read
     if path.is_dir():
         raise ConfigError(f"--output {output} is a folder: name a file")
     if Path(source).is_file():
-        from app.models.files import load_model
+        from distbelief.app.models.files import read_model
 
-        found = parameters.Parameters(load_model(Path(source)), source)
+        found = run_parameters.Parameters(read_model(Path(source)), source)
     elif "/" in source or Path(source).suffix:
         raise ModelError(f"there is no model file {source}")
     else:
         servers = flags.pop("parameter_servers")
         place = place_of(flags)
         if servers is not None:
-            from app.environment import split_urls
+            from distbelief.app.settings.environment import split_urls
 
             place["parameter_servers"] = tuple(split_urls(servers))
-        found = parameters.find(
+        found = run_parameters.find(
             resumption.find(source, place), lambda text: click.echo(f"note: {text}", err=True)
         )
     exporting.export(found.saved, path)

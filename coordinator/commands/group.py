@@ -8,8 +8,8 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
-from app.errors import ExitCode
-from coordinator.commands.options import told
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.commands.options import told
 
 
 class LazyGroup(click.Group):

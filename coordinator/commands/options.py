@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 from click.shell_completion import CompletionItem
 
-from app.errors import ExitCode
+from distbelief.app.errors import ExitCode
 
 if TYPE_CHECKING:  # commands without settings begin sooner without them
     from pydantic.fields import FieldInfo
 
-    from app.settings import Section
+    from distbelief.app.settings.sections import Section
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.environment import named_broker, parameter_server_urls
+from distbelief.app.settings.environment import named_broker, parameter_server_urls
 
 if TYPE_CHECKING:
     from rich.console import Console

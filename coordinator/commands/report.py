@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from coordinator.commands.options import SectionedCommand
-from coordinator.commands.places import FOLDER, as_json, run_names
+from distbelief.coordinator.commands.options import SectionedCommand
+from distbelief.coordinator.commands.places import FOLDER, as_json, run_names
 
 
 @click.command(
@@ -33,7 +33,7 @@ def report(runs: tuple[str, ...], folder: str, output: str | None, as_json: bool
     server is asked.
     """
     # Drawing takes half a second to import: no other command is to wait for it.
-    from coordinator.report import reading, writing
+    from distbelief.coordinator.report import reading, writing
 
     names = list(dict.fromkeys(runs))
     histories = [reading.read(Path(folder) / name) for name in names]

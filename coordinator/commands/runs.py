@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from app.errors import ExitCode
-from coordinator.commands.options import SectionedCommand
-from coordinator.commands.places import as_json, output, place_of, run_names, where
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.commands.options import SectionedCommand
+from distbelief.coordinator.commands.places import as_json, output, place_of, run_names, where
 
 #: Exit codes of whoever asks a control server.
 ASKING = (ExitCode.UNREACHABLE, ExitCode.AUTHENTICATION, ExitCode.SERVER)
@@ -37,12 +37,12 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     run alone; with --json there is a line for each change.
     """
     if follow:
-        from coordinator.views import following
+        from distbelief.coordinator.views import following
 
         screen = output(soft_wrap=False)
         sys.exit(following.follow(run, place_of(flags), screen, as_json=as_json))
-    from coordinator.views.overview import overview
-    from coordinator.views.progress import described
+    from distbelief.coordinator.views.overview import overview
+    from distbelief.coordinator.views.progress import described
 
     seen = overview(run, place_of(flags))
     if as_json:
@@ -64,8 +64,8 @@ Examples:
 @as_json
 def runs(as_json: bool, **flags: str | None) -> None:
     """List runs: those in the folder, and those on the control server."""
-    from coordinator.views.overview import overviews
-    from coordinator.views.progress import listed
+    from distbelief.coordinator.views.overview import overviews
+    from distbelief.coordinator.views.progress import listed
 
     seen = overviews(place_of(flags))
     if as_json:
@@ -87,7 +87,7 @@ def runs(as_json: bool, **flags: str | None) -> None:
 @as_json
 def stop(run: str, wait: bool, as_json: bool, **flags: str | None) -> None:
     """Have a run make a checkpoint and stop; it can be resumed."""
-    from coordinator.runs import resumption
+    from distbelief.coordinator.runs import resumption
 
     found = resumption.find(run, place_of(flags))
     resumption.stop(found)

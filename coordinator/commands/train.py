@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.config import CLUSTER_SECTIONS, SECTIONS, ClusterConfig, RunConfig, configure, read_toml
-from app.environment import BROKER, PARAMETER_SERVERS
-from app.errors import ExitCode
-from coordinator.commands.options import SectionedCommand, given, settings_options
-from coordinator.commands.places import add_environment, as_json, run_names
+from distbelief.app.errors import ExitCode
+from distbelief.app.settings.config import (
+    CLUSTER_SECTIONS,
+    SECTIONS,
+    ClusterConfig,
+    RunConfig,
+    configure,
+    read_toml,
+)
+from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
+from distbelief.coordinator.commands.options import SectionedCommand, given, settings_options
+from distbelief.coordinator.commands.places import add_environment, as_json, run_names
 
 if TYPE_CHECKING:  # completion and help begin sooner without them
-    from coordinator.job import Job
-    from coordinator.outcome import Outcome
+    from distbelief.coordinator.problem.problem import Job
+    from distbelief.coordinator.progress.outcome import Outcome
 
 EXAMPLES = f"""
 Examples:
@@ -61,11 +68,11 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
     """
     from rich.console import Console
 
-    from app.models.imports import allow_imports_of
-    from coordinator import job as jobs
-    from coordinator import training
-    from coordinator.commands.conversion import conversion_shown
-    from coordinator.views.progress import display
+    from distbelief.app.models.imports import allow_imports_of
+    from distbelief.coordinator.commands.conversion import conversion_shown
+    from distbelief.coordinator.problem import problem as jobs
+    from distbelief.coordinator.training import training
+    from distbelief.coordinator.views.progress import display
 
     config, cluster = configure(given_settings(config_file, flags))
     # Whoever types an import path on the command line allows it, for this process and for
@@ -104,9 +111,9 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     """
     from rich.console import Console
 
-    from coordinator import training
-    from coordinator.runs import resumption
-    from coordinator.views.progress import display
+    from distbelief.coordinator.runs import resumption
+    from distbelief.coordinator.training import training
+    from distbelief.coordinator.views.progress import display
 
     settings = given(flags, CLUSTER_SECTIONS)
     add_environment(settings)
@@ -126,8 +133,8 @@ def given_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, 
 
 
 def _tell_plan(job: Job, config: RunConfig, cluster: ClusterConfig, *, as_json: bool) -> None:
-    from coordinator.commands.effective import effective, toml_of
-    from coordinator.plan import Plan
+    from distbelief.coordinator.commands.effective import effective, toml_of
+    from distbelief.coordinator.training.plan import Plan
 
     plan = Plan.of(job, cluster)
     if as_json:
@@ -139,9 +146,9 @@ def _tell_plan(job: Job, config: RunConfig, cluster: ClusterConfig, *, as_json: 
 
 
 def _report(outcome: Outcome, job: Job, *, as_json: bool) -> None:
-    from coordinator.outcome import EndReason
-    from coordinator.views.endings import document
-    from coordinator.views.progress import summary
+    from distbelief.coordinator.progress.outcome import EndReason
+    from distbelief.coordinator.views.endings import document
+    from distbelief.coordinator.views.progress import summary
 
     if as_json:
         click.echo(json.dumps(document(outcome, job.yardstick), indent=2))

@@ -15,15 +15,15 @@ from typing import Any, TextIO
 import click
 from rich.console import Console
 
-from app.errors import DataError, ExitCode
-from app.models.files import load_model
-from app.models.model import Task
-from coordinator import inference
-from coordinator.commands.conversion import conversion_shown
-from coordinator.commands.options import SectionedCommand, pairs
-from coordinator.commands.places import as_json
-from coordinator.views.description import describe
-from coordinator.yardstick import Yardstick
+from distbelief.app.errors import DataError, ExitCode
+from distbelief.app.models.files import read_model
+from distbelief.app.models.model import Task
+from distbelief.coordinator.commands.conversion import conversion_shown
+from distbelief.coordinator.commands.options import SectionedCommand, pairs
+from distbelief.coordinator.commands.places import as_json
+from distbelief.coordinator.inference import inference
+from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.views.description import describe
 
 _model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")
 _data = click.option("--data", metavar="SOURCE", required=True, help="As for train.")
@@ -89,7 +89,7 @@ def evaluate(
     The data are read as those of the training were, unless an option says otherwise. The
     part heldout of a model that was trained with --holdout-data is that file.
     """
-    saved = load_model(Path(model_file))
+    saved = read_model(Path(model_file))
     with conversion_shown(Console(stderr=True)) as progress:
         score = inference.evaluate(saved, data, pairs("data_options", data_option), part, progress)
     yardstick = Yardstick.of(saved.build().task, saved.settings, saved.schema)
@@ -123,7 +123,7 @@ def predict(
     for a regression. The data may be anything that train takes; targets are not needed,
     and left out if they are there. With --json each line is an object with those names.
     """
-    saved = load_model(Path(model_file))
+    saved = read_model(Path(model_file))
     regression = saved.build().task is Task.REGRESSION
     predictions = inference.predict(saved, data, pairs("data_options", data_option))
     first = next(predictions)  # what is wrong with the data shows before the file is touched

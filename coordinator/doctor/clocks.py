@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from app.store.servers import Servers
-from coordinator.doctor.findings import Finding, ok, warning
-from coordinator.doctor.servers import PATIENCE_S
+from distbelief.app.client.servers import Servers
+from distbelief.coordinator.doctor.findings import Finding, ok, warning
+from distbelief.coordinator.doctor.servers import PATIENCE_S
 
 #: Beyond this a clock is wrong.
 MOST_S = 2.0

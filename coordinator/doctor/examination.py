@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from app.config import ClusterConfig, RunConfig
-from app.errors import DistBeliefError
-from app.store.servers import Servers
-from app.versions import versions
-from coordinator.doctor import clocks, machine, security, workers
-from coordinator.doctor import servers as server
-from coordinator.doctor.clocks import ClockFacts
-from coordinator.doctor.findings import Finding, failed, ok
-from coordinator.doctor.servers import PATIENCE_S
-from coordinator.job import Job, prepare
-from coordinator.memory import demand
-from coordinator.runs.messages import Messages
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import DistBeliefError
+from distbelief.app.runs.versions import versions
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.coordinator.doctor import clocks, machine, security, workers
+from distbelief.coordinator.doctor import servers as server
+from distbelief.coordinator.doctor.clocks import ClockFacts
+from distbelief.coordinator.doctor.findings import Finding, failed, ok
+from distbelief.coordinator.doctor.servers import PATIENCE_S
+from distbelief.coordinator.problem.memory_estimate import demand
+from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.runs.messages import Messages
 
 
 def examine(config: RunConfig, cluster: ClusterConfig, *, described: bool) -> list[Finding]:

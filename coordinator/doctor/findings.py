@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.errors import DistBeliefError, ExitCode
+from distbelief.app.errors import DistBeliefError, ExitCode
 
 
 class Severity(StrEnum):

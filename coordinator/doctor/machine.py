@@ -8,14 +8,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.datasets.cache import default_cache_folder
-from app.errors import DistBeliefError, ExitCode
-from app.store import native
-from app.versions import versions
-from coordinator.cluster import binaries
-from coordinator.cluster.local import LONGEST_HOME
-from coordinator.doctor.findings import Finding, error, failed, note, ok, warning
-from coordinator.memory import bytes_text
+from distbelief.app.datasets.cache.cache import default_cache_folder
+from distbelief.app.errors import DistBeliefError, ExitCode
+from distbelief.app.runs.versions import versions
+from distbelief.app.store import native
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.local import LONGEST_HOME
+from distbelief.coordinator.doctor.findings import Finding, error, failed, note, ok, warning
+from distbelief.coordinator.problem.memory_estimate import bytes_text
 
 #: Less free disk is worth a warning.
 LITTLE_DISK = 1 << 30

@@ -8,11 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from app.errors import AuthenticationFailed, DistBeliefError, ExitCode
-from app.store.servers import Servers
-from app.urls import address
-from coordinator.doctor.findings import Finding, error, note, ok, warning
-from coordinator.doctor.servers import PATIENCE_S
+from distbelief.app.client.servers import Servers
+from distbelief.app.client.urls import address
+from distbelief.app.errors import AuthenticationFailed, DistBeliefError, ExitCode
+from distbelief.coordinator.doctor.findings import Finding, error, note, ok, warning
+from distbelief.coordinator.doctor.servers import PATIENCE_S
 
 #: What ``bind`` may hold without anybody beyond the machine getting through.
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}

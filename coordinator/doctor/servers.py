@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from app.config import RunConfig
-from app.errors import DistBeliefError, ExitCode, ServerRefused
-from app.settings import WantedEngine
-from app.store.engine import Choice, Engine
-from app.store.servers import Servers
-from coordinator import preflight
-from coordinator.cluster.binaries import OLDEST
-from coordinator.doctor.findings import Finding, error, failed, note, ok, warning
-from coordinator.memory import bytes_text
+from distbelief.app.client.engine import Choice, Engine
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import DistBeliefError, ExitCode, ServerRefused
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.sections import WantedEngine
+from distbelief.app.store.engines import choose_engines
+from distbelief.coordinator.cluster.binaries import OLDEST
+from distbelief.coordinator.doctor import preflight
+from distbelief.coordinator.doctor.findings import Finding, error, failed, note, ok, warning
+from distbelief.coordinator.problem.memory_estimate import bytes_text
 
 #: How long a server has for each answer.
 PATIENCE_S = 3.0
@@ -60,7 +61,7 @@ def gather(
     failures = [*_raised(lambda: preflight.check_servers(one, PATIENCE_S))]
     engine = None
     if parameters:
-        choosing = _raised(lambda: one.choose_engines(wanted, PATIENCE_S))
+        choosing = _raised(lambda: choose_engines(one, wanted, PATIENCE_S))
         engine = one.choices[0] if not choosing else None
         tests = [lambda config=each: preflight.check_scripts(one, config) for each in configs]
         failures += [*choosing, *(failure for test in tests for failure in _raised(test))][:1]

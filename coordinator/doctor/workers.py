@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.celery import DOWNPOUR, EVALUATION, SANDBLASTER
-from app.config import RunConfig
-from app.errors import ExitCode
-from app.keys import MAILBOXES
-from app.store.servers import Servers
-from coordinator.doctor.clocks import ClockFacts
-from coordinator.doctor.findings import Finding, error, note, ok, warning
-from coordinator.runs.messages import ANSWER_S, Messages
+from distbelief.app.celery import DOWNPOUR, EVALUATION, SANDBLASTER
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ExitCode
+from distbelief.app.layout.keys import MAILBOXES
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.doctor.clocks import ClockFacts
+from distbelief.coordinator.doctor.findings import Finding, error, note, ok, warning
+from distbelief.coordinator.runs.messages import ANSWER_S, Messages
 
 #: How long a worker may take to open the data, converting them if it must.
 TRIAL_S = 30.0
@@ -37,8 +37,8 @@ class Expected:
 class WorkerFacts:
     """Of one worker. ``answer`` is empty if it did not understand the question.
 
-    ``trial`` is what :func:`worker_tasks.examination.tried` found there, None if nothing was
-    tried, and ``{"pending": True}`` if it took too long.
+    ``trial`` is what :func:`distbelief.worker_tasks.examination.tried` found there, None if
+    nothing was tried, and ``{"pending": True}`` if it took too long.
     """
 
     name: str

@@ -7,26 +7,26 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.checkpoint import Checkpoint
-from app.errors import Diverged
-from app.keys import PARAMETERS, slot
-from app.optimizers.registry import build_rule
-from app.rows import Tables
-from app.store.contract import ParameterStore, ShardCounts, missing
-from app.store.parameters import RedisParameterStore
-from coordinator.downpour.reports import Reports
-from coordinator.downpour.summary import summary
-from coordinator.downpour.units import Unit
-from coordinator.driver import TICK_S, Kept, Stage
-from coordinator.evaluations import BEST, Evaluations
-from coordinator.job import Job
-from coordinator.outcome import EndReason
-from coordinator.runs.checkpoints import Capture
-from coordinator.runs.dispatch import Finished
-from coordinator.runs.persistence import capture, take_up
-from coordinator.runs.session import Session
-from coordinator.views.status import DownpourStatus
-from worker_tasks.replica import UnitReport
+from distbelief.app.errors import Diverged
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import BEST, PARAMETERS, slot
+from distbelief.app.layout.rows import Tables
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, missing
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.downpour.checkpoint_state import capture, take_up
+from distbelief.coordinator.downpour.reports import Reports
+from distbelief.coordinator.downpour.summary import summary
+from distbelief.coordinator.downpour.units import Unit
+from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.progress.status import DownpourStatus
+from distbelief.coordinator.runs.checkpoints import Capture
+from distbelief.coordinator.runs.dispatch import Finished
+from distbelief.coordinator.runs.driver import TICK_S, Kept, Stage
+from distbelief.coordinator.runs.heldout import Evaluations
+from distbelief.coordinator.runs.session import Session
+from distbelief.worker_tasks.replica import UnitReport
 
 #: Seconds between two questions for the shards' clocks.
 COUNTS_S = 0.5

@@ -18,15 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 import threadpoolctl
 
-from app.config import RunConfig
-from app.datasets.split import Subset
-from app.layout import Layout, TensorSpec
-from app.optimizers.registry import build_rule
-from app.store.contract import Token
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.job import Job
-from worker_tasks.copies import Examples
+from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.split.split import Subset
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.problem.problem import Job
+from distbelief.worker_tasks.copies import Examples
 
 #: Share of its time that a server may be at work on pushes.
 MOST_BUSY = 0.5

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.store.contract import ParameterStore
-from coordinator.downpour.units import UnitPlan
+from distbelief.app.store.contract.parameters import ParameterStore
+from distbelief.coordinator.downpour.units import UnitPlan
 
 
 def summary(store: ParameterStore, plan: UnitPlan, waited_s: float) -> list[str]:

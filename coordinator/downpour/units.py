@@ -13,9 +13,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.config import RunConfig, whole_pushes
-from app.errors import ConfigError
-from worker_tasks.pace import Pace
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings.config import RunConfig, whole_pushes
+from distbelief.worker_tasks.pace import Pace
 
 
 @dataclass(frozen=True)

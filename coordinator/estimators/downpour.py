@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from sklearn.utils import Tags
 
-from coordinator.api import Cluster
-from coordinator.estimators.base import Array, Classifier, Estimator, Regressor
+from distbelief.coordinator.api import Cluster
+from distbelief.coordinator.estimators.base import Array, Classifier, Estimator, Regressor
 
 #: What makes the fits of one replica the same each time: nothing depends on the clock.
 ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
@@ -60,7 +60,7 @@ class DownpourClassifier(_Downpour, Classifier):
         holdout: share of the examples that decides which parameters are the best.
         patience: evaluations on these without a better one after which a fit ends.
         random_state: of initial values, split and order.
-        cluster: where to train, see :func:`coordinator.api.train`.
+        cluster: where to train, see :func:`distbelief.coordinator.api.train`.
         settings: further settings by name.
     """
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from coordinator.api import Cluster
-from coordinator.estimators.base import Array, Classifier, Estimator, Regressor
+from distbelief.coordinator.api import Cluster
+from distbelief.coordinator.estimators.base import Array, Classifier, Estimator, Regressor
 
 #: Numbers in the features of which one worker makes a gradient in less time than it takes to
 #: tell several.

@@ -20,9 +20,9 @@ from prometheus_client.core import (
     Metric,
 )
 
-from coordinator.runs.journal import Event
-from coordinator.views.status import DownpourStatus, SandblasterStatus, Status
-from coordinator.yardstick import Yardstick
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.status import DownpourStatus, SandblasterStatus, Status
 
 #: Upper bounds of the histogram of staleness, in pushes.
 STALENESS = (0, 1, 2, 4, 8, 16, 32, 64, 128)

@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from app.errors import ConfigError
-from coordinator.job import Job
-from coordinator.monitoring.gauges import Families, Sums, metrics
-from coordinator.runs.journal import Event
-from coordinator.views.displays import Display
-from coordinator.views.status import Status
-from coordinator.yardstick import Yardstick
+from distbelief.app.errors import ConfigError
+from distbelief.coordinator.monitoring.gauges import Families, Sums, metrics
+from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.status import Status
 
 
 class Watched(Collector):

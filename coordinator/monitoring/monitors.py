@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from app.config import ClusterConfig
-from coordinator.job import Job
-from coordinator.monitoring.metrics import serving
-from coordinator.monitoring.tensorboard import writing
-from coordinator.views.displays import Display, together
+from distbelief.app.settings.config import ClusterConfig
+from distbelief.coordinator.monitoring.metrics import serving
+from distbelief.coordinator.monitoring.tensorboard import writing
+from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.progress.callbacks import Display, together
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.errors import ConfigError
-from coordinator.job import Job
-from coordinator.views.chronicle import Chronicle
-from coordinator.views.displays import Display
-from coordinator.views.moment import Moment
-from coordinator.views.status import Status
+from distbelief.app.errors import ConfigError
+from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.views.snapshot import Moment
+from distbelief.coordinator.views.tracker import Chronicle
 
 #: Seconds of training between two points of a curve; every evaluation is a point of its own.
 EVERY_S = 1.0

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from coordinator.sandblaster.dispatches import Fate
+from distbelief.coordinator.sandblaster.dispatches import Fate
 
 Array = npt.NDArray[np.float64]
 

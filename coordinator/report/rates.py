@@ -15,20 +15,20 @@ import numpy as np
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from app import checkpoint
-from app.checkpoint import Checkpoint
-from app.config import RunConfig
-from app.errors import CheckpointError
-from app.keys import slot
-from app.models.files import ROWS
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.adam import Adam, power
-from app.optimizers.ftrl import Ftrl
-from app.optimizers.registry import build_rule
-from app.optimizers.rmsprop import RMSProp
-from app.optimizers.rule import Rule, decayed
-from coordinator.report.history import Array, Rates
-from coordinator.runs.folder import RunFolder
+from distbelief.app.errors import CheckpointError
+from distbelief.app.files import checkpoint
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import slot
+from distbelief.app.models.files import ROWS
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.adam import Adam, power
+from distbelief.app.optimizers.ftrl import Ftrl
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.rmsprop import RMSProp
+from distbelief.app.optimizers.rule import Rule, decayed
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.report.history import Array, Rates
+from distbelief.coordinator.runs.folder import RunFolder
 
 #: Of more parameters every so-manieth is looked at, so that these are.
 SAMPLE = 100_000

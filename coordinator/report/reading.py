@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.errors import ConfigError
-from app.runs.leadership import RunState
-from coordinator.report import rates
-from coordinator.report.clock import Clock
-from coordinator.report.history import (
+from distbelief.app.errors import ConfigError
+from distbelief.app.runs.leadership import RunState
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.report import rates
+from distbelief.coordinator.report.clock import Clock
+from distbelief.coordinator.report.history import (
     BatchEvaluation,
     Dispatch,
     Heldout,
@@ -22,11 +23,10 @@ from coordinator.report.history import (
     Rates,
     UnitDone,
 )
-from coordinator.report.secrets import without_secrets
-from coordinator.runs import journal
-from coordinator.runs.folder import RunFolder
-from coordinator.runs.journal import Event
-from coordinator.sandblaster.dispatches import MOST_TOLD, Fate
+from distbelief.coordinator.report.secrets import without_secrets
+from distbelief.coordinator.runs import journal
+from distbelief.coordinator.runs.folder import RunFolder
+from distbelief.coordinator.sandblaster.dispatches import MOST_TOLD, Fate
 
 #: Kinds of events that are not worth a line each, beside those that have a figure.
 ROUTINE = frozenset({"checkpoint"})

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.config import SECTIONS
-from coordinator.report.history import History
-from coordinator.report.plots.pace import rate
-from coordinator.sandblaster.dispatches import Fate
-from coordinator.yardstick import brief
+from distbelief.app.settings.config import SECTIONS
+from distbelief.coordinator.progress.scores import brief
+from distbelief.coordinator.report.history import History
+from distbelief.coordinator.report.plots.pace import rate
+from distbelief.coordinator.sandblaster.dispatches import Fate
 
 #: Events in the table of a run.
 MOST_EVENTS = 200

@@ -13,11 +13,11 @@ import matplotlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from app.errors import ConfigError
-from coordinator.report import tables
-from coordinator.report.plots import descent, learning, pace, portions, search
-from coordinator.report.plots.plot import Histories, Plot
-from coordinator.report.plots.theme import DARK, LIGHT, MOST_COLOURS, Theme
+from distbelief.app.errors import ConfigError
+from distbelief.coordinator.report import tables
+from distbelief.coordinator.report.plots import descent, learning, pace, portions, search
+from distbelief.coordinator.report.plots.plot import Histories, Plot
+from distbelief.coordinator.report.plots.theme import DARK, LIGHT, MOST_COLOURS, Theme
 
 #: In the order of the page: those that are half as wide stand in pairs.
 PLOTS: tuple[Plot, ...] = (
@@ -111,7 +111,7 @@ def _uri(svg: bytes) -> str:
 def page(histories: Histories, pictures: Sequence[Picture]) -> str:
     """The report: one HTML text with all that it shows inside."""
     environment = Environment(
-        loader=PackageLoader("coordinator.report", "templates"),
+        loader=PackageLoader("distbelief.coordinator.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from app import checkpoint
-from app.checkpoint import Checkpoint
-from app.errors import CheckpointError, ServerError, StoreError
+from distbelief.app.errors import CheckpointError, ServerError, StoreError
+from distbelief.app.files import checkpoint
+from distbelief.app.files.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

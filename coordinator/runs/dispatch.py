@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from app.errors import ModelMissing, WaitTimeout, WorkFailed
-from app.runs.ledger import Ledger, State, Unit
-from coordinator.runs.heard import Heard
-from coordinator.runs.messages import Arguments
-from coordinator.views.status import Outstanding
+from distbelief.app.errors import ModelMissing, WaitTimeout, WorkFailed
+from distbelief.app.runs.ledger import Ledger, State, Unit
+from distbelief.coordinator.progress.status import Outstanding
+from distbelief.coordinator.runs.liveness import Heard
+from distbelief.coordinator.runs.messages import Arguments
 
 #: ``send(task, run's unit, attempt)`` publishes a message for what will be the unit's attempt
 #: of that number; ``waiting(task)`` are the messages not taken.

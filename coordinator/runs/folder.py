@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.config import ClusterConfig
-from app.errors import ConfigError
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings.config import ClusterConfig
 
 FORMAT = 1
 
@@ -39,7 +39,7 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """What happened; see :mod:`coordinator.runs.journal`."""
+        """What happened; see :mod:`distbelief.coordinator.runs.journal`."""
         return self.path / "events.jsonl"
 
     @property

@@ -7,24 +7,11 @@ report is made from the journal.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from app.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened, ``at`` seconds since 1970."""
-
-    at: float
-    kind: str
-    fields: Mapping[str, Any]
-
-
-Listener = Callable[[Event], None]
+from distbelief.app.errors import ConfigError
+from distbelief.coordinator.progress.events import Event
 
 
 class Journal:

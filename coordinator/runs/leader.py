@@ -11,11 +11,18 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.errors import ConfigError, DistBeliefError, Fenced, ModelMissing, RunTaken, ServerError
-from app.runs import leadership
-from app.runs.leadership import Claimant, Owner, RunState
-from app.runs.record import RunRecord
-from app.store.servers import Servers
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import (
+    ConfigError,
+    DistBeliefError,
+    Fenced,
+    ModelMissing,
+    RunTaken,
+    ServerError,
+)
+from distbelief.app.runs import leadership
+from distbelief.app.runs.leadership import Claimant, Owner, RunState
+from distbelief.app.runs.record import RunRecord
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from typing import Any
 import redis
 from kombu.exceptions import OperationalError
 
-from app.celery import make_app
-from app.errors import ServerUnreachable
-from app.store.servers import Waiting
-from app.urls import address
+from distbelief.app.celery import make_app
+from distbelief.app.client.servers import Waiting
+from distbelief.app.client.urls import address
+from distbelief.app.errors import ServerUnreachable
 
 #: Kombu's own, which replaces connections that broke; we ask again after these.
 PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_max": 0.5}

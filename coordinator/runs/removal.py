@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from app.errors import ServerError
-from app.keys import patterns
-from app.runs import leadership
-from app.store.servers import Servers
-from coordinator.runs.session import Session
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerError
+from distbelief.app.layout.keys import patterns
+from distbelief.app.runs import leadership
+from distbelief.coordinator.runs.session import Session
 
 #: Keys that a server looks at in one step of a scan.
 SCAN_COUNT = 1000

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.config import ClusterConfig, configure
-from app.errors import (
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import (
     CheckpointError,
     ConfigError,
     DataError,
@@ -18,15 +18,15 @@ from app.errors import (
     ServerUnreachable,
     WaitTimeout,
 )
-from app.models.imports import allow_imports_of
-from app.runs import leadership
-from app.runs.leadership import RunState, Snapshot
-from app.runs.record import RunRecord
-from app.store.servers import Servers
-from coordinator.runs.folder import RunFolder
+from distbelief.app.models.imports import allow_imports_of
+from distbelief.app.runs import leadership
+from distbelief.app.runs.leadership import RunState, Snapshot
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import ClusterConfig, configure
+from distbelief.coordinator.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from coordinator.job import Job
+    from distbelief.coordinator.problem.problem import Job
 
 #: How long to wait for an answer from servers that are probably gone.
 ANSWER_S = 2.0
@@ -135,7 +135,9 @@ def job_of(found: Found, *, take_over: bool) -> Job:
         DataError: its data have changed.
         CheckpointError: nothing of it is left.
     """
-    from coordinator.job import prepare  # looking at runs needs no models and no data
+    from distbelief.coordinator.problem.problem import (
+        prepare,  # looking at runs needs no models and no data
+    )
 
     record = found.record
     if found.embedded and found.cluster.broker is None:

@@ -8,19 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.config import ClusterConfig, RunConfig
-from app.keys import CELERY_PREFIX
-from app.runs import events
-from app.runs.ledger import Ledger
-from app.runs.record import RunRecord
-from app.store.servers import Servers, Waiting
-from app.store.shards import RedisShards
-from coordinator.cluster.local import Endpoints
-from coordinator.job import Job
-from coordinator.runs.dispatch import Dispatcher
-from coordinator.runs.journal import Event, Listener
-from coordinator.runs.leader import Leader
-from coordinator.runs.messages import Arguments, Messages, arguments_of
+from distbelief.app.client.servers import Servers, Waiting
+from distbelief.app.layout.keys import CELERY_PREFIX
+from distbelief.app.runs import events
+from distbelief.app.runs.ledger import Ledger
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.app.store.engines import choose_engines
+from distbelief.app.store.redis.shards import RedisShards
+from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.progress.events import Event, Listener
+from distbelief.coordinator.runs.dispatch import Dispatcher
+from distbelief.coordinator.runs.leader import Leader
+from distbelief.coordinator.runs.messages import Arguments, Messages, arguments_of
 
 
 def new_run_id() -> str:
@@ -60,7 +61,9 @@ class Session:
     def take(
         self, *, least_fence: int = 1, take_over: bool = False, say: Callable[[str], None]
     ) -> None:
-        """Become the run's coordinator; see :meth:`coordinator.runs.leader.Leader.take`."""
+        """Become the run's coordinator; see
+        :meth:`distbelief.coordinator.runs.leader.Leader.take`.
+        """
         self.leader.take(self.record, least_fence=least_fence, take_over=take_over, say=say)
         self.dispatcher = self._new_dispatcher(resent=0)
 
@@ -151,7 +154,7 @@ def open_session(
     deadline_s = job.config.server_seconds
     control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)
     servers = Servers(place.parameter_servers, deadline_s=deadline_s, waiting=waiting)
-    servers.choose_engines(cluster.engine, cluster.wait_seconds)
+    choose_engines(servers, cluster.engine, cluster.wait_seconds)
     record = RunRecord(
         run=run,
         config=job.config,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from app.store.servers import WAIT_WORTH_SAYING_S, Servers
+from distbelief.app.client.servers import WAIT_WORTH_SAYING_S, Servers
 
 #: A wait is told again after so many seconds.
 AGAIN_S = 5.0

@@ -1,7 +1,7 @@
 """One evaluation of the whole batch: every portion computed, and counted once.
 
 Sums over portions are exact, and so independent of who computes what and of the order in
-which answers arrive; see :mod:`worker_tasks.portion`.
+which answers arrive; see :mod:`distbelief.worker_tasks.portion`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import math
 import time
 from collections.abc import Callable
 
-from app.errors import SequenceGap, ServerUnreachable, WaitTimeout
-from app.keys import named
-from app.runs import batch
-from app.store.contract import missing
-from app.store.vector_contract import VectorStore
-from coordinator.runs.heard import Heard
-from coordinator.runs.session import Session
-from coordinator.sandblaster.descent import Evaluate
-from coordinator.sandblaster.dispatches import MOST_TOLD, Dispatches
-from coordinator.sandblaster.portions import Policy, Portions, Tally
-from coordinator.views.status import Outstanding
-from worker_tasks.portion import is_exact, quantum
+from distbelief.app.errors import SequenceGap, ServerUnreachable, WaitTimeout
+from distbelief.app.layout.keys import named
+from distbelief.app.runs import batch
+from distbelief.app.store.contract.parameters import missing
+from distbelief.app.store.contract.vectors import VectorStore
+from distbelief.coordinator.progress.status import Outstanding, Tally
+from distbelief.coordinator.runs.liveness import Heard
+from distbelief.coordinator.runs.session import Session
+from distbelief.coordinator.sandblaster.descent import Evaluate
+from distbelief.coordinator.sandblaster.dispatches import MOST_TOLD, Dispatches
+from distbelief.coordinator.sandblaster.portions import Policy, Portions
+from distbelief.worker_tasks.portion import is_exact, quantum
 
 #: How long to wait for a report before looking for portions to send again.
 REPORT_TICK_S = 0.05

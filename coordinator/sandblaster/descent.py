@@ -3,8 +3,8 @@
 Vectors have names, and every new vector gets a new one: an operation that is asked for
 twice gives the same result. The iteration is committed by its :class:`State`, a small
 document that names the vectors in force; what it does not name may be dropped. How an
-iteration is made is for a :class:`Method` to know (:mod:`coordinator.sandblaster.lbfgs`,
-:mod:`coordinator.sandblaster.owlqn`).
+iteration is made is for a :class:`Method` to know (:mod:`distbelief.coordinator.sandblaster.lbfgs`,
+:mod:`distbelief.coordinator.sandblaster.owlqn`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-from coordinator.outcome import EndReason
+from distbelief.coordinator.progress.outcome import EndReason
 
 Term = tuple[float, str]
 
@@ -60,7 +60,7 @@ class State:
     ``pairs`` are the numbers i of the pairs s[i], y[i] in force, oldest first; ``gram``
     is B as nested lists; ``point`` and ``gradient`` are names. With an L1 term ``gradient``
     is the pseudo-gradient, and ``nonzeros`` counts the weights that are not zero
-    (:mod:`coordinator.sandblaster.owlqn`).
+    (:mod:`distbelief.coordinator.sandblaster.owlqn`).
     """
 
     iteration: int

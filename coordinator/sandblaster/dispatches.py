@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.runs.batch import Report
+from distbelief.app.runs.batch import Report
 
 #: After so many dispatches only evaluations that sent a portion again are told of: a journal
 #: has some 50 bytes for each.

@@ -1,9 +1,10 @@
 """The Sandblaster driver: L-BFGS asks, shards and portions answer.
 
-The coordinator never sees a vector. The optimizer (:mod:`coordinator.sandblaster.lbfgs`, or
-with an L1 term :mod:`coordinator.sandblaster.owlqn`) asks for operations on named vectors,
-which the shards do, and for evaluations, which Celery tasks do portion by portion; what comes
-back is scalars.
+The coordinator never sees a vector. The optimizer
+(:mod:`distbelief.coordinator.sandblaster.lbfgs`, or with an L1 term
+:mod:`distbelief.coordinator.sandblaster.owlqn`) asks for operations on named vectors, which the
+shards do, and for evaluations, which Celery tasks do portion by portion; what comes back is
+scalars.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.checkpoint import Checkpoint
-from app.errors import Diverged, NotFinite
-from app.keys import COUNTED, PARAMETERS, named
-from app.runs import batch
-from app.store.vector_contract import VectorStore
-from app.store.vectors import RedisVectorStore
-from coordinator.driver import TICK_S, Kept, Stage
-from coordinator.evaluations import BEST, Evaluations
-from coordinator.job import Job
-from coordinator.outcome import EndReason
-from coordinator.runs.checkpoints import Capture
-from coordinator.runs.session import Session
-from coordinator.sandblaster.batch import Batch
-from coordinator.sandblaster.descent import Evaluate, Iterated, State
-from coordinator.sandblaster.minimisers import minimiser
-from coordinator.sandblaster.space import Space
-from coordinator.views.status import SandblasterStatus
+from distbelief.app.errors import Diverged, NotFinite
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
+from distbelief.app.runs import batch
+from distbelief.app.store.contract.vectors import VectorStore
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.progress.status import SandblasterStatus
+from distbelief.coordinator.runs.checkpoints import Capture
+from distbelief.coordinator.runs.driver import TICK_S, Kept, Stage
+from distbelief.coordinator.runs.heldout import Evaluations
+from distbelief.coordinator.runs.session import Session
+from distbelief.coordinator.sandblaster.batch import Batch
+from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, State
+from distbelief.coordinator.sandblaster.minimisers import minimiser
+from distbelief.coordinator.sandblaster.space import Space
 
 
 class _Stopped(Exception):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from coordinator.sandblaster.descent import (
+from distbelief.coordinator.sandblaster.descent import (
     Attempt,
     Evaluate,
     Iterated,
@@ -26,7 +26,7 @@ from coordinator.sandblaster.descent import (
     VectorSpace,
     descend,
 )
-from coordinator.sandblaster.line_search import Point, low_enough, strong_wolfe
+from distbelief.coordinator.sandblaster.line_search import Point, low_enough, strong_wolfe
 
 Matrix = npt.NDArray[np.float64]
 
@@ -36,7 +36,7 @@ CURVATURE = 1e-10
 
 def minimise(space: VectorSpace, start: str | State, settings: Settings) -> Minimiser:
     """Minimise a loss that has a gradient everywhere; see
-    :func:`coordinator.sandblaster.descent.descend`.
+    :func:`distbelief.coordinator.sandblaster.descent.descend`.
     """
     return (yield from descend(space, start, settings, _Smooth(space, settings.history)))
 

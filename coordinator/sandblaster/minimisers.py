@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.config import RunConfig
-from coordinator.sandblaster import lbfgs, owlqn
-from coordinator.sandblaster.descent import Minimiser, Settings, State
-from coordinator.sandblaster.owlqn import OrthantSpace
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.sandblaster import lbfgs, owlqn
+from distbelief.coordinator.sandblaster.descent import Minimiser, Settings, State
+from distbelief.coordinator.sandblaster.owlqn import OrthantSpace
 
 
 def minimiser(space: OrthantSpace, start: str | State, config: RunConfig) -> Minimiser:

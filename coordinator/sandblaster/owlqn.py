@@ -1,9 +1,9 @@
 """OWL-QN: L-BFGS for a loss with an L1 term (Andrew & Gao, ICML 2007), vector-free as well.
 
-The objective is F(x) = f(x) + l1 |x|_1, biases left out of the norm; f is what is
-evaluated. The basis of :mod:`coordinator.sandblaster.lbfgs` ends with the pseudo-gradient v of F
-(eq. 4) instead of the gradient. Steps keep to the orthant of the point, or of -v where a
-number is zero (sec. 3.2), so that numbers become exactly zero.
+The objective is F(x) = f(x) + l1 |x|_1, biases left out of the norm; f is what is evaluated. The
+basis of :mod:`distbelief.coordinator.sandblaster.lbfgs` ends with the pseudo-gradient v of F (eq.
+4) instead of the gradient. Steps keep to the orthant of the point, or of -v where a number is zero
+(sec. 3.2), so that numbers become exactly zero.
 
 Two things differ from the paper. Of a direction only the numbers that are zero are kept to
 descent, not all (eq. 6), which spoils it where features are correlated. Directions descend
@@ -21,7 +21,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from coordinator.sandblaster.descent import (
+from distbelief.coordinator.sandblaster.descent import (
     Attempt,
     Evaluate,
     Iterated,
@@ -31,8 +31,8 @@ from coordinator.sandblaster.descent import (
     VectorSpace,
     descend,
 )
-from coordinator.sandblaster.lbfgs import head_for, updated
-from coordinator.sandblaster.line_search import C1, MAX_EVALUATIONS
+from distbelief.coordinator.sandblaster.lbfgs import head_for, updated
+from distbelief.coordinator.sandblaster.line_search import C1, MAX_EVALUATIONS
 
 #: A step that is too long is shortened at least and at most by these factors.
 LEAST_SHORTENED, MOST_SHORTENED = 0.5, 0.1
@@ -57,7 +57,8 @@ class OrthantSpace(VectorSpace, Protocol):
 
 
 def minimise(space: OrthantSpace, start: str | State, settings: Settings, l1: float) -> Minimiser:
-    """Minimise a loss with an L1 term; see :func:`coordinator.sandblaster.descent.descend`.
+    """Minimise a loss with an L1 term; see
+    :func:`distbelief.coordinator.sandblaster.descent.descend`.
 
     It receives losses without the term; the states have the whole objective, and the
     gradient's norm is that of the pseudo-gradient.
@@ -78,7 +79,7 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Orthantwise:
-    """The :class:`coordinator.sandblaster.descent.Method` for a loss with an L1 term."""
+    """The :class:`distbelief.coordinator.sandblaster.descent.Method` for a loss with an L1 term."""
 
     space: OrthantSpace
     history: int

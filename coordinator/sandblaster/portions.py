@@ -17,7 +17,8 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from app.errors import WorkFailed
+from distbelief.app.errors import WorkFailed
+from distbelief.coordinator.progress.status import Tally
 
 #: ``send(portion, dispatch)``: dispatch 0 is the first, later ones are backups or retries.
 Send = Callable[[int, int], None]
@@ -54,17 +55,6 @@ class Policy:
     floor_s: float
     lost_s: float
     max_failures: int
-
-
-@dataclass
-class Tally:
-    """Backups ``sent``; ``won`` answered before the first dispatch, ``wasted`` after it."""
-
-    portions: int = 0
-    sent: int = 0
-    won: int = 0
-    wasted: int = 0
-    retries: int = 0
 
 
 @dataclass

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from app.checkpoint import Checkpoint
-from app.keys import PARAMETERS, named
-from app.layout import Vector
-from app.store.contract import Standing
-from app.store.vector_contract import VectorStore
-from coordinator.sandblaster.descent import Evaluate
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import PARAMETERS, named
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.store.contract.parameters import Standing
+from distbelief.app.store.contract.vectors import VectorStore
+from distbelief.coordinator.sandblaster.descent import Evaluate
 
 
 class Space:
-    """The :class:`coordinator.sandblaster.owlqn.OrthantSpace` of a run.
+    """The :class:`distbelief.coordinator.sandblaster.owlqn.OrthantSpace` of a run.
 
     ``live`` are the vectors that are there. Those that a checkpoint reads are pinned: they
     outlive the iteration that would drop them, so that training goes on meanwhile.

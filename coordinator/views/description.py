@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from app.datasets.cache import default_cache_folder, open_cached
-from app.datasets.dataset import Dataset
-from app.datasets.reading.reader import Progress
-from app.datasets.schema import Label
-from app.settings import Scalar
+from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Label
+from distbelief.app.datasets.formats.reader import Progress
+from distbelief.app.settings.sections import Scalar
 
 #: Targets, and numbers of features, that are looked at together.
 CHUNK = 1 << 20

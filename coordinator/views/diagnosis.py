@@ -9,7 +9,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
-from coordinator.doctor.findings import Finding, Severity
+from distbelief.coordinator.doctor.findings import Finding, Severity
 
 COLOURS = {
     Severity.OK: "green",

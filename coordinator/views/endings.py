@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from coordinator.outcome import Outcome
-from coordinator.yardstick import Yardstick
+from distbelief.coordinator.progress.outcome import Outcome
+from distbelief.coordinator.progress.scores import Yardstick
 
 
 def document(outcome: Outcome, yardstick: Yardstick) -> dict[str, Any]:
-    """All that :func:`coordinator.views.progress.summary` says, by name."""
+    """All that :func:`distbelief.coordinator.views.progress.summary` says, by name."""
     found = outcome.heldout
     return {
         "run": outcome.run,

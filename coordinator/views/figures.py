@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from coordinator.views.moment import DownpourPart, Moment, SandblasterPart
+from distbelief.coordinator.views.snapshot import DownpourPart, Moment, SandblasterPart
 
 
 def figures(moment: Moment) -> Iterator[tuple[str, str]]:

@@ -10,12 +10,12 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.errors import ExitCode
-from app.runs.leadership import RunState
-from coordinator.views.overview import Overview, glance, overview
-from coordinator.views.panel import Panel
-from coordinator.views.progress import described
-from coordinator.views.screen import screen
+from distbelief.app.errors import ExitCode
+from distbelief.app.runs.leadership import RunState
+from distbelief.coordinator.views.overview import Overview, glance, overview
+from distbelief.coordinator.views.panel import Panel
+from distbelief.coordinator.views.progress import described
+from distbelief.coordinator.views.screen import screen
 
 #: How often to look. A coordinator tells how it stands once a second.
 LOOK_EVERY_S = 0.5

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app import checkpoint
-from app.config import configure
-from app.errors import ConfigError, ServerError
-from app.runs import events, leadership
-from app.runs.leadership import RunState, Snapshot
-from app.store.servers import Servers
-from coordinator.runs import resumption
-from coordinator.runs.resumption import ANSWER_S, Found
-from coordinator.views.moment import Moment
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ConfigError, ServerError
+from distbelief.app.files import checkpoint
+from distbelief.app.runs import events, leadership
+from distbelief.app.runs.leadership import RunState, Snapshot
+from distbelief.app.settings.config import configure
+from distbelief.coordinator.runs import resumption
+from distbelief.coordinator.runs.resumption import ANSWER_S, Found
+from distbelief.coordinator.views.snapshot import Moment
 
 #: Events that ``status`` shows: the last so many.
 LAST_EVENTS = 5
@@ -30,8 +30,8 @@ ROUTINE = {"unit", "iteration", "evaluation", "checkpoint"}
 class Overview:
     """A run at a glance.
 
-    ``state`` is a :class:`~app.runs.leadership.RunState`, or "dead" where neither servers nor
-    an end are known: it can be resumed. ``moment`` is what its displays draw.
+    ``state`` is a :class:`~distbelief.app.runs.leadership.RunState`, or "dead" where neither
+    servers nor an end are known: it can be resumed. ``moment`` is what its displays draw.
     """
 
     run: str

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.views.figures import counts, duration, number, sparkline
-from coordinator.views.moment import DownpourPart, Moment, Points, SandblasterPart
+from distbelief.coordinator.views.figures import counts, duration, number, sparkline
+from distbelief.coordinator.views.snapshot import DownpourPart, Moment, Points, SandblasterPart
 
 #: Courses are drawn at most this wide, and not on terminals narrower than the second figure.
 COURSE_WIDTH = 32

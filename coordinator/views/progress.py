@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.table import Table
 
-from app.models.model import Task
-from coordinator.outcome import Outcome
-from coordinator.views.chronicle import Chronicle, score_text
-from coordinator.views.displays import Display
-from coordinator.views.figures import figures
-from coordinator.views.overview import Overview
-from coordinator.views.panel import Panel
-from coordinator.views.screen import screen
-from coordinator.views.status import Status
-from coordinator.yardstick import Yardstick, brief
+from distbelief.app.models.model import Task
+from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.outcome import Outcome
+from distbelief.coordinator.progress.scores import Yardstick, brief
+from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.views.figures import figures
+from distbelief.coordinator.views.overview import Overview
+from distbelief.coordinator.views.panel import Panel
+from distbelief.coordinator.views.screen import screen
+from distbelief.coordinator.views.tracker import Chronicle, score_text
 
 
 @contextmanager

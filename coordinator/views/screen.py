@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.live import Live
 
-from coordinator.views.figures import figures
-from coordinator.views.panel import Panel
+from distbelief.coordinator.views.figures import figures
+from distbelief.coordinator.views.panel import Panel
 
 #: The panel is drawn anew as often as this; statuses may come with every portion.
 DRAWN_EVERY_S = 0.25

@@ -22,10 +22,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from app.datasets.clicks import clicks
-from app.datasets.split import split
-from app.models.files import load_model
-from app.models.metrics import score
+from distbelief.app.datasets.sources.clicks import clicks
+from distbelief.app.datasets.split.split import split
+from distbelief.app.models.files import read_model
+from distbelief.app.models.metrics import score
 
 EXAMPLES, FEATURES, FIELDS, L2 = 200_000, 2**20, 20, 6.25e-5
 PAIR_FIELDS, PAIR_FEATURES = 8, 2**14
@@ -84,7 +84,7 @@ def logistic(passes: int) -> None:
         file, _, seconds = train(
             *data_words(FIELDS, FEATURES, 0), *same, f"--passes={passes}", *words
         )
-        saved = load_model(file)
+        saved = read_model(file)
         source = saved.source()
         mine = score(source, x, y).loss, score(source, x_out, y_out).loss
         weights = saved.flat()[:-1]
@@ -101,7 +101,7 @@ def pairs(passes: int) -> None:
         file, _, seconds = train(
             *data_words(PAIR_FIELDS, PAIR_FEATURES, 4), "--table-numbers=1", *words, *rate
         )
-        source = load_model(file).source()
+        source = read_model(file).source()
         loss = score(source, drawn.features[heldout], drawn.targets[heldout]).loss
         print(f"{' '.join(words):28} held-out log loss {loss:.5f}  {seconds:6.1f} s")
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from app.config import RunConfig
 from contest.contestant import Entry, Field
 from contest.figures import medians, ratio, shown, table
 from contest.part import Part, command
-from coordinator.job import Job, prepare
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.problem.problem import Job, prepare
 
 HIDDEN, BATCH, WORKERS = 256, 64, 2
 #: Of 0.02, 0.05, 0.1 and 0.2 the one with which the lone NumPy process is first at the target.

@@ -18,14 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from app import checkpoint
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.store.contract import Token
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.runs.persistence import capture, take_up
+from distbelief.app.client.servers import Servers
+from distbelief.app.files import checkpoint
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.downpour.checkpoint_state import capture, take_up
 
 SIZE = 1_000_000
 ROUNDS = 7

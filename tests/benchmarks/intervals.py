@@ -1,10 +1,11 @@
 """What longer intervals cost the loss: curves at equal numbers of minibatches.
 
-``python -m tests.benchmarks.intervals [IMAGES]`` trains digits, and MNIST-like images where
-they are given, with ``n_push`` = ``n_fetch`` = 1, 2, 4, ... and prints the training loss in
-relation to that at 1. Replicas take their steps in a random order, in one process and
-exactly as :mod:`worker_tasks.replica` does: what a push brings back is there a step later.
-:data:`coordinator.downpour.intervals.LONGEST` and ``MOST_UNSEEN`` are chosen from these figures.
+``python -m tests.benchmarks.intervals [IMAGES]`` trains digits, and MNIST-like images where they
+are given, with ``n_push`` = ``n_fetch`` = 1, 2, 4, ... and prints the training loss in relation to
+that at 1. Replicas take their steps in a random order, in one process and exactly as
+:mod:`distbelief.worker_tasks.replica` does: what a push brings back is there a step later.
+:data:`distbelief.coordinator.downpour.intervals.LONGEST` and ``MOST_UNSEEN`` are chosen from these
+figures.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-from app.config import RunConfig
-from app.datasets.dataset import Dataset
-from app.datasets.split import Subset
-from app.layout import Vector
-from app.optimizers.registry import build_rule
-from app.optimizers.rule import Rule, local_step
-from coordinator.job import Job, prepare
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.split.split import Subset
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.rule import Rule, local_step
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.problem.problem import Job, prepare
 
 INTERVALS = (1, 2, 4, 8, 16)
 REPLICAS = (1, 2, 3, 4, 8)

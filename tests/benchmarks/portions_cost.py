@@ -14,15 +14,15 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from app.config import ClusterConfig, RunConfig
-from app.keys import PARAMETERS, named
-from app.store.vectors import RedisVectorStore
-from coordinator import preflight
-from coordinator.cluster.local import LocalCluster
-from coordinator.job import prepare
-from coordinator.runs.session import new_run_id, open_session
-from coordinator.sandblaster.batch import Batch
-from coordinator.sandblaster.descent import Evaluate
+from distbelief.app.layout.keys import PARAMETERS, named
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.doctor import preflight
+from distbelief.coordinator.problem.problem import prepare
+from distbelief.coordinator.runs.session import new_run_id, open_session
+from distbelief.coordinator.sandblaster.batch import Batch
+from distbelief.coordinator.sandblaster.descent import Evaluate
 
 PORTIONS = 1000
 BATCHES = 5

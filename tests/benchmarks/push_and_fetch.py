@@ -17,19 +17,21 @@ from typing import cast
 
 import numpy as np
 
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.adam import Adam
-from app.optimizers.ftrl import Ftrl
-from app.optimizers.momentum import Momentum
-from app.optimizers.rmsprop import RMSProp
-from app.optimizers.rule import Rule
-from app.optimizers.sgd import SGD
-from app.settings import WantedEngine
-from app.store.contract import Token
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.adam import Adam
+from distbelief.app.optimizers.ftrl import Ftrl
+from distbelief.app.optimizers.momentum import Momentum
+from distbelief.app.optimizers.rmsprop import RMSProp
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.settings.sections import WantedEngine
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.engines import choose_engines
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.local import LocalCluster
 
 SIZES = (7_850, 65_536, 1_000_000)
 RULES: tuple[Rule, ...] = (
@@ -47,7 +49,7 @@ def main(wanted: WantedEngine) -> None:
     folder = Path(tempfile.mkdtemp())
     with LocalCluster(servers=1, processes=0, folder=folder, wait_s=10) as cluster:
         servers = Servers(cluster.endpoints.parameter_servers)
-        servers.choose_engines(wanted, 10.0)
+        choose_engines(servers, wanted, 10.0)
         print("    numbers  shards  rule      push ms  ns/number  fetch ms  ns/number")
         for size in SIZES:
             for rule in RULES:

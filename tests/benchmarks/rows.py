@@ -18,14 +18,16 @@ from typing import cast
 
 import numpy as np
 
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.rows import Ids, TableRows
-from app.settings import WantedEngine
-from app.store.contract import Token
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.rows import Ids, TableRows
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.settings.sections import WantedEngine
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.engines import choose_engines
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.local import LocalCluster
 
 ROWS, CALLS = 2**20, 30
 TOKEN = Token(fence=1, stream=0, attempt=1)
@@ -35,7 +37,7 @@ def main(wanted: WantedEngine) -> None:
     folder = Path(tempfile.mkdtemp())
     with LocalCluster(servers=1, processes=0, folder=folder, wait_s=10) as cluster:
         servers = Servers(cluster.endpoints.parameter_servers)
-        servers.choose_engines(wanted, 10.0)
+        choose_engines(servers, wanted, 10.0)
         print("width   rows    first push ms  us/row    push ms  us/row   fetch ms  us/row")
         for width in (1, 9, 64):
             for count in (1_000, 10_000):

@@ -16,17 +16,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.config import RunConfig
-from app.datasets.dataset import Dataset
-from app.datasets.sources import load
-from app.datasets.split import Subset, split
-from app.layout import Layout, Vector
-from app.models.linear import LinearRegression
-from app.optimizers.registry import build_rule
-from app.store.contract import Positions, Token
-from app.store.memory import MemoryParameterStore
-from coordinator.views.status import median
-from worker_tasks.pace import Pace
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.sources.sources import load
+from distbelief.app.datasets.split.split import Subset, split
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.linear import LinearRegression
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Positions, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.progress.status import median
+from distbelief.worker_tasks.pace import Pace
 
 PASSES, BATCH = 4, 10
 DATA = {"examples": 4000, "features": 20}

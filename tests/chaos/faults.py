@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import psutil
 
-from app.keys import CELERY_PREFIX
+from distbelief.app.layout.keys import CELERY_PREFIX
 from fleet import WORKERS, Fleet
 from trial import Trial
 

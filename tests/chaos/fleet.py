@@ -16,10 +16,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app import keys
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout import keys
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
 
 SERVERS = 2
 WORKERS = ("worker0", "worker1")

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.local import LocalCluster
 from faults import Faults
 from fleet import SERVERS, Fleet, hurt
 from report import Results, table

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.errors import ExitCode
-from app.runs.leadership import RunState
-from coordinator.cluster.local import Endpoints
+from distbelief.app.errors import ExitCode
+from distbelief.app.runs.leadership import RunState
+from distbelief.coordinator.cluster.endpoints import Endpoints
 
 DEADLINE_S = 240.0
 

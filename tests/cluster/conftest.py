@@ -19,18 +19,19 @@ import psutil
 import pytest
 import threadpoolctl
 
-from app.config import ClusterConfig, RunConfig
-from app.models.files import SavedModel, load_model
-from app.optimizers.registry import build_rule
-from app.runs import events
-from app.store.contract import ShardCounts
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.local import Endpoints, LocalCluster
-from coordinator.job import Job, prepare
-from coordinator.outcome import Outcome
-from coordinator.training import train
-from coordinator.views.displays import Display
+from distbelief.app.client.servers import Servers
+from distbelief.app.models.files import SavedModel, read_model
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs import events
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.app.store.contract.parameters import ShardCounts
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.outcome import Outcome
+from distbelief.coordinator.training.training import train
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 60.0
@@ -146,7 +147,7 @@ def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]
         counts = RedisParameterStore(servers, outcome.run, job.layout, rule, fence=0).counts()
         control.close()
         servers.close()
-        return Trained(job, outcome, load_model(outcome.model_file), told, counts)
+        return Trained(job, outcome, read_model(outcome.model_file), told, counts)
 
     return train_with
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psutil
 
-from app.store.commands import Command
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child, end
+from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child, end
 
 
 @contextmanager

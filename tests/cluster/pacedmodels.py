@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.layout import Vector
-from app.models.linear import SoftmaxRegression
-from app.models.model import Features, Targets
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.linear import SoftmaxRegression
+from distbelief.app.models.model import Features, Targets
 
 
 @dataclass(frozen=True)

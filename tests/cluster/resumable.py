@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app import checkpoint
-from app.errors import ExitCode
-from coordinator.cluster.local import Endpoints
+from distbelief.app.errors import ExitCode
+from distbelief.app.files import checkpoint
+from distbelief.coordinator.cluster.endpoints import Endpoints
 
 Start = Callable[..., Any]
 Until = Callable[..., None]

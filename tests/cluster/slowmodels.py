@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.layout import Vector
-from app.models.linear import LogisticRegression, SoftmaxRegression
-from app.models.model import Features, Targets
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.linear import LogisticRegression, SoftmaxRegression
+from distbelief.app.models.model import Features, Targets
 
 
 @dataclass(frozen=True)

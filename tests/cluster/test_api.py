@@ -19,15 +19,15 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 
-from app.errors import WorkFailed
-from app.runs.leadership import RunState
-from app.store.servers import Servers
-from coordinator import LocalCluster, Result, TrainedModel, train
-from coordinator.cluster.local import Endpoints
-from coordinator.outcome import EndReason
-from coordinator.runs import journal
-from coordinator.runs.folder import RunFolder
-from coordinator.runs.journal import Event
+from distbelief import LocalCluster, Result, TrainedModel, train
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import WorkFailed
+from distbelief.app.runs.leadership import RunState
+from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.runs import journal
+from distbelief.coordinator.runs.folder import RunFolder
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16
@@ -197,7 +197,7 @@ def test_a_cluster_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
 
 
 SCRIPT = """
-from coordinator import LocalCluster, train
+from distbelief import LocalCluster, train
 
 with LocalCluster() as cluster:
     results = [train(cluster=cluster, model="softmax", passes=2, seed=seed) for seed in (1, 2)]

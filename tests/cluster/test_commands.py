@@ -16,12 +16,13 @@ import psutil
 import pytest
 from sklearn.datasets import load_digits
 
-from app.errors import ExitCode
-from app.models.files import load_model
-from app.store.servers import Servers
-from coordinator.cluster import binaries
-from coordinator.cluster.local import Endpoints, LocalCluster
-from coordinator.cluster.processes import Child, end
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ExitCode
+from distbelief.app.models.files import read_model
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child, end
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -91,7 +92,7 @@ def test_two_classes_have_the_auc_and_the_confusion_of_the_model_that_was_saved(
     answer = command("evaluate", *words)
     assert answer.ends() == ExitCode.OK, answer.err
     found = json.loads(answer.out)
-    told = load_model(training.model).facts["heldout"]
+    told = read_model(training.model).facts["heldout"]
     for exact in ("examples", "auc", "accuracy", "confusion", "precision", "recall", "classes"):
         assert told[exact] == found[exact], exact
     assert f"held-out AUC {found['auc']:.4f}, loss {found['loss']:.4g} (eval" in training.out

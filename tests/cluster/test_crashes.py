@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from app.errors import ExitCode
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
 from tests.cluster.fleets import workers
 
 Start = Callable[..., Any]

@@ -23,9 +23,9 @@ import yaml
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.store import native
-from coordinator.cluster import binaries
-from coordinator.cluster.processes import Child, end
+from distbelief.app.store import native
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.processes import Child, end
 
 Until = Callable[..., None]
 

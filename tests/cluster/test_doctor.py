@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from app.config import RunConfig
-from app.errors import ExitCode
-from app.store.servers import Servers
-from app.versions import versions
-from coordinator.cluster.local import LocalCluster
-from coordinator.doctor import workers
-from coordinator.doctor.findings import Severity, exit_code
-from coordinator.job import prepare
-from coordinator.runs.messages import Messages
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ExitCode
+from distbelief.app.runs.versions import versions
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.doctor import workers
+from distbelief.coordinator.doctor.findings import Severity, exit_code
+from distbelief.coordinator.problem.problem import prepare
+from distbelief.coordinator.runs.messages import Messages
 
 Ask = Callable[[RunConfig], workers.Fleet]
 

@@ -22,18 +22,20 @@ import redis
 import safetensors.numpy
 from click.testing import CliRunner
 
-from app.environment import BROKER, PARAMETER_SERVERS, split_urls
-from app.errors import ExitCode
-from app.models.imports import ALLOWED_IMPORTS_VARIABLE
-from app.store import native
-from app.store.servers import Servers
-from app.urls import check_url
-from coordinator.cluster import binaries
-from coordinator.cluster.local import Endpoints, LocalCluster
-from coordinator.cluster.processes import Child, end
-from coordinator.commands.cli import main
-from coordinator.preflight import check_servers
-from coordinator.runs.messages import Messages
+from distbelief.app.client.servers import Servers
+from distbelief.app.client.urls import check_url
+from distbelief.app.errors import ExitCode
+from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE
+from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS, split_urls
+from distbelief.app.store import native
+from distbelief.app.store.engines import choose_engines
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child, end
+from distbelief.coordinator.commands.cli import main
+from distbelief.coordinator.doctor.preflight import check_servers
+from distbelief.coordinator.runs.messages import Messages
 from tests.documents import PAGES, ROOT, blocks
 
 Until = Callable[..., None]
@@ -197,7 +199,7 @@ class Desk:
         server = Child.start("by-hand", command, self.folder, self.environment)
         try:
             with closing(Servers([f"unix://{socket}"], deadline_s=DEADLINE_S)) as client:
-                client.choose_engines("native" if "--loadmodule" in words else "lua", DEADLINE_S)
+                choose_engines(client, "native" if "--loadmodule" in words else "lua", DEADLINE_S)
                 check_servers(client, DEADLINE_S)
         finally:
             end([server], 5.0)

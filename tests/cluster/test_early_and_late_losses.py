@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.downpour.driver import Downpour
-from coordinator.outcome import EndReason
-from coordinator.runs.leader import Leader
-from coordinator.sandblaster.driver import Sandblaster
+from distbelief.app.client.servers import Servers
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.downpour.driver import Downpour
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.runs.leader import Leader
+from distbelief.coordinator.sandblaster.driver import Sandblaster
 from tests.cluster.fleets import clocks
 
 SHARDS = 3

@@ -15,9 +15,9 @@ import psutil
 import pytest
 from safetensors import safe_open
 
-from app.checkpoint import read
-from app.errors import ExitCode
-from app.models.files import load_model
+from distbelief.app.errors import ExitCode
+from distbelief.app.files.checkpoint import read
+from distbelief.app.models.files import read_model
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -46,7 +46,7 @@ def test_an_interrupted_training_saves_its_model_and_ends_what_it_started(
     assert training.alive() == []
     assert list(training.home.iterdir()) == []
     assert "finished: interrupted" in training.out
-    assert load_model(training.model).facts["reason"] == "interrupted"
+    assert read_model(training.model).facts["reason"] == "interrupted"
     (written,) = re.findall(r"^checkpoint: (.*)$", training.out, re.MULTILINE)
     assert "seconds" in read(Path(written)).document["driver"]
     assert f"to go on: python -m coordinator resume {training.run}" in training.out

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import checkpoint
-from app.config import RunConfig
-from app.datasets.split import Subset, split
-from app.models.metrics import Score, score
-from app.models.parameters import whole
-from app.optimizers.registry import build_rule
-from app.store.contract import Token
-from app.store.memory import MemoryParameterStore
-from coordinator.cluster.local import LocalCluster
-from coordinator.downpour.units import UnitPlan
-from coordinator.job import Job, prepare
+from distbelief.app.datasets.split.split import Subset, split
+from distbelief.app.files import checkpoint
+from distbelief.app.models.metrics import Score, score
+from distbelief.app.models.parameters import whole
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.downpour.units import UnitPlan
+from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.replica import Replica
 from tests.cluster.fleets import keys_of
-from worker_tasks.copies import Examples
-from worker_tasks.replica import Replica
 
 Train = Callable[..., Any]
 

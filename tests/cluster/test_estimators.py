@@ -16,15 +16,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from app.errors import ConfigError
-from coordinator import (
+from distbelief import (
     DownpourClassifier,
     DownpourRegressor,
     LocalCluster,
     SandblasterClassifier,
     SandblasterRegressor,
 )
-from coordinator.cluster import shared as own
+from distbelief.app.errors import ConfigError
+from distbelief.coordinator.cluster import shared as own
 
 X, Y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)

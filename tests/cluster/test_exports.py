@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from app import checkpoint
-from app.errors import ExitCode
-from app.keys import PARAMETERS
-from app.models.files import load_model
-from coordinator.cluster.local import LocalCluster
-from coordinator.commands.cli import main
+from distbelief.app.errors import ExitCode
+from distbelief.app.files import checkpoint
+from distbelief.app.layout.keys import PARAMETERS
+from distbelief.app.models.files import read_model
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.commands.cli import main
 
 Start = Callable[..., Any]
 
@@ -60,6 +60,6 @@ def test_a_run_is_exported_while_it_runs_and_after_it_was_stopped(
     state = saved.document["driver"].get("state")
     point = PARAMETERS if state is None else f"vec:{state['point']}"
     assert np.array_equal(flat, saved.vector(point))
-    stopped = load_model(Path(document["model"])).parameters
+    stopped = read_model(Path(document["model"])).parameters
     if algorithm == "sandblaster":  # Downpour keeps its best, and goes on from its last
         assert np.array_equal(flat, stopped)

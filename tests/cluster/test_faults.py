@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from app.runs import events
-from app.runs.ledger import Ledger
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.app.runs import events
+from distbelief.app.runs.ledger import Ledger
+from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.fleets import clocks
 
 Start = Callable[..., Any]

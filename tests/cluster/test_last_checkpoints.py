@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import checkpoint
-from app.errors import ExitCode
-from app.layout import Vector
-from coordinator.cluster.local import LocalCluster
-from coordinator.runs.standings import from_json
+from distbelief.app.errors import ExitCode
+from distbelief.app.files import checkpoint
+from distbelief.app.layout.tensors import Vector
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.downpour.shard_states import from_json
 from tests.cluster.fleets import clocks
 from tests.cluster.resumable import complaint
 

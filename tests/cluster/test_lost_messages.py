@@ -11,12 +11,12 @@ from typing import Any
 
 import psutil
 
-from app.keys import CELERY_PREFIX
-from app.runs.ledger import Ledger, Unit
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child
-from coordinator.runs.dispatch import TAKEN_S
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.keys import CELERY_PREFIX
+from distbelief.app.runs.ledger import Ledger, Unit
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
+from distbelief.coordinator.runs.dispatch import TAKEN_S
 from tests.cluster.fleets import clocks, workers
 
 Start = Callable[..., Any]

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.errors import ExitCode, ScriptSelfTestFailed
-from app.store.contract import Fetched
-from app.store.memory import MemoryParameterStore
-from app.store.memory_shards import MemoryShards
-from app.store.memory_vectors import MemoryVectorStore
-from app.store.servers import Servers
-from coordinator import preflight
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ExitCode, ScriptSelfTestFailed
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Fetched
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.memory.shards import MemoryShards
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.doctor import preflight
 
 Start = Callable[..., Any]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.report.reading import read
-from coordinator.sandblaster.dispatches import Fate
+from distbelief.coordinator.report.reading import read
+from distbelief.coordinator.sandblaster.dispatches import Fate
 
 Train = Callable[..., Any]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.checkpoint import names
-from app.errors import ExitCode
+from distbelief.app.errors import ExitCode
+from distbelief.app.files.checkpoint import names
 
 Start = Callable[..., Any]
 

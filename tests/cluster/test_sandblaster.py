@@ -16,17 +16,17 @@ import numpy.typing as npt
 import pytest
 from sklearn.linear_model import LogisticRegression, _logistic
 
-from app.datasets.cache import default_cache_folder, open_cached
-from app.datasets.split import split
-from app.errors import ExitCode
-from app.keys import named
-from app.models.files import load_model
-from app.models.linear import SoftmaxRegression
-from app.runs import leadership
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.outcome import EndReason
-from coordinator.sandblaster.descent import State
+from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.split.split import split
+from distbelief.app.errors import ExitCode
+from distbelief.app.layout.keys import named
+from distbelief.app.models.files import read_model
+from distbelief.app.models.linear import SoftmaxRegression
+from distbelief.app.runs import leadership
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.sandblaster.descent import State
 from tests.cluster.fleets import keys_of
 
 Start = Callable[..., Any]
@@ -234,7 +234,7 @@ def test_the_end_is_summed_up(trained: Any) -> None:
 
 
 def test_the_saved_model_has_the_objective_that_was_said(trained: Any) -> None:
-    saved = load_model(trained.model)
+    saved = read_model(trained.model)
     data = open_cached("digits", {}, default_cache_folder())
     rows = split(data.n_examples, 0.2, 0)[0][:]
     x, y = data.features[rows].astype(np.float64), data.targets[rows]
@@ -265,7 +265,7 @@ def test_an_interrupted_training_saves_its_last_point(
     assert "finished: interrupted" in interrupted.out
     said = re.search(r"objective ([\d.e+-]+)", interrupted.out)
     assert said
-    saved = load_model(interrupted.model)
+    saved = read_model(interrupted.model)
     data = open_cached("digits", {}, default_cache_folder())
     rows = split(data.n_examples, 0.2, 0)[0][:]
     model, gradient = saved.build(), np.empty_like(saved.parameters)

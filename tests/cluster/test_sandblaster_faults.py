@@ -15,19 +15,19 @@ from typing import Any
 import psutil
 import pytest
 
-from app.config import ClusterConfig, RunConfig
-from app.errors import ExitCode
-from app.keys import CELERY_PREFIX
-from app.models.files import load_model
-from app.runs import events
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child, end
-from coordinator.job import prepare
-from coordinator.sandblaster.batch import LOST_S
-from coordinator.training import train
-from coordinator.views.displays import Display
-from coordinator.views.status import SandblasterStatus, Status
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ExitCode
+from distbelief.app.layout.keys import CELERY_PREFIX
+from distbelief.app.models.files import read_model
+from distbelief.app.runs import events
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child, end
+from distbelief.coordinator.problem.problem import prepare
+from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.status import SandblasterStatus, Status
+from distbelief.coordinator.sandblaster.batch import LOST_S
+from distbelief.coordinator.training.training import train
 from tests.cluster.fleets import busy, workers
 
 Start = Callable[..., Any]
@@ -104,7 +104,7 @@ def run(fleet: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
         control = Servers([place.broker])
         told = [(ms, t) for ms, kind, t in events.read(control, outcome.run) if kind == "iteration"]
         control.close()
-        parameters = load_model(outcome.model_file).parameters.tobytes()
+        parameters = read_model(outcome.model_file).parameters.tobytes()
         return Done(outcome.run, parameters, told, "\n".join(outcome.details))
 
     return training

@@ -10,10 +10,10 @@ from typing import Any
 
 import psutil
 
-from app.runs.ledger import Ledger
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child
+from distbelief.app.client.servers import Servers
+from distbelief.app.runs.ledger import Ledger
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
 from tests.cluster.fleets import busy, clocks, workers
 
 Start = Callable[..., Any]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets.split import split
-from app.errors import ExitCode
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.datasets.split.split import split
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.fleets import keys_of
 from tests.unit.coordinator.sparse_problems import Sparse, logistic_of
 

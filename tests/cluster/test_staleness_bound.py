@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from app.errors import ExitCode
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.conftest import Trained
 from tests.cluster.fleets import clocks, workers
 from tests.cluster.resumable import SHARDS, begun, ends_exactly, resumed

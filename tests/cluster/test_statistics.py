@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets.cache import default_cache_folder, open_cached
-from app.datasets.split import split
-from app.errors import ExitCode
-from app.models.files import load_model
-from app.models.metrics import score
+from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.split.split import split
+from distbelief.app.errors import ExitCode
+from distbelief.app.models.files import read_model
+from distbelief.app.models.metrics import score
 
 Start = Callable[..., Any]
 
@@ -28,7 +28,7 @@ def test_what_is_saved_is_what_was_scored_with_the_means_of_the_training_example
     assert training.ends() == ExitCode.OK, training.err
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "usermodels")
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    saved = load_model(training.model)
+    saved = read_model(training.model)
     dataset = open_cached("digits", {}, default_cache_folder())
     train, heldout = split(dataset.n_examples, 0.2, 0)
     mean = dataset.features[train[: len(train) // 30 * 30]].mean(axis=0)

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from app import checkpoint
-from app.errors import CheckpointError, ConfigError, ExitCode
-from app.keys import shard
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child
-from coordinator.views.overview import Overview, overview
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import CheckpointError, ConfigError, ExitCode
+from distbelief.app.files import checkpoint
+from distbelief.app.layout.keys import shard
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
+from distbelief.coordinator.views.overview import Overview, overview
 from tests.cluster.fleets import workers
 from tests.cluster.resumable import begun, checkpoints, complaint, ends_exactly, resumed
 

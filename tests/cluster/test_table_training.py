@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.datasets.split import Subset, in_file_order, split
-from app.errors import ExitCode
-from app.keys import PARAMETERS, slot
-from app.models.files import load_model
-from app.optimizers.registry import build_rule
-from app.store.contract import Token
-from app.store.memory import MemoryParameterStore
-from coordinator.job import prepare
-from worker_tasks.copies import Examples
-from worker_tasks.replica import Replica
-from worker_tasks.table_copy import shares_of
+from distbelief.app.datasets.split.split import Subset, in_file_order, split
+from distbelief.app.errors import ExitCode
+from distbelief.app.layout.keys import PARAMETERS, slot
+from distbelief.app.models.files import read_model
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.problem.problem import prepare
+from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.replica import Replica
+from distbelief.worker_tasks.table_copy import shares_of
 
 Train = Callable[..., Any]
 Start = Callable[..., Any]
@@ -128,4 +128,4 @@ def test_killed_servers_and_workers_cost_no_push_and_double_none(
         r"applied: (\d+) on each of (\d+) shards, (\d+) planned", training.out
     )[0]
     assert (applied, int(shards)) == (planned, 9)
-    assert load_model(training.model).tables[PARAMETERS][0].ids.size
+    assert read_model(training.model).tables[PARAMETERS][0].ids.size

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from app.errors import ExitCode
+from distbelief.app.errors import ExitCode
 
 pytest.importorskip("torch")
 

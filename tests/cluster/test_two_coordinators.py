@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from app.errors import ExitCode
-from app.keys import shard
-from app.store.commands import Command
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child
-from coordinator.runs.folder import RunFolder
+from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ExitCode
+from distbelief.app.layout.keys import shard
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
+from distbelief.coordinator.runs.folder import RunFolder
 from tests.cluster.fleets import clocks, workers
 from tests.cluster.resumable import (
     PLANNED,

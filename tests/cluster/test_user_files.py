@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from app.errors import ExitCode
+from distbelief.app.errors import ExitCode
 
 Start = Callable[..., Any]
 Train = Callable[..., Any]

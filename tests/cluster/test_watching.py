@@ -12,9 +12,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.errors import ExitCode
-from coordinator.cluster.local import LocalCluster
-from coordinator.views.moment import Moment
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.views.snapshot import Moment
 from tests.cluster.fleets import workers
 from tests.cluster.resumable import PLANNED, SHARDS, begun, ends_exactly, resumed
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.models.files import load_model
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child
+from distbelief.app.models.files import read_model
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
 from tests.cluster.fleets import busy, clocks, workers
 
 Start = Callable[..., Any]
@@ -33,7 +33,7 @@ def start_training(command: Start, fleet: LocalCluster, *words: str) -> Any:
 
 def parameters(training: Any) -> bytes:
     assert training.ends() == 0, training.err
-    return load_model(training.model).parameters.tobytes()
+    return read_model(training.model).parameters.tobytes()
 
 
 def stop_in_a_step(worker: Child, folder: Path, until: Until) -> None:

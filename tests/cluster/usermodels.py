@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from app.layout import TensorSpec, Vector
-from app.models.linear import SoftmaxRegression
-from app.models.model import Features, Targets
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.linear import SoftmaxRegression
+from distbelief.app.models.model import Features, Targets
 
 DEADLINE_S = 60.0
 

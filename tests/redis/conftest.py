@@ -15,14 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from app.config import configure
-from app.datasets.schema import Schema
-from app.layout import Layout, TensorSpec
-from app.runs.record import RunRecord
-from app.store.engine import Engine
-from app.store.servers import Servers
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import configure
+from distbelief.app.store.engines import choose_engines
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.local import LocalCluster
 from tests.native import built
 from tests.redis.fake import fake_control_server
 from tests.redis.private import PrivateServer, connected
@@ -57,7 +59,7 @@ def servers_of(cluster_of: ClusterOf) -> Iterator[ServersOf]:
         def connect(program: ServerProgram, engine: Engine) -> Servers:
             urls = cluster_of(program).endpoints.parameter_servers
             servers = stack.enter_context(connected(*urls))
-            servers.choose_engines(engine.value, timeout_s=20.0)
+            choose_engines(servers, engine.value, timeout_s=20.0)
             return servers
 
         yield connect

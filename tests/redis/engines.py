@@ -8,22 +8,30 @@ from typing import Any, cast
 
 import redis
 
-from app.keys import COUNTED, shard
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.adam import Adam
-from app.optimizers.ftrl import Ftrl
-from app.optimizers.momentum import Momentum
-from app.optimizers.rmsprop import RMSProp
-from app.optimizers.rule import Rule
-from app.optimizers.sgd import SGD
-from app.scripts import Script
-from app.store.calls import CREATE
-from app.store.commands import Command
-from app.store.engine import Engine
-from app.store.parameters import ANNOUNCE, push_script
-from app.store.shards import FENCE, FETCH
-from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, ORTHANT, PSEUDO, SPARSITY
-from app.store.wire import Argument
+from distbelief.app.client.commands import Command
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.wire import Argument
+from distbelief.app.layout.keys import COUNTED, shard
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.adam import Adam
+from distbelief.app.optimizers.ftrl import Ftrl
+from distbelief.app.optimizers.momentum import Momentum
+from distbelief.app.optimizers.rmsprop import RMSProp
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.store.redis.calls import CREATE
+from distbelief.app.store.redis.parameters import ANNOUNCE, push_script
+from distbelief.app.store.redis.shards import FENCE, FETCH
+from distbelief.app.store.redis.vectors import (
+    ACCUMULATE,
+    BEGIN,
+    COMBINE,
+    DOTS,
+    ORTHANT,
+    PSEUDO,
+    SPARSITY,
+)
 
 RULES: dict[str, Rule] = {
     "sgd": SGD(0.1, 0.01),

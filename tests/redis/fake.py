@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from fakeredis import TcpFakeServer
 
-from app.runs.leadership import CLOSE, COMMIT, KEEP, LEAD
-from app.runs.ledger import CLAIM, ENTER, FINISH, RELEASE, RENEW
+from distbelief.app.runs.leadership import CLOSE, COMMIT, KEEP, LEAD
+from distbelief.app.runs.ledger import CLAIM, ENTER, FINISH, RELEASE, RENEW
 from tests.redis.private import connected
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.runs.ledger import Claim, State
+from distbelief.app.runs.ledger import Claim, State
 
 
 @dataclass

@@ -9,12 +9,11 @@ from itertools import count
 import numpy as np
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from app.checkpoint import Checkpoint
-from app.keys import PARAMETERS
-from app.layout import Vector
-from app.runs.ledger import Claim, State
-from app.store.contract import ParameterStore, Standing, Token
-from coordinator.evaluations import BEST
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import BEST, PARAMETERS
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.runs.ledger import Claim, State
+from distbelief.app.store.contract.parameters import ParameterStore, Standing, Token
 from tests.redis.world import LAYOUT, SHARDS, VECTORS, Contents, World
 
 #: No lease runs out by itself.

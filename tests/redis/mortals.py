@@ -11,33 +11,34 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app import keys
-from app.config import RunConfig
-from app.datasets.schema import Schema
-from app.errors import ModelMissing
-from app.keys import named
-from app.layout import Layout, TensorSpec, Vector
-from app.models.criterion import Metric
-from app.models.linear import SoftmaxRegression
-from app.runs import leadership
-from app.runs.record import RunRecord
-from app.store.commands import Command, Reply
-from app.store.contract import Counted
-from app.store.servers import Servers
-from app.store.vector_contract import VectorStore
-from app.store.vectors import RedisVectorStore
-from coordinator.cluster.local import LocalCluster
-from coordinator.driver import Stage
-from coordinator.first_values import FirstValues
-from coordinator.job import Job
-from coordinator.outcome import EndReason
-from coordinator.runs.checkpoints import Checkpoints
-from coordinator.runs.leader import Leader
-from coordinator.runs.session import Session
-from coordinator.sandblaster.descent import Evaluate
-from coordinator.sandblaster.driver import Sandblaster
-from coordinator.sandblaster.portions import Tally
-from coordinator.yardstick import Yardstick
+from distbelief.app.client.commands import Command, Reply
+from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelMissing
+from distbelief.app.layout import keys
+from distbelief.app.layout.keys import named
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.criterion import Metric
+from distbelief.app.models.linear import SoftmaxRegression
+from distbelief.app.runs import leadership
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Counted
+from distbelief.app.store.contract.vectors import VectorStore
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.problem.initial_values import FirstValues
+from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.status import Tally
+from distbelief.coordinator.runs.checkpoints import Checkpoints
+from distbelief.coordinator.runs.driver import Stage
+from distbelief.coordinator.runs.leader import Leader
+from distbelief.coordinator.runs.session import Session
+from distbelief.coordinator.sandblaster.descent import Evaluate
+from distbelief.coordinator.sandblaster.driver import Sandblaster
 from tests.unit.coordinator.problems import rosenbrock
 
 ITERATIONS = 5

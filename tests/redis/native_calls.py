@@ -9,15 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.draws import PRIME
-from app.keys import COUNTED, PARAMETERS, named, slot
-from app.optimizers.rule import Rule
-from app.scripts import Script
-from app.store.calls import CREATE
-from app.store.parameters import ANNOUNCE, push_script
-from app.store.shards import FENCE, FETCH
-from app.store.vectors import ACCUMULATE, BEGIN, COMBINE, DOTS, ORTHANT, PSEUDO, SPARSITY
-from app.store.wire import Argument
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.wire import Argument
+from distbelief.app.layout.draws import PRIME
+from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, slot
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.store.redis.calls import CREATE
+from distbelief.app.store.redis.parameters import ANNOUNCE, push_script
+from distbelief.app.store.redis.shards import FENCE, FETCH
+from distbelief.app.store.redis.vectors import (
+    ACCUMULATE,
+    BEGIN,
+    COMBINE,
+    DOTS,
+    ORTHANT,
+    PSEUDO,
+    SPARSITY,
+)
 from tests.redis.engines import Answer, Side, same_answer
 
 VECTORS = tuple(named(each) for each in "abcd")

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.store.servers import Servers
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.cluster.processes import Child, end
+from distbelief.app.client.servers import Servers
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.processes import Child, end
 
 START_S = 20.0
 

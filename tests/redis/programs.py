@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.store.engine import Engine
-from app.store.native import library
-from coordinator.cluster import binaries
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client.engine import Engine
+from distbelief.app.store.native import library
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.binaries import ServerProgram
 
 
 def _programs() -> Iterator[Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.coordinator.cluster.local import LocalCluster
 from tests.redis.private import connected
 
 PATIENCE_S = 20.0

@@ -10,10 +10,10 @@ from contextlib import closing
 
 import pytest
 
-from app.celery import DOWNPOUR
-from app.keys import CELERY_PREFIX
-from coordinator.cluster import binaries
-from coordinator.runs.messages import Messages, arguments_of
+from distbelief.app.celery import DOWNPOUR
+from distbelief.app.layout.keys import CELERY_PREFIX
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.runs.messages import Messages, arguments_of
 from tests.redis.private import PrivateServer, connected
 
 MESSAGES = 300

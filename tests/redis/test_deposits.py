@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.errors import Fenced
-from app.keys import control
-from app.runs import deposits, leadership
-from app.runs.deposits import KEEP_S, deposit
-from app.runs.leadership import Claimant, RunState
-from app.runs.ledger import Claim, Ledger, State
-from app.runs.record import RunRecord
-from app.store.servers import Servers
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import Fenced
+from distbelief.app.layout.keys import control
+from distbelief.app.runs import deposits, leadership
+from distbelief.app.runs.deposits import KEEP_S, deposit
+from distbelief.app.runs.leadership import Claimant, RunState
+from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.app.runs.record import RunRecord
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.local import LocalCluster
 from tests.redis.private import connected
 
 LONG_S, SHORT_S = 60.0, 0.001

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from app.config import ClusterConfig, RunConfig
-from app.errors import ExitCode
-from app.keys import CELERY_PREFIX
-from app.store import native
-from coordinator.cluster import binaries
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.doctor import examination
-from coordinator.doctor.findings import Finding, Severity, exit_code
+from distbelief.app.errors import ExitCode
+from distbelief.app.layout.keys import CELERY_PREFIX
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.app.store import native
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.doctor import examination
+from distbelief.coordinator.doctor.findings import Finding, Severity, exit_code
 from tests.redis.private import PrivateServer, connected, free_port
 from tests.redis.programs import existing
 
@@ -32,8 +32,8 @@ def program() -> ServerProgram:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("examination", "servers", "security", "clocks"):
-        monkeypatch.setattr(f"coordinator.doctor.{module}.PATIENCE_S", 0.5)
-    monkeypatch.setattr("coordinator.runs.messages.ANSWER_S", 0.1)
+        monkeypatch.setattr(f"distbelief.coordinator.doctor.{module}.PATIENCE_S", 0.5)
+    monkeypatch.setattr("distbelief.coordinator.runs.messages.ANSWER_S", 0.1)
 
 
 def examined(broker: str, *parameters: str, **cluster: Any) -> list[Finding]:

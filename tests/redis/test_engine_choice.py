@@ -7,15 +7,17 @@ import logging
 import numpy as np
 import pytest
 
-from app.errors import ServerRefused
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.store.contract import Answer, Token
-from app.store.engine import Choice, Engine
-from app.store.native import library
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client.engine import Choice, Engine
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerRefused
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.store.contract.parameters import Answer, Token
+from distbelief.app.store.engines import choose_engines
+from distbelief.app.store.native import library
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import usable
 
@@ -49,12 +51,12 @@ def test_a_server_with_the_module_is_used_through_it_and_one_without_through_lua
         PrivateServer(program) as second,
         connected(first.url, second.url) as servers,
     ):
-        servers.choose_engines("auto", WAIT_S)
+        choose_engines(servers, "auto", WAIT_S)
         assert servers.engines == (Engine.NATIVE, Engine.LUA)
         assert "not loaded" in servers.choices[1].why
         with pytest.raises(ServerRefused, match=r"--engine auto"):
-            servers.choose_engines("native", WAIT_S)
-        servers.choose_engines("lua", WAIT_S)
+            choose_engines(servers, "native", WAIT_S)
+        choose_engines(servers, "lua", WAIT_S)
         assert servers.engines == (Engine.LUA, Engine.LUA)
 
 
@@ -62,7 +64,7 @@ def test_a_server_that_comes_back_without_the_module_goes_on_in_lua_and_it_is_sa
     program: ServerProgram, caplog: pytest.LogCaptureFixture
 ) -> None:
     with with_module(program) as server, connected(server.url) as servers:
-        servers.choose_engines("native", WAIT_S)
+        choose_engines(servers, "native", WAIT_S)
         native = store_on(servers)
         pushed = native.push(TOKEN, 1, np.ones(SIZE, np.float32), fetch=True)
         assert native_calls(servers) == 1

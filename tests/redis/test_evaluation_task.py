@@ -12,25 +12,25 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
 
-from app.config import RunConfig
-from app.environment import BROKER, PARAMETER_SERVERS
-from app.keys import control
-from app.models import auc
-from app.optimizers.registry import build_rule
-from app.runs import leadership
-from app.runs.leadership import Claimant
-from app.runs.ledger import Ledger
-from app.runs.record import RunRecord
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.cluster.local import LocalCluster
-from coordinator.evaluations import Evaluations
-from coordinator.job import Job, prepare
-from coordinator.outcome import Evaluation
-from coordinator.runs.dispatch import Dispatcher
-from worker_tasks import context
-from worker_tasks.evaluation import evaluate
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.keys import control
+from distbelief.app.models import auc
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs import leadership
+from distbelief.app.runs.leadership import Claimant
+from distbelief.app.runs.ledger import Ledger
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.progress.outcome import Evaluation
+from distbelief.coordinator.runs.dispatch import Dispatcher
+from distbelief.coordinator.runs.heldout import Evaluations
+from distbelief.worker_tasks import context
+from distbelief.worker_tasks.evaluation import evaluate
 
 FENCE, LEASE_S = 1, 60.0
 THRESHOLD = 0.4
@@ -95,7 +95,7 @@ def begin(
     monkeypatch.setenv(BROKER, place.broker)
     monkeypatch.setenv(PARAMETER_SERVERS, ",".join(place.parameter_servers))
     monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setattr("coordinator.evaluations.PART_EXAMPLES", 7)
+    monkeypatch.setattr("distbelief.coordinator.runs.heldout.PART_EXAMPLES", 7)
     server, servers = Servers([place.broker]), Servers(place.parameter_servers)
     caches = (context.control_server, context.open_context)
     for cache in caches:

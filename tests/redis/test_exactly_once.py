@@ -11,12 +11,13 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from app.layout import Layout, TensorSpec
-from app.optimizers.sgd import SGD
-from app.store import servers as wire
-from app.store.contract import Answer, ShardCounts, Token
-from app.store.parameters import RedisParameterStore
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client import servers as wire
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.store.contract.parameters import Answer, ShardCounts, Token
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.faulty_proxy import Fault, FaultyProxy, faulty
 from tests.redis.private import PrivateServer, connected
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.errors import ServerUnreachable
-from app.scripts import Script
-from app.store.commands import Command
-from app.store.servers import Servers
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerUnreachable
 from tests.redis.private import PrivateServer, connected
 
 PATIENCE_S = 20.0

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from app.config import RunConfig
-from app.store.servers import Servers
-from coordinator.downpour import intervals
-from coordinator.job import prepare
+from distbelief.app.client.servers import Servers
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.downpour import intervals
+from distbelief.coordinator.problem.problem import prepare
 
 DIGITS: dict[str, Any] = {"hidden": (16,), "replicas": 2}
 

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from app.datasets.schema import Schema
-from app.errors import ConfigError, Fenced, ModelMissing
-from app.keys import control
-from app.runs import leadership
-from app.runs.leadership import Claimant, Owner, RunState, Snapshot
-from app.runs.record import RunRecord
-from app.store.servers import Servers
+from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ConfigError, Fenced, ModelMissing
+from distbelief.app.layout.keys import control
+from distbelief.app.runs import leadership
+from distbelief.app.runs.leadership import Claimant, Owner, RunState, Snapshot
+from distbelief.app.runs.record import RunRecord
 
 PATIENCE_S = 20.0
 LONG_S, SHORT_S = 60.0, 0.05

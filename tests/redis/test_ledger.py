@@ -9,12 +9,12 @@ from typing import TypeVar
 
 import pytest
 
-from app.keys import control
-from app.runs import events, leadership
-from app.runs.leadership import Claimant, Owner, RunState
-from app.runs.ledger import Claim, Ledger, State
-from app.runs.record import RunRecord
-from app.store.servers import Servers
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.keys import control
+from distbelief.app.runs import events, leadership
+from distbelief.app.runs.leadership import Claimant, Owner, RunState
+from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.app.runs.record import RunRecord
 
 PATIENCE_S = 20.0
 LONG_S, SHORT_S = 60.0, 0.05

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ServerError
-from app.store.servers import Servers
-from coordinator.cluster import local
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.cluster.local import MOST_EARLY_ENDS, LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerError
+from distbelief.coordinator.cluster import local
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.local import MOST_EARLY_ENDS, LocalCluster
 from tests.redis.private import connected
 
 DEADLINE_S = 20.0

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import redis
 
-from app.optimizers.adam import Adam
-from app.store.engine import Engine
-from app.store.parameters import push_script
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client.engine import Engine
+from distbelief.app.optimizers.adam import Adam
+from distbelief.app.store.redis.parameters import push_script
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.engines import ONLY_LUA, RULES, TWINS, Side
 from tests.redis.native_calls import Calls
 from tests.redis.private import PrivateServer

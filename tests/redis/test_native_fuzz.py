@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import redis
 
-from app.scripts import Script
-from app.store.engine import Engine
-from app.store.wire import Argument
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.wire import Argument
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.native import SANITIZED, built, sanitizer
 from tests.redis.engines import ONLY_LUA, RULES, TWINS, Answer, Side
 from tests.redis.native_calls import Calls

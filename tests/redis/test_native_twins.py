@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.engines import RULES, Side, sides
 from tests.redis.native_calls import Calls
 from tests.redis.private import PrivateServer

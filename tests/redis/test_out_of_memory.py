@@ -11,16 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app.errors import ExitCode, ModelMissing, ServerRefused
-from app.keys import PARAMETERS, control
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.runs.ledger import Claim, Ledger, State
-from app.store import servers as wire
-from app.store.contract import Answer, Counted, Token
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from app.store.vectors import RedisVectorStore
+from distbelief.app.client import servers as wire
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ExitCode, ModelMissing, ServerRefused
+from distbelief.app.layout.keys import PARAMETERS, control
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.app.store.contract.parameters import Answer, Counted, Token
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.app.store.redis.vectors import RedisVectorStore
 from tests.redis.private import PrivateServer, connected, contents
 
 RUN = "run"

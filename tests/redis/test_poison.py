@@ -9,21 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app.errors import ModelMissing, NotFinite, ServerRefused
-from app.keys import PARAMETERS, shard, slot
-from app.layout import Layout, TensorSpec, Vector
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.adam import Adam
-from app.optimizers.ftrl import Ftrl
-from app.optimizers.momentum import Momentum
-from app.optimizers.rmsprop import RMSProp
-from app.optimizers.rule import Rule
-from app.optimizers.sgd import SGD
-from app.store.commands import Command
-from app.store.contract import Answer, ParameterStore, ShardCounts, Token
-from app.store.memory import MemoryParameterStore
-from app.store.parameters import RedisParameterStore, push_script
-from app.store.servers import Servers
+from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ModelMissing, NotFinite, ServerRefused
+from distbelief.app.layout.keys import PARAMETERS, shard, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.adam import Adam
+from distbelief.app.optimizers.ftrl import Ftrl
+from distbelief.app.optimizers.momentum import Momentum
+from distbelief.app.optimizers.rmsprop import RMSProp
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.store.contract.parameters import Answer, ParameterStore, ShardCounts, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.redis.parameters import RedisParameterStore, push_script
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
 LAYOUT = Layout((TensorSpec("w", (38,)),), 4, n_shards=4, n_servers=2)

@@ -10,25 +10,26 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.datasets.cache import default_cache_folder, open_cached
-from app.datasets.schema import Schema
-from app.datasets.split import portion, split
-from app.environment import BROKER, PARAMETER_SERVERS
-from app.keys import PARAMETERS, named, shard
-from app.layout import Layout, Vector
-from app.models.linear import SoftmaxRegression
-from app.models.model import Features, Targets
-from app.runs import batch, leadership
-from app.runs.leadership import Claimant, RunState
-from app.runs.record import RunRecord
-from app.store.servers import Servers
-from app.store.vectors import RedisVectorStore
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.cluster.local import LocalCluster
-from worker_tasks import context, sandblaster
-from worker_tasks.portion import Share, rounded
-from worker_tasks.sandblaster import compute_portion
+from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.split.split import portion, split
+from distbelief.app.layout.keys import PARAMETERS, named, shard
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.linear import SoftmaxRegression
+from distbelief.app.models.model import Features, Targets
+from distbelief.app.runs import batch, leadership
+from distbelief.app.runs.leadership import Claimant, RunState
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.worker_tasks import context, sandblaster
+from distbelief.worker_tasks.portion import Share, rounded
+from distbelief.worker_tasks.sandblaster import compute_portion
 
 PORTIONS = 5
 QUANTUM = 2.0**-40

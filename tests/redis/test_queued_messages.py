@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.runs.leader import Leader
-from coordinator.runs.messages import Messages
-from coordinator.runs.session import Session
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.runs.leader import Leader
+from distbelief.coordinator.runs.messages import Messages
+from distbelief.coordinator.runs.session import Session
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import PROGRAMS, existing
 

@@ -10,16 +10,17 @@ from itertools import count
 import numpy as np
 import pytest
 
-from app.errors import LayoutError, ModelMissing, SequenceGap
-from app.keys import PARAMETERS, named, shard, slot
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.sgd import SGD
-from app.store import shards
-from app.store.contract import Answer, ShardCounts, Standing, Token
-from app.store.memory import MemoryParameterStore
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import LayoutError, ModelMissing, SequenceGap
+from distbelief.app.layout.keys import PARAMETERS, named, shard, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.store.contract.parameters import Answer, ShardCounts, Standing, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.redis import shards
+from distbelief.app.store.redis.parameters import RedisParameterStore
 
 TENSORS = (TensorSpec("w", (40,)),)
 LAYOUT = Layout(TENSORS, block_numbers=4, n_shards=4, n_servers=2)

@@ -13,14 +13,14 @@ from typing import cast
 import numpy as np
 import pytest
 
-from app.errors import CheckpointError
-from app.layout import Vector
-from coordinator.cluster import binaries
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.cluster.local import LocalCluster
-from coordinator.runs.checkpoints import Checkpoints
-from coordinator.sandblaster import driver as sandblaster
-from coordinator.sandblaster.driver import Sandblaster
+from distbelief.app.errors import CheckpointError
+from distbelief.app.layout.tensors import Vector
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.runs.checkpoints import Checkpoints
+from distbelief.coordinator.sandblaster import driver as sandblaster
+from distbelief.coordinator.sandblaster.driver import Sandblaster
 from tests.redis.mortals import ITERATIONS, Killed, LocalBatch, Losses, World
 from tests.unit.coordinator.problems import rosenbrock
 

@@ -11,17 +11,23 @@ import numpy as np
 import pytest
 import redis
 
-from app.errors import AuthenticationFailed, ModelMissing, ServerRefused, ServerUnreachable
-from app.keys import control, shard
-from app.layout import Layout, TensorSpec
-from app.optimizers.sgd import SGD
-from app.scripts import Script
-from app.store import servers as wire
-from app.store.commands import Command
-from app.store.contract import Answer, ShardCounts, Token
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client import servers as wire
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import (
+    AuthenticationFailed,
+    ModelMissing,
+    ServerRefused,
+    ServerUnreachable,
+)
+from distbelief.app.layout.keys import control, shard
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.store.contract.parameters import Answer, ShardCounts, Token
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.private import PrivateServer, connected, free_port
 from tests.redis.proxy import losing_a_reply
 

@@ -12,19 +12,20 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.errors import Fenced, LayoutError, ModelMissing
-from app.keys import PARAMETERS, named, slot
-from app.layout import Layout, TensorSpec, Vector
-from app.optimizers.adagrad import Adagrad
-from app.store.contract import ShardStore, Standing
-from app.store.engine import Engine
-from app.store.memory import MemoryParameterStore
-from app.store.memory_shards import MemoryShards, Shard
-from app.store.memory_vectors import MemoryVectorStore
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from app.store.vectors import RedisVectorStore
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import Fenced, LayoutError, ModelMissing
+from distbelief.app.layout.keys import PARAMETERS, named, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.store.contract.parameters import ShardStore, Standing
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.memory.shards import MemoryShards, Shard
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.

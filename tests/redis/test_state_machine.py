@@ -22,11 +22,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.keys import PARAMETERS
-from app.layout import Vector
-from app.runs.ledger import Claim, State
-from coordinator.evaluations import BEST
-from coordinator.runs.standings import from_json
+from distbelief.app.layout.keys import BEST, PARAMETERS
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.runs.ledger import Claim, State
+from distbelief.coordinator.downpour.shard_states import from_json
 from tests.redis.machine import STRANGE, RunMachine, token_of
 from tests.redis.private import PrivateServer, connected
 from tests.redis.world import LAYOUT, SHARDS, STREAMS, VECTORS, Copy, World

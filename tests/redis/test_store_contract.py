@@ -8,19 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.errors import Fenced, LayoutError, ModelMissing, SequenceGap, ServerRefused
-from app.keys import PARAMETERS, named, slot
-from app.layout import Layout, TensorSpec, Vector
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.rule import Rule
-from app.optimizers.sgd import SGD
-from app.store.contract import Answer, ParameterStore, ShardCounts, Standing, Token
-from app.store.engine import Engine
-from app.store.memory import MemoryParameterStore
-from app.store.memory_shards import Shard
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import Fenced, LayoutError, ModelMissing, SequenceGap, ServerRefused
+from distbelief.app.layout.keys import PARAMETERS, named, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.store.contract.parameters import (
+    Answer,
+    ParameterStore,
+    ShardCounts,
+    Standing,
+    Token,
+)
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.memory.shards import Shard
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.

@@ -16,23 +16,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import ModelMissing, ServerRefused
-from app.keys import PARAMETERS, named, slot
-from app.layout import Layout, TensorSpec
-from app.models.initial import drawn_values
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.adam import Adam
-from app.optimizers.ftrl import Ftrl
-from app.optimizers.momentum import Momentum
-from app.optimizers.rmsprop import RMSProp
-from app.optimizers.rule import Rule
-from app.optimizers.sgd import SGD
-from app.rows import TableRows
-from app.store.contract import Answer, ParameterStore, Token
-from app.store.memory import MemoryParameterStore
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.memory import block_bytes
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ModelMissing, ServerRefused
+from distbelief.app.layout.keys import PARAMETERS, named, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.rows import TableRows
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.models.initial import drawn_values
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.adam import Adam
+from distbelief.app.optimizers.ftrl import Ftrl
+from distbelief.app.optimizers.momentum import Momentum
+from distbelief.app.optimizers.rmsprop import RMSProp
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.store.contract.parameters import Answer, ParameterStore, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.problem.memory_estimate import block_bytes
 
 FENCE, ATTEMPT = 1, 1
 #: A gradient of zeros changes nothing.

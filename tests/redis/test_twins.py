@@ -14,25 +14,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from app.keys import PARAMETERS, slot
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.adam import Adam
-from app.optimizers.ftrl import Ftrl
-from app.optimizers.momentum import Momentum
-from app.optimizers.rmsprop import RMSProp
-from app.optimizers.rule import Rule
-from app.optimizers.sgd import SGD
-from app.store.contract import Answer, ParameterStore, Pushed, Standing, Token
-from app.store.memory import MemoryParameterStore
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.keys import PARAMETERS, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.adam import Adam
+from distbelief.app.optimizers.ftrl import Ftrl
+from distbelief.app.optimizers.momentum import Momentum
+from distbelief.app.optimizers.rmsprop import RMSProp
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.store.contract.parameters import Answer, ParameterStore, Pushed, Standing, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.redis.parameters import RedisParameterStore
 
 Array = npt.NDArray[np.floating[Any]]
 FENCE, ATTEMPT = 1, 1
 
 #: The scripts unpack blocks in runs of this many numbers.
-PRELUDE = (files("app.store") / "lua" / "prelude.lua").read_text()
+PRELUDE = (files("distbelief.app.store") / "lua" / "prelude.lua").read_text()
 RUN = int(re.findall(r"^local RUN = (\d+)$", PRELUDE, re.MULTILINE)[0])
 LENGTHS = st.integers(1, 40) | st.builds(
     lambda runs, more: runs * RUN + more, st.integers(1, 2), st.integers(-1, 1)

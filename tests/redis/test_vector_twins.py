@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import ServerRefused
-from app.keys import PARAMETERS
-from app.layout import Layout
-from app.store import vectors
-from app.store.contract import Counted
-from app.store.memory_vectors import MemoryVectorStore
-from app.store.servers import Servers
-from app.store.vector_contract import VectorStore
-from app.store.vectors import RedisVectorStore
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerRefused
+from distbelief.app.layout.keys import PARAMETERS
+from distbelief.app.layout.layout import Layout
+from distbelief.app.store.contract.parameters import Counted
+from distbelief.app.store.contract.vectors import VectorStore
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.app.store.redis import vectors
+from distbelief.app.store.redis.vectors import RedisVectorStore
 from tests.redis.test_twins import ANY, FINITE, Array, layouts, mixtures
 
 FENCE = 1

@@ -10,16 +10,17 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from app.errors import ServerRefused
-from app.keys import COUNTED, PARAMETERS, shard
-from app.layout import Layout, TensorSpec, Vector
-from app.scripts import Script
-from app.store import vectors
-from app.store.commands import Command
-from app.store.contract import Counted
-from app.store.servers import Servers
-from app.store.vector_contract import VectorStore
-from app.store.vectors import (
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerRefused
+from distbelief.app.layout.keys import COUNTED, PARAMETERS, shard
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.store.contract.parameters import Counted
+from distbelief.app.store.contract.vectors import VectorStore
+from distbelief.app.store.redis import vectors
+from distbelief.app.store.redis.vectors import (
     ACCUMULATE,
     BEGIN,
     COMBINE,
@@ -29,8 +30,8 @@ from app.store.vectors import (
     SPARSITY,
     RedisVectorStore,
 )
-from coordinator.sandblaster.descent import Evaluate, Settings
-from coordinator.sandblaster.lbfgs import minimise
+from distbelief.coordinator.sandblaster.descent import Evaluate, Settings
+from distbelief.coordinator.sandblaster.lbfgs import minimise
 from tests.redis.private import PrivateServer, connected
 from tests.redis.proxy import losing_a_reply
 

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.errors import Fenced, ModelMissing, NotFinite, ServerRefused
-from app.keys import PARAMETERS
-from app.layout import Layout, TensorSpec, Vector
-from app.store import vectors
-from app.store.contract import Counted, Standing
-from app.store.engine import Engine
-from app.store.memory_shards import Shard
-from app.store.memory_vectors import MemoryVectorStore
-from app.store.servers import Servers
-from app.store.vector_contract import VectorStore
-from app.store.vectors import RedisVectorStore
-from coordinator.cluster.binaries import ServerProgram
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import Fenced, ModelMissing, NotFinite, ServerRefused
+from distbelief.app.layout.keys import PARAMETERS
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.store.contract.parameters import Counted, Standing
+from distbelief.app.store.contract.vectors import VectorStore
+from distbelief.app.store.memory.shards import Shard
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.app.store.redis import vectors
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks. Biases, which

@@ -9,12 +9,12 @@ from queue import Queue
 
 import pytest
 
-from app.errors import ServerUnreachable
-from app.store import servers as wire
-from app.store.commands import Command
-from app.store.servers import Servers
-from coordinator.runs import waits
-from coordinator.runs.waits import Waits
+from distbelief.app.client import servers as wire
+from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerUnreachable
+from distbelief.coordinator.runs import waits
+from distbelief.coordinator.runs.waits import Waits
 from tests.redis.private import PrivateServer, connected, free_port
 
 #: As many words as the tests want to hear.

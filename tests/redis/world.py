@@ -11,22 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from app import checkpoint
-from app.checkpoint import Checkpoint
-from app.errors import CheckpointError, ServerError, StoreError
-from app.keys import PARAMETERS, control, named, shard, slot
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.runs.ledger import Ledger
-from app.store.commands import Command
-from app.store.contract import Fetched, ParameterStore, Positions, Pushed
-from app.store.memory import MemoryParameterStore
-from app.store.memory_shards import Shard
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.evaluations import BEST
-from coordinator.runs.checkpoints import Capture
-from coordinator.runs.persistence import TakenUp, capture, take_up
+from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import CheckpointError, ServerError, StoreError
+from distbelief.app.files import checkpoint
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import BEST, PARAMETERS, control, named, shard, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.runs.ledger import Ledger
+from distbelief.app.store.contract.parameters import Fetched, ParameterStore, Positions, Pushed
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.memory.shards import Shard
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.downpour.checkpoint_state import TakenUp, capture, take_up
+from distbelief.coordinator.runs.checkpoints import Capture
 from tests.redis.ledger_model import LedgerModel
 
 # 19 numbers in 5 blocks of 4, the last of 3; shards of 2, 2 and 1 blocks.

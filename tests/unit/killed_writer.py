@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from app import checkpoint
-from app.layout import Vector
+from distbelief.app.files import checkpoint
+from distbelief.app.layout.tensors import Vector
 
 #: Functions in C behind which a file may change; each is a point before it and one after.
 CALLS = {"open", "write", "tofile", "flush", "fsync", "close", "mkdir", "rename", "rmdir", "unlink"}

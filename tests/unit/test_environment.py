@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app import environment
-from app.environment import BROKER, PARAMETER_SERVERS
-from app.errors import ConfigError
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings import environment
+from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 
 URL = "redis://:secret@host:6379/0"
 

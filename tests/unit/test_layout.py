@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import LayoutError
-from app.layout import MAX_SHARD_NUMBERS, Layout, TensorSpec, views
+from distbelief.app.errors import LayoutError
+from distbelief.app.layout.layout import MAX_SHARD_NUMBERS, Layout
+from distbelief.app.layout.tensors import TensorSpec, views
 
 SHAPES = st.lists(st.lists(st.integers(1, 9), max_size=3).map(tuple), min_size=1, max_size=6)
 TENSORS = SHAPES.map(
@@ -110,7 +111,7 @@ def test_another_layout_has_another_digest(other: Layout) -> None:
 
 def test_the_digest_does_not_depend_on_the_hash_seed_of_the_process() -> None:
     program = (
-        "from app.layout import Layout, TensorSpec\n"
+        "from distbelief.app.layout.layout import Layout, TensorSpec\n"
         "print(Layout((TensorSpec('w', (4, 5)), TensorSpec('b', (5,), False)), 7, 2, 2).digest)"
     )
     digests = {

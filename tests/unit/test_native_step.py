@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.optimizers.ftrl import Ftrl
-from app.optimizers.rule import Rule, decayed, local_step
-from app.optimizers.sgd import SGD
+from distbelief.app.optimizers.ftrl import Ftrl
+from distbelief.app.optimizers.rule import Rule, decayed, local_step
+from distbelief.app.optimizers.sgd import SGD
 from tests.native import built
 from tests.redis.test_twins import ANY, FINITE, RULES, Array, mixtures, some_slots
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.config import configure
-from app.optimizers import rule as twin
-from app.optimizers.registry import build_rule
-from app.optimizers.sgd import SGD
-from app.settings import ObjectiveSettings
-from app.store.native import library, steps
+from distbelief.app.optimizers import rule as twin
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.settings.config import configure
+from distbelief.app.settings.sections import ObjectiveSettings
+from distbelief.app.store.native import library, steps
 
 RULES = get_args(ObjectiveSettings.model_fields["optimizer"].annotation)
 SIZE = twin.STRETCH + 77

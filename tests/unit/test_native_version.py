@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from app.store.native import VERSION
+from distbelief.app.store.native import VERSION
 from tests.native import SOURCES, extension
 from tests.redis.engines import TWINS
 

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from app.config import configure
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.adam import Adam
-from app.optimizers.ftrl import Ftrl
-from app.optimizers.momentum import Momentum
-from app.optimizers.registry import build_rule
-from app.optimizers.rmsprop import RMSProp
-from app.optimizers.rule import STRETCH, Float64, Rule, decayed, local_step
-from app.optimizers.sgd import SGD
-from app.settings import ObjectiveSettings
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.adam import Adam
+from distbelief.app.optimizers.ftrl import Ftrl
+from distbelief.app.optimizers.momentum import Momentum
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.rmsprop import RMSProp
+from distbelief.app.optimizers.rule import STRETCH, Float64, Rule, decayed, local_step
+from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.settings.config import configure
+from distbelief.app.settings.sections import ObjectiveSettings
 
 PARAMETERS = np.array([1.0, -2.0, 0.5])
 GRADIENTS = arrays(np.float64, (5, 3), elements=st.floats(-1e6, 1e6))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.errors import ConfigError
-from app.urls import address, check_url, kombu_url
+from distbelief.app.client.urls import address, check_url, kombu_url
+from distbelief.app.errors import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import configure
-from app.errors import ConfigError
-from coordinator.downpour.units import Unit, UnitPlan
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings.config import configure
+from distbelief.coordinator.downpour.units import Unit, UnitPlan
 
 
 def plan_of(steps_per_pass: list[int], **settings: int) -> UnitPlan:

@@ -9,12 +9,13 @@ from typing import cast
 import numpy as np
 import pytest
 
-from app.layout import MAX_SHARD_NUMBERS, Layout, TensorSpec
-from app.store.commands import Command, Reply
-from app.store.engine import Engine
-from app.store.servers import Servers
-from app.store.vectors import RedisVectorStore
-from coordinator.sandblaster.descent import Settings
+from distbelief.app.client.commands import Command, Reply
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.layout import MAX_SHARD_NUMBERS, Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.sandblaster.descent import Settings
 
 #: The basis of a full history, as L-BFGS has it by default.
 BASIS = [f"vec:{index}" for index in range(2 * Settings().history + 1)]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis._parsers import _RESP2Parser
 
-from app.store.wire import LEAST_APART, READ_BYTES, Place, Reader, packed, raw
+from distbelief.app.client.wire import LEAST_APART, READ_BYTES, Place, Reader, packed, raw
 
 
 class Pieces:

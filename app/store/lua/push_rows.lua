@@ -3,7 +3,7 @@
 -- beside new numbers w; otherwise they begin at zero.
 --
 -- A block that is not here yet comes into being with the numbers that the seed draws for it:
--- whoever touches it first, it begins the same (twin: app/draws.py).
+-- whoever touches it first, it begins the same (twin: app/layout/draws.py).
 --
 -- KEYS  1 meta, 2 params, 3.. one hash for each slot of the rule
 -- ARGV  1 to 4, 6, 9, 10: protocol.lua,

@@ -1,4 +1,4 @@
-/* First values of blocks that nobody has touched; twin: app/draws.py. */
+/* First values of blocks that nobody has touched; twin: app/layout/draws.py. */
 #ifndef DISTBELIEF_DRAWS_H
 #define DISTBELIEF_DRAWS_H
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from app.optimizers import rule as twin
-from app.optimizers.rule import Rule, decayed
-from app.store.native import VERSION, library
+from distbelief.app.optimizers import rule as twin
+from distbelief.app.optimizers.rule import Rule, decayed
+from distbelief.app.store.native import VERSION, library
 
 _ARGUMENTS = (
     *(ctypes.c_char_p, ctypes.c_char, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p),
@@ -26,7 +26,7 @@ _ARGUMENTS = (
 def local_step(
     rule: Rule, gradient: npt.NDArray[Any], values: Sequence[npt.NDArray[Any]], clock: int
 ) -> None:
-    """Apply ``rule`` in place, as :func:`app.optimizers.rule.local_step` does."""
+    """Apply ``rule`` in place, as :func:`distbelief.app.optimizers.rule.local_step` does."""
     step = native()
     if step is None or not all(_fits(array, gradient) for array in (gradient, *values)):
         twin.local_step(rule, gradient, values, clock)

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from coordinator.report.history import History, Rates, UnitDone
-from coordinator.report.plots.plot import (
+from distbelief.coordinator.report.history import History, Rates, UnitDone
+from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
     colour,
@@ -25,7 +25,7 @@ from coordinator.report.plots.plot import (
     over_time,
     plain_logs,
 )
-from coordinator.report.plots.theme import MARKERS, Theme
+from distbelief.coordinator.report.plots.theme import MARKERS, Theme
 
 #: Of the parameters, from the lowest rate to the highest.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -9,8 +9,8 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coordinator.report.history import Heldout, History, smoothed
-from coordinator.report.plots.plot import (
+from distbelief.coordinator.report.history import Heldout, History, smoothed
+from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
     colour,
@@ -24,7 +24,7 @@ from coordinator.report.plots.plot import (
     over_examples,
     over_time,
 )
-from coordinator.report.plots.theme import MARKERS, Theme
+from distbelief.coordinator.report.plots.theme import MARKERS, Theme
 
 #: Held-out figures between 0 and 1, of which one run shows all that it has.
 SHARES = ("accuracy", "auc", "precision", "recall")

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from coordinator.report.history import Array, History, Work
-from coordinator.report.plots.plot import (
+from distbelief.coordinator.report.history import Array, History, Work
+from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
     colour,
@@ -23,7 +23,7 @@ from coordinator.report.plots.plot import (
     number,
     over_time,
 )
-from coordinator.report.plots.theme import Theme
+from distbelief.coordinator.report.plots.theme import Theme
 
 #: Stretches of time of which each has its throughput.
 STRETCHES = 120

@@ -12,8 +12,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from coordinator.report.history import Array, History
-from coordinator.report.plots.theme import Theme
+from distbelief.coordinator.report.history import Array, History
+from distbelief.coordinator.report.plots.theme import Theme
 
 Histories = Sequence[History]
 

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from coordinator.report.history import BatchEvaluation, Dispatch, History
-from coordinator.report.plots.plot import (
+from distbelief.coordinator.report.history import BatchEvaluation, Dispatch, History
+from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
     colour,
@@ -23,8 +23,8 @@ from coordinator.report.plots.plot import (
     number,
     over_time,
 )
-from coordinator.report.plots.theme import Theme
-from coordinator.sandblaster.dispatches import Fate
+from distbelief.coordinator.report.plots.theme import Theme
+from distbelief.coordinator.sandblaster.dispatches import Fate
 
 #: Lanes of a timeline, of workers and of dispatches without an answer.
 MOST_LANES, MOST_SILENT = 40, 12

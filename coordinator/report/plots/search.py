@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from coordinator.report.history import History
-from coordinator.report.plots.plot import (
+from distbelief.coordinator.report.history import History
+from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
     colour,
@@ -17,7 +17,7 @@ from coordinator.report.plots.plot import (
     named,
     number,
 )
-from coordinator.report.plots.theme import Theme
+from distbelief.coordinator.report.plots.theme import Theme
 
 
 def _iterations(axes: Axes) -> None:

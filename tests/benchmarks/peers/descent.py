@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.datasets import synthetic
+from distbelief.app.datasets.sources import synthetic
 
 Numbers = npt.NDArray[np.float64]
 

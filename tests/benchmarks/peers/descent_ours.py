@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.config import configure
-from coordinator.job import prepare
-from coordinator.training import train
-from coordinator.views.displays import Display
-from coordinator.views.status import SandblasterStatus, Status
+from distbelief.app.settings.config import configure
+from distbelief.coordinator.problem.problem import prepare
+from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.status import SandblasterStatus, Status
+from distbelief.coordinator.training.training import train
 from peers.descent import HISTORY, L2, Course, data
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from app.layout import Layout
-from app.models.linear import SoftmaxRegression
+from distbelief.app.layout.layout import Layout
+from distbelief.app.models.linear import SoftmaxRegression
 from peers.descent import CLASSES, HISTORY, L2, Course, Numbers, data
 
 #: Within 1e-12 of the least objective there is.

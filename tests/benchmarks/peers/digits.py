@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.models.mlp import MLP
 from contest.clock import Clock
+from distbelief.app.models.mlp import MLP
 
 Numbers = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

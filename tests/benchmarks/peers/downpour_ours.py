@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from contest.clock import Clock
-from coordinator.views.status import DownpourStatus, Status
+from distbelief.coordinator.progress.status import DownpourStatus, Status
 from peers.digits import Course, Digits, Record
 from peers.ours import run
 

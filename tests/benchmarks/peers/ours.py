@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.config import configure
 from contest.clock import Clock
-from coordinator.job import prepare
-from coordinator.outcome import Outcome
-from coordinator.training import train
-from coordinator.views.displays import Display
-from coordinator.views.status import Status
+from distbelief.app.settings.config import configure
+from distbelief.coordinator.problem.problem import prepare
+from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.outcome import Outcome
+from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.training.training import train
 
 #: Told of each status, with the clock.
 Watch = Callable[[Status, Clock], None]

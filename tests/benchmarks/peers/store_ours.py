@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from app.config import RunConfig
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.store.contract import Token
-from app.store.parameters import RedisParameterStore
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.engines import choose_engines
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.coordinator.cluster.local import LocalCluster
 from peers.adagrad import Numbers
 from peers.store import EPSILON, FIRST_SQUARES, RATE, first_values, measured
 
@@ -52,7 +54,7 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         ) as cluster,
         closing(Servers(cluster.endpoints.parameter_servers)) as servers,
     ):
-        servers.choose_engines(options["engine"], WAIT_S)
+        choose_engines(servers, options["engine"], WAIT_S)
         store = RedisParameterStore(servers, "transfer", layout, rule, fence=TOKEN.fence)
         store.create(first_values(size))
         yield measured(OurStore(store), size)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from app.layout import views
+from distbelief.app.layout.tensors import views
 from peers.digits import Digits
 
 

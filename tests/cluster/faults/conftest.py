@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.conftest import commands
 from tests.cluster.faults.paced import Minimised, go, minimised, sandblaster
 from tests.cluster.faults.rig import DEADLINE_S, Rig

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
-from app.errors import ExitCode
+from distbelief.app.errors import ExitCode
 from tests.cluster.faults.rig import SHARDS, Rig
 
 Start = Callable[..., Any]

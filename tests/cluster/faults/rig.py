@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
-from app.runs import events
-from app.store.commands import Command
-from app.store.servers import Servers
-from coordinator.cluster.local import LocalCluster
-from coordinator.cluster.processes import Child
+from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
+from distbelief.app.runs import events
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
 
 DEADLINE_S = 60.0
 POLL_S = 0.02

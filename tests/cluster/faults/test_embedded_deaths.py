@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app import checkpoint
+from distbelief.app.files import checkpoint
 from tests.cluster.faults.paced import (
     Minimised,
     assert_exact,

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from app.keys import control
-from app.runs.ledger import Ledger, State
-from coordinator.cluster.processes import Child
+from distbelief.app.layout.keys import control
+from distbelief.app.runs.ledger import Ledger, State
+from distbelief.coordinator.cluster.processes import Child
 from tests.cluster.faults.conftest import rig_of
 from tests.cluster.faults.paced import LEASE_S, PLANNED, assert_exact, downpour, go
 from tests.cluster.faults.rig import SHARDS, Rig

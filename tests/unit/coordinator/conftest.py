@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from coordinator.commands import cli
+from distbelief.coordinator.commands import cli
 
 Run = Callable[..., "Answer"]
 

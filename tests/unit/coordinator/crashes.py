@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from coordinator.sandblaster.descent import Evaluate, Iterated, Settings, State
+from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, Settings, State
 from tests.unit.coordinator.problems import Array, Arrays, Problem, Solved, solve
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from app.config import ClusterConfig, RunConfig
-from coordinator.runs.folder import RunFolder
-from coordinator.runs.journal import Event, Journal
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.runs.folder import RunFolder
+from distbelief.coordinator.runs.journal import Journal
 
 BEGAN = 1_000_000.0  # seconds since 1970
 N_TRAIN = 100

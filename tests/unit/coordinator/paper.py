@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.runs.record import RunRecord
-from coordinator.runs.checkpoints import Checkpoints
+from distbelief.app.runs.record import RunRecord
+from distbelief.coordinator.runs.checkpoints import Checkpoints
 
 
 class PaperLeader:

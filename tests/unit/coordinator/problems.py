@@ -10,11 +10,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import rosen, rosen_der
 
-from app.layout import Layout, TensorSpec
-from app.store.memory_vectors import MemoryVectorStore
-from coordinator.outcome import EndReason
-from coordinator.sandblaster import lbfgs, owlqn
-from coordinator.sandblaster.descent import Evaluate, Iterated, Minimiser, Settings, State
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.sandblaster import lbfgs, owlqn
+from distbelief.coordinator.sandblaster.descent import (
+    Evaluate,
+    Iterated,
+    Minimiser,
+    Settings,
+    State,
+)
 
 Array = npt.NDArray[np.float64]
 Function = Callable[[Array], tuple[float, Array]]

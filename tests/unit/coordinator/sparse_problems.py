@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from app.datasets import synthetic
+from distbelief.app.datasets.sources import synthetic
 from tests.unit.coordinator.problems import Array, Function
 
 

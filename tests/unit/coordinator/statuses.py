@@ -6,14 +6,13 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from app.models.criterion import Metric
-from app.models.metrics import Score
-from app.models.model import Task
-from app.store.contract import ShardCounts
-from coordinator.outcome import Evaluation
-from coordinator.sandblaster.portions import Tally
-from coordinator.views.status import DownpourStatus, SandblasterStatus
-from coordinator.yardstick import Yardstick
+from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metrics import Score
+from distbelief.app.models.model import Task
+from distbelief.app.store.contract.parameters import ShardCounts
+from distbelief.coordinator.progress.outcome import Evaluation
+from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.status import DownpourStatus, SandblasterStatus, Tally
 
 THREE = Yardstick(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))
 

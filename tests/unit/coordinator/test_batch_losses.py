@@ -9,14 +9,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.errors import SequenceGap
-from app.layout import Layout, TensorSpec
-from app.runs.batch import Report
-from app.store.memory_vectors import MemoryVectorStore
-from coordinator.runs.session import Session
-from coordinator.sandblaster.batch import MOST_LOSSES, Batch
-from coordinator.sandblaster.descent import Evaluate
+from distbelief.app.errors import SequenceGap
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.runs.batch import Report
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.coordinator.runs.session import Session
+from distbelief.coordinator.sandblaster.batch import MOST_LOSSES, Batch
+from distbelief.coordinator.sandblaster.descent import Evaluate
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=2, block_numbers=3)
 PORTIONS = 4
@@ -64,8 +65,8 @@ def evaluated(losses: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Batch, Forg
     store.create(np.zeros(LAYOUT.size))
     store.losses = losses
     workers = Workers(store)
-    monkeypatch.setattr("app.runs.batch.announce", lambda *_: None)
-    monkeypatch.setattr("app.runs.batch.collect", workers.collect)
+    monkeypatch.setattr("distbelief.app.runs.batch.announce", lambda *_: None)
+    monkeypatch.setattr("distbelief.app.runs.batch.collect", workers.collect)
     sums = Batch(cast("Session", workers), store, PORTIONS, 2, lambda: None)
     return sums, store, sums.evaluate(Evaluate("x", "g"))
 

@@ -9,16 +9,23 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.errors import ServerUnreachable, WorkFailed
-from app.layout import Layout, TensorSpec
-from app.runs.batch import Report
-from app.store.memory_vectors import MemoryVectorStore
-from coordinator.runs.messages import Arguments
-from coordinator.runs.session import Session
-from coordinator.sandblaster import batch
-from coordinator.sandblaster.batch import ASK_AFTER_S, ASK_EVERY_S, LOST_S, SILENT_S, Batch
-from coordinator.sandblaster.descent import Evaluate
+from distbelief.app.errors import ServerUnreachable, WorkFailed
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.runs.batch import Report
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.coordinator.runs.messages import Arguments
+from distbelief.coordinator.runs.session import Session
+from distbelief.coordinator.sandblaster import batch
+from distbelief.coordinator.sandblaster.batch import (
+    ASK_AFTER_S,
+    ASK_EVERY_S,
+    LOST_S,
+    SILENT_S,
+    Batch,
+)
+from distbelief.coordinator.sandblaster.descent import Evaluate
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=1, block_numbers=3)
 ATTEMPTS = 3
@@ -47,8 +54,8 @@ class Fleet:
         self._store = MemoryVectorStore(LAYOUT, fence=FENCE)
         self._store.create(np.zeros(LAYOUT.size))
         monkeypatch.setattr(batch, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr("app.runs.batch.announce", lambda *_: None)
-        monkeypatch.setattr("app.runs.batch.collect", self._collect)
+        monkeypatch.setattr("distbelief.app.runs.batch.announce", lambda *_: None)
+        monkeypatch.setattr("distbelief.app.runs.batch.collect", self._collect)
         self._unread: list[Arguments] = []
 
     @property

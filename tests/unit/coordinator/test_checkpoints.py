@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.checkpoint import MANIFEST, names, read
-from app.errors import CheckpointError, Fenced, ModelMissing, ServerUnreachable
-from app.layout import Vector
-from coordinator.runs import checkpoints as module
-from coordinator.runs.checkpoints import Capture, Checkpoints
+from distbelief.app.errors import CheckpointError, Fenced, ModelMissing, ServerUnreachable
+from distbelief.app.files.checkpoint import MANIFEST, names, read
+from distbelief.app.layout.tensors import Vector
+from distbelief.coordinator.runs import checkpoints as module
+from distbelief.coordinator.runs.checkpoints import Capture, Checkpoints
 
 DEADLINE_S = 20.0
 EVERY_S = 30.0

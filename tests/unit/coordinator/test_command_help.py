@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from pydantic.fields import FieldInfo
 
-from app.config import SECTIONS
-from app.errors import ExitCode
-from coordinator.commands.cli import main
+from distbelief.app.errors import ExitCode
+from distbelief.app.settings.config import SECTIONS
+from distbelief.coordinator.commands.cli import main
 
 SETTINGS = {name: field for section in SECTIONS for name, field in section.model_fields.items()}
 COMMANDS = main.list_commands(click.Context(main))

@@ -15,14 +15,14 @@ import click
 import numpy as np
 import pytest
 
-from app.config import configure
-from app.datasets.schema import Schema
-from app.errors import ExitCode
-from app.models.files import SavedModel, load_model
-from app.settings import ModelSettings
-from coordinator import job as jobs
-from coordinator.commands.cli import NO_READER, main
-from coordinator.commands.effective import toml_of
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ExitCode
+from distbelief.app.models.files import SavedModel, read_model
+from distbelief.app.settings.config import configure
+from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.commands.cli import NO_READER, main
+from distbelief.coordinator.commands.effective import toml_of
+from distbelief.coordinator.problem import problem as jobs
 from tests.unit.coordinator.test_command_settings import OTHER, TOGETHER
 
 Run = Callable[..., Any]
@@ -43,7 +43,7 @@ def start(*words: str, **how: Any) -> subprocess.Popen[str]:
 
 def test_help_imports_nothing_that_takes_long() -> None:
     code = (
-        "import sys; from coordinator.commands.cli import main; "
+        "import sys; from distbelief.coordinator.commands.cli import main; "
         "main.main(['--help'], standalone_mode=False); "
         f"sys.exit(' '.join({HEAVY!r} & sys.modules.keys()) or 0)"
     )
@@ -80,7 +80,7 @@ def test_debug_shows_a_traceback_wherever_it_stands(
     def broken(_: object) -> None:
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr("coordinator.views.overview.overviews", broken)
+    monkeypatch.setattr("distbelief.coordinator.views.overview.overviews", broken)
     told = run(*words)
     assert told.code == ExitCode.INTERNAL
     assert told.err.startswith("Traceback")
@@ -175,7 +175,7 @@ def test_a_dry_run_of_sandblaster_counts_portions(run: Run) -> None:
 
 def test_a_dry_run_does_not_choose_what_a_run_measures() -> None:
     config, cluster = configure({})
-    from coordinator.plan import Plan
+    from distbelief.coordinator.training.plan import Plan
 
     plan = Plan.of(jobs.prepare(config, 2), cluster)
     assert plan.pushes == (460, 1840)
@@ -212,7 +212,7 @@ def test_an_exported_model_is_a_model(run: Run, model: Path, tmp_path: Path) -> 
     copy = tmp_path / "new" / "copy.safetensors"
     answer = run("export", model, "--output", copy, "--json")
     assert json.loads(answer.out)["tensors"] == {"weights": [3, 2], "bias": [2]}
-    assert np.array_equal(load_model(copy).parameters, range(8))
+    assert np.array_equal(read_model(copy).parameters, range(8))
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from typing import Any
 import click
 import pytest
 
-from app.config import SECTIONS, ClusterConfig, RunConfig, configure
-from app.models.criterion import Metric
-from app.models.imports import allowed_imports
-from app.models.model import Task
-from coordinator import job as jobs
-from coordinator import training
-from coordinator.commands import cli
-from coordinator.yardstick import Yardstick
+from distbelief.app.models.criterion import Metric
+from distbelief.app.models.imports import allowed_imports
+from distbelief.app.models.model import Task
+from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig, configure
+from distbelief.coordinator.commands import cli
+from distbelief.coordinator.problem import problem as jobs
+from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.training import training
 
 Configured = tuple[RunConfig, ClusterConfig]
 Configure = Callable[..., Configured]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.views.course import WINDOW_S, Course, Speedometer
-from coordinator.views.figures import sparkline
+from distbelief.coordinator.views.figures import sparkline
+from distbelief.coordinator.views.series import WINDOW_S, Course, Speedometer
 
 numbers = st.lists(st.floats(-1e6, 1e6), max_size=300)
 

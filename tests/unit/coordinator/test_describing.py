@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from app.errors import ExitCode
-from coordinator.commands import conversion
-from coordinator.commands.conversion import conversion_shown
-from coordinator.views import description
-from coordinator.views.description import describe
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.commands import conversion
+from distbelief.coordinator.commands.conversion import conversion_shown
+from distbelief.coordinator.views import description
+from distbelief.coordinator.views.description import describe
 
 Run = Callable[..., Any]
 

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from app.errors import ModelMissing, WaitTimeout, WorkFailed
-from app.runs.ledger import Ledger, State, Unit
-from coordinator.runs import dispatch
-from coordinator.runs.dispatch import SILENT_S, TAKEN_S, Dispatcher
-from coordinator.runs.messages import Arguments
-from coordinator.views.status import Outstanding
+from distbelief.app.errors import ModelMissing, WaitTimeout, WorkFailed
+from distbelief.app.runs.ledger import Ledger, State, Unit
+from distbelief.coordinator.progress.status import Outstanding
+from distbelief.coordinator.runs import dispatch
+from distbelief.coordinator.runs.dispatch import SILENT_S, TAKEN_S, Dispatcher
+from distbelief.coordinator.runs.messages import Arguments
 
 LEASE_S = 10.0
 STALL_S = 100.0

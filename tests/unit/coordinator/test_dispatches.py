@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from app.runs.batch import Report
-from coordinator.sandblaster import batch
-from coordinator.sandblaster.batch import Batch
-from coordinator.sandblaster.dispatches import Dispatches
+from distbelief.app.runs.batch import Report
+from distbelief.coordinator.sandblaster import batch
+from distbelief.coordinator.sandblaster.batch import Batch
+from distbelief.coordinator.sandblaster.dispatches import Dispatches
 
 
 class Clock:

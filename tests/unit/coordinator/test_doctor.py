@@ -9,13 +9,21 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app.errors import ExitCode, ServerRefused, UnsafeEviction
-from app.store.engine import Choice, Engine
-from coordinator.cluster.binaries import ServerProgram
-from coordinator.doctor import clocks, machine, security, servers, workers
-from coordinator.doctor.clocks import ClockFacts
-from coordinator.doctor.findings import Finding, Severity, error, exit_code, note, ok, warning
-from coordinator.views.diagnosis import show, verdict
+from distbelief.app.client.engine import Choice, Engine
+from distbelief.app.errors import ExitCode, ServerRefused, UnsafeEviction
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.doctor import clocks, machine, security, servers, workers
+from distbelief.coordinator.doctor.clocks import ClockFacts
+from distbelief.coordinator.doctor.findings import (
+    Finding,
+    Severity,
+    error,
+    exit_code,
+    note,
+    ok,
+    warning,
+)
+from distbelief.coordinator.views.diagnosis import show, verdict
 
 MIB = 1 << 20
 HEALTHY = servers.ServerFacts(

@@ -14,33 +14,32 @@ from typing import Any, cast
 
 import pytest
 
-from app import checkpoint
-from app.checkpoint import Checkpoint
-from app.config import RunConfig
-from app.datasets.split import Subset, split
-from app.errors import CheckpointError, Diverged, Fenced, ModelMissing
-from app.keys import PARAMETERS
-from app.models.metrics import Score, score
-from app.models.parameters import whole
-from app.optimizers.registry import build_rule
-from app.runs.record import RunRecord
-from app.store.contract import Token
-from app.store.memory import MemoryParameterStore
-from coordinator.downpour import driver as downpour
-from coordinator.downpour.driver import Downpour
-from coordinator.downpour.units import UnitPlan
-from coordinator.driver import Stage
-from coordinator.evaluations import BEST
-from coordinator.job import Job, prepare
-from coordinator.outcome import EndReason
-from coordinator.runs.dispatch import Dispatcher, Finished
-from coordinator.runs.leader import Leader
-from coordinator.runs.session import Session
-from coordinator.views.status import DownpourStatus, Status
+from distbelief.app.datasets.split.split import Subset, split
+from distbelief.app.errors import CheckpointError, Diverged, Fenced, ModelMissing
+from distbelief.app.files import checkpoint
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import BEST, PARAMETERS
+from distbelief.app.models.metrics import Score, score
+from distbelief.app.models.parameters import whole
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.downpour import driver as downpour
+from distbelief.coordinator.downpour.driver import Downpour
+from distbelief.coordinator.downpour.units import UnitPlan
+from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.progress.status import DownpourStatus, Status
+from distbelief.coordinator.runs.dispatch import Dispatcher, Finished
+from distbelief.coordinator.runs.driver import Stage
+from distbelief.coordinator.runs.leader import Leader
+from distbelief.coordinator.runs.session import Session
+from distbelief.worker_tasks import pace
+from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.replica import Replica
 from tests.unit.coordinator.paper import PaperLeader, no_checkpoints
-from worker_tasks import pace
-from worker_tasks.copies import Examples
-from worker_tasks.replica import Replica
 
 FENCE = 1
 
@@ -241,7 +240,7 @@ def test_evaluations_come_as_often_as_asked_and_at_the_end() -> None:
 
 
 def test_an_evaluation_scores_every_held_out_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("coordinator.evaluations.PART_EXAMPLES", 7)
+    monkeypatch.setattr("distbelief.coordinator.runs.heldout.PART_EXAMPLES", 7)
     run = training(passes=1)
     run.driver.run()
     assert [each.score.n_examples for each in run.driver.evaluations.history] == [24]

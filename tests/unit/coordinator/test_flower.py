@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ConfigError
-from coordinator.cluster import flower
+from distbelief.app.errors import ConfigError
+from distbelief.coordinator.cluster import flower
 
 
 def test_a_missing_flower_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

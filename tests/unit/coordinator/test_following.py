@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app.errors import ExitCode
-from coordinator.views import following
-from coordinator.views.chronicle import Chronicle
-from coordinator.views.following import DEAD_S, follow, watched
-from coordinator.views.overview import Overview
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.views import following
+from distbelief.coordinator.views.following import DEAD_S, follow, watched
+from distbelief.coordinator.views.overview import Overview
+from distbelief.coordinator.views.tracker import Chronicle
 from tests.unit.coordinator.conftest import Run
 from tests.unit.coordinator.statuses import THREE, status
 

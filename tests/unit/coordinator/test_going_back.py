@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from app import checkpoint
-from app.checkpoint import Checkpoint
-from coordinator.evaluations import BEST
+from distbelief.app.files import checkpoint
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import BEST
 from tests.unit.coordinator.paper import PaperLeader
 from tests.unit.coordinator.test_downpour_driver import training
 

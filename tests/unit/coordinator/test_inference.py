@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from app.config import RunConfig
-from app.datasets import synthetic
-from app.datasets.schema import Schema
-from app.datasets.split import split
-from app.errors import DataError
-from app.models import auc
-from app.models.files import SavedModel
-from app.settings import ModelSettings
-from coordinator import inference
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.sources import synthetic
+from distbelief.app.datasets.split.split import split
+from distbelief.app.errors import DataError
+from distbelief.app.models import auc
+from distbelief.app.models.files import SavedModel
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.inference import inference
 
 Run = Callable[..., Any]
 OPTIONS = {"examples": 200, "features": 3}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.runs.interruption import SIGNALS, Interruption
+from distbelief.coordinator.cluster.signals import SIGNALS, Interruption
 
 
 @pytest.fixture(autouse=True)

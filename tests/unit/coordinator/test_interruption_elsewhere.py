@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from coordinator.runs.interruption import SIGNALS, Interruption, signals_held
+from distbelief.coordinator.cluster.signals import SIGNALS, Interruption, signals_held
 
 
 def handlers() -> list[object]:

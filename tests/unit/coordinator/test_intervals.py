@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import RunConfig, configure
-from app.errors import ConfigError
-from app.settings import Interval
-from coordinator.downpour.intervals import LONGEST, MOST_BUSY, Costs, interval, longest
-from coordinator.job import prepare
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings.config import RunConfig, configure
+from distbelief.app.settings.sections import Interval
+from distbelief.coordinator.downpour.intervals import LONGEST, MOST_BUSY, Costs, interval, longest
+from distbelief.coordinator.problem.problem import prepare
 
 SECONDS = st.floats(1e-6, 10)
 LONG = st.integers(1, 64)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.datasets.schema import Schema
-from app.datasets.split import Subset, split
-from app.errors import ConfigError, DataError, ModelError
-from app.models.files import SavedModel
-from app.settings import ModelSettings
-from coordinator.job import Job, prepare
-from coordinator.sandblaster.portions import LEAST_PORTIONS
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.split.split import Subset, split
+from distbelief.app.errors import ConfigError, DataError, ModelError
+from distbelief.app.models.files import SavedModel
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.sandblaster.portions import LEAST_PORTIONS
 
 
 def job(n_servers: int = 2, **settings: Any) -> Job:
@@ -145,7 +145,7 @@ def test_what_cannot_be_trained_is_said_before_it_begins(
 
 MINE = """
 import numpy as np
-from app.models.linear import SoftmaxRegression
+from distbelief.app.models.linear import SoftmaxRegression
 
 def Softmax(n_features, n_classes, start=0.0):
     class Mine(SoftmaxRegression):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ConfigError
-from coordinator.runs.journal import Event, Journal, read
+from distbelief.app.errors import ConfigError
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.runs.journal import Journal, read
 
 
 def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:

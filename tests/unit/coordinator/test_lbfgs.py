@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from coordinator.outcome import EndReason
-from coordinator.sandblaster.descent import Evaluate, Iterated, Settings
-from coordinator.sandblaster.line_search import MAX_EVALUATIONS
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, Settings
+from distbelief.coordinator.sandblaster.line_search import MAX_EVALUATIONS
 from tests.unit.coordinator.crashes import crashes, document
 from tests.unit.coordinator.problems import (
     PROBLEMS,

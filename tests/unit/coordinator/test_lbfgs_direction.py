@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.sandblaster.descent import Evaluate, Iterated, Settings
-from coordinator.sandblaster.lbfgs import direction
+from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, Settings
+from distbelief.coordinator.sandblaster.lbfgs import direction
 from tests.unit.coordinator.problems import PROBLEMS, Array, Arrays, solve
 
 MOST_PAIRS = 20

@@ -12,17 +12,18 @@ from typing import Any, TypeVar
 
 import pytest
 
-from app.config import RunConfig
-from app.datasets.schema import Schema
-from app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerUnreachable
-from app.keys import control
-from app.layout import Layout, TensorSpec
-from app.runs import leadership
-from app.runs.leadership import Claimant, Owner, RunState, Snapshot
-from app.runs.record import RunRecord
-from app.store.servers import Servers
-from coordinator.runs import leader as module
-from coordinator.runs.leader import Leader
+from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerUnreachable
+from distbelief.app.layout.keys import control
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.runs import leadership
+from distbelief.app.runs.leadership import Claimant, Owner, RunState, Snapshot
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.runs import leader as module
+from distbelief.coordinator.runs.leader import Leader
 from tests.redis.fake import fake_control_server
 from tests.redis.private import connected
 

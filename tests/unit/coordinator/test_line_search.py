@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.sandblaster.line_search import (
+from distbelief.coordinator.sandblaster.line_search import (
     C1,
     C2,
     MAX_EVALUATIONS,

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import checkpoint
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.store.contract import ShardCounts, Token
-from app.store.memory import MemoryParameterStore
-from coordinator.runs.persistence import capture, take_up
+from distbelief.app.files import checkpoint
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.store.contract.parameters import ShardCounts, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.downpour.checkpoint_state import capture, take_up
 
 FENCE = 3
 VALUES = np.linspace(-1.0, 1.0, 12)

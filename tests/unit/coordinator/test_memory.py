@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from coordinator.job import Job, prepare
-from coordinator.memory import PARAMETER_COPIES, SLOT_COPIES
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.problem.memory_estimate import PARAMETER_COPIES, SLOT_COPIES
+from distbelief.coordinator.problem.problem import Job, prepare
 
 
 def job(**settings: object) -> Job:

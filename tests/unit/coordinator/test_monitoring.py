@@ -17,16 +17,16 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.config import ClusterConfig, RunConfig
-from app.errors import ConfigError
-from coordinator.cluster.flower import HOST, PORT
-from coordinator.job import Job, prepare
-from coordinator.monitoring.metrics import Watched, facts, serving
-from coordinator.monitoring.tensorboard import writing
-from coordinator.runs.journal import Event
-from coordinator.training import train
-from coordinator.views.displays import Display, together
-from coordinator.views.status import Status
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.coordinator.cluster.flower import HOST, PORT
+from distbelief.coordinator.monitoring.metrics import Watched, facts, serving
+from distbelief.coordinator.monitoring.tensorboard import writing
+from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.progress.callbacks import Display, together
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.training.training import train
 from tests.unit.coordinator.statuses import DOWNPOUR, EVALUATION, SANDBLASTER, THREE, status
 
 ROOT = Path(__file__).parents[3]

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from coordinator.outcome import EndReason
-from coordinator.sandblaster.descent import Evaluate, Iterated, Settings, State
-from coordinator.sandblaster.line_search import MAX_EVALUATIONS
+from distbelief.coordinator.progress.outcome import EndReason
+from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, Settings, State
+from distbelief.coordinator.sandblaster.line_search import MAX_EVALUATIONS
 from tests.unit.coordinator.crashes import crashes, document
 from tests.unit.coordinator.problems import (
     PROBLEMS,

@@ -10,15 +10,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from app.models.metrics import Score
-from app.store.contract import ShardCounts
-from coordinator.outcome import Evaluation
-from coordinator.runs.journal import Event
-from coordinator.sandblaster.portions import Tally
-from coordinator.views.chronicle import Chronicle
-from coordinator.views.moment import MOST_POINTS, Moment
-from coordinator.views.panel import Panel
-from coordinator.views.status import Outstanding, Status
+from distbelief.app.models.metrics import Score
+from distbelief.app.store.contract.parameters import ShardCounts
+from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.outcome import Evaluation
+from distbelief.coordinator.progress.status import Outstanding, Status, Tally
+from distbelief.coordinator.views.panel import Panel
+from distbelief.coordinator.views.snapshot import MOST_POINTS, Moment
+from distbelief.coordinator.views.tracker import Chronicle
 from tests.unit.coordinator.statuses import EVALUATION, SANDBLASTER, THREE, status
 
 

@@ -10,19 +10,19 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from app import checkpoint
-from app.checkpoint import Checkpoint
-from app.errors import CheckpointError, Fenced, ModelMissing
-from app.keys import PARAMETERS, named, slot
-from app.layout import Layout, TensorSpec, Vector
-from app.optimizers.adagrad import Adagrad
-from app.optimizers.registry import build_rule
-from app.optimizers.rule import Rule
-from app.settings import ObjectiveSettings
-from app.store.contract import ParameterStore, ShardCounts, Standing, Token
-from app.store.memory import MemoryParameterStore
-from coordinator.evaluations import BEST
-from coordinator.runs.persistence import capture, take_up
+from distbelief.app.errors import CheckpointError, Fenced, ModelMissing
+from distbelief.app.files import checkpoint
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import BEST, PARAMETERS, named, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.settings.sections import ObjectiveSettings
+from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, Standing, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.downpour.checkpoint_state import capture, take_up
 
 SIZE = 12
 FENCE = 3

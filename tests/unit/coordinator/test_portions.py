@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.errors import WorkFailed
-from coordinator.sandblaster.portions import (
+from distbelief.app.errors import WorkFailed
+from distbelief.coordinator.progress.status import Tally
+from distbelief.coordinator.sandblaster.portions import (
     LEAST_PORTIONS,
     MOST_PORTIONS,
     PORTION_MULTIPLICATIONS,
     Policy,
     Portions,
-    Tally,
     default_count,
 )
 

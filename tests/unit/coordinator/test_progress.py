@@ -16,16 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from app.models.criterion import Metric
-from app.models.metrics import Score
-from app.models.model import Task
-from app.store.contract import ShardCounts
-from coordinator.outcome import EndReason, Evaluation, Outcome
-from coordinator.sandblaster.portions import Tally
-from coordinator.views import screen
-from coordinator.views.progress import display, summary
-from coordinator.views.status import Outstanding, Status, median
-from coordinator.yardstick import Yardstick
+from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metrics import Score
+from distbelief.app.models.model import Task
+from distbelief.app.store.contract.parameters import ShardCounts
+from distbelief.coordinator.progress.outcome import EndReason, Evaluation, Outcome
+from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.status import Outstanding, Status, Tally, median
+from distbelief.coordinator.views import screen
+from distbelief.coordinator.views.progress import display, summary
 from tests.unit.coordinator.statuses import EVALUATION, SANDBLASTER, THREE, status
 
 NUMBERS = Yardstick(Task.REGRESSION, Metric.RMSE)

@@ -10,20 +10,27 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from coordinator.report import writing
-from coordinator.report.history import Work
-from coordinator.report.plots.descent import (
+from distbelief.coordinator.report import writing
+from distbelief.coordinator.report.history import Work
+from distbelief.coordinator.report.plots.descent import (
     BARS,
     staleness_over_time,
     staleness_shares,
     staleness_width,
 )
-from coordinator.report.plots.learning import metric
-from coordinator.report.plots.pace import busiest, rate, throughput
-from coordinator.report.plots.plot import Histories
-from coordinator.report.plots.portions import MOST_LANES, MOST_SILENT, Bar, bars, chosen, lanes
-from coordinator.report.plots.theme import DARK, LIGHT
-from coordinator.report.reading import read
+from distbelief.coordinator.report.plots.learning import metric
+from distbelief.coordinator.report.plots.pace import busiest, rate, throughput
+from distbelief.coordinator.report.plots.plot import Histories
+from distbelief.coordinator.report.plots.portions import (
+    MOST_LANES,
+    MOST_SILENT,
+    Bar,
+    bars,
+    chosen,
+    lanes,
+)
+from distbelief.coordinator.report.plots.theme import DARK, LIGHT
+from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator import journals
 from tests.unit.coordinator.journals import N_TRAIN, folder_of, start, surroundings, unit
 

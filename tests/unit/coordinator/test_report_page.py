@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ExitCode
-from coordinator.report import writing
-from coordinator.report.reading import read
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.report import writing
+from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator import journals
 from tests.unit.coordinator.conftest import Run
 from tests.unit.coordinator.journals import at, folder_of, start, surroundings, unit

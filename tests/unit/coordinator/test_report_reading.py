@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import checkpoint
-from app.errors import ConfigError
-from coordinator.report.history import Heldout, UnitDone, smoothed
-from coordinator.report.reading import read
-from coordinator.report.secrets import without_secrets
-from coordinator.sandblaster.dispatches import Fate
+from distbelief.app.errors import ConfigError
+from distbelief.app.files import checkpoint
+from distbelief.coordinator.report.history import Heldout, UnitDone, smoothed
+from distbelief.coordinator.report.reading import read
+from distbelief.coordinator.report.secrets import without_secrets
+from distbelief.coordinator.sandblaster.dispatches import Fate
 from tests.unit.coordinator import journals
 from tests.unit.coordinator.journals import N_TRAIN, at, folder_of, start, surroundings, unit
 

@@ -9,16 +9,16 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.datasets.schema import Schema
-from app.errors import Diverged, NotFinite
-from app.runs.record import RunRecord
-from app.store.memory_vectors import MemoryVectorStore
-from coordinator.driver import Stage
-from coordinator.job import prepare
-from coordinator.runs.session import Session
-from coordinator.sandblaster import driver as sandblaster
-from coordinator.sandblaster.driver import Sandblaster
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import Diverged, NotFinite
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.coordinator.problem.problem import prepare
+from distbelief.coordinator.runs.driver import Stage
+from distbelief.coordinator.runs.session import Session
+from distbelief.coordinator.sandblaster import driver as sandblaster
+from distbelief.coordinator.sandblaster.driver import Sandblaster
 from tests.unit.coordinator.paper import PaperLeader, no_checkpoints
 
 FENCE = 1

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import checkpoint
-from app.errors import ModelMissing
-from app.keys import PARAMETERS, named
-from app.layout import Layout, TensorSpec
-from app.store.memory_vectors import MemoryVectorStore
-from coordinator.sandblaster.descent import Evaluate
-from coordinator.sandblaster.space import Space
+from distbelief.app.errors import ModelMissing
+from distbelief.app.files import checkpoint
+from distbelief.app.layout.keys import PARAMETERS, named
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.coordinator.sandblaster.descent import Evaluate
+from distbelief.coordinator.sandblaster.space import Space
 
 SIZE = 6
 

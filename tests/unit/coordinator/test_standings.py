@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.layout import Layout, TensorSpec
-from app.store.contract import Standing
-from coordinator.runs.standings import from_json, to_json
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.store.contract.parameters import Standing
+from distbelief.coordinator.downpour.shard_states import from_json, to_json
 
 SIZE = 24
 

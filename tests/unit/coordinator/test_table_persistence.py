@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import checkpoint
-from app.checkpoint import Checkpoint
-from app.keys import PARAMETERS, slot
-from app.layout import Layout, TensorSpec
-from app.optimizers.adagrad import Adagrad
-from app.rows import TableRows
-from app.store.contract import Standing, Token
-from app.store.memory import MemoryParameterStore
-from coordinator.evaluations import BEST
-from coordinator.runs.persistence import capture, take_up
+from distbelief.app.files import checkpoint
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.keys import BEST, PARAMETERS, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.rows import TableRows
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.store.contract.parameters import Standing, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.downpour.checkpoint_state import capture, take_up
 
 FENCE = 3
 TENSORS = (

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from app.datasets.schema import Schema
-from app.errors import DataError, ModelError
-from app.models.files import SavedModel
-from app.settings import ModelSettings
-from coordinator.trained import TrainedModel
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import DataError, ModelError
+from distbelief.app.models.files import SavedModel
+from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.inference.trained_model import TrainedModel
 
 X = np.array([[1.0, 0.0], [0.0, 1.0], [-2.0, 0.5]])
 ODDS = np.log(3)

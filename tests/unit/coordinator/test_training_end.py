@@ -10,14 +10,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.errors import ConfigError, DistBeliefError, Fenced, RunTaken, ServerUnreachable
-from app.models.criterion import Metric
-from app.models.metrics import Score
-from app.models.model import Task
-from coordinator.driver import Kept
-from coordinator.outcome import EndReason, Evaluation
-from coordinator.training import _conclude, _Result
-from coordinator.yardstick import Yardstick
+from distbelief.app.errors import ConfigError, DistBeliefError, Fenced, RunTaken, ServerUnreachable
+from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metrics import Score
+from distbelief.app.models.model import Task
+from distbelief.coordinator.progress.outcome import EndReason, Evaluation
+from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.runs.driver import Kept
+from distbelief.coordinator.training.training import _conclude, _Result
 
 
 class Ending:

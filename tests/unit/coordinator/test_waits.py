@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.runs import waits
-from coordinator.runs.waits import AGAIN_S, Waits
+from distbelief.coordinator.runs import waits
+from distbelief.coordinator.runs.waits import AGAIN_S, Waits
 
 
 class Clock:

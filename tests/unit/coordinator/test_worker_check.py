@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from app.errors import NoWorkers
-from coordinator import preflight
-from coordinator.runs.messages import Messages
+from distbelief.app.errors import NoWorkers
+from distbelief.coordinator.doctor import preflight
+from distbelief.coordinator.runs.messages import Messages
 
 NEEDED = {"downpour", "evaluation"}
 

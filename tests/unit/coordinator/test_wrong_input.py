@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets.schema import Schema
-from app.errors import DistBeliefError, ExitCode
-from app.models.files import SavedModel
-from app.settings import ModelSettings
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import DistBeliefError, ExitCode
+from distbelief.app.models.files import SavedModel
+from distbelief.app.settings.sections import ModelSettings
 
 Run = Callable[..., Any]
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.datasets.schema import Schema
-from app.errors import ConfigError
-from app.models.criterion import Metric
-from app.models.metrics import Score
-from app.models.model import Task
-from app.settings import ModelSettings
-from coordinator.outcome import Evaluation
-from coordinator.views.chronicle import score_text
-from coordinator.yardstick import Yardstick, brief
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ConfigError
+from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metrics import Score
+from distbelief.app.models.model import Task
+from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.progress.outcome import Evaluation
+from distbelief.coordinator.progress.scores import Yardstick, brief
+from distbelief.coordinator.views.tracker import score_text
 
 #: Of 100 examples: 60 "no" (50 right), 40 "yes" (30 right).
 SCORE = Score(100, 50.0, 80, log_loss_sum=25.0, confusion=((50, 10, 0), (10, 30, 0)), auc=0.876543)

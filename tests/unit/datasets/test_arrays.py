@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_matrix, csr_array, csr_matrix
 
-from app.datasets import arrays
-from app.datasets.cache import open_cached
-from app.datasets.dataset import Dataset
-from app.datasets.like import Like
-from app.datasets.targets import Wanted
-from app.errors import DataError
+from distbelief.app.datasets.cache.cache import open_cached
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.targets import Wanted
+from distbelief.app.datasets.sources import arrays
+from distbelief.app.datasets.sources.like import Like
+from distbelief.app.errors import DataError
 
 X = np.array([[0.5, 0.0, 1.0], [0.0, 2.0, 0.0], [3.0, 0.0, 0.25], [0.0, 0.0, 0.0]])
 

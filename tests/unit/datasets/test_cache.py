@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets import cache, converted
-from app.datasets.cache import default_cache_folder, open_cached
-from app.datasets.dataset import Dataset
-from app.datasets.sources import GENERATORS, load
-from app.datasets.sparse import arrays_of
-from app.errors import DataError
+from distbelief.app.datasets.cache import cache
+from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.examples import stored
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.sparse import arrays_of
+from distbelief.app.datasets.sources.sources import GENERATORS, load
+from distbelief.app.errors import DataError
 
 SOURCE = "synthetic:softmax"
 FILES = ("features.npy", "targets.npy", "meta.json")
@@ -201,7 +202,7 @@ def test_a_failed_conversion_leaves_no_half_cache(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(converted, "write", full_disk)
+        patch.setattr(stored, "write", full_disk)
         with pytest.raises(DataError, match="No space left on device"):
             open_cached(SOURCE, {}, tmp_path)
 

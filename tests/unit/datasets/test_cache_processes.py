@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.datasets.cache import open_cached
+from distbelief.app.datasets.cache.cache import open_cached
 
 FILES = ("features.npy", "targets.npy", "meta.json")
 
@@ -24,7 +24,8 @@ CHILD = textwrap.dedent(
     """
     import sys, time
     from pathlib import Path
-    from app.datasets import cache, converted
+    from distbelief.app.datasets.cache import cache
+    from distbelief.app.datasets.examples import stored
 
     folder, log, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 
@@ -37,7 +38,7 @@ CHILD = textwrap.dedent(
 
         return slow_write
 
-    converted.write, cache._stream = slowly(converted.write), slowly(cache._stream)
+    stored.write, cache._stream = slowly(stored.write), slowly(cache._stream)
     print("ready", flush=True)
     sys.stdin.readline()
     dataset = cache.open_cached(sys.argv[4], {}, folder)

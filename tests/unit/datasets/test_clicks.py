@@ -9,9 +9,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from app.datasets.cache import open_cached
-from app.datasets.clicks import clicks
-from app.errors import DataError
+from distbelief.app.datasets.cache.cache import open_cached
+from distbelief.app.datasets.sources.clicks import clicks
+from distbelief.app.errors import DataError
 
 
 def test_every_example_has_one_value_in_each_field() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.datasets import content
-from app.datasets.content import digest_of_file, digest_of_places
-from app.datasets.files import digest
-from app.datasets.reading.places import find
+from distbelief.app.datasets.cache import content
+from distbelief.app.datasets.cache.content import digest_of_file, digest_of_places
+from distbelief.app.datasets.formats.npz import digest
+from distbelief.app.datasets.formats.places import find
 
 OLD = 1_000_000_000 * 10**9
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.datasets import checks
-from app.datasets.checks import Array, Mask
-from app.datasets.dataset import Dataset
-from app.datasets.schema import Schema
-from app.errors import DataError
+from distbelief.app.datasets.examples import checks
+from distbelief.app.datasets.examples.checks import Array, Mask
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import DataError
 
 
 def classification(**changes: Any) -> Dataset:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.datasets.division import RunData, open_data
-from app.errors import DataError
+from distbelief.app.datasets.split.division import RunData, open_data
+from distbelief.app.errors import DataError
+from distbelief.app.settings.config import RunConfig
 
 
 @pytest.fixture

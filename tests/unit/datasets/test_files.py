@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.datasets.checks import Array, to_float32
-from app.datasets.sources import features_only, load
-from app.errors import DataError
+from distbelief.app.datasets.examples.checks import Array, to_float32
+from distbelief.app.datasets.sources.sources import features_only, load
+from distbelief.app.errors import DataError
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 LABELS = np.array([0, 2, 1])

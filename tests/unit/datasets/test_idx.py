@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.datasets import cache
-from app.datasets.cache import open_cached
-from app.datasets.sources import features_only, load
-from app.errors import DataError
+from distbelief.app.datasets.cache import cache
+from distbelief.app.datasets.cache.cache import open_cached
+from distbelief.app.datasets.sources.sources import features_only, load
+from distbelief.app.errors import DataError
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.datasets import mapped
-from app.datasets.mapped import FileArray, gathered, open_arrays
+from distbelief.app.datasets.examples import mapped
+from distbelief.app.datasets.examples.mapped import FileArray, gathered, open_arrays
 
 N_ROWS = 50
 SHAPES = [(N_ROWS,), (N_ROWS, 3)]
@@ -112,7 +112,7 @@ READER = textwrap.dedent(
     import resource, sys
     from pathlib import Path
     import numpy as np
-    from app.datasets import mapped
+    from distbelief.app.datasets.examples import mapped
 
     mapped.MAPPED_BYTES = 1 << 20
     (array,) = mapped.open_arrays([Path(sys.argv[1])])

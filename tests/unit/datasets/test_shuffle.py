@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from app.datasets import shuffle as shuffling
-from app.datasets.shuffle import Shuffle
+from distbelief.app.datasets.split import shuffle as shuffling
+from distbelief.app.datasets.split.shuffle import Shuffle
 
 KEYS = st.text(max_size=8)
 SIZES = [*range(1, 20), 31, 64, 97, 100, 1023, 1024, 1025, 4096, 10_007, 65_536]

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from app.datasets import synthetic
-from app.datasets.sources import GENERATORS, Options, load
-from app.datasets.synthetic import Problem
-from app.errors import DataError
+from distbelief.app.datasets.sources import synthetic
+from distbelief.app.datasets.sources.sources import GENERATORS, Options, load
+from distbelief.app.datasets.sources.synthetic import Problem
+from distbelief.app.errors import DataError
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 LABELS = np.array([0, 2, 1])
@@ -50,7 +50,7 @@ def test_digits_are_exact_sixteenths_of_those_of_scikit_learn() -> None:
 
 
 def test_scikit_learn_is_imported_for_digits_only() -> None:
-    code = "import sys, app.datasets.cache; sys.exit('sklearn' in sys.modules)"
+    code = "import sys, distbelief.app.datasets.cache.cache; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

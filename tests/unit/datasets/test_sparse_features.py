@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from app.datasets.sparse import SparseFeatures, relabelled
+from distbelief.app.datasets.examples.sparse import SparseFeatures, relabelled
 
 
 def example(seed: int, n_examples: int = 9, n_features: int = 7) -> SparseFeatures:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.datasets import split as splitting
-from app.datasets.shuffle import Shuffle
-from app.datasets.split import Rows, Subset, in_file_order, split
-from app.errors import DataError
+from distbelief.app.datasets.split import split as splitting
+from distbelief.app.datasets.split.shuffle import Shuffle
+from distbelief.app.datasets.split.split import Rows, Subset, in_file_order, split
+from distbelief.app.errors import DataError
 
 SEEDS = st.integers(0, 2**70)
 

@@ -13,16 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from app.datasets import cache, mapped, writing
-from app.datasets.cache import open_cached
-from app.datasets.chunks import Chunk, Rows
-from app.datasets.dataset import Dataset
-from app.datasets.like import Like
-from app.datasets.schema import Schema
-from app.datasets.sparse import SparseFeatures
-from app.datasets.targets import Wanted
-from app.datasets.writing import GrowingArray
-from app.errors import DataError
+from distbelief.app.datasets.cache import cache, conversion
+from distbelief.app.datasets.cache.cache import open_cached
+from distbelief.app.datasets.cache.conversion import GrowingArray
+from distbelief.app.datasets.examples import mapped
+from distbelief.app.datasets.examples.chunks import Chunk, Rows
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.sparse import SparseFeatures
+from distbelief.app.datasets.examples.stored import SPARSE
+from distbelief.app.datasets.examples.targets import Wanted
+from distbelief.app.datasets.sources.like import Like
+from distbelief.app.errors import DataError
 
 CSV = "x,y,size\n1,no,2.5\n2,yes,\n4,no,-1\n"
 
@@ -187,7 +189,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     source = written(tmp_path, "a.csv", CSV)
 
     def convert(*words: Any) -> Schema:
-        schema = writing.convert(*words)
+        schema = conversion.convert(*words)
         written(tmp_path, "a.csv", CSV + "5,no,1\n")
         return schema
 
@@ -271,8 +273,8 @@ def test_sparse_chunks_join_to_one_matrix(
         rows = Rows(indptr, indices.astype(np.int64), random.random(indptr[-1], np.float32))
         chunks.append(Chunk(rows, np.arange(len(lengths))))
     reader: Any = Parts(chunks, sparse=True)
-    schema = writing.convert(reader, "a", Wanted(), folder)
-    indptr, indices, values, targets = (np.load(folder / name) for name in writing.SPARSE)
+    schema = conversion.convert(reader, "a", Wanted(), folder)
+    indptr, indices, values, targets = (np.load(folder / name) for name in SPARSE)
     joined = SparseFeatures(indptr, indices, values, schema.n_features)[:]
     start = 0
     for chunk in chunks:

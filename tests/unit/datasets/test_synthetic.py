@@ -14,8 +14,8 @@ from scipy.special import expit
 from scipy.special import softmax as scipy_softmax
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from app.datasets import synthetic
-from app.datasets.synthetic import Problem
+from distbelief.app.datasets.sources import synthetic
+from distbelief.app.datasets.sources.synthetic import Problem
 
 Array = npt.NDArray[Any]
 Make = Callable[..., Problem]

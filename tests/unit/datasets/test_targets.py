@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.datasets import spool, targets
-from app.datasets.checks import MAX_GUESSED_CLASSES
-from app.datasets.schema import Label, Schema
-from app.datasets.targets import Targets, Wanted
-from app.errors import DataError
+from distbelief.app.datasets.examples import spool, targets
+from distbelief.app.datasets.examples.checks import MAX_GUESSED_CLASSES
+from distbelief.app.datasets.examples.schema import Label, Schema
+from distbelief.app.datasets.examples.targets import Targets, Wanted
+from distbelief.app.errors import DataError
 
 Found = tuple[int, tuple[Label, ...], list[Any]]
 

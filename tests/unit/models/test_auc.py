@@ -11,11 +11,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from app.layout import Vector
-from app.models import auc
-from app.models.auc import BINS, AucBy, Ranks, binned, histogram_auc
-from app.models.metrics import Score
-from app.models.model import Targets, Task
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models import auc
+from distbelief.app.models.auc import BINS, AucBy, Ranks, binned, histogram_auc
+from distbelief.app.models.metrics import Score
+from distbelief.app.models.model import Targets, Task
 
 #: Few values, so that many are tied.
 tied = st.sampled_from([0.0, 0.125, 0.25, 0.3, 0.5, 0.75, 1.0])

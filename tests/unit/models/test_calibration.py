@@ -7,14 +7,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.datasets.dataset import Dataset
-from app.datasets.schema import Schema
-from app.layout import Vector
-from app.models import calibration
-from app.models.calibration import calibrated
-from app.models.linear import LinearRegression
-from app.models.model import Model
-from app.models.parameters import Cut
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models import calibration
+from distbelief.app.models.calibration import calibrated
+from distbelief.app.models.linear import LinearRegression
+from distbelief.app.models.model import Model
+from distbelief.app.models.parameters import Cut
 
 
 class Mean:

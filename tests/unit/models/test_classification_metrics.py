@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss, precision_score, recall_score
 
-from app.errors import ModelError
-from app.layout import TensorSpec, Vector
-from app.models.metrics import MOST_CLASSES, Score, score
-from app.models.model import Features, Targets, Task
-from app.models.parameters import whole
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.metrics import MOST_CLASSES, Score, score
+from distbelief.app.models.model import Features, Targets, Task
+from distbelief.app.models.parameters import whole
 
 
 @dataclass(frozen=True)

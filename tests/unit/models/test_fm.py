@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_array
 
-from app.layout import views
-from app.models.fm import FactorizationMachine
-from app.models.initial import first_values
-from app.models.linear import LogisticRegression
-from app.models.model import SparseModel, Task
+from distbelief.app.layout.tensors import views
+from distbelief.app.models.fm import FactorizationMachine
+from distbelief.app.models.initial import first_values
+from distbelief.app.models.linear import LogisticRegression
+from distbelief.app.models.model import SparseModel, Task
 
 Array = npt.NDArray[Any]
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models import layers
-from app.models.layers import affine, affine_gradient
+from distbelief.app.models import layers
+from distbelief.app.models.layers import affine, affine_gradient
 
 Numbers = npt.NDArray[Any]
 

@@ -12,9 +12,10 @@ from sklearn import linear_model
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.preprocessing import scale
 
-from app.layout import Layout, views
-from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.model import Model
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import views
+from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from distbelief.app.models.model import Model
 
 Array = npt.NDArray[Any]
 

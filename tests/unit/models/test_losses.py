@@ -12,8 +12,14 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit, logsumexp
 from scipy.special import softmax as scipy_softmax
 
-from app.layout import Vector
-from app.models.losses import cross_entropy, half_squared_error, log_loss, sigmoid, softmax
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.losses import (
+    cross_entropy,
+    half_squared_error,
+    log_loss,
+    sigmoid,
+    softmax,
+)
 
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 logits = arrays(np.float64, (3, 4), elements=st.floats(-1e4, 1e4))

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
 
-from app.errors import ConfigError, ModelError
-from app.layout import Vector
-from app.models.criterion import Metric, better, metric_of
-from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.metrics import Score, score
-from app.models.mlp import MLP
-from app.models.model import Features, Task
-from app.models.parameters import whole
+from distbelief.app.errors import ConfigError, ModelError
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.criterion import Metric, better, metric_of
+from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from distbelief.app.models.metrics import Score, score
+from distbelief.app.models.mlp import MLP
+from distbelief.app.models.model import Features, Task
+from distbelief.app.models.parameters import whole
 
 sums = st.floats(0, 1e6)
 scores = st.builds(Score, st.integers(1, 10**9), sums, st.integers(0, 10**9), sums)

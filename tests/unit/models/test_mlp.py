@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from app.errors import ModelError
-from app.layout import Vector, views
-from app.models.initial import first_values
-from app.models.linear import SoftmaxRegression
-from app.models.mlp import MLP
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import Vector, views
+from distbelief.app.models.initial import first_values
+from distbelief.app.models.linear import SoftmaxRegression
+from distbelief.app.models.mlp import MLP
 
 #: Value and slope at x, written from the textbook and not from the code.
 TEXTBOOK: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {

@@ -11,10 +11,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.models.files import FORMAT, SavedModel, load_model
-from app.settings import ModelSettings
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.models.files import FORMAT, SavedModel, read_model
+from distbelief.app.settings.sections import ModelSettings
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def rewrite(path: Path, *, without: str = "", **changes: str) -> None:
 def test_a_model_comes_back_to_the_bit(saved: SavedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     saved.save(path)
-    again = load_model(path)
+    again = read_model(path)
     assert again.parameters.tobytes() == saved.parameters.tobytes()
     assert again.slots["adagrad"].tobytes() == saved.slots["adagrad"].tobytes()
 
@@ -51,7 +51,7 @@ def test_a_model_comes_back_to_the_bit(saved: SavedModel, tmp_path: Path) -> Non
 def test_a_model_comes_back_with_its_settings_and_facts(saved: SavedModel, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     saved.save(path)
-    again = load_model(path)
+    again = read_model(path)
     assert (again.settings, again.schema) == (saved.settings, Schema(3, 4))
     assert again.facts == saved.facts
     assert again.build() == saved.build()
@@ -60,7 +60,7 @@ def test_a_model_comes_back_with_its_settings_and_facts(saved: SavedModel, tmp_p
 def test_a_model_without_slots_comes_back_without_slots(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     SavedModel(ModelSettings(model="linear"), Schema(2), np.zeros(3, np.float32)).save(path)
-    assert load_model(path).slots == {}
+    assert read_model(path).slots == {}
 
 
 def test_other_programs_read_the_tensors_by_name(saved: SavedModel, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_save_that_fails_leaves_the_old_file(
         partial.write_bytes(before[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("app.models.files.save_file", half_a_file)
+    monkeypatch.setattr("distbelief.app.models.files.save_file", half_a_file)
     with pytest.raises(ModelError, match=r"model\.safetensors.*No space left on device"):
         saved.save(path)
     assert path.read_bytes() == before
@@ -111,12 +111,12 @@ def test_a_place_that_cannot_be_written_is_named(saved: SavedModel, tmp_path: Pa
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no model file .*nowhere\.safetensors"):
-        load_model(tmp_path / "nowhere.safetensors")
+        read_model(tmp_path / "nowhere.safetensors")
 
 
 def test_a_folder_is_no_model_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model file"):
-        load_model(tmp_path)
+        read_model(tmp_path)
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
@@ -125,21 +125,21 @@ def test_a_file_that_is_cut_short_is_refused(saved: SavedModel, tmp_path: Path, 
     saved.save(path)
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
-        load_model(path)
+        read_model(path)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(b"\x89PNG\r\n" + bytes(range(256)) * 4)
     with pytest.raises(ModelError, match=r"picture\.png is damaged or no safetensors file"):
-        load_model(path)
+        read_model(path)
 
 
 def test_safetensors_of_another_program_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"weights": np.zeros(3, np.float32)}, path)
     with pytest.raises(ModelError, match=f"not a model of this program.*expected {FORMAT}"):
-        load_model(path)
+        read_model(path)
 
 
 def test_another_format_is_named(saved: SavedModel, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_another_format_is_named(saved: SavedModel, tmp_path: Path) -> None:
     saved.save(path)
     rewrite(path, format="distbelief-99")
     with pytest.raises(ModelError, match=f"its format is distbelief-99, expected {FORMAT}"):
-        load_model(path)
+        read_model(path)
 
 
 @pytest.mark.parametrize("lost", ["layer1.weights", "slot:adagrad/layer0.bias"])
@@ -156,7 +156,7 @@ def test_a_tensor_that_is_missing_is_named(saved: SavedModel, tmp_path: Path, lo
     saved.save(path)
     rewrite(path, without=lost)
     with pytest.raises(ModelError, match=lost):
-        load_model(path)
+        read_model(path)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_header_that_does_not_fit_is_refused(
     saved.save(path)
     rewrite(path, **changes)
     with pytest.raises(ModelError, match=r"model\.safetensors"):
-        load_model(path)
+        read_model(path)
 
 
 def test_reading_a_file_does_not_import_what_it_names(
@@ -188,4 +188,4 @@ def test_reading_a_file_does_not_import_what_it_names(
     SavedModel(ModelSettings(model="linear"), Schema(2), np.zeros(3, np.float32)).save(path)
     rewrite(path, model=ModelSettings(model="antigravity:Model").model_dump_json())
     with pytest.raises(ModelError, match='importing "antigravity" is not allowed'):
-        load_model(path)
+        read_model(path)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models.layers import ACTIVATIONS
-from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.mlp import MLP
-from app.models.model import Model, Task
+from distbelief.app.models.layers import ACTIVATIONS
+from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from distbelief.app.models.mlp import MLP
+from distbelief.app.models.model import Model, Task
 
 Array = npt.NDArray[Any]
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.layout import TensorSpec
-from app.models.fm import FactorizationMachine
-from app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
-from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.mlp import MLP
-from app.models.model import Model, Task
-from app.models.registry import build_model
-from app.models.wide_deep import WideDeep
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.models.fm import FactorizationMachine
+from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
+from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from distbelief.app.models.mlp import MLP
+from distbelief.app.models.model import Model, Task
+from distbelief.app.models.registry import build_model
+from distbelief.app.models.wide_deep import WideDeep
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def test_a_torch_module_without_torch_is_refused_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "app.models.torch", raising=False)
+    monkeypatch.delitem(sys.modules, "distbelief.app.models.torch", raising=False)
     message = refused(Settings("torch", module="their.models:net"))
     assert message == 'model "torch" needs PyTorch: pip install "distbelief[torch]"'
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from app.datasets.sparse import SparseFeatures
-from app.layout import TensorSpec, views
-from app.models.fm import FactorizationMachine
-from app.models.initial import first_values
-from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.mlp import MLP
-from app.models.model import SparseModel, Task
-from app.models.wide_deep import WideDeep
+from distbelief.app.datasets.examples.sparse import SparseFeatures
+from distbelief.app.layout.tensors import TensorSpec, views
+from distbelief.app.models.fm import FactorizationMachine
+from distbelief.app.models.initial import first_values
+from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from distbelief.app.models.mlp import MLP
+from distbelief.app.models.model import SparseModel, Task
+from distbelief.app.models.wide_deep import WideDeep
 
 Array = npt.NDArray[Any]
 

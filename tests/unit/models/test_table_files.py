@@ -9,13 +9,13 @@ import pytest
 from safetensors import safe_open
 from scipy.sparse import csr_array, random_array
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.keys import PARAMETERS, slot
-from app.models.files import SavedModel, load_model
-from app.models.linear import LogisticRegression
-from app.rows import TableRows
-from app.settings import ModelSettings
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.keys import PARAMETERS, slot
+from distbelief.app.layout.rows import TableRows
+from distbelief.app.models.files import SavedModel, read_model
+from distbelief.app.models.linear import LogisticRegression
+from distbelief.app.settings.sections import ModelSettings
 
 N_FEATURES = 1000
 IDS = np.array([3, 4, 500, 999])
@@ -41,7 +41,7 @@ def saved() -> SavedModel:
 
 def test_rows_and_slots_come_back_to_the_bit(saved: SavedModel, tmp_path: Path) -> None:
     saved.save(tmp_path / "model")
-    again = load_model(tmp_path / "model")
+    again = read_model(tmp_path / "model")
     assert (again.seed, again.schema) == (7, saved.schema)
     assert again.parameters.tolist() == [0.25]
     assert again.slots["adagrad"].tolist() == [2.0]
@@ -85,4 +85,4 @@ def test_a_table_that_lacks_its_ids_is_refused(saved: SavedModel, tmp_path: Path
         arrays = {n: file.get_tensor(n) for n in file.keys() if n != "weights:rows"}  # noqa: SIM118
     save_file(arrays, tmp_path / "model", header)
     with pytest.raises(ModelError, match="weights is missing or not"):
-        load_model(tmp_path / "model")
+        read_model(tmp_path / "model")

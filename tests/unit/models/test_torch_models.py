@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets.dataset import Dataset
-from app.datasets.schema import Schema
-from app.layout import views
-from app.models.calibration import calibrated
-from app.models.files import SavedModel, load_model
-from app.models.metrics import score
-from app.models.model import Task
-from app.models.parameters import whole
-from app.settings import ModelSettings
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.layout.tensors import views
+from distbelief.app.models.calibration import calibrated
+from distbelief.app.models.files import SavedModel, read_model
+from distbelief.app.models.metrics import score
+from distbelief.app.models.model import Task
+from distbelief.app.models.parameters import whole
+from distbelief.app.settings.sections import ModelSettings
 from tests.unit.models.torchcases import (
     CASES,
     allow,
@@ -321,7 +321,7 @@ def test_a_saved_model_is_a_state_dict(tmp_path: Any) -> None:
     module.load_state_dict(tensors)
     found = torch.softmax(module.eval()(torch.tensor(features)), dim=1).detach()
     np.testing.assert_allclose(model.predict(parameters, features), found, rtol=1e-6)
-    again = load_model(path)
+    again = read_model(path)
     assert again.parameters.tobytes() == parameters.tobytes()
 
 

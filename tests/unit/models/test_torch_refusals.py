@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.models.registry import build_model
-from app.settings import ModelSettings
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.models.registry import build_model
+from distbelief.app.settings.sections import ModelSettings
 from tests.unit.models.torchcases import (
     CASES,
     FIELDS,

@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.config import RunConfig
-from app.datasets.dataset import Dataset
-from app.datasets.schema import Schema
-from app.datasets.sparse import SparseFeatures
-from app.datasets.split import Subset
-from app.layout import Layout, views
-from app.models.parameters import joined
-from app.models.registry import build_model
-from app.optimizers.registry import build_rule
-from app.store.contract import Token
-from app.store.memory import MemoryParameterStore
-from coordinator.first_values import begin
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.sparse import SparseFeatures
+from distbelief.app.datasets.split.split import Subset
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import views
+from distbelief.app.models.parameters import joined
+from distbelief.app.models.registry import build_model
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.problem.initial_values import begin
+from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.replica import Replica
 from tests.unit.models.torchcases import CASES, allow, examples, plain
-from worker_tasks.copies import Examples
-from worker_tasks.replica import Replica
 
 torch = pytest.importorskip("torch")
 

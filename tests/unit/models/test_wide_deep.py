@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_array
 
-from app.datasets.schema import Schema
-from app.errors import ModelError
-from app.layout import views
-from app.models.initial import first_values
-from app.models.mlp import MLP
-from app.models.model import Task
-from app.models.wide_deep import WideDeep
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import views
+from distbelief.app.models.initial import first_values
+from distbelief.app.models.mlp import MLP
+from distbelief.app.models.model import Task
+from distbelief.app.models.wide_deep import WideDeep
 
 Array = npt.NDArray[Any]
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pytest
 from scipy.sparse import csr_array
 
-from app.datasets.schema import Schema
-from app.layout import TensorSpec, views
-from app.models.imports import ALLOWED_IMPORTS_VARIABLE
-from app.models.registry import build_model
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.layout.tensors import TensorSpec, views
+from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE
+from distbelief.app.models.registry import build_model
 
 Array = npt.NDArray[Any]
 

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from worker_tasks import context
+from distbelief.worker_tasks import context
 
 #: Makes and frees arrays as large as a portion's chunk of MNIST in double precision, and
 #: prints how many page faults that costs.
 ARRAYS_COME_AND_GO = """
 import resource, sys
 import numpy as np
-from worker_tasks import context
+from distbelief.worker_tasks import context
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from app.errors import DataError, Fenced, ServerUnreachable
-from app.runs.ledger import Claim, Ledger, State
-from worker_tasks import shutdown
-from worker_tasks.lease import Lease, work
+from distbelief.app.errors import DataError, Fenced, ServerUnreachable
+from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.worker_tasks import shutdown
+from distbelief.worker_tasks.lease import Lease, work
 
 DEADLINE_S = 20.0
 SHORT_S = 0.03

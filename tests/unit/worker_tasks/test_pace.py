@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import RunConfig
-from app.errors import Fenced
-from app.store.contract import ParameterStore
-from worker_tasks import pace
-from worker_tasks.pace import Leash, Pace
+from distbelief.app.errors import Fenced
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import ParameterStore
+from distbelief.worker_tasks import pace
+from distbelief.worker_tasks.pace import Leash, Pace
 
 POSITIONS = st.lists(st.integers(0, 9), min_size=1, max_size=4)
 

@@ -13,16 +13,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-import app.datasets.split
-from app.datasets.dataset import Dataset
-from app.datasets.schema import Schema
-from app.datasets.sources import load
-from app.datasets.split import BLOCK, Part, portion, split
-from app.layout import Layout, TensorSpec, Vector
-from app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
-from app.models.mlp import MLP
-from app.models.model import Features, Model, Targets, Task
-from worker_tasks.portion import (
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.sources.sources import load
+from distbelief.app.datasets.split import split as splitting
+from distbelief.app.datasets.split.split import BLOCK, Part, portion, split
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from distbelief.app.models.mlp import MLP
+from distbelief.app.models.model import Features, Model, Targets, Task
+from distbelief.worker_tasks.portion import (
     CHUNK_EXAMPLES,
     HEADROOM,
     Share,
@@ -200,10 +201,10 @@ def test_portions_hold_each_training_example_once_in_the_order_of_the_file(
     assume(share == 0 or 0 < round(n_examples * share) < n_examples)
     train, _ = split(n_examples, share, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app.datasets.split, "BLOCK", block)
-        app.datasets.split._membership.cache_clear()
+        patch.setattr(splitting, "BLOCK", block)
+        splitting._membership.cache_clear()
         parts = [rows_of(train, index, n_portions) for index in range(n_portions)]
-    app.datasets.split._membership.cache_clear()
+    splitting._membership.cache_clear()
     assert list(chain(*parts)) == sorted(train[:])
 
 

@@ -17,23 +17,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import RunConfig
-from app.datasets.dataset import Dataset
-from app.datasets.schema import Schema
-from app.datasets.sources import load
-from app.datasets.split import Subset
-from app.errors import Fenced, ModelMissing
-from app.layout import Layout, TensorSpec, Vector
-from app.models.linear import SoftmaxRegression
-from app.models.model import Features, Model, Targets, Task
-from app.optimizers.registry import build_rule
-from app.settings import ObjectiveSettings
-from app.store.contract import Fetched, Pushed, Token
-from app.store.memory import MemoryParameterStore
-from coordinator.downpour.units import UnitPlan
-from worker_tasks import pace
-from worker_tasks.copies import Examples, FlatCopy
-from worker_tasks.replica import Replica, UnitReport
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.sources.sources import load
+from distbelief.app.datasets.split.split import Subset
+from distbelief.app.errors import Fenced, ModelMissing
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.models.linear import SoftmaxRegression
+from distbelief.app.models.model import Features, Model, Targets, Task
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.sections import ObjectiveSettings
+from distbelief.app.store.contract.parameters import Fetched, Pushed, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.downpour.units import UnitPlan
+from distbelief.worker_tasks import pace
+from distbelief.worker_tasks.copies import Examples, FlatCopy
+from distbelief.worker_tasks.replica import Replica, UnitReport
 
 FENCE = 1
 DEADLINE_S = 20.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from celery.signals import worker_init, worker_shutting_down
 
-from worker_tasks import shutdown
+from distbelief.worker_tasks import shutdown
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_S = 60.0
@@ -36,7 +36,7 @@ def test_a_worker_that_was_told_nothing_goes_on() -> None:
 FORK = """
 import os
 from celery.signals import worker_shutting_down
-from worker_tasks import shutdown
+from distbelief.worker_tasks import shutdown
 
 read, write = os.pipe()
 if os.fork() == 0:

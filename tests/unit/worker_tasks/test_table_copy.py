@@ -9,28 +9,28 @@ import numpy as np
 import pytest
 from scipy.sparse import random_array
 
-from app.config import RunConfig
-from app.datasets.dataset import Dataset
-from app.datasets.schema import Schema
-from app.datasets.sparse import SparseFeatures
-from app.datasets.split import Subset
-from app.keys import PARAMETERS
-from app.layout import Layout
-from app.models.fm import FactorizationMachine
-from app.models.initial import first_values
-from app.models.linear import LogisticRegression, SoftmaxRegression
-from app.models.losses import log_loss
-from app.models.mlp import MLP
-from app.models.model import Model, SparseModel
-from app.models.parameters import joined
-from app.models.wide_deep import WideDeep
-from app.optimizers.registry import build_rule
-from app.rows import TableRows
-from app.store.contract import Fetched, Pushed, Token
-from app.store.memory import MemoryParameterStore
-from worker_tasks.copies import Examples
-from worker_tasks.replica import Replica
-from worker_tasks.table_copy import shares_of
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.sparse import SparseFeatures
+from distbelief.app.datasets.split.split import Subset
+from distbelief.app.layout.keys import PARAMETERS
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.rows import TableRows
+from distbelief.app.models.fm import FactorizationMachine
+from distbelief.app.models.initial import first_values
+from distbelief.app.models.linear import LogisticRegression, SoftmaxRegression
+from distbelief.app.models.losses import log_loss
+from distbelief.app.models.mlp import MLP
+from distbelief.app.models.model import Model, SparseModel
+from distbelief.app.models.parameters import joined
+from distbelief.app.models.wide_deep import WideDeep
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Fetched, Pushed, Token
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.replica import Replica
+from distbelief.worker_tasks.table_copy import shares_of
 
 N_EXAMPLES, N_FEATURES = 90, 200
 

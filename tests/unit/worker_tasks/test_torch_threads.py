@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker_tasks import context
+from distbelief.worker_tasks import context
 
 
 def test_torch_is_kept_to_one_thread_where_a_model_has_imported_it(

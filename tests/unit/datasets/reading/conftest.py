@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.datasets.chunks import Columns, Rows
-from app.datasets.reading import lines
-from app.datasets.reading.faults import Fault
-from app.datasets.reading.opening import open_reader
-from app.datasets.reading.reader import Reader
-from app.errors import DataError
+from distbelief.app.datasets.examples.chunks import Columns, Rows
+from distbelief.app.datasets.examples.faults import Fault
+from distbelief.app.datasets.formats import lines
+from distbelief.app.datasets.formats.opening import open_reader
+from distbelief.app.datasets.formats.reader import Reader
+from distbelief.app.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.datasets.reading import arrays
+from distbelief.app.datasets.formats import npy
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 Y = np.array([0, 2, 1])
@@ -36,7 +36,7 @@ def test_what_is_saved_is_read_in_chunks_of_any_size(
     array = np.asarray(values.astype(dtype), order=order)
     source = pair(scratch, array, np.arange(n_rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arrays, "CHUNK_NUMBERS", size)
+        patch.setattr(npy, "CHUNK_NUMBERS", size)
         found = read(source)
     assert np.array_equal(found.features, array.astype(np.float32))
     assert found.features.dtype == np.float32

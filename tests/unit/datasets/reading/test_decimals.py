@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.datasets.reading.decimals import Content
+from distbelief.app.datasets.formats.decimals import Content
 
 
 def parts(texts: list[str]) -> tuple[bytes, np.ndarray, np.ndarray]:

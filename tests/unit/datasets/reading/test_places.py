@@ -13,10 +13,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.datasets.reading import lines
-from app.datasets.reading.opening import open_reader
-from app.datasets.reading.options import KNOWN
-from app.errors import DataError
+from distbelief.app.datasets.formats import lines
+from distbelief.app.datasets.formats.opening import open_reader
+from distbelief.app.datasets.formats.options import KNOWN
+from distbelief.app.errors import DataError
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -249,7 +249,7 @@ def test_options_that_make_no_sense_are_refused(
 
 
 def test_every_option_is_documented() -> None:
-    from app.datasets.reading import options
+    from distbelief.app.datasets.formats import options
 
     for known in KNOWN.values():
         for name in known:

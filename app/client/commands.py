@@ -1,0 +1,43 @@
+"""What is asked of servers: plain commands, and calls of scripts or their native twins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.wire import Argument, Place
+
+#: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
+Reply = Any
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command, or one call of a script, for one server; its reply may have a place to go."""
+
+    server: int
+    arguments: tuple[Argument, ...]
+    script: Script | None = None
+    place: Place | None = None
+
+    @classmethod
+    def call(
+        cls,
+        server: int,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Iterable[Argument],
+        place: Place | None = None,
+    ) -> Command:
+        """A script call; all keys that the script touches are in ``keys``."""
+        return cls(server, (len(keys), *keys, *arguments), script, place)
+
+    def words(self, engine: Engine) -> tuple[Argument, ...]:
+        if self.script is None:
+            return self.arguments
+        if engine is Engine.NATIVE and self.script.twin is not None:
+            return (self.script.twin, *self.arguments)
+        return ("EVALSHA", self.script.sha, *self.arguments)

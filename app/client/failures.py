@@ -1,0 +1,73 @@
+"""What the failures of a server mean: which of them may pass, and the words for each."""
+
+from __future__ import annotations
+
+import redis
+
+from distbelief.app.errors import (
+    AuthenticationFailed,
+    ServerError,
+    ServerRefused,
+    ServerUnreachable,
+)
+
+#: Error replies that a server gives for a while, in a failover for instance: ask again.
+#: redis-py takes the code off the text of those that it has a class for.
+TEMPORARY = (
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.OutOfMemoryError,  # a script is refused at its first write, so wholly
+)
+TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED")
+
+
+def may_pass(error: redis.ResponseError) -> bool:
+    """Whether the same command may be answered if it is asked again."""
+    return isinstance(error, TEMPORARY) or str(error).startswith(TEMPORARY_TEXTS)
+
+
+def is_unknown(command: str, error: redis.ResponseError) -> bool:
+    """Whether the server has no such command."""
+    return str(error).startswith(f"unknown command '{command}'")
+
+
+def complaint(where: str, failure: Exception) -> str:
+    """What is wrong with the server ``where`` at the moment, in a sentence."""
+    if isinstance(failure, redis.exceptions.OutOfMemoryError):
+        return f"{where} is out of memory"
+    if isinstance(failure, redis.exceptions.NoScriptError):
+        return f"{where} forgets scripts as soon as it was given them"
+    if isinstance(failure, redis.ResponseError):
+        return f"{where} is not ready: {failure}"
+    return f"{where} gives no answer: {_reason(failure)}"
+
+
+def given_up(where: str, deadline_s: float, failure: Exception) -> ServerError:
+    """The error for a failure that has not passed within the deadline."""
+    if isinstance(failure, redis.exceptions.OutOfMemoryError):
+        return ServerRefused(
+            f"{where} is out of memory, still after {deadline_s:g} s: raise its maxmemory, "
+            "or remove the keys of runs that are over"
+        )
+    if isinstance(failure, redis.exceptions.NoScriptError):
+        return ServerUnreachable(
+            f"{where} forgets scripts: within {deadline_s:g} s it never knew one that it had "
+            "just been given"
+        )
+    return ServerUnreachable(f"{where} gave no answer within {deadline_s:g} s: {_reason(failure)}")
+
+
+def not_let_in(where: str, error: Exception) -> AuthenticationFailed:
+    if "Authentication required" in str(error):
+        return AuthenticationFailed(
+            f"{where} needs a password: write redis://USER:PASSWORD@HOST:PORT (USER may be empty)"
+        )
+    return AuthenticationFailed(f"{where} refused the user name or password: {error}")
+
+
+def _reason(failure: Exception) -> str:
+    """The system's words where there are some; redis-py would name the address again."""
+    cause = failure.__context__
+    return (cause.strerror if isinstance(cause, OSError) else None) or str(failure)

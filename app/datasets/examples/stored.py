@@ -1,0 +1,111 @@
+"""A converted data set in a folder: arrays that all processes of a machine map.
+
+features.npy, targets.npy, or SPARSE    the arrays
+meta.json                                       the schema, and how large the arrays are
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from distbelief.app.datasets.examples.dataset import Dataset, Facts
+from distbelief.app.datasets.examples.faults import Fault
+from distbelief.app.datasets.examples.mapped import open_arrays
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of
+
+#: The files of dense features, and of sparse ones.
+DENSE = ("features.npy", "targets.npy")
+SPARSE = ("indptr.npy", "indices.npy", "values.npy", "targets.npy")
+
+#: Raise it when the files in the cache, or what is made of a source, change.
+FORMAT = 3
+
+
+def open_folder(folder: Path, source: str) -> Dataset | None:
+    """The data set in ``folder``; None unless everything is there in its full size."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        if meta["format"] != FORMAT or meta["bytes"] != _sizes(folder, meta["bytes"]):
+            return None
+        schema = Schema.from_json(meta["schema"])
+        *arrays, targets = open_arrays([folder / name for name in _names(schema)])
+        return Dataset(
+            _features(arrays, schema),
+            targets,
+            schema,
+            source,
+            meta["fingerprint"],
+            _facts(meta),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _features(arrays: Sequence[Any], schema: Schema) -> Any:
+    if not schema.sparse:
+        return arrays[0]
+    indptr, indices, values = arrays
+    return SparseFeatures(indptr, indices, values, schema.n_features)
+
+
+def _names(schema: Schema) -> tuple[str, ...]:
+    return SPARSE if schema.sparse else DENSE
+
+
+def _sizes(folder: Path, names: Mapping[str, int] | tuple[str, ...]) -> dict[str, int]:
+    return {name: (folder / name).stat().st_size for name in names}
+
+
+def _facts(meta: Mapping[str, Any]) -> Facts:
+    return Facts(
+        tuple(meta["names"]),
+        tuple(Fault(**fault) for fault in meta["skipped"]),
+        meta["reading"],
+        sum(meta["bytes"].values()),
+    )
+
+
+def write(dataset: Dataset, folder: Path) -> None:
+    """Write a data set into ``folder``; complete once ``meta.json`` is there."""
+    arrays = arrays_of(dataset.features, dataset.targets)
+    for name, array in zip(_names(dataset.schema), arrays, strict=True):
+        with _synced(folder / name) as stream:
+            np.lib.format.write_array(stream, array, allow_pickle=False)
+    describe(dataset.schema, dataset.fingerprint, dataset.facts, folder)
+
+
+def describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> None:
+    """Say what the arrays in ``folder`` are."""
+    meta = {
+        "format": FORMAT,
+        "schema": schema.to_json(),
+        "fingerprint": fingerprint,
+        "bytes": _sizes(folder, _names(schema)),
+        "names": list(facts.names),
+        "skipped": [asdict(fault) for fault in facts.skipped],
+        "reading": dict(facts.reading),
+    }
+    with _synced(folder / "meta.json") as stream:
+        stream.write(json.dumps(meta).encode())
+
+
+@contextmanager
+def _synced(path: Path) -> Iterator[BinaryIO]:
+    with path.open("wb") as stream:
+        yield stream
+        flush(stream)
+
+
+def flush(stream: BinaryIO) -> None:
+    """Down to the disk, so that a power cut leaves no right size full of zeros."""
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -1,0 +1,206 @@
+"""LIBSVM files, also called svmlight: ``LABEL INDEX:VALUE INDEX:VALUE ... # comment``.
+
+Indices ascend within a line and count from 1, or from 0 with ``zero_based``; what is not
+named is 0. Lines with nothing but a comment are passed over. Ranking files (``qid:``) and
+several labels for one example (``1,3``) are refused.
+
+A block is read by array operations as a whole. Where these find that something is wrong,
+each line is judged by itself to say which, and why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distbelief.app.datasets.examples.chunks import Chunk, Columns, Rows
+from distbelief.app.datasets.formats.decimals import Content, Positions
+from distbelief.app.datasets.formats.lines import Block, blocks
+from distbelief.app.datasets.formats.options import MOST_FEATURES
+from distbelief.app.datasets.formats.places import Place
+from distbelief.app.datasets.formats.reader import Progress, Reader
+from distbelief.app.datasets.formats.values import fault_of_target, fault_of_text, objects, shown
+from distbelief.app.settings.sections import Scalar
+
+_COMMENT = re.compile(rb"#[^\n]*")
+_BLANKS = re.compile(rb"[ \t\r]+")
+_INDEX = re.compile(r"[0-9]{1,16}")
+_IS_BREAK = np.isin(np.arange(256), list(b" \t\r\n:"))
+
+
+class LibsvmReader(Reader):
+    """Reads LIBSVM files; the number of features is known after the last chunk."""
+
+    unit = "line"
+    sparse = True
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        settings: Mapping[str, Any],
+        progress: Progress | None,
+        labelled: bool,
+    ) -> None:
+        super().__init__(places, settings, progress, labelled)
+        self._base = 0 if settings["zero_based"] else 1
+        self._limit: int = settings["features"] or MOST_FEATURES
+        self._seen = 0
+
+    @property
+    def columns(self) -> Columns:
+        return Columns(self._settings["features"] or self._seen)
+
+    @property
+    def same(self) -> dict[str, Scalar]:
+        return {"features": self.columns.n_features, "zero_based": not self._base}
+
+    def _chunks(self, place: Place) -> Iterator[Chunk]:
+        for block in blocks(place):
+            try:
+                chunk = self._read(block.content)
+            except ValueError:
+                chunk = self._read(self._without_faults(place, block))
+            self._report(place, block.position)
+            yield chunk
+
+    def _read(self, content: bytes) -> Chunk:
+        """The examples of whole lines; ValueError if anything is wrong with one."""
+        content = _COMMENT.sub(b"", content) if b"#" in content else content
+        if not content.isascii():
+            content.decode()
+        tokens = _tokens(content, self._labelled)
+        numbers = Content(content)
+        indices = numbers.integers(*tokens.indices) - self._base
+        values = numbers.numbers(*tokens.values)
+        self._check(indices, values, tokens.indptr)
+        targets = None
+        if self._labelled:
+            pairs = zip(*(ends.tolist() for ends in tokens.labels), strict=True)
+            labels = [content[start:end].decode() for start, end in pairs]
+            if len(labels) < len(tokens.indptr) - 1 or any(map(_fault_of_label, set(labels))):
+                raise ValueError("a label is missing or unusable")
+            targets = objects(labels)
+        self._seen = max(self._seen, int(indices.max(initial=-1)) + 1)
+        return Chunk(Rows(tokens.indptr, indices, values), targets)
+
+    def _check(
+        self, indices: Positions, values: npt.NDArray[np.float32], indptr: Positions
+    ) -> None:
+        ascends = np.diff(indices) > 0
+        borders = indptr[(indptr > 0) & (indptr < len(indices))]
+        ascends[borders - 1] = True  # from one line to the next
+        if not ascends.all():
+            raise ValueError("indices do not ascend")
+        if indices.min(initial=0) < 0 or indices.max(initial=0) >= self._limit:
+            raise ValueError("an index is out of range")
+        if not np.isfinite(values).all():
+            raise ValueError("a value is not finite")
+
+    def _without_faults(self, place: Place, block: Block) -> bytes:
+        """The lines that can be used; the others are counted, or are an error."""
+        good = []
+        for number, line in enumerate(block.content.split(b"\n"), block.first):
+            reason = self._judged(line)
+            if reason is None:
+                good.append(line)
+            else:
+                self._fault(place, number, reason)
+        return b"\n".join(good)
+
+    def _judged(self, line: bytes) -> str | None:
+        """Why a line cannot be used; None if it can."""
+        try:
+            text = _BLANKS.sub(b" ", _COMMENT.sub(b"", line)).decode().strip(" ")
+        except UnicodeDecodeError:
+            return "this is not UTF-8 text"
+        label, _, rest = text.partition(" ")
+        if not self._labelled and ":" in label:
+            label, rest = "", text
+        if not text:
+            return None
+        if ":" in label:
+            return f"there is no label before {shown(label)}"
+        if self._labelled and (fault := _fault_of_label(label)):
+            return fault
+        return self._fault_of_pairs(rest.split(" ") if rest else [])
+
+    def _fault_of_pairs(self, pairs: Sequence[str]) -> str | None:
+        last = self._base - 1
+        for pair in pairs:
+            index, colon, value = pair.partition(":")
+            if index == "qid":
+                return "qid: (ranking data) is not supported"
+            if not colon or not _INDEX.fullmatch(index):
+                return f"{shown(pair)} is not INDEX:VALUE"
+            if fault := self._fault_of_index(int(index), last) or fault_of_text(value):
+                return f"{shown(pair)}: {fault}"
+            last = int(index)
+        return None
+
+    def _fault_of_index(self, index: int, last: int) -> str | None:
+        if index < self._base:
+            return "indices count from 1 (the option zero_based=true counts from 0)"
+        if index - self._base >= self._limit:
+            return f"the largest index that {self._limit} features have is {self._limit_index}"
+        if index <= last:
+            return f"indices must ascend, and the one before is {last}"
+        return None
+
+    @property
+    def _limit_index(self) -> int:
+        return self._limit - 1 + self._base
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Where the parts of some lines are: pairs of starts and ends.
+
+    Attributes:
+        indptr: shape (n_lines + 1,): which indices and values are of which line.
+    """
+
+    labels: tuple[Positions, Positions]
+    indices: tuple[Positions, Positions]
+    values: tuple[Positions, Positions]
+    indptr: Positions
+
+
+def _tokens(content: bytes, labelled: bool) -> _Tokens:
+    """Find the parts of lines without comments; lines of blanks alone have none.
+
+    Raises:
+        ValueError: there is something else than a label and pairs.
+    """
+    text = np.frombuffer(b"\n" + content + b"\n", np.uint8)
+    is_break, is_colon = _IS_BREAK[text], text == ord(":")
+    starts = np.flatnonzero(is_break[:-1] & ~is_break[1:])  # as positions of content,
+    ends = np.flatnonzero(is_break[1:] & ~is_break[:-1])  # which begins one byte later
+    is_value = is_colon[starts]
+    if (is_break[:-1] & is_colon[1:]).any() or is_value.sum() != is_colon.sum():
+        raise ValueError("a colon stands beside a blank or another colon")
+    firsts = np.searchsorted(starts, np.flatnonzero(text == ord("\n")))
+    firsts = firsts[:-1][np.diff(firsts) > 0]  # the first token of each line that has some
+    labels = firsts if labelled else firsts[~np.append(is_value, False)[firsts + 1]]
+    is_label = np.zeros(len(starts), np.bool_)
+    is_label[labels] = True
+    others = np.flatnonzero(~is_label)
+    indptr = np.append(np.searchsorted(others, firsts), len(others))
+    if (indptr % 2).any() or is_value[others[::2]].any() or not is_value[others[1::2]].all():
+        raise ValueError("there is something else than pairs")
+    at, to = starts[others], ends[others]
+    return _Tokens(
+        (starts[labels], ends[labels]), (at[::2], to[::2]), (at[1::2], to[1::2]), indptr // 2
+    )
+
+
+def _fault_of_label(label: str) -> str | None:
+    if "," in label:
+        return f"{shown(label)}: several labels for one example are not supported"
+    if "\0" in label:
+        return "there is a NUL byte in the label"
+    return fault_of_target(label)

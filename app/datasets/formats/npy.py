@@ -1,0 +1,253 @@
+"""Pairs of .npy files: features, and targets under the same name with y instead of x.
+
+    x.npy, y.npy                  also X.npy
+    train-x.npy, train-y.npy      also train_x.npy, train.x.npy; and X, with y or Y
+
+The data source is the file of the features. These are numbers of the shape (n_examples,
+n_features), in either memory order; targets are numbers or texts of the shape
+(n_examples,). Nothing is ever unpickled. Rows and columns count from 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from tokenize import TokenError
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.formats.places import Place
+from distbelief.app.datasets.formats.reader import Progress, Reader
+from distbelief.app.datasets.formats.values import (
+    fault_of_number,
+    fault_of_target,
+    objects,
+    to_float32,
+)
+from distbelief.app.errors import DataError
+from distbelief.app.settings.sections import Scalar
+
+#: Numbers in a chunk: a megabyte of float32.
+CHUNK_NUMBERS = 1 << 18
+
+#: What NumPy raises on damaged headers.
+_UNREADABLE = (
+    KeyError,
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    TokenError,
+)
+
+_FEATURES = re.compile(r"(^|.*[-_./])[xX]\.npy")
+_TARGETS = re.compile(r"(^|.*[-_./])[yY]\.npy")
+
+
+def without_targets(places: Sequence[Place]) -> list[Place]:
+    """The files of features among ``places``; those of targets come with them."""
+    return [place for place in places if len(places) == 1 or not _TARGETS.fullmatch(place.name)]
+
+
+class NpyReader(Reader):
+    """Reads .npy files; all of them have the same number of features.
+
+    Raises:
+        DataError: the first file is unusable.
+    """
+
+    sparse = False
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        settings: Mapping[str, Any],
+        progress: Progress | None,
+        labelled: bool,
+    ) -> None:
+        super().__init__(places, settings, progress, labelled)
+        with places[0].open() as stream:
+            self._n_features = _features(_Array.open(stream, places[0]), places[0]).shape[1]
+
+    @property
+    def columns(self) -> Columns:
+        return Columns(self._n_features, self._n_features)
+
+    @property
+    def places(self) -> Sequence[Place]:
+        if not self._labelled:
+            return self._places
+        return [file for place in self._places for file in (place, _targets_of(place))]
+
+    @property
+    def same(self) -> dict[str, Scalar]:
+        return {}
+
+    def _chunks(self, place: Place) -> Iterator[Chunk]:
+        with ExitStack() as stack:
+            array = _features(_Array.open(stack.enter_context(place.open()), place), place)
+            if array.shape[1] != self._n_features:
+                raise DataError(
+                    f"{place.name}: there are {array.shape[1]} features, the other files have "
+                    f"{self._n_features}"
+                )
+            labels = None
+            if self._labelled:
+                beside = _targets_of(place)
+                labels = _Array.open(stack.enter_context(beside.open()), beside)
+                _check_targets(labels, len(array), place)
+            step = max(1, CHUNK_NUMBERS // self._n_features)
+            for start in range(0, len(array), step):
+                rows = range(start, min(start + step, len(array)))
+                chunk = self._read(array, labels, rows)
+                self._report(place, (place.size or 0) * rows.stop // len(array))
+                yield chunk
+
+    def _read(self, array: _Array, labels: _Array | None, rows: range) -> Chunk:
+        wide = array.read(rows)
+        features = to_float32(wide)
+        bad: dict[int, str] = {}
+        for row in np.flatnonzero(~np.isfinite(features).all(axis=1)).tolist():
+            column = int(np.argmin(np.isfinite(features[row])))
+            bad[row] = f"column {column}: {fault_of_number(float(wide[row, column]))}"
+        targets = None if labels is None else _as_targets(labels.read(rows), bad)
+        for row, reason in sorted(bad.items()):
+            self._fault(array.place, rows.start + row, reason)
+        if bad:
+            good = [row for row in range(len(rows)) if row not in bad]
+            features, targets = features[good], None if targets is None else targets[good]
+        return Chunk(features, targets)
+
+
+@dataclass(frozen=True)
+class _Array:
+    """An .npy file of which some rows are read at a time."""
+
+    place: Place
+    stream: BinaryIO
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    by_columns: bool
+    start: int
+
+    @classmethod
+    def open(cls, stream: BinaryIO, place: Place) -> _Array:
+        try:
+            version = np.lib.format.read_magic(stream)
+            read = _HEADERS[version]
+            shape, by_columns, dtype = read(stream)
+        except _UNREADABLE as error:
+            raise DataError(
+                f"{place.name}: this is no .npy file of one array, or it is cut short: {error}"
+            ) from error
+        if dtype.hasobject:
+            raise DataError(
+                f"{place.name}: the file holds pickled Python objects, which are never loaded; "
+                "store plain arrays of numbers"
+            )
+        array = cls(place, stream, shape, dtype, by_columns, stream.tell())
+        needed = array.start + math.prod(shape) * dtype.itemsize
+        if place.size is not None and place.size != needed:
+            raise DataError(
+                f"{place.name}: the file announces an array of {needed} bytes and has {place.size}"
+            )
+        return array
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, rows: range) -> npt.NDArray[Any]:
+        """Rows of the array, shape (len(rows), ...)."""
+        if len(self.shape) == 1 or not self.by_columns:
+            width = math.prod(self.shape[1:])
+            values = self._values(rows.start * width, len(rows) * width)
+            return values.reshape(len(rows), *self.shape[1:])
+        n_rows, n_columns = self.shape
+        pieces = [self._values(i * n_rows + rows.start, len(rows)) for i in range(n_columns)]
+        return np.stack(pieces, axis=1)
+
+    def _values(self, first: int, count: int) -> npt.NDArray[Any]:
+        self.stream.seek(self.start + first * self.dtype.itemsize)
+        size = count * self.dtype.itemsize
+        content = self.stream.read(size)
+        if len(content) != size:
+            raise DataError(f"{self.place.name}: the file is cut short")
+        return np.frombuffer(content, self.dtype)
+
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def _features(array: _Array, place: Place) -> _Array:
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            f"{place.name}: features must be whole or floating-point numbers, got an array of "
+            f"dtype {array.dtype}"
+        )
+    if len(array.shape) != 2 or not array.shape[1]:
+        raise DataError(
+            f"{place.name}: features must be a 2-D array (n_examples, n_features), got shape "
+            f"{array.shape}"
+        )
+    return array
+
+
+def _targets_of(place: Place) -> Place:
+    """The file of targets beside ``place``."""
+    if not _FEATURES.fullmatch(place.name):
+        raise DataError(
+            f"{place.name}: features with targets must be called x.npy or NAME-x.npy, beside "
+            "y.npy or NAME-y.npy with the targets"
+        )
+    stem = place.name.rpartition("/")[2].removesuffix("x.npy").removesuffix("X.npy")
+    choices = [place.beside(f"{stem}{letter}.npy") for letter in "yY"]
+    for choice in choices:
+        if choice.exists():
+            return choice
+    raise DataError(f"{place.name}: the targets are missing, there is no {choices[0].name}")
+
+
+def _check_targets(labels: _Array, n_examples: int, place: Place) -> None:
+    name = labels.place.name
+    if labels.dtype.kind not in "biufU" or not labels.dtype.itemsize:
+        raise DataError(f"{name}: targets must be numbers or texts, got dtype {labels.dtype}")
+    if len(labels.shape) != 1:
+        raise DataError(f"{name}: targets must be a 1-D array, got shape {labels.shape}")
+    if len(labels) != n_examples:
+        raise DataError(
+            f"{name}: there are {len(labels)} targets for the {n_examples} examples in {place.name}"
+        )
+
+
+def _as_targets(values: npt.NDArray[Any], bad: dict[int, str]) -> npt.NDArray[Any]:
+    """int64, float64 or str; what is wrong with some is added to ``bad``."""
+    faults: Iterator[tuple[int, str | None]]
+    if values.dtype.kind == "U":
+        texts = [text.strip() for text in _texts(values)]
+        faults = ((row, fault_of_target(text)) for row, text in enumerate(texts))
+        bad.update({row: fault for row, fault in faults if fault})
+        return objects(texts)
+    if values.dtype.kind == "f":
+        for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
+            bad[row] = f"the target {fault_of_number(float(values[row]))}"
+        return values.astype(np.float64)
+    for row in np.flatnonzero(values > np.iinfo(np.int64).max).tolist():
+        bad[row] = f"the target {values[row]} does not fit 64 bits"
+    return values.astype(np.int64)
+
+
+def _texts(values: npt.NDArray[np.str_]) -> list[str]:
+    try:
+        return [str(text) for text in values.tolist()]
+    except ValueError:  # code points that Unicode does not have
+        return [""] * len(values)

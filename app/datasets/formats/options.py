@@ -1,0 +1,179 @@
+"""What may be said about how a file is to be read, and the format that its name says.
+
+    format      csv, libsvm, parquet or npy; by default what the names of the files say
+    bad_lines   how many unusable lines are skipped; the next one is an error
+
+CSV and Parquet:
+
+    target      column of the targets: its name, or its position from 0. By default the one
+                called target, label, y or class; without a header the last one
+    ignore      columns to leave out, a comma between two
+    categorical columns that hold categories, a comma between two (none: ""). By default
+                those with text in them (CSV: in the first megabyte)
+    buckets     features for each categorical column; its values are hashed to one of them
+    missing     number that stands where a number is missing
+
+CSV:
+
+    header      true, false or auto: whether the first line holds names
+    delimiter   the character between two fields, or the word tab; by default a comma, and
+                a tab for files named .tsv
+
+LIBSVM:
+
+    features    number of features; by default the largest index says it
+    zero_based  whether the first feature has the index 0 instead of 1
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distbelief.app.errors import DataError
+
+Scalar = int | float | str | bool
+Options = Mapping[str, Scalar]
+
+#: The format by the ending of a name, of text formats also before ``.gz``.
+ENDINGS: Mapping[str, str] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".libsvm": "libsvm",
+    ".svmlight": "libsvm",
+    ".svm": "libsvm",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".npy": "npy",
+}
+TEXT_FORMATS = ("csv", "libsvm")
+
+#: Categories are hashed to 32 bits, and these are features of every categorical column.
+MOST_BUCKETS = 1 << 30
+
+#: Columns of one file are counted in int32 by many programs that get to see them.
+MOST_FEATURES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its default, and ``check`` from a given value to the one that is used."""
+
+    default: Any
+    check: Callable[[Scalar], Any]
+    allowed: str
+
+
+def _whole(lowest: int, highest: int, default: int | None) -> Option:
+    def check(value: Scalar) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            raise ValueError
+        return value
+
+    return Option(default, check, f"a whole number from {lowest} to {highest}")
+
+
+def _number(value: Scalar) -> float:
+    if isinstance(value, bool | str) or not math.isfinite(value) or abs(value) > 3.4e38:
+        raise ValueError
+    return float(value)
+
+
+def _choice(default: Any, **choices: Any) -> Option:
+    def check(value: Scalar) -> Any:
+        try:
+            return choices[str(value).lower()]
+        except KeyError:
+            raise ValueError from None
+
+    return Option(default, check, " or ".join(choices))
+
+
+def _delimiter(value: Scalar) -> str:
+    character = "\t" if value in ("tab", "\\t") else value
+    if not isinstance(character, str) or len(character) != 1 or character in '"\r\n\0':
+        raise ValueError
+    return character
+
+
+def _column(value: Scalar) -> str:
+    if isinstance(value, bool | float):
+        raise ValueError
+    return str(value)
+
+
+def _columns(value: Scalar) -> tuple[str, ...]:
+    # as a line of a CSV file, so that a name may have a comma in it
+    return tuple(name.strip() for name in next(csv.reader([_column(value)]), []))
+
+
+_FLAG = {"true": True, "false": False}
+_BAD_LINES = {"bad_lines": _whole(0, 1_000_000, 0)}
+_TABLE = {
+    "target": Option(None, _column, "the name or the position of a column"),
+    "ignore": Option((), _columns, "names or positions of columns, a comma between two"),
+    "categorical": Option(None, _columns, "names or positions of columns, a comma between two"),
+    "buckets": _whole(1, MOST_BUCKETS, 1 << 16),
+    "missing": Option(0.0, _number, "a finite number that fits float32"),
+    **_BAD_LINES,
+}
+KNOWN: Mapping[str, Mapping[str, Option]] = {
+    "csv": {
+        "header": _choice(None, auto=None, **_FLAG),
+        "delimiter": Option(None, _delimiter, "one character, or the word tab"),
+        **_TABLE,
+    },
+    "parquet": _TABLE,
+    "libsvm": {
+        "features": _whole(1, MOST_FEATURES, None),
+        "zero_based": _choice(False, **_FLAG),
+        **_BAD_LINES,
+    },
+    "npy": _BAD_LINES,
+}
+
+
+def format_of(name: str) -> str | None:
+    """The format that a file's name says, if any."""
+    lower = name.lower()
+    packed = lower.endswith(".gz")
+    for ending, form in ENDINGS.items():
+        if lower.removesuffix(".gz").endswith(ending) and (form in TEXT_FORMATS or not packed):
+            return form
+    return None
+
+
+def resolve(form: str, options: Options, source: str) -> dict[str, Any]:
+    """The options of a format, each checked or its default; without ``format`` itself.
+
+    Raises:
+        DataError: an option is unknown to the format, or its value is not allowed.
+    """
+    known = KNOWN[form]
+    for name in options:
+        if name != "format" and name not in known:
+            raise DataError(
+                f"{source}: unknown option {name!r} of {form} data, known are: format, "
+                f"{', '.join(known)}{hint(name, known)}"
+            )
+    return {name: _checked(name, option, options, source) for name, option in known.items()}
+
+
+def _checked(name: str, option: Option, options: Options, source: str) -> Any:
+    if name not in options:
+        return option.default
+    try:
+        return option.check(options[name])
+    except ValueError:
+        raise DataError(
+            f"{source}: option {name} must be {option.allowed}, got {options[name]!r}"
+        ) from None
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""

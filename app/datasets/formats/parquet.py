@@ -1,0 +1,166 @@
+"""Parquet files: the same features as from a CSV file of the same columns.
+
+Columns of numbers and truth values are numbers, columns of text are categories; those of
+whole numbers can be categories too, if the option ``categorical`` says so. Of columns of
+other types, dates for instance, a file has to be told to ``ignore`` them. Rows count from 0
+within each file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.formats.arrow import NUMBERS, TEXT, TRUTH, WHOLE, Batch, open_parquet
+from distbelief.app.datasets.formats.choice import AllColumns, choose
+from distbelief.app.datasets.formats.places import Place
+from distbelief.app.datasets.formats.reader import Progress, Reader
+from distbelief.app.datasets.formats.table import Float32s
+from distbelief.app.datasets.formats.values import (
+    fault_of_number,
+    fault_of_target,
+    objects,
+    to_float32,
+)
+from distbelief.app.errors import DataError
+from distbelief.app.settings.sections import Scalar
+
+#: Numbers in a chunk: a megabyte.
+CHUNK_NUMBERS = 1 << 18
+
+_DENSE = (NUMBERS, WHOLE, TRUTH)
+_CATEGORICAL = (TEXT, WHOLE)
+_TARGETS = (NUMBERS, WHOLE, TRUTH, TEXT)
+
+BadRows = dict[int, str]
+Kinds = tuple[tuple[str, str], ...]
+
+
+class ParquetReader(Reader):
+    """Reads Parquet files, which have the same columns each.
+
+    Raises:
+        DataError: pyarrow is missing, or the first file is unusable.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        settings: Mapping[str, Any],
+        progress: Progress | None,
+        labelled: bool,
+    ) -> None:
+        super().__init__(places, settings, progress, labelled)
+        with open_parquet(places[0]) as file:
+            self._kinds = file.kinds()
+        names = tuple(name for name, _ in self._kinds)
+        texts = [i for i, (_, kind) in enumerate(self._kinds) if kind == TEXT]
+        columns = AllColumns(names, len(names), places[0].name)
+        self._table = table = choose(columns, texts, settings, labelled)
+        self._require(table.dense, _DENSE)
+        self._require(table.fields, _CATEGORICAL)
+        self._require([] if table.target is None else [table.target], _TARGETS)
+
+    @property
+    def sparse(self) -> bool:
+        return bool(self._table.fields)
+
+    @property
+    def columns(self) -> Columns:
+        return self._table.columns
+
+    @property
+    def same(self) -> dict[str, Scalar]:
+        return {"missing": self._settings["missing"], **self._table.same()}
+
+    def _require(self, columns: Sequence[int], allowed: Sequence[str]) -> None:
+        for column in columns:
+            name, kind = self._kinds[column]
+            if kind not in allowed:
+                raise DataError(
+                    f"{self._places[0].name}: column {name!r} holds {kind}, here it must be "
+                    f"{' or '.join(allowed)}; the option ignore leaves columns out"
+                )
+
+    def _chunks(self, place: Place) -> Iterator[Chunk]:
+        table = self._table
+        used = [i for i in (table.target, *table.dense, *table.fields) if i is not None]
+        with open_parquet(place) as file:
+            self._check_kinds(file.kinds(), place)
+            start, step = 0, max(1, CHUNK_NUMBERS // len(used))
+            for batch in file.batches([table.names[i] for i in used], step):
+                chunk = self._read(batch, place, start)
+                start += len(batch)
+                self._report(place, (place.size or 0) * start // max(1, file.n_rows))
+                yield chunk
+            if start != file.n_rows:
+                raise DataError(
+                    f"{place.name}: the file announces {file.n_rows} rows and holds {start}"
+                )
+
+    def _check_kinds(self, kinds: Kinds, place: Place) -> None:
+        for ours, here in zip_longest(self._kinds, kinds):
+            if ours != here:
+                raise DataError(
+                    f"{place.name}: the columns and their types must be those of "
+                    f"{self._places[0].name}, which has {_described(ours)}, not {_described(here)}"
+                )
+
+    def _read(self, batch: Batch, place: Place, start: int) -> Chunk:
+        table = self._table
+        bad: BadRows = {}
+        dense = self._numbers(batch, bad)
+        columns = [batch.texts(table.names[i]) for i in table.fields]
+        texts = [[(text or "").encode() for text in column] for column in columns]
+        for field, column in zip(table.fields, columns, strict=True):
+            for row in (row for row, text in enumerate(column) if text is None):
+                bad.setdefault(row, f"{table.name(field)}: the text is not UTF-8")
+        targets = None
+        if table.target is not None:
+            targets = self._targets(batch, *self._kinds[table.target], bad)
+        for row, reason in sorted(bad.items()):
+            self._fault(place, start + row, reason)
+        if bad:
+            good = [row for row in range(len(batch)) if row not in bad]
+            dense, texts = dense[good], [[column[row] for row in good] for column in texts]
+            targets = None if targets is None else targets[good]
+        return Chunk(table.features(dense, texts), targets)
+
+    def _numbers(self, batch: Batch, bad: BadRows) -> Float32s:
+        table = self._table
+        dense = np.empty((len(batch), len(table.dense)), np.float32)
+        for position, column in enumerate(table.dense):
+            name = table.names[column]
+            values = batch.floats(name)
+            values[batch.missing(name)] = self._settings["missing"]
+            dense[:, position] = to_float32(values)
+            for row in np.flatnonzero(~np.isfinite(dense[:, position])).tolist():
+                bad.setdefault(row, f"{table.name(column)}: {fault_of_number(values[row])}")
+        return dense
+
+    def _targets(self, batch: Batch, name: str, kind: str, bad: BadRows) -> npt.NDArray[Any]:
+        """Targets as they are; what is wrong with some is added to ``bad``."""
+        for row in np.flatnonzero(batch.missing(name)).tolist():
+            bad.setdefault(row, "the target is missing")
+        if kind == TEXT:
+            texts = [text if text is None else text.strip() for text in batch.texts(name)]
+            for row, text in enumerate(texts):
+                fault = "the target is not UTF-8" if text is None else fault_of_target(text)
+                if fault:
+                    bad.setdefault(row, fault)
+            return objects([text or "" for text in texts])
+        if kind in (WHOLE, TRUTH):
+            return batch.integers(name)
+        values = batch.floats(name)
+        for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
+            bad.setdefault(row, f"the target {fault_of_number(values[row])}")
+        return values
+
+
+def _described(column: tuple[str, str] | None) -> str:
+    return "no more columns" if column is None else f"{column[0]!r} ({column[1]})"

@@ -1,0 +1,169 @@
+"""Checkpoints: folders that are there in full or not at all.
+
+A checkpoint is a folder with one ``.npy`` file for each vector and a manifest: a document
+(JSON) and the SHA-256 of every file and of itself. It is written under another name,
+forced to the disk, and renamed, so that a writer killed at any point leaves the one before
+it. Vectors are whole, in the order of the parameters: nothing in a checkpoint depends on
+how many shards or servers held them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distbelief.app.errors import CheckpointError
+
+FORMAT = "distbelief-checkpoint-1"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files are all as they were written."""
+
+    path: Path
+    document: dict[str, Any]
+    files: Mapping[str, str]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.files
+
+    def vector(self, name: str) -> npt.NDArray[Any]:
+        """A vector, or the ids or values of a table's rows, mapped from its file."""
+        loaded: npt.NDArray[Any] = np.load(
+            self.path / self.files[name], mmap_mode="r", allow_pickle=False
+        )
+        return loaded
+
+
+def write(
+    folder: Path,
+    name: str,
+    document: Mapping[str, Any],
+    vectors: Iterable[tuple[str, npt.NDArray[Any]]],
+) -> Path:
+    """Write the checkpoint ``folder/name``; one vector at a time is in memory.
+
+    Raises:
+        OSError: it cannot be written, the disk is full; nothing is left of it then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    partial, final = folder / f".{name}.partial", folder / name
+    try:
+        partial.mkdir()
+        files = {}
+        for number, (vector_name, vector) in enumerate(vectors):
+            file = f"{number}.npy"
+            with (partial / file).open("wb") as output:
+                np.save(output, vector, allow_pickle=False)
+                _force(output)
+            files[vector_name] = {"file": file, "sha256": _digest(partial / file)}
+        body = _as_read({"format": FORMAT, "document": document, "vectors": files})
+        with (partial / MANIFEST).open("w", encoding="utf-8") as output:
+            json.dump({"sha256": _digest_of(body), "body": body}, output)
+            _force(output)
+        _force_folder(partial)
+        partial.rename(final)
+        _force_folder(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return final
+
+
+def manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint: its document and its vectors' files, which are not read.
+
+    Raises:
+        CheckpointError: missing, damaged, or of another format.
+    """
+    try:
+        text = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        body: dict[str, Any] = text["body"]
+        if text["sha256"] != _digest_of(body):
+            raise CheckpointError(f"{path / MANIFEST} is damaged: its digest does not fit")
+        if body["format"] != FORMAT:
+            raise CheckpointError(f"{path} has the format {body['format']}, expected {FORMAT}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
+    return body
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint that :func:`write` wrote, and check every byte of it.
+
+    Raises:
+        CheckpointError: missing, damaged, or of another format.
+    """
+    body = manifest(path)
+    for name, entry in body["vectors"].items():
+        try:
+            whole = _digest(path / entry["file"]) == entry["sha256"]
+        except OSError as error:
+            raise CheckpointError(f"{path / entry['file']} ({name}): {error}") from error
+        if not whole:
+            raise CheckpointError(f"{path / entry['file']} ({name}) is damaged: wrong digest")
+    files = {name: entry["file"] for name, entry in body["vectors"].items()}
+    return Checkpoint(path, body["document"], files)
+
+
+def names(folder: Path) -> list[str]:
+    """The checkpoints in a folder, oldest first; damaged ones as well."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def latest(folder: Path, refused: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that is whole, None if there is none; why others are not."""
+    for name in reversed(names(folder)):
+        try:
+            return read(folder / name)
+        except CheckpointError as error:
+            refused(str(error))
+    return None
+
+
+def prune(folder: Path, keep: Iterable[str]) -> None:
+    """Remove all checkpoints but those, and what killed writers left."""
+    kept = set(keep)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _as_read(body: Any) -> Any:
+    """As it will be read again: JSON has only texts for keys."""
+    return json.loads(json.dumps(body))
+
+
+def _force(file: IO[Any]) -> None:
+    """To the disk, before anything refers to it."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _force_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

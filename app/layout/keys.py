@@ -1,0 +1,69 @@
+"""Every key that the system writes, once, with what it holds.
+
+The hash tag of a shard's keys keeps them in one slot of a Redis Cluster, so that one
+script may touch them all. Keys of a run on the control server share a tag likewise.
+
+Parameter servers (``stream`` is the index of a training subset):
+
+    ps:{RUN/SHARD}:meta         hash: fence, clock, refused, dtype, layout,
+                                attempt:<stream>, seq:<stream>, evaluation
+    ps:{RUN/SHARD}:params       hash: block id -> packed little-endian numbers
+    ps:{RUN/SHARD}:slot:<name>  hash: the same block ids, an optimizer's state
+    ps:{RUN/SHARD}:vec:<name>   hash: the same block ids, a named vector (snapshots, gradients,
+                                trial points, curvature pairs)
+    ps:{RUN/SHARD}:counted      bitmap: the portions summed in the current evaluation
+
+Control server:
+
+    dist:run:{RUN}:record       hash: document, state, fence, attempts; claimer, owner, since,
+                                lease, expires (of its coordinator); status, stop, outcome
+    dist:run:{RUN}:unit:<unit>  hash: fence, specification, lease, state, owner, attempt,
+                                expires, tries, report
+    dist:run:{RUN}:units        set: the names of the units that are there
+    dist:run:{RUN}:deposits     hash: unit -> bytes that it found (packed scores of held-out
+                                examples), until the evaluation is complete or given up
+    dist:run:{RUN}:wakeup       list: one element per unit that finished or was given back;
+                                a hint, not the truth
+    dist:run:{RUN}:evaluation:<n>  string: JSON of the evaluation that portions belong to
+    dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
+    dist:run:{RUN}:state        string: JSON of what the driver committed last
+    dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
+    dist:celery:*               Celery's own queues
+    dist:celery:_kombu.binding.celery.pidbox  set: the mailboxes of workers (Celery's, only read)
+"""
+
+from __future__ import annotations
+
+CELERY_PREFIX = "dist:celery:"
+MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
+PARAMETERS = "params"
+COUNTED = "counted"
+
+
+def slot(name: str) -> str:
+    """Name of the vector that holds the optimizer state ``name``."""
+    return f"slot:{name}"
+
+
+def named(name: str) -> str:
+    """Name of the vector that somebody called ``name``."""
+    return f"vec:{name}"
+
+
+#: The snapshot with the best held-out score.
+BEST = named("best")
+
+
+def shard(run: str, index: int, what: str) -> str:
+    """Key of ``what`` (``meta`` or the name of a vector) of one shard."""
+    return f"ps:{{{run}/{index}}}:{what}"
+
+
+def control(run: str, what: str) -> str:
+    """Key of ``what`` (``record``, ``unit:<unit>``, ``wakeup``, ...) of a run."""
+    return f"dist:run:{{{run}}}:{what}"
+
+
+def patterns(run: str) -> tuple[str, str]:
+    """What all keys of a run match on the control server, and on a parameter server."""
+    return control(run, "*"), f"ps:{{{run}/*"

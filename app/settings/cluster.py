@@ -1,0 +1,73 @@
+"""Settings of where a training runs and who may watch it there; see
+:mod:`distbelief.app.settings.sections`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from distbelief.app.settings.sections import Positive, Section, WantedEngine
+
+
+class PlaceSettings(Section):
+    """Where to run"""
+
+    broker: str | None = Field(
+        None,
+        description="URL of the control server, Celery's broker [default: start embedded servers]",
+    )
+    parameter_servers: tuple[str, ...] = Field(
+        (), description="URLs of the parameter servers, commas between them"
+    )
+    servers: Positive = Field(2, description="embedded parameter servers to start")
+    processes: Positive | None = Field(
+        None, description="worker processes of the embedded worker [default: replicas]"
+    )
+    engine: WantedEngine = Field(
+        "auto",
+        description="what computes on the parameter servers: their Lua interpreter, or our native "
+        "module (far faster), which auto takes wherever a server has loaded it",
+    )
+    durability: Literal["checkpoint", "aof"] = Field(
+        "checkpoint",
+        description="embedded servers that die come back from the last checkpoint, or with an "
+        "append-only file from where they stood (which costs writing every change)",
+    )
+    folder: str = Field(
+        "runs", description="folder for the checkpoints, the model and the logs of each run"
+    )
+    output: str | None = Field(
+        None, description="file for the trained model [default: FOLDER/RUN/model.safetensors]"
+    )
+    wait_seconds: float = Field(
+        10.0, gt=0, description="seconds to wait for servers and workers before training"
+    )
+
+
+class MonitoringSettings(Section):
+    """Monitoring"""
+
+    flower: bool = Field(
+        False,
+        description="show tasks and workers on web pages of this machine while the run lasts "
+        "(extra flower)",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="serve the training's figures for Prometheus at http://ADDRESS:PORT/metrics "
+        "(0: any free port, which is said) [default: none]",
+    )
+    metrics_address: str = Field(
+        "127.0.0.1",
+        description="where the figures may be asked for: this machine alone, or 0.0.0.0 for "
+        "everybody who reaches it (they are no secret, and there is no password)",
+    )
+    tensorboard: str | None = Field(
+        None,
+        description="write the training's curves for TensorBoard to this folder, in one named "
+        "after the run (extra tensorboard) [default: none]",
+    )

@@ -1,0 +1,191 @@
+"""The configuration of a run, and of where it runs.
+
+:class:`RunConfig` is validated once, by the coordinator; its JSON is what workers read from the
+run record. :class:`ClusterConfig` says where to run; it may hold passwords and so never becomes
+part of a run record. The settings themselves are in :mod:`distbelief.app.settings.sections` and
+:mod:`distbelief.app.settings.cluster`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError, model_validator
+
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings.cluster import MonitoringSettings, PlaceSettings
+from distbelief.app.settings.sections import (
+    CheckpointSettings,
+    DataSettings,
+    DownpourSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    RunSettings,
+    SandblasterSettings,
+    Section,
+    StopSettings,
+    StoreSettings,
+)
+
+
+class RunConfig(
+    RunSettings,
+    ModelSettings,
+    DataSettings,
+    ObjectiveSettings,
+    DownpourSettings,
+    SandblasterSettings,
+    StopSettings,
+    CheckpointSettings,
+    StoreSettings,
+):
+    """One training job. Frozen; equal configurations have equal JSON."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        if self.optimizer == "adagrad" and self.initial_accumulator == 0 and _tiny(self.epsilon):
+            raise ValueError("initial_accumulator 0 needs an epsilon of at least 1e-30")
+        if self.optimizer in ("rmsprop", "adam") and _tiny(self.epsilon):
+            raise ValueError(f"{self.optimizer} needs an epsilon of at least 1e-30")
+        if self.optimizer == "ftrl" and self.learning_rate_decay:
+            raise ValueError(
+                "learning_rate_decay must be 0 for ftrl: it slows each number down by itself"
+            )
+        if self.optimizer == "ftrl" and self.scale_by_staleness:
+            raise ValueError("scale_by_staleness is not for ftrl, whose steps have no rate")
+        heldout = self.holdout > 0 or self.holdout_data is not None
+        judged = (self.target, self.patience, self.metric)
+        if not heldout and any(each is not None for each in judged):
+            raise ValueError("target, patience and metric need held-out data: set holdout above 0")
+        if self.algorithm == "downpour" and self.l1 > 0:
+            raise ValueError(
+                f"l1 = {self.l1:g} needs algorithm sandblaster: with downpour, choose optimizer "
+                "ftrl and set ftrl_l1"
+            )
+        return self
+
+    @property
+    def unit_length(self) -> int:
+        """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
+        return whole_pushes(self.unit_steps, self.push_interval)
+
+    @property
+    def push_interval(self) -> int:
+        """``n_push`` once it is chosen."""
+        assert self.n_push != "auto"
+        return self.n_push
+
+    @property
+    def fetch_interval(self) -> int:
+        """``n_fetch`` once it is chosen."""
+        assert self.n_fetch != "auto"
+        return self.n_fetch
+
+    def with_interval(self, interval: int) -> RunConfig:
+        """With numbers for ``n_push`` and ``n_fetch``: ``interval`` where both are ``auto``.
+
+        Where one of them is given, the other is the same: a push then brings what a fetch
+        would, in one round trip.
+        """
+        given = {"n_push": self.n_push, "n_fetch": self.n_fetch}
+        known = next((each for each in given.values() if each != "auto"), interval)
+        return self.model_copy(
+            update={name: known for name, each in given.items() if each == "auto"}
+        )
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """Of the numbers on the servers."""
+        return np.dtype("f4" if self.algorithm == "downpour" else self.precision)
+
+    def model_settings(self) -> ModelSettings:
+        """The settings that rebuild the model, for a saved model's header."""
+        return ModelSettings(**{name: getattr(self, name) for name in ModelSettings.model_fields})
+
+
+class ClusterConfig(PlaceSettings, MonitoringSettings):
+    """Where a run runs, and how it is watched."""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> ClusterConfig:
+        if (self.broker is None) != (not self.parameter_servers):
+            raise ValueError("broker and parameter_servers go together: give both, or neither")
+        return self
+
+
+#: The groups of settings, in the order of the help.
+CLUSTER_SECTIONS: tuple[type[Section], ...] = ClusterConfig.__bases__
+SECTIONS: tuple[type[Section], ...] = (*RunConfig.__bases__, *CLUSTER_SECTIONS)
+
+
+def _tiny(epsilon: float | None) -> bool:
+    """Too small for float32 to divide by."""
+    return epsilon is not None and epsilon < 1e-30
+
+
+def whole_pushes(steps: int, n_push: int) -> int:
+    """``steps`` rounded up to a multiple of ``n_push``."""
+    return -(-steps // n_push) * n_push
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read or is not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
+    """Validate settings by name.
+
+    Raises:
+        ConfigError: naming the setting, its value, and what is allowed.
+    """
+    known = [*RunConfig.model_fields, *ClusterConfig.model_fields]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"unknown setting '{name}': {hint}")
+    for name, value in settings.items():
+        if isinstance(value, bool) and not _is_switch(name):
+            raise ConfigError(f"{name} = {str(value).lower()} is not allowed: it is no switch")
+    ours = {name: settings[name] for name in settings if name in RunConfig.model_fields}
+    theirs = {name: settings[name] for name in settings if name in ClusterConfig.model_fields}
+    try:
+        return RunConfig(**ours), ClusterConfig(**theirs)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from None
+
+
+def _is_switch(name: str) -> bool:
+    field = RunConfig.model_fields.get(name) or ClusterConfig.model_fields[name]
+    return field.annotation is bool
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint, as a person would put it."""
+    first, *others = error.errors()
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    name, value = str(first["loc"][0]), repr(first["input"])
+    for other in others:  # another kind of value that the same setting may have
+        if other["loc"][0] == name and other["type"] == "literal_error":
+            message += f", or {other['ctx']['expected']}"
+    if "://" in value:  # it may hold a password
+        value = "..."
+    return f"{name} = {value} is not allowed: {message[0].lower()}{message[1:]}"

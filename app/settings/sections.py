@@ -1,0 +1,274 @@
+"""Every setting of a run, once: its name, default, bounds, unit and meaning.
+
+The TOML file and the flags of the command line are made from these fields, so a setting has one
+name everywhere. :mod:`distbelief.app.settings.config` puts the groups together and validates them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scalar = bool | int | float | str
+Option = Scalar | list[int] | list[float] | list[str]
+#: What computes on parameter servers; ``auto`` takes the native module where it is there.
+WantedEngine = Literal["auto", "lua", "native"]
+Positive = Annotated[int, Field(ge=1)]
+#: Steps between exchanges with the servers; ``auto`` is chosen before the training.
+Interval = Positive | Literal["auto"]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, nothing unknown, no infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelSettings(Section):
+    """Model"""
+
+    model: str = Field(
+        "mlp",
+        description="linear, logistic, softmax, mlp, fm (factorization machine), wide_deep, "
+        "torch, or your own: package.module:Name",
+    )
+    hidden: tuple[Positive, ...] = Field(
+        (64,), description="mlp, wide_deep: units of each hidden layer, from the input on"
+    )
+    activation: Literal["relu", "tanh", "sigmoid"] = Field(
+        "relu", description="mlp, wide_deep: activation of the hidden layers"
+    )
+    init: Literal["glorot", "he"] = Field(
+        "glorot", description="mlp, wide_deep: initial weights of the layers"
+    )
+    rank: Positive = Field(8, description="fm: factors of each feature")
+    embedding: Positive = Field(8, description="wide_deep: numbers in a category's embedding")
+    spread: float = Field(
+        0.05, gt=0, description="fm, wide_deep: what features begin with is drawn from +-spread"
+    )
+    module: str | None = Field(
+        None, description="torch: what makes your torch.nn.Module, package.module:function"
+    )
+    loss: str | None = Field(
+        None,
+        description="torch: cross_entropy, log_loss (of log-odds), mse, or your own: "
+        "package.module:function [default: by the targets and the outputs]",
+    )
+    model_options: dict[str, Option] = Field(
+        {}, description="keyword arguments for your own model or module, KEY=VALUE"
+    )
+    threshold: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="models of two classes: probability above which an example is of class 1",
+    )
+
+
+class DataSettings(Section):
+    """Data"""
+
+    data: str = Field(
+        "digits",
+        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
+        "synthetic:clicks; .csv, .tsv, .libsvm (all also .gz) or .parquet files: one, a folder "
+        "or a pattern, also https:// and the like; a .npz file with arrays x and y, a pair "
+        "x.npy and y.npy, or MNIST's images-idx3-ubyte(.gz) with the labels beside it",
+    )
+    data_options: dict[str, Scalar] = Field(
+        {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"
+    )
+    holdout: float = Field(
+        0.2, ge=0, lt=1, description="fraction of the examples held out for evaluation"
+    )
+    holdout_data: str | None = Field(
+        None, description="held-out examples of their own, as data; the fraction is then unused"
+    )
+
+
+class ObjectiveSettings(Section):
+    """Objective and update rule"""
+
+    optimizer: Literal["adagrad", "sgd", "momentum", "rmsprop", "adam", "ftrl"] = Field(
+        "adagrad", description="update rule on the server"
+    )
+    learning_rate: float = Field(
+        0.05, gt=0, description="the rule's rate: Adagrad's gamma, FTRL's alpha"
+    )
+    learning_rate_decay: float = Field(
+        0.0, ge=0, description="rate / (1 + decay * updates applied by the shard) (not FTRL)"
+    )
+    initial_accumulator: float = Field(
+        0.1, ge=0, description="Adagrad: first value of the sums of squared gradients"
+    )
+    epsilon: float | None = Field(
+        None,
+        gt=0,
+        description="added to the root of the squares [default: Adagrad 1e-10, RMSProp and "
+        "Adam 1e-8]",
+    )
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="momentum: share of the velocity that an update keeps"
+    )
+    smoothing: float = Field(
+        0.99, ge=0, lt=1, description="RMSProp: share of the mean square that an update keeps"
+    )
+    beta1: float = Field(
+        0.9, ge=0, lt=1, description="Adam: share of the mean gradient that an update keeps"
+    )
+    beta2: float = Field(
+        0.999, ge=0, lt=1, description="Adam: share of the mean square that an update keeps"
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, description="Adam: rate * this share of every number is taken off (AdamW)"
+    )
+    ftrl_beta: float = Field(1.0, gt=0, description="FTRL: added to the root of the squares")
+    ftrl_l1: float = Field(
+        0.0, ge=0, description="FTRL: L1, held against the sum of all gradients (biases too)"
+    )
+    ftrl_l2: float = Field(0.0, ge=0, description="FTRL: L2, likewise")
+    l1: float = Field(
+        0.0, ge=0, description="Sandblaster: adds l1 * |weights|_1 to the loss (not biases)"
+    )
+    l2: float = Field(0.0, ge=0, description="adds l2/2 * |weights|^2 to the loss (not biases)")
+    clip_norm: float | None = Field(
+        None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"
+    )
+
+
+class DownpourSettings(Section):
+    """Downpour SGD"""
+
+    replicas: Positive = Field(2, description="model replicas, each with a subset of the data")
+    batch_size: Positive = Field(32, description="examples in a minibatch")
+    n_fetch: Interval = Field(
+        "auto", description="steps between fetches of the parameters; auto is as n_push"
+    )
+    n_push: Interval = Field(
+        "auto",
+        description="steps between pushes of the accrued gradient; auto is as n_fetch, or as few "
+        "as the servers can take, at most 4",
+    )
+    overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
+    max_staleness: int | None = Field(
+        None,
+        ge=0,
+        description="pushes that a replica may be ahead of the slowest when it begins another; "
+        "one that is further ahead waits [default: none waits]",
+    )
+    scale_by_staleness: bool = Field(
+        False, description="divide a push's rate by the updates of others since its fetch"
+    )
+    warm_start_steps: int = Field(
+        0, ge=0, description="steps that one replica takes alone before the others start"
+    )
+    unit_steps: Positive = Field(
+        200, description="steps in one Celery task, rounded up to whole pushes"
+    )
+
+
+class SandblasterSettings(Section):
+    """Sandblaster L-BFGS"""
+
+    iterations: Positive = Field(100, description="iterations of L-BFGS, at most")
+    history: int = Field(10, ge=0, le=100, description="curvature pairs that L-BFGS remembers, m")
+    gradient_tolerance: float = Field(
+        1e-5, ge=0, description="converged when the gradient's 2-norm is at most this"
+    )
+    decrease_tolerance: float = Field(
+        1e-9, ge=0, description="converged when an iteration lowers the loss by at most this share"
+    )
+    precision: Literal["float64", "float32"] = Field(
+        "float64", description="numbers of the vectors on the servers"
+    )
+    portions: Positive | None = Field(
+        None, description="portions of the batch [default: some 10 ms of work each, at least 8]"
+    )
+    backup_seconds: float = Field(
+        0.5, ge=0.05, description="age before which no backup of a portion is sent"
+    )
+
+
+class StopSettings(Section):
+    """When to stop and what to keep"""
+
+    passes: Positive = Field(40, description="Downpour: passes over the training data, at most")
+    max_seconds: float | None = Field(None, gt=0, description="seconds of training, at most")
+    metric: Literal["accuracy", "auc", "log_loss", "rmse"] | None = Field(
+        None,
+        description="held-out figure that decides which model is best "
+        "[default: accuracy; rmse of a regression]",
+    )
+    target: float | None = Field(
+        None, description="stop when the held-out metric is at least this good"
+    )
+    patience: Positive | None = Field(
+        None,
+        description="stop after this many held-out evaluations that were not better "
+        "(in the metric, or in the loss where metrics are equal)",
+    )
+    evaluate_every: float = Field(
+        2.0, gt=0, description="passes (Sandblaster: iterations) between held-out evaluations"
+    )
+
+
+class CheckpointSettings(Section):
+    """Checkpoints"""
+
+    checkpoint_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="seconds of training between checkpoints (and so at most what a server "
+        "that loses its data costs)",
+    )
+    keep_checkpoints: Positive = Field(
+        3, description="last checkpoints that stay, beside the best one"
+    )
+
+
+class RunSettings(Section):
+    """Run"""
+
+    algorithm: Literal["downpour", "sandblaster"] = Field(
+        "downpour", description="Downpour SGD or Sandblaster L-BFGS"
+    )
+    seed: int = Field(0, ge=0, description="seed of initial values, split and minibatch order")
+    init_from: str | None = Field(
+        None, description="saved model whose parameters and accumulators to start from"
+    )
+
+
+class StoreSettings(Section):
+    """Parameter shards and leases"""
+
+    shards: Positive | None = Field(
+        None,
+        description="number of shards (with tables: that many for them, too) "
+        "[default: at most 65,536 numbers in each]",
+    )
+    table_numbers: int = Field(
+        65_536,
+        ge=1,
+        description="Downpour: sparse parameters of at least so many numbers are kept as tables, "
+        "of which replicas fetch and push only the rows that a minibatch touches",
+    )
+    block_numbers: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="numbers in one block (one field of a hash) [default: 4096, and fewer in small "
+        "models]",
+    )
+    lease_seconds: float = Field(
+        10.0, ge=0.2, description="seconds after which the work of a silent worker is given away"
+    )
+    server_seconds: float = Field(
+        60.0, gt=0, description="seconds to keep trying a server that does not answer"
+    )
+    stall_seconds: float = Field(
+        120.0, gt=0, description="seconds without any worker at work after which the run ends"
+    )
+    unit_attempts: Positive = Field(
+        5, description="times that a unit of work may fail before the run ends"
+    )

@@ -1,0 +1,266 @@
+"""What every parameter store promises, whatever holds the numbers.
+
+Two implementations of each stand beside this file: on Redis servers
+(:mod:`distbelief.app.store.redis.parameters`, :mod:`distbelief.app.store.redis.vectors`) and in
+this process (:mod:`distbelief.app.store.memory.parameters`,
+:mod:`distbelief.app.store.memory.vectors`). One contract test runs over both, and their
+elementwise results agree bit for bit. What Sandblaster asks of its vectors is in
+:mod:`distbelief.app.store.contract.vectors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from distbelief.app.errors import ModelMissing
+from distbelief.app.layout.keys import PARAMETERS
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.optimizers.rule import Rule
+
+#: A number for each shard, of shape (n_shards,).
+Counts = npt.NDArray[np.int64]
+
+
+class Answer(StrEnum):
+    """A shard's answer to a push; the meanings are in ``lua/protocol.lua``."""
+
+    APPLIED = "APPLIED"
+    DUPLICATE = "DUPLICATE"
+    REFUSED = "REFUSED"
+    GAP = "GAP"
+    FENCED = "FENCED"
+    NOMODEL = "NOMODEL"
+
+
+class Counted(StrEnum):
+    """A shard's answer to a portion; the meanings are in ``lua/accumulate.lua``."""
+
+    COUNTED = "COUNTED"
+    DUPLICATE = "DUPLICATE"
+    EXPIRED = "EXPIRED"
+    REFUSED = "REFUSED"
+
+
+@dataclass(frozen=True)
+class Token:
+    """The right to change shards on behalf of one stream of pushes.
+
+    ``fence`` belongs to the run, ``attempt`` to the lease under which the work is done
+    (a fencing token: it only ever grows).
+    """
+
+    fence: int
+    stream: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where the shards stand: arrays of shape (n_shards,), int64.
+
+    ``clocks`` counts the pushes that a shard applied, ``sequences`` is the last sequence
+    number of the stream that asked.
+    """
+
+    clocks: Counts
+    sequences: Counts
+
+    @property
+    def others(self) -> Counts:
+        """The updates of the other streams."""
+        return self.clocks - self.sequences
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A vector of shape (D,) and where each shard stood when it gave its part.
+
+    ``tables`` are the rows that were asked for, shape (n, width) for each table.
+    """
+
+    vector: Vector
+    positions: Positions
+    tables: tuple[Vector, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Each shard's answer to a push, and the fresh parameters if they were asked for."""
+
+    answers: tuple[Answer, ...]
+    positions: Positions
+    fresh: Vector | None
+
+
+@dataclass(frozen=True)
+class ShardCounts:
+    """``applied`` pushes and ``refused`` ones (they would have written NaN or infinity)."""
+
+    applied: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a shard has done: ``sequences`` is each stream's last sequence number."""
+
+    applied: int = 0
+    refused: int = 0
+    sequences: Mapping[int, int] = field(default_factory=dict)
+
+
+class ShardStore(Protocol):
+    """Vectors of one run, cut into shards; the part that both algorithms need.
+
+    Vectors are flat, of shape (D,), in the store's dtype. Every method raises the
+    ServerError family when a server cannot be used, ModelMissing if a shard does not
+    know the run or the vector, and Fenced if a newer attempt or fence took over.
+    ``fence`` is that of the coordinator whose store this is; what it changes by name
+    (create, copy, drop, restore) is refused under another one. Workers only read.
+    """
+
+    layout: Layout
+    dtype: np.dtype[np.floating]
+    fence: int
+
+    def fetch(
+        self,
+        name: str = PARAMETERS,
+        *,
+        stream: int = 0,
+        rows: Sequence[Ids] = (),
+    ) -> Fetched:
+        """Read a vector, and of each of its tables the ``rows`` (ascending).
+
+        Shards are read one after another: it may be inconsistent. A row that nobody has
+        touched yet is read as it will begin.
+        """
+        ...
+
+    def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
+        """All rows of a vector's tables that have come into being; all of them, or an error."""
+        ...
+
+    def counts(self) -> list[ShardCounts]:
+        """What each shard applied and refused so far."""
+        ...
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy a vector on the servers, shard by shard."""
+        ...
+
+    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+        """Copy vectors (source to target), each shard at one moment; where each stood then."""
+        ...
+
+    def drop(self, *names: str) -> None:
+        """Delete vectors; no error if there are none."""
+        ...
+
+    def raise_fence(self, fence: int) -> None:
+        """Act under ``fence`` from now on, and have all changes under a lower one refused."""
+        ...
+
+    def stored_bytes(self) -> int:
+        """Memory that parameters and slots take."""
+        ...
+
+    def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
+        """Write a vector, whatever was there under its name."""
+        ...
+
+    def highest_fence(self) -> int:
+        """The highest fence that any shard knows; 0 if none knows the run."""
+        ...
+
+    def named_vectors(self) -> set[str]:
+        """The vectors (of the kind :func:`distbelief.app.layout.keys.named`) that are on any
+        shard.
+        """
+        ...
+
+    def standings(self, *names: str) -> list[Standing | None]:
+        """Where each shard stands; None if it lost the run, or one of the vectors ``names``."""
+        ...
+
+    def restore(
+        self,
+        shards: Mapping[int, Standing],
+        vectors: Mapping[str, Vector],
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> None:
+        """Put these vectors and standings in place of whatever those shards hold.
+
+        Vectors under other names stay as they are. Raises Fenced, for a shard that knows a
+        newer fence.
+        """
+        ...
+
+    def delete(self) -> None:
+        """Delete the run's parameters and slots (not other named vectors)."""
+        ...
+
+
+class ParameterStore(ShardStore, Protocol):
+    """Shards of parameters and optimizer slots, updated where they lie (Downpour)."""
+
+    rule: Rule
+
+    def create(
+        self,
+        parameters: Vector,
+        slots: Mapping[str, Vector] | None = None,
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> bool:
+        """Write first values where the run has none; False if it was there already.
+
+        ``tables`` are rows that begin with other values than those that the seed draws,
+        by the name of their vector: the same rows of parameters and of each slot.
+        Raises LayoutError if it is there with another layout, or a vector has another
+        length, and NotFinite for NaN or what the dtype cannot hold.
+        """
+        ...
+
+    def announce(self, token: Token) -> Positions:
+        """Shut older attempts out, and learn where the shards stand."""
+        ...
+
+    def sequences(self, n_streams: int) -> list[int]:
+        """The last sequence number of each of the first streams, on the first shard."""
+        ...
+
+    def push(
+        self,
+        token: Token,
+        sequence: int,
+        gradient: Vector,
+        *,
+        blocks: Sequence[int] | None = None,
+        fetch: bool = False,
+        base: Counts | None = None,
+        rows: Tables = (),
+    ) -> Pushed:
+        """Apply ``gradient``, and that of ``rows``, on every shard exactly once.
+
+        ``blocks`` (ascending ids) limits the push to some blocks, whose numbers
+        ``gradient`` then holds one after another; shards without any still advance.
+        With ``base`` (``others`` at the gradient's fetch) each shard divides the rate by the
+        updates of others since (Zhang et al. 2016, "Staleness-aware async-SGD", eq. 5).
+        Raises SequenceGap if a shard misses earlier ones, ServerRefused (unsent) if it is unfit.
+        """
+        ...
+
+
+def missing(shard: int) -> ModelMissing:
+    return ModelMissing(
+        f"shard {shard} does not know this run: it was never created there, "
+        "or the server lost its data, or it is another server"
+    )

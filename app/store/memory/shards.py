@@ -1,0 +1,270 @@
+"""Shards in this process: what the memory stores have in common.
+
+They keep the promises of :mod:`distbelief.app.store.contract.parameters` with dicts and NumPy,
+block by block and answer by answer as the scripts do. They are not made for speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from distbelief.app.errors import Fenced, StoreError
+from distbelief.app.layout.keys import PARAMETERS, named
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.store.contract.checks import check_values
+from distbelief.app.store.contract.parameters import (
+    Fetched,
+    Positions,
+    ShardCounts,
+    Standing,
+    missing,
+)
+from distbelief.app.store.contract.tables import Begin, Request, blocks_on, rows_in
+
+T = TypeVar("T")
+
+
+@dataclass
+class Shard:
+    """One shard: what its meta hash and its hashes of blocks hold on a server."""
+
+    fence: int
+    vectors: dict[str, dict[int, Vector]]
+    clock: int = 0
+    refused: int = 0
+    attempts: dict[int, int] = field(default_factory=dict)
+    sequences: dict[int, int] = field(default_factory=dict)
+    evaluation: int | None = None
+    counted: set[int] = field(default_factory=set)
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.clock, self.refused, dict(self.sequences))
+
+
+class MemoryShards:
+    """The ``ShardStore`` of one run in this process."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        dtype: np.dtype[np.floating] | type[np.floating] = np.float64,
+        vectors: tuple[str, ...] = (PARAMETERS,),
+        *,
+        fence: int,
+    ) -> None:
+        self.layout = layout
+        self.dtype = np.dtype(dtype)
+        self.fence = fence
+        self._shards: list[Shard | None] = [None] * layout.n_shards
+        self._vectors = vectors
+
+    def fetch(
+        self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
+    ) -> Fetched:
+        vector = np.empty(self.layout.size, self.dtype)
+        for index, at in enumerate(self._shards):
+            if at is None or name not in at.vectors:
+                raise missing(index)
+            if index < self.layout.n_dense_shards:
+                for block, values in at.vectors[name].items():
+                    vector[self.layout.block_slice(block)] = values
+        return Fetched(vector, self._positions(stream), self._rows(name, rows))
+
+    def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
+        blocks: dict[int, bytes] = {}
+        for index in range(self.layout.n_dense_shards, self.layout.n_shards):
+            vectors = self._there(index).vectors
+            if name not in vectors:
+                raise missing(index)
+            blocks |= {block: values.tobytes() for block, values in vectors[name].items()}
+        return rows_in(self.layout, blocks, self.dtype)
+
+    def stored_bytes(self) -> int:
+        blocks = (at.vectors[name] for at in self._present() for name in self._vectors)
+        return sum(values.nbytes for each in blocks for values in each.values())
+
+    def counts(self) -> list[ShardCounts]:
+        return [ShardCounts(at.clock, at.refused) for at in self._present()]
+
+    def copy(self, source: str, target: str) -> None:
+        self.freeze({source: target})
+
+    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+        return self._ask(lambda index: self._freeze(index, copies))
+
+    def drop(self, *names: str) -> None:
+        def drop(index: int) -> None:
+            if names and self._shards[index] is not None:
+                at = self._ours(index)
+                for name in names:
+                    at.vectors.pop(name, None)
+
+        self._ask(drop)
+
+    def raise_fence(self, fence: int) -> None:
+        self.fence = fence
+
+        def take(index: int) -> None:
+            at = self._there(index)
+            if at.fence > fence:
+                raise Fenced(f"shard {index} knows the newer fence {at.fence}")
+            if at.fence < fence:
+                at.fence, at.evaluation = fence, None
+                at.attempts.clear()
+
+        self._ask(take)
+
+    def standings(self, *names: str) -> list[Standing | None]:
+        names = (*self._vectors, *names)
+        return [
+            at.standing if at and all(name in at.vectors for name in names) else None
+            for at in self._shards
+        ]
+
+    def restore(
+        self,
+        shards: Mapping[int, Standing],
+        vectors: Mapping[str, Vector],
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> None:
+        vectors = self._checked(vectors)
+
+        def restore(index: int) -> None:
+            at = self._shards[index]
+            if at is not None and at.fence > self.fence:
+                raise _fenced(index)
+            self._write(index, shards[index], vectors, tables)
+
+        self._ask(restore, shards)
+
+    def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
+        vectors = self._checked({name: vector})
+
+        def put(index: int) -> None:
+            self._ours(index).vectors[name] = self._cut(index, vectors[name], tables)
+
+        self._ask(put)
+
+    def highest_fence(self) -> int:
+        return max((at.fence for at in self._shards if at is not None), default=0)
+
+    def named_vectors(self) -> set[str]:
+        names = {name for at in self._shards if at is not None for name in at.vectors}
+        return {name for name in names if name.startswith(named(""))}
+
+    def delete(self) -> None:
+        self._shards = [None] * self.layout.n_shards
+
+    def _create(self, values: Sequence[Vector], tables: Mapping[str, Tables] = NO_TABLES) -> bool:
+        """Write first values, in the order of the names, where there are none."""
+        first = self._checked(dict(zip(self._vectors, values, strict=True)))
+        new = [index for index, at in enumerate(self._shards) if at is None]
+        for index in new:
+            self._write(index, Standing(), first, tables)
+        return len(new) == len(self._shards)
+
+    def _freeze(self, index: int, copies: Mapping[str, str]) -> Standing:
+        at = self._ours(index)
+        if any(source not in at.vectors for source in copies):
+            raise missing(index)
+        for source, target in copies.items():
+            at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
+        return at.standing
+
+    def _write(
+        self,
+        index: int,
+        standing: Standing,
+        values: Mapping[str, Vector],
+        tables: Mapping[str, Tables],
+    ) -> None:
+        """Put these in place of what is there; other vectors stay beside them."""
+        at = self._shards[index]
+        vectors = dict(at.vectors) if at is not None else {}
+        vectors |= {
+            name: self._cut(index, value, tables.get(name, ())) for name, value in values.items()
+        }
+        sequences = dict(standing.sequences)
+        self._shards[index] = Shard(
+            self.fence, vectors, standing.applied, standing.refused, sequences=sequences
+        )
+
+    def _checked(self, vectors: Mapping[str, Vector]) -> dict[str, Vector]:
+        """In the store's dtype; what it cannot hold becomes infinite and is refused."""
+        with np.errstate(over="ignore"):
+            cast = {name: vector.astype(self.dtype) for name, vector in vectors.items()}
+        check_values(self.layout, cast.values())
+        return cast
+
+    def _rows(self, name: str, rows: Sequence[Ids]) -> tuple[Vector, ...]:
+        """What table shards hold of ``rows``, as they would reply on servers."""
+        request, replies = Request.of(self.layout, rows), []
+        for index in range(self.layout.n_dense_shards, self.layout.n_shards):
+            blocks: Mapping[Any, Vector] = self._there(index).vectors[name]
+            asked = request.fields(index)
+            replies.append([blocks[b].tobytes() if b in blocks else None for b in asked])
+        return request.rows(replies, self.dtype, self._beginning(name))
+
+    def _beginning(self, name: str) -> Begin:
+        """How a vector begins in tables."""
+        return lambda drawn: drawn
+
+    def _cut(self, index: int, vector: Vector, tables: Tables) -> dict[int, Vector]:
+        """A shard's blocks of a vector."""
+        if index >= self.layout.n_dense_shards:
+            blocks = blocks_on(self.layout, index, tables, self.dtype)
+            ends = np.cumsum(blocks.numbers, dtype=int)
+            parts = np.split(np.frombuffer(blocks.values, self.dtype), ends)
+            return dict(zip(blocks.ids, parts[:-1], strict=True))
+        return {
+            block: vector[self.layout.block_slice(block)].astype(self.dtype)
+            for block in self.layout.blocks(index)
+        }
+
+    def _ask(self, answer: Callable[[int], T], shards: Iterable[int] | None = None) -> list[T]:
+        """As on servers: each shard is asked, whatever the others say; then the first error."""
+        answers, errors = list[T](), list[StoreError]()
+        for index in range(self.layout.n_shards) if shards is None else shards:
+            try:
+                answers.append(answer(index))
+            except StoreError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return answers
+
+    def _there(self, index: int) -> Shard:
+        at = self._shards[index]
+        if at is None:
+            raise missing(index)
+        return at
+
+    def _ours(self, index: int, fence: int | None = None) -> Shard:
+        """A shard that is there, under ``fence`` (default: the store's)."""
+        at = self._there(index)
+        if at.fence != (self.fence if fence is None else fence):
+            raise _fenced(index)
+        return at
+
+    def _check(self, fence: int) -> None:
+        for index in range(self.layout.n_shards):
+            self._ours(index, fence)
+
+    def _present(self) -> list[Shard]:
+        return [self._there(index) for index in range(self.layout.n_shards)]
+
+    def _positions(self, stream: int) -> Positions:
+        pairs = [(at.clock, at.sequences.get(stream, 0)) if at else (0, 0) for at in self._shards]
+        table = np.array(pairs, dtype=np.int64)
+        return Positions(table[:, 0], table[:, 1])
+
+
+def _fenced(index: int) -> Fenced:
+    return Fenced(f"shard {index} is fenced: a newer coordinator took over")

@@ -1,0 +1,149 @@
+"""The parameter store on Redis servers: shards in hashes, updates in Lua."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.servers import Servers
+from distbelief.app.client.wire import Argument, Place, raw
+from distbelief.app.errors import Fenced
+from distbelief.app.layout.keys import PARAMETERS, slot
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.rows import NO_TABLES, Tables
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.store.contract.checks import check_answers, check_gradient, check_rows
+from distbelief.app.store.contract.parameters import (
+    Answer,
+    Counts,
+    Positions,
+    Pushed,
+    Token,
+    missing,
+)
+from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
+from distbelief.app.store.redis.calls import Head, Shard, length
+from distbelief.app.store.redis.meta import positions
+from distbelief.app.store.redis.shards import RedisShards
+
+#: Where the fresh parameters are in the reply to a push.
+FRESH = 3
+
+ANNOUNCE = Script.load("distbelief.app.store", "announce", twin="announce")
+
+
+def push_script(rule: Rule, shell: str = "push") -> Script:
+    """The script that applies ``rule``: the protocol, the ``shell``, the rule's few lines."""
+    before = ("prelude", "protocol", shell)
+    return Script.load(
+        "distbelief.app.store", f"push_{rule.name}", *before, twin=f"{shell}_{rule.name}"
+    )
+
+
+class RedisParameterStore(RedisShards):
+    """The :class:`distbelief.app.store.contract.parameters.ParameterStore` of one run on Redis
+    servers.
+    """
+
+    def __init__(
+        self,
+        servers: Servers,
+        run: str,
+        layout: Layout,
+        rule: Rule,
+        dtype: np.dtype[np.floating] | type[np.floating] = np.float32,
+        *,
+        fence: int,
+    ) -> None:
+        vectors = (PARAMETERS, *(slot(name) for name in rule.slots))
+        super().__init__(servers, run, layout, dtype, vectors, fence=fence)
+        self.rule = rule
+        self._push = push_script(rule)
+        self._push_rows = push_script(rule, "push_rows")
+        self._rule_arguments = tuple(repr(number) for number in rule.arguments())
+
+    def create(
+        self,
+        parameters: Vector,
+        slots: Mapping[str, Vector] | None = None,
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> bool:
+        slots = self.rule.initial_slots(parameters.astype(np.float64)) if slots is None else slots
+        return self._create([parameters, *(slots[name] for name in self.rule.slots)], tables)
+
+    def _beginning(self, name: str) -> Begin:
+        return beginning(self.rule, name)
+
+    def announce(self, token: Token) -> Positions:
+        arguments = (token.fence, token.stream, token.attempt)
+        replies = self._servers.call(
+            [Command.call(at.server, ANNOUNCE, [at.meta], arguments) for at in self._shards]
+        )
+        for index, (answer, _, _) in enumerate(replies):
+            if answer == b"NOMODEL":
+                raise missing(index)
+            if answer == b"FENCED":
+                raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
+        return positions(reply[1:3] for reply in replies)
+
+    def sequences(self, n_streams: int) -> list[int]:
+        at, fields = self._shards[0], (f"seq:{stream}" for stream in range(n_streams))
+        clock, *last = self._servers.one("HMGET", at.meta, "clock", *fields, server=at.server)
+        if clock is None:
+            raise missing(0)
+        return [int(sequence or 0) for sequence in last]
+
+    def push(
+        self,
+        token: Token,
+        sequence: int,
+        gradient: Vector,
+        *,
+        blocks: Sequence[int] | None = None,
+        fetch: bool = False,
+        base: Counts | None = None,
+        rows: Tables = (),
+    ) -> Pushed:
+        check_gradient(self.layout, gradient, blocks)
+        check_rows(self.layout, rows)
+        packed = self._packed(gradient)
+        fresh = np.empty_like(packed) if fetch else None
+        pushed: list[tuple[Script, Shard, tuple[Argument, Argument], slice]] = [
+            (self._push, at, (ids, raw(packed[part])), part)
+            for at, ids, part in self._parts(blocks)
+        ]
+        by_row = packed_gradient(self.layout, rows, self.dtype)
+        tables = self._shards[self.layout.n_dense_shards :]
+        none = slice(0, 0)
+        pushed += [
+            (self._push_rows, at, part, none) for at, part in zip(tables, by_row, strict=True)
+        ]
+        head: Head = (token.fence, token.stream, token.attempt, sequence, int(fetch))
+        commands = []
+        for index, (script, at, about, part) in enumerate(pushed):
+            since = "" if base is None else int(base[index])
+            arguments = [*head, since, *about, *self._rule_arguments]
+            place = Place(raw(fresh[part]), skip=FRESH) if fresh is not None else None
+            commands.append(Command.call(at.server, script, at.keys, arguments, place))
+        replies = self._servers.call(commands)
+        answers = tuple(Answer(reply[0].decode()) for reply in replies)
+        stand = positions(reply[1:3] for reply in replies)
+        check_answers(answers, stand, sequence)
+        return Pushed(answers, stand, fresh)
+
+    def _parts(self, blocks: Sequence[int] | None) -> list[tuple[Shard, str, slice]]:
+        """For each dense shard the ids to push and where their numbers lie in the gradient."""
+        dense = self._shards[: self.layout.n_dense_shards]
+        if blocks is None:
+            return [(at, at.ids, at.part) for at in dense]
+        parts, start = [], 0
+        for at in dense:
+            ids = [block for block in blocks if block in at.blocks]
+            stop = start + sum(length(self.layout.block_slice(block)) for block in ids)
+            parts.append((at, ",".join(map(str, ids)), slice(start, stop)))
+            start = stop
+        return parts

@@ -1,0 +1,203 @@
+"""What parameters and vectors on Redis servers have in common: shards, and moving them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.wire import Place, raw
+from distbelief.app.errors import Fenced
+from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard
+from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.store.contract.parameters import Fetched, ShardCounts, Standing, missing
+from distbelief.app.store.contract.tables import MARK, Begin, Request, rows_in
+from distbelief.app.store.redis.calls import ShardCalls
+from distbelief.app.store.redis.meta import positions, standing_of
+
+#: Keys that a server looks at in one step of a scan.
+SCAN_COUNT = 1000
+
+#: Where the values are in the reply to a fetch.
+VALUES = 3
+
+FETCH = Script.load("distbelief.app.store", "fetch", "prelude", twin="fetch")
+COPY = Script.load("distbelief.app.store", "copy")
+DROP = Script.load("distbelief.app.store", "drop")
+FENCE = Script.load("distbelief.app.store", "fence")
+
+
+class RedisShards(ShardCalls):
+    """The :class:`distbelief.app.store.contract.parameters.ShardStore` of one run on Redis
+    servers.
+    """
+
+    def fetch(
+        self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
+    ) -> Fetched:
+        request = Request.of(self.layout, rows)
+        vector = np.empty(self.layout.size, self.dtype)
+        n_dense = self.layout.n_dense_shards
+        commands = self._reads(name, stream, None if self.layout.tables else vector)
+        for index, at in enumerate(self._shards[n_dense:], n_dense):
+            # The position is read first: a push in between is then counted as staleness
+            # that was not there, never the other way round.
+            commands.append(Command(at.server, ("HMGET", at.meta, "clock", f"seq:{stream}")))
+            key = shard(self._run, index, name)
+            commands.append(Command(at.server, ("HMGET", key, *request.fields(index))))
+        replies = self._servers.call(commands)
+        stood: list[tuple[int, int]] = []
+        for at, reply in zip(self._shards, replies[:n_dense], strict=False):
+            answer, clock, sequence, values = reply
+            length = values if isinstance(values, int) else len(values)
+            if answer != b"OK" or length != vector[at.part].nbytes:
+                raise missing(len(stood))
+            if isinstance(values, bytes):
+                vector[at.part] = np.frombuffer(values, self.dtype)
+            stood.append((clock, sequence))
+        of_tables = replies[n_dense + 1 :: 2]
+        for (clock, sequence), fields in zip(replies[n_dense::2], of_tables, strict=True):
+            if clock is None or fields[0] is None:  # the mark must be there
+                raise missing(len(stood))
+            stood.append((int(clock), int(sequence or 0)))
+        tables = request.rows(of_tables, self.dtype, self._beginning(name))
+        return Fetched(vector, positions(stood), tables)
+
+    def _reads(self, name: str, stream: int, vector: Vector | None) -> list[Command]:
+        """Commands that read a vector's dense shards, right into ``vector`` if there is one.
+
+        Rows are many short strings, which redis-py reads faster, all or none.
+        """
+        commands = []
+        for index, at in enumerate(self._shards[: self.layout.n_dense_shards]):
+            keys = self._keys(index, name)
+            place = None if vector is None else Place(raw(vector[at.part]), skip=VALUES)
+            arguments = (stream, at.blocks[0], at.blocks[-1])
+            commands.append(Command.call(at.server, FETCH, keys, arguments, place))
+        return commands
+
+    def _beginning(self, name: str) -> Begin:
+        """How a vector begins in tables."""
+        return lambda drawn: drawn
+
+    def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
+        blocks: dict[int, bytes] = {}
+        for index in range(self.layout.n_dense_shards, self.layout.n_shards):
+            key = shard(self._run, index, name)
+            for page in self._scanned(index, ("HSCAN", key), ("COUNT", SCAN_COUNT)):
+                found = dict(zip(page[::2], page[1::2], strict=True))
+                found.pop(MARK.encode(), None)
+                blocks |= {int(block): value for block, value in found.items()}
+            # Only now: a server that loses its data meanwhile ends a scan without a word.
+            if not self._servers.one("HEXISTS", key, MARK, server=self._shards[index].server):
+                raise missing(index)
+        return rows_in(self.layout, blocks, self.dtype)
+
+    def stored_bytes(self) -> int:
+        usage = [
+            Command(at.server, ("MEMORY", "USAGE", key)) for at in self._shards for key in at.keys
+        ]
+        return sum(size or 0 for size in self._servers.call(usage))
+
+    def counts(self) -> list[ShardCounts]:
+        replies = self._servers.call(
+            [Command(at.server, ("HMGET", at.meta, "clock", "refused")) for at in self._shards]
+        )
+        for index, (clock, _) in enumerate(replies):
+            if clock is None:
+                raise missing(index)
+        return [ShardCounts(int(clock), int(refused)) for clock, refused in replies]
+
+    def copy(self, source: str, target: str) -> None:
+        self.freeze({source: target})
+
+    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+        names = [name for pair in copies.items() for name in pair]
+        replies = self._servers.call(
+            [
+                Command.call(at.server, COPY, self._keys(index, *names), [self.fence])
+                for index, at in enumerate(self._shards)
+            ]
+        )
+        for index, (answer, _) in enumerate(replies):
+            self._check(index, answer)
+        return [standing_of(meta) for _, meta in replies]
+
+    def drop(self, *names: str) -> None:
+        replies = self._servers.call(
+            [
+                Command.call(at.server, DROP, self._keys(index, *names), [self.fence])
+                for index, at in enumerate(self._shards if names else ())
+            ]
+        )
+        for index, answer in enumerate(replies):
+            self._check(index, answer)
+
+    def raise_fence(self, fence: int) -> None:
+        self.fence = fence
+        replies = self._servers.call(
+            [Command.call(at.server, FENCE, [at.meta], [fence]) for at in self._shards]
+        )
+        for index, (answer, in_force) in enumerate(replies):
+            self._check(index, answer)
+            if in_force > fence:
+                raise Fenced(f"shard {index} knows the newer fence {in_force}")
+
+    def standings(self, *names: str) -> list[Standing | None]:
+        names = (*self._vectors, *names)
+        commands = []
+        for index, at in enumerate(self._shards):
+            commands.append(Command(at.server, ("HGETALL", at.meta)))
+            commands += [Command(at.server, ("HLEN", key)) for key in self._keys(index, *names)[1:]]
+        replies, width = self._servers.call(commands), 1 + len(names)
+        standings = []
+        for index, at in enumerate(self._shards):
+            meta, *lengths = replies[index * width : (index + 1) * width]
+            fields = dict(zip(meta[::2], meta[1::2], strict=True))
+            ours = fields.get(b"layout") == self.layout.digest.encode()
+            # A table shard holds the mark, and blocks as they were touched.
+            full = set(lengths) == {len(at.blocks)} if at.blocks else 0 not in lengths
+            whole = ours and full
+            standings.append(standing_of(meta) if whole else None)
+        return standings
+
+    def restore(
+        self,
+        shards: Mapping[int, Standing],
+        vectors: Mapping[str, Vector],
+        tables: Mapping[str, Tables] = NO_TABLES,
+    ) -> None:
+        packed = self._checked(vectors)
+        for index, standing in shards.items():  # a call for each: all at once may be large
+            call = [self._writing("restore", index, standing, packed, tables)]
+            self._check(index, self._servers.call(call)[0][0])
+
+    def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
+        for index, (answer, _) in enumerate(self._write("put", {name: vector}, {name: tables})):
+            self._check(index, answer)
+
+    def highest_fence(self) -> int:
+        replies = self._servers.call(
+            [Command(at.server, ("HGET", at.meta, "fence")) for at in self._shards]
+        )
+        return max(int(fence or 0) for fence in replies)
+
+    def named_vectors(self) -> set[str]:
+        found: set[str] = set()
+        for index in range(len(self._shards)):
+            pattern = shard(self._run, index, named("*"))
+            for keys in self._scanned(index, ("SCAN",), ("MATCH", pattern, "COUNT", SCAN_COUNT)):
+                found |= {key.decode()[len(pattern) - len(named("*")) :] for key in keys}
+        return found
+
+    def delete(self) -> None:
+        keys = ("meta", COUNTED, *self._vectors)
+        self._servers.call(
+            [
+                Command(at.server, ("UNLINK", *(shard(self._run, index, what) for what in keys)))
+                for index, at in enumerate(self._shards)
+            ]
+        )

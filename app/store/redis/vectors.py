@@ -1,0 +1,210 @@
+"""The vector store on Redis servers: what Sandblaster's coordinator asks the shards to do.
+
+A call covers a range of blocks small enough that its server is held for ten milliseconds;
+ranges, shards and servers are all in flight together. What crosses the wire is names,
+coefficients and sums, never a vector (except a portion's gradient, from a worker).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from distbelief.app.client.commands import Command, Reply
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.scripts import Script
+from distbelief.app.client.wire import raw
+from distbelief.app.errors import Fenced, NotFinite
+from distbelief.app.layout.keys import COUNTED, shard
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.store.contract.checks import check_gradient, refuse_overwriting
+from distbelief.app.store.contract.parameters import Counted
+from distbelief.app.store.redis.calls import Head, length
+from distbelief.app.store.redis.shards import RedisShards
+
+BEGIN = Script.load("distbelief.app.store", "begin", twin="begin")
+ACCUMULATE = Script.load("distbelief.app.store", "accumulate", "prelude", twin="accumulate")
+DOTS = Script.load("distbelief.app.store", "dots", "prelude", twin="dots")
+COMBINE = Script.load("distbelief.app.store", "combine", "prelude", twin="combine")
+PSEUDO = Script.load("distbelief.app.store", "pseudo", "prelude", "walk", twin="pseudo")
+ORTHANT = Script.load("distbelief.app.store", "orthant", "prelude", "walk", twin="orthant")
+SPARSITY = Script.load("distbelief.app.store", "sparsity", "prelude", "walk", twin="sparsity")
+
+#: How long a call may hold its server.
+CALL_NS = 10e6
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Nanoseconds for one number of one vector: to read it, and what is done with it then."""
+
+    unpack: float
+    multiply: float
+    write: float
+    choose: float
+
+    def writing(self, terms: int) -> float:
+        """For one number of a sum of vectors."""
+        return self.write + (self.unpack + self.multiply) * terms
+
+
+COSTS = {Engine.LUA: Costs(35, 20, 70, 100), Engine.NATIVE: Costs(1.5, 0.3, 4, 7)}
+
+#: What all of a call costs for one number.
+Cost = Callable[[Costs], float]
+
+#: What a script needs to know of a range of blocks beside where it lies.
+Arguments = Callable[[range], Head]
+
+
+class RedisVectorStore(RedisShards):
+    """The :class:`distbelief.app.store.contract.parameters.VectorStore` of one run on Redis
+    servers.
+    """
+
+    def create(self, parameters: Vector) -> bool:
+        return self._create([parameters])
+
+    def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        if not pairs:
+            return []
+        names = list(dict.fromkeys(name for pair in pairs for name in pair))
+        place = {name: index + 1 for index, name in enumerate(names)}
+        asked = ",".join(f"{place[a]}:{place[b]}" for a, b in pairs)
+
+        def cost(of: Costs) -> float:
+            return of.unpack * len(names) + of.multiply * len(pairs)
+
+        return self._sums(DOTS, names, cost, lambda _: (asked,))
+
+    def combine(
+        self, out: str, terms: Sequence[tuple[float, str]], *, constant: float = 0.0
+    ) -> None:
+        coefficients = [repr(float(coefficient)) for coefficient, _ in terms]
+
+        def arguments(blocks: range) -> Head:
+            last = length(self.layout.block_slice(blocks[-1]))
+            return (self.layout.block_numbers, last, repr(float(constant)), *coefficients)
+
+        self._write_vector(COMBINE, out, [name for _, name in terms], arguments)
+
+    def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
+        self._choose(PSEUDO, out, [point, gradient], l1)
+
+    def orthant_step(
+        self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
+    ) -> None:
+        self._choose(ORTHANT, out, [point, pseudo_gradient, direction], step)
+
+    def sparsity(self, name: str) -> tuple[float, int]:
+        norm, nonzeros = self._sums(
+            SPARSITY, [name], lambda of: of.unpack + of.choose, lambda b: (self._covered(b),)
+        )
+        return norm, int(nonzeros)
+
+    def begin(self, evaluation: int, gradient: str) -> None:
+        commands = [
+            Command.call(
+                at.server, BEGIN, self._keys(index, COUNTED, gradient), (self.fence, evaluation)
+            )
+            for index, at in enumerate(self._shards)
+        ]
+        for index, answer in enumerate(self._servers.call(commands)):
+            self._check(index, answer)
+            if answer == b"EXPIRED":
+                raise Fenced(f"shard {index} is at a later evaluation than {evaluation}")
+
+    def counted(self, evaluation: int) -> list[int]:
+        commands = []
+        for index, at in enumerate(self._shards):
+            commands.append(Command(at.server, ("HGET", at.meta, "evaluation")))
+            bits = shard(self._run, index, COUNTED)
+            commands.append(Command(at.server, ("BITCOUNT", bits)))
+        replies = self._servers.call(commands)
+        pairs = zip(replies[::2], replies[1::2], strict=True)
+        return [count if current == str(evaluation).encode() else 0 for current, count in pairs]
+
+    def accumulate(
+        self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector
+    ) -> tuple[Counted, ...]:
+        check_gradient(self.layout, values, None)
+        packed = self._packed(values)
+        commands = []
+        for index, at in enumerate(self._shards):
+            head: Head = (fence, evaluation, portion, at.blocks[0], at.blocks[-1])
+            arguments = [*head, self.layout.block_numbers, raw(packed[at.part])]
+            keys = self._keys(index, COUNTED, gradient)
+            commands.append(Command.call(at.server, ACCUMULATE, keys, arguments))
+        replies = self._servers.call(commands)
+        for index, answer in enumerate(replies):
+            self._check(index, answer)
+        return tuple(Counted(answer.decode()) for answer in replies)
+
+    def _sums(
+        self, script: Script, names: Sequence[str], cost: Cost, arguments: Arguments
+    ) -> list[float]:
+        """Sums over all numbers, of what a script sums over a range of blocks."""
+        sums = []
+        for index, (answer, packed) in self._in_ranges(script, names, cost, arguments):
+            self._check(index, answer)
+            sums.append(np.frombuffer(packed, "<f8"))
+        return [_total(column) for column in np.array(sums).T]
+
+    def _choose(self, script: Script, out: str, terms: Sequence[str], amount: float) -> None:
+        """Have a script write ``out`` that treats the numbers of the L1 term differently."""
+        self._write_vector(
+            script, out, terms, lambda b: (self._covered(b), repr(float(amount))), chosen=1
+        )
+
+    def _write_vector(
+        self, script: Script, out: str, terms: Sequence[str], arguments: Arguments, chosen: int = 0
+    ) -> None:
+        """Have a script write ``out``; ``chosen`` are its choices for one number."""
+        refuse_overwriting(out, terms)
+
+        def cost(of: Costs) -> float:
+            return of.writing(len(terms)) + of.choose * chosen
+
+        for index, answer in self._in_ranges(script, [out, *terms], cost, arguments):
+            self._check(index, answer)
+            if answer == b"REFUSED":
+                raise NotFinite(f"{out} would hold numbers that are not finite")
+
+    def _in_ranges(
+        self, script: Script, names: Sequence[str], cost: Cost, arguments: Arguments
+    ) -> Iterator[tuple[int, Reply]]:
+        """What a script replies on each range of blocks, and on which shard."""
+        commands, shards = [], []
+        for index, blocks in self._ranges(cost):
+            keys = self._keys(index, *names)
+            head: Head = (self.fence, blocks[0], blocks[-1], *arguments(blocks))
+            commands.append(Command.call(self._shards[index].server, script, keys, head))
+            shards.append(index)
+        yield from zip(shards, self._servers.call(commands), strict=True)
+
+    def _covered(self, blocks: range) -> str:
+        """The stretches of a range of blocks that the L1 term covers, for a script."""
+        first, last = map(self.layout.block_slice, (blocks[0], blocks[-1]))
+        stretches = self.layout.penalised(slice(first.start, last.stop))
+        return ",".join(f"{start}:{end}" for start, end in stretches)
+
+    def _ranges(self, cost: Cost) -> Iterator[tuple[int, range]]:
+        """Ranges of blocks, each within one shard and one call's time on its server."""
+        engines, longest = self._servers.engines, CALL_NS / self.layout.block_numbers
+        at_a_time = [max(1, int(longest / cost(COSTS[engine]))) for engine in engines]
+        for index, at in enumerate(self._shards):
+            step = at_a_time[at.server]
+            for first in range(0, len(at.blocks), step):
+                yield index, at.blocks[first : first + step]
+
+
+def _total(sums: Vector) -> float:
+    """The sum, rounded once, so that it does not depend on how the ranges are ordered."""
+    try:
+        return math.fsum(sums)
+    except (OverflowError, ValueError):  # beyond a double, or infinities of both signs
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sum(sums))

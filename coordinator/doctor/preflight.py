@@ -1,0 +1,156 @@
+"""Checks before training: each failure is one sentence and an exit code of its own."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence, Set
+
+import numpy as np
+
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import DistBeliefError, NoWorkers, ScriptSelfTestFailed, UnsafeEviction
+from distbelief.app.layout.keys import PARAMETERS
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec, Vector
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs.ledger import Ledger
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import ParameterStore, Token
+from distbelief.app.store.contract.vectors import VectorStore
+from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.memory.vectors import MemoryVectorStore
+from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.runs.messages import ANSWER_S, Messages
+
+#: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
+SELF_TEST_NUMBERS = 600
+FENCE = 1
+
+#: How long workers have to answer the first question; each time twice as long.
+FIRST_ANSWER_S = 0.25
+
+
+def check_servers(servers: Servers, timeout_s: float) -> None:
+    """Every server answers and keeps what it is given.
+
+    Raises:
+        ServerUnreachable, AuthenticationFailed: it does not answer us.
+        UnsafeEviction: under memory pressure it would throw parameters away.
+    """
+    for index, address in enumerate(servers.addresses):
+        servers.one("PING", server=index, timeout_s=timeout_s)
+        info = servers.one("INFO", "memory", server=index, timeout_s=timeout_s)
+        # redis-py does not parse here: the reply is text, one field:value a line.
+        fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+        policy = fields.get("maxmemory_policy", "noeviction")
+        # The volatile policies touch only keys that expire, and ours never do.
+        if policy.startswith("allkeys"):
+            raise UnsafeEviction(
+                f"{address} has maxmemory-policy {policy}, which may throw parameters away: "
+                "set it to noeviction"
+            )
+
+
+def check_scripts(servers: Servers, config: RunConfig) -> None:
+    """Every parameter server computes to the bit what its NumPy twin does.
+
+    Raises:
+        ScriptSelfTestFailed: it does not (no Lua, another number format, ...).
+        ServerRefused: it does not run scripts at all.
+    """
+    for index, address in enumerate(servers.addresses):
+        try:
+            same = _same_bits(servers.only(index), config)
+        except DistBeliefError as error:
+            raise ScriptSelfTestFailed(f"{address} failed the script self-test: {error}") from error
+        if not same:
+            raise ScriptSelfTestFailed(
+                f"{address} computes {config.algorithm} differently from this program: "
+                "use Redis 7.0 or Valkey 7.2 or newer"
+            )
+
+
+def check_control(servers: Servers) -> None:
+    """The control server runs the ledger's scripts.
+
+    Raises:
+        ScriptSelfTestFailed: it does not.
+    """
+    try:
+        Ledger(servers, f"self-test-{uuid.uuid4().hex[:8]}").claim("none", "nobody")
+    except DistBeliefError as error:
+        raise ScriptSelfTestFailed(
+            f"{servers.addresses[0]} failed the script self-test: {error}"
+        ) from error
+
+
+def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> None:
+    """Workers listen on all queues that a run needs.
+
+    Raises:
+        NoWorkers: not within ``timeout_s``.
+        ServerUnreachable: the broker does not answer.
+    """
+    deadline, answer_s = time.monotonic() + timeout_s, FIRST_ANSWER_S
+    while True:
+        served = messages.queues_served(answer_s)
+        answer_s = min(2 * answer_s, ANSWER_S)
+        if served and needed <= set().union(*served):
+            return
+        if time.monotonic() > deadline:
+            idle = f" ({len(served)} workers listen on other queues)" if served else ""
+            raise NoWorkers(
+                f"no worker listens on the queues {' and '.join(sorted(needed))} of "
+                f"{messages.address} after {timeout_s:g} s{idle}: start one with "
+                "'celery -A app worker'"
+            )
+
+
+def _same_bits(servers: Servers, config: RunConfig) -> bool:
+    """Let a server and this process do the same small piece of work, and compare."""
+    layout = Layout.plan(
+        [TensorSpec("self-test", (SELF_TEST_NUMBERS,))], n_servers=1, block_numbers=500
+    )
+    run = f"self-test-{uuid.uuid4().hex[:8]}"
+    parameters, gradient = np.random.default_rng(0).normal(size=(2, SELF_TEST_NUMBERS))
+    if config.algorithm == "downpour":
+        rule = build_rule(config)
+        pushed = (
+            RedisParameterStore(servers, run, layout, rule, fence=FENCE),
+            MemoryParameterStore(layout, rule, fence=FENCE),
+        )
+        return _equal([_push(store, parameters, gradient) for store in pushed])
+    vectors = (
+        RedisVectorStore(servers, run, layout, config.dtype, fence=FENCE),
+        MemoryVectorStore(layout, config.dtype, fence=FENCE),
+    )
+    return _equal([_accumulate(store, parameters, gradient) for store in vectors])
+
+
+def _push(store: ParameterStore, parameters: Vector, gradient: Vector) -> Vector:
+    try:
+        store.create(parameters)
+        store.push(Token(FENCE, 0, 1), 1, gradient)
+        return store.fetch().vector
+    finally:
+        store.delete()
+
+
+def _accumulate(store: VectorStore, parameters: Vector, gradient: Vector) -> Vector:
+    try:
+        store.create(parameters)
+        store.begin(1, "vec:gradient")
+        store.accumulate(FENCE, 1, "vec:gradient", 0, gradient)
+        store.combine("vec:sum", [(0.3, PARAMETERS), (-0.7, "vec:gradient")])
+        store.orthant_step("vec:step", PARAMETERS, "vec:gradient", "vec:sum", 0.5)
+        store.pseudo_gradient("vec:end", "vec:step", "vec:gradient", 0.5)
+        return np.concatenate([store.fetch(name).vector for name in ("vec:sum", "vec:end")])
+    finally:
+        store.drop("vec:gradient", "vec:sum", "vec:step", "vec:end")
+        store.delete()
+
+
+def _equal(results: Sequence[Vector]) -> bool:
+    return np.array_equal(results[0], results[1])

@@ -1,0 +1,61 @@
+"""Where shards stood, in a checkpoint: pure, and independent of how many there were.
+
+Each shard's standing is kept with the range of parameters that it covered. Shards that
+are cut as they were get back exactly what they had. One that is cut anew takes, for each
+stream, the highest sequence of the shards that it covers: a push that only some of them
+had is then lost for the others, rather than applied twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from distbelief.app.layout.layout import Layout
+from distbelief.app.store.contract.parameters import Standing
+
+
+def to_json(layout: Layout, standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    documents = []
+    for shard, standing in enumerate(standings):
+        part = layout.shard_slice(shard)
+        sequences = {str(stream): last for stream, last in standing.sequences.items()}
+        documents.append(
+            {
+                "start": part.start,
+                "stop": part.stop,
+                "table_shard": shard - layout.n_dense_shards,
+                "applied": standing.applied,
+                "refused": standing.refused,
+                "sequences": sequences,
+            }
+        )
+    return documents
+
+
+def from_json(layout: Layout, documents: Sequence[Mapping[str, Any]]) -> list[Standing]:
+    """The standing of each shard of ``layout``."""
+    dense = [each for each in documents if each["table_shard"] < 0]
+    tables = [each for each in documents if each["table_shard"] >= 0]
+    parts = [layout.shard_slice(shard) for shard in range(layout.n_dense_shards)]
+    # The blocks of tables are dealt anew where there are more or fewer shards.
+    as_before = len(tables) == layout.n_table_shards
+    return [
+        *(_joined([each for each in dense if _overlap(each, part)]) for part in parts),
+        *(_joined([tables[i]] if as_before else tables) for i in range(layout.n_table_shards)),
+    ]
+
+
+def _overlap(document: Mapping[str, Any], part: slice) -> bool:
+    return bool(document["start"] < part.stop and part.start < document["stop"])
+
+
+def _joined(covered: Sequence[Mapping[str, Any]]) -> Standing:
+    streams = {int(stream) for each in covered for stream in each["sequences"]}
+    sequences = {
+        stream: max(each["sequences"].get(str(stream), 0) for each in covered)
+        for stream in sorted(streams)
+    }
+    # Every push that was dealt with was either applied or refused.
+    refused = max(each["refused"] for each in covered)
+    return Standing(sum(sequences.values()) - refused, refused, sequences)

@@ -1,0 +1,141 @@
+"""Using a saved model: scores and predictions in this process, without any server.
+
+Data are read as those of the training were, and labels are those of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.sparse import matrix
+from distbelief.app.datasets.formats.opening import open_reader
+from distbelief.app.datasets.formats.reader import Progress
+from distbelief.app.datasets.sources.like import Like
+from distbelief.app.datasets.sources.sources import FILE_OPTIONS, features_only, is_file, is_stream
+from distbelief.app.datasets.split.division import Selection
+from distbelief.app.datasets.split.split import split
+from distbelief.app.errors import DataError, ModelError
+from distbelief.app.models.auc import AucBy, Ranks
+from distbelief.app.models.files import SavedModel
+from distbelief.app.models.metrics import Score, score
+from distbelief.app.models.model import Features, Task
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.sections import Scalar
+
+PARTS = ("all", "train", "heldout")
+
+#: Selection that are in memory at a time.
+CHUNK_EXAMPLES = 4096
+
+
+def evaluate(
+    saved: SavedModel,
+    source: str,
+    options: Mapping[str, Scalar],
+    part: str = "all",
+    progress: Progress | None = None,
+) -> Score:
+    """Score a saved model on labelled data; ``part`` is by the split of its training.
+
+    If the training had held-out data of their own, those are the part ``heldout``, and
+    ``source`` is all of the part ``train``.
+
+    Raises:
+        DataError: unreadable data, or data that do not fit the model.
+    """
+    config = None if part == "all" else _config(saved)
+    if config is not None and config.holdout_data is not None and part == "heldout":
+        source = config.holdout_data
+    dataset = open_cached(
+        source, options, default_cache_folder(), like=_like(saved), progress=progress
+    )
+    examples = Selection(dataset)
+    if config is not None and config.holdout_data is None:
+        train, heldout = split(dataset.n_examples, config.holdout, config.seed)
+        examples = Selection(dataset, train if part == "train" else heldout)
+        if not len(examples):
+            raise DataError(f"the model was trained with holdout 0: there is no part {part}")
+    return _score(saved, examples)
+
+
+def predict(
+    saved: SavedModel, source: str, options: Mapping[str, Scalar]
+) -> Iterator[tuple[list[Any], npt.NDArray[np.floating]]]:
+    """Predictions for data that need no targets, some examples at a time.
+
+    Yields:
+        (label or value, probability or NaN) of each example.
+
+    Raises:
+        DataError: unreadable data, or data that do not fit the model.
+    """
+    source_of, names = saved.source(), saved.schema.names
+    for chunk in _features(saved, source, options):
+        model, parameters, features = source_of(chunk)
+        answers = np.asarray(model.predict(parameters, features))
+        if model.task is Task.REGRESSION:
+            yield answers.tolist(), np.full(len(answers), np.nan)
+            continue
+        if model.task is Task.BINARY:
+            positive = answers > saved.settings.threshold
+            yield [names[int(i)] for i in positive], np.where(positive, answers, 1 - answers)
+            continue
+        yield [names[i] for i in answers.argmax(axis=1)], answers.max(axis=1)
+
+
+def _score(saved: SavedModel, examples: Selection) -> Score:
+    by, ranks = AucBy.of(saved.build().task, len(examples)), Ranks()
+    source, total = saved.source(), Score()
+    for start in range(0, len(examples), CHUNK_EXAMPLES):
+        total += score(
+            source,
+            *examples.between(start, start + CHUNK_EXAMPLES),
+            threshold=saved.settings.threshold,
+            histogram=by is AucBy.HISTOGRAM,
+            seen=ranks.add if by is AucBy.RANKS else None,
+        )
+    return replace(total, auc=ranks.auc()) if by is AucBy.RANKS else total.with_histogram_auc()
+
+
+def _features(saved: SavedModel, source: str, options: Mapping[str, Scalar]) -> Iterator[Features]:
+    """The features of ``source``, so many at a time as memory holds."""
+    like = _like(saved)
+    if is_stream(source):
+        chosen = like.options(source, options)
+        reading = {name: chosen[name] for name in chosen if name not in FILE_OPTIONS}
+        reader = open_reader(source, reading, labelled=False)
+        for chunk in reader:
+            features = matrix(chunk, reader.columns.n_features)
+            like.check(Schema(features.shape[1], sparse=reader.sparse), source)
+            yield features
+        return
+    if is_file(source):
+        features = features_only(source)
+    else:
+        features = open_cached(source, options, default_cache_folder()).features
+    like.check(Schema(features.shape[1]), source)
+    for start in range(0, len(features), CHUNK_EXAMPLES):
+        yield features[start : start + CHUNK_EXAMPLES]
+
+
+def _like(saved: SavedModel) -> Like:
+    """What the model was trained on."""
+    reading = saved.facts.get("reading", {})
+    if not isinstance(reading, dict):
+        raise ModelError("the model file does not say how its data were read")
+    return Like(saved.schema, "the model", reading)
+
+
+def _config(saved: SavedModel) -> RunConfig:
+    try:
+        return RunConfig(**saved.facts["config"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise ModelError(f"the model file does not say how its data were split: {error}") from error

@@ -1,0 +1,125 @@
+"""A trained model in the hands of a program: predictions for arrays, parameters by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array, issparse
+
+from distbelief.app.datasets.examples.schema import Label, Schema
+from distbelief.app.datasets.sources.arrays import as_features
+from distbelief.app.datasets.sources.like import Like
+from distbelief.app.errors import ModelError
+from distbelief.app.layout.tensors import Vector, views
+from distbelief.app.models.files import SavedModel, read_model
+from distbelief.app.models.model import Task
+
+#: Examples that are predicted together: bounded memory, whatever the size of the arrays.
+CHUNK_EXAMPLES = 4096
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a training made. Needs no server; any number of threads may use it at once."""
+
+    saved: SavedModel
+
+    @classmethod
+    def load(cls, path: str | Path) -> TrainedModel:
+        """Read a model file; raises ModelError if it is none, or damaged."""
+        return cls(read_model(Path(path)))
+
+    def save(self, path: str | Path) -> None:
+        """Write a file that ``--init-from``, ``predict`` and :meth:`load` take."""
+        self.saved.save(Path(path))
+
+    def __repr__(self) -> str:
+        schema, task = self.saved.schema, self.task
+        classes = f", {schema.n_classes} classes" if schema.n_classes else ""
+        size = sum(tensor.size for tensor in self.saved.build().tensors)
+        return (
+            f"<{self.saved.settings.model} for {task}: {schema.n_features} features{classes}, "
+            f"{size:,} parameters>"
+        )
+
+    @cached_property
+    def task(self) -> Task:
+        """Regression, or classification with two or more classes."""
+        return self.saved.build().task
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """What the classes are called, in the order of :meth:`predict_proba`'s columns."""
+        return self.saved.schema.names
+
+    @property
+    def parameters(self) -> Mapping[str, Vector]:
+        """Each tensor by its name; they are views, where there are no tables."""
+        tensors = self.saved.build().tensors
+        flat = views(self.saved.flat(), tensors)
+        return {tensor.name: view for tensor, view in zip(tensors, flat, strict=True)}
+
+    def predict(self, features: Any) -> npt.NDArray[Any]:
+        """The value, or the name of the likeliest class, of each example: shape (n,).
+
+        Args:
+            features: numbers, shape (n, n_features), or a sparse matrix of SciPy.
+
+        Raises:
+            DataError: they do not fit the model.
+        """
+        answers = self._answers(features)
+        if self.task is Task.REGRESSION:
+            return answers
+        return np.asarray(self.classes)[self._likeliest(answers)]
+
+    def predict_proba(self, features: Any) -> npt.NDArray[np.floating]:
+        """The probability of each class, shape (n, n_classes).
+
+        Raises:
+            ModelError: it is a regression.
+            DataError: the features do not fit the model.
+        """
+        if self.task is Task.REGRESSION:
+            raise ModelError("a regression has no probabilities: use predict")
+        answers = self._answers(features)
+        if self.task is Task.BINARY:
+            return np.stack([1 - answers, answers], axis=1)
+        return answers
+
+    def _likeliest(self, answers: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+        if self.task is Task.BINARY:
+            return (answers > self.saved.settings.threshold).astype(np.intp)
+        likeliest: npt.NDArray[np.intp] = np.argmax(answers, axis=1)
+        return likeliest
+
+    def _answers(self, features: Any) -> npt.NDArray[np.floating]:
+        """What the model predicts, see :class:`distbelief.app.models.model.Model`."""
+        found, sparse = as_features(features), self.saved.schema.sparse
+        # Which of the two kinds they are is no matter here.
+        Like(self.saved.schema, "the model").check(Schema(found.shape[1], sparse=sparse), "X")
+        source, parts = self.saved.source(), []
+        for start in range(0, found.shape[0], CHUNK_EXAMPLES):
+            chunk = found[start : start + CHUNK_EXAMPLES]
+            if issparse(chunk) != sparse:
+                chunk = csr_array(chunk) if sparse else chunk.toarray()
+            model, parameters, chunk = source(chunk)
+            # In double precision an answer does not depend on the examples beside it: BLAS adds
+            # in another order for another number of them.
+            parts.append(np.asarray(model.predict(parameters.astype(np.float64), chunk)))
+        return np.concatenate(parts)
+
+
+def load_model(path: str | Path) -> TrainedModel:
+    """Read a model file, as ``train`` writes one.
+
+    Raises:
+        ModelError: there is none, or it is damaged.
+    """
+    return TrainedModel.load(path)

@@ -1,0 +1,112 @@
+"""How much memory a training will need on the parameter servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.split.split import Rows
+from distbelief.app.layout.layout import Layout, Table
+from distbelief.app.models.model import Model, SparseModel
+from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.settings.config import RunConfig
+
+#: A block needs its bytes, rounded up by the allocator, and its entry in the hash: between
+#: 38 and 122 bytes more for blocks of 4 to 256 bytes (Redis 7.0, Valkey 9.1).
+ROUNDING, ENTRY_BYTES = 1.25, 64
+
+#: Vectors of parameters at a time: themselves, the best ones, a snapshot that is being
+#: evaluated, and copies of the first two that are being written to a checkpoint. Of slots:
+#: themselves and the copy for the checkpoint.
+PARAMETER_COPIES, SLOT_COPIES = 5, 2
+
+#: Vectors of Sandblaster beside those of its history, at most: points, gradients, directions,
+#: snapshots, and those that a checkpoint still reads.
+OTHER_VECTORS = 18
+
+#: Of a worker process: Python with its libraries, and so many vectors (measured with a million
+#: parameters, as the servers' ``used_memory_peak`` was for the above).
+PROCESS_BYTES, DOWNPOUR_VECTORS, SANDBLASTER_VECTORS = 100 << 20, 7, 5
+
+
+def bytes_text(n_bytes: int) -> str:
+    """As a person would say it."""
+    unit, name = (2**20, "MiB") if n_bytes >= 2**20 else (2**10, "KiB")
+    return f"{n_bytes / unit:,.0f} {name}"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Bytes that a training takes: on all parameter servers together, in a worker process."""
+
+    servers: int
+    process: int
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Of a training with tables.
+
+    Args:
+        rows: of all tables.
+        touched: those that some training example touches.
+        likely: bytes if these come into being.
+        most: bytes if all rows do.
+    """
+
+    rows: int
+    touched: int
+    likely: int
+    most: int
+
+
+def demand(config: RunConfig, layout: Layout, found: Footprint | None) -> Demand:
+    """What a training takes; of tables, the rows that occur in its training data."""
+    vector = layout.size * config.dtype.itemsize
+    if config.algorithm == "sandblaster":
+        n_vectors, copies = SANDBLASTER_VECTORS, 2 * config.history + OTHER_VECTORS
+    else:
+        n_slots = len(build_rule(config).slots)
+        n_vectors, copies = DOWNPOUR_VECTORS, PARAMETER_COPIES + SLOT_COPIES * n_slots
+    stored = int(vector * ROUNDING) + layout.n_blocks * ENTRY_BYTES
+    servers = copies * stored if found is None else found.likely
+    return Demand(servers, PROCESS_BYTES + n_vectors * vector)
+
+
+def footprint(
+    model: Model,
+    dataset: Dataset,
+    train: Iterable[Rows],
+    layout: Layout,
+    itemsize: int,
+    n_slots: int,
+) -> Footprint | None:
+    """Of the tables and the dense part; None without tables.
+
+    ``train`` gives the rows of the data set a block at a time; they are read once.
+    """
+    if not layout.tables:
+        return None
+    seen = [np.zeros(table.n_rows, bool) for table in layout.tables]
+    for block in train:
+        narrowed = cast("SparseModel", model).narrowed(dataset.features[block])
+        for mask, touched in zip(seen, narrowed.rows, strict=True):
+            mask[touched] = True
+    copies = PARAMETER_COPIES + SLOT_COPIES * n_slots
+    dense = layout.size * itemsize
+    likely = most = dense
+    for table, mask in zip(layout.tables, seen, strict=True):
+        blocks = len(np.unique(np.flatnonzero(mask) // table.rows_per_block))
+        likely += blocks * block_bytes(table, itemsize)
+        most += table.n_blocks * block_bytes(table, itemsize)
+    rows = sum(table.n_rows for table in layout.tables)
+    return Footprint(rows, sum(int(mask.sum()) for mask in seen), copies * likely, copies * most)
+
+
+def block_bytes(table: Table, itemsize: int) -> int:
+    """What a server needs for a block, at most."""
+    return int(table.rows_per_block * table.width * itemsize * ROUNDING) + ENTRY_BYTES

@@ -1,0 +1,69 @@
+"""How a training can end, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from distbelief.app.models.metrics import Score
+
+
+class EndReason(StrEnum):
+    """Expected ends of a training; what should not happen raises instead."""
+
+    PASSES = "all passes done"
+    TIME = "time is up"
+    TARGET = "target reached"
+    PATIENCE = "no better for the allowed number of evaluations"
+    INTERRUPTED = "interrupted"
+    GRADIENT = "converged: the gradient is small"
+    DECREASE = "converged: the loss hardly decreases"
+    ITERATIONS = "all iterations done"
+    STALLED = "the line search finds no lower loss"
+    DIVERGED = "the loss is not finite"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The held-out score of a snapshot; ``passes`` and ``seconds`` say when it was taken.
+
+    ``auc_lost`` says that the control server lost what its AUC would have been found by.
+    """
+
+    number: int
+    passes: float
+    seconds: float
+    score: Score
+    auc_lost: bool = False
+
+    def slim(self) -> Evaluation:
+        """Without what takes much room and is told of the best and the last one only."""
+        return replace(self, score=replace(self.score, confusion=()))
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.__dict__, "score": self.score.to_json()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Evaluation:
+        return cls(**{**document, "score": Score.from_json(document["score"])})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training left. ``heldout`` is the score of the model that was kept, ``details``
+    what the algorithm has to say, a line each, ``unit`` in what it counts its progress,
+    ``checkpoint`` that from which an interrupted run can be resumed.
+    """
+
+    run: str
+    reason: EndReason
+    heldout: Evaluation | None
+    evaluations: tuple[Evaluation, ...]
+    details: tuple[str, ...]
+    model_file: Path
+    checkpoint: Path | None
+    seconds: float
+    unit: str

@@ -1,0 +1,129 @@
+"""How the models of a job are judged, and how that is told: in words, and for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distbelief.app.datasets.examples.schema import Label, Schema
+from distbelief.app.models.criterion import Metric, metric_of
+from distbelief.app.models.metrics import Score
+from distbelief.app.models.model import Task
+from distbelief.app.settings.sections import ModelSettings
+
+#: Larger confusion matrices are not printed.
+MOST_PRINTED = 10
+
+TITLES = {"auc": "AUC", "log_loss": "log loss"}
+HISTOGRAM = "AUC (histogram)"
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What a held-out score is read by: ``metric`` decides which model is best.
+
+    ``names`` are what the classes are called; a binary model answers with the second one
+    where its probability is above ``threshold``.
+    """
+
+    task: Task
+    metric: Metric
+    names: tuple[Label, ...] = ()
+    threshold: float = 0.5
+
+    @classmethod
+    def of(
+        cls, task: Task, settings: ModelSettings, schema: Schema, metric: str | None = None
+    ) -> Yardstick:
+        """Raises ConfigError if the metric does not fit the task."""
+        return cls(task, metric_of(task, metric), schema.names, settings.threshold)
+
+    def text(self, score: Score) -> str:
+        """The figures to follow a training by."""
+        shown = [self.metric.value, "loss"]
+        if self.task is Task.BINARY and self.metric is not Metric.AUC:
+            shown.append(Metric.AUC)
+        found = score.measures(self.task)
+        return ", ".join(self._figure(name, found[name], score) for name in shown)
+
+    def rest(self, score: Score) -> str:
+        """The figures that fit the task and are not in :meth:`text`; may be empty."""
+        first = {self.metric.value, "loss", Metric.AUC.value}
+        if math.isclose(score.loss, score.log_loss, rel_tol=1e-4):  # said already
+            first.add(Metric.LOG_LOSS.value)
+        found = score.measures(self.task).items()
+        parts = [self._figure(name, value, score) for name, value in found if name not in first]
+        threshold = f" at threshold {self.threshold:g}" if self.task is Task.BINARY else ""
+        return ", ".join(parts) + threshold if parts else ""
+
+    def lines(self, score: Score) -> list[str]:
+        """All figures, a line each, with six digits."""
+        found = score.measures(self.task).items()
+        lines = [f"{self._title(name, score)} {_number(value, '.6g')}" for name, value in found]
+        if self.task is Task.BINARY:
+            lines.append(f"threshold {self.threshold:g}")
+        return lines
+
+    def confusion(self, score: Score) -> list[str]:
+        """The confusion matrix as an aligned table, if it is there and small."""
+        if not score.confusion or len(score.confusion) > MOST_PRINTED:
+            return []
+        names = [str(name) for name in self.names]
+        unanswered = any(row[-1] for row in score.confusion)
+        head = ["", *names, "none"] if unanswered else ["", *names]
+        rows = zip(names, score.confusion, strict=True)
+        table = [head, *([name, *map(str, row)][: len(head)] for name, row in rows)]
+        return ["confusion (rows: true class, columns: predicted):", *_aligned(table)]
+
+    def measures(self, score: Score) -> dict[str, Any]:
+        """All figures by name; None for those that are unknown or infinite."""
+        found = score.measures(self.task).items()
+        document: dict[str, Any] = {
+            name: value if math.isfinite(value) else None for name, value in found
+        }
+        if self.task is Task.BINARY:
+            document |= {"auc_exact": score.auc_exact, "threshold": self.threshold}
+        return document
+
+    def document(self, score: Score) -> dict[str, Any]:
+        """All figures, and the confusion matrix with the names of its classes.
+
+        Its last column counts examples whose prediction was NaN.
+        """
+        document = {"examples": score.n_examples, **self.measures(score)}
+        if score.confusion:
+            document |= {"classes": self.names, "confusion": score.confusion}
+        return document
+
+    def _figure(self, name: str, value: float, score: Score) -> str:
+        return f"{self._title(name, score)} {_number(value, '.4g' if name == 'loss' else '.4f')}"
+
+    def _title(self, name: str, score: Score) -> str:
+        counted = name == Metric.AUC and not score.auc_exact
+        return HISTOGRAM if counted else TITLES.get(name, name)
+
+
+def brief(document: Mapping[str, Any]) -> str:
+    """What :meth:`Yardstick.document` noted of a model, in words."""
+    titles = TITLES if document.get("auc_exact", True) else TITLES | {"auc": HISTOGRAM}
+    names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall")
+    found = [(name, document[name]) for name in names if name in document]
+    return ", ".join(
+        f"{titles.get(name, name)} {'-' if value is None else format(value, '.4g')}"
+        for name, value in found
+    )
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as they must be, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(["", *(cell.rjust(width) for cell, width in zip(row, widths, strict=True))])
+        for row in table
+    ]

@@ -1,0 +1,102 @@
+"""What a driver of an algorithm is to the training that it drives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.layout.rows import Tables
+from distbelief.app.layout.tensors import Vector
+from distbelief.coordinator.progress.outcome import EndReason, Evaluation
+from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.runs.checkpoints import Capture, Checkpoints
+from distbelief.coordinator.runs.heldout import Evaluations
+
+#: How long a driver waits for something to happen before it looks around.
+TICK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What surrounds a driver.
+
+    Args:
+        show: called with the status after everything that happened.
+        check: called regularly; raises if the cluster is broken or the run was taken.
+        interrupted: whether somebody asked to stop.
+        checkpoints: where the driver's state is written now and then.
+    """
+
+    show: Callable[[Status], None]
+    check: Callable[[], None]
+    interrupted: Callable[[], bool]
+    checkpoints: Checkpoints
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A model as the shards hold it, and the evaluation that it is kept for, if any.
+
+    ``parameters`` and slots are flat vectors; ``tables`` has the rows that came into being,
+    for the parameters and for each slot, if there are tables.
+    """
+
+    heldout: Evaluation | None
+    parameters: Vector
+    slots: dict[str, Vector]
+    tables: dict[str, Tables]
+
+
+class Driver(Protocol):
+    """Drives one run; the shards hold what it trains."""
+
+    evaluations: Evaluations
+
+    @property
+    def seconds(self) -> float:
+        """Of training, in this process and in those that drove the run before."""
+        ...
+
+    def create(self) -> None:
+        """Write the first values to the shards."""
+        ...
+
+    def adopt(self, document: Mapping[str, Any]) -> None:
+        """Take what a driver before committed, or wrote into a checkpoint."""
+        ...
+
+    def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
+        """Go on under the session's fence from where the shards stand.
+
+        What they lost comes back from the ``latest`` checkpoint; the answer says what.
+        Raises CheckpointError if it is needed and there is none.
+        """
+        ...
+
+    def run(self) -> EndReason:
+        """Train until a reason to stop; may be called again after :meth:`take_up`.
+
+        Raises ModelMissing if a server lost its data.
+        """
+        ...
+
+    def capture(self) -> Capture:
+        """The state of the moment, for a checkpoint."""
+        ...
+
+    def keep(self, *, resumable: bool) -> Kept:
+        """The result.
+
+        Unless the run is to be resumed, it becomes what the shards hold.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """Shut the workers out and stop the evaluation that is running."""
+        ...
+
+    def summary(self) -> Sequence[str]:
+        """What the algorithm has to say at the end, a line each."""
+        ...

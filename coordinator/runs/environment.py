@@ -1,0 +1,53 @@
+"""What a coordinator runs on: versions, host and servers, for the journal. No secrets."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from distbelief.app.client.servers import Servers
+
+#: Packages whose versions may change what a run computes, or how fast.
+PACKAGES = ("distbelief", "numpy", "celery", "redis", "hiredis", "scikit-learn", "torch")
+
+
+def surroundings(control: Servers, servers: Servers) -> dict[str, Any]:
+    """JSON; raises the ServerError family if a server does not answer."""
+    return {
+        "host": socket.gethostname(),
+        "cores": os.cpu_count(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "control_server": {"address": control.addresses[0], "version": server_version(control, 0)},
+        "parameter_servers": [
+            {
+                "address": address,
+                "version": server_version(servers, index),
+                "engine": choice.engine,
+                "why": choice.why,
+            }
+            for index, (address, choice) in enumerate(
+                zip(servers.addresses, servers.choices, strict=True)
+            )
+        ],
+    }
+
+
+def server_version(servers: Servers, index: int) -> str:
+    """As "Valkey 9.0.1" or "Redis 7.0.15"."""
+    info = servers.one("INFO", "server", server=index).decode()
+    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    if "valkey_version" in fields:
+        return f"Valkey {fields['valkey_version']}"
+    return f"Redis {fields.get('redis_version', '?')}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,177 @@
+"""Held-out evaluation by workers, on snapshots that the servers keep; the best one stays.
+
+A snapshot is a copy of the parameters made on the servers: all parts of an evaluation
+score the same numbers, whatever is pushed meanwhile, and the best model never has to
+leave the servers before the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from distbelief.app.layout.keys import BEST, PARAMETERS, named
+from distbelief.app.models.auc import AucBy, Ranks
+from distbelief.app.models.criterion import better
+from distbelief.app.models.metrics import Score
+from distbelief.app.runs import deposits
+from distbelief.app.store.contract.parameters import ShardStore
+from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.progress.outcome import EndReason, Evaluation
+from distbelief.coordinator.runs.dispatch import Finished
+from distbelief.coordinator.runs.session import Session
+
+#: Examples in one evaluation task.
+PART_EXAMPLES = 8192
+
+
+@dataclass
+class _Current:
+    number: int
+    passes: float
+    seconds: float
+    vector: str
+    parts: list[str]
+    missing: set[str]
+    score: Score = field(default_factory=Score)
+
+
+class Evaluations:
+    """Runs one evaluation at a time and keeps the best snapshot on the servers."""
+
+    def __init__(self, session: Session, job: Job, store: ShardStore) -> None:
+        self._session, self._job, self._store = session, job, store
+        self._metric = job.yardstick.metric
+        self._auc = AucBy.of(job.model.task, job.n_heldout)
+        self._current: _Current | None = None
+        self.history: list[Evaluation] = []
+        self.best: Evaluation | None = None
+
+    @property
+    def running(self) -> bool:
+        return self._current is not None
+
+    @property
+    def since_best(self) -> int:
+        """Evaluations after the best one."""
+        return self.history[-1].number - self.best.number if self.best else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The history, for a coordinator that goes on."""
+        best = self.best.number if self.best else None
+        return {"history": [each.to_json() for each in self.history], "best": best}
+
+    def adopt(self, document: Mapping[str, Any]) -> None:
+        """Take the history of the coordinator before."""
+        self.history = [Evaluation.from_json(each) for each in document["history"]]
+        best = document["best"]
+        self.best = next((each for each in self.history if each.number == best), None)
+
+    def start(self, passes: float, seconds: float, source: str = PARAMETERS) -> None:
+        """Take a snapshot of the vector ``source`` and have it scored."""
+        number = len(self.history) + 1
+        vector = named(f"evaluation{number}")
+        self._store.copy(source, vector)
+        parts, whole = {}, {"vector": vector, "auc": self._auc}
+        for start in range(0, self._job.n_heldout, PART_EXAMPLES):
+            stop = min(start + PART_EXAMPLES, self._job.n_heldout)
+            parts[f"evaluation-{number}-{stop}"] = whole | {"start": start, "stop": stop}
+        self._current = _Current(number, passes, seconds, vector, list(parts), set(parts))
+        for unit, part in parts.items():
+            self._session.dispatcher.submit("evaluation", unit, part)
+
+    def take(self, finished: Finished) -> Evaluation | None:
+        """Add one part's score; the evaluation, when this was its last part."""
+        current = self._current
+        if current is None or finished.unit not in current.missing:
+            return None
+        current.missing.remove(finished.unit)
+        current.score += Score.from_json(finished.report)
+        if current.missing:
+            return None
+        self._current = None
+        return self._conclude(current)
+
+    def abandon(self) -> None:
+        """Stop the evaluation that is running, if any, and drop its snapshot."""
+        if self._current is not None:
+            self._session.dispatcher.abandon(sorted(self._current.missing))
+            self._clear_deposits()
+            self._store.drop(self._current.vector)
+            self._current = None
+
+    def forget(self) -> None:
+        """The evaluation that was running is lost, with its snapshot or its tasks.
+
+        What its tasks laid down went when the ledger was cleared for a new fence.
+        """
+        self._current = None
+
+    def rank(self) -> float | None:
+        """How good the last evaluation was; higher is better."""
+        if not self.history:
+            return None
+        value = self.history[-1].score.metric(self._metric)
+        return -value if self._metric.lower_is_better else value
+
+    def collect(self, timeout_s: float) -> Evaluation | None:
+        """Wait for parts up to ``timeout_s``; the evaluation if it is complete."""
+        for finished in self._session.dispatcher.collect(timeout_s):
+            if evaluation := self.take(finished):
+                return evaluation
+        return None
+
+    def tell(self, evaluation: Evaluation) -> None:
+        """Add an evaluation to the run's events."""
+        self._session.tell(
+            "evaluation",
+            number=evaluation.number,
+            passes=evaluation.passes,
+            seconds=evaluation.seconds,
+            **evaluation.slim().score.to_json(),
+            measures=self._job.yardstick.measures(evaluation.score),
+        )
+
+    def reason_to_stop(self) -> EndReason | None:
+        """Whether the held-out metric is good enough, or has stopped getting better."""
+        config = self._session.config
+        if config.target is not None and self.best is not None:
+            value = self.best.score.metric(self._metric)
+            if value == config.target or better(self._metric, value, config.target):
+                return EndReason.TARGET
+        if config.patience is not None and self.since_best >= config.patience:
+            return EndReason.PATIENCE
+        return None
+
+    def _conclude(self, current: _Current) -> Evaluation:
+        evaluation = self._with_auc(current)
+        self.history.append(evaluation)
+        if self.best is None or self._beats(evaluation.score, self.best.score):
+            self.best = evaluation
+            self._store.copy(current.vector, BEST)
+        self._store.drop(current.vector)
+        kept = (self.best.number, evaluation.number)
+        self.history = [each if each.number in kept else each.slim() for each in self.history]
+        return evaluation
+
+    def _with_auc(self, current: _Current) -> Evaluation:
+        found = Evaluation(current.number, current.passes, current.seconds, current.score)
+        if self._auc is AucBy.HISTOGRAM:
+            return replace(found, score=found.score.with_histogram_auc())
+        if self._auc is AucBy.NONE:
+            return found
+        control, run = self._session.control, self._session.record.run
+        parts = [part for part in deposits.read(control, run, current.parts) if part is not None]
+        self._clear_deposits()
+        if len(parts) < len(current.parts):  # the server was restarted: worth no run
+            return replace(found, auc_lost=True)
+        return replace(found, score=replace(found.score, auc=Ranks.unpack(parts).auc()))
+
+    def _clear_deposits(self) -> None:
+        if self._auc is AucBy.RANKS:
+            deposits.clear(self._session.control, self._session.record.run)
+
+    def _beats(self, new: Score, old: Score) -> bool:
+        a, b = new.metric(self._metric), old.metric(self._metric)
+        return better(self._metric, a, b) or (a == b and new.loss < old.loss)
