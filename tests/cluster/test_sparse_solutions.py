@@ -13,7 +13,7 @@ from distbelief.app.datasets.split.split import split
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.fleets import keys_of
-from tests.unit.coordinator.sparse_problems import Sparse, logistic_of
+from tests.unit.coordinator.sandblaster.sparse_problems import Sparse, logistic_of
 
 Start = Callable[..., Any]
 Train = Callable[..., Any]

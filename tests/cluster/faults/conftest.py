@@ -11,14 +11,14 @@ import pytest
 
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.conftest import commands
+from tests.cluster.faults.faulty_cluster import DEADLINE_S, FaultyCluster
 from tests.cluster.faults.paced import Minimised, go, minimised, sandblaster
-from tests.cluster.faults.rig import DEADLINE_S, Rig
 
 Start = Callable[..., Any]
 
 
 @contextmanager
-def rig_of(folder: Path, *, durable: bool) -> Iterator[Rig]:
+def faulty_cluster_of(folder: Path, *, durable: bool) -> Iterator[FaultyCluster]:
     cluster = LocalCluster(
         servers=2,
         processes=0,
@@ -26,28 +26,28 @@ def rig_of(folder: Path, *, durable: bool) -> Iterator[Rig]:
         wait_s=DEADLINE_S,
         durable=folder / "servers" if durable else None,
     )
-    with cluster, closing(Rig(cluster)) as rig:
-        yield rig
+    with cluster, closing(FaultyCluster(cluster)) as faulty:
+        yield faulty
 
 
 @pytest.fixture(scope="session")
-def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyCluster]:
     """Servers with append-only files, and a worker of four processes."""
-    with rig_of(tmp_path_factory.mktemp("durable"), durable=True) as rig:
-        rig.start_worker(4)
-        yield rig
+    with faulty_cluster_of(tmp_path_factory.mktemp("durable"), durable=True) as faulty:
+        faulty.start_worker(4)
+        yield faulty
 
 
 @pytest.fixture(scope="session")
-def volatile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def volatile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyCluster]:
     """Servers that forget everything when they end, and a worker of four processes."""
-    with rig_of(tmp_path_factory.mktemp("volatile"), durable=False) as rig:
-        rig.start_worker(4)
-        yield rig
+    with faulty_cluster_of(tmp_path_factory.mktemp("volatile"), durable=False) as faulty:
+        faulty.start_worker(4)
+        yield faulty
 
 
 @pytest.fixture(scope="session")
-def undisturbed(volatile: Rig, tmp_path_factory: pytest.TempPathFactory) -> Minimised:
+def undisturbed(volatile: FaultyCluster, tmp_path_factory: pytest.TempPathFactory) -> Minimised:
     """The Sandblaster run when nothing happens."""
     folder = tmp_path_factory.mktemp("undisturbed")
     go(folder)

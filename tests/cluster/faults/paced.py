@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.numpy import load_file
 
 from distbelief.app.errors import ExitCode
-from tests.cluster.faults.rig import SHARDS, Rig
+from tests.cluster.faults.faulty_cluster import SHARDS, FaultyCluster
 
 Start = Callable[..., Any]
 
@@ -60,10 +60,10 @@ class Minimised:
     parameters: dict[str, bytes]
 
 
-def minimised(rig: Rig, training: Any) -> Minimised:
+def minimised(faulty: FaultyCluster, training: Any) -> Minimised:
     """What a Sandblaster run has left at its end."""
     parameters = model_of(training)
-    return Minimised(rig.losses(training.run), parameters)
+    return Minimised(faulty.losses(training.run), parameters)
 
 
 def model_of(training: Any) -> dict[str, bytes]:

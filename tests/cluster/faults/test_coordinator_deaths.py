@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.faults.faulty_cluster import SHARDS, FaultyCluster
 from tests.cluster.faults.paced import (
     ITERATIONS,
     PLANNED,
@@ -20,7 +21,6 @@ from tests.cluster.faults.paced import (
     resumed,
     sandblaster,
 )
-from tests.cluster.faults.rig import SHARDS, Rig
 
 Start = Callable[..., Any]
 
@@ -31,7 +31,7 @@ LONGEST_LIFE_S = 1.5
 
 @pytest.fixture(scope="module")
 def survivors(
-    volatile: Rig, module_command: Start, tmp_path_factory: pytest.TempPathFactory
+    volatile: FaultyCluster, module_command: Start, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """The last command of a run of each algorithm whose coordinators were killed."""
     folder, moments = tmp_path_factory.mktemp("paced"), random.Random(0)
@@ -54,14 +54,14 @@ def survivors(
 
 
 def test_every_push_of_downpour_counts_once_on_every_shard(
-    survivors: dict[str, Any], volatile: Rig
+    survivors: dict[str, Any], volatile: FaultyCluster
 ) -> None:
     assert_exact(survivors["downpour"])
     assert volatile.clocks(survivors["downpour"].run) == [PLANNED] * SHARDS
 
 
 def test_sandblaster_gives_the_losses_and_the_model_of_an_undisturbed_run(
-    survivors: dict[str, Any], volatile: Rig, undisturbed: Minimised
+    survivors: dict[str, Any], volatile: FaultyCluster, undisturbed: Minimised
 ) -> None:
     disturbed = minimised(volatile, survivors["sandblaster"])
     assert disturbed.parameters == undisturbed.parameters

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.faults.faulty_cluster import CONTROL, SHARDS, FaultyCluster
 from tests.cluster.faults.paced import (
     ITERATIONS,
     PLANNED,
@@ -26,7 +27,6 @@ from tests.cluster.faults.paced import (
     minimised,
     sandblaster,
 )
-from tests.cluster.faults.rig import CONTROL, SHARDS, Rig
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -41,23 +41,23 @@ class Fault:
     """Something that is done to servers for a while; ``loses``: they forget everything."""
 
     name: str
-    done: Callable[[Rig], AbstractContextManager[None]]
+    done: Callable[[FaultyCluster], AbstractContextManager[None]]
     seconds: float
     loses: bool
 
 
 def killed(seconds: float, *names: str, loses: bool) -> Fault:
     title = f"{' and '.join(names)} killed, {seconds:g} s down"
-    return Fault(title, lambda rig: rig.killed(*names), seconds, loses)
+    return Fault(title, lambda faulty: faulty.killed(*names), seconds, loses)
 
 
 def frozen(seconds: float, *names: str) -> Fault:
     title = f"{' and '.join(names)} frozen for {seconds:g} s"
-    return Fault(title, lambda rig: rig.frozen(*names), seconds, False)
+    return Fault(title, lambda faulty: faulty.frozen(*names), seconds, False)
 
 
 def flushed(name: str) -> Fault:
-    return Fault(f"{name} flushed", lambda rig: at_once(rig.flush, name), 0.0, True)
+    return Fault(f"{name} flushed", lambda faulty: at_once(faulty.flush, name), 0.0, True)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def at_once(action: Callable[..., None], *arguments: str) -> Iterator[None]:
     yield
 
 
-CUT = Fault("all connections cut", lambda rig: at_once(rig.cut), 0.0, False)
+CUT = Fault("all connections cut", lambda faulty: at_once(faulty.cut), 0.0, False)
 DURABLE = (
     killed(0, CONTROL, loses=False),
     killed(0, FIRST, loses=False),
@@ -88,9 +88,9 @@ VOLATILE = (
 class Storm:
     """Two runs that go through faults, and what each said during each of these."""
 
-    def __init__(self, rig: Rig, start: Start, folder: Path) -> None:
-        self.rig, self.folder = rig, folder
-        place = rig.cluster.endpoints
+    def __init__(self, faulty: FaultyCluster, start: Start, folder: Path) -> None:
+        self.faulty, self.folder = faulty, folder
+        place = faulty.cluster.endpoints
         self.downpour = start(*downpour(folder), place=place)
         self.sandblaster = start(*sandblaster(folder), place=place)
         self.said: dict[str, tuple[str, ...]] = {}
@@ -102,8 +102,8 @@ class Storm:
 
     def begin(self) -> None:
         """Wait until both runs train."""
-        self.rig.seconds_until_progress([training.run for training in self.trainings])
-        self.workers = self.rig.workers()
+        self.faulty.seconds_until_progress([training.run for training in self.trainings])
+        self.workers = self.faulty.workers()
 
     @contextmanager
     def through(self, fault: Fault, until: Until) -> Iterator[None]:
@@ -114,18 +114,21 @@ class Storm:
             pairs = zip(self.trainings, before, strict=True)
             return tuple(training.err.removeprefix(text) for training, text in pairs)
 
-        with fault.done(self.rig):
+        with fault.done(self.faulty):
             yield
         over = time.monotonic()
         if fault.loses:
             until(lambda: all(TAKEN_UP in text for text in news()), f"mended: {fault.name}")
-        self.rig.seconds_until_progress([training.run for training in self.trainings])
+        self.faulty.seconds_until_progress([training.run for training in self.trainings])
         print(f"{fault.name}: both runs went on within {time.monotonic() - over:.1f} s")
         self.said[fault.name] = news()
 
     def end(self) -> None:
         """Let both runs run to their ends."""
-        clocks, losses = self.rig.clocks(self.downpour.run), self.rig.losses(self.sandblaster.run)
+        clocks, losses = (
+            self.faulty.clocks(self.downpour.run),
+            self.faulty.losses(self.sandblaster.run),
+        )
         print(f"after the faults: clocks {clocks} of {PLANNED}, {max(losses)} of {ITERATIONS}")
         assert max(clocks) < PLANNED, "over before the faults"
         assert max(losses) < ITERATIONS, "over before the faults"
@@ -134,8 +137,8 @@ class Storm:
 
 @pytest.fixture(scope="module")
 def storms(
-    durable: Rig,
-    volatile: Rig,
+    durable: FaultyCluster,
+    volatile: FaultyCluster,
     module_command: Start,
     tmp_path_factory: pytest.TempPathFactory,
     until: Until,
@@ -143,8 +146,8 @@ def storms(
     """On both clusters at the same time: they mostly wait."""
     rigs = {"durable": durable, "volatile": volatile}
     storms = {
-        name: Storm(rig, module_command, tmp_path_factory.mktemp(name))
-        for name, rig in rigs.items()
+        name: Storm(faulty, module_command, tmp_path_factory.mktemp(name))
+        for name, faulty in rigs.items()
     }
     for storm in storms.values():
         storm.begin()
@@ -163,13 +166,13 @@ def storm(request: pytest.FixtureRequest, storms: dict[str, Storm]) -> Storm:
 
 def test_every_push_of_downpour_counts_once_on_every_shard(storm: Storm) -> None:
     assert_exact(storm.downpour)
-    assert storm.rig.clocks(storm.downpour.run) == [PLANNED] * SHARDS
+    assert storm.faulty.clocks(storm.downpour.run) == [PLANNED] * SHARDS
 
 
 def test_sandblaster_gives_the_losses_and_the_model_of_an_undisturbed_run(
     storm: Storm, undisturbed: Minimised
 ) -> None:
-    disturbed = minimised(storm.rig, storm.sandblaster)
+    disturbed = minimised(storm.faulty, storm.sandblaster)
     assert disturbed.parameters == undisturbed.parameters
     # A control server that forgets forgets these, too; the last ones are there.
     assert ITERATIONS in disturbed.losses
@@ -177,14 +180,14 @@ def test_sandblaster_gives_the_losses_and_the_model_of_an_undisturbed_run(
 
 
 def test_no_worker_is_restarted(storm: Storm) -> None:
-    assert storm.rig.workers() == storm.workers
+    assert storm.faulty.workers() == storm.workers
 
 
 def test_servers_with_append_only_files_lose_nothing(storms: dict[str, Storm]) -> None:
     for training in storms["durable"].trainings:
         assert "lost" not in training.err
         assert "came back" not in training.err
-    losses = storms["durable"].rig.losses(storms["durable"].sandblaster.run)
+    losses = storms["durable"].faulty.losses(storms["durable"].sandblaster.run)
     assert sorted(losses) == list(range(ITERATIONS + 1))
 
 

@@ -18,9 +18,9 @@ import pytest
 from distbelief.app.layout.keys import control
 from distbelief.app.runs.ledger import Ledger, State
 from distbelief.coordinator.cluster.processes import Child
-from tests.cluster.faults.conftest import rig_of
+from tests.cluster.faults.conftest import faulty_cluster_of
+from tests.cluster.faults.faulty_cluster import SHARDS, FaultyCluster
 from tests.cluster.faults.paced import LEASE_S, PLANNED, assert_exact, downpour, go
-from tests.cluster.faults.rig import SHARDS, Rig
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -34,17 +34,17 @@ WORDS = ("--unit-steps=40", f"--lease-seconds={LEASE_S}")
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
+def faulty(tmp_path: Path) -> Iterator[FaultyCluster]:
     """Servers for workers that the test starts."""
-    with rig_of(tmp_path / "cluster", durable=False) as rig:
-        yield rig
+    with faulty_cluster_of(tmp_path / "cluster", durable=False) as faulty:
+        yield faulty
 
 
 class Fleet:
     """Two workers of two processes; when one dies, another is started."""
 
-    def __init__(self, rig: Rig, moments: random.Random) -> None:
-        self._rig, self._moments = rig, moments
+    def __init__(self, faulty: FaultyCluster, moments: random.Random) -> None:
+        self._rig, self._moments = faulty, moments
         self._names = (f"worker{number}" for number in count())
         self.workers = [self._start() for _ in range(2)]
 
@@ -69,39 +69,39 @@ class Fleet:
         return {each.pid for each in psutil.Process(worker.process.pid).children()}
 
 
-def held(rig: Rig, run: str) -> dict[str, int]:
+def held(faulty: FaultyCluster, run: str) -> dict[str, int]:
     """The units that are leased, and the process that holds each."""
-    names = [name.decode() for name in rig.control.one("SMEMBERS", control(run, "units"))]
+    names = [name.decode() for name in faulty.control.one("SMEMBERS", control(run, "units"))]
     return {
         name: int(unit.owner.partition("@")[0])
-        for name, unit in Ledger(rig.control, run).read(names).items()
+        for name, unit in Ledger(faulty.control, run).read(names).items()
         if unit.state is State.LEASED
     }
 
 
 def test_workers_killed_at_random_cost_a_lease_each_and_no_unit(
-    rig: Rig, command: Start, tmp_path: Path, until: Until
+    faulty: FaultyCluster, command: Start, tmp_path: Path, until: Until
 ) -> None:
     moments = random.Random(0)
-    fleet = Fleet(rig, moments)
-    training = command(*downpour(tmp_path), *WORDS, place=rig.cluster.endpoints)
+    fleet = Fleet(faulty, moments)
+    training = command(*downpour(tmp_path), *WORDS, place=faulty.cluster.endpoints)
     run = training.run
     seconds: list[float] = []
     for whole in cycle((False, True)):
         if len(seconds) >= LOST_UNITS:
             break
-        until(lambda: len(held(rig, run)) == 2, "both units on workers")
+        until(lambda: len(held(faulty, run)) == 2, "both units on workers")
         time.sleep(moments.uniform(0.0, 0.5))
-        killed = fleet.kill_some(set(held(rig, run).values()), whole=whole)
+        killed = fleet.kill_some(set(held(faulty, run).values()), whole=whole)
         began = time.monotonic()
-        lost = {name for name, process in held(rig, run).items() if process in killed}
+        lost = {name for name, process in held(faulty, run).items() if process in killed}
         for name in sorted(lost):
             until(
-                lambda name=name, killed=killed: held(rig, run).get(name) not in {None, *killed},
+                lambda name=name, killed=killed: held(faulty, run).get(name) not in {None, *killed},
                 f"another worker for {name}",
             )
             seconds.append(time.monotonic() - began)
-    assert max(rig.clocks(run)) < PLANNED, "over before the last death"
+    assert max(faulty.clocks(run)) < PLANNED, "over before the last death"
     go(tmp_path)
     print(
         f"units dispatched again after {statistics.median(seconds):.2f} s (median), "
@@ -109,4 +109,4 @@ def test_workers_killed_at_random_cost_a_lease_each_and_no_unit(
     )
     assert max(seconds) < LEASE_S + DISPATCH_S
     assert_exact(training)
-    assert rig.clocks(run) == [PLANNED] * SHARDS
+    assert faulty.clocks(run) == [PLANNED] * SHARDS

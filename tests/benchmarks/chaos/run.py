@@ -1,0 +1,163 @@
+"""Hurt a cluster for some minutes, and see that its runs end as they do undisturbed.
+
+``python tests/benchmarks/chaos/run.py --minutes 10 --seed 0``: two servers and two workers, runs
+of three kinds of work one after another, a fault every few seconds; half of the time the servers
+keep nothing on their disks, half of the time an append-only file. The seed fixes what is hurt and
+when; what it hits still depends on the machine. Exit code 1 if an update counts twice, a run ends
+with an error or not at all, or with another result than it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from distbelief.coordinator.cluster.local import LocalCluster
+from faults import Faults
+from fleet import SERVERS, Fleet, hurt
+from report import Results, table
+from trial import Trial, Work
+from verdict import Reference, judge
+
+MODELS = Path(__file__).parents[2] / "cluster"
+TICK_S = 0.1
+
+#: So that leases run out and checkpoints are written between two faults, and the run lasts
+#: for several; work may be lost more often than a healthy cluster would lose it.
+COMMON = [
+    *("--shards", 3, "--block-numbers", 64),
+    *("--lease-seconds", 3, "--checkpoint-seconds", 1, "--unit-attempts", 50),
+]
+DENSE = ["--model", "slowmodels:Sleepy"]
+#: 24 steps in a pass, as the digits make with these replicas.
+TABLES = [
+    *("--model", "slowmodels:sleepy_clicks", "--table-numbers", 1),
+    *("--data", "synthetic:clicks", "--data-option", "examples=1797"),
+]
+DOWNPOUR = [
+    *("--model-option", "seconds=0.05", "--passes", 15, "--replicas", 6, "--unit-steps", 10),
+    *("--learning-rate", 0.02),
+]
+SANDBLASTER = [
+    *("--algorithm", "sandblaster", "--model-option", "seconds=0.15", "--l2", "1e-3"),
+    *("--iterations", 40),
+]
+WORKS = [
+    Work("downpour", "downpour", [*COMMON, *DENSE, *DOWNPOUR]),
+    Work("sandblaster", "sandblaster", [*COMMON, *DENSE, *SANDBLASTER]),
+    Work("downpour with tables", "downpour", [*COMMON, *TABLES, *DOWNPOUR]),
+]
+
+console = Console(soft_wrap=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    results, rng = Results(), random.Random(given.seed)
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
+        os.environ |= {"PYTHONPATH": str(MODELS), "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels"}
+        try:
+            for kept in (False, True):
+                _half(Path(home) / f"half{kept:d}", given.minutes * 30, rng, results, kept=kept)
+        except KeyboardInterrupt:
+            results.failures.append("interrupted")
+        shown = table(results)  # it reads what the runs have printed
+    for failure in results.failures:
+        console.print(f"FAILED: {failure}", markup=False, highlight=False)
+    console.print(shown)
+    sys.exit(1 if results.failures else 0)
+
+
+def _half(
+    folder: Path, seconds: float, rng: random.Random, results: Results, *, kept: bool
+) -> None:
+    """One half of the time: with what servers ``kept`` on their disks, or without."""
+    console.print(f"servers with {'an append-only file' if kept else 'nothing on their disks'}")
+    durable = folder / "servers" if kept else None
+    logs = folder / "logs"
+    with (
+        LocalCluster(
+            servers=SERVERS, processes=0, folder=logs, wait_s=60.0, durable=durable
+        ) as cluster,
+        hurt(cluster) as fleet,
+    ):
+        if not results.references:
+            for work in WORKS:
+                results.references[work.name] = _undisturbed(work, fleet, folder)
+        until, faults = time.monotonic() + seconds, Faults(fleet, rng, results.injected)
+        for number, work in enumerate(cycle(WORKS)):
+            if time.monotonic() >= until:
+                return
+            trial = Trial(work, fleet.place, folder / f"trial{number}")
+            _storm(trial, fleet, faults, until)
+            fleet.heal()
+            verdict = None
+            if not trial.failure:
+                verdict = judge(trial, results.references[work.name], fleet)
+            results.add(trial, verdict)
+            _tell(trial)
+
+
+def _undisturbed(work: Work, fleet: Fleet, folder: Path) -> Reference:
+    trial = Trial(work, fleet.place, folder / f"undisturbed-{WORKS.index(work)}")
+    try:
+        while not trial.done:
+            trial.advance()
+            time.sleep(TICK_S)
+    finally:
+        trial.close()
+    if trial.failure:
+        sys.exit(f"a run that nobody disturbed failed: {trial.failure}")
+    _tell(trial)
+    return Reference.of(trial)
+
+
+def _storm(trial: Trial, fleet: Fleet, faults: Faults, until: float) -> None:
+    """Hurt what there is while the run goes on; after ``until`` it may end in peace."""
+    next_fault = time.monotonic() + faults.pause_s()
+    try:
+        while not trial.done:
+            fleet.advance()
+            trial.advance()
+            now = time.monotonic()
+            if next_fault <= now < until and trial.run is not None:
+                fault = faults.inject(trial)
+                if fault is not None:
+                    console.print(f"{trial.seconds:6.1f} s  {fault}", highlight=False)
+                    next_fault = now + faults.pause_s()
+            time.sleep(TICK_S)
+    finally:
+        trial.close()
+
+
+def _tell(trial: Trial) -> None:
+    how = "failed" if trial.failure else "ended well"
+    console.print(
+        f"{trial.work.name} {trial.run} {how} after {trial.seconds:.1f} s, "
+        f"{trial.resumes} times resumed",
+        highlight=False,
+    )
+    for refusal in trial.refusals:
+        console.print(f"    start refused: {refusal}", markup=False, highlight=False)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

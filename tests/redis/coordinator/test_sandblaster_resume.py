@@ -1,0 +1,175 @@
+"""A coordinator of Sandblaster dies at every step it takes, or shards lose vectors under it.
+
+The one after it repeats the losses of an undisturbed run to the last bit, and leaves no vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from distbelief.app.errors import CheckpointError
+from distbelief.app.layout.tensors import Vector
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.runs.checkpoints import Checkpoints
+from distbelief.coordinator.sandblaster import driver as sandblaster
+from distbelief.coordinator.sandblaster.driver import Sandblaster
+from tests.redis.coordinator.killable_driver import (
+    ITERATIONS,
+    KillableRun,
+    Killed,
+    LocalBatch,
+    Losses,
+)
+from tests.unit.coordinator.sandblaster.problems import rosenbrock
+
+#: Steps: room for taking a run up, for saving its start, and for more than one iteration.
+SHORT_LIFE = 40
+
+
+@pytest.fixture(params=[0.0, 0.5], ids=["L-BFGS", "OWL-QN"])
+def run(
+    request: pytest.FixtureRequest,
+    cluster_of: Callable[[ServerProgram], LocalCluster],
+    tmp_path: Path,
+    new_run: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[KillableRun]:
+    monkeypatch.setattr(sandblaster, "Batch", LocalBatch)
+    run = KillableRun(cluster_of(binaries.find()), tmp_path, new_run, l1=request.param)
+    yield run
+    run.close()
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    steps: int
+    losses: Losses
+    parameters: Vector
+
+    def is_repeated_in(self, run: KillableRun, parameters: Vector) -> None:
+        assert list(run.losses.items()) == list(self.losses.items())
+        assert np.array_equal(parameters, self.parameters)
+        assert run.leftovers() == []
+
+
+@pytest.fixture
+def undisturbed(run: KillableRun) -> Undisturbed:
+    """What a run does whose coordinator lives."""
+    life, _, parameters = run.live()
+    assert run.leftovers() == []
+    told = Undisturbed(life.steps, run.losses, parameters)
+    run.begin()
+    return told
+
+
+def test_the_undisturbed_run_has_what_may_go_wrong(run: KillableRun) -> None:
+    trials = []
+
+    def count(driver: Sandblaster, _: Checkpoints) -> None:
+        trials.append(driver.status().iteration)
+
+    _, _, parameters = run.live(after=count)
+    assert list(run.losses) == list(range(ITERATIONS + 1))
+    assert max(trials.count(iteration) for iteration in range(ITERATIONS)) >= 3
+    point, l1 = np.asarray(parameters, np.float64), run.config.l1
+    objective = rosenbrock(point)[0] + l1 * float(np.abs(point).sum())
+    assert objective == pytest.approx(run.losses[ITERATIONS], rel=1e-15)
+    assert objective < run.losses[0]
+    assert (np.count_nonzero(point) < len(point)) == (l1 > 0)
+
+
+def test_a_coordinator_may_die_in_the_middle_of_every_step(
+    run: KillableRun, undisturbed: Undisturbed
+) -> None:
+    for last in range(1, undisturbed.steps + 1):
+        with pytest.raises(Killed):
+            run.live(last)
+        ended = ITERATIONS in run.losses
+        _, said, parameters = run.live()
+        # Nothing in force is dropped too early: a checkpoint is needed only by whoever died
+        # at the very end, between dropping one vector and another.
+        assert ended or said == []
+        undisturbed.is_repeated_in(run, parameters)
+        run.begin()
+
+
+def test_coordinators_may_die_one_after_another_while_they_take_the_run_up_as_well(
+    run: KillableRun, undisturbed: Undisturbed
+) -> None:
+    deaths, parameters = 0, None
+    while parameters is None:
+        try:
+            # Every second one dies while it takes the run up, a step later each time.
+            _, _, parameters = run.live(SHORT_LIFE if deaths % 2 == 0 else 1 + deaths // 2)
+        except Killed:
+            deaths += 1
+    assert deaths >= 4
+    undisturbed.is_repeated_in(run, parameters)
+
+
+def test_what_a_checkpoint_held_on_to_goes_when_the_run_is_taken_up(
+    run: KillableRun, undisturbed: Undisturbed
+) -> None:
+    held: list[str] = []
+
+    def capture(driver: Sandblaster, checkpoints: Checkpoints) -> None:
+        if driver.status().iteration == 2 and not held:
+            held.append(driver.capture().document["driver"]["state"]["gradient"])
+
+    with pytest.raises(Killed):
+        run.live(undisturbed.steps - 10, after=capture)
+    (gradient,) = held
+    assert any(key.endswith(f":vec:{gradient}".encode()) for key in run.leftovers())
+    _, _, parameters = run.live()
+    undisturbed.is_repeated_in(run, parameters)
+
+
+@pytest.mark.parametrize("what", ["a vector in force", "a whole shard"])
+@pytest.mark.parametrize("alive", [True, False], ids=["under a coordinator", "between two"])
+def test_what_shards_lose_comes_back_from_the_checkpoint(
+    what: str, *, alive: bool, run: KillableRun, undisturbed: Undisturbed
+) -> None:
+    done: list[str] = []
+
+    def checkpoint_and_lose(driver: Sandblaster, checkpoints: Checkpoints) -> None:
+        iteration = driver.status().iteration
+        if iteration == 2 and not done:
+            done.append(cast("Path", checkpoints.write(1, driver.capture)).name)
+        if iteration == 4 and len(done) == 1:
+            done.append(what)
+            run.lose(what)
+            if not alive:
+                raise Killed
+
+    if alive:
+        _, said, parameters = run.live(after=checkpoint_and_lose)
+    else:
+        with pytest.raises(Killed):
+            run.live(after=checkpoint_and_lose)
+        _, said, parameters = run.live()
+    assert len(done) == 2
+    assert said == [
+        f"the vectors came back from checkpoint {done[0]}, iteration 2; "
+        "2 iterations were lost and are made again"
+    ]
+    undisturbed.is_repeated_in(run, parameters)
+
+
+def test_without_a_checkpoint_what_is_lost_is_not_made_up(
+    run: KillableRun, undisturbed: Undisturbed
+) -> None:
+    with pytest.raises(Killed):
+        run.live(undisturbed.steps // 2)
+    run.lose("a vector in force")
+    for path in run.folder.iterdir():
+        path.rename(path.with_name(f".{path.name}"))  # as one that was never finished
+    with pytest.raises(CheckpointError, match="there is no checkpoint to go back to"):
+        run.live()

@@ -1,0 +1,295 @@
+"""How the command line behaves: quick, quiet, and with words for everything that goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.errors import ExitCode
+from distbelief.app.models.files import SavedModel, read_model
+from distbelief.app.settings.config import configure
+from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.commands.cli import NO_READER, main
+from distbelief.coordinator.commands.effective import toml_of
+from distbelief.coordinator.problem import problem as jobs
+from tests.unit.coordinator.commands.test_settings import OTHER, TOGETHER
+
+Run = Callable[..., Any]
+
+ROOT = Path(__file__).parents[4]
+COMMANDS = main.list_commands(click.Context(main))
+#: What takes long to import, and what help does not need.
+HEAVY = {"numpy", "redis", "celery", "pydantic", "rich", "scipy"}
+
+
+def start(*words: str, **how: Any) -> subprocess.Popen[str]:
+    """The program in a process of its own."""
+    command = [sys.executable, "-m", "coordinator", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+    buffered = {name: each for name, each in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(command, cwd=ROOT, env=buffered, text=True, **pipes)
+
+
+def test_help_imports_nothing_that_takes_long() -> None:
+    code = (
+        "import sys; from distbelief.coordinator.commands.cli import main; "
+        "main.main(['--help'], standalone_mode=False); "
+        f"sys.exit(' '.join({HEAVY!r} & sys.modules.keys()) or 0)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_itself(name: str) -> None:
+    found = main.get_command(click.Context(main), name)
+    assert found is not None
+    assert main.summary(name) == found.get_short_help_str(limit=200)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_names_its_exit_codes(name: str, run: Run) -> None:
+    answer = run(name, "--help")
+    assert "Exit codes: 0 ok, 1 internal, 2 usage" in answer.out
+    assert max(map(len, answer.out.splitlines())) <= 95  # long examples are not broken
+
+
+def test_a_misspelt_command_names_the_nearest(run: Run) -> None:
+    answer = run("trian")
+    assert answer.code == ExitCode.USAGE
+    assert "there is no command 'trian': did you mean 'train'?" in answer.err
+
+
+@pytest.mark.parametrize("words", [("--debug", "runs"), ("runs", "--debug")])
+def test_debug_shows_a_traceback_wherever_it_stands(
+    words: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr("distbelief.coordinator.views.overview.overviews", broken)
+    told = run(*words)
+    assert told.code == ExitCode.INTERNAL
+    assert told.err.startswith("Traceback")
+    assert told.err.endswith("\ninternal error: RuntimeError: no such luck\n")
+    answer = run("runs")
+    assert answer.code == ExitCode.INTERNAL
+    assert answer.err == (
+        "internal error: RuntimeError: no such luck; --debug shows where it comes from\n"
+    )
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+    features = np.zeros((200_000, 3), np.float32)
+    np.save(tmp_path / "many.npy", features)
+    model = SavedModel(ModelSettings(model="linear"), Schema(3), np.zeros(4, np.float32))
+    model.save(tmp_path / "model")
+    words = ("--model", str(tmp_path / "model"), "--data", str(tmp_path / "many.npy"))
+    with start("predict", *words) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "value\n"
+        process.stdout.close()
+        assert process.wait(60) == NO_READER
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("command", ["predict", "doctor", "completion"])
+def test_a_reader_that_never_was_is_noticed(command: str, model: Path) -> None:
+    np.save(model.with_name("new.npy"), np.ones((2, 3), np.float32))
+    new = ("--model", str(model), "--data", str(model.with_name("new.npy")))
+    words = {"predict": new, "doctor": (), "completion": ("bash",)}[command]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start(command, *words, stdout=writer) as process:
+        os.close(writer)
+        assert process.wait(60) == NO_READER
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def settings_but(*names: str) -> dict[str, Any]:
+    return {name: value for name, value in OTHER.items() if name not in names}
+
+
+def test_the_file_of_a_dry_run_gives_the_same_configuration() -> None:
+    config, cluster = configure(settings_but())
+    text = toml_of(config, cluster)
+    assert configure(tomllib.loads(text)) == (config, cluster)
+    assert all(f"\n{name} = " in f"\n{text}" for name in OTHER)
+    assert TOGETHER  # what may stand only together is in there, too
+
+
+@pytest.mark.parametrize("text", ['"', "\\", "\x7f", "\n", "ü", "😀", "# x", "a = b"])
+def test_any_text_comes_back_from_the_file_of_a_dry_run(text: str) -> None:
+    given = configure({"data": f"x{text}.csv", "data_options": {text: text}})
+    assert configure(tomllib.loads(toml_of(*given))) == given
+
+
+def test_a_dry_run_keeps_passwords_to_itself(run: Run) -> None:
+    words = ("--broker", "redis://:sesame@h", "--parameter-servers", "redis://a,redis://b?db=1")
+    answer = run("train", "--dry-run", *words)
+    assert answer.code == 0, answer.err
+    assert "sesame" not in answer.out
+    assert "# broker may hold a password: give it as DISTBELIEF_BROKER" in answer.out
+    assert tomllib.loads(answer.out)["parameter_servers"] == ["redis://a", "redis://b?db=1"]
+
+
+def test_a_dry_run_says_what_will_be_done(run: Run, tmp_path: Path) -> None:
+    words = ("--folder", str(tmp_path / "runs"), "--n-push", "4", "--passes", "2")
+    answer = run("train", "--dry-run", *words)
+    plan = [line for line in answer.out.splitlines() if line.startswith("# plan: ")]
+    # Two subsets of 719 examples: 23 minibatches a pass, 46 steps each, in pushes of 4.
+    assert "# plan: 92 steps in 2 units, 24 pushes on each shard" in plan
+    assert "# plan: 4,810 parameters in 2 shards on 2 servers, in blocks of 602 numbers" in plan
+    assert not (tmp_path / "runs").exists()
+    file = tmp_path / "run.toml"
+    file.write_text(answer.out)
+    again = run("train", "--config", file, "--dry-run", "--json")
+    document = json.loads(again.out)
+    assert document["configuration"]["n_push"] == 4
+    assert document["plan"]["steps"] == 92
+    assert document["plan"]["pushes"] == [24, 24]
+
+
+def test_a_dry_run_of_sandblaster_counts_portions(run: Run) -> None:
+    answer = run("train", "--dry-run", "--algorithm", "sandblaster", "--json")
+    plan = json.loads(answer.out)["plan"]
+    assert (plan["portions"], plan["iterations"], plan["steps"]) == (8, 100, None)
+    # 2 * 10 vectors of history and some more, of 4,810 float64 numbers.
+    assert plan["demand"]["servers"] > 20 * 4810 * 8
+
+
+def test_a_dry_run_does_not_choose_what_a_run_measures() -> None:
+    config, cluster = configure({})
+    from distbelief.coordinator.training.plan import Plan
+
+    plan = Plan.of(jobs.prepare(config, 2), cluster)
+    assert plan.pushes == (460, 1840)
+    assert "(n_push is auto)" in "\n".join(plan.lines())
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    numbers = np.arange(8, dtype=np.float32)
+    schema = Schema(3, 2, labels=("no", "yes"))
+    SavedModel(ModelSettings(model="softmax"), schema, numbers).save(tmp_path / "m.safetensors")
+    return tmp_path / "m.safetensors"
+
+
+def test_a_model_is_exported_to_arrays_with_names(run: Run, model: Path) -> None:
+    answer = run("export", model, "--output", model.with_suffix(".npz"))
+    assert answer.code == 0, answer.err
+    with np.load(model.with_suffix(".npz"), allow_pickle=False) as found:
+        assert found["weights"].shape == (3, 2)
+        assert np.array_equal(np.concatenate([found["weights"].ravel(), found["bias"]]), range(8))
+        assert list(found["labels"]) == ["no", "yes"]
+
+
+def test_a_model_is_exported_to_a_vector_and_to_lines(run: Run, model: Path) -> None:
+    for ending in (".npy", ".csv"):
+        assert run("export", model, "--output", model.with_suffix(ending)).code == 0
+    assert np.array_equal(np.load(model.with_suffix(".npy")), range(8))
+    lines = model.with_suffix(".csv").read_text().splitlines()
+    assert lines[:3] == ["tensor,index,value", "weights,0 0,0", "weights,0 1,1"]
+    assert lines[-1] == "bias,1,7"
+
+
+def test_an_exported_model_is_a_model(run: Run, model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "new" / "copy.safetensors"
+    answer = run("export", model, "--output", copy, "--json")
+    assert json.loads(answer.out)["tensors"] == {"weights": [3, 2], "bias": [2]}
+    assert np.array_equal(read_model(copy).parameters, range(8))
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "code", "word"),
+    [
+        ("m.safetensors", "x.txt", ExitCode.USAGE, ".npz"),
+        ("m.safetensors", "folder.npz", ExitCode.USAGE, "is a folder"),
+        ("no.safetensors", "x.npz", ExitCode.MODEL, "no model file no.safetensors"),
+        ("folder.npz/no", "x.npz", ExitCode.MODEL, "folder.npz/no"),
+        ("20260101-000000-abcd", "x.npz", ExitCode.USAGE, "there is no run"),
+        ("m.safetensors", "m.safetensors/x.npz", ExitCode.MODEL, "cannot write"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(
+    run: Run,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    output: str,
+    code: ExitCode,
+    word: str,
+) -> None:
+    monkeypatch.chdir(model.parent)
+    (model.parent / "folder.npz").mkdir()
+    answer = run("export", source, "--output", output)
+    assert answer.code == code
+    assert word in answer.err
+    assert sorted(path.name for path in model.parent.iterdir()) == ["folder.npz", model.name]
+
+
+def test_predictions_are_lines_of_json(run: Run, model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "new.npy", np.ones((2, 3), np.float32))
+    answer = run("predict", "--model", model, "--data", tmp_path / "new.npy", "--json")
+    lines = [json.loads(line) for line in answer.out.splitlines()]
+    # Log-odds of the second class: the weights' column sums 9 - 6, the biases 7 - 6.
+    assert lines == 2 * [{"class": "yes", "probability": pytest.approx(1 / (1 + np.exp(-4)), 1e-4)}]
+
+
+BASH = """
+cd {folder}
+source <({python} -m coordinator completion bash)
+ask() {{
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+    _distbelief_python "$1"
+    echo "${{COMPREPLY[*]}}"
+}}
+ask {python} -m coordinator ex
+ask {python} -m coordinator train --optim
+ask {python} -m coordinator train --optimizer a
+ask {python} -m coordinator status ""
+ask {python} script.py ""
+"""
+
+
+def test_bash_completes_commands_flags_choices_and_runs(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "20260101-000000-abcd").mkdir(parents=True)
+    (tmp_path / "runs" / "20260101-000000-abcd" / "run.json").write_text("{}")
+    script = BASH.format(folder=tmp_path, python=sys.executable)
+    answer = subprocess.run(
+        ["/bin/bash", "--norc", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert answer.stdout.splitlines() == [
+        "export",
+        "--optimizer",
+        "adagrad adam",
+        "20260101-000000-abcd",
+        "",
+    ], answer.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_has_a_script_for_both_spellings(shell: str, run: Run) -> None:
+    answer = run("completion", shell)
+    assert answer.code == 0
+    assert "distbelief" in answer.out
+    assert f"_DISTBELIEF_COMPLETE={shell}_complete" in answer.out

@@ -1,0 +1,146 @@
+"""A report is one file that loads nothing, and nothing in it is taken for markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.report import writing
+from distbelief.coordinator.report.reading import read
+from tests.unit.coordinator.conftest import Run
+from tests.unit.coordinator.report import journals
+from tests.unit.coordinator.report.journals import at, folder_of, start, surroundings, unit
+
+HOSTILE = '"><script>alert(1)</script>&amp;$x^{y'
+
+
+class Markup(HTMLParser):
+    """Tags, what they refer to, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.alts: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attrs)
+        self.references += [
+            found[name] or "" for name in ("src", "srcset", "href") if name in found
+        ]
+        if tag == "img":
+            self.alts.append(found.get("alt") or "")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two figures are enough to see how pages hold them."""
+    names = ("loss-over-time", "workers")
+    monkeypatch.setattr(writing, "PLOTS", [p for p in writing.PLOTS if p.name in names])
+
+
+def test_a_page_loads_nothing_and_its_figures_have_words(tmp_path: Path, few: None) -> None:
+    written = writing.write([read(journals.downpour(tmp_path / "run"))], tmp_path / "page.html")
+    text = written.page.read_text("utf-8")
+    page = Markup(text)
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert all(each.startswith(("data:image/svg+xml;base64,", "#")) for each in page.references)
+    assert page.tags.count("img") == page.tags.count("source") == 2
+    assert "the training loss goes from 0.5 to 0.5 in 6 s." in page.alts[0]
+    assert [each.name for each in written.figures] == ["loss-over-time.png", "workers.png"]
+
+
+def test_hostile_names_settings_and_errors_are_text(tmp_path: Path, few: None) -> None:
+    folder = folder_of(
+        tmp_path / "run",
+        surroundings(host=HOSTILE),
+        start(),
+        unit(1.0, 1.0, worker=HOSTILE),
+        at(2.0, "lost", what=HOSTILE),
+        outcome={"state": "failed", "error": HOSTILE},
+        data=HOSTILE,
+    )
+    folder.rename(hostile := tmp_path / "<script>a&b")
+    written = writing.write([read(hostile)], tmp_path / "page.html")
+    page = Markup(written.page.read_text("utf-8"))
+    assert "script" not in page.tags
+    assert page.text.count(HOSTILE) >= 5
+    assert "Run <script>a&b" in page.text
+
+
+def test_settings_that_are_not_the_default_come_first(tmp_path: Path, few: None) -> None:
+    histories = [
+        read(journals.downpour(tmp_path / "a", learning_rate=0.25)),
+        read(journals.sandblaster(tmp_path / "b")),
+    ]
+    text = Markup(writing.page(histories, [])).text
+    changed = re.split(r"All others: \d+ settings", text.partition("Settings that are not")[2])[0]
+    assert "learning_rate0.250.050.05" in changed
+    assert "algorithmdownpoursandblasterdownpour" in changed
+    assert "passes" not in changed
+
+
+def test_versions_engines_and_events_are_in_the_tables(tmp_path: Path) -> None:
+    text = Markup(writing.page([read(journals.downpour(tmp_path / "run"))], [])).text
+    assert "Valkey 9.0.0 at ps:6379, lua engine (no module)" in text
+    assert "unit downpour-1-10 sent again: attempt 2 on 2@here did not finish it" in text
+    assert "resumed: a coordinator went on with the run, fence 3" in text
+    assert "6.0 s of training; 7.0 s with what was made again after a kill" in text
+
+
+def test_the_command_writes_into_the_folder_of_the_run_and_says_where(
+    run: Run, tmp_path: Path, few: None
+) -> None:
+    journals.sandblaster(tmp_path / "r1")
+    answer = run("report", "r1", "--folder", tmp_path)
+    assert answer.code == ExitCode.OK, answer.err
+    assert answer.out.splitlines() == [
+        f"report: {tmp_path / 'r1' / 'report.html'}",
+        f"figures: {tmp_path / 'r1' / 'report'} (2 PNG files)",
+    ]
+    assert (tmp_path / "r1" / "report" / "workers.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_compares_runs_and_tells_machines(run: Run, tmp_path: Path, few: None) -> None:
+    journals.sandblaster(tmp_path / "r1")
+    journals.downpour(tmp_path / "r2")
+    answer = run("report", "r1", "r2", "r1", "--folder", tmp_path, "--json")
+    document = json.loads(answer.out)
+    assert document["runs"] == ["r1", "r2"]
+    assert document["page"] == str(tmp_path / "report-r1-r2.html")
+    assert Path(document["page"]).read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_run_that_is_not_there_is_an_error_of_use(run: Run, tmp_path: Path) -> None:
+    answer = run("report", "nobody", "--folder", tmp_path)
+    assert answer.code == ExitCode.USAGE
+    assert "error: there is no run nobody" in answer.err
+
+
+def test_more_runs_than_colours_are_refused(run: Run, tmp_path: Path) -> None:
+    for number in range(7):
+        folder_of(tmp_path / f"r{number}")
+    answer = run("report", *(f"r{number}" for number in range(7)), "--folder", tmp_path)
+    assert answer.code == ExitCode.USAGE
+    assert "7 runs are too many for one report: compare at most 6" in answer.err
+
+
+def test_a_run_without_a_journal_has_a_page_that_says_so(run: Run, tmp_path: Path) -> None:
+    folder_of(tmp_path / "old")
+    answer = run("report", "old", "--folder", tmp_path)
+    assert answer.code == ExitCode.OK
+    assert "There is no journal" in answer.err
+    assert "There is no journal" in (tmp_path / "old" / "report.html").read_text("utf-8")
