@@ -26,8 +26,8 @@ from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
-from distbelief.coordinator.problem.problem import Job, prepare
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import EndReason, Outcome
 from distbelief.coordinator.progress.status import Status
@@ -135,7 +135,7 @@ def train(
         run, where = _configured(config, cluster, settings | sources)
         allow_imports_of(run)
         n_servers = len(where.parameter_servers) or where.servers
-        job, history, started = prepare(run, n_servers), list[Event](), list[float]()
+        problem, history, started = prepare(run, n_servers), list[Event](), list[float]()
         prepared = time.monotonic()
 
         def told(event: Event) -> None:
@@ -145,19 +145,23 @@ def train(
             on_event(event)
 
         local = cluster if isinstance(cluster, LocalCluster) else None
-        display = Display(say, on_status, told, should_stop)
-        outcome = training.train(job, where, display, local)
+        display = Callbacks(say, on_status, told, should_stop)
+        outcome = training.train(problem, where, display, local)
         model = TrainedModel.load(outcome.model_file)
     start_s, rest_s = started[0] - prepared, time.monotonic() - started[0]
     training_s = min(outcome.seconds, rest_s)
     timings = Timings(prepared - began, start_s, training_s, rest_s - training_s)
-    return _result(job, outcome, model, tuple(history), timings)
+    return _result(problem, outcome, model, tuple(history), timings)
 
 
 def _result(
-    job: Job, outcome: Outcome, model: TrainedModel, history: tuple[Event, ...], timings: Timings
+    problem: Problem,
+    outcome: Outcome,
+    model: TrainedModel,
+    history: tuple[Event, ...],
+    timings: Timings,
 ) -> Result:
-    measures = job.yardstick.measures
+    measures = problem.score_formatter.measures
     heldout = None if outcome.heldout is None else measures(outcome.heldout.score)
     return Result(
         run=outcome.run,

@@ -26,7 +26,7 @@ from distbelief.app.store.contract.parameters import (
     Token,
 )
 from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
-from distbelief.worker_tasks.pace import Leash, Pace
+from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.table_copy import TableCopy
 
 T = TypeVar("T")
@@ -79,7 +79,9 @@ class Replica:
         self.store, self.config = store, config
         subset = examples.subset
         parts = (replace(subset, index=index) for index in range(subset.n_subsets))
-        self.pace = Pace.of(config, [part.steps_per_pass(config.batch_size) for part in parts])
+        self.bound = StalenessBound.of(
+            config, [part.steps_per_pass(config.batch_size) for part in parts]
+        )
 
     def run(self, token: Token, stop: int, check: Callable[[], None] = lambda: None) -> UnitReport:
         """Bring the stream from where the shards stand to step ``stop``.
@@ -147,8 +149,10 @@ class _Loop:
             replica.model, replica.examples, self._store, self._config, token.stream
         )
         self._window = range(0)
-        pace = replica.pace
-        self._leash = None if pace is None else Leash(pace, self._store, token.stream)
+        bound = replica.bound
+        self._throttle = (
+            None if bound is None else StalenessThrottle(bound, self._store, token.stream)
+        )
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
         n_push = self._config.push_interval
@@ -180,9 +184,9 @@ class _Loop:
 
     def _may_go_on(self, step: int, stop: int, check: Callable[[], None]) -> bool:
         """Wait for slower replicas, if need be; then take over what they did meanwhile."""
-        if self._leash is None:
+        if self._throttle is None:
             return True
-        may, waited_s = self._leash.hold(step // self._config.push_interval, check)
+        may, waited_s = self._throttle.hold(step // self._config.push_interval, check)
         self._report.waited_s += waited_s
         if may and waited_s:
             self._await_push()

@@ -13,7 +13,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.model import Model
 
 
-def first_values(tensors: Sequence[TensorSpec], model: Model, name: str, seed: int) -> Vector:
+def initial_values(tensors: Sequence[TensorSpec], model: Model, name: str, seed: int) -> Vector:
     """The first values of ``tensors`` as one vector, float64.
 
     ``tensors`` are those of the model, perhaps without some that have a spread.

@@ -23,7 +23,7 @@ from distbelief.coordinator.commands.options import SectionedCommand, given, set
 from distbelief.coordinator.commands.places import add_environment, as_json, run_names
 
 if TYPE_CHECKING:  # completion and help begin sooner without them
-    from distbelief.coordinator.problem.problem import Job
+    from distbelief.coordinator.problem.problem import Problem
     from distbelief.coordinator.progress.outcome import Outcome
 
 EXAMPLES = f"""
@@ -80,13 +80,13 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
     allow_imports_of(config)
     console = Console(stderr=True)
     with conversion_shown(console) as progress:
-        job = jobs.prepare(config, len(cluster.parameter_servers) or cluster.servers, progress)
+        problem = jobs.prepare(config, len(cluster.parameter_servers) or cluster.servers, progress)
     if dry_run:
-        _tell_plan(job, config, cluster, as_json=as_json)
+        _tell_plan(problem, config, cluster, as_json=as_json)
         return
-    with display(console, job.yardstick) as shown:
-        outcome = training.train(job, cluster, shown)
-    _report(outcome, job, as_json=as_json)
+    with display(console, problem.score_formatter) as shown:
+        outcome = training.train(problem, cluster, shown)
+    _report(outcome, problem, as_json=as_json)
 
 
 @click.command(
@@ -118,10 +118,10 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     settings = given(flags, CLUSTER_SECTIONS)
     add_environment(settings)
     found = resumption.find(run, settings)
-    job = resumption.job_of(found, take_over=take_over)
-    with display(Console(stderr=True), job.yardstick) as shown:
-        outcome = training.resume(job, found.cluster, found.folder, shown, take_over=take_over)
-    _report(outcome, job, as_json=as_json)
+    problem = resumption.problem_of(found, take_over=take_over)
+    with display(Console(stderr=True), problem.score_formatter) as shown:
+        outcome = training.resume(problem, found.cluster, found.folder, shown, take_over=take_over)
+    _report(outcome, problem, as_json=as_json)
 
 
 def given_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
@@ -132,11 +132,13 @@ def given_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, 
     return settings
 
 
-def _tell_plan(job: Job, config: RunConfig, cluster: ClusterConfig, *, as_json: bool) -> None:
+def _tell_plan(
+    problem: Problem, config: RunConfig, cluster: ClusterConfig, *, as_json: bool
+) -> None:
     from distbelief.coordinator.commands.effective import effective, toml_of
     from distbelief.coordinator.training.plan import Plan
 
-    plan = Plan.of(job, cluster)
+    plan = Plan.of(problem, cluster)
     if as_json:
         document = {"configuration": effective(config, cluster), "plan": plan.to_json()}
         click.echo(json.dumps(document, indent=2))
@@ -145,14 +147,14 @@ def _tell_plan(job: Job, config: RunConfig, cluster: ClusterConfig, *, as_json: 
     click.echo("\n".join(f"# plan: {line}" for line in plan.lines()))
 
 
-def _report(outcome: Outcome, job: Job, *, as_json: bool) -> None:
+def _report(outcome: Outcome, problem: Problem, *, as_json: bool) -> None:
     from distbelief.coordinator.progress.outcome import EndReason
     from distbelief.coordinator.views.endings import document
     from distbelief.coordinator.views.progress import summary
 
     if as_json:
-        click.echo(json.dumps(document(outcome, job.yardstick), indent=2))
+        click.echo(json.dumps(document(outcome, problem.score_formatter), indent=2))
     else:
-        click.echo("\n".join(summary(outcome, job.yardstick)))
+        click.echo("\n".join(summary(outcome, problem.score_formatter)))
     if outcome.reason is EndReason.INTERRUPTED:
         sys.exit(ExitCode.INTERRUPTED)

@@ -22,7 +22,7 @@ from distbelief.coordinator.commands.conversion import conversion_shown
 from distbelief.coordinator.commands.options import SectionedCommand, pairs
 from distbelief.coordinator.commands.places import as_json
 from distbelief.coordinator.inference import inference
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.views.description import describe
 
 _model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")
@@ -92,11 +92,15 @@ def evaluate(
     saved = read_model(Path(model_file))
     with conversion_shown(Console(stderr=True)) as progress:
         score = inference.evaluate(saved, data, pairs("data_options", data_option), part, progress)
-    yardstick = Yardstick.of(saved.build().task, saved.settings, saved.schema)
+    score_formatter = ScoreFormatter.of(saved.build().task, saved.settings, saved.schema)
     if as_json:
-        click.echo(json.dumps(yardstick.document(score), indent=2))
+        click.echo(json.dumps(score_formatter.document(score), indent=2))
         return
-    lines = [f"examples {score.n_examples}", *yardstick.lines(score), *yardstick.confusion(score)]
+    lines = [
+        f"examples {score.n_examples}",
+        *score_formatter.lines(score),
+        *score_formatter.confusion(score),
+    ]
     click.echo("\n".join(lines))
 
 

@@ -16,7 +16,7 @@ from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import Finding, failed, ok
 from distbelief.coordinator.doctor.servers import PATIENCE_S
 from distbelief.coordinator.problem.memory_estimate import demand
-from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages
 
 
@@ -25,26 +25,26 @@ def examine(config: RunConfig, cluster: ClusterConfig, *, described: bool) -> li
 
     Raises ConfigError for URLs that are none.
     """
-    found, job = _job(config, cluster) if described else ([], None)
+    found, problem = _problem(config, cluster) if described else ([], None)
     if cluster.broker is None:
-        return [*found, *_here(config, cluster, job)]
-    return [*found, *_there(config, cluster, cluster.broker, job, described=described)]
+        return [*found, *_here(config, cluster, problem)]
+    return [*found, *_there(config, cluster, cluster.broker, problem, described=described)]
 
 
-def _job(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], Job | None]:
+def _problem(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], Problem | None]:
     try:
-        job = prepare(config, len(cluster.parameter_servers) or cluster.servers)
+        problem = prepare(config, len(cluster.parameter_servers) or cluster.servers)
     except DistBeliefError as failure:
         return [failed("run", failure)], None
     what = (
-        f"{job.n_train:,} training and {job.n_heldout:,} held-out examples, {config.model} with "
-        f"{job.n_parameters:,} parameters"
+        f"{problem.n_train:,} training and {problem.n_heldout:,} held-out examples, "
+        f"{config.model} with {problem.n_parameters:,} parameters"
     )
-    return [ok("run", what)], job
+    return [ok("run", what)], problem
 
 
-def _here(config: RunConfig, cluster: ClusterConfig, job: Job | None) -> list[Finding]:
-    need = None if job is None else demand(job.config, job.layout, job.footprint)
+def _here(config: RunConfig, cluster: ClusterConfig, problem: Problem | None) -> list[Finding]:
+    need = None if problem is None else demand(problem.config, problem.layout, problem.footprint)
     return machine.judge(
         machine.gather(Path(cluster.folder)),
         cluster.processes or config.replicas,
@@ -54,11 +54,16 @@ def _here(config: RunConfig, cluster: ClusterConfig, job: Job | None) -> list[Fi
 
 
 def _there(
-    config: RunConfig, cluster: ClusterConfig, broker: str, job: Job | None, *, described: bool
+    config: RunConfig,
+    cluster: ClusterConfig,
+    broker: str,
+    problem: Problem | None,
+    *,
+    described: bool,
 ) -> list[Finding]:
     need = None
-    if job is not None:
-        total = demand(job.config, job.layout, job.footprint).servers
+    if problem is not None:
+        total = demand(problem.config, problem.layout, problem.footprint).servers
         need = total // len(cluster.parameter_servers)
     configs = [config] if described else [RunConfig(), RunConfig(algorithm="sandblaster")]
     found, told = list[Finding](), list[ClockFacts]()
@@ -78,7 +83,7 @@ def _there(
                     found.append(failed(_named(clients.addresses[index], parameters), failure))
                     reached &= parameters
     if reached:
-        found += _workers(broker, config if described else None, job, told)
+        found += _workers(broker, config if described else None, problem, told)
     return [*found, *clocks.judge(told)]
 
 
@@ -87,7 +92,7 @@ def _named(address: str, parameters: bool) -> str:
 
 
 def _workers(
-    broker: str, config: RunConfig | None, job: Job | None, told: list[ClockFacts]
+    broker: str, config: RunConfig | None, problem: Problem | None, told: list[ClockFacts]
 ) -> Sequence[Finding]:
     """Of the workers; their clocks are added to ``told``."""
     with (
@@ -95,11 +100,13 @@ def _workers(
         closing(Servers([broker], deadline_s=PATIENCE_S)) as control,
     ):
         try:
-            fleet = workers.gather(messages, control, job.config if job is not None else None)
+            fleet = workers.gather(
+                messages, control, problem.config if problem is not None else None
+            )
         except DistBeliefError as failure:
             return [failed("broker", failure)]
     told += [each.clock for each in fleet.workers if each.clock is not None]
-    fingerprint = job.data.fingerprint if job is not None else None
+    fingerprint = problem.data.fingerprint if problem is not None else None
     return workers.judge(
         fleet, workers.Expected(versions(), workers.needed_queues(config), fingerprint)
     )

@@ -20,7 +20,7 @@ from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows
-from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, Standing
+from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, ShardState
 from distbelief.coordinator.downpour.shard_states import from_json, to_json
 from distbelief.coordinator.runs.checkpoints import Capture
 
@@ -29,7 +29,7 @@ from distbelief.coordinator.runs.checkpoints import Capture
 class TakenUp:
     """Where the shards stand, and what came back (``saved`` is None if nothing was lost)."""
 
-    standings: Sequence[Standing]
+    shard_states: Sequence[ShardState]
     saved: Checkpoint | None
     said: list[str]
 
@@ -39,7 +39,7 @@ def capture(
 ) -> Capture:
     """The state of the moment; ``best`` tells whether there is a best model to keep."""
     frozen = {name: named(f"checkpoint:{name}") for name in [*_names(store), *[BEST] * best]}
-    standings = store.freeze(frozen)
+    shard_states = store.freeze(frozen)
 
     def vectors() -> Iterator[tuple[str, npt.NDArray[Any]]]:
         for name, copy in frozen.items():
@@ -50,14 +50,14 @@ def capture(
                 yield values, rows.values
 
     return Capture(
-        document={"driver": driver, "shards": to_json(store.layout, standings)},
+        document={"driver": driver, "shards": to_json(store.layout, shard_states)},
         vectors=vectors,
         release=lambda: store.drop(*frozen.values()),
         rank=rank,
     )
 
 
-def take_up(
+def restore(
     store: ParameterStore,
     fence: int,
     latest: Callable[[], Checkpoint],
@@ -72,20 +72,20 @@ def take_up(
         ModelMissing: a server lost its data again meanwhile.
     """
     store.fence, saved, said = fence, None, []
-    found = store.standings()
-    lost = [shard for shard, standing in enumerate(found) if standing is None]
+    found = store.shard_states()
+    lost = [shard for shard, shard_state in enumerate(found) if shard_state is None]
     if lost:
         saved, acknowledged = latest(), _acknowledged(found)
-        standings = from_json(store.layout, saved.document["shards"])
+        shard_states = from_json(store.layout, saved.document["shards"])
         vectors = {name: saved.vector(name) for name in _names(store)}
         tables = {name: tables_of(store.layout, saved, name) for name in vectors}
-        store.restore({shard: standings[shard] for shard in lost}, vectors, tables)
-        said = [_loss(shard, standings[shard], saved, known, acknowledged) for shard in lost]
+        store.restore({shard: shard_states[shard] for shard in lost}, vectors, tables)
+        said = [_loss(shard, shard_states[shard], saved, known, acknowledged) for shard in lost]
     store.raise_fence(fence)
     if saved is not None and BEST in saved:  # on all shards: its parts belong together
         store.put(BEST, saved.vector(BEST), tables_of(store.layout, saved, BEST))
     store.drop(*sorted(store.named_vectors() - {BEST}))
-    present = [standing for standing in store.standings() if standing is not None]
+    present = [shard_state for shard_state in store.shard_states() if shard_state is not None]
     if len(present) < store.layout.n_shards:
         raise ModelMissing("a parameter server lost its data again while it was restored")
     return TakenUp(present, saved, said)
@@ -106,27 +106,29 @@ def tables_of(layout: Layout, saved: Checkpoint, name: str) -> list[TableRows]:
     return [TableRows(saved.vector(ids), saved.vector(values)) for ids, values in names]
 
 
-def _acknowledged(found: Sequence[Standing | None]) -> Counter[int]:
+def _acknowledged(found: Sequence[ShardState | None]) -> Counter[int]:
     """Pushes of each stream that all shards had: those that are left, but for one in flight."""
     acknowledged: Counter[int] = Counter()
-    for standing in found:
-        for stream, last in standing.sequences.items() if standing is not None else ():
+    for shard_state in found:
+        for stream, last in shard_state.sequences.items() if shard_state is not None else ():
             acknowledged[stream] = max(acknowledged[stream], last - 1)
     return acknowledged
 
 
 def _loss(
     shard: int,
-    standing: Standing,
+    shard_state: ShardState,
     saved: Checkpoint,
     known: Sequence[ShardCounts],
     acknowledged: Counter[int],
 ) -> str:
-    text = f"shard {shard} came back from checkpoint {saved.path.name}, {standing.applied} updates"
+    text = (
+        f"shard {shard} came back from checkpoint {saved.path.name}, {shard_state.applied} updates"
+    )
     # A subtraction of counters leaves out what is not positive.
-    lost = (acknowledged - Counter(standing.sequences)).total()
+    lost = (acknowledged - Counter(shard_state.sequences)).total()
     if known:
-        lost = max(lost, known[shard].applied - standing.applied)
+        lost = max(lost, known[shard].applied - shard_state.applied)
     elif not lost:
         return text
     return f"{text}; at least {lost} were lost and are made again"

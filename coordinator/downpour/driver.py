@@ -14,17 +14,17 @@ from distbelief.app.layout.rows import Tables
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, missing
 from distbelief.app.store.redis.parameters import RedisParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import capture, take_up
+from distbelief.coordinator.downpour.checkpoint_state import capture, restore
 from distbelief.coordinator.downpour.reports import Reports
 from distbelief.coordinator.downpour.summary import summary
 from distbelief.coordinator.downpour.units import Unit
-from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import DownpourStatus
 from distbelief.coordinator.runs.checkpoints import Capture
 from distbelief.coordinator.runs.dispatch import Finished
-from distbelief.coordinator.runs.driver import TICK_S, Kept, Stage
-from distbelief.coordinator.runs.heldout import Evaluations
+from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
+from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 from distbelief.coordinator.runs.session import Session
 from distbelief.worker_tasks.replica import UnitReport
 
@@ -37,53 +37,57 @@ HOLDING_TICK_S = 0.1
 class Downpour:
     """Drives one Downpour run from its first unit to its last evaluation."""
 
-    def __init__(self, session: Session, job: Job, stage: Stage, store: ParameterStore) -> None:
-        assert job.plan is not None
-        self._session, self._job, self._stage, self._store = session, job, stage, store
-        self._plan = job.plan
+    def __init__(
+        self, session: Session, problem: Problem, hooks: DriverHooks, store: ParameterStore
+    ) -> None:
+        assert problem.plan is not None
+        self._session, self._problem, self._hooks, self._store = session, problem, hooks, store
+        self._plan = problem.plan
         self._units: dict[str, Unit] = {}
         #: Units that are out once those that came back are replaced.
         self._n_out = 0
-        self._reports = Reports(job.config.replicas)
-        self._next_evaluation = job.config.evaluate_every
+        self._reports = Reports(problem.config.replicas)
+        self._next_evaluation = problem.config.evaluate_every
         self._counts: list[ShardCounts] = []
         self._counts_at = -math.inf
         self._began = time.monotonic()
-        self.evaluations = Evaluations(session, job, self._store)
+        self.evaluations = HeldoutEvaluations(session, problem, self._store)
 
     @classmethod
-    def on_servers(cls, session: Session, job: Job, stage: Stage) -> Downpour:
+    def on_servers(cls, session: Session, problem: Problem, hooks: DriverHooks) -> Downpour:
         """The driver of a run whose parameters lie on the session's servers."""
-        rule, dtype = build_rule(job.config), job.config.dtype
+        rule, dtype = build_rule(problem.config), problem.config.dtype
         store = RedisParameterStore(
-            session.servers, session.record.run, job.layout, rule, dtype, fence=session.fence
+            session.servers, session.record.run, problem.layout, rule, dtype, fence=session.fence
         )
-        return cls(session, job, stage, store)
+        return cls(session, problem, hooks, store)
 
     @property
     def steps(self) -> int:
         return self._plan.steps_done
 
     def create(self) -> None:
-        first = self._job.first
+        first = self._problem.first
         self._store.create(first.parameters, first.slots, first.tables)
 
-    def adopt(self, document: Mapping[str, Any]) -> None:
+    def load_state(self, document: Mapping[str, Any]) -> None:
         self._began = time.monotonic() - document["seconds"]
         self._next_evaluation = document["next_evaluation"]
-        self._reports.adopt(document)
-        self.evaluations.adopt(document["evaluations"])
+        self._reports.load_state(document)
+        self.evaluations.load_state(document["evaluations"])
 
-    def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
-        taken = take_up(self._store, self._session.fence, latest, self._counts)
-        streams = range(self._job.config.replicas)
-        self._plan.stand_at([min(p.sequences.get(s, 0) for p in taken.standings) for s in streams])
+    def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
+        taken = restore(self._store, self._session.fence, latest, self._counts)
+        streams = range(self._problem.config.replicas)
+        self._plan.stand_at(
+            [min(p.sequences.get(s, 0) for p in taken.shard_states) for s in streams]
+        )
         self._units.clear()
         self._reports.forgive()
         self.evaluations.forget()
         if taken.saved is not None:
-            self.evaluations.adopt(taken.saved.document["driver"]["evaluations"])
-        if self.evaluations.best is not None and None in self._store.standings(BEST):
+            self.evaluations.load_state(taken.saved.document["driver"]["evaluations"])
+        if self.evaluations.best is not None and None in self._store.shard_states(BEST):
             self.evaluations.best = None  # somebody died before it was back on all shards
         # Or a coordinator after this one would believe in a best model that is gone.
         self._session.leader.commit(self._document())
@@ -104,16 +108,16 @@ class Downpour:
         reason = self._train()
         self._finish_evaluation()
         self._fence()
-        if reason is not EndReason.INTERRUPTED and self._job.n_heldout:
+        if reason is not EndReason.INTERRUPTED and self._problem.n_heldout:
             self._evaluate_last()
         self._judge_end()
-        return EndReason.INTERRUPTED if self._stage.interrupted() else reason
+        return EndReason.INTERRUPTED if self._hooks.interrupted() else reason
 
     def abandon(self) -> None:
         self._fence()
         self.evaluations.abandon()
 
-    def keep(self, *, resumable: bool) -> Kept:
+    def keep(self, *, resumable: bool) -> FinalState:
         """The best model by held-out score; the last one if nothing was evaluated."""
         best, vector = self.evaluations.best, PARAMETERS
         self.evaluations.abandon()
@@ -125,9 +129,9 @@ class Downpour:
                 vector = PARAMETERS
         slots = {name: self._store.fetch(slot(name)).vector for name in self._store.rule.slots}
         sources = {PARAMETERS: vector} | {slot(name): slot(name) for name in slots}
-        tabled = sources.items() if self._job.layout.tables else ()
+        tabled = sources.items() if self._problem.layout.tables else ()
         tables: dict[str, Tables] = {name: self._store.touched(source) for name, source in tabled}
-        return Kept(best, self._store.fetch(vector).vector, slots, tables)
+        return FinalState(best, self._store.fetch(vector).vector, slots, tables)
 
     def summary(self) -> list[str]:
         return summary(self._store, self._plan, self._reports.waited_s)
@@ -161,13 +165,13 @@ class Downpour:
             elif evaluation := self.evaluations.take(finished):
                 self.evaluations.tell(evaluation)
                 self._session.leader.commit(self._document())
-        self._stage.check()
-        self._stage.checkpoints.advance(self._session.fence, self.capture)
-        self._stage.show(self.status())
+        self._hooks.check()
+        self._hooks.checkpoints.advance(self._session.fence, self.capture)
+        self._hooks.show(self.status())
 
     def _sequences(self) -> list[int]:
         """The last push of each stream, where that decides which may go on."""
-        config = self._job.config
+        config = self._problem.config
         return [] if config.max_staleness is None else self._store.sequences(config.replicas)
 
     def _take_unit(self, finished: Finished) -> None:
@@ -189,7 +193,7 @@ class Downpour:
 
     def _reason_to_stop(self) -> EndReason | None:
         limit = self._session.config.max_seconds
-        if self._stage.interrupted():
+        if self._hooks.interrupted():
             return EndReason.INTERRUPTED
         if self._plan.done:
             return EndReason.PASSES
@@ -199,7 +203,7 @@ class Downpour:
 
     def _evaluation_due(self) -> bool:
         return (
-            self._job.n_heldout > 0
+            self._problem.n_heldout > 0
             and not self.evaluations.running
             and self._plan.passes_done >= self._next_evaluation
         )
@@ -217,16 +221,16 @@ class Downpour:
             self._finish_evaluation()
 
     def _finish_evaluation(self) -> None:
-        while self.evaluations.running and not self._stage.interrupted():
+        while self.evaluations.running and not self._hooks.interrupted():
             self._turn()
 
     def _look(self) -> list[ShardCounts]:
         """What the shards applied and refused so far; raises ModelMissing if one is not whole."""
         counts = []
-        for shard, standing in enumerate(self._store.standings()):
-            if standing is None:
+        for shard, shard_state in enumerate(self._store.shard_states()):
+            if shard_state is None:
                 raise missing(shard)
-            counts.append(ShardCounts(standing.applied, standing.refused))
+            counts.append(ShardCounts(shard_state.applied, shard_state.refused))
         return counts
 
     def _fence(self) -> None:
@@ -269,7 +273,7 @@ class Downpour:
             total_passes=self._session.config.passes,
             steps=self._plan.steps_done,
             total_steps=self._plan.total_steps,
-            examples=round(self._plan.passes_done * self._job.n_train),
+            examples=round(self._plan.passes_done * self._problem.n_train),
             seconds=self.seconds,
             limit_s=self._session.config.max_seconds,
             training_loss=self._reports.training_loss,

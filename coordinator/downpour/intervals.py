@@ -26,7 +26,7 @@ from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
-from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.worker_tasks.copies import Examples
 
 #: Share of its time that a server may be at work on pushes.
@@ -86,56 +86,57 @@ def longest(config: RunConfig, *, tables: bool) -> int:
     return max(1, min(LONGEST.get(config.optimizer, 1), MOST_UNSEEN // others))
 
 
-def chosen(job: Job, servers: Servers) -> Job:
+def chosen(problem: Problem, servers: Servers) -> Problem:
     """The job with numbers for ``n_push`` and ``n_fetch``, measured if they are ``auto``.
 
     Raises the ServerError family if a server cannot be used.
     """
-    config = job.config
-    if job.plan is None or "auto" not in (config.n_push, config.n_fetch):
-        return job
-    most = longest(config, tables=bool(job.layout.tables))
+    config = problem.config
+    if problem.plan is None or "auto" not in (config.n_push, config.n_fetch):
+        return problem
+    most = longest(config, tables=bool(problem.layout.tables))
     if most == 1 or config.n_push != config.n_fetch:
-        return job.with_interval(1)
-    return job.with_interval(interval(_measured(job, servers), most, config.replicas))
+        return problem.with_interval(1)
+    return problem.with_interval(interval(_measured(problem, servers), most, config.replicas))
 
 
-def _measured(job: Job, servers: Servers) -> Costs:
+def _measured(problem: Problem, servers: Servers) -> Costs:
     on_server = np.bincount(
-        [job.layout.server(shard) for shard in range(job.layout.n_shards)], minlength=len(servers)
+        [problem.layout.server(shard) for shard in range(problem.layout.n_shards)],
+        minlength=len(servers),
     )
     exchanges = (
-        float(n_shards * _exchange_s(job, servers.only(index)))
+        float(n_shards * _exchange_s(problem, servers.only(index)))
         for index, n_shards in enumerate(on_server)
     )
-    return Costs(_step_s(job), max(exchanges))
+    return Costs(_step_s(problem), max(exchanges))
 
 
-def _step_s(job: Job) -> float:
+def _step_s(problem: Problem) -> float:
     """Of one minibatch on a copy of the parameters, on one thread, as workers compute."""
-    config = job.config
-    subset = Subset(job.data.train, 0, config.replicas, config.seed)
-    examples = Examples(job.dataset, subset)
-    parameters = job.first.parameters.astype(config.dtype)
+    config = problem.config
+    subset = Subset(problem.data.train, 0, config.replicas, config.seed)
+    examples = Examples(problem.dataset, subset)
+    parameters = problem.first.parameters.astype(config.dtype)
     gradient = np.empty_like(parameters)
 
     def step(number: int) -> None:
         features, targets = examples.minibatch(number, config.batch_size)
-        job.model.loss_and_gradient(parameters, features, targets, gradient)
+        problem.model.loss_and_gradient(parameters, features, targets, gradient)
 
     with _measuring, threadpoolctl.threadpool_limits(1):
         return _middle(step)
 
 
-def _exchange_s(job: Job, servers: Servers) -> float:
+def _exchange_s(problem: Problem, servers: Servers) -> float:
     """Of one shard of the run's size, under a name of its own that is gone afterwards."""
-    rule, dtype = build_rule(job.config), job.config.dtype
-    part = job.layout.shard_slice(0)
+    rule, dtype = build_rule(problem.config), problem.config.dtype
+    part = problem.layout.shard_slice(0)
     numbers = part.stop - part.start
     layout = Layout.plan(
         [TensorSpec("trial", (numbers,))],
         n_servers=1,
-        block_numbers=job.config.block_numbers,
+        block_numbers=problem.config.block_numbers,
         n_shards=1,
     )
     run = f"trial-{uuid.uuid4().hex[:8]}"

@@ -52,7 +52,7 @@ class Reports:
         staleness = {str(value): count for value, count in self.staleness.items()}
         return {"staleness": staleness, "waited_s": self.waited_s}
 
-    def adopt(self, document: Mapping[str, Any]) -> None:
+    def load_state(self, document: Mapping[str, Any]) -> None:
         """Go on from what another coordinator noted."""
         self.staleness = Counter({int(k): n for k, n in document["staleness"].items()})
         self.waited_s = document["waited_s"]

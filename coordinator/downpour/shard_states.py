@@ -12,28 +12,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distbelief.app.layout.layout import Layout
-from distbelief.app.store.contract.parameters import Standing
+from distbelief.app.store.contract.parameters import ShardState
 
 
-def to_json(layout: Layout, standings: Sequence[Standing]) -> list[dict[str, Any]]:
+def to_json(layout: Layout, shard_states: Sequence[ShardState]) -> list[dict[str, Any]]:
     documents = []
-    for shard, standing in enumerate(standings):
+    for shard, shard_state in enumerate(shard_states):
         part = layout.shard_slice(shard)
-        sequences = {str(stream): last for stream, last in standing.sequences.items()}
+        sequences = {str(stream): last for stream, last in shard_state.sequences.items()}
         documents.append(
             {
                 "start": part.start,
                 "stop": part.stop,
                 "table_shard": shard - layout.n_dense_shards,
-                "applied": standing.applied,
-                "refused": standing.refused,
+                "applied": shard_state.applied,
+                "refused": shard_state.refused,
                 "sequences": sequences,
             }
         )
     return documents
 
 
-def from_json(layout: Layout, documents: Sequence[Mapping[str, Any]]) -> list[Standing]:
+def from_json(layout: Layout, documents: Sequence[Mapping[str, Any]]) -> list[ShardState]:
     """The standing of each shard of ``layout``."""
     dense = [each for each in documents if each["table_shard"] < 0]
     tables = [each for each in documents if each["table_shard"] >= 0]
@@ -50,7 +50,7 @@ def _overlap(document: Mapping[str, Any], part: slice) -> bool:
     return bool(document["start"] < part.stop and part.start < document["stop"])
 
 
-def _joined(covered: Sequence[Mapping[str, Any]]) -> Standing:
+def _joined(covered: Sequence[Mapping[str, Any]]) -> ShardState:
     streams = {int(stream) for each in covered for stream in each["sequences"]}
     sequences = {
         stream: max(each["sequences"].get(str(stream), 0) for each in covered)
@@ -58,4 +58,4 @@ def _joined(covered: Sequence[Mapping[str, Any]]) -> Standing:
     }
     # Every push that was dealt with was either applied or refused.
     refused = max(each["refused"] for each in covered)
-    return Standing(sum(sequences.values()) - refused, refused, sequences)
+    return ShardState(sum(sequences.values()) - refused, refused, sequences)

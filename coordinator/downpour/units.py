@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.config import RunConfig, whole_pushes
-from distbelief.worker_tasks.pace import Pace
+from distbelief.worker_tasks.staleness import StalenessBound
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class UnitPlan:
     config: RunConfig
     _streams: list[_Stream] = field(init=False)
     _warm_until: int = field(init=False)
-    _pace: Pace | None = field(init=False)
+    _bound: StalenessBound | None = field(init=False)
 
     def __post_init__(self) -> None:
         passes = self.config.passes
@@ -73,7 +73,7 @@ class UnitPlan:
             )
         warm = whole_pushes(self.config.warm_start_steps, self.config.push_interval)
         self._warm_until = min(warm, first)
-        self._pace = Pace.of(self.config, self.steps_per_pass)
+        self._bound = StalenessBound.of(self.config, self.steps_per_pass)
 
     @property
     def warming(self) -> bool:
@@ -143,10 +143,10 @@ class UnitPlan:
         stream.done, stream.in_flight = min(reached, unit.stop), False
 
     def _in_reach(self, subset: int, sequences: Sequence[int]) -> bool:
-        if self._pace is None:
+        if self._bound is None:
             return True
         made = math.ceil(self._streams[subset].done / self.config.push_interval)
-        return self._pace.allows(subset, made, sequences)
+        return self._bound.allows(subset, made, sequences)
 
     def _stop_of(self, stream: _Stream) -> int:
         stop = min(stream.done + self.config.unit_length, stream.total)

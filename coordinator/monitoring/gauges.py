@@ -21,7 +21,7 @@ from prometheus_client.core import (
 )
 
 from distbelief.coordinator.progress.events import Event
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import DownpourStatus, SandblasterStatus, Status
 
 #: Upper bounds of the histogram of staleness, in pushes.
@@ -121,13 +121,13 @@ class Families:
 
 
 def metrics(
-    of: Families, sums: Sums, status: Status | None, yardstick: Yardstick
+    of: Families, sums: Sums, status: Status | None, score_formatter: ScoreFormatter
 ) -> Iterator[Metric]:
     """All metrics of a training at a moment."""
     yield from _events(of, sums)
     if status is None:
         return
-    yield from _common(of, status, yardstick)
+    yield from _common(of, status, score_formatter)
     if isinstance(status, DownpourStatus):
         yield from _downpour(of, sums, status)
     else:
@@ -152,7 +152,7 @@ def _events(of: Families, sums: Sums) -> Iterator[Metric]:
     )
 
 
-def _common(of: Families, status: Status, yardstick: Yardstick) -> Iterator[Metric]:
+def _common(of: Families, status: Status, score_formatter: ScoreFormatter) -> Iterator[Metric]:
     yield of.gauge("training_seconds", "Seconds of training so far.", status.seconds)
     yield of.gauge("loss", "Training loss; of recent units, or at the last iteration.", status.loss)
     share = status.done / status.total if status.total else math.nan
@@ -163,7 +163,7 @@ def _common(of: Families, status: Status, yardstick: Yardstick) -> Iterator[Metr
         ("heldout", "Measures of the last held-out evaluation.", status.evaluation),
         ("best_heldout", "Measures of the best held-out evaluation.", status.best),
     ):
-        measures = found.score.measures(yardstick.task) if found is not None else {}
+        measures = found.score.measures(score_formatter.task) if found is not None else {}
         yield of.gauge(name, text, measures, "measure")
 
 

@@ -14,10 +14,10 @@ from prometheus_client.registry import Collector
 
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.monitoring.gauges import Families, Sums, metrics
-from distbelief.coordinator.problem.problem import Job
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.events import Event
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import Status
 
 
@@ -30,8 +30,8 @@ class Watched(Collector):
         yardstick: names the measures.
     """
 
-    def __init__(self, run: str, facts: dict[str, str], yardstick: Yardstick) -> None:
-        self._families, self._facts, self._yardstick = Families(run), facts, yardstick
+    def __init__(self, run: str, facts: dict[str, str], score_formatter: ScoreFormatter) -> None:
+        self._families, self._facts, self._score_formatter = Families(run), facts, score_formatter
         self._sums = Sums()
         self._status: Status | None = None
         self._lock = threading.Lock()
@@ -50,21 +50,21 @@ class Watched(Collector):
         yield self._families.info("build", "This program.", _build())
         yield self._families.info("run", "What is trained, and how.", self._facts)
         with self._lock:
-            found = list(metrics(self._families, self._sums, self._status, self._yardstick))
+            found = list(metrics(self._families, self._sums, self._status, self._score_formatter))
         yield from found
 
 
-def facts(job: Job) -> dict[str, str]:
+def facts(problem: Problem) -> dict[str, str]:
     """What a run is, for the labels of ``distbelief_run_info``."""
-    config = job.config
+    config = problem.config
     return {
         "algorithm": config.algorithm,
         "model": config.model,
         "data": config.data,
         "optimizer": config.optimizer if config.algorithm == "downpour" else "",
         "replicas": str(config.replicas),
-        "parameters": str(job.n_parameters),
-        "metric": job.yardstick.metric,
+        "parameters": str(problem.n_parameters),
+        "metric": problem.score_formatter.metric,
     }
 
 
@@ -78,15 +78,15 @@ def _build() -> dict[str, str]:
 
 @contextmanager
 def serving(
-    address: tuple[str, int], job: Job, run: str, say: Callable[[str], None]
-) -> Iterator[Display]:
+    address: tuple[str, int], problem: Problem, run: str, say: Callable[[str], None]
+) -> Iterator[Callbacks]:
     """Answer Prometheus at an address and port (0: any that is free) as long as this is open.
 
     Raises:
         ConfigError: the port is taken, or there is no such address.
     """
     host, port = address
-    watched = Watched(run, facts(job), job.yardstick)
+    watched = Watched(run, facts(problem), problem.score_formatter)
     registry = CollectorRegistry()
     registry.register(watched)
     ProcessCollector(registry=registry)
@@ -99,7 +99,7 @@ def serving(
         ) from error
     say(f"metrics: http://{host}:{server.server_port}/metrics")
     try:
-        yield Display(lambda _: None, watched.show, watched.hear)
+        yield Callbacks(lambda _: None, watched.show, watched.hear)
     finally:
         server.shutdown()
         server.server_close()

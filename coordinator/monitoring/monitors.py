@@ -8,14 +8,14 @@ from contextlib import ExitStack, contextmanager
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.monitoring.metrics import serving
 from distbelief.coordinator.monitoring.tensorboard import writing
-from distbelief.coordinator.problem.problem import Job
-from distbelief.coordinator.progress.callbacks import Display, together
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.callbacks import Callbacks, together
 
 
 @contextmanager
 def monitoring(
-    cluster: ClusterConfig, job: Job, run: str, say: Callable[[str], None]
-) -> Iterator[Display]:
+    cluster: ClusterConfig, problem: Problem, run: str, say: Callable[[str], None]
+) -> Iterator[Callbacks]:
     """Everybody who watches, as long as this is open.
 
     Raises:
@@ -25,7 +25,7 @@ def monitoring(
         displays = []
         if cluster.metrics_port is not None:
             address = (cluster.metrics_address, cluster.metrics_port)
-            displays.append(stack.enter_context(serving(address, job, run, say)))
+            displays.append(stack.enter_context(serving(address, problem, run, say)))
         if cluster.tensorboard is not None:
-            displays.append(stack.enter_context(writing(cluster.tensorboard, job, run, say)))
+            displays.append(stack.enter_context(writing(cluster.tensorboard, problem, run, say)))
         yield together(*displays)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from distbelief.app.errors import ConfigError
-from distbelief.coordinator.problem.problem import Job
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.status import Status
-from distbelief.coordinator.views.snapshot import Moment
-from distbelief.coordinator.views.tracker import Chronicle
+from distbelief.coordinator.views.snapshot import ProgressSnapshot
+from distbelief.coordinator.views.tracker import ProgressTracker
 
 #: Seconds of training between two points of a curve; every evaluation is a point of its own.
 EVERY_S = 1.0
@@ -30,9 +30,9 @@ class Curves:
         job: what is trained.
     """
 
-    def __init__(self, add: Callable[[str, float, int], object], job: Job) -> None:
-        self._add, self._task = add, job.yardstick.task
-        self._chronicle = Chronicle(job.yardstick)
+    def __init__(self, add: Callable[[str, float, int], object], problem: Problem) -> None:
+        self._add, self._task = add, problem.score_formatter.task
+        self._chronicle = ProgressTracker(problem.score_formatter)
         self._at, self._step, self._evaluation = -math.inf, -1, 0
 
     def show(self, status: Status) -> None:
@@ -54,7 +54,7 @@ class Curves:
             self._add(tag, value, step)
 
 
-def scalars(moment: Moment) -> Iterator[tuple[str, float | None]]:
+def scalars(moment: ProgressSnapshot) -> Iterator[tuple[str, float | None]]:
     """The curves of a training beside those of its held-out data."""
     yield "training/loss", moment.loss
     yield f"training/{'passes' if moment.unit == 'pass' else 'iterations'}", moment.done
@@ -71,7 +71,9 @@ def scalars(moment: Moment) -> Iterator[tuple[str, float | None]]:
 
 
 @contextmanager
-def writing(folder: str, job: Job, run: str, say: Callable[[str], None]) -> Iterator[Display]:
+def writing(
+    folder: str, problem: Problem, run: str, say: Callable[[str], None]
+) -> Iterator[Callbacks]:
     """Write a run's curves to FOLDER/RUN as long as this is open.
 
     Raises:
@@ -80,9 +82,9 @@ def writing(folder: str, job: Job, run: str, say: Callable[[str], None]) -> Iter
     place = Path(folder) / run
     writer = _writer(place)
     say(f"curves: tensorboard --logdir {folder}")
-    curves = Curves(writer.add_scalar, job)
+    curves = Curves(writer.add_scalar, problem)
     try:
-        yield Display(lambda _: None, curves.show)
+        yield Callbacks(lambda _: None, curves.show)
     finally:
         writer.close()
 

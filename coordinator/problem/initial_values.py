@@ -14,7 +14,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.files import SavedModel, read_model
-from distbelief.app.models.initial import first_values
+from distbelief.app.models.initial import initial_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import parted
 from distbelief.app.optimizers.registry import build_rule
@@ -23,7 +23,7 @@ from distbelief.app.settings.config import RunConfig
 
 
 @dataclass(frozen=True)
-class FirstValues:
+class InitialValues:
     """``parameters`` and each slot have shape (D,), D being the size of the layout.
 
     ``tables`` are the rows that do not begin as the seed draws them.
@@ -34,7 +34,7 @@ class FirstValues:
     tables: Mapping[str, Tables]
 
 
-def begin(config: RunConfig, model: Model, layout: Layout) -> FirstValues:
+def begin(config: RunConfig, model: Model, layout: Layout) -> InitialValues:
     """From the seed, or from ``init_from``: its parameters, and its accumulators if it has any.
 
     Raises:
@@ -55,18 +55,18 @@ def begin(config: RunConfig, model: Model, layout: Layout) -> FirstValues:
     return first
 
 
-def _from_seed(config: RunConfig, model: Model, layout: Layout) -> FirstValues:
+def _from_seed(config: RunConfig, model: Model, layout: Layout) -> InitialValues:
     if not layout.tables:
-        return _begun(config, first_values(model.tensors, model, config.model, config.seed))
+        return _begun(config, initial_values(model.tensors, model, config.model, config.seed))
     # Rows with a spread come into being on the shards.
     given = [each for each in model.tensors if not each.sparse or each.spread is None]
-    values, tables = parted(given, first_values(given, model, config.model, config.seed))
+    values, tables = parted(given, initial_values(given, model, config.model, config.seed))
     begun = iter(tables)
     rows = [_all(next(begun)) if t.spec.spread is None else _none(t.width) for t in layout.tables]
     return _begun(config, values, tables=_with_slots(config, rows))
 
 
-def _from_saved(saved: SavedModel, config: RunConfig, layout: Layout) -> FirstValues:
+def _from_saved(saved: SavedModel, config: RunConfig, layout: Layout) -> InitialValues:
     if not layout.tables:
         return _begun(config, saved.flat(), {} if saved.tables else saved.slots)
     if saved.tables:
@@ -81,9 +81,9 @@ def _begun(
     parameters: Vector,
     slots: Slots = NO_SLOTS,
     tables: Mapping[str, Tables] = NO_TABLES,
-) -> FirstValues:
+) -> InitialValues:
     first = build_rule(config).initial_slots(parameters.astype(np.float64), slots)
-    return FirstValues(parameters, first, tables)
+    return InitialValues(parameters, first, tables)
 
 
 def _with_slots(
@@ -109,7 +109,7 @@ def _none(width: int) -> TableRows:
     return TableRows(np.empty(0, np.int64), np.empty((0, width)))
 
 
-def _finite(first: FirstValues) -> bool:
+def _finite(first: InitialValues) -> bool:
     tables = (rows.values for part in first.tables.values() for rows in part)
     vectors = (first.parameters, *first.slots.values(), *tables)
     return all(np.isfinite(values).all() for values in vectors)

@@ -19,14 +19,14 @@ from distbelief.app.models.registry import build_model
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.downpour.units import UnitPlan
-from distbelief.coordinator.problem.initial_values import FirstValues, begin
+from distbelief.coordinator.problem.initial_values import InitialValues, begin
 from distbelief.coordinator.problem.memory_estimate import Footprint, footprint
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.sandblaster.portions import default_count
 
 
 @dataclass(frozen=True)
-class Job:
+class Problem:
     """A training that can begin.
 
     ``plan`` is Downpour's, and final once ``n_push`` is chosen; ``portions`` the size of
@@ -42,11 +42,11 @@ class Job:
     n_heldout: int
     plan: UnitPlan | None
     portions: int | None
-    first: FirstValues
-    yardstick: Yardstick
+    first: InitialValues
+    score_formatter: ScoreFormatter
     footprint: Footprint | None = None
 
-    def with_interval(self, interval: int) -> Job:
+    def with_interval(self, interval: int) -> Problem:
         """The job of a run whose ``n_push`` and ``n_fetch`` are chosen."""
         config = self.config.with_interval(interval)
         return replace(self, config=config, plan=_unit_plan(config, self.data.train))
@@ -63,7 +63,7 @@ class Job:
 
 def prepare(
     config: RunConfig, n_servers: int, progress: Progress | None = None, *, resumed: bool = False
-) -> Job:
+) -> Problem:
     """Open the data, build the model, cut the work; every mistake of the user shows here.
 
     ``progress`` is told how far a conversion of the data is. A ``resumed`` run does not
@@ -78,7 +78,7 @@ def prepare(
     data = open_data(config, default_cache_folder(), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
-    yardstick = Yardstick.of(model.task, config, dataset.schema, config.metric)
+    score_formatter = ScoreFormatter.of(model.task, config, dataset.schema, config.metric)
     downpour = config.algorithm == "downpour"
     layout = Layout.plan(
         model.tensors,
@@ -89,7 +89,7 @@ def prepare(
         seed=config.seed,
     )
     start = config.model_copy(update={"init_from": None}) if resumed else config
-    return Job(
+    return Problem(
         config=config,
         data=data,
         model=model,
@@ -99,7 +99,7 @@ def prepare(
         plan=_unit_plan(config.with_interval(1), train) if downpour else None,
         portions=None if downpour else _portions(config, len(train), model, dataset),
         first=begin(start, model, layout),
-        yardstick=yardstick,
+        score_formatter=score_formatter,
         footprint=footprint(
             model,
             dataset,

@@ -10,7 +10,7 @@ from distbelief.coordinator.progress.status import Status
 
 
 @dataclass(frozen=True)
-class Display:
+class Callbacks:
     """Hears of a training: a line to say, the status of the moment, an event.
 
     And is asked whether to stop it. A line may come on any thread; the others are called on
@@ -23,7 +23,7 @@ class Display:
     stop: Callable[[], bool] = lambda: False
 
 
-def together(*displays: Display) -> Display:
+def together(*displays: Callbacks) -> Callbacks:
     """Several displays as one."""
 
     def say(text: str) -> None:
@@ -41,4 +41,4 @@ def together(*displays: Display) -> Display:
     def stop() -> bool:
         return any(each.stop() for each in displays)
 
-    return Display(say, show, told, stop)
+    return Callbacks(say, show, told, stop)

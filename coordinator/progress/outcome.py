@@ -27,7 +27,7 @@ class EndReason(StrEnum):
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class HeldoutEvaluation:
     """The held-out score of a snapshot; ``passes`` and ``seconds`` say when it was taken.
 
     ``auc_lost`` says that the control server lost what its AUC would have been found by.
@@ -39,7 +39,7 @@ class Evaluation:
     score: Score
     auc_lost: bool = False
 
-    def slim(self) -> Evaluation:
+    def slim(self) -> HeldoutEvaluation:
         """Without what takes much room and is told of the best and the last one only."""
         return replace(self, score=replace(self.score, confusion=()))
 
@@ -47,7 +47,7 @@ class Evaluation:
         return {**self.__dict__, "score": self.score.to_json()}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Evaluation:
+    def from_json(cls, document: Mapping[str, Any]) -> HeldoutEvaluation:
         return cls(**{**document, "score": Score.from_json(document["score"])})
 
 
@@ -60,8 +60,8 @@ class Outcome:
 
     run: str
     reason: EndReason
-    heldout: Evaluation | None
-    evaluations: tuple[Evaluation, ...]
+    heldout: HeldoutEvaluation | None
+    evaluations: tuple[HeldoutEvaluation, ...]
     details: tuple[str, ...]
     model_file: Path
     checkpoint: Path | None

@@ -21,7 +21,7 @@ HISTOGRAM = "AUC (histogram)"
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class ScoreFormatter:
     """What a held-out score is read by: ``metric`` decides which model is best.
 
     ``names`` are what the classes are called; a binary model answers with the second one
@@ -36,7 +36,7 @@ class Yardstick:
     @classmethod
     def of(
         cls, task: Task, settings: ModelSettings, schema: Schema, metric: str | None = None
-    ) -> Yardstick:
+    ) -> ScoreFormatter:
         """Raises ConfigError if the metric does not fit the task."""
         return cls(task, metric_of(task, metric), schema.names, settings.threshold)
 
@@ -106,7 +106,7 @@ class Yardstick:
 
 
 def brief(document: Mapping[str, Any]) -> str:
-    """What :meth:`Yardstick.document` noted of a model, in words."""
+    """What :meth:`ScoreFormatter.document` noted of a model, in words."""
     titles = TITLES if document.get("auc_exact", True) else TITLES | {"auc": HISTOGRAM}
     names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall")
     found = [(name, document[name]) for name in names if name in document]

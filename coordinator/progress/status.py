@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distbelief.app.store.contract.parameters import ShardCounts
-from distbelief.coordinator.progress.outcome import Evaluation
+from distbelief.coordinator.progress.outcome import HeldoutEvaluation
 
 
 @dataclass
@@ -50,8 +50,8 @@ class DownpourStatus:
     seconds: float
     limit_s: float | None
     training_loss: float
-    evaluation: Evaluation | None
-    best: Evaluation | None
+    evaluation: HeldoutEvaluation | None
+    best: HeldoutEvaluation | None
     shards: Sequence[ShardCounts]
     staleness: Counter[int]
     waited_s: float
@@ -97,8 +97,8 @@ class SandblasterStatus:
     nonzeros: int | None
     n_weights: int
     evaluations: int
-    evaluation: Evaluation | None
-    best: Evaluation | None
+    evaluation: HeldoutEvaluation | None
+    best: HeldoutEvaluation | None
     workers: int
     wanted: int
     portions_done: int

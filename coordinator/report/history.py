@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.coordinator.sandblaster.dispatches import Fate
+from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
 Array = npt.NDArray[np.float64]
 
@@ -116,14 +116,14 @@ class History:
     """A run, as its folder tells it. ``seen`` anywhere counts examples looked at, NaN if unknown.
 
     ``outcome`` is empty while the run goes on, and where its coordinator was killed.
-    ``surroundings`` has one entry for each coordinator, ``notes`` what is missing, and why.
+    ``environment`` has one entry for each coordinator, ``notes`` what is missing, and why.
     """
 
     run: str
     config: Mapping[str, Any]
     cluster: Mapping[str, Any]
     outcome: Mapping[str, Any]
-    surroundings: Sequence[Mapping[str, Any]] = ()
+    environment: Sequence[Mapping[str, Any]] = ()
     units: Sequence[UnitDone] = ()
     iterations: Sequence[Iteration] = ()
     heldout: Sequence[Heldout] = ()
@@ -140,7 +140,7 @@ class History:
     @property
     def n_train(self) -> float:
         """Training examples, NaN if they were not noted."""
-        last = self.surroundings[-1] if self.surroundings else {}
+        last = self.environment[-1] if self.environment else {}
         return float(last.get("training_examples") or math.nan)
 
     @cached_property

@@ -26,7 +26,7 @@ from distbelief.coordinator.report.history import (
 from distbelief.coordinator.report.secrets import without_secrets
 from distbelief.coordinator.runs import journal
 from distbelief.coordinator.runs.folder import RunFolder
-from distbelief.coordinator.sandblaster.dispatches import MOST_TOLD, Fate
+from distbelief.coordinator.sandblaster.dispatch_log import MOST_TOLD, Fate
 
 #: Kinds of events that are not worth a line each, beside those that have a figure.
 ROUTINE = frozenset({"checkpoint"})
@@ -55,7 +55,7 @@ def read(folder: Path) -> History:
         config=config,
         cluster=document["cluster"],
         outcome=document["outcome"],
-        surroundings=story.surroundings,
+        environment=story.environment,
         units=story.units,
         iterations=story.iterations,
         heldout=story.heldout,
@@ -113,7 +113,7 @@ class _Story:
         self.clock, self._downpour = Clock(), downpour
         self._n_train = math.nan
         self._evaluated = 0
-        self.surroundings: list[Mapping[str, Any]] = []
+        self.environment: list[Mapping[str, Any]] = []
         self.units: list[UnitDone] = []
         self.iterations: list[Iteration] = []
         self.heldout: list[Heldout] = []
@@ -136,7 +136,7 @@ class _Story:
 
     def _take_surroundings(self, event: Event, fields: dict[str, Any]) -> None:
         self.clock.stop()
-        self.surroundings.append(fields)
+        self.environment.append(fields)
         self._n_train = float(fields["training_examples"])
 
     def _take_start(self, event: Event, fields: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from distbelief.app.settings.config import SECTIONS
 from distbelief.coordinator.progress.scores import brief
 from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.pace import rate
-from distbelief.coordinator.sandblaster.dispatches import Fate
+from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
 #: Events in the table of a run.
 MOST_EVENTS = 200
@@ -90,13 +90,13 @@ def _time(history: History) -> str:
 
 def _model(history: History) -> str:
     name = str(history.config.get("model", ""))
-    parameters = history.surroundings[-1].get("parameters") if history.surroundings else None
+    parameters = history.environment[-1].get("parameters") if history.environment else None
     return f"{name}, {parameters:,} parameters" if isinstance(parameters, int) else name
 
 
 def _data(history: History) -> str:
     name = str(history.config.get("data", ""))
-    last = history.surroundings[-1] if history.surroundings else {}
+    last = history.environment[-1] if history.environment else {}
     counts = (last.get("training_examples"), last.get("heldout_examples"))
     if not all(isinstance(count, int) for count in counts):
         return name
@@ -142,7 +142,7 @@ def settings(histories: Sequence[History]) -> list[Row]:
     return rows
 
 
-def surroundings(histories: Sequence[History]) -> list[Row]:
+def environment(histories: Sequence[History]) -> list[Row]:
     """Versions and machines, of the last coordinator of each run."""
     found = [_surroundings(history) for history in histories]
     names = list(dict.fromkeys(name for facts in found for name in facts))
@@ -150,9 +150,9 @@ def surroundings(histories: Sequence[History]) -> list[Row]:
 
 
 def _surroundings(history: History) -> dict[str, str]:
-    if not history.surroundings:
+    if not history.environment:
         return {}
-    last = history.surroundings[-1]
+    last = history.environment[-1]
     facts = {"python": str(last.get("python", ""))}
     facts |= {str(name): str(text) for name, text in dict(last.get("packages") or {}).items()}
     facts["coordinator"] = f"{last.get('host', '')}, {last.get('cores', '?')} cores"

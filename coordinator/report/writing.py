@@ -124,7 +124,7 @@ def page(histories: Histories, pictures: Sequence[Picture]) -> str:
         summary=tables.summary(histories),
         changed=[row for row in settings if row.changed],
         unchanged=[row for row in settings if not row.changed],
-        surroundings=tables.surroundings(histories),
+        environment=tables.environment(histories),
         events=[(run, *tables.events(run)) for run in histories],
         notes=[(run, note) for run in histories for note in run.notes],
     )

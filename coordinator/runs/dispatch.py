@@ -15,7 +15,7 @@ from typing import Any
 from distbelief.app.errors import ModelMissing, WaitTimeout, WorkFailed
 from distbelief.app.runs.ledger import Ledger, State, Unit
 from distbelief.coordinator.progress.status import Outstanding
-from distbelief.coordinator.runs.liveness import Heard
+from distbelief.coordinator.runs.liveness import WorkerLiveness
 from distbelief.coordinator.runs.messages import Arguments
 
 #: ``send(task, run's unit, attempt)`` publishes a message for what will be the unit's attempt
@@ -88,7 +88,7 @@ class Dispatcher:
         self._in_flight: dict[str, _InFlight] = {}
         self._tell = tell
         self._at_work = time.monotonic()
-        self._heard = Heard(SILENT_S, time.monotonic)
+        self._heard = WorkerLiveness(SILENT_S, time.monotonic)
         #: Units sent again: a worker failed, ended or was silent, or a message was lost.
         self.resent = resent
 

@@ -9,17 +9,17 @@ from typing import Any, Protocol
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.coordinator.progress.outcome import EndReason, Evaluation
+from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.runs.checkpoints import Capture, Checkpoints
-from distbelief.coordinator.runs.heldout import Evaluations
+from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 
 #: How long a driver waits for something to happen before it looks around.
 TICK_S = 0.5
 
 
 @dataclass(frozen=True)
-class Stage:
+class DriverHooks:
     """What surrounds a driver.
 
     Args:
@@ -36,14 +36,14 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Kept:
+class FinalState:
     """A model as the shards hold it, and the evaluation that it is kept for, if any.
 
     ``parameters`` and slots are flat vectors; ``tables`` has the rows that came into being,
     for the parameters and for each slot, if there are tables.
     """
 
-    heldout: Evaluation | None
+    heldout: HeldoutEvaluation | None
     parameters: Vector
     slots: dict[str, Vector]
     tables: dict[str, Tables]
@@ -52,7 +52,7 @@ class Kept:
 class Driver(Protocol):
     """Drives one run; the shards hold what it trains."""
 
-    evaluations: Evaluations
+    evaluations: HeldoutEvaluations
 
     @property
     def seconds(self) -> float:
@@ -63,11 +63,11 @@ class Driver(Protocol):
         """Write the first values to the shards."""
         ...
 
-    def adopt(self, document: Mapping[str, Any]) -> None:
+    def load_state(self, document: Mapping[str, Any]) -> None:
         """Take what a driver before committed, or wrote into a checkpoint."""
         ...
 
-    def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
+    def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
         """Go on under the session's fence from where the shards stand.
 
         What they lost comes back from the ``latest`` checkpoint; the answer says what.
@@ -76,7 +76,7 @@ class Driver(Protocol):
         ...
 
     def run(self) -> EndReason:
-        """Train until a reason to stop; may be called again after :meth:`take_up`.
+        """Train until a reason to stop; may be called again after :meth:`restore`.
 
         Raises ModelMissing if a server lost its data.
         """
@@ -86,7 +86,7 @@ class Driver(Protocol):
         """The state of the moment, for a checkpoint."""
         ...
 
-    def keep(self, *, resumable: bool) -> Kept:
+    def keep(self, *, resumable: bool) -> FinalState:
         """The result.
 
         Unless the run is to be resumed, it becomes what the shards hold.

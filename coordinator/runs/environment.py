@@ -14,7 +14,7 @@ from distbelief.app.client.servers import Servers
 PACKAGES = ("distbelief", "numpy", "celery", "redis", "hiredis", "scikit-learn", "torch")
 
 
-def surroundings(control: Servers, servers: Servers) -> dict[str, Any]:
+def environment(control: Servers, servers: Servers) -> dict[str, Any]:
     """JSON; raises the ServerError family if a server does not answer."""
     return {
         "host": socket.gethostname(),

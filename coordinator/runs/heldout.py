@@ -17,8 +17,8 @@ from distbelief.app.models.criterion import better
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs import deposits
 from distbelief.app.store.contract.parameters import ShardStore
-from distbelief.coordinator.problem.problem import Job
-from distbelief.coordinator.progress.outcome import EndReason, Evaluation
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
 from distbelief.coordinator.runs.dispatch import Finished
 from distbelief.coordinator.runs.session import Session
 
@@ -37,16 +37,16 @@ class _Current:
     score: Score = field(default_factory=Score)
 
 
-class Evaluations:
+class HeldoutEvaluations:
     """Runs one evaluation at a time and keeps the best snapshot on the servers."""
 
-    def __init__(self, session: Session, job: Job, store: ShardStore) -> None:
-        self._session, self._job, self._store = session, job, store
-        self._metric = job.yardstick.metric
-        self._auc = AucBy.of(job.model.task, job.n_heldout)
+    def __init__(self, session: Session, problem: Problem, store: ShardStore) -> None:
+        self._session, self._problem, self._store = session, problem, store
+        self._metric = problem.score_formatter.metric
+        self._auc = AucBy.of(problem.model.task, problem.n_heldout)
         self._current: _Current | None = None
-        self.history: list[Evaluation] = []
-        self.best: Evaluation | None = None
+        self.history: list[HeldoutEvaluation] = []
+        self.best: HeldoutEvaluation | None = None
 
     @property
     def running(self) -> bool:
@@ -62,9 +62,9 @@ class Evaluations:
         best = self.best.number if self.best else None
         return {"history": [each.to_json() for each in self.history], "best": best}
 
-    def adopt(self, document: Mapping[str, Any]) -> None:
+    def load_state(self, document: Mapping[str, Any]) -> None:
         """Take the history of the coordinator before."""
-        self.history = [Evaluation.from_json(each) for each in document["history"]]
+        self.history = [HeldoutEvaluation.from_json(each) for each in document["history"]]
         best = document["best"]
         self.best = next((each for each in self.history if each.number == best), None)
 
@@ -74,14 +74,14 @@ class Evaluations:
         vector = named(f"evaluation{number}")
         self._store.copy(source, vector)
         parts, whole = {}, {"vector": vector, "auc": self._auc}
-        for start in range(0, self._job.n_heldout, PART_EXAMPLES):
-            stop = min(start + PART_EXAMPLES, self._job.n_heldout)
+        for start in range(0, self._problem.n_heldout, PART_EXAMPLES):
+            stop = min(start + PART_EXAMPLES, self._problem.n_heldout)
             parts[f"evaluation-{number}-{stop}"] = whole | {"start": start, "stop": stop}
         self._current = _Current(number, passes, seconds, vector, list(parts), set(parts))
         for unit, part in parts.items():
             self._session.dispatcher.submit("evaluation", unit, part)
 
-    def take(self, finished: Finished) -> Evaluation | None:
+    def take(self, finished: Finished) -> HeldoutEvaluation | None:
         """Add one part's score; the evaluation, when this was its last part."""
         current = self._current
         if current is None or finished.unit not in current.missing:
@@ -115,14 +115,14 @@ class Evaluations:
         value = self.history[-1].score.metric(self._metric)
         return -value if self._metric.lower_is_better else value
 
-    def collect(self, timeout_s: float) -> Evaluation | None:
+    def collect(self, timeout_s: float) -> HeldoutEvaluation | None:
         """Wait for parts up to ``timeout_s``; the evaluation if it is complete."""
         for finished in self._session.dispatcher.collect(timeout_s):
             if evaluation := self.take(finished):
                 return evaluation
         return None
 
-    def tell(self, evaluation: Evaluation) -> None:
+    def tell(self, evaluation: HeldoutEvaluation) -> None:
         """Add an evaluation to the run's events."""
         self._session.tell(
             "evaluation",
@@ -130,7 +130,7 @@ class Evaluations:
             passes=evaluation.passes,
             seconds=evaluation.seconds,
             **evaluation.slim().score.to_json(),
-            measures=self._job.yardstick.measures(evaluation.score),
+            measures=self._problem.score_formatter.measures(evaluation.score),
         )
 
     def reason_to_stop(self) -> EndReason | None:
@@ -144,7 +144,7 @@ class Evaluations:
             return EndReason.PATIENCE
         return None
 
-    def _conclude(self, current: _Current) -> Evaluation:
+    def _conclude(self, current: _Current) -> HeldoutEvaluation:
         evaluation = self._with_auc(current)
         self.history.append(evaluation)
         if self.best is None or self._beats(evaluation.score, self.best.score):
@@ -155,8 +155,8 @@ class Evaluations:
         self.history = [each if each.number in kept else each.slim() for each in self.history]
         return evaluation
 
-    def _with_auc(self, current: _Current) -> Evaluation:
-        found = Evaluation(current.number, current.passes, current.seconds, current.score)
+    def _with_auc(self, current: _Current) -> HeldoutEvaluation:
+        found = HeldoutEvaluation(current.number, current.passes, current.seconds, current.score)
         if self._auc is AucBy.HISTOGRAM:
             return replace(found, score=found.score.with_histogram_auc())
         if self._auc is AucBy.NONE:

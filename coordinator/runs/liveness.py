@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Heard:
+class WorkerLiveness:
     """Workers by name; its length is how many were heard of in the last ``silent_s``."""
 
     def __init__(self, silent_s: float, clock: Callable[[], float]) -> None:

@@ -26,7 +26,7 @@ from distbelief.app.settings.config import ClusterConfig, configure
 from distbelief.coordinator.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from distbelief.coordinator.problem.problem import Job
+    from distbelief.coordinator.problem.problem import Problem
 
 #: How long to wait for an answer from servers that are probably gone.
 ANSWER_S = 2.0
@@ -127,7 +127,7 @@ def wait_for_end(found: Found, timeout_s: float = STOP_S) -> None:
         time.sleep(POLL_S)
 
 
-def job_of(found: Found, *, take_over: bool) -> Job:
+def problem_of(found: Found, *, take_over: bool) -> Problem:
     """What a run that is to go on trains.
 
     Raises:
@@ -150,13 +150,15 @@ def job_of(found: Found, *, take_over: bool) -> Job:
                 f"checkpoint in {found.folder.path}"
             )
     cluster = found.cluster
-    job = prepare(record.config, len(cluster.parameter_servers) or cluster.servers, resumed=True)
-    if job.data.fingerprint != record.fingerprint:
+    problem = prepare(
+        record.config, len(cluster.parameter_servers) or cluster.servers, resumed=True
+    )
+    if problem.data.fingerprint != record.fingerprint:
         raise DataError(
             f"{record.config.data} has changed since run {record.run} began: fingerprint "
-            f"{job.data.fingerprint}, expected {record.fingerprint}"
+            f"{problem.data.fingerprint}, expected {record.fingerprint}"
         )
-    return job
+    return problem
 
 
 def _end_embedded(found: Found, *, take_over: bool) -> None:

@@ -17,7 +17,7 @@ from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.store.engines import choose_engines
 from distbelief.app.store.redis.shards import RedisShards
 from distbelief.coordinator.cluster.endpoints import Endpoints
-from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.events import Event, Listener
 from distbelief.coordinator.runs.dispatch import Dispatcher
 from distbelief.coordinator.runs.leader import Leader
@@ -138,7 +138,7 @@ class Session:
 
 def open_session(
     run: str,
-    job: Job,
+    problem: Problem,
     cluster: ClusterConfig,
     place: Endpoints,
     waiting: Waiting | None = None,
@@ -151,19 +151,19 @@ def open_session(
     Raises the ServerError family if a parameter server does not say what it computes with, or
     lacks the engine that is wanted.
     """
-    deadline_s = job.config.server_seconds
+    deadline_s = problem.config.server_seconds
     control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)
     servers = Servers(place.parameter_servers, deadline_s=deadline_s, waiting=waiting)
     choose_engines(servers, cluster.engine, cluster.wait_seconds)
     record = RunRecord(
         run=run,
-        config=job.config,
-        layout=job.layout,
+        config=problem.config,
+        layout=problem.layout,
         parameter_servers=tuple(servers.addresses),
-        fingerprint=job.data.fingerprint,
-        schema=job.dataset.schema,
+        fingerprint=problem.data.fingerprint,
+        schema=problem.dataset.schema,
         engines=servers.engines,
     )
-    leader = Leader(control, run, job.config.lease_seconds)
+    leader = Leader(control, run, problem.config.lease_seconds)
     messages = Messages(place.broker, deadline_s, waiting, workers)
     return Session(record, control, servers, messages, leader)

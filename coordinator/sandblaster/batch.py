@@ -16,10 +16,10 @@ from distbelief.app.runs import batch
 from distbelief.app.store.contract.parameters import missing
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.coordinator.progress.status import Outstanding, Tally
-from distbelief.coordinator.runs.liveness import Heard
+from distbelief.coordinator.runs.liveness import WorkerLiveness
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.descent import Evaluate
-from distbelief.coordinator.sandblaster.dispatches import MOST_TOLD, Dispatches
+from distbelief.coordinator.sandblaster.dispatch_log import MOST_TOLD, DispatchLog
 from distbelief.coordinator.sandblaster.portions import Policy, Portions
 from distbelief.worker_tasks.portion import is_exact, quantum
 
@@ -68,18 +68,18 @@ class Batch:
         self.workers = workers
         #: Worker processes that answered in the last evaluation, so that late ones count.
         self._seen: set[str] = set()
-        self._heard = Heard(SILENT_S, time.monotonic)
+        self._heard = WorkerLiveness(SILENT_S, time.monotonic)
         self._heard_at = time.monotonic()
         self._ask_at = 0.0
         self._portions: Portions | None = None
-        self._dispatches = Dispatches(time.monotonic)
+        self._dispatches = DispatchLog(time.monotonic)
         self._told = 0
         self.tally = Tally()
         #: The number of the last evaluation, which is how many there were.
         self.number = 0
         self.quantum = 0.0
 
-    def adopt(self, number: int, quantum: float) -> None:
+    def load_state(self, number: int, quantum: float) -> None:
         """Go on after the evaluation ``number``, as a coordinator before did."""
         self.number, self.quantum = number, quantum
 
@@ -171,7 +171,7 @@ class Batch:
         # The shards first: from then on late portions of the last evaluation change nothing.
         self._store.begin(evaluation.number, evaluation.gradient)
         batch.announce(self._session.control, self._session.record.run, evaluation)
-        self._dispatches = Dispatches(time.monotonic)
+        self._dispatches = DispatchLog(time.monotonic)
         self._portions = Portions(
             self.n_portions, self._policy(), self._send, time.monotonic, self.tally
         )
@@ -209,8 +209,8 @@ class Batch:
 
     def _check_shards(self, point: str) -> None:
         """Raise ModelMissing if a shard lost its data: then it is no fault of the workers."""
-        for shard, standing in enumerate(self._store.standings(named(point))):
-            if standing is None:
+        for shard, shard_state in enumerate(self._store.shard_states(named(point))):
+            if shard_state is None:
                 raise missing(shard)
 
     def _search(self, silent_s: float) -> dict[int, str] | None:

@@ -20,12 +20,12 @@ from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
 from distbelief.app.runs import batch
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
-from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import SandblasterStatus
 from distbelief.coordinator.runs.checkpoints import Capture
-from distbelief.coordinator.runs.driver import TICK_S, Kept, Stage
-from distbelief.coordinator.runs.heldout import Evaluations
+from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
+from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.batch import Batch
 from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, State
@@ -41,49 +41,58 @@ class Sandblaster:
     """Drives one Sandblaster run from its first evaluation to its last."""
 
     def __init__(
-        self, session: Session, job: Job, stage: Stage, store: VectorStore, workers: int
+        self,
+        session: Session,
+        problem: Problem,
+        hooks: DriverHooks,
+        store: VectorStore,
+        workers: int,
     ) -> None:
-        assert job.portions is not None
-        self._session, self._job, self._stage, self._store = session, job, stage, store
+        assert problem.portions is not None
+        self._session, self._problem, self._hooks, self._store = session, problem, hooks, store
         self._space = Space(store)
-        self._batch = Batch(session, store, job.portions, workers, self._turn)
+        self._batch = Batch(session, store, problem.portions, workers, self._turn)
         self._state: State | None = None
         self._step = 0.0
         self._next_heldout = 0.0
         self._began = time.monotonic()
-        self.evaluations = Evaluations(session, job, self._store)
+        self.evaluations = HeldoutEvaluations(session, problem, self._store)
 
     @classmethod
-    def on_servers(cls, session: Session, job: Job, stage: Stage) -> Sandblaster:
+    def on_servers(cls, session: Session, problem: Problem, hooks: DriverHooks) -> Sandblaster:
         """The driver of a run whose vectors lie on the session's servers."""
         store = RedisVectorStore(
-            session.servers, session.record.run, job.layout, job.config.dtype, fence=session.fence
+            session.servers,
+            session.record.run,
+            problem.layout,
+            problem.config.dtype,
+            fence=session.fence,
         )
-        return cls(session, job, stage, store, session.messages.processes())
+        return cls(session, problem, hooks, store, session.messages.processes())
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
     def create(self) -> None:
-        self._store.create(self._job.first.parameters)
+        self._store.create(self._problem.first.parameters)
 
-    def adopt(self, document: Mapping[str, Any]) -> None:
+    def load_state(self, document: Mapping[str, Any]) -> None:
         state = document["state"]
         self._began = time.monotonic() - document["seconds"]
         self._state = State.from_json(state) if state is not None else None
         self._step, self._next_heldout = document["step"], document["next_heldout"]
-        self._batch.adopt(document["evaluation"], document["quantum"])
-        self.evaluations.adopt(document["evaluations"])
+        self._batch.load_state(document["evaluation"], document["quantum"])
+        self.evaluations.load_state(document["evaluations"])
 
-    def take_up(self, latest: Callable[[], Checkpoint]) -> list[str]:
+    def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
         # The vectors of an iteration belong together: if a shard lost one of them, all
         # shards go back to the checkpoint.
         store, said = self._store, []
         store.fence = self._session.fence
-        if None in store.standings(*map(named, self._in_force)):
+        if None in store.shard_states(*map(named, self._in_force)):
             saved, before = latest(), self._iteration
-            self.adopt(saved.document["driver"])
+            self.load_state(saved.document["driver"])
             self._space.restore(saved, self._in_force)
             said = [
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
@@ -140,11 +149,11 @@ class Sandblaster:
                 "the loss or its gradient is not finite where the run begins: check the data's "
                 "scale, or choose other initial values with --seed or --init-from"
             )
-        if reason is not EndReason.INTERRUPTED and self._job.n_heldout:
+        if reason is not EndReason.INTERRUPTED and self._problem.n_heldout:
             self._evaluate_last()
-        return EndReason.INTERRUPTED if self._stage.interrupted() else reason
+        return EndReason.INTERRUPTED if self._hooks.interrupted() else reason
 
-    def keep(self, *, resumable: bool) -> Kept:
+    def keep(self, *, resumable: bool) -> FinalState:
         """The minimiser, which is what Sandblaster is for, whatever the held-out score."""
         state, vector = self._state, PARAMETERS
         self.evaluations.abandon()
@@ -159,7 +168,7 @@ class Sandblaster:
             batch.clear(self._session.control, self._session.record.run, self._batch.number)
         last = self.evaluations.history[-1] if self.evaluations.history else None
         current = last is not None and last.passes == self._iteration
-        return Kept(last if current else None, parameters, {}, {})
+        return FinalState(last if current else None, parameters, {}, {})
 
     def abandon(self) -> None:
         self.evaluations.abandon()
@@ -179,7 +188,7 @@ class Sandblaster:
                 f"gradient norm {state.gradient_norm:.3g}",
             )
         if state is not None and state.nonzeros is not None:
-            weights = self._job.layout.n_penalised
+            weights = self._problem.layout.n_penalised
             lines.insert(1, f"non-zero weights {state.nonzeros:,} of {weights:,}")
         return lines
 
@@ -187,12 +196,12 @@ class Sandblaster:
         """Look around between reports, without waiting for anything."""
         if self.evaluations.running and (evaluation := self.evaluations.collect(0.0)):
             self.evaluations.tell(evaluation)
-        self._stage.check()
-        self._stage.checkpoints.advance(self._session.fence, self.capture)
-        self._stage.show(self.status())
+        self._hooks.check()
+        self._hooks.checkpoints.advance(self._session.fence, self.capture)
+        self._hooks.show(self.status())
         self._batch.check_stall()
         limit = self._session.config.max_seconds
-        if self._stage.interrupted() or (limit is not None and self.seconds >= limit):
+        if self._hooks.interrupted() or (limit is not None and self.seconds >= limit):
             raise _Stopped
 
     def _take_iteration(self, news: Iterated) -> None:
@@ -210,7 +219,7 @@ class Sandblaster:
             training_s=self.seconds,
         )
         due = state.iteration >= self._next_heldout and not self.evaluations.running
-        if due and self._job.n_heldout:
+        if due and self._problem.n_heldout:
             self._next_heldout = state.iteration + self._session.config.evaluate_every
             self.evaluations.start(state.iteration, self.seconds, named(state.point))
 
@@ -245,7 +254,7 @@ class Sandblaster:
 
     def _reason_to_stop(self) -> EndReason | None:
         limit = self._session.config.max_seconds
-        if self._stage.interrupted():
+        if self._hooks.interrupted():
             return EndReason.INTERRUPTED
         if limit is not None and self.seconds >= limit:
             return EndReason.TIME
@@ -255,7 +264,7 @@ class Sandblaster:
         """Score the point where the run ended."""
         self._finish_heldout()
         state, history = self._state, self.evaluations.history
-        if self._stage.interrupted():
+        if self._hooks.interrupted():
             return
         if state is None:  # time was up before the first evaluation was done
             self.evaluations.start(0, self.seconds, named("x0"))
@@ -264,25 +273,25 @@ class Sandblaster:
         self._finish_heldout()
 
     def _finish_heldout(self) -> None:
-        while self.evaluations.running and not self._stage.interrupted():
+        while self.evaluations.running and not self._hooks.interrupted():
             if evaluation := self.evaluations.collect(TICK_S):
                 self.evaluations.tell(evaluation)
-            self._stage.check()
-            self._stage.show(self.status())
+            self._hooks.check()
+            self._hooks.show(self.status())
 
     def status(self) -> SandblasterStatus:
         state, batch_, history = self._state, self._batch, self.evaluations.history
         return SandblasterStatus(
             iteration=state.iteration if state else 0,
             total_iterations=self._session.config.iterations,
-            examples=batch_.tally.portions * self._job.n_train // batch_.n_portions,
+            examples=batch_.tally.portions * self._problem.n_train // batch_.n_portions,
             seconds=self.seconds,
             limit_s=self._session.config.max_seconds,
             loss=state.loss if state else math.nan,
             gradient_norm=state.gradient_norm if state else math.nan,
             step=self._step,
             nonzeros=state.nonzeros if state else None,
-            n_weights=self._job.layout.n_penalised,
+            n_weights=self._problem.layout.n_penalised,
             evaluations=batch_.number,
             evaluation=history[-1] if history else None,
             best=self.evaluations.best,

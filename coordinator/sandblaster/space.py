@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import PARAMETERS, named
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.store.contract.parameters import Standing
+from distbelief.app.store.contract.parameters import ShardState
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.coordinator.sandblaster.descent import Evaluate
 
@@ -72,7 +72,7 @@ class Space:
 
     def restore(self, saved: Checkpoint, names: Iterable[str]) -> None:
         """Put the parameters and vectors of a checkpoint in place of what the shards hold."""
-        everywhere = dict.fromkeys(range(self._store.layout.n_shards), Standing())
+        everywhere = dict.fromkeys(range(self._store.layout.n_shards), ShardState())
         wanted = (PARAMETERS, *map(named, names))
         self._store.restore(everywhere, {name: saved.vector(name) for name in wanted})
 

@@ -8,7 +8,7 @@ from typing import Any
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.downpour import intervals
 from distbelief.coordinator.problem.memory_estimate import Demand, bytes_text, demand
-from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.problem.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Plan:
     demand: Demand
 
     @classmethod
-    def of(cls, job: Job, cluster: ClusterConfig) -> Plan:
-        config, layout, plan = job.config, job.layout, job.plan
+    def of(cls, problem: Problem, cluster: ClusterConfig) -> Plan:
+        config, layout, plan = problem.config, problem.layout, problem.plan
         embedded = cluster.broker is None
         return cls(
-            parameters=job.n_parameters,
-            train=job.n_train,
-            heldout=job.n_heldout,
+            parameters=problem.n_parameters,
+            train=problem.n_train,
+            heldout=problem.n_heldout,
             servers=layout.n_servers,
             shards=layout.n_shards,
             block_numbers=layout.block_numbers,
@@ -49,10 +49,10 @@ class Plan:
             processes=(cluster.processes or config.replicas) if embedded else None,
             steps=plan.total_steps if plan is not None else None,
             units=plan.total_units if plan is not None else None,
-            pushes=_pushes(job),
-            portions=job.portions,
+            pushes=_pushes(problem),
+            portions=problem.portions,
             iterations=None if plan is not None else config.iterations,
-            demand=demand(config, layout, job.footprint),
+            demand=demand(config, layout, problem.footprint),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -85,12 +85,12 @@ class Plan:
         return [f"{self.steps:,} steps in {self.units:,} units, {pushes} pushes on each shard"]
 
 
-def _pushes(job: Job) -> tuple[int, int] | None:
-    if job.plan is None:
+def _pushes(problem: Problem) -> tuple[int, int] | None:
+    if problem.plan is None:
         return None
-    config = job.config
+    config = problem.config
     auto = config.n_push == config.n_fetch == "auto"
-    longest = intervals.longest(config, tables=bool(job.layout.tables)) if auto else 1
-    of = [job.with_interval(interval).plan for interval in (longest, 1)]
+    longest = intervals.longest(config, tables=bool(problem.layout.tables)) if auto else 1
+    of = [problem.with_interval(interval).plan for interval in (longest, 1)]
     least, most = (plan.total_pushes for plan in of if plan is not None)
     return least, most

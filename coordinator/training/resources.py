@@ -21,16 +21,16 @@ from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.downpour import intervals
 from distbelief.coordinator.monitoring.monitors import monitoring
 from distbelief.coordinator.problem.memory_estimate import Footprint
-from distbelief.coordinator.problem.problem import Job
-from distbelief.coordinator.progress.callbacks import Display, together
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.callbacks import Callbacks, together
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.runs.checkpoints import Checkpoints
-from distbelief.coordinator.runs.driver import Stage
+from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.journal import Journal
 from distbelief.coordinator.runs.session import Session, open_session
-from distbelief.coordinator.runs.waits import Waits
-from distbelief.coordinator.views.tracker import Chronicle
+from distbelief.coordinator.runs.wait_reporter import WaitReporter
+from distbelief.coordinator.views.tracker import ProgressTracker
 
 Check = Callable[[], None]
 
@@ -42,10 +42,10 @@ TOLD_EVERY_S = 0.25
 class Training:
     """What a training works with."""
 
-    job: Job
+    problem: Problem
     cluster: ClusterConfig
     session: Session
-    stage: Stage
+    hooks: DriverHooks
     folder: RunFolder
     output: Path
     say: Callable[[str], None]
@@ -66,24 +66,24 @@ class _Place:
 
 @contextmanager
 def opened(
-    job: Job,
+    problem: Problem,
     cluster: ClusterConfig,
     folder: RunFolder,
-    display: Display,
+    display: Callbacks,
     local: LocalCluster | None = None,
 ) -> Iterator[Training]:
     """Everything that a training needs, checked; on ``local`` if that is given."""
-    output, config = folder.model(cluster), job.config
+    output, config = folder.model(cluster), problem.config
     if cluster.flower:
         flower.check()  # before anything is started
-    waits = Waits(display.say)
+    waits = WaitReporter(display.say)
     with (
         Interruption() as interruption,
-        monitoring(cluster, job, folder.run, display.say) as monitors,
-        _place(job, cluster, folder, display.say, local) as place,
+        monitoring(cluster, problem, folder.run, display.say) as monitors,
+        _place(problem, cluster, folder, display.say, local) as place,
         _watched(place.endpoints, cluster, folder, display.say),
         closing(
-            open_session(folder.run, job, cluster, place.endpoints, waits, place.workers)
+            open_session(folder.run, problem, cluster, place.endpoints, waits, place.workers)
         ) as session,
         waits.watching([session.control, session.servers]),
         closing(
@@ -97,25 +97,25 @@ def opened(
         ) as checkpoints,
     ):
         _preflight(session, cluster)
-        display = together(display, monitors, _told(session, job))
+        display = together(display, monitors, _told(session, problem))
         session.listeners += [Journal(folder.journal, display.say).append, display.told]
         auto = config.n_push == config.n_fetch == "auto"
-        job = intervals.chosen(job, session.servers)
-        session.record = replace(session.record, config=job.config)
-        display.say(_announcement(session, job, " (auto)" if auto else ""))
-        if job.footprint is not None:
-            display.say(_memory(job.footprint))
-        stage = _stage(place, session, display, interruption.defer(), checkpoints)
-        yield Training(job, cluster, session, stage, folder, output, display.say)
+        problem = intervals.chosen(problem, session.servers)
+        session.record = replace(session.record, config=problem.config)
+        display.say(_announcement(session, problem, " (auto)" if auto else ""))
+        if problem.footprint is not None:
+            display.say(_memory(problem.footprint))
+        hooks = _hooks(place, session, display, interruption.defer(), checkpoints)
+        yield Training(problem, cluster, session, hooks, folder, output, display.say)
 
 
-def _stage(
+def _hooks(
     place: _Place,
     session: Session,
-    display: Display,
+    display: Callbacks,
     requested: Callable[[], bool],
     checkpoints: Checkpoints,
-) -> Stage:
+) -> DriverHooks:
     leader = session.leader
 
     def checked() -> None:
@@ -125,12 +125,12 @@ def _stage(
     def interrupted() -> bool:
         return requested() or leader.asked_to_stop() or display.stop()
 
-    return Stage(display.show, checked, interrupted, checkpoints)
+    return DriverHooks(display.show, checked, interrupted, checkpoints)
 
 
-def _told(session: Session, job: Job) -> Display:
+def _told(session: Session, problem: Problem) -> Callbacks:
     """What tells the moment to whoever asks on another terminal."""
-    chronicle, told_at = Chronicle(job.yardstick), -math.inf
+    chronicle, told_at = ProgressTracker(problem.score_formatter), -math.inf
 
     def show(status: Status) -> None:
         nonlocal told_at
@@ -139,12 +139,12 @@ def _told(session: Session, job: Job) -> Display:
             told_at = time.monotonic()
             session.leader.status = chronicle.moment(status).to_json()
 
-    return Display(lambda _: None, show, chronicle.hear)
+    return Callbacks(lambda _: None, show, chronicle.hear)
 
 
 @contextmanager
 def _place(
-    job: Job,
+    problem: Problem,
     cluster: ClusterConfig,
     folder: RunFolder,
     say: Callable[[str], None],
@@ -157,7 +157,7 @@ def _place(
     if cluster.broker is not None:
         yield _Place(Endpoints(cluster.broker, cluster.parameter_servers), lambda: None, None)
         return
-    processes, logs = cluster.processes or job.config.replicas, folder.logs()
+    processes, logs = cluster.processes or problem.config.replicas, folder.logs()
     say(
         f"starting 1 control server, {cluster.servers} parameter servers and a worker "
         f"with {processes} processes (logs in {logs})"
@@ -220,18 +220,19 @@ def _engines(session: Session) -> str:
     return text
 
 
-def _announcement(session: Session, job: Job, chosen: str) -> str:
-    layout, config = job.layout, job.config
+def _announcement(session: Session, problem: Problem, chosen: str) -> str:
+    layout, config = problem.layout, problem.config
     method = "OWL-QN" if config.l1 else "L-BFGS"
     how = (
         f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}, "
         f"n_push {config.n_push}, n_fetch {config.n_fetch}{chosen}"
-        if job.plan is not None
+        if problem.plan is not None
         else f"{method} with history {config.history} in {config.precision}, "
-        f"{job.portions} portions"
+        f"{problem.portions} portions"
     )
     return (
-        f"run {session.record.run}: {config.model} with {job.n_parameters:,} parameters in "
+        f"run {session.record.run}: {config.model} with {problem.n_parameters:,} parameters in "
         f"{layout.n_shards} shards on {layout.n_servers} servers ({_engines(session)}), "
-        f"{job.n_train:,} training and {job.n_heldout:,} held-out examples of {config.data}, {how}"
+        f"{problem.n_train:,} training and {problem.n_heldout:,} held-out examples "
+        f"of {config.data}, {how}"
     )

@@ -25,11 +25,11 @@ from distbelief.app.runs.leadership import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.driver import Downpour
-from distbelief.coordinator.problem.problem import Job
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import EndReason, Outcome
-from distbelief.coordinator.runs.driver import Driver, Kept, Stage
-from distbelief.coordinator.runs.environment import surroundings
+from distbelief.coordinator.runs.driver import Driver, DriverHooks, FinalState
+from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.removal import remove
 from distbelief.coordinator.runs.session import Session, new_run_id
@@ -42,7 +42,7 @@ LAST_WORDS_S = 1.0
 #: Times in a row that lost data are restored without a new checkpoint in between.
 MOST_LOSSES = 5
 
-DRIVERS: dict[str, Callable[[Session, Job, Stage], Driver]] = {
+DRIVERS: dict[str, Callable[[Session, Problem, DriverHooks], Driver]] = {
     "downpour": Downpour.on_servers,
     "sandblaster": Sandblaster.on_servers,
 }
@@ -53,7 +53,7 @@ class _Result:
     """Of a training: all that is written down of it, read from the shards."""
 
     reason: EndReason
-    kept: Kept
+    kept: FinalState
     details: tuple[str, ...]
     checkpoint: Path | None
 
@@ -63,9 +63,9 @@ class _Result:
 
 
 def train(
-    job: Job, cluster: ClusterConfig, display: Display, local: LocalCluster | None = None
+    problem: Problem, cluster: ClusterConfig, display: Callbacks, local: LocalCluster | None = None
 ) -> Outcome:
-    """Train ``job`` on the servers of ``cluster``, or on embedded ones, and save the model.
+    """Train ``problem`` on the servers of ``cluster``, or on embedded ones, and save the model.
 
     If they are those of ``local``, which goes on, nothing of the run stays on them.
 
@@ -75,7 +75,7 @@ def train(
     """
     folder = RunFolder.of(cluster, new_run_id())
     try:
-        with opened(job, cluster, folder, display, local) as training:
+        with opened(problem, cluster, folder, display, local) as training:
             try:
                 training.session.take(say=display.say)
                 driver = _driver(training)
@@ -89,7 +89,12 @@ def train(
 
 
 def resume(
-    job: Job, cluster: ClusterConfig, folder: RunFolder, display: Display, *, take_over: bool
+    problem: Problem,
+    cluster: ClusterConfig,
+    folder: RunFolder,
+    display: Callbacks,
+    *,
+    take_over: bool,
 ) -> Outcome:
     """Go on with a run that was stopped, or whose coordinator died; raises like :func:`train`.
 
@@ -97,26 +102,26 @@ def resume(
         RunTaken: its coordinator lives.
         CheckpointError: the servers lost it, and there is no checkpoint.
     """
-    with opened(job, cluster, folder, display) as training:
+    with opened(problem, cluster, folder, display) as training:
         session = training.session
         # Servers that lost the run, as embedded ones always do, know no fence any more.
-        known = (session.highest_fence(), training.stage.checkpoints.highest_fence())
+        known = (session.highest_fence(), training.hooks.checkpoints.highest_fence())
         session.take(least_fence=1 + max(known), take_over=take_over, say=display.say)
         driver = _driver(training)
 
         def begin() -> None:
             document = leadership.committed(session.control, folder.run)
             if document is None and checkpoint.names(folder.checkpoints):
-                document = training.stage.checkpoints.latest().document["driver"]
+                document = training.hooks.checkpoints.latest().document["driver"]
             if document is not None:
-                driver.adopt(document)
+                driver.load_state(document)
 
         return _drive(training, driver, begin, resumed=True)
 
 
 def _driver(training: Training) -> Driver:
-    make = DRIVERS[training.job.config.algorithm]
-    return make(training.session, training.job, training.stage)
+    make = DRIVERS[training.problem.config.algorithm]
+    return make(training.session, training.problem, training.hooks)
 
 
 def _drive(
@@ -145,7 +150,7 @@ def _drive(
         model_file=training.output,
         checkpoint=result.checkpoint,
         seconds=driver.seconds,
-        unit="passes" if training.job.plan is not None else "iterations",
+        unit="passes" if training.problem.plan is not None else "iterations",
     )
 
 
@@ -160,11 +165,11 @@ def _describe(training: Training) -> None:
     training.folder.describe(session.record.to_json(), training.cluster, place)
     session.note(
         "surroundings",
-        **surroundings(session.control, session.servers),
-        parameters=training.job.n_parameters,
-        training_examples=training.job.n_train,
-        heldout_examples=training.job.n_heldout,
-        portions=training.job.portions,
+        **environment(session.control, session.servers),
+        parameters=training.problem.n_parameters,
+        training_examples=training.problem.n_train,
+        heldout_examples=training.problem.n_heldout,
+        portions=training.problem.portions,
     )
 
 
@@ -173,7 +178,7 @@ def _conclude(training: Training, result: _Result, seconds: float) -> None:
     state = RunState.STOPPED if result.resumable else RunState.FINISHED
     outcome: dict[str, Any] = {"reason": result.reason, "seconds": round(seconds, 1)}
     if result.kept.heldout is not None:
-        outcome["heldout"] = training.job.yardstick.document(result.kept.heldout.score)
+        outcome["heldout"] = training.problem.score_formatter.document(result.kept.heldout.score)
     try:
         _close(training, state, outcome)
     except Fenced as error:
@@ -216,7 +221,7 @@ def _train(
 
     ``begin`` comes once more if that happens before there is a checkpoint of this process.
     """
-    checkpoints, session, losses = training.stage.checkpoints, training.session, 0
+    checkpoints, session, losses = training.hooks.checkpoints, training.session, 0
     begun, written = False, checkpoints.written
     loss: ModelMissing | None = None
     while True:
@@ -240,7 +245,7 @@ def _train(
 
 def _result(training: Training, driver: Driver, reason: EndReason) -> _Result:
     """Read what the shards hold; raises ModelMissing if a server lost it."""
-    checkpoints, resumable = training.stage.checkpoints, reason is EndReason.INTERRUPTED
+    checkpoints, resumable = training.hooks.checkpoints, reason is EndReason.INTERRUPTED
     checkpoints.settle()  # what it reads on the servers may go then
     fence = training.session.fence
     last = checkpoints.write(fence, driver.capture) if resumable else None
@@ -251,7 +256,7 @@ def _result(training: Training, driver: Driver, reason: EndReason) -> _Result:
 def _renew(training: Training, loss: ModelMissing) -> None:
     """Shut out everybody who does not know of the loss."""
     with suppress(ServerError, StoreError):  # what it read may be what was lost
-        training.stage.checkpoints.settle()
+        training.hooks.checkpoints.settle()
     # It may seem lost because the run was taken over: then this raises, and nothing is said.
     training.session.renew()
     training.say(f"data lost: {loss}")
@@ -259,20 +264,20 @@ def _renew(training: Training, loss: ModelMissing) -> None:
 
 
 def _take_up(training: Training, driver: Driver) -> None:
-    for line in driver.take_up(training.stage.checkpoints.latest):
+    for line in driver.restore(training.hooks.checkpoints.latest):
         training.say(line)
         training.session.tell("restored", what=line)
     training.say(f"taken up under fence {training.session.fence}")
 
 
 def _saved(training: Training, result: _Result) -> SavedModel:
-    record, job = training.session.record, training.job
+    record, problem = training.session.record, training.problem
     config = record.config
     facts = {"run": record.run, "reason": result.reason, "config": config.model_dump(mode="json")}
-    facts["reading"] = dict(job.dataset.facts.reading)
+    facts["reading"] = dict(problem.dataset.facts.reading)
     kept = result.kept
     if kept.heldout is not None:
-        facts["heldout"] = job.yardstick.document(kept.heldout.score)
+        facts["heldout"] = problem.score_formatter.document(kept.heldout.score)
     saved = SavedModel(
         config.model_settings(),
         record.schema,
@@ -283,5 +288,7 @@ def _saved(training: Training, result: _Result) -> SavedModel:
         config.seed,
     )
     source, size = saved.source(), config.batch_size
-    dense = calibrated(job.model, saved.parameters, source, job.dataset, job.data.train, size)
+    dense = calibrated(
+        problem.model, saved.parameters, source, problem.dataset, problem.data.train, size
+    )
     return replace(saved, parameters=dense)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.scores import ScoreFormatter
 
 
-def document(outcome: Outcome, yardstick: Yardstick) -> dict[str, Any]:
+def document(outcome: Outcome, score_formatter: ScoreFormatter) -> dict[str, Any]:
     """All that :func:`distbelief.coordinator.views.progress.summary` says, by name."""
     found = outcome.heldout
     return {
@@ -23,6 +23,6 @@ def document(outcome: Outcome, yardstick: Yardstick) -> dict[str, Any]:
         and {
             "evaluation": found.number,
             outcome.unit: found.passes,
-            **yardstick.document(found.score),
+            **score_formatter.document(found.score),
         },
     }

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from distbelief.coordinator.views.snapshot import DownpourPart, Moment, SandblasterPart
+from distbelief.coordinator.views.snapshot import DownpourPart, ProgressSnapshot, SandblasterPart
 
 
-def figures(moment: Moment) -> Iterator[tuple[str, str]]:
+def figures(moment: ProgressSnapshot) -> Iterator[tuple[str, str]]:
     """Everything that there is to show of a moment, as (name, text)."""
     if moment.downpour is not None:
         yield from _downpour(moment, moment.downpour)
@@ -17,7 +17,7 @@ def figures(moment: Moment) -> Iterator[tuple[str, str]]:
         yield from _sandblaster(moment, moment.sandblaster)
 
 
-def _downpour(moment: Moment, part: DownpourPart) -> Iterator[tuple[str, str]]:
+def _downpour(moment: ProgressSnapshot, part: DownpourPart) -> Iterator[tuple[str, str]]:
     yield "pass", f"{moment.done:.1f}/{moment.total}"
     yield "steps/s", f"{moment.speed.steps:,.0f}"
     yield "loss", number(moment.loss)
@@ -36,7 +36,7 @@ def _downpour(moment: Moment, part: DownpourPart) -> Iterator[tuple[str, str]]:
     yield "left", duration(moment.left_s)
 
 
-def _sandblaster(moment: Moment, part: SandblasterPart) -> Iterator[tuple[str, str]]:
+def _sandblaster(moment: ProgressSnapshot, part: SandblasterPart) -> Iterator[tuple[str, str]]:
     yield "iteration", f"{moment.done:.0f}/{moment.total}"
     yield "loss", number(moment.loss)
     yield "gradient", number(part.gradient_norm)

@@ -17,7 +17,7 @@ from distbelief.app.runs.leadership import RunState, Snapshot
 from distbelief.app.settings.config import configure
 from distbelief.coordinator.runs import resumption
 from distbelief.coordinator.runs.resumption import ANSWER_S, Found
-from distbelief.coordinator.views.snapshot import Moment
+from distbelief.coordinator.views.snapshot import ProgressSnapshot
 
 #: Events that ``status`` shows: the last so many.
 LAST_EVENTS = 5
@@ -40,7 +40,7 @@ class Overview:
     model: str
     data: str
     coordinator: str | None
-    moment: Moment | None
+    moment: ProgressSnapshot | None
     outcome: dict[str, Any]
     checkpoints: list[str]
     events: list[str]
@@ -93,7 +93,7 @@ def _overview(found: Found, *, brief: bool = False) -> Overview:
         model=config.model,
         data=config.data,
         coordinator=str(known.owner) if known is not None and known.owner is not None else None,
-        moment=Moment.from_json(known.status) if known is not None else None,
+        moment=ProgressSnapshot.from_json(known.status) if known is not None else None,
         outcome=known.outcome if known is not None and known.outcome else ended,
         checkpoints=[] if brief else checkpoint.names(found.folder.checkpoints),
         events=_events(found) if known is not None and not brief else [],

@@ -13,7 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from distbelief.coordinator.views.figures import counts, duration, number, sparkline
-from distbelief.coordinator.views.snapshot import DownpourPart, Moment, Points, SandblasterPart
+from distbelief.coordinator.views.snapshot import (
+    DownpourPart,
+    Points,
+    ProgressSnapshot,
+    SandblasterPart,
+)
 
 #: Courses are drawn at most this wide, and not on terminals narrower than the second figure.
 COURSE_WIDTH = 32
@@ -43,7 +48,7 @@ class Panel:
     a line on who coordinates it, or what to do.
     """
 
-    moment: Moment | None
+    moment: ProgressSnapshot | None
     run: str = ""
     state: str = ""
     note: str = ""
@@ -76,7 +81,7 @@ class Panel:
         return TROUBLE if self.state in ("dead", "failed") else "none"
 
 
-def rows(moment: Moment) -> Iterator[Row]:
+def rows(moment: ProgressSnapshot) -> Iterator[Row]:
     """What the panel says below its progress bar."""
     yield Row("loss", number(moment.loss), moment.losses)
     if moment.heldout is not None:
@@ -94,14 +99,14 @@ def rows(moment: Moment) -> Iterator[Row]:
         yield Row("last event", moment.news, style=CARE)
 
 
-def _progress(moment: Moment) -> str:
+def _progress(moment: ProgressSnapshot) -> str:
     done = f"{moment.done:.1f}" if moment.unit == "pass" else f"{moment.done:.0f}"
     most = "at most " if moment.at_most and moment.left_s is not None else ""
     left = f"{most}{duration(moment.left_s)} left"
     return f"{moment.unit} {done}/{moment.total}, {duration(moment.seconds)} gone, {left}"
 
 
-def _speed(moment: Moment) -> Row:
+def _speed(moment: ProgressSnapshot) -> Row:
     now, first = moment.speed, moment.first_speed
     step = "steps" if moment.unit == "pass" else "iterations"
     text = f"{now.examples:,.0f} examples/s, {_short(now.steps)} {step}/s"
@@ -116,7 +121,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _workers(moment: Moment) -> Row:
+def _workers(moment: ProgressSnapshot) -> Row:
     text = f"{moment.workers} at work"
     if moment.workers < moment.wanted:
         text = f"{moment.workers or 'none'} of {moment.wanted} at work"

@@ -9,21 +9,21 @@ from rich.console import Console
 from rich.table import Table
 
 from distbelief.app.models.model import Task
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.progress.scores import Yardstick, brief
+from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.views.figures import figures
 from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.screen import screen
-from distbelief.coordinator.views.tracker import Chronicle, score_text
+from distbelief.coordinator.views.tracker import ProgressTracker, score_text
 
 
 @contextmanager
-def display(console: Console, yardstick: Yardstick) -> Iterator[Display]:
+def display(console: Console, score_formatter: ScoreFormatter) -> Iterator[Callbacks]:
     """Show a training on ``console`` as it goes."""
-    chronicle, held_back = Chronicle(yardstick), list[Status]()
+    chronicle, held_back = ProgressTracker(score_formatter), list[Status]()
     with screen(console) as there:
 
         def show(status: Status) -> None:
@@ -33,25 +33,25 @@ def display(console: Console, yardstick: Yardstick) -> Iterator[Display]:
                 there.draw(Panel(chronicle.moment(status)))
                 held_back.clear()
 
-        yield Display(there.say, show, chronicle.hear)
+        yield Callbacks(there.say, show, chronicle.hear)
         for status in held_back:  # how it ended
             there.draw(Panel(chronicle.moment(status)))
 
 
-def summary(outcome: Outcome, yardstick: Yardstick) -> list[str]:
+def summary(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
     """What a person wants to know at the end, a line each."""
     lines = [f"finished: {outcome.reason}, after {outcome.seconds:.1f} s", *outcome.details]
     if outcome.heldout is not None:
         number, n_evaluations = outcome.heldout.number, len(outcome.evaluations)
         when = f"{outcome.heldout.passes:.3g} {outcome.unit}"
         lines.append(
-            f"held-out {score_text(outcome.heldout, yardstick)} "
+            f"held-out {score_text(outcome.heldout, score_formatter)} "
             f"(evaluation {number} of {n_evaluations}, after {when})"
         )
-        if rest := yardstick.rest(outcome.heldout.score):
+        if rest := score_formatter.rest(outcome.heldout.score):
             lines.append(f"held-out {rest}")
-        if yardstick.task is Task.BINARY:  # of more classes, `evaluate` tells
-            lines += yardstick.confusion(outcome.heldout.score)
+        if score_formatter.task is Task.BINARY:  # of more classes, `evaluate` tells
+            lines += score_formatter.confusion(outcome.heldout.score)
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: python -m coordinator resume {outcome.run}")

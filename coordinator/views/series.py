@@ -17,7 +17,7 @@ NOTE_S = 0.25
 POINT_S = 1.0
 
 
-class Course:
+class DownsampledSeries:
     """Means of equally many successive numbers: more of them each time that it is full."""
 
     def __init__(self, most: int = MOST_POINTS) -> None:
@@ -46,13 +46,13 @@ class Course:
         return (*self._means, *rest)
 
 
-class Speedometer:
+class Throughput:
     """Examples and steps per second: now, and in the first seconds of real work."""
 
     def __init__(self) -> None:
         self._notes: deque[tuple[float, int, float]] = deque()
         self._begin: tuple[float, int, float] | None = None
-        self._course, self._point_at = Course(), -math.inf
+        self._course, self._point_at = DownsampledSeries(), -math.inf
         self.now = Speed(examples=0.0, steps=0.0)
         self.first: Speed | None = None
 

@@ -30,7 +30,7 @@ class Speed(Part):
     steps: float
 
 
-class HeldOut(Part):
+class HeldoutProgress(Part):
     """The last evaluation of held-out data: ``value`` is of the metric that decides.
 
     ``text`` has the figures that a training is followed by; ``best`` is the best value so far,
@@ -76,7 +76,7 @@ class SandblasterPart(Part):
     retries: int
 
 
-class Moment(Part):
+class ProgressSnapshot(Part):
     """A moment of a training, ``seconds`` after its begin.
 
     ``done`` of ``total`` passes or iterations are done; the rest takes ``left_s``, or less
@@ -94,7 +94,7 @@ class Moment(Part):
     at_most: bool
     loss: float | None
     losses: Points
-    heldout: HeldOut | None
+    heldout: HeldoutProgress | None
     speed: Speed
     first_speed: Speed | None
     speeds: Points
@@ -109,7 +109,7 @@ class Moment(Part):
         return self.model_dump(mode="json", exclude_none=False)
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Moment | None:
+    def from_json(cls, document: Mapping[str, Any]) -> ProgressSnapshot | None:
         """What a coordinator told; None if it has told nothing, or nothing that we know."""
         try:
             return cls.model_validate(document)

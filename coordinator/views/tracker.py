@@ -6,8 +6,8 @@ import math
 import time
 
 from distbelief.coordinator.progress.events import Event
-from distbelief.coordinator.progress.outcome import Evaluation
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.outcome import HeldoutEvaluation
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import (
     DownpourStatus,
     Outstanding,
@@ -15,11 +15,11 @@ from distbelief.coordinator.progress.status import (
     Status,
     median,
 )
-from distbelief.coordinator.views.series import Course, Speedometer
+from distbelief.coordinator.views.series import DownsampledSeries, Throughput
 from distbelief.coordinator.views.snapshot import (
     DownpourPart,
-    HeldOut,
-    Moment,
+    HeldoutProgress,
+    ProgressSnapshot,
     SandblasterPart,
     Speed,
     finite,
@@ -36,14 +36,14 @@ MOST_SHARDS = 8
 NEWS = ("resent", "lost", "restored")
 
 
-class Chronicle:
+class ProgressTracker:
     """Sees every status, which has to be cheap, and makes a moment when one is wanted."""
 
-    def __init__(self, yardstick: Yardstick) -> None:
-        self._yardstick = yardstick
+    def __init__(self, score_formatter: ScoreFormatter) -> None:
+        self._score_formatter = score_formatter
         self._loss = math.nan
-        self._losses, self._heldouts = Course(), Course()
-        self._speed = Speedometer()
+        self._losses, self._heldouts = DownsampledSeries(), DownsampledSeries()
+        self._speed = Throughput()
         self._scored = 0
         self._news = ""
 
@@ -60,16 +60,16 @@ class Chronicle:
             self._loss = status.loss
         found = status.evaluation
         if found is not None and found.number != self._scored:
-            self._heldouts.add(found.score.metric(self._yardstick.metric))
+            self._heldouts.add(found.score.metric(self._score_formatter.metric))
             self._scored = found.number
         self._speed.note(status.seconds, status.examples, status.steps, warming=status.warming)
 
-    def moment(self, status: Status) -> Moment:
+    def moment(self, status: Status) -> ProgressSnapshot:
         """The moment of the last status that was seen."""
         now = self._speed.now
         down = status if isinstance(status, DownpourStatus) else None
         sand = status if isinstance(status, SandblasterStatus) else None
-        return Moment(
+        return ProgressSnapshot(
             method=_method(status),
             unit="pass" if down else "iteration",
             seconds=status.seconds,
@@ -91,16 +91,18 @@ class Chronicle:
             sandblaster=_sandblaster(sand, now) if sand else None,
         )
 
-    def _heldout(self, last: Evaluation | None, best: Evaluation | None) -> HeldOut | None:
+    def _heldout(
+        self, last: HeldoutEvaluation | None, best: HeldoutEvaluation | None
+    ) -> HeldoutProgress | None:
         if last is None:
             return None
-        metric = self._yardstick.metric
-        return HeldOut(
+        metric = self._score_formatter.metric
+        return HeldoutProgress(
             number=last.number,
             metric=metric,
             value=finite(last.score.metric(metric)),
             best=finite(best.score.metric(metric)) if best is not None else None,
-            text=score_text(last, self._yardstick),
+            text=score_text(last, self._score_formatter),
             course=self._heldouts.points,
         )
 
@@ -113,10 +115,10 @@ def _news(event: Event) -> str:
     return f"{event.kind}: {told['what']}"
 
 
-def score_text(evaluation: Evaluation, yardstick: Yardstick) -> str:
+def score_text(evaluation: HeldoutEvaluation, score_formatter: ScoreFormatter) -> str:
     """A held-out score in words."""
     lost = " (lost: the control server was restarted)" if evaluation.auc_lost else ""
-    return yardstick.text(evaluation.score) + lost
+    return score_formatter.text(evaluation.score) + lost
 
 
 def _method(status: Status) -> str:

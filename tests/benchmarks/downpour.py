@@ -22,7 +22,7 @@ from contest.contestant import Entry, Field
 from contest.figures import medians, ratio, shown, table
 from contest.part import Part, command
 from distbelief.app.settings.config import RunConfig
-from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.problem.problem import Problem, prepare
 
 HIDDEN, BATCH, WORKERS = 256, 64, 2
 #: Of 0.02, 0.05, 0.1 and 0.2 the one with which the lone NumPy process is first at the target.
@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace, field: Field) -> dict[str, Any]:
     small = arguments.small
     # The worker processes open the same cache that is filled here, outside of the clock.
     os.environ["DISTBELIEF_CACHE"] = str(arguments.folder.resolve() / "cache")
-    job = prepare(_config(arguments.digits), n_servers=2)
-    arrays = _written(job, arguments.folder.resolve())
-    steps = -(-job.n_train // BATCH)
+    problem = prepare(_config(arguments.digits), n_servers=2)
+    arrays = _written(problem, arguments.folder.resolve())
+    steps = -(-problem.n_train // BATCH)
     rate = {"every": 1, "target": None}
     rate["minibatches"] = (SMALL_RATE_PASSES if small else RATE_PASSES) * steps
     race = {"every": EVALUATE_PASSES * steps, "target": SMALL_TARGET if small else TARGET}
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, field: Field) -> dict[str, Any]:
     rounds = arguments.rounds or (1 if small else ROUNDS)
     samples: dict[str, list[dict[str, Any]]] = {}
     warm_up = {"minibatches": steps, "every": steps, "target": None}
-    with field.running(entries(job, arrays)) as contestants:
+    with field.running(entries(problem, arrays)) as contestants:
         dict(field.asked(contestants, warm_up, DEADLINE_S))  # torch imports much at a first step
         for _ in range(rounds):
             rates = dict(field.asked(contestants, rate, DEADLINE_S))
@@ -69,11 +69,11 @@ def run(arguments: argparse.Namespace, field: Field) -> dict[str, Any]:
         {"name": name, **medians(answers, FIGURES), "samples": answers}
         for name, answers in samples.items()
     ]
-    return {"rounds": rounds, "train": job.n_train, "race": race, "results": results}
+    return {"rounds": rounds, "train": problem.n_train, "race": race, "results": results}
 
 
-def entries(job: Job, arrays: Path) -> list[Entry]:
-    config = job.config
+def entries(problem: Problem, arrays: Path) -> list[Entry]:
+    config = problem.config
     common = {
         "arrays": str(arrays),
         "hidden": HIDDEN,
@@ -84,9 +84,9 @@ def entries(job: Job, arrays: Path) -> list[Entry]:
         "epsilon": 1e-10,
     }
     return [
-        _ours(OURS, common, job),
-        _ours(ONE, common, job, n_push=1, n_fetch=1),
-        _ours("ours, Lua, defaults", common, job, engine="lua"),
+        _ours(OURS, common, problem),
+        _ours(ONE, common, problem, n_push=1, n_fetch=1),
+        _ours("ours, Lua, defaults", common, problem, engine="lua"),
         Entry("Ray, asynchronous", "downpour_ray", common),
         Entry("PyTorch DDP, gloo", "downpour_ddp", common),
         Entry("PyTorch Hogwild", "downpour_hogwild", common),
@@ -94,8 +94,8 @@ def entries(job: Job, arrays: Path) -> list[Entry]:
     ]
 
 
-def _ours(name: str, common: dict[str, Any], job: Job, **settings: Any) -> Entry:
-    chosen = {**_settings(Path(job.config.data)), **settings}
+def _ours(name: str, common: dict[str, Any], problem: Problem, **settings: Any) -> Entry:
+    chosen = {**_settings(Path(problem.config.data)), **settings}
     return Entry(name, "downpour_ours", {**common, "settings": chosen})
 
 
@@ -114,11 +114,11 @@ def _config(images: Path) -> RunConfig:
     return RunConfig.model_validate(_settings(images))
 
 
-def _written(job: Job, folder: Path) -> Path:
+def _written(problem: Problem, folder: Path) -> Path:
     """The examples and first values that our own run has, for the others."""
     folder.mkdir(parents=True, exist_ok=True)
-    dataset, train = job.dataset, job.data.train
-    x_heldout, y_heldout = job.data.heldout.between(0, job.n_heldout)
+    dataset, train = problem.dataset, problem.data.train
+    x_heldout, y_heldout = problem.data.heldout.between(0, problem.n_heldout)
     rows = train[:]
     place = folder / "digits.npz"
     np.savez(
@@ -127,7 +127,7 @@ def _written(job: Job, folder: Path) -> Path:
         y=dataset.targets[rows],
         x_heldout=x_heldout,
         y_heldout=y_heldout,
-        first=job.first.parameters.astype(np.float32),
+        first=problem.first.parameters.astype(np.float32),
     )
     return place
 

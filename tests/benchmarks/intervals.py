@@ -25,7 +25,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.optimizers.rule import Rule, local_step
 from distbelief.app.settings.config import RunConfig
-from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.problem.problem import Problem, prepare
 
 INTERVALS = (1, 2, 4, 8, 16)
 REPLICAS = (1, 2, 3, 4, 8)
@@ -66,7 +66,7 @@ class Server:
 class Replica:
     """One stream of steps; ``coming`` is what a push brings, ``then`` the copy at that push."""
 
-    job: Job
+    problem: Problem
     server: Server
     subset: Subset
     interval: int
@@ -82,9 +82,9 @@ class Replica:
     def step(self) -> None:
         if self.coming is not None and self.steps % self.interval == 1:
             self._install()
-        data: Dataset = self.job.dataset
-        rows = self.subset.minibatch(self.steps, self.job.config.batch_size)
-        self.job.model.loss_and_gradient(
+        data: Dataset = self.problem.dataset
+        rows = self.subset.minibatch(self.steps, self.problem.config.batch_size)
+        self.problem.model.loss_and_gradient(
             self.values[0], data.features[rows], data.targets[rows], self.gradient
         )
         self.accrued += self.gradient
@@ -104,23 +104,28 @@ class Replica:
         self.coming = None
 
 
-def curve(job: Job, rule: Rule, interval: int, marks: list[int]) -> Iterator[float]:
+def curve(problem: Problem, rule: Rule, interval: int, marks: list[int]) -> Iterator[float]:
     """The training loss after so many minibatches of all replicas."""
-    config, data = job.config, job.dataset
-    first = [job.first.parameters, *(job.first.slots[name] for name in rule.slots)]
+    config, data = problem.config, problem.dataset
+    first = [problem.first.parameters, *(problem.first.slots[name] for name in rule.slots)]
     server = Server(rule, [value.astype(config.dtype) for value in first])
     replicas = [
-        Replica(job, server, Subset(job.data.train, index, config.replicas, config.seed), interval)
+        Replica(
+            problem,
+            server,
+            Subset(problem.data.train, index, config.replicas, config.seed),
+            interval,
+        )
         for index in range(config.replicas)
     ]
     rng, done = np.random.default_rng(config.seed), 0
-    rows = job.data.train[np.arange(min(EXAMPLES, job.n_train))]
+    rows = problem.data.train[np.arange(min(EXAMPLES, problem.n_train))]
     features, targets, scratch = data.features[rows], data.targets[rows], replicas[0].then.copy()
     for mark in marks:
         while done < mark:
             replicas[rng.integers(config.replicas)].step()
             done += 1
-        yield job.model.loss_and_gradient(server.values[0], features, targets, scratch)
+        yield problem.model.loss_and_gradient(server.values[0], features, targets, scratch)
 
 
 def main(images: Path | None) -> None:
@@ -135,12 +140,12 @@ def main(images: Path | None) -> None:
 def _compare(name: str, settings: Mapping[str, Any]) -> None:
     curves: dict[int, list[list[float]]] = {interval: [] for interval in INTERVALS}
     for seed in SEEDS:
-        job = prepare(RunConfig(**settings, seed=seed), 1)
-        assert job.plan is not None
-        total = job.plan.total_steps
+        problem = prepare(RunConfig(**settings, seed=seed), 1)
+        assert problem.plan is not None
+        total = problem.plan.total_steps
         marks = [total * each // PASSES[-1] for each in PASSES]
         for interval, found in curves.items():
-            found.append(list(curve(job, build_rule(job.config), interval, marks)))
+            found.append(list(curve(problem, build_rule(problem.config), interval, marks)))
     alone = np.array(curves[1])
     print(f"{name}, {settings['replicas']} replicas: loss after 1/12, 1/6, 1/3, 2/3 and all steps")
     for interval, found in curves.items():

@@ -37,17 +37,17 @@ CONFIG = RunConfig(
 
 
 def main() -> None:
-    job = prepare(CONFIG, n_servers=2)
+    problem = prepare(CONFIG, n_servers=2)
     folder = Path(tempfile.mkdtemp())
     with (
         LocalCluster(servers=2, processes=PROCESSES, folder=folder, wait_s=10) as cluster,
-        closing(open_session(new_run_id(), job, ClusterConfig(), cluster.endpoints)) as session,
+        closing(open_session(new_run_id(), problem, ClusterConfig(), cluster.endpoints)) as session,
     ):
         preflight.wait_for_workers(session.messages, {"sandblaster"}, 30.0)
         session.take(say=print)
         run, fence = session.record.run, session.fence
-        store = RedisVectorStore(session.servers, run, job.layout, fence=fence)
-        store.create(job.first.parameters)
+        store = RedisVectorStore(session.servers, run, problem.layout, fence=fence)
+        store.create(problem.first.parameters)
         store.copy(PARAMETERS, named("x"))
         batch = Batch(session, store, PORTIONS, PROCESSES, cluster.check)
         for number in range(BATCHES):

@@ -27,7 +27,7 @@ from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Positions, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.progress.status import median
-from distbelief.worker_tasks.pace import Pace
+from distbelief.worker_tasks.staleness import StalenessBound
 
 PASSES, BATCH = 4, 10
 DATA = {"examples": 4000, "features": 20}
@@ -59,7 +59,7 @@ class Simulation:
         self.heldout = heldout[:]
         subsets = [Subset(train, r, config.replicas, config.seed) for r in replicas]
         steps = [subset.steps_per_pass(BATCH) for subset in subsets]
-        self.totals, self.pace = [n * PASSES for n in steps], Pace.of(config, steps)
+        self.totals, self.pace = [n * PASSES for n in steps], StalenessBound.of(config, steps)
         self.model = LinearRegression(DATA["features"])
         layout = Layout.plan(self.model.tensors, n_servers=1, block_numbers=64, n_shards=1)
         self.store = MemoryParameterStore(layout, build_rule(config), fence=1)

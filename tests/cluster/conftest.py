@@ -28,8 +28,8 @@ from distbelief.app.store.contract.parameters import ShardCounts
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.problem.problem import Job, prepare
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.training.training import train
 
@@ -105,7 +105,7 @@ def control(fleet: LocalCluster) -> Iterator[Servers]:
 class Trained:
     """What a training in this process left."""
 
-    job: Job
+    problem: Problem
     outcome: Outcome
     saved: SavedModel
     events: list[tuple[str, dict[str, Any]]]
@@ -139,15 +139,15 @@ def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]
 
     def train_with(**settings: Any) -> Trained:
         exact = {"n_push": 1, "n_fetch": 1}  # tests count the pushes, and compare to the bit
-        job = prepare(RunConfig(**exact | settings), len(place.parameter_servers))
-        outcome = train(job, cluster, Display(lambda text: None, lambda status: None))
+        problem = prepare(RunConfig(**exact | settings), len(place.parameter_servers))
+        outcome = train(problem, cluster, Callbacks(lambda text: None, lambda status: None))
         control, servers = Servers([place.broker]), Servers(place.parameter_servers)
         told = [(kind, told) for _, kind, told in events.read(control, outcome.run)]
-        rule = build_rule(job.config)
-        counts = RedisParameterStore(servers, outcome.run, job.layout, rule, fence=0).counts()
+        rule = build_rule(problem.config)
+        counts = RedisParameterStore(servers, outcome.run, problem.layout, rule, fence=0).counts()
         control.close()
         servers.close()
-        return Trained(job, outcome, read_model(outcome.model_file), told, counts)
+        return Trained(problem, outcome, read_model(outcome.model_file), told, counts)
 
     return train_with
 

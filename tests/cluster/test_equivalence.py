@@ -21,7 +21,7 @@ from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.units import UnitPlan
-from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
 from tests.cluster.fleets import keys_of
@@ -32,27 +32,29 @@ ALONE = {"replicas": 1, "n_fetch": 1, "n_push": 1, "overlap": False}
 ONLY_LAST = {"evaluate_every": 1000.0}
 
 
-def in_memory(**settings: Any) -> tuple[Job, MemoryParameterStore]:
+def in_memory(**settings: Any) -> tuple[Problem, MemoryParameterStore]:
     """The same training in this process: one replica, all of its steps."""
-    job = prepare(RunConfig(**settings), 2)
-    store = MemoryParameterStore(job.layout, build_rule(job.config), fence=1)
-    store.create(job.first.parameters, job.first.slots)
-    train, _ = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
-    examples = Examples(job.dataset, Subset(train, 0, 1, job.config.seed))
-    replica = Replica(job.model, examples, store, job.config)
-    replica.run(Token(1, 0, 1), plan(job).total_steps)
-    return job, store
+    problem = prepare(RunConfig(**settings), 2)
+    store = MemoryParameterStore(problem.layout, build_rule(problem.config), fence=1)
+    store.create(problem.first.parameters, problem.first.slots)
+    train, _ = split(problem.dataset.n_examples, problem.config.holdout, problem.config.seed)
+    examples = Examples(problem.dataset, Subset(train, 0, 1, problem.config.seed))
+    replica = Replica(problem.model, examples, store, problem.config)
+    replica.run(Token(1, 0, 1), plan(problem).total_steps)
+    return problem, store
 
 
-def plan(job: Job) -> UnitPlan:
-    assert job.plan is not None
-    return job.plan
+def plan(problem: Problem) -> UnitPlan:
+    assert problem.plan is not None
+    return problem.plan
 
 
-def heldout_score(job: Job, store: MemoryParameterStore) -> Score:
-    _, heldout = split(job.dataset.n_examples, job.config.holdout, job.config.seed)
-    data, rows = job.dataset, heldout[:]
-    return score(whole(job.model, store.fetch().vector), data.features[rows], data.targets[rows])
+def heldout_score(problem: Problem, store: MemoryParameterStore) -> Score:
+    _, heldout = split(problem.dataset.n_examples, problem.config.holdout, problem.config.seed)
+    data, rows = problem.dataset, heldout[:]
+    return score(
+        whole(problem.model, store.fetch().vector), data.features[rows], data.targets[rows]
+    )
 
 
 #: Each makes 200 steps of digits: 40 minibatches a pass, the last one smaller.
@@ -78,9 +80,9 @@ def test_two_hundred_steps_of_one_replica_equal_those_in_memory_bit_for_bit(
     case: str, train_shared: Train
 ) -> None:
     settings = {**ALONE, **ONLY_LAST, "batch_size": 36, "passes": 5, **TWO_HUNDRED_STEPS[case]}
-    job, store = in_memory(**settings)
+    problem, store = in_memory(**settings)
     trained = train_shared(**settings)
-    assert trained.steps == plan(job).total_steps == 200
+    assert trained.steps == plan(problem).total_steps == 200
     assert trained.saved.parameters.tobytes() == store.fetch().vector.tobytes()
     assert {*trained.saved.slots} == {*store.rule.slots}
     for name, values in trained.saved.slots.items():
@@ -90,11 +92,11 @@ def test_two_hundred_steps_of_one_replica_equal_those_in_memory_bit_for_bit(
 def test_two_replicas_with_overlap_are_as_accurate_as_one_without(train_shared: Train) -> None:
     # 719 held-out examples: a hundredth is 7 of them. 40 minibatches a pass, either way.
     same = {"batch_size": 27, "holdout": 0.4, **ONLY_LAST}
-    job, store = in_memory(**ALONE, **same)
+    problem, store = in_memory(**ALONE, **same)
     trained = train_shared(replicas=2, overlap=True, **same)
-    assert trained.steps == plan(job).total_steps == 1600
+    assert trained.steps == plan(problem).total_steps == 1600
     (last,) = trained.outcome.evaluations
-    assert last.score.accuracy == pytest.approx(heldout_score(job, store).accuracy, abs=0.01)
+    assert last.score.accuracy == pytest.approx(heldout_score(problem, store).accuracy, abs=0.01)
 
 
 UNEVEN: dict[str, dict[str, Any]] = {
@@ -125,7 +127,7 @@ def test_every_shards_clock_is_the_number_of_planned_pushes(case: str, train_sha
     sizes = [small + (index < larger) for index in range(settings["replicas"])]
     steps = [settings["passes"] * math.ceil(size / settings["batch_size"]) for size in sizes]
     pushes = sum(math.ceil(each / settings["n_push"]) for each in steps)
-    assert plan(trained.job).total_pushes == pushes
+    assert plan(trained.problem).total_pushes == pushes
     assert trained.clocks == {(pushes, 0)}
     assert len(trained.counts) == 5
 
@@ -137,7 +139,7 @@ def test_a_warm_start_lets_one_replica_work_alone(train_shared: Train) -> None:
     # Nobody else pushed between any fetch and its push.
     assert set(first["staleness"]) == {"0"}
     assert {unit["unit"][:10] for unit in others} == {"downpour-0", "downpour-1"}
-    assert trained.clocks == {(plan(trained.job).total_pushes, 0)}
+    assert trained.clocks == {(plan(trained.problem).total_pushes, 0)}
 
 
 def test_a_training_goes_on_from_a_saved_model(train_shared: Train) -> None:
@@ -179,7 +181,7 @@ def test_a_training_stops_at_its_target(train_shared: Train) -> None:
     trained = train_shared(target=0.8, passes=1000, evaluate_every=1.0)
     assert trained.outcome.reason == "target reached"
     assert trained.outcome.heldout.score.accuracy >= 0.8
-    assert trained.steps < plan(trained.job).total_steps
+    assert trained.steps < plan(trained.problem).total_steps
 
 
 def test_a_training_stops_when_its_time_is_up(train_shared: Train) -> None:
@@ -200,5 +202,5 @@ def test_intervals_left_to_us_are_chosen_once_and_written_down(train_shared: Tra
     config = trained.saved.facts["config"]
     assert config["n_push"] == config["n_fetch"]
     assert config["n_push"] in (1, 2, 4)
-    pushes = plan(trained.job.with_interval(config["n_push"])).total_pushes
+    pushes = plan(trained.problem.with_interval(config["n_push"])).total_pushes
     assert trained.clocks == {(pushes, 0)}

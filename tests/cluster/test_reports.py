@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from distbelief.coordinator.report.reading import read
-from distbelief.coordinator.sandblaster.dispatches import Fate
+from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
 Train = Callable[..., Any]
 
@@ -31,8 +31,8 @@ def test_sandblaster_notes_who_computed_which_portion_when(
             assert each.worker
             assert 0 <= each.sent <= (each.began or 0.0) <= (each.ended or 0.0)
             assert (each.ended or 0.0) <= evaluation.seconds
-    assert history.n_train == trained.job.n_train
-    assert history.surroundings[0]["parameter_servers"][0]["version"].split()[0] in (
+    assert history.n_train == trained.problem.n_train
+    assert history.environment[0]["parameter_servers"][0]["version"].split()[0] in (
         "Redis",
         "Valkey",
     )
@@ -45,8 +45,8 @@ def test_downpour_notes_its_work_and_the_learning_rates_fall(
     history = read(tmp_path / trained.outcome.run)
     assert history.notes == []
     assert [each.kind for each in history.marks] == ["start", "end"]
-    assert sum(each.examples for each in history.work) == 3 * trained.job.n_train
-    assert history.units[-1].seen == pytest.approx(3 * trained.job.n_train)
+    assert sum(each.examples for each in history.work) == 3 * trained.problem.n_train
+    assert history.units[-1].seen == pytest.approx(3 * trained.problem.n_train)
     first, *_, last = history.rates
     assert first.values[0] > last.values[0]
     assert (

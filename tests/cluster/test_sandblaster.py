@@ -49,7 +49,7 @@ def losses(trained: Any) -> list[float]:
 
 
 def training_data(trained: Any) -> tuple[Array, npt.NDArray[np.int64]]:
-    config, data = trained.job.config, trained.job.dataset
+    config, data = trained.problem.config, trained.problem.dataset
     train, _ = split(data.n_examples, config.holdout, config.seed)
     return data.features[train[:]].astype(np.float64), data.targets[train[:]]
 
@@ -101,7 +101,7 @@ def assert_as_good_as_scikit_learn(trained: Any) -> None:
     within the gap of the best value that either found: tolerances for stopping differ.
     """
     x, y = training_data(trained)
-    l2 = trained.job.config.l2
+    l2 = trained.problem.config.l2
     ours, theirs = losses(trained), of_scikit_learn(x, y, l2)
     assert abs(ours[-1] - theirs[-1]) <= GAP * theirs[-1]
     optimum = min(ours[-1], theirs[-1])

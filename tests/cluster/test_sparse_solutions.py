@@ -42,7 +42,7 @@ def losses(trained: Any) -> list[float]:
 
 def problem_of(trained: Any) -> Sparse:
     """What was to be minimised, written down once more."""
-    config, data = trained.job.config, trained.job.dataset
+    config, data = trained.problem.config, trained.problem.dataset
     rows, _ = split(data.n_examples, config.holdout, config.seed)
     x, y = data.features[rows[:]].astype(np.float64), data.targets[rows[:]]
     return logistic_of(x, y, l1=config.l1, l2=config.l2)

@@ -121,5 +121,5 @@ def test_a_bound_and_scaled_rates_leave_every_push_counted_once(
     )  # fmt: skip
     planned = sum(unit["pushes"] for unit in done.units)
     assert done.clocks == {(planned, 0)}
-    assert done.job.plan is not None
-    assert planned == done.job.plan.total_pushes
+    assert done.problem.plan is not None
+    assert planned == done.problem.plan.total_pushes

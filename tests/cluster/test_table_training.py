@@ -37,15 +37,15 @@ ALONE = {"replicas": 1, "n_fetch": 1, "n_push": 1, "overlap": False, "evaluate_e
 
 def in_memory(config: RunConfig) -> MemoryParameterStore:
     """The same training in this process: one replica, all of its steps."""
-    job = prepare(config, 2)
-    store = MemoryParameterStore(job.layout, build_rule(config), fence=1)
-    store.create(job.first.parameters, job.first.slots, job.first.tables)
-    train, _ = split(job.dataset.n_examples, config.holdout, config.seed)
+    problem = prepare(config, 2)
+    store = MemoryParameterStore(problem.layout, build_rule(config), fence=1)
+    store.create(problem.first.parameters, problem.first.slots, problem.first.tables)
+    train, _ = split(problem.dataset.n_examples, config.holdout, config.seed)
     blocks = in_file_order(train)
-    shares = shares_of(job.model, job.dataset, blocks, job.layout) if config.l2 else []
-    examples = Examples(job.dataset, Subset(train, 0, 1, config.seed), shares)
-    assert job.plan is not None
-    Replica(job.model, examples, store, config).run(Token(1, 0, 1), job.plan.total_steps)
+    shares = shares_of(problem.model, problem.dataset, blocks, problem.layout) if config.l2 else []
+    examples = Examples(problem.dataset, Subset(train, 0, 1, config.seed), shares)
+    assert problem.plan is not None
+    Replica(problem.model, examples, store, config).run(Token(1, 0, 1), problem.plan.total_steps)
     return store
 
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.views.snapshot import Moment
+from distbelief.coordinator.views.snapshot import ProgressSnapshot
 from tests.cluster.fleets import workers
 from tests.cluster.resumable import PLANNED, SHARDS, begun, ends_exactly, resumed
 
@@ -57,7 +57,7 @@ def test_a_run_is_followed_and_measured_until_its_end_over_the_death_of_its_coor
     told = [json.loads(line) for line in documents.out.splitlines()]
     states = [state for state, _ in groupby(each["state"] for each in told)]
     assert states == ["running", "dead", "running", "finished"]
-    moments = [Moment.from_json(each["moment"]) for each in told if each["moment"]]
+    moments = [ProgressSnapshot.from_json(each["moment"]) for each in told if each["moment"]]
     assert all(moments)
     assert max(moment.seconds for moment in moments if moment) > 0
     files = list((tmp_path / "curves" / run).glob("events.out.tfevents.*"))

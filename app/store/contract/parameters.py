@@ -109,7 +109,7 @@ class ShardCounts:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ShardState:
     """What a shard has done: ``sequences`` is each stream's last sequence number."""
 
     applied: int = 0
@@ -157,7 +157,7 @@ class ShardStore(Protocol):
         """Copy a vector on the servers, shard by shard."""
         ...
 
-    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+    def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
         """Copy vectors (source to target), each shard at one moment; where each stood then."""
         ...
 
@@ -187,13 +187,13 @@ class ShardStore(Protocol):
         """
         ...
 
-    def standings(self, *names: str) -> list[Standing | None]:
+    def shard_states(self, *names: str) -> list[ShardState | None]:
         """Where each shard stands; None if it lost the run, or one of the vectors ``names``."""
         ...
 
     def restore(
         self,
-        shards: Mapping[int, Standing],
+        shards: Mapping[int, ShardState],
         vectors: Mapping[str, Vector],
         tables: Mapping[str, Tables] = NO_TABLES,
     ) -> None:

@@ -33,7 +33,7 @@ def shards_of(layout: Layout, table: Table, blocks: Ids) -> Ids:
     return shards
 
 
-def first_values(layout: Layout, table: Table, blocks: Ids) -> npt.NDArray[np.float64]:
+def initial_values(layout: Layout, table: Table, blocks: Ids) -> npt.NDArray[np.float64]:
     """What blocks begin with, shape (len(blocks), numbers in a block); see ``push_rows.lua``."""
     count = table.rows_per_block * table.width
     spread = table.spec.spread or 0.0
@@ -128,7 +128,7 @@ def _unpacked(
     there = np.array([block is not None for block in packed], dtype=bool)
     stored = b"".join(block for block in packed if block is not None)
     values[there] = np.frombuffer(stored, dtype).reshape(-1, numbers)
-    values[~there] = begin(first_values(layout, table, blocks[~there]))
+    values[~there] = begin(initial_values(layout, table, blocks[~there]))
     return values.reshape(len(blocks), table.rows_per_block, table.width)
 
 

@@ -22,7 +22,7 @@ from distbelief.app.store.contract.parameters import (
     Token,
     missing,
 )
-from distbelief.app.store.contract.tables import Begin, beginning, first_values, shards_of
+from distbelief.app.store.contract.tables import Begin, beginning, initial_values, shards_of
 from distbelief.app.store.memory.shards import MemoryShards, Shard
 
 #: Which numbers of a block are pushed, and their gradient.
@@ -150,7 +150,7 @@ class MemoryParameterStore(MemoryShards):
         if block in at.vectors[PARAMETERS]:
             return [at.vectors[name][block] for name in self._vectors]
         table = next(t for t in reversed(self.layout.tables) if t.first_block <= block)
-        first = first_values(self.layout, table, np.array([block - table.first_block]))[0]
+        first = initial_values(self.layout, table, np.array([block - table.first_block]))[0]
         slots = self.rule.initial_slots(first)
         return [v.astype(self.dtype) for v in (first, *(slots[name] for name in self.rule.slots))]
 

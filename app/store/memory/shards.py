@@ -22,7 +22,7 @@ from distbelief.app.store.contract.parameters import (
     Fetched,
     Positions,
     ShardCounts,
-    Standing,
+    ShardState,
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, Request, blocks_on, rows_in
@@ -44,8 +44,8 @@ class Shard:
     counted: set[int] = field(default_factory=set)
 
     @property
-    def standing(self) -> Standing:
-        return Standing(self.clock, self.refused, dict(self.sequences))
+    def shard_state(self) -> ShardState:
+        return ShardState(self.clock, self.refused, dict(self.sequences))
 
 
 class MemoryShards:
@@ -96,7 +96,7 @@ class MemoryShards:
     def copy(self, source: str, target: str) -> None:
         self.freeze({source: target})
 
-    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+    def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
         return self._ask(lambda index: self._freeze(index, copies))
 
     def drop(self, *names: str) -> None:
@@ -121,16 +121,16 @@ class MemoryShards:
 
         self._ask(take)
 
-    def standings(self, *names: str) -> list[Standing | None]:
+    def shard_states(self, *names: str) -> list[ShardState | None]:
         names = (*self._vectors, *names)
         return [
-            at.standing if at and all(name in at.vectors for name in names) else None
+            at.shard_state if at and all(name in at.vectors for name in names) else None
             for at in self._shards
         ]
 
     def restore(
         self,
-        shards: Mapping[int, Standing],
+        shards: Mapping[int, ShardState],
         vectors: Mapping[str, Vector],
         tables: Mapping[str, Tables] = NO_TABLES,
     ) -> None:
@@ -167,21 +167,21 @@ class MemoryShards:
         first = self._checked(dict(zip(self._vectors, values, strict=True)))
         new = [index for index, at in enumerate(self._shards) if at is None]
         for index in new:
-            self._write(index, Standing(), first, tables)
+            self._write(index, ShardState(), first, tables)
         return len(new) == len(self._shards)
 
-    def _freeze(self, index: int, copies: Mapping[str, str]) -> Standing:
+    def _freeze(self, index: int, copies: Mapping[str, str]) -> ShardState:
         at = self._ours(index)
         if any(source not in at.vectors for source in copies):
             raise missing(index)
         for source, target in copies.items():
             at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
-        return at.standing
+        return at.shard_state
 
     def _write(
         self,
         index: int,
-        standing: Standing,
+        shard_state: ShardState,
         values: Mapping[str, Vector],
         tables: Mapping[str, Tables],
     ) -> None:
@@ -191,9 +191,9 @@ class MemoryShards:
         vectors |= {
             name: self._cut(index, value, tables.get(name, ())) for name, value in values.items()
         }
-        sequences = dict(standing.sequences)
+        sequences = dict(shard_state.sequences)
         self._shards[index] = Shard(
-            self.fence, vectors, standing.applied, standing.refused, sequences=sequences
+            self.fence, vectors, shard_state.applied, shard_state.refused, sequences=sequences
         )
 
     def _checked(self, vectors: Mapping[str, Vector]) -> dict[str, Vector]:

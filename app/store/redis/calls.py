@@ -17,7 +17,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_values
-from distbelief.app.store.contract.parameters import Standing, missing
+from distbelief.app.store.contract.parameters import ShardState, missing
 from distbelief.app.store.contract.tables import blocks_on
 from distbelief.app.store.redis.meta import fields_of
 
@@ -88,7 +88,7 @@ class ShardCalls:
         self, mode: str, vectors: Mapping[str, Vector], tables: Mapping[str, Tables]
     ) -> list[Reply]:
         """Write vectors to all shards; the reply of each."""
-        packed, new, indices = self._checked(vectors), Standing(), range(len(self._shards))
+        packed, new, indices = self._checked(vectors), ShardState(), range(len(self._shards))
         return self._servers.call(
             [self._writing(mode, index, new, packed, tables) for index in indices]
         )
@@ -97,7 +97,7 @@ class ShardCalls:
         self,
         mode: str,
         index: int,
-        standing: Standing,
+        shard_state: ShardState,
         packed: Mapping[str, Vector],
         tables: Mapping[str, Tables],
     ) -> Command:
@@ -112,7 +112,7 @@ class ShardCalls:
             ids, numbers = parts[0].id_text, parts[0].number_text
             values = [part.values for part in parts]
         head: Head = (self.fence, mode, self._kind, self.layout.digest, ids, numbers)
-        arguments = [*head, fields_of(standing), *values]
+        arguments = [*head, fields_of(shard_state), *values]
         return Command.call(at.server, CREATE, self._keys(index, *packed), arguments)
 
     def _checked(self, vectors: Mapping[str, Vector]) -> dict[str, Vector]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from distbelief.app.store.contract.parameters import Positions, Standing
+from distbelief.app.store.contract.parameters import Positions, ShardState
 
 
-def standing_of(meta: Sequence[bytes]) -> Standing:
+def shard_state_of(meta: Sequence[bytes]) -> ShardState:
     """Of a shard's meta hash, as its fields and values one after another."""
     fields = dict(zip(map(bytes.decode, meta[::2]), meta[1::2], strict=True))
     sequences = {
@@ -17,13 +17,13 @@ def standing_of(meta: Sequence[bytes]) -> Standing:
         for name, value in fields.items()
         if name.startswith("seq:")
     }
-    return Standing(int(fields["clock"]), int(fields["refused"]), sequences)
+    return ShardState(int(fields["clock"]), int(fields["refused"]), sequences)
 
 
-def fields_of(standing: Standing) -> str:
+def fields_of(shard_state: ShardState) -> str:
     """The other way round, for the script that writes them."""
-    fields = {"clock": standing.applied, "refused": standing.refused}
-    fields |= {f"seq:{stream}": last for stream, last in standing.sequences.items()}
+    fields = {"clock": shard_state.applied, "refused": shard_state.refused}
+    fields |= {f"seq:{stream}": last for stream, last in shard_state.sequences.items()}
     return ",".join(f"{name},{value}" for name, value in fields.items())
 
 

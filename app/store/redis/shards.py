@@ -13,10 +13,10 @@ from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.store.contract.parameters import Fetched, ShardCounts, Standing, missing
+from distbelief.app.store.contract.parameters import Fetched, ShardCounts, ShardState, missing
 from distbelief.app.store.contract.tables import MARK, Begin, Request, rows_in
 from distbelief.app.store.redis.calls import ShardCalls
-from distbelief.app.store.redis.meta import positions, standing_of
+from distbelief.app.store.redis.meta import positions, shard_state_of
 
 #: Keys that a server looks at in one step of a scan.
 SCAN_COUNT = 1000
@@ -114,7 +114,7 @@ class RedisShards(ShardCalls):
     def copy(self, source: str, target: str) -> None:
         self.freeze({source: target})
 
-    def freeze(self, copies: Mapping[str, str]) -> list[Standing]:
+    def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
         names = [name for pair in copies.items() for name in pair]
         replies = self._servers.call(
             [
@@ -124,7 +124,7 @@ class RedisShards(ShardCalls):
         )
         for index, (answer, _) in enumerate(replies):
             self._check(index, answer)
-        return [standing_of(meta) for _, meta in replies]
+        return [shard_state_of(meta) for _, meta in replies]
 
     def drop(self, *names: str) -> None:
         replies = self._servers.call(
@@ -146,14 +146,14 @@ class RedisShards(ShardCalls):
             if in_force > fence:
                 raise Fenced(f"shard {index} knows the newer fence {in_force}")
 
-    def standings(self, *names: str) -> list[Standing | None]:
+    def shard_states(self, *names: str) -> list[ShardState | None]:
         names = (*self._vectors, *names)
         commands = []
         for index, at in enumerate(self._shards):
             commands.append(Command(at.server, ("HGETALL", at.meta)))
             commands += [Command(at.server, ("HLEN", key)) for key in self._keys(index, *names)[1:]]
         replies, width = self._servers.call(commands), 1 + len(names)
-        standings = []
+        shard_states = []
         for index, at in enumerate(self._shards):
             meta, *lengths = replies[index * width : (index + 1) * width]
             fields = dict(zip(meta[::2], meta[1::2], strict=True))
@@ -161,18 +161,18 @@ class RedisShards(ShardCalls):
             # A table shard holds the mark, and blocks as they were touched.
             full = set(lengths) == {len(at.blocks)} if at.blocks else 0 not in lengths
             whole = ours and full
-            standings.append(standing_of(meta) if whole else None)
-        return standings
+            shard_states.append(shard_state_of(meta) if whole else None)
+        return shard_states
 
     def restore(
         self,
-        shards: Mapping[int, Standing],
+        shards: Mapping[int, ShardState],
         vectors: Mapping[str, Vector],
         tables: Mapping[str, Tables] = NO_TABLES,
     ) -> None:
         packed = self._checked(vectors)
-        for index, standing in shards.items():  # a call for each: all at once may be large
-            call = [self._writing("restore", index, standing, packed, tables)]
+        for index, shard_state in shards.items():  # a call for each: all at once may be large
+            call = [self._writing("restore", index, shard_state, packed, tables)]
             self._check(index, self._servers.call(call)[0][0])
 
     def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:

@@ -24,7 +24,7 @@ from distbelief.coordinator.report.plots.plot import (
     over_time,
 )
 from distbelief.coordinator.report.plots.theme import Theme
-from distbelief.coordinator.sandblaster.dispatches import Fate
+from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
 #: Lanes of a timeline, of workers and of dispatches without an answer.
 MOST_LANES, MOST_SILENT = 40, 12

@@ -9,10 +9,10 @@ from typing import Any
 
 from distbelief.app.settings.config import configure
 from distbelief.coordinator.problem.problem import prepare
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.status import SandblasterStatus, Status
 from distbelief.coordinator.training.training import train
-from peers.descent import HISTORY, L2, Course, data
+from peers.descent import HISTORY, L2, DownsampledSeries, data
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
             }
         )
         watch = Watch()
-        outcome = train(prepare(config, cluster.servers), cluster, Display(watch.say, watch.show))
+        outcome = train(prepare(config, cluster.servers), cluster, Callbacks(watch.say, watch.show))
         answer = watch.answer()
         return {**answer, "driver_seconds": outcome.seconds}
 
@@ -47,7 +47,7 @@ class Watch:
     """Notes when each iteration ended, from when the training itself began."""
 
     def __init__(self) -> None:
-        self._course, self._iteration, self.lines = Course(), 0, list[str]()
+        self._course, self._iteration, self.lines = DownsampledSeries(), 0, list[str]()
 
     def say(self, line: str) -> None:
         self.lines.append(line)

@@ -11,7 +11,7 @@ from warnings import catch_warnings, simplefilter
 from scipy import optimize
 from sklearn.linear_model import LogisticRegression
 
-from peers.descent import L2, Course, loaded
+from peers.descent import L2, DownsampledSeries, loaded
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         model = LogisticRegression(
             C=1 / (L2 * len(y)), solver="lbfgs", tol=1e-12, max_iter=request["iterations"]
         )
-        course = Course()
+        course = DownsampledSeries()
 
         def told(*arguments: Any, callback: Any = None, **named: Any) -> Any:
             """scikit-learn tells nobody how far it is: SciPy, which it calls, does."""

@@ -14,7 +14,7 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 
-from peers.descent import L2, Course, data, loaded
+from peers.descent import L2, DownsampledSeries, data, loaded
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def _frame(spark: Any, x: Any, y: Any, file: Path) -> Any:
 
 
 def _fit(frame: Any, iterations: int) -> dict[str, Any]:
-    course = Course()
+    course = DownsampledSeries()
     model = LogisticRegression(
         regParam=L2,
         elasticNetParam=0.0,

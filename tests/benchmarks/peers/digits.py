@@ -71,7 +71,7 @@ class Minibatches:
 
 
 @dataclass(frozen=True)
-class Course:
+class DownsampledSeries:
     """How far a training goes: ``minibatches`` at most, with an evaluation after every ``every``
     and an end at the ``target``; without a target nothing is evaluated.
     """
@@ -81,7 +81,7 @@ class Course:
     target: float | None
 
     @classmethod
-    def of(cls, request: dict[str, Any]) -> Course:
+    def of(cls, request: dict[str, Any]) -> DownsampledSeries:
         return cls(request["minibatches"], request["every"], request["target"])
 
     def stop(self, done: int) -> int:
@@ -95,7 +95,7 @@ class Course:
 class Record:
     """The clock of a training, and what it has reached."""
 
-    course: Course
+    course: DownsampledSeries
     clock: Clock = field(default_factory=Clock)
     trace: list[tuple[int, float, float]] = field(default_factory=list)
 

@@ -15,7 +15,7 @@ from torch import distributed
 from torch.multiprocessing import get_context
 from torch.nn.parallel import DistributedDataParallel
 
-from peers.digits import Course, Digits, Minibatches, Record, meeting
+from peers.digits import Digits, DownsampledSeries, Minibatches, Record, meeting
 from peers.torch_digits import accuracy, adagrad, network, step
 
 
@@ -33,7 +33,7 @@ def work(digits: Digits, rank: int, n_workers: int, meet: str, requests: Any, en
 
 
 def train(
-    digits: Digits, course: Course, batches: Minibatches, rank: int, n_workers: int
+    digits: Digits, course: DownsampledSeries, batches: Minibatches, rank: int, n_workers: int
 ) -> tuple[int, list[tuple[int, float, float]]]:
     """Minibatches of all processes together, and the trace of the first one."""
     model = DistributedDataParallel(network(digits))
@@ -66,7 +66,7 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         worker.start()
 
     def run(request: dict[str, Any]) -> dict[str, Any]:
-        course = Course.of(request)
+        course = DownsampledSeries.of(request)
         record = Record(course)
         for each in requests:
             each.put(course)

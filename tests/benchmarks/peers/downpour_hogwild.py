@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.multiprocessing import get_context
 
-from peers.digits import Course, Digits, Minibatches, Record
+from peers.digits import Digits, DownsampledSeries, Minibatches, Record
 from peers.torch_digits import accuracy, adagrad, network, step
 
 LOOK_S, WAIT_S = 0.005, 120.0
@@ -58,7 +58,7 @@ class Hogwild:
         for worker in self._workers:
             worker.start()
 
-    def train(self, course: Course) -> dict[str, Any]:
+    def train(self, course: DownsampledSeries) -> dict[str, Any]:
         self._begin(course.minibatches)
         self._barrier.wait(WAIT_S)
         record, done = Record(course), 0
@@ -93,6 +93,6 @@ class Hogwild:
 def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     hogwild = Hogwild(Digits.load(options), options["workers"])
     try:
-        yield lambda request: hogwild.train(Course.of(request))
+        yield lambda request: hogwild.train(DownsampledSeries.of(request))
     finally:
         hogwild.close()

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from peers.adagrad import adagrad
-from peers.digits import Course, Digits, Minibatches, Record
+from peers.digits import Digits, DownsampledSeries, Minibatches, Record
 
 
-def train(digits: Digits, course: Course) -> dict[str, Any]:
+def train(digits: Digits, course: DownsampledSeries) -> dict[str, Any]:
     model, parameters = digits.model, digits.first.copy()
     squares = np.full_like(parameters, digits.first_squares)
     gradient, spare = np.empty_like(parameters), np.empty_like(parameters)
@@ -31,4 +31,4 @@ def train(digits: Digits, course: Course) -> dict[str, Any]:
 @contextmanager
 def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     digits = Digits.load(options)
-    yield lambda request: train(digits, Course.of(request))
+    yield lambda request: train(digits, DownsampledSeries.of(request))

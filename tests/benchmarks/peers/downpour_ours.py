@@ -8,7 +8,7 @@ from typing import Any
 
 from contest.clock import Clock
 from distbelief.coordinator.progress.status import DownpourStatus, Status
-from peers.digits import Course, Digits, Record
+from peers.digits import Digits, DownsampledSeries, Record
 from peers.ours import run
 
 NEVER = 1e9  # passes
@@ -17,7 +17,7 @@ NEVER = 1e9  # passes
 class Observer:
     """Notes each new evaluation, and answers as soon as the training has reached its end."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: DownsampledSeries) -> None:
         self._course, self._seen = course, 0
         self._record: Record | None = None
         self.answer: dict[str, Any] | None = None
@@ -40,7 +40,7 @@ class Observer:
         return self._record.answer(self._record.trace[-1][0])
 
 
-def train(options: dict[str, Any], digits: Digits, course: Course) -> dict[str, Any]:
+def train(options: dict[str, Any], digits: Digits, course: DownsampledSeries) -> dict[str, Any]:
     passes = course.minibatches * digits.batch / len(digits.x)
     every = course.every * digits.batch / len(digits.x)
     settings = {
@@ -57,4 +57,4 @@ def train(options: dict[str, Any], digits: Digits, course: Course) -> dict[str, 
 @contextmanager
 def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     digits = Digits.load(options)
-    yield lambda request: train(options, digits, Course.of(request))
+    yield lambda request: train(options, digits, DownsampledSeries.of(request))

@@ -14,7 +14,7 @@ from typing import Any
 from contest.clock import Clock
 from distbelief.app.settings.config import configure
 from distbelief.coordinator.problem.problem import prepare
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.training.training import train
@@ -44,6 +44,6 @@ class Watched:
 def run(settings: dict[str, Any], folder: str, watch: Watch) -> Outcome:
     """Train with ``settings``, as a TOML file would have them."""
     config, cluster = configure({"folder": str(Path(folder) / "runs"), **settings})
-    job = prepare(config, cluster.servers)
+    problem = prepare(config, cluster.servers)
     watched = Watched(watch)
-    return train(job, cluster, Display(watched.say, watched.show))
+    return train(problem, cluster, Callbacks(watched.say, watched.show))

@@ -54,7 +54,7 @@ def test_a_parameter_server_that_loses_its_data_early_or_late_costs_only_work(
     trained = train_shared(**SETTINGS, algorithm=driver.__name__.lower())
     assert trained.outcome.reason in (EndReason.PASSES, EndReason.ITERATIONS)
     if driver is Downpour:
-        planned = [trained.job.plan.total_pushes] * SHARDS
+        planned = [trained.problem.plan.total_pushes] * SHARDS
         assert clocks(shared, trained.outcome.run, SHARDS) == planned
 
 

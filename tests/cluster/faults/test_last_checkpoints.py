@@ -64,8 +64,8 @@ def test_training_goes_on_while_a_checkpoint_is_written(
     assert len(written) >= 3
     for begun, path in written:
         # It holds the moment when it was begun, whatever was pushed meanwhile.
-        standings = from_json(trained.job.layout, checkpoint.read(path).document["shards"])
-        assert max(standing.applied for standing in standings) <= begun
+        shard_states = from_json(trained.problem.layout, checkpoint.read(path).document["shards"])
+        assert max(shard_state.applied for shard_state in shard_states) <= begun
 
 
 def last_good(training: Any) -> checkpoint.Checkpoint:

@@ -24,7 +24,7 @@ from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child, end
 from distbelief.coordinator.problem.problem import prepare
-from distbelief.coordinator.progress.callbacks import Display
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.status import SandblasterStatus, Status
 from distbelief.coordinator.sandblaster.batch import LOST_S
 from distbelief.coordinator.training.training import train
@@ -99,8 +99,8 @@ def run(fleet: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
 
     def training(show: Callable[[Any], None] = lambda status: None, **settings: Any) -> Done:
-        job = prepare(RunConfig(**{**SETTINGS, **settings}), 2)
-        outcome = train(job, cluster, Display(lambda text: None, show))
+        problem = prepare(RunConfig(**{**SETTINGS, **settings}), 2)
+        outcome = train(problem, cluster, Callbacks(lambda text: None, show))
         control = Servers([place.broker])
         told = [(ms, t) for ms, kind, t in events.read(control, outcome.run) if kind == "iteration"]
         control.close()

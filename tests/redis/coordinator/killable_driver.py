@@ -28,13 +28,13 @@ from distbelief.app.store.contract.parameters import Counted
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.problem.initial_values import FirstValues
-from distbelief.coordinator.problem.problem import Job
+from distbelief.coordinator.problem.initial_values import InitialValues
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import Tally
 from distbelief.coordinator.runs.checkpoints import Checkpoints
-from distbelief.coordinator.runs.driver import Stage
+from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.runs.leader import Leader
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.descent import Evaluate
@@ -53,10 +53,10 @@ CONFIG = RunConfig(
     decrease_tolerance=0.0,
 )
 #: The driver asks no data, and the model only for its task, when nothing is held out.
-FIRST = FirstValues(START, {}, {})
+FIRST = InitialValues(START, {}, {})
 MODEL = SoftmaxRegression(1, 2)
-YARDSTICK = Yardstick(MODEL.task, Metric.ACCURACY)
-JOB = Job(CONFIG, cast("Any", None), MODEL, LAYOUT, 1, 0, None, 1, FIRST, YARDSTICK)
+YARDSTICK = ScoreFormatter(MODEL.task, Metric.ACCURACY)
+JOB = Problem(CONFIG, cast("Any", None), MODEL, LAYOUT, 1, 0, None, 1, FIRST, YARDSTICK)
 
 Losses = dict[int, float]
 
@@ -116,7 +116,7 @@ class LocalBatch:
         self.number, self.tally = 0, Tally()
         self.outstanding: dict[int, float] = {}
 
-    def adopt(self, number: int, quantum: float) -> None:
+    def load_state(self, number: int, quantum: float) -> None:
         self.number = number
 
     def check_stall(self) -> None: ...
@@ -140,7 +140,7 @@ class KillableRun:
         self, place: LocalCluster, folder: Path, new_run: Callable[[], str], l1: float = 0.0
     ) -> None:
         self.config = CONFIG.model_copy(update={"l1": l1})
-        self.job = replace(JOB, config=self.config)
+        self.problem = replace(JOB, config=self.config)
         self.servers = KillableServers(place.endpoints.parameter_servers)
         self.control = Servers([place.endpoints.broker])
         self._folder, self._new_run = folder, new_run
@@ -173,11 +173,11 @@ class KillableRun:
             session.take(
                 least_fence=session.highest_fence() + 1, take_over=True, say=lambda text: None
             )
-            stage = Stage(
+            hooks = DriverHooks(
                 lambda status: after(driver, checkpoints), leader.check, lambda: False, checkpoints
             )
             store = RedisVectorStore(self.servers, self.run, LAYOUT, fence=session.fence)
-            driver = Sandblaster(session, self.job, stage, store, workers=1)
+            driver = Sandblaster(session, self.problem, hooks, store, workers=1)
             begun, said = bool(self.folder.exists()), []
             if not begun:
                 driver.create()
@@ -185,13 +185,13 @@ class KillableRun:
             self.servers.life = life
             if begun:
                 if document := leadership.committed(self.control, self.run):
-                    driver.adopt(document)
-                said += driver.take_up(checkpoints.latest)
+                    driver.load_state(document)
+                said += driver.restore(checkpoints.latest)
             try:
                 reason = driver.run()
             except ModelMissing:
                 session.renew()
-                said += driver.take_up(checkpoints.latest)
+                said += driver.restore(checkpoints.latest)
                 reason = driver.run()
             assert reason is EndReason.ITERATIONS
             return life, said, driver.keep(resumable=False).parameters

@@ -13,8 +13,8 @@ from distbelief.app.client import servers as wire
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerUnreachable
-from distbelief.coordinator.runs import waits
-from distbelief.coordinator.runs.waits import Waits
+from distbelief.coordinator.runs import wait_reporter as waits
+from distbelief.coordinator.runs.wait_reporter import WaitReporter
 from tests.redis.private import PrivateServer, connected, free_port
 
 #: As many words as the tests want to hear.
@@ -110,7 +110,7 @@ def test_a_silent_server_is_told_of_before_the_call_fails(
     monkeypatch.setattr(waits, "LOOK_S", 0.01)
     monkeypatch.setattr(waits, "WAIT_WORTH_SAYING_S", 0.05)
     told: Queue[str] = Queue()
-    with connected(private.url) as servers, Waits(told.put).watching([servers]):
+    with connected(private.url) as servers, WaitReporter(told.put).watching([servers]):
         with private.frozen():
             call = background.submit(servers.one, "PING")
             assert "is silent" in told.get(timeout=PATIENCE_S)

@@ -25,7 +25,7 @@ from distbelief.app.store.contract.parameters import Fetched, ParameterStore, Po
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.shards import Shard
 from distbelief.app.store.redis.parameters import RedisParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import TakenUp, capture, take_up
+from distbelief.coordinator.downpour.checkpoint_state import TakenUp, capture, restore
 from distbelief.coordinator.runs.checkpoints import Capture
 from tests.redis.runs.ledger_model import LedgerModel
 
@@ -152,7 +152,7 @@ class MirroredRun:
             theirs.release()
         return read
 
-    def take_up(self, saved: Checkpoint | None) -> tuple[str, ...]:
+    def restore(self, saved: Checkpoint | None) -> tuple[str, ...]:
         """A new coordinator takes the run, whose latest checkpoint is ``saved``."""
         self._begin_fence()
 
@@ -161,7 +161,7 @@ class MirroredRun:
                 raise CheckpointError("there is none")
             return saved
 
-        return self.both(lambda store: take_up(store, self.fence, latest, ()))
+        return self.both(lambda store: restore(store, self.fence, latest, ()))
 
     def expire(self, unit: str) -> None:
         """Let the lease on ``unit`` run out, if somebody holds it."""

@@ -13,7 +13,7 @@ from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs.ledger import Claim, State
-from distbelief.app.store.contract.parameters import ParameterStore, Standing, Token
+from distbelief.app.store.contract.parameters import ParameterStore, ShardState, Token
 from tests.redis.runs.run_and_models import LAYOUT, SHARDS, VECTORS, Contents, MirroredRun
 
 #: No lease runs out by itself.
@@ -26,7 +26,7 @@ STRANGE: dict[str, Callable[[ParameterStore], object]] = {
     "drop": lambda store: store.drop(BEST),
     "put": lambda store: store.put(BEST, np.ones(LAYOUT.size)),
     "restore": lambda store: store.restore(
-        {1: Standing()}, dict.fromkeys(VECTORS, np.ones(LAYOUT.size))
+        {1: ShardState()}, dict.fromkeys(VECTORS, np.ones(LAYOUT.size))
     ),
 }
 
@@ -142,10 +142,12 @@ class RunMachine(RuleBasedStateMachine):
 
     def stand(self, stream: int) -> list[int]:
         """The last sequence of a stream on every shard; a lost one stands nowhere."""
-        standings = [
-            standing for standing in self.mirrored.twin.standings() if standing is not None
+        shard_states = [
+            shard_state
+            for shard_state in self.mirrored.twin.shard_states()
+            if shard_state is not None
         ]
-        return [standing.sequences.get(stream, 0) for standing in standings] or [0]
+        return [shard_state.sequences.get(stream, 0) for shard_state in shard_states] or [0]
 
     def refusal(self, token: Token) -> str | None:
         """What the first shard says that does not let ``token`` change it; None if all do."""

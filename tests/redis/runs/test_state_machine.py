@@ -179,14 +179,14 @@ class AnythingHappens(RunMachine):
         """
         self.pushes, lost, saved = 0, self.mirrored.lost, self.saved_before(age)
         before = self.mirrored.contents()
-        (answer,) = self.mirrored.take_up(saved)
+        (answer,) = self.mirrored.restore(saved)
         if not lost or saved is None:
             assert answer == ("CheckpointError" if lost else "taken up")
             return
         assert answer == "restored"
         expected = from_json(LAYOUT, saved.document["shards"])
-        standings = self.mirrored.script.standings()
-        assert [standings[index] for index in lost] == [expected[index] for index in lost]
+        shard_states = self.mirrored.script.shard_states()
+        assert [shard_states[index] for index in lost] == [expected[index] for index in lost]
         for old, new in zip(before, self.mirrored.contents(), strict=True):
             assert not old or all(old[name] == new[name] for name in VECTORS)
             assert set(new) <= {"meta", *VECTORS, BEST}  # nothing is left of a checkpoint

@@ -21,7 +21,7 @@ from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,
     ShardCounts,
-    Standing,
+    ShardState,
     Token,
 )
 from distbelief.app.store.memory.parameters import MemoryParameterStore
@@ -541,20 +541,20 @@ def test_freezing_tells_all_streams_and_what_was_refused(store: ParameterStore) 
     refused = GRADIENT.copy()
     refused[0] = np.nan  # a number of shard 0
     store.push(TOKEN, 2, refused)
-    expected = [Standing(2, 1, {0: 2, 4: 1})] + [Standing(3, 0, {0: 2, 4: 1})] * 3
+    expected = [ShardState(2, 1, {0: 2, 4: 1})] + [ShardState(3, 0, {0: 2, 4: 1})] * 3
     assert store.freeze({PARAMETERS: named("x")}) == expected
-    assert store.standings() == expected
+    assert store.shard_states() == expected
 
 
 def test_a_standing_is_of_its_moment(store: ParameterStore) -> None:
     frozen = store.freeze({})
     store.push(TOKEN, 1, GRADIENT)
-    assert frozen == [Standing()] * LAYOUT.n_shards
+    assert frozen == [ShardState()] * LAYOUT.n_shards
 
 
 def test_a_restored_run_goes_on_after_its_last_sequences(store: ParameterStore) -> None:
     values = {PARAMETERS: VALUES, slot("adagrad"): VALUES + 2}
-    store.restore(dict.fromkeys(SHARDS, Standing(5, 1, {0: 6, 1: 0})), values)
+    store.restore(dict.fromkeys(SHARDS, ShardState(5, 1, {0: 6, 1: 0})), values)
     before = state(store)
     assert store.push(TOKEN, 6, GRADIENT).answers == answers(Answer.DUPLICATE)
     with pytest.raises(SequenceGap, match="shard 0 stands at sequence 6, so it cannot take 8"):
@@ -574,13 +574,13 @@ def test_what_a_lost_shard_is_missing_is_made_again_bit_for_bit(store: Parameter
     for sequence in (1, 2):
         store.push(TOKEN, sequence, gradients[sequence - 1])
     copies = {name: named(f"copy {name}") for name in (PARAMETERS, slot("adagrad"))}
-    standings = store.freeze(copies)
+    shard_states = store.freeze(copies)
     frozen = {name: store.fetch(copy).vector for name, copy in copies.items()}
     for sequence in (3, 4, 5):
         store.push(TOKEN, sequence, gradients[sequence - 1])
     undisturbed = state(store)
 
-    store.restore({1: standings[1]}, frozen)
+    store.restore({1: shard_states[1]}, frozen)
     assert store.announce(TOKEN).sequences.tolist() == [5, 2, 5, 5]
     for sequence in (3, 4, 5):
         given = store.push(TOKEN, sequence, gradients[sequence - 1]).answers

@@ -17,7 +17,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.adagrad import Adagrad
 from distbelief.app.optimizers.sgd import SGD
-from distbelief.app.store.contract.parameters import Answer, ShardCounts, Standing, Token
+from distbelief.app.store.contract.parameters import Answer, ShardCounts, ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.redis import shards
 from distbelief.app.store.redis.parameters import RedisParameterStore
@@ -167,12 +167,12 @@ def test_a_frozen_copy_and_its_standing_are_of_one_moment_of_each_shard(
             deadline = time.monotonic() + DEADLINE_S
             while len(seen) < 20:
                 assert time.monotonic() < deadline
-                standings = store.freeze({PARAMETERS: named("copy")})
+                shard_states = store.freeze({PARAMETERS: named("copy")})
                 copied = store.fetch(named("copy")).vector
-                for index, standing in enumerate(standings):
-                    assert set(copied[LAYOUT.shard_slice(index)]) == {-standing.applied}
-                    assert standing.sequences.get(0, 0) == standing.applied
-                    seen.add(standing.applied)
+                for index, shard_state in enumerate(shard_states):
+                    assert set(copied[LAYOUT.shard_slice(index)]) == {-shard_state.applied}
+                    assert shard_state.sequences.get(0, 0) == shard_state.applied
+                    seen.add(shard_state.applied)
         finally:
             enough.set()
         pushing.result(DEADLINE_S)
@@ -186,8 +186,8 @@ def test_a_shard_of_another_layout_stands_nowhere(
         Layout((TensorSpec("v", (40,)),), block_numbers=4, n_shards=4, n_servers=2),
     ):
         stranger = RedisParameterStore(servers, run_id, other, SGD(1.0), fence=TOKEN.fence)
-        assert stranger.standings() == [None] * 4
-    assert store.standings() == [Standing()] * 4
+        assert stranger.shard_states() == [None] * 4
+    assert store.shard_states() == [ShardState()] * 4
 
 
 @pytest.mark.parametrize("left", ["no blocks", "a block too few"])
@@ -199,7 +199,7 @@ def test_a_shard_that_lost_blocks_but_not_its_meta_stands_nowhere(
         servers.one("DEL", key, server=server)
     else:
         assert servers.one("HDEL", key, LAYOUT.blocks(2)[0], server=server) == 1
-    assert store.standings() == [Standing(), Standing(), None, Standing()]
+    assert store.shard_states() == [ShardState(), ShardState(), None, ShardState()]
 
 
 def test_vectors_are_found_among_many_keys_and_runs(
@@ -228,8 +228,8 @@ def test_a_shard_is_restored_on_a_server_that_came_back_empty(
     """Nothing but what was restored is there, under the keys that a new run has."""
     before = set(servers.one("KEYS", f"ps:{{{run_id}/1}}:*", server=LAYOUT.server(1)))
     store.push(TOKEN, 1, ONES)
-    frozen, standings = store.fetch().vector, store.freeze({})
+    frozen, shard_states = store.fetch().vector, store.freeze({})
     forget(servers, run_id, 1)
-    store.restore({1: standings[1]}, {PARAMETERS: frozen})
+    store.restore({1: shard_states[1]}, {PARAMETERS: frozen})
     assert set(servers.one("KEYS", f"ps:{{{run_id}/1}}:*", server=LAYOUT.server(1))) == before
     assert store.push(TOKEN, 2, ONES).answers == (Answer.APPLIED,) * 4

@@ -19,7 +19,7 @@ from distbelief.app.layout.keys import PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.store.contract.parameters import ShardStore, Standing
+from distbelief.app.store.contract.parameters import ShardState, ShardStore
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.shards import MemoryShards, Shard
 from distbelief.app.store.memory.vectors import MemoryVectorStore
@@ -35,7 +35,7 @@ FENCE = 3
 A, B, C = named("a"), named("b"), named("c")
 VALUES = np.linspace(-1.0, 1.0, LAYOUT.size)
 OTHERS = np.linspace(5.0, 9.0, LAYOUT.size)
-STANDING = Standing(7, 2, {0: 4, 11: 5})
+STANDING = ShardState(7, 2, {0: 4, 11: 5})
 
 Open = Callable[..., ShardStore]
 FIRST = {"parameters": (PARAMETERS, slot("adagrad")), "vectors": (PARAMETERS,)}
@@ -193,14 +193,14 @@ def test_a_vector_that_is_put_is_fetched_in_the_dtype(store: ShardStore) -> None
 def test_a_vector_that_is_put_replaces_what_had_its_name_and_nothing_else(
     store: ShardStore,
 ) -> None:
-    before = store.standings()
+    before = store.shard_states()
     store.put(A, OTHERS)
     store.put(B, OTHERS)
     store.put(A, OTHERS + 1)
     assert read(store, A) == rounded(store, OTHERS + 1)
     assert read(store, B) == rounded(store, OTHERS)
     assert read(store) == rounded(store, VALUES)
-    assert store.standings() == before
+    assert store.shard_states() == before
 
 
 @pytest.mark.parametrize("size", [LAYOUT.size - 1, LAYOUT.size + 1])
@@ -236,9 +236,9 @@ def test_freezing_again_replaces_the_copies(store: ShardStore) -> None:
 
 
 def test_freezing_tells_where_each_shard_stands(store: ShardStore, place: Place) -> None:
-    assert store.freeze({PARAMETERS: A}) == [Standing()] * SHARDS
+    assert store.freeze({PARAMETERS: A}) == [ShardState()] * SHARDS
     store.restore({1: STANDING}, place.all_of(VALUES))
-    expected = [Standing(), STANDING, Standing(), Standing()]
+    expected = [ShardState(), STANDING, ShardState(), ShardState()]
     assert store.freeze({}) == store.freeze({PARAMETERS: A}) == expected
 
 
@@ -296,15 +296,15 @@ def test_a_fence_that_is_raised_leaves_vectors_and_standings(
 ) -> None:
     store.put(A, OTHERS)
     store.restore({2: STANDING}, place.all_of(VALUES))
-    before = store.standings()
+    before = store.shard_states()
     store.raise_fence(FENCE + 1)
-    assert store.standings() == before
+    assert store.shard_states() == before
     assert read(store) == rounded(store, VALUES)
     assert read(store, A) == rounded(store, OTHERS)
 
 
 def test_a_fence_cannot_be_raised_where_a_newer_one_is(store: ShardStore, place: Place) -> None:
-    place.open(FENCE + 5).restore({2: Standing()}, place.all_of(VALUES))
+    place.open(FENCE + 5).restore({2: ShardState()}, place.all_of(VALUES))
     with pytest.raises(Fenced, match=f"shard 2 knows the newer fence {FENCE + 5}"):
         store.raise_fence(FENCE + 4)
     assert store.highest_fence() == FENCE + 5
@@ -320,7 +320,7 @@ def test_the_highest_fence_is_that_of_any_shard(
     empty: ShardStore, place: Place, store: ShardStore
 ) -> None:
     assert store.highest_fence() == FENCE
-    place.open(FENCE + 5).restore({2: Standing()}, place.all_of(VALUES))
+    place.open(FENCE + 5).restore({2: ShardState()}, place.all_of(VALUES))
     place.lose(0)
     assert store.highest_fence() == FENCE + 5
 
@@ -333,16 +333,16 @@ def test_a_run_that_no_shard_knows_has_no_fence(empty: ShardStore) -> None:
 
 
 def test_a_new_run_stands_at_the_beginning(store: ShardStore) -> None:
-    assert store.standings() == [Standing(0, 0, {})] * SHARDS
+    assert store.shard_states() == [ShardState(0, 0, {})] * SHARDS
 
 
 def test_a_run_that_was_never_created_stands_nowhere(empty: ShardStore) -> None:
-    assert empty.standings() == [None] * SHARDS
+    assert empty.shard_states() == [None] * SHARDS
 
 
 def test_a_lost_shard_stands_nowhere(store: ShardStore, place: Place) -> None:
     place.lose(1)
-    assert store.standings() == [Standing(), None, Standing(), Standing()]
+    assert store.shard_states() == [ShardState(), None, ShardState(), ShardState()]
 
 
 def test_a_shard_that_lacks_a_vector_stands_nowhere_for_who_needs_it(
@@ -351,15 +351,15 @@ def test_a_shard_that_lacks_a_vector_stands_nowhere_for_who_needs_it(
     store.put(A, OTHERS)
     place.lose(1)
     create(store, VALUES)  # without vector a
-    assert store.standings() == [Standing()] * SHARDS
-    assert store.standings(A) == [Standing(), None, Standing(), Standing()]
-    assert store.standings(PARAMETERS, B) == [None] * SHARDS
+    assert store.shard_states() == [ShardState()] * SHARDS
+    assert store.shard_states(A) == [ShardState(), None, ShardState(), ShardState()]
+    assert store.shard_states(PARAMETERS, B) == [None] * SHARDS
 
 
 def test_a_shard_without_its_parameters_stands_nowhere(store: ShardStore, place: Place) -> None:
     place.lose(1)
     store.restore({1: STANDING}, {A: OTHERS})
-    assert store.standings() == [Standing(), None, Standing(), Standing()]
+    assert store.shard_states() == [ShardState(), None, ShardState(), ShardState()]
 
 
 # --- named vectors
@@ -387,11 +387,11 @@ def test_a_vector_on_one_shard_alone_is_named_and_dropped(store: ShardStore, pla
 
 
 def test_lost_shards_come_back_and_the_others_stay(store: ShardStore, place: Place) -> None:
-    before = store.standings()
+    before = store.shard_states()
     place.lose(1)
     place.lose(3)
-    store.restore({1: STANDING, 3: Standing()}, place.all_of(OTHERS))
-    assert store.standings() == [before[0], STANDING, before[2], Standing()]
+    store.restore({1: STANDING, 3: ShardState()}, place.all_of(OTHERS))
+    assert store.shard_states() == [before[0], STANDING, before[2], ShardState()]
     expected = VALUES.copy()
     for index in (1, 3):
         expected[LAYOUT.shard_slice(index)] = OTHERS[LAYOUT.shard_slice(index)]
@@ -399,9 +399,9 @@ def test_lost_shards_come_back_and_the_others_stay(store: ShardStore, place: Pla
 
 
 def test_a_whole_run_comes_back_where_nothing_is_left(empty: ShardStore, place: Place) -> None:
-    standings = {index: Standing(index, 1, {0: index + 1}) for index in range(SHARDS)}
-    empty.restore(standings, {**place.all_of(VALUES), A: OTHERS})
-    assert empty.standings(A) == list(standings.values())
+    shard_states = {index: ShardState(index, 1, {0: index + 1}) for index in range(SHARDS)}
+    empty.restore(shard_states, {**place.all_of(VALUES), A: OTHERS})
+    assert empty.shard_states(A) == list(shard_states.values())
     assert read(empty) == rounded(empty, VALUES)
     assert read(empty, A) == rounded(empty, OTHERS)
     assert empty.highest_fence() == FENCE
@@ -416,14 +416,14 @@ def test_what_is_restored_takes_the_place_of_what_is_there(
     everywhere = dict.fromkeys(range(SHARDS), STANDING)
     new = place.open(fence)
     new.restore(everywhere, place.all_of(OTHERS, A))
-    assert new.standings(A, B) == [STANDING] * SHARDS
+    assert new.shard_states(A, B) == [STANDING] * SHARDS
     assert [read(new, name) for name in (PARAMETERS, A)] == [rounded(new, OTHERS)] * 2
     assert read(new, B) == rounded(new, VALUES)  # under a name that was not restored
     assert new.highest_fence() == fence
 
 
 def test_a_restored_shard_shuts_the_coordinator_before_out(store: ShardStore, place: Place) -> None:
-    place.open(FENCE + 1).restore({0: Standing()}, place.all_of(VALUES))
+    place.open(FENCE + 1).restore({0: ShardState()}, place.all_of(VALUES))
     for change in changes(store):
         with pytest.raises(Fenced, match="shard 0 is fenced"):
             change()
@@ -434,7 +434,7 @@ def test_a_shard_that_knows_a_newer_fence_is_not_restored(store: ShardStore, pla
     for fence in (FENCE, FENCE + 1):
         with pytest.raises(Fenced, match="shard 3 is fenced: a newer coordinator took over"):
             place.open(fence).restore({3: STANDING}, place.all_of(OTHERS))
-    assert store.standings() == [Standing()] * SHARDS
+    assert store.shard_states() == [ShardState()] * SHARDS
     assert read(store) == rounded(store, VALUES)
 
 
@@ -444,7 +444,7 @@ def test_vectors_of_another_length_are_not_restored(
 ) -> None:
     with pytest.raises(LayoutError, match=f"every vector needs 38 numbers, got .{size},"):
         store.restore({0: STANDING}, {**place.all_of(VALUES), A: np.zeros(size)})
-    assert store.standings() == [Standing()] * SHARDS
+    assert store.shard_states() == [ShardState()] * SHARDS
     assert store.named_vectors() == set()
 
 
@@ -456,9 +456,9 @@ def test_restoring_no_shard_changes_nothing(store: ShardStore, place: Place) -> 
 def test_a_frozen_state_comes_back_as_it_was(store: ShardStore, place: Place) -> None:
     """The round trip of a checkpoint."""
     store.restore(dict.fromkeys(range(SHARDS), STANDING), place.all_of(OTHERS))
-    standings = store.freeze({PARAMETERS: A})
+    shard_states = store.freeze({PARAMETERS: A})
     copied = store.fetch(A).vector
     place.lose(2)
-    store.restore({2: standings[2]}, place.all_of(copied))
-    assert store.standings() == [STANDING] * SHARDS
+    store.restore({2: shard_states[2]}, place.all_of(copied))
+    assert store.shard_states() == [STANDING] * SHARDS
     assert read(store) == rounded(store, OTHERS)

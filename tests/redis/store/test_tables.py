@@ -283,8 +283,8 @@ def test_a_vector_that_was_dropped_is_missing_though_it_had_no_rows(twins: Twins
     for store in (twins.script, twins.twin):
         with pytest.raises(ModelMissing):
             store.fetch(named("copy"))
-    assert twins.both(lambda s: s.standings(named("copy"))) == [None] * LAYOUT.n_shards
-    assert None not in twins.both(lambda s: s.standings())
+    assert twins.both(lambda s: s.shard_states(named("copy"))) == [None] * LAYOUT.n_shards
+    assert None not in twins.both(lambda s: s.shard_states())
 
 
 def test_shards_come_back_with_their_rows_slots_and_standings(
@@ -302,10 +302,10 @@ def test_shards_come_back_with_their_rows_slots_and_standings(
     for old, new in ((twins.script, again.script), (twins.twin, again.twin)):
         vectors = {name: old.fetch(name).vector for name in names}
         rows = {name: old.touched(name) for name in names}
-        standings = [each for each in old.standings() if each is not None]
-        new.restore(dict(enumerate(standings)), vectors, rows)
+        shard_states = [each for each in old.shard_states() if each is not None]
+        new.restore(dict(enumerate(shard_states)), vectors, rows)
     assert [again.both(lambda s: there(s, name)) for name in names] == before  # noqa: B023
-    assert again.both(lambda s: s.standings()) == twins.both(lambda s: s.standings())
+    assert again.both(lambda s: s.shard_states()) == twins.both(lambda s: s.shard_states())
     gradient, part = gradient_of(LAYOUT, [[1, 99], [7], [0]], np.random.default_rng(1))
     for pair in (twins, again):
         pair.both(lambda s: push(s, 4, gradient, part))

@@ -25,7 +25,13 @@ from distbelief.app.optimizers.momentum import Momentum
 from distbelief.app.optimizers.rmsprop import RMSProp
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.optimizers.sgd import SGD
-from distbelief.app.store.contract.parameters import Answer, ParameterStore, Pushed, Standing, Token
+from distbelief.app.store.contract.parameters import (
+    Answer,
+    ParameterStore,
+    Pushed,
+    ShardState,
+    Token,
+)
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
 
@@ -184,7 +190,7 @@ def test_script_and_twin_agree_late_in_a_training(
     for store in stores:
         store.create(gradient)
         slots = {slot(each): np.full(5, 0.5) for each in rule.slots}
-        store.restore({0: Standing(applied=clock)}, {PARAMETERS: gradient, **slots})
+        store.restore({0: ShardState(applied=clock)}, {PARAMETERS: gradient, **slots})
         store.push(Token(FENCE, 0, ATTEMPT), 1, gradient)
     script, twin = stores
     assert bits(script) == bits(twin)

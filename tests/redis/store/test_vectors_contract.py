@@ -15,7 +15,7 @@ from distbelief.app.errors import Fenced, ModelMissing, NotFinite, ServerRefused
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.store.contract.parameters import Counted, Standing
+from distbelief.app.store.contract.parameters import Counted, ShardState
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.memory.shards import Shard
 from distbelief.app.store.memory.vectors import MemoryVectorStore
@@ -563,7 +563,7 @@ def test_raising_the_fence_to_where_it_is_forgets_no_portion(store: VectorStore)
 def test_restoring_forgets_the_portions_that_were_counted(store: VectorStore, dtype: Dtype) -> None:
     store.begin(11, GRADIENT)
     store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
-    store.restore(dict.fromkeys(range(SHARDS), Standing()), {PARAMETERS: VALUES})
+    store.restore(dict.fromkeys(range(SHARDS), ShardState()), {PARAMETERS: VALUES})
     assert store.counted(11) == [0] * SHARDS
     assert store.accumulate(FENCE, 11, GRADIENT, 1, PORTION) == all_shards(Counted.EXPIRED)
     store.begin(11, GRADIENT)

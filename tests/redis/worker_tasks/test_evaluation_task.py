@@ -25,10 +25,10 @@ from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.problem.problem import Job, prepare
-from distbelief.coordinator.progress.outcome import Evaluation
+from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.progress.outcome import HeldoutEvaluation
 from distbelief.coordinator.runs.dispatch import Dispatcher
-from distbelief.coordinator.runs.heldout import Evaluations
+from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 from distbelief.worker_tasks import context
 from distbelief.worker_tasks.evaluation import evaluate
 
@@ -48,10 +48,10 @@ CONFIG: dict[str, Any] = {
 class Run:
     """A run on real servers, whose tasks are done in this process when told."""
 
-    job: Job
+    problem: Problem
     control: Servers
     store: RedisParameterStore
-    evaluations: Evaluations
+    evaluations: HeldoutEvaluations
     id: str
     sent: list[str] = field(default_factory=list)
 
@@ -60,21 +60,21 @@ class Run:
         units, self.sent[:] = list(self.sent), []
         return [evaluate(self.id, unit) for unit in units for _ in range(times)]
 
-    def complete(self, times: int = 1) -> Evaluation:
+    def complete(self, times: int = 1) -> HeldoutEvaluation:
         """One evaluation of the present parameters."""
         self.evaluations.start(1.0, 1.0)
         self.work(times)
         return self.collected()
 
-    def collected(self) -> Evaluation:
+    def collected(self) -> HeldoutEvaluation:
         found = self.evaluations.collect(0.01)
         assert found is not None
         return found
 
     def truth(self) -> tuple[Any, Any]:
         """Labels of the held-out examples, and their probabilities by the model itself."""
-        features, targets = self.job.data.heldout.between(0, self.job.n_heldout)
-        return targets, self.job.model.predict(self.store.fetch().vector, features)
+        features, targets = self.problem.data.heldout.between(0, self.problem.n_heldout)
+        return targets, self.problem.model.predict(self.store.fetch().vector, features)
 
     def left(self) -> bool:
         """Whether anything lies on the control server but the run's record."""
@@ -102,16 +102,21 @@ def begin(
         cache.cache_clear()
 
     def make(**settings: Any) -> Run:
-        job = prepare(RunConfig(**CONFIG | settings), len(servers))
-        data = job.dataset
+        problem = prepare(RunConfig(**CONFIG | settings), len(servers))
+        data = problem.dataset
         record = RunRecord(
-            run_id, job.config, job.layout, tuple(servers.addresses), data.fingerprint, data.schema
+            run_id,
+            problem.config,
+            problem.layout,
+            tuple(servers.addresses),
+            data.fingerprint,
+            data.schema,
         )
         leadership.lead(server, record, Claimant("me", "here", 1), LEASE_S)
-        rule, dtype = build_rule(job.config), job.config.dtype
-        store = RedisParameterStore(servers, run_id, job.layout, rule, dtype, fence=FENCE)
-        first = np.random.default_rng(0).normal(size=job.layout.size).astype(dtype)
-        store.create(first, job.first.slots)
+        rule, dtype = build_rule(problem.config), problem.config.dtype
+        store = RedisParameterStore(servers, run_id, problem.layout, rule, dtype, fence=FENCE)
+        first = np.random.default_rng(0).normal(size=problem.layout.size).astype(dtype)
+        store.create(first, problem.first.slots)
         sent: list[str] = []
         dispatcher = Dispatcher(
             Ledger(server, run_id),
@@ -123,10 +128,10 @@ def begin(
             stall_s=60.0,
         )
         session = SimpleNamespace(
-            control=server, record=record, config=job.config, dispatcher=dispatcher
+            control=server, record=record, config=problem.config, dispatcher=dispatcher
         )
-        evaluations = Evaluations(cast("Any", session), job, store)
-        return Run(job, server, store, evaluations, run_id, sent)
+        evaluations = HeldoutEvaluations(cast("Any", session), problem, store)
+        return Run(problem, server, store, evaluations, run_id, sent)
 
     yield make
     context.control_server().close()

@@ -32,7 +32,7 @@ from distbelief.app.settings.sections import ObjectiveSettings
 from distbelief.app.store.contract.parameters import Fetched, Pushed, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.downpour.units import UnitPlan
-from distbelief.worker_tasks import pace
+from distbelief.worker_tasks import staleness
 from distbelief.worker_tasks.copies import Examples, FlatCopy
 from distbelief.worker_tasks.replica import Replica, UnitReport
 
@@ -172,7 +172,7 @@ configurations = st.fixed_dictionaries(
 def _impatient() -> Iterator[None]:
     """One replica after another works here: who is too far ahead would wait in vain."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pace, "PATIENCE_S", 0.0)
+        patch.setattr(staleness, "PATIENCE_S", 0.0)
         yield
 
 
@@ -235,7 +235,7 @@ def test_who_waited_goes_on_from_fresh_parameters(monkeypatch: pytest.MonkeyPatc
     def nap(seconds: float) -> None:
         store.push(Token(FENCE, 1, 1), store.sequences(2)[1] + 1, slow)
 
-    monkeypatch.setattr(pace, "PATIENCE_S", DEADLINE_S)
+    monkeypatch.setattr(staleness, "PATIENCE_S", DEADLINE_S)
     monkeypatch.setattr(time, "sleep", nap)
     report = replica_of(model, identity(4), store, config).run(Token(FENCE, 0, 1), 2)
     assert report.reached == 2

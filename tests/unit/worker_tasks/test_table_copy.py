@@ -17,7 +17,7 @@ from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows
 from distbelief.app.models.fm import FactorizationMachine
-from distbelief.app.models.initial import first_values
+from distbelief.app.models.initial import initial_values
 from distbelief.app.models.linear import LogisticRegression, SoftmaxRegression
 from distbelief.app.models.losses import log_loss
 from distbelief.app.models.mlp import MLP
@@ -78,7 +78,7 @@ def store_for(model: Model, config: RunConfig, *, tables: bool) -> Counting:
     if not tables:
         layout = replace(layout, n_shards=1)
     store = Counting(layout, build_rule(config), fence=1)
-    first = first_values(layout.dense, model, "model", config.seed)
+    first = initial_values(layout.dense, model, "model", config.seed)
     store.create(first)
     return store
 

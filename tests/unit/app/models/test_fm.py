@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from distbelief.app.layout.tensors import views
 from distbelief.app.models.fm import FactorizationMachine
-from distbelief.app.models.initial import first_values
+from distbelief.app.models.initial import initial_values
 from distbelief.app.models.linear import LogisticRegression
 from distbelief.app.models.model import SparseModel, Task
 
@@ -92,7 +92,7 @@ def test_the_task_is_that_of_the_targets(n_classes: int, task: Task) -> None:
 
 def test_factors_begin_small_and_different_and_the_bias_at_zero() -> None:
     model = FactorizationMachine(1000, 2, spread=0.02)
-    table, bias = views(first_values(model.tensors, model, "fm", 0), model.tensors)
+    table, bias = views(initial_values(model.tensors, model, "fm", 0), model.tensors)
     assert bias.tolist() == [0]
     assert np.abs(table).max() == pytest.approx(0.02, rel=1e-2)
     assert table.std() == pytest.approx(0.02 / math.sqrt(3), rel=0.02)
@@ -115,7 +115,7 @@ def pairs_that_matter(n: int) -> tuple[csr_array, Array]:
 
 def trained(model: SparseModel, features: csr_array, labels: Array, passes: int = 8) -> Array:
     """Adagrad over minibatches of 32 in a plain loop."""
-    parameters = first_values(model.tensors, model, "it", 0)
+    parameters = initial_values(model.tensors, model, "it", 0)
     gradient, sums = np.empty_like(parameters), np.full_like(parameters, 1e-6)
     order = np.random.default_rng(0)
     for _ in range(passes):

@@ -10,7 +10,7 @@ import pytest
 
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import Vector, views
-from distbelief.app.models.initial import first_values
+from distbelief.app.models.initial import initial_values
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.mlp import MLP
 
@@ -125,7 +125,7 @@ def test_he_weights_are_normal_with_their_variance() -> None:
 @pytest.mark.parametrize("init", ["glorot", "he"])
 def test_the_first_weights_of_sparse_data_have_the_same_variance(init: str) -> None:
     model = MLP(400, 2, (200,), init=init, sparse=True)
-    first = views(first_values(model.tensors, model, "mlp", 0), model.tensors)[0]
+    first = views(initial_values(model.tensors, model, "mlp", 0), model.tensors)[0]
     assert first.std() == pytest.approx(first_weights(init).std(), rel=0.02)
     assert np.abs(first).max() == pytest.approx(first.std() * math.sqrt(3), rel=0.02)
 

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from distbelief.app.datasets.examples.sparse import SparseFeatures
 from distbelief.app.layout.tensors import TensorSpec, views
 from distbelief.app.models.fm import FactorizationMachine
-from distbelief.app.models.initial import first_values
+from distbelief.app.models.initial import initial_values
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
 from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import SparseModel, Task
@@ -192,9 +192,9 @@ def test_only_the_tensors_with_a_row_for_each_feature_are_sparse(model: SparseMo
 
 @every_model
 def test_first_values_fit_the_tensors(model: SparseModel) -> None:
-    first = first_values(model.tensors, model, "it", 4)
+    first = initial_values(model.tensors, model, "it", 4)
     assert first.shape == (size(model),)
-    assert first.tobytes() == first_values(model.tensors, model, "it", 4).tobytes()
+    assert first.tobytes() == initial_values(model.tensors, model, "it", 4).tobytes()
 
 
 #: Many features, each example with few: nothing may be made that has one of each.

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import views
-from distbelief.app.models.initial import first_values
+from distbelief.app.models.initial import initial_values
 from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Task
 from distbelief.app.models.wide_deep import WideDeep
@@ -103,7 +103,7 @@ def test_the_task_is_that_of_the_targets(n_classes: int, task: Task) -> None:
 
 def test_its_layers_begin_as_those_of_a_network_and_the_numbers_weights_at_zero() -> None:
     model = WideDeep.of(SCHEMA, hidden=(5,), embedding=3, spread=0.02)
-    first = views(first_values(model.tensors, model, "it", 7), model.tensors)
+    first = views(initial_values(model.tensors, model, "it", 7), model.tensors)
     assert np.abs(first[0]).max() <= 0.02
     assert first[0].std() == pytest.approx(0.02 / math.sqrt(3), rel=0.2)
     assert not first[1].any()

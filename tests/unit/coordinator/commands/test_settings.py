@@ -17,7 +17,7 @@ from distbelief.app.models.model import Task
 from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig, configure
 from distbelief.coordinator.commands import cli
 from distbelief.coordinator.problem import problem as jobs
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.training import training
 
 Configured = tuple[RunConfig, ClusterConfig]
@@ -145,9 +145,9 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Configure:
 
     def prepare(config: RunConfig, n_servers: int, progress: object) -> Any:
         seen.append(config)
-        return SimpleNamespace(yardstick=Yardstick(Task.MULTICLASS, Metric.ACCURACY))
+        return SimpleNamespace(score_formatter=ScoreFormatter(Task.MULTICLASS, Metric.ACCURACY))
 
-    def train(job: Any, cluster: ClusterConfig, display: Any) -> Any:
+    def train(problem: Any, cluster: ClusterConfig, display: Any) -> Any:
         seen.append(cluster)
         raise click.exceptions.Exit(0)
 

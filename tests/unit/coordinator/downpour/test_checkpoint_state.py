@@ -20,9 +20,9 @@ from distbelief.app.optimizers.adagrad import Adagrad
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.sections import ObjectiveSettings
-from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, Standing, Token
+from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import capture, take_up
+from distbelief.coordinator.downpour.checkpoint_state import capture, restore
 
 SIZE = 12
 FENCE = 3
@@ -134,7 +134,7 @@ def test_a_rule_goes_on_from_a_checkpoint_as_if_nothing_had_been_lost(
                 captured = capture(store, {}, best=False, rank=None)
                 path = checkpoint.write(tmp_path, "1-1", captured.document, captured.vectors())
                 store.delete()
-                take_up(store, FENCE + 1, partial(checkpoint.read, path), [])
+                restore(store, FENCE + 1, partial(checkpoint.read, path), [])
         trained.append([store.fetch(name).vector.tobytes() for name in names])
     assert trained[0] == trained[1]
 
@@ -143,9 +143,9 @@ def test_shards_that_lost_nothing_go_on_from_where_they_stand(store: MemoryParam
     store.put(BEST, VALUES)
     store.put(named("evaluation7"), VALUES)
     before = vectors(store, BEST)
-    taken = take_up(store, FENCE + 1, nothing_saved, [])
+    taken = restore(store, FENCE + 1, nothing_saved, [])
     assert (taken.saved, taken.said) == (None, [])
-    assert taken.standings == [Standing(3, 0, {0: 1, 1: 2})] * 3
+    assert taken.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * 3
     assert vectors(store, BEST) == before
     assert store.named_vectors() == {BEST}  # nobody waits for the others any more
     assert store.fence == store.highest_fence() == FENCE + 1
@@ -161,11 +161,11 @@ def test_lost_shards_come_back_and_the_others_go_on(
     push(store, 0, 2)
     now = vectors(store)
     store._shards[1] = None
-    taken = take_up(store, FENCE + 1, lambda: old, [])
-    assert taken.standings == [
-        Standing(4, 0, {0: 2, 1: 2}),
-        Standing(3, 0, {0: 1, 1: 2}),
-        Standing(4, 0, {0: 2, 1: 2}),
+    taken = restore(store, FENCE + 1, lambda: old, [])
+    assert taken.shard_states == [
+        ShardState(4, 0, {0: 2, 1: 2}),
+        ShardState(3, 0, {0: 1, 1: 2}),
+        ShardState(4, 0, {0: 2, 1: 2}),
     ]
     part = store.layout.shard_slice(1)
     for before, after, found in zip(then, now, vectors(store), strict=True):
@@ -180,7 +180,7 @@ def test_it_is_said_what_came_back_and_what_is_missing(
     for lost in (0, 2):
         store._shards[lost] = None
     known = [ShardCounts(9, 0), ShardCounts(9, 0), ShardCounts(2, 0)]
-    assert take_up(store, FENCE + 1, lambda: old, known).said == [
+    assert restore(store, FENCE + 1, lambda: old, known).said == [
         "shard 0 came back from checkpoint 000003-000001, 3 updates; at least 6 were lost and "
         "are made again",
         "shard 2 came back from checkpoint 000003-000001, 3 updates; at least 0 were lost and "
@@ -196,7 +196,7 @@ def test_what_is_missing_is_told_by_what_the_other_shards_have(
     for sequence in (2, 3, 4, 5):
         push(store, 0, sequence)
     store._shards[1] = None
-    assert take_up(store, FENCE + 1, lambda: old, []).said == [
+    assert restore(store, FENCE + 1, lambda: old, []).said == [
         "shard 1 came back from checkpoint 000003-000001, 3 updates; at least 3 were lost and "
         "are made again"
     ]
@@ -206,7 +206,7 @@ def test_of_a_run_that_nobody_saw_nothing_is_said_to_be_missing(
     saved: Callable[[], Checkpoint],
 ) -> None:
     old, store = saved(), store_of(2, fence=0)
-    assert take_up(store, FENCE + 1, lambda: old, []).said == [
+    assert restore(store, FENCE + 1, lambda: old, []).said == [
         "shard 0 came back from checkpoint 000003-000001, 3 updates",
         "shard 1 came back from checkpoint 000003-000001, 3 updates",
     ]
@@ -220,7 +220,7 @@ def test_the_best_model_comes_back_on_all_shards(
     old = saved()
     store.put(BEST, VALUES + 1)
     store._shards[0] = None
-    take_up(store, FENCE + 1, lambda: old, [])
+    restore(store, FENCE + 1, lambda: old, [])
     assert store.fetch(BEST).vector.tolist() == VALUES.astype(np.float32).tolist()
 
 
@@ -231,9 +231,9 @@ def test_a_run_comes_back_on_any_number_of_shards(
     store.put(BEST, VALUES)
     old = saved()
     other = store_of(n_shards, fence=0)
-    taken = take_up(other, FENCE + 1, lambda: old, [])
+    taken = restore(other, FENCE + 1, lambda: old, [])
     assert vectors(other, BEST) == vectors(store, BEST)
-    assert taken.standings == [Standing(3, 0, {0: 1, 1: 2})] * n_shards
+    assert taken.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * n_shards
     push(other, 0, 2)
     push(store, 0, 2)
     assert vectors(other) == vectors(store)
@@ -242,7 +242,7 @@ def test_a_run_comes_back_on_any_number_of_shards(
 def test_without_a_checkpoint_lost_shards_do_not_come_back(store: MemoryParameterStore) -> None:
     store._shards[2] = None
     with pytest.raises(CheckpointError):
-        take_up(store, FENCE + 1, nothing_saved, [])
+        restore(store, FENCE + 1, nothing_saved, [])
 
 
 def test_a_server_that_loses_its_data_again_meanwhile_is_noticed(
@@ -259,12 +259,12 @@ def test_a_server_that_loses_its_data_again_meanwhile_is_noticed(
     store._shards[1] = None
     monkeypatch.setattr(store, "drop", drop_and_lose)
     with pytest.raises(ModelMissing, match="lost its data again"):
-        take_up(store, FENCE + 1, lambda: old, [])
+        restore(store, FENCE + 1, lambda: old, [])
 
 
 def test_shards_of_a_newer_coordinator_are_not_taken_up(store: MemoryParameterStore) -> None:
     store.raise_fence(FENCE + 5)
     before: list[Vector] = [store.fetch(name).vector for name in (PARAMETERS, ACCUMULATOR)]
     with pytest.raises(Fenced):
-        take_up(store, FENCE + 1, nothing_saved, [])
+        restore(store, FENCE + 1, nothing_saved, [])
     assert vectors(store) == [vector.tolist() for vector in before]

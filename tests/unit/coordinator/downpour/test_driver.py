@@ -29,14 +29,14 @@ from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.downpour import driver as downpour
 from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.downpour.units import UnitPlan
-from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import DownpourStatus, Status
 from distbelief.coordinator.runs.dispatch import Dispatcher, Finished
-from distbelief.coordinator.runs.driver import Stage
+from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.runs.leader import Leader
 from distbelief.coordinator.runs.session import Session
-from distbelief.worker_tasks import pace
+from distbelief.worker_tasks import staleness
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
 from tests.unit.coordinator.runs.stand_ins import StandInLeader, no_checkpoints
@@ -51,11 +51,11 @@ class Desk:
     oldest = None
     workers = 2
 
-    def __init__(self, job: Job, store: MemoryParameterStore) -> None:
-        self._job, self._store, self.fence = job, store, FENCE
+    def __init__(self, problem: Problem, store: MemoryParameterStore) -> None:
+        self._problem, self._store, self.fence = problem, store, FENCE
         self.resent = 0
         self._train, self._heldout = split(
-            job.dataset.n_examples, job.config.holdout, job.config.seed
+            problem.dataset.n_examples, problem.config.holdout, problem.config.seed
         )
         self._open: deque[tuple[str, str, dict[str, Any]]] = deque()
         self.submitted: list[str] = []
@@ -91,18 +91,20 @@ class Desk:
         self.fence, self.resent = fence, resent
 
     def _train_unit(self, specification: dict[str, Any]) -> dict[str, Any]:
-        job, subset = self._job, specification["subset"]
+        problem, subset = self._problem, specification["subset"]
         self._attempt += 1
-        part = Subset(self._train, subset, job.config.replicas, job.config.seed)
-        replica = Replica(job.model, Examples(job.dataset, part), self._store, job.config)
+        part = Subset(self._train, subset, problem.config.replicas, problem.config.seed)
+        replica = Replica(
+            problem.model, Examples(problem.dataset, part), self._store, problem.config
+        )
         token = Token(self.fence, subset, self._attempt)
         return replica.run(token, specification["stop"]).to_json()
 
     def _evaluate(self, specification: dict[str, Any]) -> dict[str, Any]:
         rows = self._heldout[specification["start"] : specification["stop"]]
-        data, parameters = self._job.dataset, self._store.fetch(specification["vector"]).vector
+        data, parameters = self._problem.dataset, self._store.fetch(specification["vector"]).vector
         return score(
-            whole(self._job.model, parameters), data.features[rows], data.targets[rows]
+            whole(self._problem.model, parameters), data.features[rows], data.targets[rows]
         ).to_json()
 
 
@@ -128,7 +130,7 @@ class LocalSession(Session):
 class Training:
     """A driver and what it works with."""
 
-    job: Job
+    problem: Problem
     session: LocalSession
     store: MemoryParameterStore
     desk: Desk
@@ -138,8 +140,8 @@ class Training:
 
     @property
     def plan(self) -> UnitPlan:
-        assert self.job.plan is not None
-        return self.job.plan
+        assert self.problem.plan is not None
+        return self.problem.plan
 
     def show(self, status: Status) -> None:
         assert isinstance(status, DownpourStatus)
@@ -173,18 +175,18 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 def training(**settings: Any) -> Training:
     """A training of 96 examples in two subsets: 6 steps a pass each."""
-    job = prepare(RunConfig(**SMALL | settings), 1)
-    store = MemoryParameterStore(job.layout, build_rule(job.config), fence=FENCE)
-    store.create(job.first.parameters, job.first.slots)
-    desk = Desk(job, store)
-    data = job.dataset
-    record = RunRecord("run", job.config, job.layout, (), data.fingerprint, data.schema)
+    problem = prepare(RunConfig(**SMALL | settings), 1)
+    store = MemoryParameterStore(problem.layout, build_rule(problem.config), fence=FENCE)
+    store.create(problem.first.parameters, problem.first.slots)
+    desk = Desk(problem, store)
+    data = problem.dataset
+    record = RunRecord("run", problem.config, problem.layout, (), data.fingerprint, data.schema)
     nobody = cast("Any", None)
     leader = cast("Leader", StandInLeader(FENCE))
     session = LocalSession(record, nobody, nobody, nobody, leader, desk)
-    result = Training(job, session, store, desk, nobody)
-    stage = Stage(result.show, lambda: None, lambda: result.interrupted, no_checkpoints())
-    result.driver = Downpour(session, job, stage, store)
+    result = Training(problem, session, store, desk, nobody)
+    hooks = DriverHooks(result.show, lambda: None, lambda: result.interrupted, no_checkpoints())
+    result.driver = Downpour(session, problem, hooks, store)
     return result
 
 
@@ -200,7 +202,7 @@ def test_all_passes_are_done_with_as_many_pushes_as_planned() -> None:
 def test_with_a_bound_on_staleness_one_worker_takes_the_replicas_in_turns(
     bound: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(staleness, "PATIENCE_S", 0.0)
     run = training(replicas=3, max_staleness=bound, n_push=2, unit_steps=24, warm_start_steps=4)
     assert run.driver.run() is EndReason.PASSES
     assert {count.applied for count in run.store.counts()} == {run.plan.total_pushes}
@@ -213,7 +215,7 @@ def test_with_a_bound_on_staleness_one_worker_takes_the_replicas_in_turns(
 def test_the_seconds_that_replicas_waited_are_told_and_outlast_the_coordinator(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pace, "PATIENCE_S", 0.001)
+    monkeypatch.setattr(staleness, "PATIENCE_S", 0.001)
     run = training(max_staleness=0, passes=1)
     run.driver.run()
     waited_s = run.shown[-1].waited_s
@@ -221,7 +223,7 @@ def test_the_seconds_that_replicas_waited_are_told_and_outlast_the_coordinator(
     assert waited_s > 0
     assert f"waited {waited_s:.1f} s for slower replicas" in run.driver.summary()
     again = training(max_staleness=0)
-    again.driver.adopt(run.driver.capture().document["driver"])
+    again.driver.load_state(run.driver.capture().document["driver"])
     assert again.driver.status().waited_s == waited_s
 
 
@@ -256,10 +258,10 @@ def test_the_last_evaluation_scores_where_the_training_ended() -> None:
     run = training()
     run.driver.run()
     _, heldout = split(120, 0.2, 0)
-    data = run.job.dataset
+    data = run.problem.dataset
     parameters = run.store.fetch().vector
     expected = score(
-        whole(run.job.model, parameters), data.features[heldout[:]], data.targets[heldout[:]]
+        whole(run.problem.model, parameters), data.features[heldout[:]], data.targets[heldout[:]]
     )
     assert run.driver.evaluations.history[-1].score == expected
 
@@ -272,9 +274,9 @@ def test_the_best_snapshot_stays_on_the_servers() -> None:
     accuracies = [evaluation.score.accuracy for evaluation in run.driver.evaluations.history]
     assert best.score.accuracy == max(accuracies)
     _, heldout = split(120, 0.2, 1)
-    data, parameters = run.job.dataset, run.store.fetch(BEST).vector
+    data, parameters = run.problem.dataset, run.store.fetch(BEST).vector
     rows = heldout[:]
-    kept = score(whole(run.job.model, parameters), data.features[rows], data.targets[rows])
+    kept = score(whole(run.problem.model, parameters), data.features[rows], data.targets[rows])
     assert kept == best.score
 
 
@@ -417,7 +419,7 @@ def test_an_interrupted_training_stops_without_another_evaluation() -> None:
         show(status)
         run.interrupted = len(run.shown) == 9
 
-    run.driver._stage = replace(run.driver._stage, show=interrupt_after_some)
+    run.driver._hooks = replace(run.driver._hooks, show=interrupt_after_some)
     assert run.driver.run() is EndReason.INTERRUPTED
     evaluated = len(run.driver.evaluations.history)
     assert evaluated == len([u for u in run.desk.submitted if u.startswith("evaluation")])
@@ -443,7 +445,7 @@ def test_one_replica_works_alone_until_the_warm_start_is_over() -> None:
         ["downpour-0-6", "downpour-0-12", "downpour-0-18", "downpour-0-24"],
     )
     alone = run.events("unit")[:3]
-    assert [event["staleness"] for event in alone] == [{"0": 3 * run.job.layout.n_shards}] * 3
+    assert [event["staleness"] for event in alone] == [{"0": 3 * run.problem.layout.n_shards}] * 3
 
 
 def test_a_diverging_training_ends_with_advice() -> None:
@@ -482,8 +484,8 @@ def test_the_status_counts_steps_passes_and_updates() -> None:
     assert (last.passes, last.total_passes) == (6, 6)
     assert (last.steps, last.total_steps) == (72, 72)
     assert 0 < last.training_loss < math.log(3)
-    assert last.staleness.total() == 72 * run.job.layout.n_shards
-    assert last.examples == 6 * run.job.n_train
+    assert last.staleness.total() == 72 * run.problem.layout.n_shards
+    assert last.examples == 6 * run.problem.n_train
 
 
 def test_the_status_shows_the_units_that_are_out_after_those_that_came_back() -> None:
@@ -508,7 +510,7 @@ def test_a_broken_cluster_ends_the_training() -> None:
     def broken() -> None:
         raise ChildProcessError("the server is gone")
 
-    run.driver._stage = replace(run.driver._stage, check=broken)
+    run.driver._hooks = replace(run.driver._hooks, check=broken)
     with pytest.raises(ChildProcessError):
         run.driver.run()
 
@@ -518,14 +520,14 @@ def test_a_broken_cluster_ends_the_training() -> None:
 
 def after(run: Training, statuses: int, do: Callable[[], object]) -> None:
     """Have something done when so many statuses were shown."""
-    show = run.driver._stage.show
+    show = run.driver._hooks.show
 
     def show_and_do(status: Status) -> None:
         show(status)
         if len(run.shown) == statuses:
             do()
 
-    run.driver._stage = replace(run.driver._stage, show=show_and_do)
+    run.driver._hooks = replace(run.driver._hooks, show=show_and_do)
 
 
 def save(run: Training, folder: Path) -> Checkpoint:
@@ -546,7 +548,7 @@ def test_a_training_that_lost_a_shard_makes_again_what_is_missing(tmp_path: Path
     before = run.plan.steps_done
 
     run.session.renew()
-    (said,) = run.driver.take_up(lambda: saved[0])
+    (said,) = run.driver.restore(lambda: saved[0])
     assert re.match(
         r"shard 1 came back from checkpoint 6, \d+ updates; at least \d+ were lost", said
     )
@@ -563,7 +565,7 @@ def test_a_control_server_that_lost_its_data_costs_no_push() -> None:
         run.driver.run()
     pushed = {count.applied for count in run.store.counts()}
     run.session.renew()
-    assert run.driver.take_up(nothing_saved) == []
+    assert run.driver.restore(nothing_saved) == []
     assert {count.applied for count in run.store.counts()} == pushed
     assert run.driver.run() is EndReason.PASSES
     assert {count.applied for count in run.store.counts()} == {run.plan.total_pushes}
@@ -584,8 +586,8 @@ def test_a_training_goes_on_in_another_process_on_other_shards(tmp_path: Path) -
 
     second = training(shards=3, block_numbers=4, **settings)
     second.store.delete()  # its servers are new
-    second.driver.adopt(saved.document["driver"])
-    said = second.driver.take_up(lambda: saved)
+    second.driver.load_state(saved.document["driver"])
+    said = second.driver.restore(lambda: saved)
     assert len(said) == 3
     assert second.driver.evaluations.history == history
     assert second.driver.evaluations.best == first.driver.evaluations.best
@@ -605,6 +607,6 @@ def test_a_coordinator_commits_what_the_next_one_goes_on_from() -> None:
     commits = cast("StandInLeader", run.session.leader).commits
     assert len(commits) == len(run.driver.evaluations.history)
     other = training()
-    other.driver.adopt(commits[-1])
+    other.driver.load_state(commits[-1])
     assert other.driver.evaluations.history == run.driver.evaluations.history
     assert other.driver.status().staleness == run.driver.status().staleness

@@ -31,7 +31,7 @@ def test_a_best_model_that_is_lost_is_not_left_to_the_next_coordinator(
 
     run.store.delete()
     run.session.renew()
-    run.driver.take_up(latest)
+    run.driver.restore(latest)
     assert run.driver.evaluations.best is None
     commits = cast("StandInLeader", run.session.leader).commits
     assert commits[-1]["evaluations"] == before.document["driver"]["evaluations"]
@@ -47,6 +47,6 @@ def test_a_best_model_that_not_every_shard_holds_is_forgotten(
     assert run.driver.evaluations.best is not None
     run.store.drop(BEST)
     run.session.renew()
-    run.driver.take_up(lambda: pytest.fail("nothing else was lost"))
+    run.driver.restore(lambda: pytest.fail("nothing else was lost"))
     assert run.driver.evaluations.best is None
     run.driver.keep(resumable=False)

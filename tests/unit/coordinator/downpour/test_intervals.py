@@ -108,12 +108,12 @@ def test_what_is_given_stays_and_is_taken_over_by_the_other(
 
 def test_a_job_has_another_plan_when_its_interval_is_chosen() -> None:
     settings = {"data": "synthetic:softmax", "model": "softmax", "replicas": 2, "passes": 2}
-    job = prepare(RunConfig(**settings, unit_steps=3), 1)
-    chosen = job.with_interval(4)
-    assert job.plan is not None
+    problem = prepare(RunConfig(**settings, unit_steps=3), 1)
+    chosen = problem.with_interval(4)
+    assert problem.plan is not None
     assert chosen.plan is not None
     assert chosen.config.n_push == chosen.config.n_fetch == 4
-    assert chosen.plan.total_steps == job.plan.total_steps
+    assert chosen.plan.total_steps == problem.plan.total_steps
     assert [unit.stop for unit in chosen.plan.take()] == [4, 4]
 
 

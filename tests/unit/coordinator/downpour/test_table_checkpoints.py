@@ -16,9 +16,9 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.store.contract.parameters import Standing, Token
+from distbelief.app.store.contract.parameters import ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import capture, take_up
+from distbelief.coordinator.downpour.checkpoint_state import capture, restore
 
 FENCE = 3
 TENSORS = (
@@ -82,8 +82,8 @@ def test_lost_shards_come_back_with_their_rows(
     old, then = saved(), held(store, BEST)
     for shard in lost:
         store._shards[shard] = None
-    taken = take_up(store, FENCE + 1, lambda: old, [])
-    assert taken.standings == [Standing(3, 0, {0: 1, 1: 2})] * 5
+    taken = restore(store, FENCE + 1, lambda: old, [])
+    assert taken.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * 5
     assert held(store, BEST) == then
 
 
@@ -93,8 +93,8 @@ def test_shards_that_are_left_keep_what_came_after_the_checkpoint(
     old = saved()
     push(store, 0, 2)
     store._shards[3] = None
-    taken = take_up(store, FENCE + 1, lambda: old, [])
-    assert [standing.sequences[0] for standing in taken.standings] == [2, 2, 2, 1, 2]
+    taken = restore(store, FENCE + 1, lambda: old, [])
+    assert [shard_state.sequences[0] for shard_state in taken.shard_states] == [2, 2, 2, 1, 2]
 
 
 @pytest.mark.parametrize("n_table_shards", [1, 2, 5])
@@ -103,8 +103,8 @@ def test_a_run_comes_back_on_any_number_of_table_shards(
 ) -> None:
     layout = replace(LAYOUT, n_shards=2 + n_table_shards, n_table_shards=n_table_shards)
     old, other = saved(), store_of(layout, fence=0)
-    taken = take_up(other, FENCE + 1, lambda: old, [])
-    assert taken.standings == [Standing(3, 0, {0: 1, 1: 2})] * layout.n_shards
+    taken = restore(other, FENCE + 1, lambda: old, [])
+    assert taken.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * layout.n_shards
     assert held(other) == held(store)
     for each in (other, store):
         push(each, 0, 2)
@@ -120,5 +120,5 @@ def test_new_table_shards_take_the_highest_sequence_of_the_old_ones(
     ahead.sequences[0], ahead.clock = 2, 4
     old = saved()
     other = store_of(replace(LAYOUT, n_shards=4, n_table_shards=2), fence=0)
-    taken = take_up(other, FENCE + 1, lambda: old, [])
-    assert [standing.sequences[0] for standing in taken.standings] == [1, 1, 2, 2]
+    taken = restore(other, FENCE + 1, lambda: old, [])
+    assert [shard_state.sequences[0] for shard_state in taken.shard_states] == [1, 1, 2, 2]

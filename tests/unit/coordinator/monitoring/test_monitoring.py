@@ -22,8 +22,8 @@ from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster.flower import HOST, PORT
 from distbelief.coordinator.monitoring.metrics import Watched, facts, serving
 from distbelief.coordinator.monitoring.tensorboard import writing
-from distbelief.coordinator.problem.problem import Job, prepare
-from distbelief.coordinator.progress.callbacks import Display, together
+from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.progress.callbacks import Callbacks, together
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.training.training import train
@@ -56,7 +56,7 @@ EVENTS = [
 
 
 @pytest.fixture(scope="module")
-def job() -> Job:
+def problem() -> Problem:
     return prepare(RunConfig(), 2)
 
 
@@ -176,9 +176,9 @@ def test_the_dashboard_asks_only_for_metrics_that_flower_has() -> None:
         assert re.search(rf"'{name.removesuffix('_bucket')}'", source), name
 
 
-def test_an_endpoint_answers_as_long_as_it_is_open(job: Job) -> None:
+def test_an_endpoint_answers_as_long_as_it_is_open(problem: Problem) -> None:
     said: list[str] = []
-    with serving(("127.0.0.1", 0), job, "r7", said.append) as display:
+    with serving(("127.0.0.1", 0), problem, "r7", said.append) as display:
         display.show(DOWNPOUR)
         (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", said[0])
         with urllib.request.urlopen(url) as answer:  # noqa: S310 (our own)
@@ -186,17 +186,19 @@ def test_an_endpoint_answers_as_long_as_it_is_open(job: Job) -> None:
         port = int(url.split(":")[2].split("/")[0])
         with (
             pytest.raises(ConfigError, match=rf"metrics_port = {port} cannot be used on 127"),
-            serving(("127.0.0.1", port), job, "r8", said.append),
+            serving(("127.0.0.1", port), problem, "r8", said.append),
         ):
             pass
     assert 'distbelief_passes{run="r7"} 2.5' in text
     assert 'model="mlp"' in text
     assert "process_cpu_seconds_total" in text
-    with serving(("127.0.0.1", port), job, "r9", said.append):
+    with serving(("127.0.0.1", port), problem, "r9", said.append):
         pass  # the port is free again
 
 
-def test_a_port_that_is_taken_is_found_before_anything_is_started(job: Job, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_found_before_anything_is_started(
+    problem: Problem, tmp_path: Path
+) -> None:
     said: list[str] = []
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -204,22 +206,22 @@ def test_a_port_that_is_taken_is_found_before_anything_is_started(job: Job, tmp_
         port = taken.getsockname()[1]
         cluster = ClusterConfig(metrics_port=port, folder=str(tmp_path / "runs"))
         with pytest.raises(ConfigError, match=rf"metrics_port = {port} cannot be used"):
-            train(job, cluster, Display(said.append, lambda _: None))
+            train(problem, cluster, Callbacks(said.append, lambda _: None))
     assert said == []
     assert list(tmp_path.rglob("logs")) == []
 
 
-def test_an_address_of_somebody_else_is_refused_in_a_sentence(job: Job) -> None:
+def test_an_address_of_somebody_else_is_refused_in_a_sentence(problem: Problem) -> None:
     with (
         pytest.raises(ConfigError, match=r"metrics_port = 9100 cannot be used on 192\.0\.2\.1: "),
-        serving(("192.0.2.1", 9100), job, "r7", lambda _: None),
+        serving(("192.0.2.1", 9100), problem, "r7", lambda _: None),
     ):
         pass
 
 
-def test_what_is_trained_is_among_the_facts(job: Job) -> None:
-    assert facts(job)["parameters"] == "4810"
-    assert facts(job)["optimizer"] == "adagrad"
+def test_what_is_trained_is_among_the_facts(problem: Problem) -> None:
+    assert facts(problem)["parameters"] == "4810"
+    assert facts(problem)["optimizer"] == "adagrad"
 
 
 def records(folder: Path) -> Iterator[tuple[str, int, float]]:
@@ -236,12 +238,12 @@ def records(folder: Path) -> Iterator[tuple[str, int, float]]:
                 yield value.tag, event.step, value.simple_value
 
 
-def test_curves_are_written_over_steps(job: Job, tmp_path: Path) -> None:
+def test_curves_are_written_over_steps(problem: Problem, tmp_path: Path) -> None:
     course = [
         status(seconds=second, steps=100 * second, training_loss=1 / (second + 1), evaluation=None)
         for second in range(3)
     ]
-    with writing(str(tmp_path), job, "r7", lambda _: None) as display:
+    with writing(str(tmp_path), problem, "r7", lambda _: None) as display:
         for each in [*course, status(seconds=2.5, steps=210), status(seconds=3.5, steps=350)]:
             display.show(each)
     found = list(records(tmp_path / "r7"))
@@ -256,8 +258,8 @@ def test_curves_are_written_over_steps(job: Job, tmp_path: Path) -> None:
     assert {"staleness/median", "staleness/worst", "speed/examples_per_second"} <= tags
 
 
-def test_curves_of_sandblaster_are_over_iterations(job: Job, tmp_path: Path) -> None:
-    with writing(str(tmp_path), job, "r7", lambda _: None) as display:
+def test_curves_of_sandblaster_are_over_iterations(problem: Problem, tmp_path: Path) -> None:
+    with writing(str(tmp_path), problem, "r7", lambda _: None) as display:
         display.show(SANDBLASTER)
     found = {tag: (step, value) for tag, step, value in records(tmp_path / "r7")}
     assert found["training/gradient_norm"] == (7, 0.5)
@@ -265,21 +267,21 @@ def test_curves_of_sandblaster_are_over_iterations(job: Job, tmp_path: Path) -> 
 
 
 def test_a_missing_package_is_a_sentence(
-    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with (
         pytest.raises(ConfigError, match=r"pip install 'distbelief\[tensorboard\]'"),
-        writing(str(tmp_path), job, "r7", lambda _: None),
+        writing(str(tmp_path), problem, "r7", lambda _: None),
     ):
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_a_sentence(job: Job, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_a_sentence(problem: Problem, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
         pytest.raises(ConfigError, match=r"cannot write curves to .*file/r7: Not a directory"),
-        writing(str(tmp_path / "file"), job, "r7", lambda _: None),
+        writing(str(tmp_path / "file"), problem, "r7", lambda _: None),
     ):
         pass
 
@@ -287,7 +289,7 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(job: Job, tmp_path: Path) ->
 def test_displays_together_all_hear_everything() -> None:
     heard: list[tuple[str, Any]] = []
     displays = [
-        Display(
+        Callbacks(
             lambda text: heard.append(("say", text)),
             lambda status: heard.append(("show", status)),
             lambda event: heard.append(("told", event)),

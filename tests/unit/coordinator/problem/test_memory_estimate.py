@@ -7,22 +7,22 @@ import pytest
 
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.memory_estimate import PARAMETER_COPIES, SLOT_COPIES
-from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.problem.problem import Problem, prepare
 
 
-def job(**settings: object) -> Job:
+def problem(**settings: object) -> Problem:
     options = {"examples": 500, "features": 5000, "fields": 5}
     words = {"data": "synthetic:clicks", "data_options": options, "model": "logistic"}
     return prepare(RunConfig.model_validate(words | settings), 2)
 
 
 def test_without_tables_there_is_nothing_to_tell() -> None:
-    assert job().footprint is None
-    assert job(table_numbers=1, algorithm="sandblaster").footprint is None
+    assert problem().footprint is None
+    assert problem(table_numbers=1, algorithm="sandblaster").footprint is None
 
 
 def test_rows_that_occur_are_counted() -> None:
-    made = job(table_numbers=1, holdout=0.0)
+    made = problem(table_numbers=1, holdout=0.0)
     assert made.footprint is not None
     columns = np.unique(made.dataset.features[:].indices)
     assert (made.footprint.rows, made.footprint.touched) == (5000, len(columns))
@@ -32,7 +32,7 @@ def test_rows_that_occur_are_counted() -> None:
 def test_blocks_that_occur_are_likely_and_all_of_them_the_most(
     optimizer: str, n_slots: int
 ) -> None:
-    made = job(table_numbers=1, holdout=0.0, optimizer=optimizer)
+    made = problem(table_numbers=1, holdout=0.0, optimizer=optimizer)
     assert made.footprint is not None
     copies = PARAMETER_COPIES + SLOT_COPIES * n_slots
     blocks = len(np.unique(made.dataset.features[:].indices // 16))

@@ -14,30 +14,30 @@ from distbelief.app.errors import ConfigError, DataError, ModelError
 from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ModelSettings
-from distbelief.coordinator.problem.problem import Job, prepare
+from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.sandblaster.portions import LEAST_PORTIONS
 
 
-def job(n_servers: int = 2, **settings: Any) -> Job:
+def problem(n_servers: int = 2, **settings: Any) -> Problem:
     return prepare(
         RunConfig(**{"data": "synthetic:softmax", "model": "softmax"} | settings), n_servers
     )
 
 
 def test_parameters_and_slots_have_a_number_for_each_parameter() -> None:
-    made = job(initial_accumulator=0.25)
+    made = problem(initial_accumulator=0.25)
     assert made.first.parameters.shape == (20 * 5 + 5,)
     assert made.first.slots["adagrad"].tolist() == [0.25] * made.layout.size
 
 
 def test_first_values_follow_from_the_seed() -> None:
-    first, again, other = (job(model="mlp", seed=seed).first.parameters for seed in (3, 3, 4))
+    first, again, other = (problem(model="mlp", seed=seed).first.parameters for seed in (3, 3, 4))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_the_plan_has_the_steps_of_every_subset() -> None:
-    made = job(replicas=3, batch_size=7, passes=2, holdout=0.1)
+    made = problem(replicas=3, batch_size=7, passes=2, holdout=0.1)
     train, heldout = split(1000, 0.1, 0)
     steps = [Subset(train, r, 3, 0).steps_per_pass(7) for r in range(3)]
     assert made.plan is not None
@@ -46,7 +46,7 @@ def test_the_plan_has_the_steps_of_every_subset() -> None:
 
 
 def test_shards_are_spread_over_the_servers() -> None:
-    made = job(n_servers=3, block_numbers=16)
+    made = problem(n_servers=3, block_numbers=16)
     assert made.layout.n_servers == 3
     assert {made.layout.server(shard) for shard in range(made.layout.n_shards)} == {0, 1, 2}
 
@@ -56,7 +56,7 @@ def test_a_data_file_is_named_so_that_workers_find_it(
 ) -> None:
     np.savez(tmp_path / "mine.npz", x=np.eye(10, dtype=np.float32), y=np.arange(10) % 2)
     monkeypatch.chdir(tmp_path)
-    assert job(data="mine.npz").config.data == str(tmp_path / "mine.npz")
+    assert problem(data="mine.npz").config.data == str(tmp_path / "mine.npz")
 
 
 def test_a_saved_model_gives_parameters_and_accumulators(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_saved_model_gives_parameters_and_accumulators(tmp_path: Path) -> None
     parameters, accumulators = np.random.default_rng(0).random((2, 105), np.float32)
     settings = ModelSettings(model="softmax")
     SavedModel(settings, Schema(20, 5), parameters, {"adagrad": accumulators}).save(file)
-    made = job(init_from=str(file))
+    made = problem(init_from=str(file))
     assert np.array_equal(made.first.parameters, parameters)
     assert np.array_equal(made.first.slots["adagrad"], accumulators)
 
@@ -72,7 +72,7 @@ def test_a_saved_model_gives_parameters_and_accumulators(tmp_path: Path) -> None
 def test_a_model_saved_without_accumulators_starts_with_fresh_ones(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
     SavedModel(ModelSettings(model="softmax"), Schema(20, 5), np.ones(105, np.float32)).save(file)
-    made = job(init_from=str(file))
+    made = problem(init_from=str(file))
     assert made.first.slots["adagrad"].tolist() == [0.1] * 105
 
 
@@ -82,7 +82,7 @@ def test_accumulators_are_left_behind_by_a_rule_that_has_none(tmp_path: Path) ->
     SavedModel(
         ModelSettings(model="softmax"), Schema(20, 5), parameters, {"adagrad": parameters}
     ).save(file)
-    assert job(init_from=str(file), optimizer="sgd").first.slots == {}
+    assert problem(init_from=str(file), optimizer="sgd").first.slots == {}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_rule_takes_over_of_its_own_slots_what_still_holds(
     ones = np.ones(105, np.float32)
     saved = dict.fromkeys((*slots, "adagrad"), 2 * ones)
     SavedModel(ModelSettings(model="softmax"), Schema(20, 5), ones, saved).save(file)
-    made = job(init_from=str(file), optimizer=optimizer, learning_rate=0.5).first.slots
+    made = problem(init_from=str(file), optimizer=optimizer, learning_rate=0.5).first.slots
     assert {name: set(values.tolist()) for name, values in made.items()} == {
         name: {value} for name, value in slots.items()
     }
@@ -113,7 +113,7 @@ def test_a_saved_model_of_another_shape_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
     SavedModel(ModelSettings(model="softmax"), Schema(20, 4), np.ones(84, np.float32)).save(file)
     with pytest.raises(ModelError, match=r"old\.safetensors holds a softmax for 20 features"):
-        job(init_from=str(file))
+        problem(init_from=str(file))
 
 
 def test_a_saved_model_with_infinite_parameters_is_refused(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_saved_model_with_infinite_parameters_is_refused(tmp_path: Path) -> No
     parameters = np.full(105, np.inf, np.float32)
     SavedModel(ModelSettings(model="softmax"), Schema(20, 5), parameters).save(file)
     with pytest.raises(ModelError, match=r"old\.safetensors holds NaN or infinity"):
-        job(init_from=str(file))
+        problem(init_from=str(file))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_cannot_be_trained_is_said_before_it_begins(
     settings: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        job(**settings)
+        problem(**settings)
 
 
 MINE = """
@@ -161,7 +161,7 @@ def test_a_model_of_ones_own_is_built_with_its_options(
     (tmp_path / "job_models.py").write_text(MINE)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "job_models")
-    made = job(model="job_models:Softmax", model_options={"start": 0.5})
+    made = problem(model="job_models:Softmax", model_options={"start": 0.5})
     assert made.first.parameters.tolist() == [0.5] * 105
 
 
@@ -170,13 +170,13 @@ def test_a_model_of_ones_own_needs_permission(
 ) -> None:
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "other")
     with pytest.raises(ModelError, match="DISTBELIEF_ALLOWED_IMPORTS=other,job_models"):
-        job(model="job_models:Softmax")
+        problem(model="job_models:Softmax")
 
 
 def test_portions_of_sparse_data_follow_what_an_example_touches() -> None:
     """2^20 weights, of which an example touches 20: there is little to share out."""
     options = {"examples": 300, "features": 2**20}
-    made = job(
+    made = problem(
         algorithm="sandblaster", data="synthetic:clicks", model="logistic", data_options=options
     )
     assert made.layout.size > 2**19

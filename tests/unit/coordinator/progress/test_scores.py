@@ -15,18 +15,18 @@ from distbelief.app.models.criterion import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.sections import ModelSettings
-from distbelief.coordinator.progress.outcome import Evaluation
-from distbelief.coordinator.progress.scores import Yardstick, brief
+from distbelief.coordinator.progress.outcome import HeldoutEvaluation
+from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.views.tracker import score_text
 
 #: Of 100 examples: 60 "no" (50 right), 40 "yes" (30 right).
 SCORE = Score(100, 50.0, 80, log_loss_sum=25.0, confusion=((50, 10, 0), (10, 30, 0)), auc=0.876543)
-TWO = Yardstick(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
-THREE = Yardstick(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))
-NUMBERS = Yardstick(Task.REGRESSION, Metric.RMSE)
+TWO = ScoreFormatter(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
+THREE = ScoreFormatter(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))
+NUMBERS = ScoreFormatter(Task.REGRESSION, Metric.RMSE)
 
 
-def chosen(metric: Metric) -> Yardstick:
+def chosen(metric: Metric) -> ScoreFormatter:
     return replace(TWO, metric=metric)
 
 
@@ -62,7 +62,7 @@ def test_what_is_unknown_is_a_dash_for_people_and_null_for_machines() -> None:
 
 
 def test_an_auc_that_was_lost_is_said_to_be() -> None:
-    found = Evaluation(1, 1.0, 1.0, replace(SCORE, auc=None), auc_lost=True)
+    found = HeldoutEvaluation(1, 1.0, 1.0, replace(SCORE, auc=None), auc_lost=True)
     assert score_text(found, TWO).endswith("AUC - (lost: the control server was restarted)")
 
 
@@ -99,9 +99,9 @@ def test_examples_without_an_answer_have_a_column_of_their_own() -> None:
 def test_a_large_confusion_matrix_is_for_machines_only(n_classes: int, printed: bool) -> None:
     matrix = tuple(map(tuple, np.eye(n_classes, n_classes + 1, dtype=int).tolist()))
     score = Score(n_classes, confusion=matrix)
-    yardstick = Yardstick(Task.MULTICLASS, Metric.ACCURACY, tuple(range(n_classes)))
-    assert bool(yardstick.confusion(score)) is printed
-    assert yardstick.document(score)["confusion"] == matrix
+    score_formatter = ScoreFormatter(Task.MULTICLASS, Metric.ACCURACY, tuple(range(n_classes)))
+    assert bool(score_formatter.confusion(score)) is printed
+    assert score_formatter.document(score)["confusion"] == matrix
 
 
 def test_a_document_names_the_classes_of_its_confusion_matrix() -> None:
@@ -114,10 +114,10 @@ def test_a_document_names_the_classes_of_its_confusion_matrix() -> None:
 
 def test_a_yardstick_knows_labels_and_threshold_of_its_model() -> None:
     schema = Schema(3, 2, labels=("ham", "spam"))
-    found = Yardstick.of(Task.BINARY, ModelSettings(threshold=0.9), schema, "auc")
-    assert found == Yardstick(Task.BINARY, Metric.AUC, ("ham", "spam"), 0.9)
+    found = ScoreFormatter.of(Task.BINARY, ModelSettings(threshold=0.9), schema, "auc")
+    assert found == ScoreFormatter(Task.BINARY, Metric.AUC, ("ham", "spam"), 0.9)
     with pytest.raises(ConfigError, match="metric = rmse does not fit a binary model"):
-        Yardstick.of(Task.BINARY, ModelSettings(), schema, "rmse")
+        ScoreFormatter.of(Task.BINARY, ModelSettings(), schema, "rmse")
 
 
 def test_a_document_in_words_has_its_figures() -> None:

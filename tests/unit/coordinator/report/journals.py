@@ -32,7 +32,7 @@ def at(after: float, kind: str, /, **fields: Any) -> Event:
     return Event(BEGAN + after, kind, fields)
 
 
-def surroundings(seconds: float = 0.0, /, **fields: Any) -> Event:
+def environment(seconds: float = 0.0, /, **fields: Any) -> Event:
     known = {
         "host": "here",
         "cores": 2,
@@ -116,14 +116,14 @@ def downpour(path: Path, **settings: Any) -> Path:
     """A short run that was killed once, and had a unit sent again."""
     return folder_of(
         path,
-        surroundings(),
+        environment(),
         start(0.1, 0.1),
         unit(2.0, 2.0),
         evaluation(2.5, 2.0),
         at(3.0, "resent", unit="downpour-1-10", attempt=2, worker="2@here"),
         unit(3.5, 3.5, worker="2@here"),
         at(4.0, "lost", what="shard 0 is gone"),
-        surroundings(101.0),
+        environment(101.0),
         start(102.0, 3.0, fence=3),
         unit(104.0, 5.0, worker="3@here"),
         evaluation(5.0, 5.0, accuracy=0.75),
@@ -137,7 +137,7 @@ def sandblaster(path: Path, **settings: Any) -> Path:
     """A short run in whose second evaluation a worker hung, and a backup won."""
     return folder_of(
         path,
-        surroundings(portions=2),
+        environment(portions=2),
         start(0.1, 0.1),
         portions(1.0, 1, [0, 0, 0, 0.0, 0.1, 0.5, "won"], [1, 0, 1, 0.0, 0.1, 1.0, "won"]),
         iteration(1.0, 0),

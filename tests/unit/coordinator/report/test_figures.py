@@ -32,7 +32,7 @@ from distbelief.coordinator.report.plots.portions import (
 from distbelief.coordinator.report.plots.theme import DARK, LIGHT
 from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator.report import journals
-from tests.unit.coordinator.report.journals import N_TRAIN, folder_of, start, surroundings, unit
+from tests.unit.coordinator.report.journals import N_TRAIN, environment, folder_of, start, unit
 
 
 def test_throughput_spreads_work_over_its_time_and_loses_no_example() -> None:
@@ -73,7 +73,7 @@ def test_bars_are_as_wide_as_nearly_all_pushes_need() -> None:
 def test_staleness_over_time_has_median_and_worst_of_each_stretch(tmp_path: Path) -> None:
     spread = {"0": 60, "3": 35, "9": 5}
     events = [unit(1.0, 1.0, staleness=spread), unit(2.0, 2.0, staleness={})]
-    history = read(folder_of(tmp_path / "run", surroundings(), start(), *events))
+    history = read(folder_of(tmp_path / "run", environment(), start(), *events))
     assert staleness_over_time(list(history.units)) == [(1.0, 0, 3, 9)]
 
 
@@ -119,7 +119,7 @@ def test_a_run_is_shown_by_the_figure_that_it_is_judged_by(
 
 def _all(tmp_path: Path) -> dict[str, Histories]:
     down, sand = journals.downpour(tmp_path / "down"), journals.sandblaster(tmp_path / "sand")
-    bare = folder_of(tmp_path / "bare", surroundings(), start(), unit(1.0, 1.0), holdout=0.0)
+    bare = folder_of(tmp_path / "bare", environment(), start(), unit(1.0, 1.0), holdout=0.0)
     nothing = folder_of(tmp_path / "nothing")
     one = [[read(each)] for each in (down, sand, bare, nothing)]
     both = [read(each) for each in (down, sand, nothing)]

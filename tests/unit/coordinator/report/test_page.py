@@ -14,7 +14,7 @@ from distbelief.coordinator.report import writing
 from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator.conftest import Run
 from tests.unit.coordinator.report import journals
-from tests.unit.coordinator.report.journals import at, folder_of, start, surroundings, unit
+from tests.unit.coordinator.report.journals import at, environment, folder_of, start, unit
 
 HOSTILE = '"><script>alert(1)</script>&amp;$x^{y'
 
@@ -66,7 +66,7 @@ def test_a_page_loads_nothing_and_its_figures_have_words(tmp_path: Path, few: No
 def test_hostile_names_settings_and_errors_are_text(tmp_path: Path, few: None) -> None:
     folder = folder_of(
         tmp_path / "run",
-        surroundings(host=HOSTILE),
+        environment(host=HOSTILE),
         start(),
         unit(1.0, 1.0, worker=HOSTILE),
         at(2.0, "lost", what=HOSTILE),

@@ -15,9 +15,9 @@ from distbelief.app.files import checkpoint
 from distbelief.coordinator.report.history import Heldout, UnitDone, smoothed
 from distbelief.coordinator.report.reading import read
 from distbelief.coordinator.report.secrets import without_secrets
-from distbelief.coordinator.sandblaster.dispatches import Fate
+from distbelief.coordinator.sandblaster.dispatch_log import Fate
 from tests.unit.coordinator.report import journals
-from tests.unit.coordinator.report.journals import N_TRAIN, at, folder_of, start, surroundings, unit
+from tests.unit.coordinator.report.journals import N_TRAIN, at, environment, folder_of, start, unit
 
 
 def test_a_run_that_is_not_there_is_named_with_the_folder(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_run_without_a_journal_says_so(tmp_path: Path) -> None:
 
 
 def test_a_run_without_an_end_says_that_it_goes_on_or_was_killed(tmp_path: Path) -> None:
-    history = read(folder_of(tmp_path / "run", surroundings(), start(), unit(1.0, 1.0)))
+    history = read(folder_of(tmp_path / "run", environment(), start(), unit(1.0, 1.0)))
     assert "goes on, or its coordinator was killed" in history.notes[0]
 
 
@@ -39,10 +39,10 @@ def test_the_time_between_a_stop_and_its_resume_is_no_training(tmp_path: Path) -
     history = read(
         folder_of(
             tmp_path / "run",
-            surroundings(),
+            environment(),
             start(0.5, 0.25),
             unit(5.25, 5.0),
-            surroundings(900.0),
+            environment(900.0),
             at(901.0, "restored", what="shard 0 came back"),
             start(902.0, 5.0, fence=3),
             unit(903.0, 6.0),
@@ -64,10 +64,10 @@ def test_the_clock_never_goes_back_where_a_killed_coordinator_had_committed_less
     history = read(
         folder_of(
             tmp_path / "run",
-            surroundings(),
+            environment(),
             start(),
             unit(7.0, 7.0),
-            surroundings(50.0),
+            environment(50.0),
             start(51.0, 4.0, fence=2),
             unit(52.0, 5.0),
         )
@@ -77,19 +77,19 @@ def test_the_clock_never_goes_back_where_a_killed_coordinator_had_committed_less
 
 
 def test_a_unit_tells_its_mean_loss_and_the_examples_seen_until_then(tmp_path: Path) -> None:
-    history = read(folder_of(tmp_path / "run", surroundings(), start(), unit(1.0, 1.5)))
+    history = read(folder_of(tmp_path / "run", environment(), start(), unit(1.0, 1.5)))
     (found,) = history.units
     assert (found.loss, found.seen, found.worker) == (0.5, 1.5 * N_TRAIN, "1@here")
     assert history.staleness == {0: 3, 2: 2}
 
 
 def test_losses_that_are_not_finite_are_counted(tmp_path: Path) -> None:
-    run = folder_of(tmp_path / "run", surroundings(), start(), unit(1.0, 1.0, loss_sum=math.inf))
+    run = folder_of(tmp_path / "run", environment(), start(), unit(1.0, 1.0, loss_sum=math.inf))
     assert "The losses of 1 units are not finite, and not drawn." in read(run).notes
 
 
 def test_refused_updates_are_marked(tmp_path: Path) -> None:
-    history = read(folder_of(tmp_path / "run", surroundings(), start(), unit(1.0, 1.0, refused=4)))
+    history = read(folder_of(tmp_path / "run", environment(), start(), unit(1.0, 1.0, refused=4)))
     assert history.marks[-1].text == "unit downpour-0-10: 4 updates refused, not finite"
 
 
@@ -122,7 +122,7 @@ def test_portions_that_were_sent_again_are_told_with_what_became_of_them(tmp_pat
 
 def test_evaluations_whose_portions_are_not_noted_are_counted(tmp_path: Path) -> None:
     noted = [journals.portions(1.0, number) for number in (1, 2, 5)]
-    history = read(folder_of(tmp_path / "run", surroundings(), start(), *noted))
+    history = read(folder_of(tmp_path / "run", environment(), start(), *noted))
     assert any(note.startswith("The portions of 2 evaluations are not") for note in history.notes)
     whole = read(journals.sandblaster(tmp_path / "whole"))
     assert whole.notes == []
@@ -130,7 +130,7 @@ def test_evaluations_whose_portions_are_not_noted_are_counted(tmp_path: Path) ->
 
 def test_events_that_are_not_understood_are_counted_and_cost_no_others(tmp_path: Path) -> None:
     broken = [at(1.0, "unit"), at(1.0, "portions", evaluation=1), at(1.0, "start", fence="x")]
-    history = read(folder_of(tmp_path / "run", surroundings(), start(), *broken, unit(2.0, 2.0)))
+    history = read(folder_of(tmp_path / "run", environment(), start(), *broken, unit(2.0, 2.0)))
     assert len(history.units) == 1
     assert "3 events of the journal could not be understood." in history.notes
 
@@ -138,7 +138,7 @@ def test_events_that_are_not_understood_are_counted_and_cost_no_others(tmp_path:
 def test_no_password_is_read(tmp_path: Path) -> None:
     folder = folder_of(
         tmp_path / "run",
-        surroundings(),
+        environment(),
         start(),
         at(1.0, "lost", what="rediss://user:pa/ss#w@ord@host:1 is gone"),
         outcome={"state": "failed", "error": "cannot open s3://key:hush@bucket/x"},
@@ -174,10 +174,10 @@ def test_learning_rates_come_from_the_sums_of_a_checkpoint(
 ) -> None:
     folder = folder_of(
         tmp_path / "run",
-        surroundings(),
+        environment(),
         start(fence=1),
         unit(7.0, 7.0),
-        surroundings(10.0),
+        environment(10.0),
         start(11.0, 4.0, fence=3),
         learning_rate=0.1,
         **settings,

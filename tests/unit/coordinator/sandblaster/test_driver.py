@@ -15,7 +15,7 @@ from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.coordinator.problem.problem import prepare
-from distbelief.coordinator.runs.driver import Stage
+from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster import driver as sandblaster
 from distbelief.coordinator.sandblaster.driver import Sandblaster
@@ -29,13 +29,15 @@ def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
 ) -> None:
     monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path))
     config = RunConfig(algorithm="sandblaster", model="linear", data="synthetic:linear")
-    job = prepare(config, n_servers=1)
-    store = MemoryVectorStore(job.layout, fence=FENCE)
-    store.create(np.asarray(job.first.parameters))
-    record = RunRecord("run", job.config, job.layout, (), job.dataset.fingerprint, Schema(20))
+    problem = prepare(config, n_servers=1)
+    store = MemoryVectorStore(problem.layout, fence=FENCE)
+    store.create(np.asarray(problem.first.parameters))
+    record = RunRecord(
+        "run", problem.config, problem.layout, (), problem.dataset.fingerprint, Schema(20)
+    )
     nobody = cast("Any", None)
     session = Session(record, nobody, nobody, nobody, cast("Any", StandInLeader(FENCE)))
-    stage = Stage(lambda status: None, lambda: None, lambda: False, no_checkpoints())
+    hooks = DriverHooks(lambda status: None, lambda: None, lambda: False, no_checkpoints())
 
     def runaway(*_: object) -> Iterator[None]:
         raise NotFinite("vec:x9 would hold numbers that are not finite")
@@ -43,4 +45,4 @@ def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
 
     monkeypatch.setattr(sandblaster, "minimiser", runaway)
     with pytest.raises(Diverged, match=r"ran away: vec:x9 .* bounded from below\? --l2 bounds it"):
-        Sandblaster(session, job, stage, store, workers=1).run()
+        Sandblaster(session, problem, hooks, store, workers=1).run()

@@ -96,7 +96,7 @@ def test_what_a_checkpoint_has_comes_back_on_all_shards(
         named("x1"): [1.0] * SIZE,
         named("x2"): [2.0] * SIZE,
     }
-    assert None not in store.standings(named("x1"), named("x2"))
+    assert None not in store.shard_states(named("x1"), named("x2"))
 
 
 def test_after_a_reset_there_is_what_is_in_force_and_nothing_else(

@@ -14,9 +14,9 @@ from distbelief.app.errors import ConfigError, DistBeliefError, Fenced, RunTaken
 from distbelief.app.models.criterion import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
-from distbelief.coordinator.progress.outcome import EndReason, Evaluation
-from distbelief.coordinator.progress.scores import Yardstick
-from distbelief.coordinator.runs.driver import Kept
+from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
+from distbelief.coordinator.progress.scores import ScoreFormatter
+from distbelief.coordinator.runs.driver import FinalState
 from distbelief.coordinator.training.training import _conclude, _Result
 
 
@@ -51,7 +51,7 @@ class Ending:
         )
 
 
-KEPT = Kept(None, np.zeros(1), {}, {})
+KEPT = FinalState(None, np.zeros(1), {}, {})
 RESULT = _Result(EndReason.PASSES, KEPT, (), Path("checkpoint"))
 
 
@@ -66,8 +66,10 @@ def test_the_end_is_noted_in_the_folder_and_on_the_server() -> None:
 
 def test_the_end_is_noted_with_all_figures_of_the_model_that_was_kept() -> None:
     ending = Ending(None, None)
-    ending.training.job = SimpleNamespace(yardstick=Yardstick(Task.REGRESSION, Metric.RMSE))
-    heldout = Evaluation(3, 2.0, 1.0, Score(4, 8.0, squared_error=16.0))
+    ending.training.problem = SimpleNamespace(
+        score_formatter=ScoreFormatter(Task.REGRESSION, Metric.RMSE)
+    )
+    heldout = HeldoutEvaluation(3, 2.0, 1.0, Score(4, 8.0, squared_error=16.0))
     _conclude(ending.training, replace(RESULT, kept=replace(KEPT, heldout=heldout)), 1.0)
     (noted,) = ending.noted
     assert noted["heldout"] == {"examples": 4, "rmse": 2.0, "loss": 2.0}

@@ -10,13 +10,13 @@ from distbelief.app.models.criterion import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.store.contract.parameters import ShardCounts
-from distbelief.coordinator.progress.outcome import Evaluation
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.outcome import HeldoutEvaluation
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import DownpourStatus, SandblasterStatus, Tally
 
-THREE = Yardstick(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))
+THREE = ScoreFormatter(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))
 
-EVALUATION = Evaluation(1, 2.0, 1.5, Score(200, 50.0, 180, 0.0))
+EVALUATION = HeldoutEvaluation(1, 2.0, 1.5, Score(200, 50.0, 180, 0.0))
 
 DOWNPOUR = DownpourStatus(
     passes=2.5,

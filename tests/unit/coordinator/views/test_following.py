@@ -15,7 +15,7 @@ from distbelief.app.errors import ExitCode
 from distbelief.coordinator.views import following
 from distbelief.coordinator.views.following import DEAD_S, follow, watched
 from distbelief.coordinator.views.overview import Overview
-from distbelief.coordinator.views.tracker import Chronicle
+from distbelief.coordinator.views.tracker import ProgressTracker
 from tests.unit.coordinator.conftest import Run
 from tests.unit.coordinator.views.statuses import THREE, status
 
@@ -25,7 +25,7 @@ Follow = Callable[..., tuple[ExitCode, str]]
 def overview(state: str, seconds: float | None = 4.0, **outcome: Any) -> Overview:
     moment = None
     if seconds is not None:
-        now, chronicle = status(seconds=seconds), Chronicle(THREE)
+        now, chronicle = status(seconds=seconds), ProgressTracker(THREE)
         chronicle.see(now)
         moment = chronicle.moment(now)
     owner = "process 7 on here" if state == "running" else None

@@ -13,17 +13,17 @@ from rich.console import Console
 from distbelief.app.models.metrics import Score
 from distbelief.app.store.contract.parameters import ShardCounts
 from distbelief.coordinator.progress.events import Event
-from distbelief.coordinator.progress.outcome import Evaluation
+from distbelief.coordinator.progress.outcome import HeldoutEvaluation
 from distbelief.coordinator.progress.status import Outstanding, Status, Tally
 from distbelief.coordinator.views.panel import Panel
-from distbelief.coordinator.views.snapshot import MOST_POINTS, Moment
-from distbelief.coordinator.views.tracker import Chronicle
+from distbelief.coordinator.views.snapshot import MOST_POINTS, ProgressSnapshot
+from distbelief.coordinator.views.tracker import ProgressTracker
 from tests.unit.coordinator.views.statuses import EVALUATION, SANDBLASTER, THREE, status
 
 
-def moment(statuses: Sequence[Status], events: Sequence[Event] = ()) -> Moment:
+def moment(statuses: Sequence[Status], events: Sequence[Event] = ()) -> ProgressSnapshot:
     """That of the last status."""
-    chronicle = Chronicle(THREE)
+    chronicle = ProgressTracker(THREE)
     for event in events:
         chronicle.hear(event)
     for each in statuses:
@@ -39,8 +39,8 @@ def drawn(panel: Panel, width: int = 80, encoding: str = "utf-8") -> str:
     return "\n".join(line.rstrip() for line in file.read().splitlines()) + "\n"
 
 
-def learned(number: int, right: int) -> Evaluation:
-    return Evaluation(number, number / 2, number * 1.0, Score(200, 50.0, right, 0.0))
+def learned(number: int, right: int) -> HeldoutEvaluation:
+    return HeldoutEvaluation(number, number / 2, number * 1.0, Score(200, 50.0, right, 0.0))
 
 
 #: Thirty seconds in which speed, loss and accuracy go somewhere; a replica lost its worker.
@@ -195,14 +195,14 @@ def test_a_moment_is_small_and_the_same_after_its_way_over_the_server() -> None:
     found = moment(long)
     assert len(found.losses) <= MOST_POINTS
     assert len(found.model_dump_json()) < 5000
-    assert Moment.from_json(found.to_json()) == found
+    assert ProgressSnapshot.from_json(found.to_json()) == found
 
 
 def test_the_document_of_another_version_is_no_moment() -> None:
-    assert Moment.from_json({}) is None
-    assert Moment.from_json({"figures": [["loss", "0.5"]]}) is None
+    assert ProgressSnapshot.from_json({}) is None
+    assert ProgressSnapshot.from_json({"figures": [["loss", "0.5"]]}) is None
     known = moment([status()]).to_json()
-    assert Moment.from_json({**known, "new": 1}) == moment([status()])
+    assert ProgressSnapshot.from_json({**known, "new": 1}) == moment([status()])
 
 
 def test_what_is_not_a_number_is_none_in_the_document() -> None:

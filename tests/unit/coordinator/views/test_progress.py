@@ -20,23 +20,23 @@ from distbelief.app.models.criterion import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.store.contract.parameters import ShardCounts
-from distbelief.coordinator.progress.outcome import EndReason, Evaluation, Outcome
-from distbelief.coordinator.progress.scores import Yardstick
+from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation, Outcome
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import Outstanding, Status, Tally, median
 from distbelief.coordinator.views import screen
 from distbelief.coordinator.views.progress import display, summary
 from tests.unit.coordinator.views.statuses import EVALUATION, SANDBLASTER, THREE, status
 
-NUMBERS = Yardstick(Task.REGRESSION, Metric.RMSE)
-TWO = Yardstick(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
+NUMBERS = ScoreFormatter(Task.REGRESSION, Metric.RMSE)
+TWO = ScoreFormatter(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
 
 
 def shown(
-    statuses: Sequence[Status], *, terminal: bool = False, yardstick: Yardstick = THREE
+    statuses: Sequence[Status], *, terminal: bool = False, score_formatter: ScoreFormatter = THREE
 ) -> str:
     text = io.StringIO()
     console = Console(file=text, force_terminal=terminal, force_interactive=terminal, width=100)
-    with display(console, yardstick) as display_:
+    with display(console, score_formatter) as display_:
         for each in statuses:
             display_.show(each)
     return text.getvalue()
@@ -66,7 +66,9 @@ def test_a_log_has_a_line_for_each_status_that_is_shown() -> None:
 
 def test_a_regression_is_shown_with_its_root_mean_square_error() -> None:
     score = Score(4, 1.0, 0, 16.0)
-    text = shown([status(evaluation=Evaluation(1, 1.0, 1.0, score))], yardstick=NUMBERS)
+    text = shown(
+        [status(evaluation=HeldoutEvaluation(1, 1.0, 1.0, score))], score_formatter=NUMBERS
+    )
     assert "rmse 2.0000" in text
 
 
@@ -107,7 +109,7 @@ def test_a_log_gets_a_line_for_every_evaluation_and_every_two_seconds(
     text = io.StringIO()
     with display(Console(file=text, width=100), THREE) as display_:
         for now, number in [(1, 1), (1.5, 1), (1.6, 2), (2.6, 2), (3.7, 2)]:  # noqa: B007
-            evaluation = Evaluation(number, 2.0, 1.5, EVALUATION.score)
+            evaluation = HeldoutEvaluation(number, 2.0, 1.5, EVALUATION.score)
             display_.show(status(evaluation=evaluation))
     assert text.getvalue().count("\n") == 3
 
@@ -149,7 +151,7 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
 
 def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> None:
     score = Score(10, 5.0, 8, log_loss_sum=2.5, confusion=((5, 1, 0), (1, 3, 0)), auc=0.75)
-    assert summary(outcome(heldout=Evaluation(1, 2.0, 1.5, score)), TWO)[2:-2] == [
+    assert summary(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO)[2:-2] == [
         "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 (evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.2500, precision 0.7500, recall 0.7500 at threshold 0.25",
         "confusion (rows: true class, columns: predicted):",

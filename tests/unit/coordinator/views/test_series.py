@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distbelief.coordinator.views.figures import sparkline
-from distbelief.coordinator.views.series import WINDOW_S, Course, Speedometer
+from distbelief.coordinator.views.series import WINDOW_S, DownsampledSeries, Throughput
 
 numbers = st.lists(st.floats(-1e6, 1e6), max_size=300)
 
 
 def course(values: list[float], most: int = 8) -> tuple[float, ...]:
-    found = Course(most)
+    found = DownsampledSeries(most)
     for value in values:
         found.add(value)
     return found.points
@@ -39,9 +39,9 @@ def test_a_course_leaves_out_what_is_no_number() -> None:
     assert course([1.0, math.nan, math.inf, 2.0]) == (1.0, 2.0)
 
 
-def driven(rates: list[int], *, warm: int = 0, every_s: float = 0.5) -> Speedometer:
+def driven(rates: list[int], *, warm: int = 0, every_s: float = 0.5) -> Throughput:
     """Each rate of examples per second for a second; the first ``warm`` are a warm start."""
-    found, at, examples = Speedometer(), 0.0, 0.0
+    found, at, examples = Throughput(), 0.0, 0.0
     for number, rate in enumerate(rates):
         for _ in range(int(1 / every_s)):
             at, examples = at + every_s, examples + rate * every_s
@@ -74,7 +74,7 @@ def test_a_run_that_stands_still_gets_slower_until_its_speed_is_zero() -> None:
 
 
 def test_what_a_coordinator_before_did_is_no_speed_of_this_one() -> None:
-    found = Speedometer()
+    found = Throughput()
     found.note(100.0, 50_000, 500, warming=False)
     assert found.now.examples == 0
     found.note(101.0, 50_100, 501, warming=False)

@@ -16,7 +16,7 @@ AGAIN_S = 5.0
 LOOK_S = 1.0
 
 
-class Waits:
+class WaitReporter:
     """Told ``(what, seconds)`` again and again while something is waited for, by any thread."""
 
     def __init__(self, say: Callable[[str], None]) -> None:

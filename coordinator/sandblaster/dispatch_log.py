@@ -37,7 +37,7 @@ class _Dispatch:
     fate: Fate = Fate.UNANSWERED
 
 
-class Dispatches:
+class DispatchLog:
     """The dispatches of one evaluation, from its begin.
 
     Args:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from distbelief.app.errors import Fenced
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import ParameterStore
-from distbelief.worker_tasks import pace
-from distbelief.worker_tasks.pace import Leash, Pace
+from distbelief.worker_tasks import staleness
+from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 
 POSITIONS = st.lists(st.integers(0, 9), min_size=1, max_size=4)
 
@@ -34,7 +34,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     ours = Clock()
     time = SimpleNamespace(monotonic=lambda: ours.now, sleep=ours.sleep)
-    monkeypatch.setattr(pace, "time", time)
+    monkeypatch.setattr(staleness, "time", time)
     return ours
 
 
@@ -49,7 +49,9 @@ class Others:
         return next(self.looks)
 
 
-def leash(bound: int, looks: list[list[int]], total: int = 100) -> tuple[Leash, Others]:
+def throttle(
+    bound: int, looks: list[list[int]], total: int = 100
+) -> tuple[StalenessThrottle, Others]:
     """That of stream 0; the last look is seen again and again."""
 
     def seen() -> Iterator[list[int]]:
@@ -58,8 +60,8 @@ def leash(bound: int, looks: list[list[int]], total: int = 100) -> tuple[Leash, 
             yield looks[-1]
 
     others = Others(seen())
-    made = Pace(bound, [total] * len(looks[0]), warm=0)
-    return Leash(made, cast("ParameterStore", others), 0), others
+    made = StalenessBound(bound, [total] * len(looks[0]), warm=0)
+    return StalenessThrottle(made, cast("ParameterStore", others), 0), others
 
 
 def unasked() -> None:
@@ -77,48 +79,51 @@ def test_a_stream_may_be_ahead_of_the_slowest_unfinished_other_by_the_bound(
     made = data.draw(st.integers(0, 9), "made")
     unfinished = [n for i, n in enumerate(sequences) if i != stream and n < total]
     expected = all(made - other <= bound for other in unfinished)
-    assert Pace(bound, [total] * len(sequences), 0).allows(stream, made, sequences) == expected
+    assert (
+        StalenessBound(bound, [total] * len(sequences), 0).allows(stream, made, sequences)
+        == expected
+    )
 
 
 @given(POSITIONS.filter(lambda positions: min(positions) < 10))
 def test_the_slowest_never_waits(sequences: list[int]) -> None:
     slowest = sequences.index(min(sequences))
-    assert Pace(0, [10] * len(sequences), 0).allows(slowest, min(sequences), sequences)
+    assert StalenessBound(0, [10] * len(sequences), 0).allows(slowest, min(sequences), sequences)
 
 
 def test_the_pushes_of_a_warm_start_put_nobody_ahead() -> None:
-    pace = Pace(2, [100, 100], warm=30)
-    assert pace.allows(0, 29, [29, 0])
-    assert pace.allows(0, 32, [32, 0])
-    assert not pace.allows(0, 33, [33, 0])
-    assert pace.allows(1, 2, [30, 2])
-    assert not pace.allows(1, 3, [30, 3])
+    bound = StalenessBound(2, [100, 100], warm=30)
+    assert bound.allows(0, 29, [29, 0])
+    assert bound.allows(0, 32, [32, 0])
+    assert not bound.allows(0, 33, [33, 0])
+    assert bound.allows(1, 2, [30, 2])
+    assert not bound.allows(1, 3, [30, 3])
 
 
 def test_a_run_counts_the_pushes_of_its_whole_plan() -> None:
     config = RunConfig(max_staleness=3, n_push=4, passes=5, warm_start_steps=9)
-    assert Pace.of(config, [7, 6]) == Pace(3, [9, 8], warm=3)
+    assert StalenessBound.of(config, [7, 6]) == StalenessBound(3, [9, 8], warm=3)
 
 
 def test_a_run_without_a_bound_has_no_pace() -> None:
-    assert Pace.of(RunConfig(), [7, 6]) is None
+    assert StalenessBound.of(RunConfig(), [7, 6]) is None
 
 
 def test_who_is_within_reach_does_not_wait(clock: Clock) -> None:
-    held, _ = leash(2, [[5, 3]])
+    held, _ = throttle(2, [[5, 3]])
     assert held.hold(5, unasked) == (True, 0.0)
     assert clock.pauses == []
 
 
 def test_the_others_are_looked_at_only_when_it_matters(clock: Clock) -> None:
-    held, others = leash(2, [[5, 3]])
+    held, others = throttle(2, [[5, 3]])
     for made in (0, 1, 2, 5, 5, 4):
         assert held.hold(made, unasked) == (True, 0.0)
     assert others.seen == 1
 
 
 def test_who_is_too_far_ahead_waits_until_the_slowest_moves(clock: Clock) -> None:
-    held, _ = leash(2, [[6, 3, 9], [6, 3, 9], [6, 4, 9]])
+    held, _ = throttle(2, [[6, 3, 9], [6, 3, 9], [6, 4, 9]])
     may, waited_s = held.hold(6, NOTHING)
     assert may
     assert waited_s == pytest.approx(sum(clock.pauses))
@@ -127,29 +132,29 @@ def test_who_is_too_far_ahead_waits_until_the_slowest_moves(clock: Clock) -> Non
 
 def test_who_waits_for_one_that_moves_stays(clock: Clock) -> None:
     """For 40 looks of 0.05 s."""
-    held, _ = leash(2, [[60, done, 90] for done in range(20, 59) for _ in range(2)])
+    held, _ = throttle(2, [[60, done, 90] for done in range(20, 59) for _ in range(2)])
     may, waited_s = held.hold(60, NOTHING)
     assert may
-    assert waited_s > 2 * pace.PATIENCE_S
+    assert waited_s > 2 * staleness.PATIENCE_S
 
 
 def test_who_waits_while_only_faster_ones_move_does_not_stay(clock: Clock) -> None:
-    held, _ = leash(2, [[60, 20, done] for done in range(21, 90)])
+    held, _ = throttle(2, [[60, 20, done] for done in range(21, 90)])
     may, waited_s = held.hold(60, NOTHING)
     assert not may
-    assert waited_s < 2 * pace.PATIENCE_S
+    assert waited_s < 2 * staleness.PATIENCE_S
 
 
 def test_who_waits_in_vain_is_let_go(clock: Clock) -> None:
-    held, _ = leash(2, [[6, 3]])
+    held, _ = throttle(2, [[6, 3]])
     may, waited_s = held.hold(6, NOTHING)
     assert not may
-    assert pace.PATIENCE_S <= waited_s <= pace.PATIENCE_S + 0.05
+    assert staleness.PATIENCE_S <= waited_s <= staleness.PATIENCE_S + 0.05
     assert waited_s == pytest.approx(sum(clock.pauses))
 
 
 def test_a_stream_that_ends_is_waited_for_no_longer(clock: Clock) -> None:
-    held, _ = leash(0, [[5, 3], [5, 4]], total=4)
+    held, _ = throttle(0, [[5, 3], [5, 4]], total=4)
     assert held.hold(5, NOTHING)[0]
 
 
@@ -157,6 +162,6 @@ def test_who_waits_can_be_stopped(clock: Clock) -> None:
     def lost() -> None:
         raise Fenced("somebody else works on it")
 
-    held, _ = leash(0, [[5, 3]])
+    held, _ = throttle(0, [[5, 3]])
     with pytest.raises(Fenced):
         held.hold(5, lost)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from distbelief.coordinator.runs import waits
-from distbelief.coordinator.runs.waits import AGAIN_S, Waits
+from distbelief.coordinator.runs import wait_reporter as waits
+from distbelief.coordinator.runs.wait_reporter import AGAIN_S, WaitReporter
 
 
 class Clock:
@@ -24,7 +24,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_wait_is_told_at_once_and_then_now_and_then(clock: Clock) -> None:
     told: list[str] = []
-    tell = Waits(told.append)
+    tell = WaitReporter(told.append)
     tell("a is silent", 3.2)
     clock.now += AGAIN_S - 0.1
     tell("a is silent", 8.1)
@@ -37,7 +37,7 @@ def test_a_wait_is_told_at_once_and_then_now_and_then(clock: Clock) -> None:
 @pytest.mark.usefixtures("clock")
 def test_each_thing_that_is_waited_for_is_told() -> None:
     told: list[str] = []
-    tell = Waits(told.append)
+    tell = WaitReporter(told.append)
     for what in ("a is silent", "b is silent"):
         tell(what, 4.0)
     assert told == ["waiting for 4 s: a is silent", "waiting for 4 s: b is silent"]

@@ -24,7 +24,7 @@ PATIENCE_S = 0.25
 
 
 @dataclass(frozen=True)
-class Pace:
+class StalenessBound:
     """``bound`` is in pushes, ``totals`` are those of each stream in the whole plan.
 
     ``warm`` pushes are made by stream 0 alone and put it ahead of nobody.
@@ -35,7 +35,7 @@ class Pace:
     warm: int
 
     @classmethod
-    def of(cls, config: RunConfig, steps_per_pass: Sequence[int]) -> Pace | None:
+    def of(cls, config: RunConfig, steps_per_pass: Sequence[int]) -> StalenessBound | None:
         """The run's, given the minibatches of each subset; None if it has no bound."""
         if config.max_staleness is None:
             return None
@@ -66,12 +66,12 @@ class Pace:
         return made - self.warm if stream == 0 else made
 
 
-class Leash:
+class StalenessThrottle:
     """Holds one stream back while it is too far ahead."""
 
-    def __init__(self, pace: Pace, store: ParameterStore, stream: int) -> None:
-        self._pace, self._store, self._stream = pace, store, stream
-        self._sequences = [0] * len(pace.totals)  # as last seen: streams only go forward
+    def __init__(self, bound: StalenessBound, store: ParameterStore, stream: int) -> None:
+        self._bound, self._store, self._stream = bound, store, stream
+        self._sequences = [0] * len(bound.totals)  # as last seen: streams only go forward
 
     def hold(self, made: int, check: Callable[[], None]) -> tuple[bool, float]:
         """Wait until the stream may go on: whether it may, and the seconds waited.
@@ -93,12 +93,12 @@ class Leash:
         return False, now - began
 
     def _look(self, made: int) -> bool:
-        self._sequences = self._store.sequences(len(self._pace.totals))
+        self._sequences = self._store.sequences(len(self._bound.totals))
         return self._allows(made)
 
     def _allows(self, made: int) -> bool:
-        return self._pace.allows(self._stream, made, self._sequences)
+        return self._bound.allows(self._stream, made, self._sequences)
 
     @property
     def _slowest(self) -> int | None:
-        return self._pace.slowest(self._stream, self._sequences)
+        return self._bound.slowest(self._stream, self._sequences)

@@ -10,7 +10,7 @@ import pytest
 from distbelief.app.runs.batch import Report
 from distbelief.coordinator.sandblaster import batch
 from distbelief.coordinator.sandblaster.batch import Batch
-from distbelief.coordinator.sandblaster.dispatches import Dispatches
+from distbelief.coordinator.sandblaster.dispatch_log import DispatchLog
 
 
 class Clock:
@@ -26,7 +26,7 @@ def answer(portion: int, dispatch: int, worker: str, seconds: float, error: str 
 
 def test_every_fate_is_told_with_its_worker_and_its_seconds() -> None:
     clock = Clock()
-    dispatches = Dispatches(clock)
+    dispatches = DispatchLog(clock)
     for portion in range(3):
         dispatches.sent(portion, 0)
     clock.now = 11.0
@@ -53,7 +53,7 @@ def test_every_fate_is_told_with_its_worker_and_its_seconds() -> None:
 
 def test_a_worker_whose_seconds_are_too_many_began_when_it_was_sent() -> None:
     clock = Clock()
-    dispatches = Dispatches(clock)
+    dispatches = DispatchLog(clock)
     dispatches.sent(0, 0)
     clock.now = 11.0
     dispatches.answered(answer(0, 0, "w", 5.0), won=True)
@@ -62,7 +62,7 @@ def test_a_worker_whose_seconds_are_too_many_began_when_it_was_sent() -> None:
 
 def test_an_answer_that_comes_twice_or_to_nothing_sent_here_changes_nothing() -> None:
     clock = Clock()
-    dispatches = Dispatches(clock)
+    dispatches = DispatchLog(clock)
     dispatches.sent(0, 0)
     dispatches.answered(answer(0, 0, "w", 0.0), won=True)
     before = dispatches.document()
@@ -81,7 +81,7 @@ def test_a_long_run_tells_only_of_evaluations_with_portions_sent_again(
     sums = Batch(cast("Any", session), nobody, 2, 1, lambda: None)
     for number, sent in enumerate([[(0, 0), (1, 0)], [(0, 0), (1, 0)], [(0, 0), (0, 1)]]):
         sums.number = number
-        sums._dispatches = Dispatches(Clock())
+        sums._dispatches = DispatchLog(Clock())
         for portion, dispatch in sent:
             sums._dispatches.sent(portion, dispatch)
         sums._tell_dispatches()
