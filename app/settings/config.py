@@ -8,7 +8,6 @@ part of a run record. The settings themselves are in :mod:`distbelief.app.settin
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +30,7 @@ from distbelief.app.settings.sections import (
     StopSettings,
     StoreSettings,
 )
+from distbelief.app.settings.synonyms import advice
 
 
 class RunConfig(
@@ -157,8 +157,7 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
     known = [*RunConfig.model_fields, *ClusterConfig.model_fields]
     for name in settings:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+            hint = advice(name, known) or f"known are {', '.join(known)}"
             raise ConfigError(f"unknown setting '{name}': {hint}")
     for name, value in settings.items():
         if isinstance(value, bool) and not _is_switch(name):

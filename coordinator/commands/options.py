@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from distbelief.app.errors import ExitCode
+from distbelief.app.settings.synonyms import advice
 
 if TYPE_CHECKING:  # commands without settings begin sooner without them
     from pydantic.fields import FieldInfo
@@ -45,6 +46,26 @@ class SectionedCommand(click.Command):
         )
         self.params.append(debug)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        typed = [each.partition("=")[0] for each in args]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            word = next(each for each in typed if each.startswith(error.option_name))
+            hint = self._hint(word)
+            raise click.UsageError(f"No such option '{word}'{hint}", ctx) from None
+
+    def _hint(self, word: str) -> str:
+        """How to go on after "No such option"; of ``--no-shuffle`` it is about shuffling."""
+        flags = {
+            name: each.opts[0]
+            for each in self.params
+            if isinstance(each, click.Option)
+            for name in (str(each.name), *map(_name, each.opts))
+        }
+        found = advice(_name(word).removeprefix("no_"), flags, flags.__getitem__)
+        return f": {found}" if found else "."
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
@@ -63,6 +84,11 @@ class SectionedCommand(click.Command):
                 formatter.write(f"{line}\n")
         formatter.write_paragraph()
         formatter.write(f"{told(self._codes, formatter.width)}\n")
+
+
+def _name(flag: str) -> str:
+    """The name of a setting, from its flag."""
+    return flag.lstrip("-").replace("-", "_")
 
 
 class SettingOption(click.Option):

@@ -269,6 +269,36 @@ def test_wrong_input_is_named(case: str, run: Run) -> None:
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ("train --epochs 3", "--epochs': did you mean '--passes'?"),
+        ("train --lr=0.1", "--lr': did you mean '--learning-rate'?"),
+        ("train -lr 0.1", "-lr': did you mean '--learning-rate'?"),
+        ("train --Batch_Size 8", "--Batch_Size': did you mean '--batch-size'?"),
+        ("train --C 3", "--C': set --l2 = 1 / (C * n), n being the number of training examples"),
+        (
+            "train --no-shuffle",
+            "--no-shuffle': minibatches are always shuffled, in an order that --seed decides",
+        ),
+        (
+            "train --n-classes 3",
+            "--n-classes': the classes in a file are counted; else give classes with --data-option",
+        ),
+        ("train --lerning-rate 1", "--lerning-rate': did you mean '--learning-rate'?"),
+        ("train --data-options a=b", "--data-options': did you mean '--data-option'?"),
+        ("resume RUN --config-file run.toml", "--config-file'."),
+        ("resume RUN --epochs 3", "--epochs'."),
+        ("resume RUN --num-processes 3", "--num-processes': did you mean '--processes'?"),
+        ("status RUN --folow", "--folow': did you mean '--follow'?"),
+    ],
+)
+def test_a_flag_that_is_not_there_leads_to_one_that_is(arguments: str, hint: str, run: Run) -> None:
+    answer = run(*arguments.split())
+    assert answer.code == ExitCode.USAGE
+    assert answer.err.splitlines()[-1] == f"Error: No such option '{hint}"
+
+
 @pytest.mark.usefixtures("here")
 def test_debug_shows_where_an_error_came_from(run: Run) -> None:
     answer = run("--debug", "train", "--data", "no.npz")
