@@ -34,7 +34,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """Exit codes of ``python -m coordinator``."""
+    """Exit codes of the command line."""
 
     OK = 0
     INTERNAL = 1

@@ -141,7 +141,7 @@ def advice(word: str, known: Collection[str], written: Callable[[str], str] = st
         fits = all(name in known for name in names)
         return sentence.format_map({name: written(name) for name in names}) if fits else None
     near = _NAMES.get(plain) or _nearest(plain, known)
-    return f"did you mean '{written(near)}'?" if near in known else None
+    return f"did you mean '{written(near)}'?" if near and near in known else None
 
 
 def settings_in(sentence: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m coordinator``, and ``distbelief`` where it is installed."""
+"""The command line: ``distbelief``, and ``python -m coordinator`` in a checkout."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from distbelief.app.errors import DistBeliefError, ExitCode
 from distbelief.coordinator.commands.group import LazyGroup
+from distbelief.coordinator.progress.program import program
 
 #: What the shell is told of a program whose reader went away (128 and the number of SIGPIPE).
 NO_READER = 141
@@ -140,9 +141,7 @@ def run() -> NoReturn:
 
 
 def _invoke() -> None:
-    program = os.path.basename(sys.argv[0])
-    name = "python -m coordinator" if program in ("__main__.py", "-m") else program
-    with main.make_context(name, sys.argv[1:]) as ctx:
+    with main.make_context(program(), sys.argv[1:]) as ctx:
         main.invoke(ctx)
     sys.stdout.flush()  # a reader that went away is noticed here, and not after all is done
 

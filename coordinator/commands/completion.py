@@ -13,19 +13,18 @@ SHELLS = ("bash", "zsh", "fish")
 
 @click.command(
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator completion bash >> ~/.bashrc
-  python -m coordinator completion zsh >> ~/.zshrc   # behind compinit
-  python -m coordinator completion fish > ~/.config/fish/completions/distbelief.fish
-""",
+    examples=(
+        "completion bash >> ~/.bashrc",
+        "completion zsh >> ~/.zshrc   # behind compinit",
+        "completion fish > ~/.config/fish/completions/distbelief.fish",
+    ),
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
     """Print the script that completes commands in your shell.
 
-    It completes 'python -m coordinator' and 'distbelief': commands, flags, the words that a
-    setting may be, and the names of runs; elsewhere the names of files.
+    It completes 'distbelief', and 'python -m' with 'distbelief' or 'coordinator': commands,
+    flags, the words that a setting may be, and the names of runs; elsewhere the names of files.
     """
     folder = resources.files("distbelief.coordinator.commands") / "shells"
     click.echo((folder / f"completion.{shell}").read_text(encoding="utf-8"), nl=False)

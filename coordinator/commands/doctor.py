@@ -17,13 +17,12 @@ from distbelief.coordinator.commands.train import config_option, given_settings
 
 @click.command(
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator doctor
-  python -m coordinator doctor --data mine.csv --model softmax --replicas 4
-  python -m coordinator doctor --broker redis://host:6379/0 \\
-      --parameter-servers redis://ps1:6379,redis://ps2:6379 --json
-""",
+    examples=(
+        "doctor",
+        "doctor --data mine.csv --model softmax --replicas 4",
+        "doctor --broker redis://host:6379/0 \\\n"
+        "      --parameter-servers redis://ps1:6379,redis://ps2:6379 --json",
+    ),
     codes=(
         ExitCode.DATA,
         ExitCode.MODEL,

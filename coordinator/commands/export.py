@@ -15,11 +15,10 @@ from distbelief.coordinator.commands.places import as_json, place_of, run_names,
 
 @click.command(
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator export 20261122-180858-050a --output now.safetensors
-  python -m coordinator export model.safetensors --output model.npz
-""",
+    examples=(
+        "export 20261122-180858-050a --output now.safetensors",
+        "export model.safetensors --output model.npz",
+    ),
     codes=(
         ExitCode.MODEL,
         ExitCode.DATA,

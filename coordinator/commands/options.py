@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.synonyms import advice
+from distbelief.coordinator.progress.program import program
 
 if TYPE_CHECKING:  # commands without settings begin sooner without them
     from pydantic.fields import FieldInfo
@@ -34,12 +35,24 @@ def told(codes: Iterable[ExitCode], width: int) -> str:
 class SectionedCommand(click.Command):
     """A command whose help groups the settings as the configuration does.
 
-    Each takes ``--debug`` as the program does; ``codes`` are the exit codes that it may give
-    beside those that any command may.
+    Each takes ``--debug`` as the program does.
+
+    Args:
+        args: as of any command of click, and so are ``kwargs``.
+        examples: command lines without the program's name, which is that of this process.
+        codes: exit codes that it may give beside those that any command may.
+        kwargs: see ``args``.
     """
 
-    def __init__(self, *args: Any, codes: Iterable[ExitCode] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[str] = (),
+        codes: Iterable[ExitCode] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._examples = examples
         self._codes = sorted({*ALWAYS, *codes})
         debug = click.Option(
             ["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."
@@ -77,11 +90,12 @@ class SectionedCommand(click.Command):
                 formatter.write_dl(records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples keep their lines."""
-        if self.epilog:
-            formatter.write_paragraph()
-            for line in self.epilog.strip("\n").splitlines():
-                formatter.write(f"{line}\n")
+        """Examples keep their lines, and so does what is below them."""
+        formatter.write_paragraph()
+        formatter.write("Examples:\n" if len(self._examples) > 1 else "Example:\n")
+        for each in self._examples:
+            formatter.write(f"  {program()} {each}\n")
+        formatter.write(self.epilog or "")
         formatter.write_paragraph()
         formatter.write(f"{told(self._codes, formatter.width)}\n")
 

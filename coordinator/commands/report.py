@@ -13,11 +13,10 @@ from distbelief.coordinator.commands.places import FOLDER, as_json, run_names
 
 @click.command(
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator report 20261122-180858-050a
-  python -m coordinator report 20261122-180858-050a 20261122-181530-77c1 --output both.html
-""",
+    examples=(
+        "report 20261122-180858-050a",
+        "report 20261122-180858-050a 20261122-181530-77c1 --output both.html",
+    ),
 )
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, shell_complete=run_names)
 @click.option(

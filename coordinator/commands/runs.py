@@ -19,11 +19,10 @@ _run = click.argument("run", shell_complete=run_names)
 
 @click.command(
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator status 20261122-180858-050a
-  python -m coordinator status 20261122-180858-050a --follow
-""",
+    examples=(
+        "status 20261122-180858-050a",
+        "status 20261122-180858-050a --follow",
+    ),
     codes=ExitCode,
 )
 @_run
@@ -53,11 +52,10 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
 
 @click.command(
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator runs
-  python -m coordinator runs --broker redis://host:6379/0 --json
-""",
+    examples=(
+        "runs",
+        "runs --broker redis://host:6379/0 --json",
+    ),
     codes=ASKING,
 )
 @where
@@ -78,7 +76,7 @@ def runs(as_json: bool, **flags: str | None) -> None:
 
 @click.command(
     cls=SectionedCommand,
-    epilog="Example: python -m coordinator stop 20261122-180858-050a --wait",
+    examples=("stop 20261122-180858-050a --wait",),
     codes=(*ASKING, ExitCode.TIMEOUT),
 )
 @_run

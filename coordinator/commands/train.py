@@ -26,17 +26,18 @@ if TYPE_CHECKING:  # completion and help begin sooner without them
     from distbelief.coordinator.problem.problem import Problem
     from distbelief.coordinator.progress.outcome import Outcome
 
-EXAMPLES = f"""
-Examples:
-  python -m coordinator train
-  python -m coordinator train --replicas 4 --n-push 10 --n-fetch 10 --warm-start-steps 200
-  python -m coordinator train --data mine.npz --model softmax --optimizer sgd --l2 1e-4
-  python -m coordinator train --model mypackage.models:MyModel --model-option width=32
-  python -m coordinator train --model softmax --dry-run > run.toml
-  python -m coordinator train --config run.toml --seed 7
-  python -m coordinator train --broker redis://host:6379/0 \\
-      --parameter-servers redis://ps1:6379,redis://ps2:6379
-
+EXAMPLES = (
+    "train",
+    "train --replicas 4 --n-push 10 --n-fetch 10 --warm-start-steps 200",
+    "train --data mine.npz --model softmax --optimizer sgd --l2 1e-4",
+    "train --model mypackage.models:MyModel --model-option width=32",
+    "train --model softmax --dry-run > run.toml",
+    "train --config run.toml --seed 7",
+    "train --broker redis://host:6379/0 \\\n"
+    "      --parameter-servers redis://ps1:6379,redis://ps2:6379",
+)
+#: Below the examples.
+NOTE = f"""
 A TOML file has the same settings with underscores: learning_rate = 0.05
 URLs with passwords are better given as {BROKER} and
 {PARAMETER_SERVERS} than on the command line.
@@ -50,7 +51,7 @@ config_option = click.option(
 )
 
 
-@click.command(cls=SectionedCommand, epilog=EXAMPLES, codes=CODES)
+@click.command(cls=SectionedCommand, examples=EXAMPLES, epilog=NOTE, codes=CODES)
 @config_option
 @click.option(
     "--dry-run", is_flag=True, help="Print the whole configuration and the plan; start nothing."
@@ -62,7 +63,7 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
 
     Without --broker everything runs here: servers and workers are started, and ended
     again. With --broker and --parameter-servers nothing is started: the servers and the
-    workers (celery -A app worker) are those that run there.
+    workers (celery -A distbelief worker) are those that run there.
 
     With --dry-run a TOML file is printed, with the plan in its last lines, as comments.
     """
@@ -91,11 +92,10 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
 
 @click.command(
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator resume 20261122-180858-050a
-  python -m coordinator resume 20261122-180858-050a --servers 3
-""",
+    examples=(
+        "resume 20261122-180858-050a",
+        "resume 20261122-180858-050a --servers 3",
+    ),
     codes=ExitCode,
 )
 @click.argument("run", shell_complete=run_names)

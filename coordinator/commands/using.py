@@ -42,12 +42,11 @@ CLASS: Columns = ("class", "probability")
 @click.command(
     "data",
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator data digits
-  python -m coordinator data clicks.csv --data-option target=clicked --data-option bad_lines=10
-  python -m coordinator data train.libsvm.gz --json
-""",
+    examples=(
+        "data digits",
+        "data clicks.csv --data-option target=clicked --data-option bad_lines=10",
+        "data train.libsvm.gz --json",
+    ),
     codes=(ExitCode.DATA,),
 )
 @click.argument("file")
@@ -67,7 +66,7 @@ def data_command(file: str, data_option: tuple[str, ...], as_json: bool) -> None
 
 @click.command(
     cls=SectionedCommand,
-    epilog="Example: python -m coordinator evaluate --model model.safetensors --data digits",
+    examples=("evaluate --model model.safetensors --data digits",),
     codes=READING,
 )
 @_model
@@ -106,11 +105,10 @@ def evaluate(
 
 @click.command(
     cls=SectionedCommand,
-    epilog="""
-Examples:
-  python -m coordinator predict --model model.safetensors --data new.npy
-  python -m coordinator predict --model model.safetensors --data new.csv --json
-""",
+    examples=(
+        "predict --model model.safetensors --data new.npy",
+        "predict --model model.safetensors --data new.csv --json",
+    ),
     codes=READING,
 )
 @_model

@@ -104,7 +104,7 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
             raise NoWorkers(
                 f"no worker listens on the queues {' and '.join(sorted(needed))} of "
                 f"{messages.address} after {timeout_s:g} s{idle}: start one with "
-                "'celery -A app worker'"
+                "'celery -A distbelief worker'"
             )
 
 

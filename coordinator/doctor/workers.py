@@ -21,7 +21,7 @@ from distbelief.coordinator.runs.messages import ANSWER_S, Messages
 TRIAL_S = 30.0
 POLL_S = 0.3
 
-START = "start one with 'celery -A app worker'"
+START = "start one with 'celery -A distbelief worker'"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from distbelief.app.errors import ConfigError
 from distbelief.app.runs.leadership import RunState
 from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.report import rates
 from distbelief.coordinator.report.clock import Clock
 from distbelief.coordinator.report.history import (
@@ -42,8 +43,8 @@ def read(folder: Path) -> History:
     document = run.read()
     if document is None:
         raise ConfigError(
-            f"there is no run {folder.name} in {folder.parent.resolve()}: 'python -m coordinator "
-            "runs' lists those that are there, --folder names another place"
+            f"there is no run {folder.name} in {folder.parent.resolve()}: '{program()} runs' "
+            "lists those that are there, --folder names another place"
         )
     document = without_secrets(document)
     config = document["record"]["config"]

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from distbelief.app.errors import ConfigError
+from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.report import tables
 from distbelief.coordinator.report.plots import descent, learning, pace, portions, search
 from distbelief.coordinator.report.plots.plot import Histories, Plot
@@ -119,6 +120,7 @@ def page(histories: Histories, pictures: Sequence[Picture]) -> str:
     )
     settings = tables.settings(histories)
     return environment.get_template("report.html").render(
+        program=program(),
         runs=histories,
         pictures=pictures,
         summary=tables.summary(histories),

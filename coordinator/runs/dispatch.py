@@ -156,7 +156,7 @@ class Dispatcher:
         if self.idle_s > self._stall_s:
             raise WaitTimeout(
                 f"no worker has been at work on {', '.join(self._in_flight)} for "
-                f"{self._stall_s:g} s: are workers running (celery -A app worker)?"
+                f"{self._stall_s:g} s: are workers running (celery -A distbelief worker)?"
             )
         return finished
 

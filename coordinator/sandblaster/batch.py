@@ -97,7 +97,7 @@ class Batch:
             return
         raise WaitTimeout(
             f"no worker has been at work on evaluation {self.number} for {silent_s:.0f} s, "
-            f"{slow.name} is outstanding: are workers running (celery -A app worker)?"
+            f"{slow.name} is outstanding: are workers running (celery -A distbelief worker)?"
         )
 
     @property

@@ -28,6 +28,7 @@ from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import EndReason, Outcome
+from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.runs.driver import Driver, DriverHooks, FinalState
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
@@ -210,7 +211,7 @@ def _give_up(training: Training, driver: Driver, error: BaseException) -> None:
     if names:
         training.say(
             f"the last good checkpoint is {folder.checkpoints / names[-1]}; to go on from it: "
-            f"python -m coordinator resume {folder.run}"
+            f"{program()} resume {folder.run}"
         )
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from distbelief.app.errors import ExitCode
 from distbelief.app.runs.leadership import RunState
+from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.views.overview import Overview, glance, overview
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.progress import described
@@ -99,7 +100,7 @@ def _drawn(overviews: Iterator[Overview], console: Console) -> Overview:
 def _note(seen: Overview) -> str:
     if seen.state == "dead":
         silent = f"no sign of life of {seen.coordinator}" if seen.coordinator else "no coordinator"
-        return f"{silent}; to go on: python -m coordinator resume {seen.run}"
+        return f"{silent}; to go on: {program()} resume {seen.run}"
     if seen.state == RunState.FAILED:
         return str(seen.outcome.get("error", ""))
     return f"coordinator: {seen.coordinator}" if seen.coordinator else ""

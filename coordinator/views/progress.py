@@ -11,6 +11,7 @@ from rich.table import Table
 from distbelief.app.models.model import Task
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
+from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.views.figures import figures
@@ -54,8 +55,8 @@ def summary(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
             lines += score_formatter.confusion(outcome.heldout.score)
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
-        lines.append(f"to go on: python -m coordinator resume {outcome.run}")
-    lines.append(f"figures: python -m coordinator report {outcome.run}")
+        lines.append(f"to go on: {program()} resume {outcome.run}")
+    lines.append(f"figures: {program()} report {outcome.run}")
     return [*lines, f"model: {outcome.model_file}"]
 
 
@@ -73,7 +74,7 @@ def described(seen: Overview) -> list[str]:
         lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")
     lines += [f"event: {event}" for event in seen.events]
     if seen.state in ("dead", "stopped", "failed"):
-        lines.append(f"to go on: python -m coordinator resume {seen.run}")
+        lines.append(f"to go on: {program()} resume {seen.run}")
     return lines
 
 

@@ -97,7 +97,7 @@ def test_no_worker_listens(bare: LocalCluster, command: Start) -> None:
     message = refused(training, ExitCode.NO_WORKERS)
     assert "downpour and evaluation" in message
     assert bare.endpoints.broker in message
-    assert "celery -A app worker" in message
+    assert "celery -A distbelief worker" in message
 
 
 @pytest.mark.parametrize("which", [0, 1])

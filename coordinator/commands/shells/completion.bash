@@ -1,4 +1,5 @@
-# Completion of "distbelief" and of "python -m coordinator". Where it knows nothing: file names.
+# Completion of "distbelief", of "python -m distbelief" and, in a checkout, of "python -m
+# coordinator". Where it knows nothing: file names.
 
 # Arguments: the words as the program counts them, the index of the word at the cursor, and the
 # command that answers.
@@ -18,8 +19,10 @@ _distbelief() {
 }
 
 _distbelief_python() {
-    if [[ ${COMP_WORDS[1]} == -m && ${COMP_WORDS[2]} == coordinator && $COMP_CWORD -gt 2 ]]; then
-        _distbelief_ask "${COMP_WORDS[*]:2}" $((COMP_CWORD - 2)) "$1" -m coordinator
+    local module=${COMP_WORDS[2]}
+    if [[ ${COMP_WORDS[1]} == -m && $COMP_CWORD -gt 2 &&
+        ($module == distbelief || $module == coordinator) ]]; then
+        _distbelief_ask "${COMP_WORDS[*]:2}" $((COMP_CWORD - 2)) "$1" -m "$module"
     elif [[ -n $_distbelief_before ]]; then
         "$_distbelief_before" "$@"  # what completed Python until now
     fi

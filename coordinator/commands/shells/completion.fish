@@ -1,9 +1,10 @@
-# Completion of "distbelief" and of "python -m coordinator". Where it knows nothing: file names.
+# Completion of "distbelief", of "python -m distbelief" and, in a checkout, of "python -m
+# coordinator". Where it knows nothing: file names.
 
 function _distbelief_ask
     set -l words (commandline -cop)
     set -l command $words[1]
-    if test "$words[2..3]" = "-m coordinator"
+    if _distbelief_module
         set command $words[1..3]
         set words $words[3..]
     end
@@ -22,7 +23,7 @@ end
 
 function _distbelief_module
     set -l words (commandline -cop)
-    test "$words[2..3]" = "-m coordinator"
+    contains -- "$words[2..3]" "-m distbelief" "-m coordinator"
 end
 
 complete --no-files --command distbelief --arguments "(_distbelief_ask)"

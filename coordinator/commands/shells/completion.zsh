@@ -1,4 +1,5 @@
-# Completion of "distbelief" and of "python -m coordinator". Where it knows nothing: file names.
+# Completion of "distbelief", of "python -m distbelief" and, in a checkout, of "python -m
+# coordinator". Where it knows nothing: file names.
 
 # Arguments: the words as the program counts them, the index of the word at the cursor (from 0),
 # and the command that answers.
@@ -26,8 +27,10 @@ _distbelief() {
 }
 
 _distbelief_python() {
-    if [[ ${words[2]} == -m && ${words[3]} == coordinator && $CURRENT -gt 3 ]]; then
-        _distbelief_ask "${words[3,-1]}" $((CURRENT - 3)) ${words[1]} -m coordinator
+    local module=${words[3]}
+    if [[ ${words[2]} == -m && $CURRENT -gt 3 &&
+        ($module == distbelief || $module == coordinator) ]]; then
+        _distbelief_ask "${words[3,-1]}" $((CURRENT - 3)) ${words[1]} -m $module
     elif (( $+_distbelief_before )); then
         $_distbelief_before "$@"  # what completed Python until now
     else

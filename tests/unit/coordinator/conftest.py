@@ -34,10 +34,10 @@ def _own_environment(
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run ``python -m coordinator`` with arguments, in this process."""
+    """Run ``distbelief`` with arguments, in this process."""
 
     def run_command(*arguments: object) -> Answer:
-        monkeypatch.setattr("sys.argv", ["coordinator", *map(str, arguments)])
+        monkeypatch.setattr("sys.argv", ["distbelief", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.run()
         printed = capsys.readouterr()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -260,6 +261,7 @@ ask() {{
     echo "${{COMPREPLY[*]}}"
 }}
 ask {python} -m coordinator ex
+ask {python} -m distbelief ex
 ask {python} -m coordinator train --optim
 ask {python} -m coordinator train --optimizer a
 ask {python} -m coordinator status ""
@@ -280,6 +282,7 @@ def test_bash_completes_commands_flags_choices_and_runs(tmp_path: Path) -> None:
     )
     assert answer.stdout.splitlines() == [
         "export",
+        "export",
         "--optimizer",
         "adagrad adam",
         "20260101-000000-abcd",
@@ -288,8 +291,8 @@ def test_bash_completes_commands_flags_choices_and_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_has_a_script_for_both_spellings(shell: str, run: Run) -> None:
+def test_each_shell_has_a_script_for_all_spellings(shell: str, run: Run) -> None:
     answer = run("completion", shell)
     assert answer.code == 0
-    assert "distbelief" in answer.out
+    assert {"distbelief", "python", "coordinator"} <= set(re.findall(r"\w+", answer.out))
     assert f"_DISTBELIEF_COMPLETE={shell}_complete" in answer.out

@@ -75,7 +75,7 @@ def test_help_groups_the_settings_as_the_configuration_does(train_help: str) -> 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_sentence_and_an_example(command: str) -> None:
     assert re.search(r"^  [A-Z].*\.$", help_of(command), re.MULTILINE)
-    assert f"python -m coordinator {command}" in help_of(command).partition("Example")[2]
+    assert f"distbelief {command}" in help_of(command).partition("Example")[2]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -95,7 +95,7 @@ def test_the_program_lists_its_commands_and_exit_codes() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_examples_can_be_typed(command: str) -> None:
-    examples = re.findall(r"\bpython -m coordinator (.*)$", help_of(command), re.MULTILINE)
+    examples = re.findall(r"^  distbelief (.*)$", help_of(command), re.MULTILINE)
     assert examples
     for line in examples:
         typed = re.split(r"\s[>#]", line)[0]  # without what is the shell's

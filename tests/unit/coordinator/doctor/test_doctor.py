@@ -210,7 +210,7 @@ FLEETS: dict[str, tuple[workers.Fleet, Severity, ExitCode, tuple[str, ...]]] = {
         workers.Fleet("redis://b", ()),
         Severity.ERROR,
         ExitCode.NO_WORKERS,
-        ("no worker answers at redis://b", "celery -A app worker"),
+        ("no worker answers at redis://b", "celery -A distbelief worker"),
     ),
     "nobody on a queue": (
         fleet({**ANSWER, "queues": ["downpour"]}),

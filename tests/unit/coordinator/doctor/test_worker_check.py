@@ -55,6 +55,8 @@ def test_workers_for_other_queues_are_counted(monkeypatch: pytest.MonkeyPatch) -
 
 def test_no_worker_is_waited_for_as_long_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
     crowd = Crowd()
-    with pytest.raises(NoWorkers, match="redis://control after 7 s: start one with 'celery -A app"):
+    with pytest.raises(
+        NoWorkers, match="redis://control after 7 s: start one with 'celery -A distbelief"
+    ):
         wait(monkeypatch, crowd, timeout_s=7)
     assert 7 < crowd.rounds < 10

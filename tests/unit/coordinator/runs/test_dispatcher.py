@@ -307,7 +307,9 @@ def test_a_unit_that_the_control_server_lost_is_named(office: Office) -> None:
 
 def test_units_that_nobody_works_on_for_too_long_end_the_run(office: Office) -> None:
     office.queue = {("u",)}
-    with pytest.raises(WaitTimeout, match=r"no worker .* on u for 100 s.*celery -A app worker"):
+    with pytest.raises(
+        WaitTimeout, match=r"no worker .* on u for 100 s.*celery -A distbelief worker"
+    ):
         office.messages_after(OPEN, 1.1 * STALL_S)
 
 

@@ -84,7 +84,7 @@ def test_a_dead_run_is_waited_for_and_a_new_coordinator_is_followed(followed: Fo
     assert [line.partition(",")[0] for line in states] == [
         f"run run: {state}" for state in ("running", "dead", "running", "finished")
     ]
-    assert "to go on: python -m coordinator resume run" in states[1]
+    assert "to go on: distbelief resume run" in states[1]
 
 
 def test_a_run_that_stays_dead_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_terminal_shows_the_last_moment_of_a_run_that_died(
     follow("run", {}, console, as_json=False)
     last = text.getvalue().partition("run run: dead")[2]  # the panel's title
     assert "pass 2.5/10" in last
-    assert "no coordinator; to go on: python -m coordinator resume run" in last
+    assert "no coordinator; to go on: distbelief resume run" in last
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)], ids=["text", "json"])

@@ -144,7 +144,7 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
         "1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",
         "held-out accuracy 0.9000, loss 0.25 (evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.0000",
-        "figures: python -m coordinator report run",
+        "figures: distbelief report run",
         "model: runs/run/model.safetensors",
     ]
 
@@ -166,8 +166,8 @@ def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None
     interrupted = outcome(reason=EndReason.INTERRUPTED, checkpoint=path)
     assert summary(interrupted, THREE)[4:] == [
         f"checkpoint: {path}",
-        "to go on: python -m coordinator resume run",
-        "figures: python -m coordinator report run",
+        "to go on: distbelief resume run",
+        "figures: distbelief report run",
         "model: runs/run/model.safetensors",
     ]
 

@@ -1,0 +1,18 @@
+"""The name of the command line, as whoever reads a message or a help text can type it."""
+
+from __future__ import annotations
+
+import sys
+
+#: Of a program that imports us, and of the installed command.
+INSTALLED = "distbelief"
+
+#: Packages that ``python -m`` starts; the second one is there in a checkout.
+MODULES = (INSTALLED, "coordinator")
+
+
+def program() -> str:
+    """How this process was started: ``distbelief``, or ``python -m`` and the package."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    module = "" if spec is None else spec.name.removesuffix(".__main__")
+    return f"python -m {module}" if module in MODULES else INSTALLED

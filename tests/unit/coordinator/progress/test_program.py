@@ -1,0 +1,57 @@
+"""Messages and help name the program as it was started: what they say can be typed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from distbelief.coordinator.progress.program import program
+
+ROOT = Path(__file__).parents[4]
+
+#: What pip writes for the command of an installed package.
+INSTALLED = "import sys; from distbelief.__main__ import main; sys.exit(main())"
+
+
+@pytest.mark.parametrize(
+    ("started", "name"),
+    [
+        (["-m", "coordinator"], "python -m coordinator"),
+        (["-m", "distbelief"], "python -m distbelief"),
+        (["-c", INSTALLED], "distbelief"),
+    ],
+)
+def test_help_names_the_program_as_it_was_started(started: list[str], name: str) -> None:
+    answer = subprocess.run(
+        [sys.executable, *started, "stop", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert answer.stdout.startswith(f"Usage: {name} stop ")
+    assert re.search(rf"^Example:\n  {name} stop 2", answer.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("distbelief.__main__", "python -m distbelief"),
+        ("coordinator.__main__", "python -m coordinator"),
+        ("mytraining", "distbelief"),  # python -m mytraining
+        ("mytraining.coordinator.__main__", "distbelief"),
+        ("__main__", "distbelief"),  # python folder
+        (None, "distbelief"),  # a script, a notebook
+    ],
+)
+def test_a_program_that_imports_us_is_told_of_the_command(
+    module: str | None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = None if module is None else ModuleSpec(module, None)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    assert program() == name
