@@ -16,6 +16,7 @@ from distbelief.app.models.linear import LinearRegression, LogisticRegression, S
 from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Model, Task
 from distbelief.app.models.wide_deep import WideDeep
+from distbelief.app.settings.extras import installation
 
 
 class ModelSettings(Protocol):
@@ -94,7 +95,7 @@ def _torch(settings: ModelSettings, data: Schema) -> Model:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ModelError('model "torch" needs PyTorch: pip install "distbelief[torch]"') from error
+        raise ModelError(f'model "torch" needs PyTorch: {installation("torch")}') from error
     return build(settings.module, settings.loss, settings.model_options, data)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from distbelief.app.errors import ConfigError, WaitTimeout
 from distbelief.app.settings.environment import BROKER
+from distbelief.app.settings.extras import installation
 from distbelief.coordinator.cluster.processes import Child, end
 
 HOST = "127.0.0.1"
@@ -31,7 +32,7 @@ CONNECT_S = 1.0
 def check() -> None:
     """Raise ConfigError if Flower is not installed."""
     if importlib.util.find_spec("flower") is None:
-        raise ConfigError("flower is not installed: pip install 'distbelief[flower]'")
+        raise ConfigError(f"flower is not installed: {installation('flower')}")
 
 
 @contextmanager

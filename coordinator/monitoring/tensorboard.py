@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distbelief.app.errors import ConfigError
+from distbelief.app.settings.extras import installation
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.status import Status
@@ -94,7 +95,7 @@ def _writer(place: Path) -> Any:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise ConfigError(
-            "tensorboard needs the package tensorboardX: pip install 'distbelief[tensorboard]'"
+            f"tensorboard needs the package tensorboardX: {installation('tensorboard')}"
         ) from error
     try:
         return SummaryWriter(str(place), flush_secs=FLUSH_S)

@@ -20,6 +20,7 @@ from distbelief.app.errors import ExitCode
 from distbelief.app.models import imports
 from distbelief.app.settings import environment
 from distbelief.app.settings.config import configure
+from distbelief.app.settings.extras import installation
 from distbelief.coordinator.commands.cli import main
 from tests.documents import PAGES, ROOT, blocks, code, mentioned, prose
 
@@ -66,6 +67,12 @@ def names_in(path: Path) -> set[str]:
         return names
 
     return inside(ast.parse(path.read_text(encoding="utf-8")).body, "")
+
+
+def files(package: str) -> list[Path]:
+    """The texts of a package."""
+    endings = {".py", ".lua", ".c", ".h", ".html"}
+    return [path for path in (ROOT / package).rglob("*") if path.suffix in endings]
 
 
 def anchors(page: Path) -> set[str]:
@@ -186,7 +193,7 @@ def check(words: list[str], line: str) -> None:
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
         case ["pip", "install", wanted]:
-            extra = re.fullmatch(r"distbelief\[(\w+)\]", wanted)
+            extra = re.fullmatch(r"\.\[(\w+)\]", wanted)
             assert extra, line
             assert extra[1] in project()["optional-dependencies"], line
         case ["source", ".venv/bin/activate"]:
@@ -217,3 +224,18 @@ def test_a_command_that_is_not_there_is_noticed() -> None:
         check(["python", "-m", "coordinator", "train", "--lerning-rate", "1"], "")
     with pytest.raises(AssertionError):
         check(["make", "tea"], "")
+
+
+@pytest.mark.parametrize("extra", ["flower", "parquet", "remote", "tensorboard", "torch"])
+def test_an_extra_that_a_message_names_is_one(extra: str) -> None:
+    assert extra in project()["optional-dependencies"]
+    command = installation(extra).partition(" in the ")[0]
+    check(shlex.split(command), command)
+
+
+def test_nobody_is_sent_to_an_index_for_a_name_that_anybody_could_register() -> None:
+    texts = [*(ROOT / "deploy").iterdir(), *PAGES]
+    texts += [path for name in ("app", "worker_tasks", "coordinator") for path in files(name)]
+    for path in texts:
+        if path.is_file():
+            assert not re.search(r"install ['\"]?distbelief", path.read_text("utf-8")), path

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.formats.places import Place
 from distbelief.app.errors import DataError
+from distbelief.app.settings.extras import installation
 
 Mask = npt.NDArray[np.bool_]
 
@@ -103,7 +104,7 @@ def open_parquet(place: Place) -> Iterator[ParquetFile]:
         import pyarrow as arrow
     except ImportError as error:
         raise DataError(
-            f"{place.name}: Parquet files need pyarrow: pip install 'distbelief[parquet]'"
+            f"{place.name}: Parquet files need pyarrow: {installation('parquet')}"
         ) from error
     try:
         with place.open() as stream:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from distbelief.app.errors import DataError
+from distbelief.app.settings.extras import installation
 
 
 class FileSystem(Protocol):
@@ -168,7 +169,7 @@ def _file_system(source: str) -> tuple[FileSystem, str]:
         from fsspec.core import url_to_fs  # an extra
     except ImportError as error:
         raise DataError(
-            f"{source}: files at a URL need fsspec: pip install 'distbelief[remote]'"
+            f"{source}: files at a URL need fsspec: {installation('remote')}"
         ) from error
     with _reading(source):
         files, path = url_to_fs(source)

@@ -14,7 +14,7 @@ from distbelief.coordinator.cluster import flower
 def test_a_missing_flower_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with (
-        pytest.raises(ConfigError, match=r"pip install 'distbelief\[flower\]'"),
+        pytest.raises(ConfigError, match=r"pip install '\.\[flower\]'"),
         flower.beside("redis://nowhere", tmp_path, 1.0, print),
     ):
         pass

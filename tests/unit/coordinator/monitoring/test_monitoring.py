@@ -271,7 +271,7 @@ def test_a_missing_package_is_a_sentence(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with (
-        pytest.raises(ConfigError, match=r"pip install 'distbelief\[tensorboard\]'"),
+        pytest.raises(ConfigError, match=r"pip install '\.\[tensorboard\]'"),
         writing(str(tmp_path), problem, "r7", lambda _: None),
     ):
         pass

@@ -209,10 +209,12 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
 ) -> None:
     (tmp_path / "a.parquet").write_bytes(b"")
     without("fsspec", monkeypatch)
-    with refuses("s3://a/b.csv: files at a URL need fsspec: pip install 'distbelief[remote]'"):
+    with refuses(
+        "s3://a/b.csv: files at a URL need fsspec: pip install '.[remote]' in the checkout"
+    ):
         read("s3://a/b.csv")
     without("pyarrow", monkeypatch)
-    with refuses("a.parquet: Parquet files need pyarrow: pip install 'distbelief[parquet]'"):
+    with refuses("a.parquet: Parquet files need pyarrow: pip install '.[parquet]' in the checkout"):
         read(tmp_path / "a.parquet")
 
 
