@@ -45,7 +45,7 @@ OF_THE_CLUSTER = ("broker", "parameter_servers", "servers", "processes", "durabi
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time went, in seconds.
+    """Time that a training took, in seconds.
 
     ``data`` is until the data were open, ``start`` until the first values lay on the servers,
     which includes their start where they are embedded, ``end`` from the last step until the
@@ -64,7 +64,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Result:
-    """What a training left.
+    """The result of a training.
 
     Attributes:
         run: its id.
@@ -110,29 +110,30 @@ def train(
     at once.
 
     Args:
-        config: of the run; ``settings`` go before it.
+        config: a :class:`distbelief.RunConfig`; ``settings`` go before it.
         cluster: by default embedded servers and a worker, for this training alone. A
-            :class:`LocalCluster` goes on afterwards, and nothing of the run stays there.
+            :class:`distbelief.LocalCluster` goes on afterwards, and nothing of the run stays
+            there; a :class:`distbelief.ClusterConfig` names servers of your own.
         data: as on the command line, or (features, targets): numbers of the shape
             (n_examples, n_features), or sparse ones of SciPy, and numbers or texts. Arrays
             lie in files in the cache folder while the training lasts, where workers read
             them.
         holdout_data: held-out examples of their own, likewise.
-        on_event: told of everything that happens, in this thread; what it raises ends the
+        on_event: told each :class:`distbelief.Event`, in this thread; what it raises ends the
             training.
-        on_status: told how the training stands, several times a second; likewise.
+        on_status: told the :class:`distbelief.Status`, several times a second; likewise.
         say: told what the command line would say, a line each, by any thread.
         should_stop: asked several times a second; once it is true the training ends with a
             checkpoint and the model so far.
         settings: of the run and of where it runs, by the names of the TOML file.
 
     Raises:
-        DistBeliefError: see :mod:`distbelief.app.errors`.
+        DistBeliefError: or one of its children, all of which are names of ``distbelief``.
         KeyboardInterrupt: interrupted before training began, or twice.
     """
     began = time.monotonic()
-    with _sources(data, holdout_data, settings) as sources:
-        run, where = _configured(config, cluster, settings | sources)
+    with _hand_over(data, holdout_data, settings) as sources:
+        run, where = _configure(config, cluster, settings | sources)
         allow_imports_of(run)
         n_servers = len(where.parameter_servers) or where.servers
         problem, history, started = prepare(run, n_servers), list[Event](), list[float]()
@@ -145,8 +146,8 @@ def train(
             on_event(event)
 
         local = cluster if isinstance(cluster, LocalCluster) else None
-        display = Callbacks(say, on_status, told, should_stop)
-        outcome = training.train(problem, where, display, local)
+        callbacks = Callbacks(say, on_status, told, should_stop)
+        outcome = training.train(problem, where, callbacks, local)
         model = TrainedModel.load(outcome.model_file)
     start_s, rest_s = started[0] - prepared, time.monotonic() - started[0]
     training_s = min(outcome.seconds, rest_s)
@@ -180,10 +181,10 @@ def _result(
     )
 
 
-def _configured(
+def _configure(
     config: RunConfig | None, cluster: Cluster | None, settings: Mapping[str, Any]
 ) -> tuple[RunConfig, ClusterConfig]:
-    """The whole configuration; raises ConfigError."""
+    """Put the whole configuration together; raises ConfigError."""
     known = {} if config is None else config.model_dump(exclude_unset=True)
     if isinstance(cluster, ClusterConfig):
         known |= cluster.model_dump(exclude_unset=True)
@@ -191,16 +192,16 @@ def _configured(
         for name in settings:
             if name in OF_THE_CLUSTER:
                 raise ConfigError(f"{name} is not allowed beside a cluster that runs already")
-        place = cluster.endpoints if isinstance(cluster, LocalCluster) else cluster
-        known |= {"broker": place.broker, "parameter_servers": place.parameter_servers}
+        at = cluster.endpoints if isinstance(cluster, LocalCluster) else cluster
+        known |= {"broker": at.broker, "parameter_servers": at.parameter_servers}
     return configure({**known, **settings})
 
 
 @contextmanager
-def _sources(
+def _hand_over(
     data: Data | None, holdout_data: Data | None, settings: Mapping[str, Any]
 ) -> Iterator[dict[str, str]]:
-    """Settings for what was given, with arrays written down for as long as it takes."""
+    """Give settings for the data, with arrays written to files for as long as it takes."""
     given = {"data": data, "holdout_data": holdout_data}
     sources = {name: str(each) for name, each in given.items() if isinstance(each, str | Path)}
     in_memory: dict[str, Any] = {name: each for name, each in given.items() if _is_pair(each)}
@@ -213,7 +214,7 @@ def _sources(
         yield sources
         return
     known = wanted(arrays.NAME, settings.get("data_options", {}))
-    with _folder() as folder:
+    with _private_folder() as folder:
         for name, (features, targets) in in_memory.items():
             sources[name] = arrays.hand_over(features, targets, folder / name, known)
             if name == "data":
@@ -227,7 +228,7 @@ def _is_pair(data: Any) -> bool:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def _private_folder() -> Iterator[Path]:
     """A private folder that is removed again, where there is room for data."""
     home = default_cache_folder()
     try:

@@ -70,12 +70,12 @@ main.add_lazy(
 )
 main.add_lazy(
     "evaluate",
-    "distbelief.coordinator.commands.using:evaluate",
+    "distbelief.coordinator.commands.inference:evaluate",
     "Score a saved model on labelled data.",
 )
 main.add_lazy(
     "predict",
-    "distbelief.coordinator.commands.using:predict",
+    "distbelief.coordinator.commands.inference:predict",
     "Predict for new examples: a line each, as CSV.",
 )
 main.add_lazy(
@@ -90,7 +90,7 @@ main.add_lazy(
 )
 main.add_lazy(
     "data",
-    "distbelief.coordinator.commands.using:data_command",
+    "distbelief.coordinator.commands.data:data_command",
     "Describe a data file: examples, features, classes, bad lines.",
 )
 main.add_lazy(

@@ -1,4 +1,4 @@
-"""What a person sees while data are converted, if that takes long."""
+"""Shows the conversion of data to whoever waits for it, if it takes long."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def conversion_shown(console: Console) -> Iterator[Told]:
-    """A function to tell bytes read and bytes in all (0: nobody knows); it shows them."""
+def show_conversion(console: Console) -> Iterator[Told]:
+    """Give a function that shows bytes read and bytes in all (0: nobody knows) when told."""
     bar = Progress(
         TextColumn("converting data"),
         BarColumn(),

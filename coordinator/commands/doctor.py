@@ -11,8 +11,8 @@ import click
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.config import SECTIONS, RunConfig
 from distbelief.coordinator.commands.options import SectionedCommand, settings_options
-from distbelief.coordinator.commands.places import as_json, output
-from distbelief.coordinator.commands.train import config_option, given_settings
+from distbelief.coordinator.commands.output import as_json, open_console
+from distbelief.coordinator.commands.train import collect_settings, config_option
 
 
 @click.command(
@@ -52,7 +52,7 @@ def doctor(config_file: str | None, as_json: bool, **flags: Any) -> None:
     from distbelief.coordinator.doctor.findings import exit_code
     from distbelief.coordinator.views.diagnosis import show
 
-    settings = given_settings(config_file, flags)
+    settings = collect_settings(config_file, flags)
     config, cluster = configure(settings)
     allow_imports_of(config)
     findings = examine(config, cluster, described=bool(settings.keys() & RunConfig.model_fields))
@@ -61,5 +61,5 @@ def doctor(config_file: str | None, as_json: bool, **flags: Any) -> None:
         document = {"findings": [each.to_json() for each in findings], "exit_code": code}
         click.echo(json.dumps(document, indent=2))
     else:
-        show(output(), findings)
+        show(open_console(), findings)
     sys.exit(code)

@@ -20,7 +20,7 @@ def effective(config: RunConfig, cluster: ClusterConfig) -> dict[str, Any]:
 
 
 def toml_of(config: RunConfig, cluster: ClusterConfig) -> str:
-    """The same as a TOML file, in the groups of the help."""
+    """All settings as a TOML file, in the groups of the help."""
     values, secret, lines = effective(config, cluster), _secret(cluster), list[str]()
     for section in SECTIONS:
         lines.append(f"# {(section.__doc__ or '').strip()}")

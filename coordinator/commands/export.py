@@ -10,7 +10,8 @@ import click
 
 from distbelief.app.errors import ConfigError, ExitCode, ModelError
 from distbelief.coordinator.commands.options import SectionedCommand
-from distbelief.coordinator.commands.places import as_json, place_of, run_names, where
+from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.run_flags import cluster_settings, run_flags, run_names
 
 
 @click.command(
@@ -35,7 +36,7 @@ from distbelief.coordinator.commands.places import as_json, place_of, run_names,
     required=True,
     help="File to write; its ending says how: .safetensors, .npz, .npy or .csv.",
 )
-@where
+@run_flags
 @click.option(
     "--parameter-servers", metavar="LIST", default=None, help="Where a run's parameters are."
 )
@@ -66,19 +67,19 @@ def export(source: str, output: str, as_json: bool, **flags: Any) -> None:
         raise ModelError(f"there is no model file {source}")
     else:
         servers = flags.pop("parameter_servers")
-        place = place_of(flags)
+        settings = cluster_settings(flags)
         if servers is not None:
             from distbelief.app.settings.environment import split_urls
 
-            place["parameter_servers"] = tuple(split_urls(servers))
+            settings["parameter_servers"] = tuple(split_urls(servers))
         found = run_parameters.find(
-            resumption.find(source, place), lambda text: click.echo(f"note: {text}", err=True)
+            resumption.find(source, settings), lambda text: click.echo(f"note: {text}", err=True)
         )
     exporting.export(found.saved, path)
-    _tell(found.origin, found.saved.arrays(), output, as_json=as_json)
+    _report(found.origin, found.saved.arrays(), output, as_json=as_json)
 
 
-def _tell(origin: str, arrays: Any, output: str, *, as_json: bool) -> None:
+def _report(origin: str, arrays: Any, output: str, *, as_json: bool) -> None:
     if as_json:
         tensors = {name: list(array.shape) for name, array in arrays.items()}
         click.echo(json.dumps({"output": output, "from": origin, "tensors": tensors}, indent=2))

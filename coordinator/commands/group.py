@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from distbelief.app.errors import ExitCode
-from distbelief.coordinator.commands.options import told
+from distbelief.coordinator.commands.options import describe_codes
 
 
 class LazyGroup(click.Group):
@@ -27,7 +27,7 @@ class LazyGroup(click.Group):
         """The short help of a command that was named."""
         return self._lazy[name][1]
 
-    def loaded(self) -> list[click.Command]:
+    def load_commands(self) -> list[click.Command]:
         """All commands, imported."""
         context = click.Context(self)
         found = (self.get_command(context, name) for name in self.list_commands(context))
@@ -59,7 +59,7 @@ class LazyGroup(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_paragraph()
-        formatter.write(f"{told(ExitCode, formatter.width)}\n")
+        formatter.write(f"{describe_codes(ExitCode, formatter.width)}\n")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         if incomplete.startswith("-"):

@@ -26,8 +26,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 ALWAYS = (ExitCode.OK, ExitCode.INTERNAL, ExitCode.USAGE)
 
 
-def told(codes: Iterable[ExitCode], width: int) -> str:
-    """Exit codes and what they are called, in lines; each number stays beside its name."""
+def describe_codes(codes: Iterable[ExitCode], width: int) -> str:
+    """Exit codes and their names, in lines; each number stays beside its name."""
     bound = ", ".join(f"{code}\N{NO-BREAK SPACE}{code.name.lower()}" for code in codes)
     return textwrap.fill(f"Exit codes: {bound}", width).replace("\N{NO-BREAK SPACE}", " ")
 
@@ -69,7 +69,7 @@ class SectionedCommand(click.Command):
             raise click.UsageError(f"No such option '{word}'{hint}", ctx) from None
 
     def _hint(self, word: str) -> str:
-        """How to go on after "No such option"; of ``--no-shuffle`` it is about shuffling."""
+        """A hint for a flag that does not exist; for ``--no-shuffle`` that of shuffling."""
         flags = {
             name: each.opts[0]
             for each in self.params
@@ -97,7 +97,7 @@ class SectionedCommand(click.Command):
             formatter.write(f"  {program()} {each}\n")
         formatter.write(self.epilog or "")
         formatter.write_paragraph()
-        formatter.write(f"{told(self._codes, formatter.width)}\n")
+        formatter.write(f"{describe_codes(self._codes, formatter.width)}\n")
 
 
 def _name(flag: str) -> str:
@@ -146,7 +146,7 @@ def settings_options(*sections: type[Section]) -> Decorator:
     return decorate
 
 
-def given(flags: Mapping[str, Any], sections: tuple[type[Section], ...]) -> dict[str, Any]:
+def given_settings(flags: Mapping[str, Any], sections: tuple[type[Section], ...]) -> dict[str, Any]:
     """The settings among ``flags`` that were really given, in the form of a TOML file.
 
     Raises:
@@ -158,7 +158,7 @@ def given(flags: Mapping[str, Any], sections: tuple[type[Section], ...]) -> dict
             value = flags[name]
             if value is None or value == ():
                 continue
-            settings[name] = _parsed(name, value, _kind(field))
+            settings[name] = _parse(name, value, _kind(field))
     return settings
 
 
@@ -177,7 +177,7 @@ def pairs(name: str, texts: tuple[str, ...]) -> dict[str, Any]:
     return result
 
 
-def _parsed(name: str, value: Any, kind: str) -> Any:
+def _parse(name: str, value: Any, kind: str) -> Any:
     if kind == "pairs":
         return pairs(name, value)
     if kind == "list":

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from distbelief.coordinator.commands.options import SectionedCommand
-from distbelief.coordinator.commands.places import FOLDER, as_json, run_names
+from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.run_flags import FOLDER, run_names
 
 
 @click.command(

@@ -1,4 +1,4 @@
-"""Commands that look at runs, and stop them, from another terminal."""
+"""The commands that look at runs, and stop them, from another terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import click
 
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.commands.options import SectionedCommand
-from distbelief.coordinator.commands.places import as_json, output, place_of, run_names, where
+from distbelief.coordinator.commands.output import as_json, open_console
+from distbelief.coordinator.commands.run_flags import cluster_settings, run_flags, run_names
 
 #: Exit codes of whoever asks a control server.
 ASKING = (ExitCode.UNREACHABLE, ExitCode.AUTHENTICATION, ExitCode.SERVER)
@@ -27,7 +28,7 @@ _run = click.argument("run", shell_complete=run_names)
 )
 @_run
 @click.option("--follow", "-f", is_flag=True, help="Keep showing it, until it ends.")
-@where
+@run_flags
 @as_json
 def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     """How a run stands, from another terminal.
@@ -38,16 +39,16 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     if follow:
         from distbelief.coordinator.views import following
 
-        screen = output(soft_wrap=False)
-        sys.exit(following.follow(run, place_of(flags), screen, as_json=as_json))
-    from distbelief.coordinator.views.overview import overview
-    from distbelief.coordinator.views.progress import described
+        screen = open_console(soft_wrap=False)
+        sys.exit(following.follow(run, cluster_settings(flags), screen, as_json=as_json))
+    from distbelief.coordinator.views.overview import look_at_run
+    from distbelief.coordinator.views.progress import describe_run
 
-    seen = overview(run, place_of(flags))
+    seen = look_at_run(run, cluster_settings(flags))
     if as_json:
         click.echo(json.dumps(seen.to_json(), indent=2))
     else:
-        click.echo("\n".join(described(seen)))
+        click.echo("\n".join(describe_run(seen)))
 
 
 @click.command(
@@ -58,18 +59,18 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     ),
     codes=ASKING,
 )
-@where
+@run_flags
 @as_json
 def runs(as_json: bool, **flags: str | None) -> None:
     """List runs: those in the folder, and those on the control server."""
-    from distbelief.coordinator.views.overview import overviews
-    from distbelief.coordinator.views.progress import listed
+    from distbelief.coordinator.views.overview import look_at_runs
+    from distbelief.coordinator.views.progress import tabulate_runs
 
-    seen = overviews(place_of(flags))
+    seen = look_at_runs(cluster_settings(flags))
     if as_json:
         click.echo(json.dumps([each.to_json() for each in seen], indent=2))
     elif seen:
-        output().print(listed(seen))
+        open_console().print(tabulate_runs(seen))
     else:
         click.echo("there are no runs here: --folder and --broker say where to look", err=True)
 
@@ -81,13 +82,13 @@ def runs(as_json: bool, **flags: str | None) -> None:
 )
 @_run
 @click.option("--wait", is_flag=True, help="Return when it has stopped.")
-@where
+@run_flags
 @as_json
 def stop(run: str, wait: bool, as_json: bool, **flags: str | None) -> None:
     """Have a run make a checkpoint and stop; it can be resumed."""
     from distbelief.coordinator.runs import resumption
 
-    found = resumption.find(run, place_of(flags))
+    found = resumption.find(run, cluster_settings(flags))
     resumption.stop(found)
     if wait:
         resumption.wait_for_end(found)

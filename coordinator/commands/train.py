@@ -19,8 +19,13 @@ from distbelief.app.settings.config import (
     read_toml,
 )
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
-from distbelief.coordinator.commands.options import SectionedCommand, given, settings_options
-from distbelief.coordinator.commands.places import add_environment, as_json, run_names
+from distbelief.coordinator.commands.options import (
+    SectionedCommand,
+    given_settings,
+    settings_options,
+)
+from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.run_flags import add_environment, run_names
 
 if TYPE_CHECKING:  # completion and help begin sooner without them
     from distbelief.coordinator.problem.problem import Problem
@@ -70,24 +75,26 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
     from rich.console import Console
 
     from distbelief.app.models.imports import allow_imports_of
-    from distbelief.coordinator.commands.conversion import conversion_shown
-    from distbelief.coordinator.problem import problem as jobs
+    from distbelief.coordinator.commands.conversion import show_conversion
+    from distbelief.coordinator.problem import problem as problems
     from distbelief.coordinator.training import training
     from distbelief.coordinator.views.progress import display
 
-    config, cluster = configure(given_settings(config_file, flags))
+    config, cluster = configure(collect_settings(config_file, flags))
     # Whoever types an import path on the command line allows it, for this process and for
     # the workers that it starts; workers elsewhere ask their own operator.
     allow_imports_of(config)
     console = Console(stderr=True)
-    with conversion_shown(console) as progress:
-        problem = jobs.prepare(config, len(cluster.parameter_servers) or cluster.servers, progress)
+    with show_conversion(console) as progress:
+        problem = problems.prepare(
+            config, len(cluster.parameter_servers) or cluster.servers, progress
+        )
     if dry_run:
-        _tell_plan(problem, config, cluster, as_json=as_json)
+        _print_plan(problem, config, cluster, as_json=as_json)
         return
     with display(console, problem.score_formatter) as shown:
         outcome = training.train(problem, cluster, shown)
-    _report(outcome, problem, as_json=as_json)
+    _print_outcome(outcome, problem, as_json=as_json)
 
 
 @click.command(
@@ -115,24 +122,24 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     from distbelief.coordinator.training import training
     from distbelief.coordinator.views.progress import display
 
-    settings = given(flags, CLUSTER_SECTIONS)
+    settings = given_settings(flags, CLUSTER_SECTIONS)
     add_environment(settings)
     found = resumption.find(run, settings)
     problem = resumption.problem_of(found, take_over=take_over)
     with display(Console(stderr=True), problem.score_formatter) as shown:
         outcome = training.resume(problem, found.cluster, found.folder, shown, take_over=take_over)
-    _report(outcome, problem, as_json=as_json)
+    _print_outcome(outcome, problem, as_json=as_json)
 
 
-def given_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """What a file, flags over it, and the environment say; raises ConfigError."""
+def collect_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
+    """Collect settings from a file, flags over it, and the environment; raises ConfigError."""
     settings = read_toml(Path(config_file)) if config_file else {}
-    settings |= given(flags, SECTIONS)
+    settings |= given_settings(flags, SECTIONS)
     add_environment(settings)
     return settings
 
 
-def _tell_plan(
+def _print_plan(
     problem: Problem, config: RunConfig, cluster: ClusterConfig, *, as_json: bool
 ) -> None:
     from distbelief.coordinator.commands.effective import effective, toml_of
@@ -147,14 +154,14 @@ def _tell_plan(
     click.echo("\n".join(f"# plan: {line}" for line in plan.lines()))
 
 
-def _report(outcome: Outcome, problem: Problem, *, as_json: bool) -> None:
+def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None:
     from distbelief.coordinator.progress.outcome import EndReason
     from distbelief.coordinator.views.endings import document
-    from distbelief.coordinator.views.progress import summary
+    from distbelief.coordinator.views.progress import summarize
 
     if as_json:
         click.echo(json.dumps(document(outcome, problem.score_formatter), indent=2))
     else:
-        click.echo("\n".join(summary(outcome, problem.score_formatter)))
+        click.echo("\n".join(summarize(outcome, problem.score_formatter)))
     if outcome.reason is EndReason.INTERRUPTED:
         sys.exit(ExitCode.INTERRUPTED)

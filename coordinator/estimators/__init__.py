@@ -1,14 +1,13 @@
 """Estimators for scikit-learn: fit, predict, score, in pipelines and searches.
 
 They are thin: parameters have the names and meanings of our settings, ``settings`` holds those
-that have no parameter of their own, and every fit is a run of
-:func:`distbelief.coordinator.api.train`. ``cluster=None`` is the cluster of this process
-(:mod:`distbelief.coordinator.cluster.shared`), which all estimators share, and which is started by
-the first fit.
+that have no parameter of their own, and every fit is a run of :func:`distbelief.train`.
+``cluster=None`` is the cluster of this process (:mod:`distbelief.coordinator.cluster.shared`),
+which all estimators share, and which is started by the first fit.
 
 A search with ``n_jobs`` above 1 fits in other processes. Each of them starts a cluster of its own;
-with ``cluster=`` a :class:`~distbelief.coordinator.cluster.local.LocalCluster`, all of them use
-that one. Weights of examples are not supported: ``fit`` has no ``sample_weight``.
+with ``cluster=`` a :class:`distbelief.LocalCluster`, all of them use that one. Weights of examples
+are not supported: ``fit`` has no ``sample_weight``.
 """
 
 from __future__ import annotations

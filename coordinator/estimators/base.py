@@ -1,4 +1,4 @@
-"""What the estimators have in common: checks, labels, and a fit that is a run."""
+"""The base of all estimators: checks, labels, and a fit that is a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from distbelief.coordinator.inference.trained_model import TrainedModel
 
 Array = npt.NDArray[Any]
 
-#: Parameters that are not settings of the same name.
+#: Parameters that are no settings of the same name.
 OTHERS = ("random_state", "cluster", "settings")
 
 SEEDS = 2**31 - 1
@@ -31,10 +31,10 @@ KINDS: Mapping[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.flo
 
 
 class Estimator(BaseEstimator):
-    """What all have in common. After a fit:
+    """Base of all estimators.
 
     Attributes:
-        model_: the trained model.
+        model_: the trained model, after a fit.
         result_: of the last training: its history, figures and timings.
         n_features_in_: features of the examples.
     """
@@ -55,7 +55,7 @@ class Estimator(BaseEstimator):
         """Worker processes that a training can use."""
         return os.cpu_count() or 1
 
-    def _checked(self, features: Any, targets: Any, *, reset: bool) -> tuple[Any, Array]:
+    def _validate(self, features: Any, targets: Any, *, reset: bool) -> tuple[Any, Array]:
         numeric = isinstance(self, RegressorMixin)
         x, y = validate_data(self, features, targets, reset=reset, y_numeric=numeric, **KINDS)
         return x, y
@@ -90,8 +90,8 @@ class Classifier(ClassifierMixin, Estimator):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train on features (n_examples, n_features) and labels (n_examples,)."""
-        features, labels = self._checked(X, y, reset=True)
-        return self._train(features, *self._coded(labels, None))
+        features, labels = self._validate(X, y, reset=True)
+        return self._train(features, *self._encode(labels, None))
 
     def predict(self, X: Any) -> Array:
         """The likeliest class of each example, shape (n_examples,)."""
@@ -104,7 +104,7 @@ class Classifier(ClassifierMixin, Estimator):
         features = self._features(X)
         return self.model_.predict_proba(features)
 
-    def _coded(self, labels: Array, classes: Sequence[Any] | None) -> tuple[Array, dict[str, Any]]:
+    def _encode(self, labels: Array, classes: Sequence[Any] | None) -> tuple[Array, dict[str, Any]]:
         """The positions of ``labels`` among the ``classes``, by default all that occur."""
         check_classification_targets(labels)
         self.classes_ = np.unique(labels if classes is None else np.asarray(classes))
@@ -123,15 +123,15 @@ class Classifier(ClassifierMixin, Estimator):
 class Regressor(RegressorMixin, Estimator):
     def fit(self, X: Any, y: Any) -> Self:
         """Train on features (n_examples, n_features) and values (n_examples,)."""
-        return self._train(*self._valued(X, y, reset=True))
+        return self._train(*self._validate_regression(X, y, reset=True))
 
     def predict(self, X: Any) -> Array:
         """The value of each example, shape (n_examples,)."""
         features = self._features(X)
         return self.model_.predict(features)
 
-    def _valued(
+    def _validate_regression(
         self, features: Any, targets: Any, *, reset: bool
     ) -> tuple[Any, Array, dict[str, Any]]:
-        x, y = self._checked(features, targets, reset=reset)
+        x, y = self._validate(features, targets, reset=reset)
         return x, y, {"task": REGRESSION}

@@ -60,7 +60,7 @@ class DownpourClassifier(_Downpour, Classifier):
         holdout: share of the examples that decides which parameters are the best.
         patience: evaluations on these without a better one after which a fit ends.
         random_state: of initial values, split and order.
-        cluster: where to train, see :func:`distbelief.coordinator.api.train`.
+        cluster: where to train, see :func:`distbelief.train`.
         settings: further settings by name.
     """
 
@@ -82,20 +82,29 @@ class DownpourClassifier(_Downpour, Classifier):
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.model, self.hidden, self.activation = model, hidden, activation
-        self.optimizer, self.learning_rate, self.l2 = optimizer, learning_rate, l2
-        self.batch_size, self.passes, self.replicas = batch_size, passes, replicas
-        self.holdout, self.patience = holdout, patience
-        self.random_state, self.cluster, self.settings = random_state, cluster, settings
+        self.model = model
+        self.hidden = hidden
+        self.activation = activation
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.l2 = l2
+        self.batch_size = batch_size
+        self.passes = passes
+        self.replicas = replicas
+        self.holdout = holdout
+        self.patience = patience
+        self.random_state = random_state
+        self.cluster = cluster
+        self.settings = settings
 
     def partial_fit(self, X: Any, y: Any, classes: Sequence[Any] | None = None) -> Self:
         """Go once over more examples; the first call must name all ``classes``."""
         first = not hasattr(self, "model_")
         if first and classes is None:
             raise ValueError("the first call of partial_fit must name all classes")
-        features, labels = self._checked(X, y, reset=first)
+        features, labels = self._validate(X, y, reset=first)
         if first:
-            return self._go_on(features, *self._coded(labels, classes))
+            return self._go_on(features, *self._encode(labels, classes))
         return self._go_on(features, self._positions(labels), {"classes": len(self.classes_)})
 
 
@@ -123,12 +132,20 @@ class DownpourRegressor(_Downpour, Regressor):
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.model, self.rank = model, rank
-        self.optimizer, self.learning_rate, self.l2 = optimizer, learning_rate, l2
-        self.batch_size, self.passes, self.replicas = batch_size, passes, replicas
-        self.holdout, self.patience = holdout, patience
-        self.random_state, self.cluster, self.settings = random_state, cluster, settings
+        self.model = model
+        self.rank = rank
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.l2 = l2
+        self.batch_size = batch_size
+        self.passes = passes
+        self.replicas = replicas
+        self.holdout = holdout
+        self.patience = patience
+        self.random_state = random_state
+        self.cluster = cluster
+        self.settings = settings
 
     def partial_fit(self, X: Any, y: Any) -> Self:
         """Go once over more examples."""
-        return self._go_on(*self._valued(X, y, reset=not hasattr(self, "model_")))
+        return self._go_on(*self._validate_regression(X, y, reset=not hasattr(self, "model_")))

@@ -48,9 +48,14 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.model, self.l1, self.l2 = model, l1, l2
-        self.iterations, self.gradient_tolerance = iterations, gradient_tolerance
-        self.random_state, self.cluster, self.settings = random_state, cluster, settings
+        self.model = model
+        self.l1 = l1
+        self.l2 = l2
+        self.iterations = iterations
+        self.gradient_tolerance = gradient_tolerance
+        self.random_state = random_state
+        self.cluster = cluster
+        self.settings = settings
 
 
 class SandblasterRegressor(_Sandblaster, Regressor):
@@ -71,6 +76,11 @@ class SandblasterRegressor(_Sandblaster, Regressor):
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.model, self.l1, self.l2 = model, l1, l2
-        self.iterations, self.gradient_tolerance = iterations, gradient_tolerance
-        self.random_state, self.cluster, self.settings = random_state, cluster, settings
+        self.model = model
+        self.l1 = l1
+        self.l2 = l2
+        self.iterations = iterations
+        self.gradient_tolerance = gradient_tolerance
+        self.random_state = random_state
+        self.cluster = cluster
+        self.settings = settings

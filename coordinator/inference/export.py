@@ -56,7 +56,7 @@ def format_of(path: Path) -> Format:
 
 @dataclass(frozen=True)
 class Format:
-    """What a file holds, in words, and how it is written (None: as :meth:`SavedModel.save`)."""
+    """The contents of a file in words, and what writes it (None: :meth:`SavedModel.save`)."""
 
     about: str
     write: Callable[[SavedModel, IO[bytes]], None] | None
@@ -87,10 +87,10 @@ def _write_csv(saved: SavedModel, file: IO[bytes]) -> None:
 
 def _numbers(array: Any, ids: Any) -> Iterator[tuple[str, float]]:
     """Each number of a tensor and where it stands: its indices with spaces between them."""
-    places = itertools.product(*map(range, array.shape))
-    for place, value in zip(places, array.ravel(), strict=True):
-        first = place[0] if ids is None else int(ids[place[0]])
-        yield " ".join(map(str, (first, *place[1:]))), float(value)
+    indices = itertools.product(*map(range, array.shape))
+    for index, value in zip(indices, array.ravel(), strict=True):
+        first = index[0] if ids is None else int(ids[index[0]])
+        yield " ".join(map(str, (first, *index[1:]))), float(value)
 
 
 class _Text:

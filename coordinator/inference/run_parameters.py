@@ -33,14 +33,14 @@ TRIES = 5
 
 @dataclass(frozen=True)
 class Parameters:
-    """Of a run: ``origin`` says in words where they were found."""
+    """Parameters of a run as a model; ``origin`` says in words where they were found."""
 
     saved: SavedModel
     origin: str
 
 
 def find(found: Found, say: Callable[[str], None]) -> Parameters:
-    """The model of a finished run, what the servers of a running one hold, or the checkpoint.
+    """Find the model of a finished run, what a running one's servers hold, or a checkpoint.
 
     ``say`` is told what the model file cannot say where the run's data are not here.
 
@@ -55,19 +55,21 @@ def find(found: Found, say: Callable[[str], None]) -> Parameters:
         path = found.folder.model_file(found.cluster)
         return Parameters(read_model(path), f"the model of the finished run, {path}")
     if known is not None and known.owner is not None:
-        return _completed(found, _on_servers(found), "the servers", say)
+        return _complete(found, _read_servers(found), "the servers", say)
     saved = checkpoint.latest(found.folder.checkpoints, say)
     if saved is not None:
-        return _completed(found, _in_checkpoint(found, saved), f"checkpoint {saved.path.name}", say)
+        return _complete(
+            found, _read_checkpoint(found, saved), f"checkpoint {saved.path.name}", say
+        )
     if known is not None:
-        return _completed(found, _on_servers(found), "the servers", say)
+        return _complete(found, _read_servers(found), "the servers", say)
     raise CheckpointError(
         f"nothing is left of run {found.record.run}: its servers are gone, and there is no "
         f"checkpoint in {found.folder.path}"
     )
 
 
-def _on_servers(found: Found) -> SavedModel:
+def _read_servers(found: Found) -> SavedModel:
     record = found.record
     embedded = found.embedded and found.cluster.broker is None
     urls = record.parameter_servers if embedded else found.cluster.parameter_servers
@@ -100,7 +102,7 @@ def _on_servers(found: Found) -> SavedModel:
     raise AssertionError  # the last try raises
 
 
-def _in_checkpoint(found: Found, saved: Checkpoint) -> SavedModel:
+def _read_checkpoint(found: Found, saved: Checkpoint) -> SavedModel:
     name = _vector(saved.document["driver"])
     if name not in saved:
         name = PARAMETERS
@@ -122,10 +124,10 @@ def _model(found: Found, vector: Any, tables: Tables) -> SavedModel:
     return SavedModel(settings, record.schema, vector, {}, facts, by_name, seed)
 
 
-def _completed(
+def _complete(
     found: Found, saved: SavedModel, origin: str, say: Callable[[str], None]
 ) -> Parameters:
-    """With what only the data can tell: how they were read, and statistics of batch norm."""
+    """Add what only the data can tell: how they were read, and statistics of batch norm."""
     model, config = saved.build(), found.record.config
     try:
         data = _data(config, found.record.fingerprint)

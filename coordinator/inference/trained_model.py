@@ -26,7 +26,7 @@ CHUNK_EXAMPLES = 4096
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What a training made. Needs no server; any number of threads may use it at once."""
+    """A trained model. It needs no server; any number of threads may use it at once."""
 
     saved: SavedModel
 
@@ -55,7 +55,7 @@ class TrainedModel:
 
     @property
     def classes(self) -> tuple[Label, ...]:
-        """What the classes are called, in the order of :meth:`predict_proba`'s columns."""
+        """The names of the classes, in the order of :meth:`predict_proba`'s columns."""
         return self.saved.schema.names
 
     @property
@@ -100,7 +100,7 @@ class TrainedModel:
         return likeliest
 
     def _answers(self, features: Any) -> npt.NDArray[np.floating]:
-        """What the model predicts, see :class:`distbelief.app.models.model.Model`."""
+        """The predictions of the model, see :class:`distbelief.app.models.model.Model`."""
         found, sparse = as_features(features), self.saved.schema.sparse
         # Which of the two kinds they are is no matter here.
         Like(self.saved.schema, "the model").check(Schema(found.shape[1], sparse=sparse), "X")

@@ -1,1 +1,1 @@
-"""What a training tells to other programs while it goes on: Prometheus, TensorBoard."""
+"""A training told to other programs while it goes on: Prometheus, TensorBoard."""

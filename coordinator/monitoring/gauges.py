@@ -1,4 +1,4 @@
-"""What of a training becomes metrics of Prometheus: sums over events, and the last status.
+"""The metrics that Prometheus gets of a training: sums over events, and the last status.
 
 Counters are sums over what this process was told, so they only grow; how far a run is, which
 may go back when lost data are restored, is told by gauges.
@@ -33,7 +33,7 @@ Values = float | Mapping[str, float]
 
 @dataclass
 class Sums:
-    """What was told so far, by this process alone."""
+    """Sums over the events that this process alone was told so far."""
 
     events: Counter[str] = field(default_factory=Counter)
     steps: int = 0
@@ -78,7 +78,7 @@ class Families:
         return family
 
     def gauge(self, name: str, text: str, values: Values, label: str = "") -> Metric:
-        """The same; a value that is NaN is left out."""
+        """Values as of a :meth:`counter`, but that may go down; one that is NaN is left out."""
         family = GaugeMetricFamily(f"distbelief_{name}", text, labels=self._labels(label))
         for key, value in self._items(values):
             if not math.isnan(value):
@@ -91,7 +91,7 @@ class Families:
         return family
 
     def histogram(self, name: str, text: str, counts: Counter[int]) -> Metric:
-        """Of whole numbers, in the bins of :data:`STALENESS`."""
+        """A histogram of whole numbers, in the bins of :data:`STALENESS`."""
         bins = [0] * (len(STALENESS) + 1)
         for value, count in counts.items():
             bins[bisect_left(STALENESS, value)] += count
@@ -123,7 +123,7 @@ class Families:
 def metrics(
     of: Families, sums: Sums, status: Status | None, score_formatter: ScoreFormatter
 ) -> Iterator[Metric]:
-    """All metrics of a training at a moment."""
+    """All metrics of a training, as it stands now."""
     yield from _events(of, sums)
     if status is None:
         return

@@ -27,17 +27,19 @@ class Watched(Collector):
     Args:
         run: its id, a label of every metric.
         facts: of the run, which do not change.
-        yardstick: names the measures.
+        score_formatter: names the measures.
     """
 
     def __init__(self, run: str, facts: dict[str, str], score_formatter: ScoreFormatter) -> None:
-        self._families, self._facts, self._score_formatter = Families(run), facts, score_formatter
+        self._families = Families(run)
+        self._facts = facts
+        self._score_formatter = score_formatter
         self._sums = Sums()
         self._status: Status | None = None
         self._lock = threading.Lock()
 
     def show(self, status: Status) -> None:
-        """Take the status of the moment."""
+        """Take the latest status."""
         self._status = status
 
     def hear(self, event: Event) -> None:
@@ -46,7 +48,7 @@ class Watched(Collector):
             self._sums.add(event)
 
     def collect(self) -> Iterator[Metric]:
-        """What is there to be asked for."""
+        """Give all metrics that there are."""
         yield self._families.info("build", "This program.", _build())
         yield self._families.info("run", "What is trained, and how.", self._facts)
         with self._lock:
@@ -55,7 +57,7 @@ class Watched(Collector):
 
 
 def facts(problem: Problem) -> dict[str, str]:
-    """What a run is, for the labels of ``distbelief_run_info``."""
+    """The run in words, for the labels of ``distbelief_run_info``."""
     config = problem.config
     return {
         "algorithm": config.algorithm,

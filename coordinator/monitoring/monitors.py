@@ -1,4 +1,4 @@
-"""The monitors that a cluster's settings ask for, as one display among others."""
+"""The monitors that a cluster's settings ask for, as callbacks of a training."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from distbelief.coordinator.progress.callbacks import Callbacks, together
 def monitoring(
     cluster: ClusterConfig, problem: Problem, run: str, say: Callable[[str], None]
 ) -> Iterator[Callbacks]:
-    """Everybody who watches, as long as this is open.
+    """Callbacks that tell all monitors, as long as this is open.
 
     Raises:
         ConfigError: the port is taken, the folder cannot be written, or a package is missing.
     """
     with ExitStack() as stack:
-        displays = []
+        callbacks = []
         if cluster.metrics_port is not None:
             address = (cluster.metrics_address, cluster.metrics_port)
-            displays.append(stack.enter_context(serving(address, problem, run, say)))
+            callbacks.append(stack.enter_context(serving(address, problem, run, say)))
         if cluster.tensorboard is not None:
-            displays.append(stack.enter_context(writing(cluster.tensorboard, problem, run, say)))
-        yield together(*displays)
+            callbacks.append(stack.enter_context(writing(cluster.tensorboard, problem, run, say)))
+        yield together(*callbacks)

@@ -28,17 +28,21 @@ class Curves:
 
     Args:
         add: ``add(tag, value, step)`` writes one scalar.
-        job: what is trained.
+        problem: names the measures.
     """
 
     def __init__(self, add: Callable[[str, float, int], object], problem: Problem) -> None:
-        self._add, self._task = add, problem.score_formatter.task
-        self._chronicle = ProgressTracker(problem.score_formatter)
-        self._at, self._step, self._evaluation = -math.inf, -1, 0
+        self._add = add
+        self._task = problem.score_formatter.task
+        self._tracker = ProgressTracker(problem.score_formatter)
+        #: The last that was written: when, and of which step and held-out evaluation.
+        self._at = -math.inf
+        self._step = -1
+        self._evaluation = 0
 
     def show(self, status: Status) -> None:
         """Write what is new in a status."""
-        self._chronicle.see(status)
+        self._tracker.see(status)
         found = status.evaluation
         if found is not None and found.number != self._evaluation:
             self._evaluation = found.number
@@ -46,8 +50,9 @@ class Curves:
             for name, value in found.score.measures(self._task).items():
                 self._write(f"heldout/{name}", value, step)
         if status.steps != self._step and status.seconds - self._at >= EVERY_S:
-            self._at, self._step = status.seconds, status.steps
-            for tag, number in scalars(self._chronicle.moment(status)):
+            self._at = status.seconds
+            self._step = status.steps
+            for tag, number in scalars(self._tracker.snapshot(status)):
                 self._write(tag, number, status.steps)
 
     def _write(self, tag: str, value: float | None, step: int) -> None:
@@ -55,20 +60,20 @@ class Curves:
             self._add(tag, value, step)
 
 
-def scalars(moment: ProgressSnapshot) -> Iterator[tuple[str, float | None]]:
+def scalars(snapshot: ProgressSnapshot) -> Iterator[tuple[str, float | None]]:
     """The curves of a training beside those of its held-out data."""
-    yield "training/loss", moment.loss
-    yield f"training/{'passes' if moment.unit == 'pass' else 'iterations'}", moment.done
-    yield "speed/examples_per_second", moment.speed.examples
-    yield "speed/steps_per_second", moment.speed.steps
-    yield "workers/at_work", moment.workers
-    if moment.downpour is not None:
-        yield "staleness/median", moment.downpour.staleness_median
-        yield "staleness/worst", moment.downpour.staleness_worst
-    if moment.sandblaster is not None:
-        yield "training/gradient_norm", moment.sandblaster.gradient_norm
-        yield "training/step_length", moment.sandblaster.step
-        yield "portions/backups_sent", moment.sandblaster.backups_sent
+    yield "training/loss", snapshot.loss
+    yield f"training/{'passes' if snapshot.unit == 'pass' else 'iterations'}", snapshot.done
+    yield "speed/examples_per_second", snapshot.speed.examples
+    yield "speed/steps_per_second", snapshot.speed.steps
+    yield "workers/at_work", snapshot.workers
+    if snapshot.downpour is not None:
+        yield "staleness/median", snapshot.downpour.staleness_median
+        yield "staleness/worst", snapshot.downpour.staleness_worst
+    if snapshot.sandblaster is not None:
+        yield "training/gradient_norm", snapshot.sandblaster.gradient_norm
+        yield "training/step_length", snapshot.sandblaster.step
+        yield "portions/backups_sent", snapshot.sandblaster.backups_sent
 
 
 @contextmanager
@@ -80,8 +85,7 @@ def writing(
     Raises:
         ConfigError: the package is missing, or the folder cannot be made.
     """
-    place = Path(folder) / run
-    writer = _writer(place)
+    writer = _open_writer(Path(folder) / run)
     say(f"curves: tensorboard --logdir {folder}")
     curves = Curves(writer.add_scalar, problem)
     try:
@@ -90,7 +94,7 @@ def writing(
         writer.close()
 
 
-def _writer(place: Path) -> Any:
+def _open_writer(folder: Path) -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
@@ -98,6 +102,6 @@ def _writer(place: Path) -> Any:
             f"tensorboard needs the package tensorboardX: {installation('tensorboard')}"
         ) from error
     try:
-        return SummaryWriter(str(place), flush_secs=FLUSH_S)
+        return SummaryWriter(str(folder), flush_secs=FLUSH_S)
     except OSError as error:
-        raise ConfigError(f"cannot write curves to {place}: {error.strerror}") from error
+        raise ConfigError(f"cannot write curves to {folder}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Where a training tells what it does."""
+"""The callbacks by which a training tells what it does, and asks whether to stop."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from distbelief.coordinator.progress.status import Status
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Hears of a training: a line to say, the status of the moment, an event.
+    """Functions that a training calls: with a line to say, with its status, with an event.
 
-    And is asked whether to stop it. A line may come on any thread; the others are called on
+    And one that it asks whether to stop. A line may come on any thread; the others are called on
     that of the training, and what they raise ends it.
     """
 
@@ -23,22 +23,22 @@ class Callbacks:
     stop: Callable[[], bool] = lambda: False
 
 
-def together(*displays: Callbacks) -> Callbacks:
-    """Several displays as one."""
+def together(*callbacks: Callbacks) -> Callbacks:
+    """Several of them as one."""
 
     def say(text: str) -> None:
-        for each in displays:
+        for each in callbacks:
             each.say(text)
 
     def show(status: Status) -> None:
-        for each in displays:
+        for each in callbacks:
             each.show(status)
 
     def told(event: Event) -> None:
-        for each in displays:
+        for each in callbacks:
             each.told(event)
 
     def stop() -> bool:
-        return any(each.stop() for each in displays)
+        return any(each.stop() for each in callbacks)
 
     return Callbacks(say, show, told, stop)

@@ -1,4 +1,4 @@
-"""Something that happened in a run, and who is told of it."""
+"""An event of a run, and the function that is told of it."""
 
 from __future__ import annotations
 

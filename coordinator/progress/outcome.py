@@ -1,4 +1,4 @@
-"""How a training can end, and what it leaves."""
+"""The end of a training: its reason, and all that is left of it."""
 
 from __future__ import annotations
 
@@ -53,9 +53,11 @@ class HeldoutEvaluation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training left. ``heldout`` is the score of the model that was kept, ``details``
-    what the algorithm has to say, a line each, ``unit`` in what it counts its progress,
-    ``checkpoint`` that from which an interrupted run can be resumed.
+    """The result of a training, before a program gets it.
+
+    ``heldout`` is the score of the model that was kept, ``details`` what the algorithm has to
+    say, a line each, ``unit`` in what it counts its progress, ``checkpoint`` that from which an
+    interrupted run can be resumed.
     """
 
     run: str

@@ -12,7 +12,7 @@ MODULES = (INSTALLED, "coordinator")
 
 
 def program() -> str:
-    """How this process was started: ``distbelief``, or ``python -m`` and the package."""
+    """The command that starts this program: ``distbelief``, or ``python -m`` and the package."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     module = "" if spec is None else spec.name.removesuffix(".__main__")
     return f"python -m {module}" if module in MODULES else INSTALLED

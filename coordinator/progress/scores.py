@@ -1,4 +1,4 @@
-"""How the models of a job are judged, and how that is told: in words, and for machines."""
+"""Scores of the models of a problem: which is better, and all figures in words and as JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HISTOGRAM = "AUC (histogram)"
 
 @dataclass(frozen=True)
 class ScoreFormatter:
-    """What a held-out score is read by: ``metric`` decides which model is best.
+    """Reads and tells a held-out score; its ``metric`` decides which model is best.
 
     ``names`` are what the classes are called; a binary model answers with the second one
     where its probability is above ``threshold``.
@@ -106,7 +106,7 @@ class ScoreFormatter:
 
 
 def brief(document: Mapping[str, Any]) -> str:
-    """What :meth:`ScoreFormatter.document` noted of a model, in words."""
+    """The figures that :meth:`ScoreFormatter.document` noted of a model, in words."""
     titles = TITLES if document.get("auc_exact", True) else TITLES | {"auc": HISTOGRAM}
     names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall")
     found = [(name, document[name]) for name in names if name in document]

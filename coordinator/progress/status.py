@@ -1,5 +1,7 @@
-"""What a training looks like at a moment, as its driver says it. Both kinds have ``loss``,
-``steps`` of ``total_steps``, and ``done`` of ``total`` passes or iterations.
+"""The status of a training at a moment, as its driver tells it.
+
+Both kinds have ``loss``, ``steps`` of ``total_steps``, and ``done`` of ``total`` passes or
+iterations.
 """
 
 from __future__ import annotations
@@ -34,12 +36,13 @@ class Outstanding:
 
 @dataclass(frozen=True)
 class DownpourStatus:
-    """A moment of a Downpour run. ``training_loss`` is over recent units, NaN before any.
+    """Status of a Downpour run.
 
-    ``workers`` processes were heard of a moment ago, there is work for ``wanted``; the
-    training has to end at ``limit_s``. ``waited_s`` is how long replicas were held back for
-    slower ones, summed over them; ``idle_s`` is how long units have been waiting without any
-    worker at work, ``oldest`` the unit that has been out for longest.
+    ``training_loss`` is over recent units, NaN before any. ``workers`` processes were heard of
+    a moment ago, there is work for ``wanted``; the training has to end at ``limit_s``.
+    ``waited_s`` is how long replicas were held back for slower ones, summed over them;
+    ``idle_s`` is how long units have been waiting without any worker at work, ``oldest`` the
+    unit that has been out for longest.
     """
 
     passes: float
@@ -78,7 +81,7 @@ class DownpourStatus:
 
 @dataclass(frozen=True)
 class SandblasterStatus:
-    """A moment of a Sandblaster run; the loss is the objective at the last iteration.
+    """Status of a Sandblaster run; the loss is the objective at the last iteration.
 
     ``nonzeros`` of ``n_weights`` weights are not zero; None if no L1 term makes them so.
     ``workers`` and ``limit_s`` are those of :class:`DownpourStatus`; ``slow`` is the portion

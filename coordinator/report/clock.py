@@ -28,11 +28,11 @@ class Clock:
         return self._reached(told + self._shift)
 
     def told(self, seconds: float) -> float:
-        """When something was by the coordinator's own count."""
+        """Seconds of training at ``seconds`` of the coordinator's own count."""
         return self._reached(seconds + self._shift)
 
     def at(self, at: float) -> float:
-        """When something was that was noted ``at`` seconds since 1970."""
+        """Seconds of training when something was noted, ``at`` seconds since 1970."""
         return self.now if self._origin is None else self._reached(max(0.0, at - self._origin))
 
     def _reached(self, seconds: float) -> float:

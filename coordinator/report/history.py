@@ -1,4 +1,4 @@
-"""What a report knows of a run: plain data. Times are seconds of training."""
+"""The history of a run as a report has it: plain data. Times are seconds of training."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Iteration:
 
 
 @dataclass(frozen=True)
-class Heldout:
+class HeldoutPoint:
     """A held-out evaluation, at the moment of its snapshot; ``measures`` are by name."""
 
     time_s: float
@@ -126,7 +126,7 @@ class History:
     environment: Sequence[Mapping[str, Any]] = ()
     units: Sequence[UnitDone] = ()
     iterations: Sequence[Iteration] = ()
-    heldout: Sequence[Heldout] = ()
+    heldout: Sequence[HeldoutPoint] = ()
     evaluations: Sequence[BatchEvaluation] = ()
     marks: Sequence[Mark] = ()
     rates: Sequence[Rates] = ()
@@ -149,7 +149,7 @@ class History:
 
     @cached_property
     def work(self) -> list[Work]:
-        """What workers did, as far as it was noted."""
+        """The work of the workers, as far as it was noted."""
         done = [Work(unit.worker, unit.time_s, unit.seconds, unit.examples) for unit in self.units]
         for evaluation in self.evaluations:
             portions = {each.portion for each in evaluation.dispatches}
@@ -163,7 +163,7 @@ class History:
         return done
 
 
-def smoothed(units: Sequence[UnitDone], most: int = 150) -> list[tuple[float, float, float]]:
+def smooth(units: Sequence[UnitDone], most: int = 150) -> list[tuple[float, float, float]]:
     """(time, examples seen, mean loss) of at most ``most`` stretches of units, in their order.
 
     Losses that are not finite are left out.

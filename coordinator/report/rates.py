@@ -1,7 +1,7 @@
 """The learning rate of each parameter, from the sums that its update rule keeps.
 
-Of Adagrad it is rate / (sqrt(sum of squares) + epsilon) (Dean et al. 2012, sec. 4.1); of the
-other rules that have one for each parameter, what a gradient, or its mean, is multiplied by.
+Under Adagrad it is rate / (sqrt(sum of squares) + epsilon) (Dean et al. 2012, sec. 4.1); under
+other rules with a rate for each parameter, what a gradient, or its mean, is multiplied by.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.report.history import Array, Rates
 from distbelief.coordinator.runs.folder import RunFolder
 
-#: Of more parameters every so-manieth is looked at, so that these are.
+#: More parameters than this are sampled evenly.
 SAMPLE = 100_000
 
 #: The slot with the sum, or the mean, of squares.
@@ -47,7 +47,7 @@ def rule_of(config: Mapping[str, Any]) -> Rule | None:
         return None
 
 
-def of_checkpoints(folder: Path, rule: Rule, shifts: Mapping[int, float]) -> Iterator[Rates]:
+def rates_in_checkpoints(folder: Path, rule: Rule, shifts: Mapping[int, float]) -> Iterator[Rates]:
     """The rates in a run's checkpoints, oldest first.
 
     ``shifts`` is by the fence of a coordinator what to add to the seconds that it counted.
@@ -67,7 +67,7 @@ def of_checkpoints(folder: Path, rule: Rule, shifts: Mapping[int, float]) -> Ite
             continue  # damaged, or a run that goes on has just removed it
 
 
-def of_model(file: Path, rule: Rule, time_s: float, updates: int) -> Iterator[Rates]:
+def rates_in_model(file: Path, rule: Rule, time_s: float, updates: int) -> Iterator[Rates]:
     """The rates in a saved model, if it is there and has any."""
     prefix = f"slot:{SQUARES[rule.name]}/"
     try:

@@ -17,7 +17,7 @@ from distbelief.coordinator.report.clock import Clock
 from distbelief.coordinator.report.history import (
     BatchEvaluation,
     Dispatch,
-    Heldout,
+    HeldoutPoint,
     History,
     Iteration,
     Mark,
@@ -34,7 +34,7 @@ ROUTINE = frozenset({"checkpoint"})
 
 
 def read(folder: Path) -> History:
-    """The run in ``folder``.
+    """Read the run in ``folder``.
 
     Raises:
         ConfigError: there is none, or it cannot be read.
@@ -48,76 +48,79 @@ def read(folder: Path) -> History:
         )
     document = without_secrets(document)
     config = document["record"]["config"]
-    story = _Story(downpour=config.get("algorithm") == "downpour")
+    collected = _Collector(downpour=config.get("algorithm") == "downpour")
     for event in journal.read(run.journal):
-        story.add(event)
+        collected.add(event)
     return History(
         run=folder.name,
         config=config,
         cluster=document["cluster"],
         outcome=document["outcome"],
-        environment=story.environment,
-        units=story.units,
-        iterations=story.iterations,
-        heldout=story.heldout,
-        evaluations=story.evaluations,
-        marks=story.marks,
-        rates=_rates(folder, document, story),
-        notes=_notes(story, document["outcome"], run.journal.exists()),
-        ended_s=story.clock.now,
+        environment=collected.environment,
+        units=collected.units,
+        iterations=collected.iterations,
+        heldout=collected.heldout,
+        evaluations=collected.evaluations,
+        marks=collected.marks,
+        rates=_rates(folder, document, collected),
+        notes=_notes(collected, document["outcome"], run.journal.exists()),
+        ended_s=collected.clock.now,
     )
 
 
-def _rates(folder: Path, document: Mapping[str, Any], story: _Story) -> list[Rates]:
+def _rates(folder: Path, document: Mapping[str, Any], collected: _Collector) -> list[Rates]:
     rule = rates.rule_of(document["record"]["config"])
     if rule is None:
         return []
-    found = list(rates.of_checkpoints(folder, rule, story.shifts))
+    found = list(rates.rates_in_checkpoints(folder, rule, collected.shifts))
     if document["outcome"].get("state") == RunState.FINISHED:
         model = Path(document["cluster"]["output"] or folder / "model.safetensors")
-        pushes = sum(unit.pushes for unit in story.units)
-        found += rates.of_model(model, rule, story.clock.now, pushes)
+        pushes = sum(unit.pushes for unit in collected.units)
+        found += rates.rates_in_model(model, rule, collected.clock.now, pushes)
     return sorted(found, key=lambda each: each.time_s)
 
 
-def _notes(story: _Story, outcome: Mapping[str, Any], journal_exists: bool) -> list[str]:
+def _notes(collected: _Collector, outcome: Mapping[str, Any], journal_exists: bool) -> list[str]:
     notes = []
     if not journal_exists:
         notes.append(
             "There is no journal (events.jsonl) in the run's folder: nothing can be drawn."
         )
-    elif not story.units and not story.iterations:
+    elif not collected.units and not collected.iterations:
         notes.append("The journal knows of no work that was done.")
     if not outcome and journal_exists:
         notes.append(
             "No end is written down: the run goes on, or its coordinator was killed. This is how "
             "far it was when the report was made."
         )
-    if infinite := sum(unit.examples > 0 and not math.isfinite(unit.loss) for unit in story.units):
+    if infinite := sum(
+        unit.examples > 0 and not math.isfinite(unit.loss) for unit in collected.units
+    ):
         notes.append(f"The losses of {infinite:,} units are not finite, and not drawn.")
-    numbers = {each.number for each in story.evaluations}
+    numbers = {each.number for each in collected.evaluations}
     if missing := max(numbers, default=0) - len(numbers):
         notes.append(
             f"The portions of {missing:,} evaluations are not in the journal: after {MOST_TOLD:,} "
             "dispatches only evaluations that sent a portion again are noted, and none that was "
             "broken off. The work of workers is not complete."
         )
-    if story.damaged:
-        notes.append(f"{story.damaged} events of the journal could not be understood.")
+    if collected.damaged:
+        notes.append(f"{collected.damaged} events of the journal could not be understood.")
     return notes
 
 
-class _Story:
-    """What the events of a journal add up to."""
+class _Collector:
+    """Collects the events of a journal."""
 
     def __init__(self, *, downpour: bool) -> None:
-        self.clock, self._downpour = Clock(), downpour
+        self.clock = Clock()
+        self._downpour = downpour
         self._n_train = math.nan
         self._evaluated = 0
         self.environment: list[Mapping[str, Any]] = []
         self.units: list[UnitDone] = []
         self.iterations: list[Iteration] = []
-        self.heldout: list[Heldout] = []
+        self.heldout: list[HeldoutPoint] = []
         self.evaluations: list[BatchEvaluation] = []
         self.marks: list[Mark] = []
         #: By the fence of each start, what a coordinator's seconds have to be raised by.
@@ -187,7 +190,7 @@ class _Story:
             if name not in ("auc_exact", "threshold")
         }
         self.heldout.append(
-            Heldout(
+            HeldoutPoint(
                 time_s=self.clock.told(fields["seconds"]),
                 seen=self._seen_after(float(fields["passes"])),
                 loss=measures.get("loss", math.nan),

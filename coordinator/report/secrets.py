@@ -1,4 +1,4 @@
-"""What must not be seen in a report, taken out of what is read for it."""
+"""Takes out of what is read for a report whatever must not be seen in it."""
 
 from __future__ import annotations
 

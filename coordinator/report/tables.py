@@ -1,4 +1,4 @@
-"""The tables of a report, as texts: what a run came to, its settings, what it ran on."""
+"""The tables of a report, as texts: the result of a run, its settings, its machines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from distbelief.app.settings.config import SECTIONS
 from distbelief.coordinator.progress.scores import brief
 from distbelief.coordinator.report.history import History
-from distbelief.coordinator.report.plots.pace import rate
+from distbelief.coordinator.report.plots.throughput import rate
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
 #: Events in the table of a run.
@@ -19,12 +19,12 @@ MOST_EVENTS = 200
 #: Seconds that are worth a word.
 FORGOTTEN_S = 0.5
 
-#: Of events, where another word says more.
+#: Kinds of events for which another word says more.
 KINDS = {"resent": "sent again", "repeated": "sent again", "lost": "data lost"}
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A name and a text for each run; ``changed`` where one is not the default."""
 
     name: str
@@ -43,11 +43,11 @@ class Happened:
     text: str
 
 
-def summary(histories: Sequence[History]) -> list[Row]:
-    """What each run came to; lines that say nothing of any run are left out."""
+def summary(histories: Sequence[History]) -> list[TableRow]:
+    """The result of each run; lines that say nothing of any run are left out."""
     found = [_summary(history) for history in histories]
     names = list(dict.fromkeys(name for facts in found for name in facts))
-    rows = [Row(name, tuple(facts.get(name, "") for facts in found)) for name in names]
+    rows = [TableRow(name, tuple(facts.get(name, "") for facts in found)) for name in names]
     return [row for row in rows if any(row.texts)]
 
 
@@ -123,7 +123,7 @@ def _batch(history: History) -> str:
     return f"{text}; portions sent again: {len(again)}, of which {won} counted" if again else text
 
 
-def settings(histories: Sequence[History]) -> list[Row]:
+def settings(histories: Sequence[History]) -> list[TableRow]:
     """Every setting in the order of the help, those of another version last."""
     documents = [{**history.cluster, **history.config} for history in histories]
     defaults = {
@@ -138,18 +138,20 @@ def settings(histories: Sequence[History]) -> list[Row]:
         default = _text(defaults.get(name))
         texts = tuple(_text(each[name]) if name in each else "" for each in documents)
         changed = any(text != default for text in texts)
-        rows.append(Row(name, texts, default if name in defaults else "(unknown here)", changed))
+        rows.append(
+            TableRow(name, texts, default if name in defaults else "(unknown here)", changed)
+        )
     return rows
 
 
-def environment(histories: Sequence[History]) -> list[Row]:
+def environment(histories: Sequence[History]) -> list[TableRow]:
     """Versions and machines, of the last coordinator of each run."""
-    found = [_surroundings(history) for history in histories]
+    found = [_environment(history) for history in histories]
     names = list(dict.fromkeys(name for facts in found for name in facts))
-    return [Row(name, tuple(facts.get(name, "") for facts in found)) for name in names]
+    return [TableRow(name, tuple(facts.get(name, "") for facts in found)) for name in names]
 
 
-def _surroundings(history: History) -> dict[str, str]:
+def _environment(history: History) -> dict[str, str]:
     if not history.environment:
         return {}
     last = history.environment[-1]

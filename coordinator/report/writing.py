@@ -16,17 +16,23 @@ from matplotlib.figure import Figure
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.report import tables
-from distbelief.coordinator.report.plots import descent, learning, pace, portions, search
+from distbelief.coordinator.report.plots import (
+    downpour,
+    learning,
+    portions,
+    sandblaster,
+    throughput,
+)
 from distbelief.coordinator.report.plots.plot import Histories, Plot
 from distbelief.coordinator.report.plots.theme import DARK, LIGHT, MOST_COLOURS, Theme
 
 #: In the order of the page: those that are half as wide stand in pairs.
 PLOTS: tuple[Plot, ...] = (
     *learning.PLOTS,
-    *descent.PLOTS,
-    *search.PLOTS,
+    *downpour.PLOTS,
+    *sandblaster.PLOTS,
     portions.EVALUATIONS,
-    *pace.PLOTS,
+    *throughput.PLOTS,
     portions.TIMELINE,
 )
 
@@ -53,7 +59,7 @@ class Written:
 
 
 def default_output(folder: Path, runs: Sequence[str]) -> Path:
-    """In the folder of the run, or beside the folders of several."""
+    """The page in the folder of the run, or beside the folders of several."""
     if len(runs) == 1:
         return folder / runs[0] / "report.html"
     return folder / f"report-{'-'.join(runs)}.html"
@@ -76,16 +82,18 @@ def write(histories: Histories, output: Path) -> Written:
         figures = []
         for plot in shown:
             file = folder / f"{plot.name}.png"
-            file.write_bytes(drawn(plot, histories, LIGHT, "png"))
+            file.write_bytes(draw(plot, histories, LIGHT, "png"))
             figures.append(file)
-        output.write_text(page(histories, [_picture(plot, histories) for plot in shown]), "utf-8")
+        output.write_text(
+            render_page(histories, [_picture(plot, histories) for plot in shown]), "utf-8"
+        )
     except OSError as error:
         raise ConfigError(f"cannot write the report {output}: {error.strerror}") from error
     return Written(output, tuple(figures))
 
 
-def drawn(plot: Plot, histories: Histories, theme: Theme, form: str) -> bytes:
-    """A figure of the runs as a file of that form: svg or png."""
+def draw(plot: Plot, histories: Histories, theme: Theme, form: str) -> bytes:
+    """Draw a figure of the runs as a file of that form: svg or png."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(theme.settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a run's odd name
@@ -101,7 +109,7 @@ _METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Softwar
 
 
 def _picture(plot: Plot, histories: Histories) -> Picture:
-    light, dark = (_uri(drawn(plot, histories, theme, "svg")) for theme in (LIGHT, DARK))
+    light, dark = (_uri(draw(plot, histories, theme, "svg")) for theme in (LIGHT, DARK))
     return Picture(plot, f"{plot.title}: {plot.told(histories)}", light, dark)
 
 
@@ -109,8 +117,8 @@ def _uri(svg: bytes) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
-def page(histories: Histories, pictures: Sequence[Picture]) -> str:
-    """The report: one HTML text with all that it shows inside."""
+def render_page(histories: Histories, pictures: Sequence[Picture]) -> str:
+    """Render the report: one HTML text with all that it shows inside."""
     environment = Environment(
         loader=PackageLoader("distbelief.coordinator.report", "templates"),
         autoescape=True,

@@ -130,16 +130,16 @@ def _hooks(
 
 def _told(session: Session, problem: Problem) -> Callbacks:
     """What tells the moment to whoever asks on another terminal."""
-    chronicle, told_at = ProgressTracker(problem.score_formatter), -math.inf
+    tracker, told_at = ProgressTracker(problem.score_formatter), -math.inf
 
     def show(status: Status) -> None:
         nonlocal told_at
-        chronicle.see(status)
+        tracker.see(status)
         if time.monotonic() - told_at >= TOLD_EVERY_S:
             told_at = time.monotonic()
-            session.leader.status = chronicle.moment(status).to_json()
+            session.leader.status = tracker.snapshot(status).to_json()
 
-    return Callbacks(lambda _: None, show, chronicle.hear)
+    return Callbacks(lambda _: None, show, tracker.hear)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""What people see of a run, and of data: figures, tables, progress."""
+"""Runs and data as people see them: figures, tables, progress."""

@@ -1,4 +1,4 @@
-"""What is in a data file: for whoever wants to know before training on it."""
+"""The contents of a data file, for whoever wants to know before training on it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Description:
         }
 
     def lines(self) -> list[str]:
-        """The same for people."""
+        """Describe it for people, a line each."""
         data, schema, facts = self.dataset, self.dataset.schema, self.dataset.facts
         storage = "sparse" if schema.sparse else "dense"
         return [

@@ -1,4 +1,4 @@
-"""What the doctor found, as people read it: by subject, the worst at a glance."""
+"""The findings of the doctor, as people read them: by subject, the worst at a glance."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def show(console: Console, findings: Sequence[Finding]) -> None:
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """All of it in a line."""
+    """Sum all findings up in a line."""
     count = Counter(each.severity for each in findings)
     parts = [
         f"{count[each]} {each}{'s' if count[each] > 1 else ''}"

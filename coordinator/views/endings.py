@@ -1,4 +1,4 @@
-"""How a training ended, for machines."""
+"""The end of a training, as a document for machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from distbelief.coordinator.progress.scores import ScoreFormatter
 
 
 def document(outcome: Outcome, score_formatter: ScoreFormatter) -> dict[str, Any]:
-    """All that :func:`distbelief.coordinator.views.progress.summary` says, by name."""
+    """All that :func:`distbelief.coordinator.views.progress.summarize` says, by name."""
     found = outcome.heldout
     return {
         "run": outcome.run,

@@ -1,4 +1,4 @@
-"""What there is to say of a moment, in words: a line for logs, and for ``status``."""
+"""The figures of a snapshot in words: a line for logs, and for ``status``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from datetime import timedelta
 from distbelief.coordinator.views.snapshot import DownpourPart, ProgressSnapshot, SandblasterPart
 
 
-def figures(moment: ProgressSnapshot) -> Iterator[tuple[str, str]]:
-    """Everything that there is to show of a moment, as (name, text)."""
-    if moment.downpour is not None:
-        yield from _downpour(moment, moment.downpour)
-    elif moment.sandblaster is not None:
-        yield from _sandblaster(moment, moment.sandblaster)
+def figures(snapshot: ProgressSnapshot) -> Iterator[tuple[str, str]]:
+    """Everything that a snapshot has to show, as (name, text)."""
+    if snapshot.downpour is not None:
+        yield from _downpour(snapshot, snapshot.downpour)
+    elif snapshot.sandblaster is not None:
+        yield from _sandblaster(snapshot, snapshot.sandblaster)
 
 
-def _downpour(moment: ProgressSnapshot, part: DownpourPart) -> Iterator[tuple[str, str]]:
-    yield "pass", f"{moment.done:.1f}/{moment.total}"
-    yield "steps/s", f"{moment.speed.steps:,.0f}"
-    yield "loss", number(moment.loss)
-    if moment.heldout is not None:
-        yield "held-out", moment.heldout.text
+def _downpour(snapshot: ProgressSnapshot, part: DownpourPart) -> Iterator[tuple[str, str]]:
+    yield "pass", f"{snapshot.done:.1f}/{snapshot.total}"
+    yield "steps/s", f"{snapshot.speed.steps:,.0f}"
+    yield "loss", number(snapshot.loss)
+    if snapshot.heldout is not None:
+        yield "held-out", snapshot.heldout.text
     yield "updates", counts(part)
     if part.refused:
         yield "refused", str(part.refused)
@@ -31,21 +31,21 @@ def _downpour(moment: ProgressSnapshot, part: DownpourPart) -> Iterator[tuple[st
         yield "waited", f"{part.waited_s:.1f} s for slower replicas"
     if part.resent:
         yield "sent again", str(part.resent)
-    if moment.waiting:
-        yield "waiting", moment.waiting
-    yield "left", duration(moment.left_s)
+    if snapshot.waiting:
+        yield "waiting", snapshot.waiting
+    yield "left", duration(snapshot.left_s)
 
 
-def _sandblaster(moment: ProgressSnapshot, part: SandblasterPart) -> Iterator[tuple[str, str]]:
-    yield "iteration", f"{moment.done:.0f}/{moment.total}"
-    yield "loss", number(moment.loss)
+def _sandblaster(snapshot: ProgressSnapshot, part: SandblasterPart) -> Iterator[tuple[str, str]]:
+    yield "iteration", f"{snapshot.done:.0f}/{snapshot.total}"
+    yield "loss", number(snapshot.loss)
     yield "gradient", number(part.gradient_norm)
     yield "step", f"{part.step:.3g}"
     if part.nonzeros is not None:
         yield "non-zero weights", f"{part.nonzeros:,} of {part.weights:,}"
     yield "evaluations", str(part.evaluations)
-    if moment.heldout is not None:
-        yield "held-out", moment.heldout.text
+    if snapshot.heldout is not None:
+        yield "held-out", snapshot.heldout.text
     yield (
         "portions",
         f"{part.portions_done}/{part.portions} done, {part.portions_out} outstanding, "
@@ -54,8 +54,8 @@ def _sandblaster(moment: ProgressSnapshot, part: SandblasterPart) -> Iterator[tu
     yield "backups", f"{part.backups_sent} sent, {part.backups_won} won"
     if part.retries:
         yield "retries", str(part.retries)
-    if moment.waiting:
-        yield "waiting", moment.waiting
+    if snapshot.waiting:
+        yield "waiting", snapshot.waiting
 
 
 def number(value: float | None) -> str:
@@ -80,7 +80,7 @@ _PLAIN_BARS = "_.-=+*%#"
 
 
 def sparkline(points: Sequence[float], width: int, *, plain: bool = False) -> str:
-    """A course in ``width`` characters at most; '' below 2 points.
+    """Points as bars, in ``width`` characters at most; '' below 2 points.
 
     The tenth of the points that is highest is cut off, and the lowest: else the first loss,
     far above all others, would make a flat line of the rest.

@@ -13,9 +13,9 @@ from rich.console import Console
 from distbelief.app.errors import ExitCode
 from distbelief.app.runs.leadership import RunState
 from distbelief.coordinator.progress.program import program
-from distbelief.coordinator.views.overview import Overview, glance, overview
+from distbelief.coordinator.views.overview import Overview, glance_at_run, look_at_run
 from distbelief.coordinator.views.panel import Panel
-from distbelief.coordinator.views.progress import described
+from distbelief.coordinator.views.progress import describe_run
 from distbelief.coordinator.views.screen import screen
 
 #: How often to look. A coordinator tells how it stands once a second.
@@ -43,24 +43,24 @@ def follow(run: str, settings: Mapping[str, Any], console: Console, *, as_json: 
     Raises:
         ConfigError: there is no such run.
     """
-    overviews = watched(lambda: glance(run, settings))
+    overviews = watch(lambda: glance_at_run(run, settings))
     try:
-        last = _documents(overviews) if as_json else _drawn(overviews, console)
+        last = _print_documents(overviews) if as_json else _draw(overviews, console)
     except KeyboardInterrupt:
         click.echo(f"not following any more; run {run} is left alone", err=True)
         return ExitCode.INTERRUPTED
     if not as_json:
-        for line in described(overview(run, settings)):
+        for line in describe_run(look_at_run(run, settings)):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return _answer(last)
+    return _exit_code(last)
 
 
-def watched(
+def watch(
     look: Look,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Overview]:
-    """Look again and again: until the run has ended, or was dead for :data:`DEAD_S`."""
+    """Look again and again, until the run has ended, or was dead for :data:`DEAD_S`."""
     lived_at = clock()
     while True:
         seen = look()
@@ -72,7 +72,7 @@ def watched(
         sleep(LOOK_EVERY_S)
 
 
-def _documents(overviews: Iterator[Overview]) -> Overview:
+def _print_documents(overviews: Iterator[Overview]) -> Overview:
     before, seen = "", None
     for seen in overviews:
         document = seen.to_json()
@@ -84,14 +84,14 @@ def _documents(overviews: Iterator[Overview]) -> Overview:
     return seen
 
 
-def _drawn(overviews: Iterator[Overview], console: Console) -> Overview:
-    seen, moment, state = None, None, ""
+def _draw(overviews: Iterator[Overview], console: Console) -> Overview:
+    seen, snapshot, state = None, None, ""
     with screen(console) as there:
         for seen in overviews:
-            moment = seen.moment or moment  # that of a dead run is the last one that it told
-            number = moment.heldout.number if moment is not None and moment.heldout else 0
+            snapshot = seen.snapshot or snapshot  # that of a dead run is the last one that it told
+            number = snapshot.heldout.number if snapshot is not None and snapshot.heldout else 0
             if seen.state != state or there.due(number):
-                there.draw(Panel(moment, seen.run, seen.state, _note(seen)))
+                there.draw(Panel(snapshot, seen.run, seen.state, _note(seen)))
                 state = seen.state
     assert seen is not None
     return seen
@@ -106,7 +106,7 @@ def _note(seen: Overview) -> str:
     return f"coordinator: {seen.coordinator}" if seen.coordinator else ""
 
 
-def _answer(seen: Overview) -> ExitCode:
+def _exit_code(seen: Overview) -> ExitCode:
     if seen.state == "dead":
         return ExitCode.TIMEOUT
     code = seen.outcome.get("exit_code", ExitCode.INTERNAL)

@@ -31,7 +31,8 @@ class Overview:
     """A run at a glance.
 
     ``state`` is a :class:`~distbelief.app.runs.leadership.RunState`, or "dead" where neither
-    servers nor an end are known: it can be resumed. ``moment`` is what its displays draw.
+    servers nor an end are known: it can be resumed. ``snapshot`` is what its screens draw,
+    None before its coordinator told anything.
     """
 
     run: str
@@ -40,28 +41,38 @@ class Overview:
     model: str
     data: str
     coordinator: str | None
-    moment: ProgressSnapshot | None
+    snapshot: ProgressSnapshot | None
     outcome: dict[str, Any]
     checkpoints: list[str]
     events: list[str]
 
     def to_json(self) -> dict[str, Any]:
-        moment = self.moment.to_json() if self.moment is not None else None
-        return {**self.__dict__, "moment": moment}
+        return {
+            "run": self.run,
+            "state": self.state,
+            "algorithm": self.algorithm,
+            "model": self.model,
+            "data": self.data,
+            "coordinator": self.coordinator,
+            "moment": None if self.snapshot is None else self.snapshot.to_json(),
+            "outcome": self.outcome,
+            "checkpoints": self.checkpoints,
+            "events": self.events,
+        }
 
 
-def overview(run: str, settings: Mapping[str, Any]) -> Overview:
-    """One run; raises ConfigError if there is none of that name."""
-    return _overview(resumption.find(run, settings))
+def look_at_run(run: str, settings: Mapping[str, Any]) -> Overview:
+    """Look at one run; raises ConfigError if there is none of that name."""
+    return _look(resumption.find(run, settings))
 
 
-def glance(run: str, settings: Mapping[str, Any]) -> Overview:
-    """The same without events and checkpoints, for those who look every second."""
-    return _overview(resumption.find(run, settings), brief=True)
+def glance_at_run(run: str, settings: Mapping[str, Any]) -> Overview:
+    """Look without events and checkpoints, for those who do it every second."""
+    return _look(resumption.find(run, settings), brief=True)
 
 
-def overviews(settings: Mapping[str, Any]) -> list[Overview]:
-    """All runs in the folder, and on the control server if one is named; oldest first."""
+def look_at_runs(settings: Mapping[str, Any]) -> list[Overview]:
+    """Look at all runs in the folder, and on the control server if one is named; oldest first."""
     cluster = configure(settings)[1]
     folder = Path(cluster.folder)
     runs = {path.parent.name for path in folder.glob("*/run.json")}
@@ -71,13 +82,13 @@ def overviews(settings: Mapping[str, Any]) -> list[Overview]:
     found = []
     for run in sorted(runs):
         try:
-            found.append(glance(run, settings))
+            found.append(glance_at_run(run, settings))
         except ConfigError:
             continue  # of another version, or it has just been removed
     return found
 
 
-def _overview(found: Found, *, brief: bool = False) -> Overview:
+def _look(found: Found, *, brief: bool = False) -> Overview:
     config, ended = found.record.config, found.folder.outcome()
     try:
         known = resumption.state_of(found)
@@ -93,10 +104,10 @@ def _overview(found: Found, *, brief: bool = False) -> Overview:
         model=config.model,
         data=config.data,
         coordinator=str(known.owner) if known is not None and known.owner is not None else None,
-        moment=ProgressSnapshot.from_json(known.status) if known is not None else None,
+        snapshot=ProgressSnapshot.from_json(known.status) if known is not None else None,
         outcome=known.outcome if known is not None and known.outcome else ended,
         checkpoints=[] if brief else checkpoint.names(found.folder.checkpoints),
-        events=_events(found) if known is not None and not brief else [],
+        events=_last_events(found) if known is not None and not brief else [],
     )
 
 
@@ -108,7 +119,7 @@ def _silent(known: Snapshot, lease_s: float) -> bool:
     )
 
 
-def _events(found: Found) -> list[str]:
+def _last_events(found: Found) -> list[str]:
     with closing(Servers([found.control], deadline_s=ANSWER_S)) as control:
         told = [each for each in events.read(control, found.record.run) if each[1] not in ROUTINE]
     return [

@@ -1,4 +1,4 @@
-"""A moment on one screen: is it learning, how fast, how healthy, how long still."""
+"""A training on one screen: is it learning, how fast, how healthy, how long still."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from distbelief.coordinator.views.snapshot import (
     SandblasterPart,
 )
 
-#: Courses are drawn at most this wide, and not on terminals narrower than the second figure.
-COURSE_WIDTH = 32
+#: Sparklines are at most this wide, and not on terminals narrower than the second figure.
+SPARKLINE_WIDTH = 32
 NARROW = 60
 
 #: A speed that fell below this share of the first one is worth a colour.
@@ -31,24 +31,24 @@ TROUBLE, CARE = "bold red", "yellow"
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line of the panel: its name, what it says, and perhaps how that went."""
+class PanelRow:
+    """A line of the panel: its name, what it says, and perhaps how that was until now."""
 
     name: str
     text: str
-    course: Points = ()
+    points: Points = ()
     style: str = ""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Draws a moment; there is none before the first word of a coordinator.
+    """Draws a snapshot; there is none before the first word of a coordinator.
 
     ``run`` and ``state`` are told on terminals that look at a run from outside, ``note`` is
     a line on who coordinates it, or what to do.
     """
 
-    moment: ProgressSnapshot | None
+    snapshot: ProgressSnapshot | None
     run: str = ""
     state: str = ""
     note: str = ""
@@ -60,11 +60,11 @@ class Panel:
             options.encoding = "ascii"
         body = Table.grid(expand=True)
         body.add_column()
-        if self.moment is not None:
-            bar = ProgressBar(total=self.moment.total, completed=self.moment.done)
-            body.add_row(_text(_progress(self.moment)))
+        if self.snapshot is not None:
+            bar = ProgressBar(total=self.snapshot.total, completed=self.snapshot.done)
+            body.add_row(_text(_progress(self.snapshot)))
             body.add_row(bar)
-            body.add_row(_table(list(rows(self.moment)), options.max_width, plain=plain))
+            body.add_row(_table(list(rows(self.snapshot)), options.max_width, plain=plain))
         if self.note:
             body.add_row(_text(self.note, "dim"))
         box = Box(body, title=_text(self._title), title_align="left", border_style=self._border)
@@ -72,100 +72,100 @@ class Panel:
 
     @property
     def _title(self) -> str:
-        method = self.moment.method if self.moment is not None else ""
-        place = f"run {self.run}: {self.state}" if self.run else ""
-        return ", ".join(filter(None, (place, method)))
+        method = self.snapshot.method if self.snapshot is not None else ""
+        run = f"run {self.run}: {self.state}" if self.run else ""
+        return ", ".join(filter(None, (run, method)))
 
     @property
     def _border(self) -> str:
         return TROUBLE if self.state in ("dead", "failed") else "none"
 
 
-def rows(moment: ProgressSnapshot) -> Iterator[Row]:
-    """What the panel says below its progress bar."""
-    yield Row("loss", number(moment.loss), moment.losses)
-    if moment.heldout is not None:
-        best = f", best {number(moment.heldout.best)}"
-        yield Row("held-out", moment.heldout.text + best, moment.heldout.course)
-    yield _speed(moment)
-    yield _workers(moment)
-    if moment.downpour is not None:
-        yield from _downpour(moment.downpour)
-    elif moment.sandblaster is not None:
-        yield from _sandblaster(moment.sandblaster)
-    if moment.waiting:
-        yield Row("waiting", moment.waiting, style=CARE)
-    if moment.news:
-        yield Row("last event", moment.news, style=CARE)
+def rows(snapshot: ProgressSnapshot) -> Iterator[PanelRow]:
+    """The lines of the panel below its progress bar."""
+    yield PanelRow("loss", number(snapshot.loss), snapshot.losses)
+    if snapshot.heldout is not None:
+        best = f", best {number(snapshot.heldout.best)}"
+        yield PanelRow("held-out", snapshot.heldout.text + best, snapshot.heldout.course)
+    yield _speed(snapshot)
+    yield _workers(snapshot)
+    if snapshot.downpour is not None:
+        yield from _downpour(snapshot.downpour)
+    elif snapshot.sandblaster is not None:
+        yield from _sandblaster(snapshot.sandblaster)
+    if snapshot.waiting:
+        yield PanelRow("waiting", snapshot.waiting, style=CARE)
+    if snapshot.news:
+        yield PanelRow("last event", snapshot.news, style=CARE)
 
 
-def _progress(moment: ProgressSnapshot) -> str:
-    done = f"{moment.done:.1f}" if moment.unit == "pass" else f"{moment.done:.0f}"
-    most = "at most " if moment.at_most and moment.left_s is not None else ""
-    left = f"{most}{duration(moment.left_s)} left"
-    return f"{moment.unit} {done}/{moment.total}, {duration(moment.seconds)} gone, {left}"
+def _progress(snapshot: ProgressSnapshot) -> str:
+    done = f"{snapshot.done:.1f}" if snapshot.unit == "pass" else f"{snapshot.done:.0f}"
+    most = "at most " if snapshot.at_most and snapshot.left_s is not None else ""
+    left = f"{most}{duration(snapshot.left_s)} left"
+    return f"{snapshot.unit} {done}/{snapshot.total}, {duration(snapshot.seconds)} gone, {left}"
 
 
-def _speed(moment: ProgressSnapshot) -> Row:
-    now, first = moment.speed, moment.first_speed
-    step = "steps" if moment.unit == "pass" else "iterations"
+def _speed(snapshot: ProgressSnapshot) -> PanelRow:
+    now, first = snapshot.speed, snapshot.first_speed
+    step = "steps" if snapshot.unit == "pass" else "iterations"
     text = f"{now.examples:,.0f} examples/s, {_short(now.steps)} {step}/s"
     share = now.examples / first.examples if first is not None and first.examples else None
     if share is not None:
         text += f", {share:.0%} of the start"
     slow = share is not None and share < SLOW
-    return Row("speed", text, moment.speeds, CARE if slow else "")
+    return PanelRow("speed", text, snapshot.speeds, CARE if slow else "")
 
 
 def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _workers(moment: ProgressSnapshot) -> Row:
-    text = f"{moment.workers} at work"
-    if moment.workers < moment.wanted:
-        text = f"{moment.workers or 'none'} of {moment.wanted} at work"
-    style = CARE if moment.workers < moment.wanted else ""
-    return Row("workers", text, style=style if moment.workers else TROUBLE)
+def _workers(snapshot: ProgressSnapshot) -> PanelRow:
+    text = f"{snapshot.workers} at work"
+    if snapshot.workers < snapshot.wanted:
+        text = f"{snapshot.workers or 'none'} of {snapshot.wanted} at work"
+    style = CARE if snapshot.workers < snapshot.wanted else ""
+    return PanelRow("workers", text, style=style if snapshot.workers else TROUBLE)
 
 
-def _downpour(part: DownpourPart) -> Iterator[Row]:
+def _downpour(part: DownpourPart) -> Iterator[PanelRow]:
     again = f", {part.resent} sent again" if part.resent else ""
-    yield Row("units", f"{part.units_out} out{again}", style=CARE if part.resent else "")
+    yield PanelRow("units", f"{part.units_out} out{again}", style=CARE if part.resent else "")
     refused = f"{part.refused:,} refused" if part.refused else "none refused"
     style = TROUBLE if part.refused else ""
-    yield Row("updates", f"{counts(part)}, {refused}", style=style)
+    yield PanelRow("updates", f"{counts(part)}, {refused}", style=style)
     waited = f", waited {part.waited_s:.1f} s for slower replicas" if part.waited_s else ""
     spread = f"median {part.staleness_median}, worst {part.staleness_worst}"
-    yield Row("staleness", spread + waited)
+    yield PanelRow("staleness", spread + waited)
 
 
-def _sandblaster(part: SandblasterPart) -> Iterator[Row]:
-    yield Row("gradient", f"{number(part.gradient_norm)}, last step {part.step:.3g}")
+def _sandblaster(part: SandblasterPart) -> Iterator[PanelRow]:
+    yield PanelRow("gradient", f"{number(part.gradient_norm)}, last step {part.step:.3g}")
     if part.nonzeros is not None:
-        yield Row("weights", f"{part.nonzeros:,} of {part.weights:,} not zero")
-    yield Row("evaluation", f"number {part.evaluations} of the batch")
-    yield Row(
+        yield PanelRow("weights", f"{part.nonzeros:,} of {part.weights:,} not zero")
+    yield PanelRow("evaluation", f"number {part.evaluations} of the batch")
+    yield PanelRow(
         "portions",
         f"{part.portions_done}/{part.portions} done, {part.portions_out} out, "
         f"{part.portions_per_second:.0f}/s",
     )
     again = f", {part.retries} sent again" if part.retries else ""
     backups = f"{part.backups_sent} sent, {part.backups_won} won{again}"
-    yield Row("backups", backups, style=CARE if part.retries else "")
+    yield PanelRow("backups", backups, style=CARE if part.retries else "")
 
 
-def _table(found: list[Row], width: int, *, plain: bool) -> Table:
+def _table(found: list[PanelRow], width: int, *, plain: bool) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(ratio=1, overflow="fold")
-    drawn = 0 if width < NARROW else min(COURSE_WIDTH, width // 4)
+    drawn = 0 if width < NARROW else min(SPARKLINE_WIDTH, width // 4)
     if drawn:
         table.add_column(no_wrap=True, style="cyan")
     for row in found:
         cells = [Text(row.name), _text(row.text, row.style)]
         if drawn:
-            cells.append(_text(sparkline(row.course, drawn, plain=plain)))
+            cells.append(_text(sparkline(row.points, drawn, plain=plain)))
         table.add_row(*cells)
     return table
 
@@ -176,6 +176,6 @@ def _text(text: str, style: str = "") -> Text:
 
 
 def _c_locale(environment: Mapping[str, str]) -> bool:
-    """Whether somebody asked for plain characters; Python then says UTF-8 all the same."""
+    """True if somebody asked for plain characters; Python then says UTF-8 all the same."""
     asked = environment.get("LC_ALL") or environment.get("LANG") or ""
     return asked in ("C", "POSIX")

@@ -1,4 +1,4 @@
-"""What people see of a training: as it goes, at its end, and from another terminal."""
+"""A training as people see it: as it goes, at its end, and from another terminal."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ from distbelief.coordinator.views.tracker import ProgressTracker, score_text
 @contextmanager
 def display(console: Console, score_formatter: ScoreFormatter) -> Iterator[Callbacks]:
     """Show a training on ``console`` as it goes."""
-    chronicle, held_back = ProgressTracker(score_formatter), list[Status]()
+    tracker = ProgressTracker(score_formatter)
+    held_back: list[Status] = []
     with screen(console) as there:
 
         def show(status: Status) -> None:
-            chronicle.see(status)
+            tracker.see(status)
             held_back[:] = [status]
             if there.due(status.evaluation.number if status.evaluation else 0):
-                there.draw(Panel(chronicle.moment(status)))
+                there.draw(Panel(tracker.snapshot(status)))
                 held_back.clear()
 
-        yield Callbacks(there.say, show, chronicle.hear)
+        yield Callbacks(there.say, show, tracker.hear)
         for status in held_back:  # how it ended
-            there.draw(Panel(chronicle.moment(status)))
+            there.draw(Panel(tracker.snapshot(status)))
 
 
-def summary(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
-    """What a person wants to know at the end, a line each."""
+def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
+    """Say what a person wants to know at the end, a line each."""
     lines = [f"finished: {outcome.reason}, after {outcome.seconds:.1f} s", *outcome.details]
     if outcome.heldout is not None:
         number, n_evaluations = outcome.heldout.number, len(outcome.evaluations)
@@ -60,12 +61,12 @@ def summary(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
     return [*lines, f"model: {outcome.model_file}"]
 
 
-def described(seen: Overview) -> list[str]:
-    """A run at a glance, a line each."""
+def describe_run(seen: Overview) -> list[str]:
+    """Describe a run at a glance, a fact in each line."""
     lines = [f"run {seen.run}: {seen.state}, {seen.algorithm} of {seen.model} on {seen.data}"]
     if seen.coordinator is not None:
         lines.append(f"coordinator: {seen.coordinator}")
-    facts = (dict(figures(seen.moment)) if seen.moment is not None else {}) | seen.outcome
+    facts = (dict(figures(seen.snapshot)) if seen.snapshot is not None else {}) | seen.outcome
     facts.pop("state", None)  # the first line says it
     if (heldout := facts.pop("heldout", None)) is not None:
         facts["held-out"] = brief(heldout)
@@ -78,13 +79,13 @@ def described(seen: Overview) -> list[str]:
     return lines
 
 
-def listed(runs: Sequence[Overview]) -> Table:
-    """Runs, a line each."""
+def tabulate_runs(runs: Sequence[Overview]) -> Table:
+    """Put runs into a table, a line each."""
     table = Table(box=None, pad_edge=False)
     for title in ("run", "state", "algorithm", "model", "data", "progress"):
         table.add_column(title, no_wrap=True)
     for each in runs:
-        first = list(figures(each.moment))[:1] if each.moment is not None else []
+        first = list(figures(each.snapshot))[:1] if each.snapshot is not None else []
         progress = "  ".join(f"{name} {text}" for name, text in first)
         what = (each.algorithm, each.model, each.data)
         table.add_row(each.run, each.state, *what, progress)

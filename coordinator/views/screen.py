@@ -1,4 +1,4 @@
-"""Where moments are drawn: a panel that stays in its place on a terminal, else plain lines."""
+"""Draws a training: a panel that stays in its place on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ class Screen:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def due(self, evaluation: int) -> bool:
-        """Whether it is time to draw, ``evaluation`` being the number of the last one."""
+        """Say whether it is time to draw, ``evaluation`` being the number of the last one."""
         raise NotImplementedError
 
     def draw(self, panel: Panel) -> None:
-        moment = panel.moment
-        found = moment.heldout if moment is not None else None
-        self.drawn_at, self.evaluation = time.monotonic(), found.number if found else 0
+        snapshot = panel.snapshot
+        found = snapshot.heldout if snapshot is not None else None
+        self.drawn_at = time.monotonic()
+        self.evaluation = found.number if found else 0
 
 
 @dataclass
@@ -70,8 +71,8 @@ class Lines(Screen):
         if panel.state != self.state:
             self.say(f"run {panel.run}: {panel.state}" + (f", {panel.note}" if panel.note else ""))
             self.state = panel.state
-        if panel.moment is not None:
-            self.say("  ".join(f"{name} {text}" for name, text in figures(panel.moment)))
+        if panel.snapshot is not None:
+            self.say("  ".join(f"{name} {text}" for name, text in figures(panel.snapshot)))
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""How numbers went: in few points, whatever the length of a run."""
+"""Numbers over time in few points, whatever the length of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WINDOW_S = 10.0
 #: Counts are noted this often; an own unit of work is longer.
 NOTE_S = 0.25
 
-#: A point of the course of speeds stands for at least so many seconds.
+#: A point of the series of speeds stands for at least so many seconds.
 POINT_S = 1.0
 
 
@@ -23,7 +23,10 @@ class DownsampledSeries:
     def __init__(self, most: int = MOST_POINTS) -> None:
         self._most = most
         self._means: list[float] = []
-        self._each, self._sum, self._count = 1, 0.0, 0
+        #: Numbers that a mean is of.
+        self._each = 1
+        self._sum = 0.0
+        self._count = 0
 
     def add(self, value: float) -> None:
         """Go on with a number; one that is not finite is left out."""
@@ -52,14 +55,15 @@ class Throughput:
     def __init__(self) -> None:
         self._notes: deque[tuple[float, int, float]] = deque()
         self._begin: tuple[float, int, float] | None = None
-        self._course, self._point_at = DownsampledSeries(), -math.inf
+        self._speeds = DownsampledSeries()
+        self._point_at = -math.inf
         self.now = Speed(examples=0.0, steps=0.0)
         self.first: Speed | None = None
 
     @property
     def points(self) -> Points:
         """Examples per second."""
-        return self._course.points
+        return self._speeds.points
 
     def note(self, seconds: float, examples: int, steps: float, *, warming: bool) -> None:
         """Take counts after ``seconds`` of training.
@@ -81,7 +85,7 @@ class Throughput:
         elif self._begin and self.first is None and seconds - self._begin[0] >= WINDOW_S:
             self.first = _between(self._begin, note)
         if seconds - self._point_at >= POINT_S and examples:
-            self._course.add(self.now.examples)
+            self._speeds.add(self.now.examples)
             self._point_at = seconds
 
 

@@ -1,6 +1,6 @@
-"""A moment of a training as a document: what displays here and on other terminals draw.
+"""A training at a moment, as a document that screens here and on other terminals draw.
 
-It is small, whatever the run is: courses have at most :data:`MOST_POINTS` numbers. Numbers
+It is small, whatever the run is: series have at most :data:`MOST_POINTS` numbers. Numbers
 that are unknown, or not finite, are None, so that it is JSON for everybody.
 """
 
@@ -17,20 +17,20 @@ MOST_POINTS = 60
 Points = tuple[float, ...]
 
 
-class Part(BaseModel):
-    """A part of the document; a newer version may have more fields."""
+class SnapshotPart(BaseModel):
+    """A part of the document; that of a newer version may have more fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Speed(Part):
+class Speed(SnapshotPart):
     """Per second; a step is a minibatch of Downpour, or an iteration of Sandblaster."""
 
     examples: float
     steps: float
 
 
-class HeldoutProgress(Part):
+class HeldoutProgress(SnapshotPart):
     """The last evaluation of held-out data: ``value`` is of the metric that decides.
 
     ``text`` has the figures that a training is followed by; ``best`` is the best value so far,
@@ -45,7 +45,7 @@ class HeldoutProgress(Part):
     course: Points
 
 
-class DownpourPart(Part):
+class DownpourPart(SnapshotPart):
     """``applied`` are the pushes on each shard, or the least and the most of many shards."""
 
     shards: int
@@ -59,7 +59,7 @@ class DownpourPart(Part):
     warming: bool
 
 
-class SandblasterPart(Part):
+class SandblasterPart(SnapshotPart):
     """``nonzeros`` of ``weights`` is None where no L1 term makes weights zero."""
 
     gradient_norm: float | None
@@ -76,8 +76,8 @@ class SandblasterPart(Part):
     retries: int
 
 
-class ProgressSnapshot(Part):
-    """A moment of a training, ``seconds`` after its begin.
+class ProgressSnapshot(SnapshotPart):
+    """A training ``seconds`` after its begin.
 
     ``done`` of ``total`` passes or iterations are done; the rest takes ``left_s``, or less
     where ``at_most``. ``speed`` is that of the last seconds, ``first_speed`` that of the first
@@ -110,13 +110,13 @@ class ProgressSnapshot(Part):
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ProgressSnapshot | None:
-        """What a coordinator told; None if it has told nothing, or nothing that we know."""
+        """Read what a coordinator told; None if that is nothing, or nothing that we know."""
         try:
             return cls.model_validate(document)
         except ValidationError:
             return None
 
 
-def finite(value: float) -> float | None:
-    """A number that JSON has; None for the others."""
+def finite_or_none(value: float) -> float | None:
+    """The number if JSON has it, else None."""
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""From what a training tells, status by status, to the moments that displays draw."""
+"""From what a training tells, status by status, to the snapshots that screens draw."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from distbelief.coordinator.views.snapshot import (
     ProgressSnapshot,
     SandblasterPart,
     Speed,
-    finite,
+    finite_or_none,
 )
 
 #: A wait longer than this is shown; a unit is meant to take seconds.
@@ -37,12 +37,13 @@ NEWS = ("resent", "lost", "restored")
 
 
 class ProgressTracker:
-    """Sees every status, which has to be cheap, and makes a moment when one is wanted."""
+    """Sees every status, which has to be cheap, and makes a snapshot when one is wanted."""
 
     def __init__(self, score_formatter: ScoreFormatter) -> None:
         self._score_formatter = score_formatter
         self._loss = math.nan
-        self._losses, self._heldouts = DownsampledSeries(), DownsampledSeries()
+        self._losses = DownsampledSeries()
+        self._heldouts = DownsampledSeries()
         self._speed = Throughput()
         self._scored = 0
         self._news = ""
@@ -64,8 +65,8 @@ class ProgressTracker:
             self._scored = found.number
         self._speed.note(status.seconds, status.examples, status.steps, warming=status.warming)
 
-    def moment(self, status: Status) -> ProgressSnapshot:
-        """The moment of the last status that was seen."""
+    def snapshot(self, status: Status) -> ProgressSnapshot:
+        """Make a snapshot of ``status``, the last one that was seen."""
         now = self._speed.now
         down = status if isinstance(status, DownpourStatus) else None
         sand = status if isinstance(status, SandblasterStatus) else None
@@ -77,7 +78,7 @@ class ProgressTracker:
             total=status.total,
             left_s=_left(status, now),
             at_most=down is None or status.limit_s is not None,
-            loss=finite(self._loss),
+            loss=finite_or_none(self._loss),
             losses=self._losses.points,
             heldout=self._heldout(status.evaluation, status.best),
             speed=now,
@@ -100,8 +101,8 @@ class ProgressTracker:
         return HeldoutProgress(
             number=last.number,
             metric=metric,
-            value=finite(last.score.metric(metric)),
-            best=finite(best.score.metric(metric)) if best is not None else None,
+            value=finite_or_none(last.score.metric(metric)),
+            best=finite_or_none(best.score.metric(metric)) if best is not None else None,
             text=score_text(last, self._score_formatter),
             course=self._heldouts.points,
         )
@@ -173,7 +174,7 @@ def _sandblaster(status: SandblasterStatus, speed: Speed) -> SandblasterPart:
     # Examples are counted in whole portions.
     per_portion = status.examples / tally.portions if tally.portions else math.inf
     return SandblasterPart(
-        gradient_norm=finite(status.gradient_norm),
+        gradient_norm=finite_or_none(status.gradient_norm),
         step=status.step,
         nonzeros=status.nonzeros,
         weights=status.n_weights,

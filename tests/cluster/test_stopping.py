@@ -19,7 +19,7 @@ from distbelief.app.files import checkpoint
 from distbelief.app.layout.keys import shard
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child
-from distbelief.coordinator.views.overview import Overview, overview
+from distbelief.coordinator.views.overview import Overview, look_at_run
 from tests.cluster.fleets import workers
 from tests.cluster.resumable import begun, checkpoints, complaint, ends_exactly, resumed
 
@@ -38,12 +38,12 @@ def pair(fleet: LocalCluster) -> Iterator[list[Child]]:
 
 def seen(folder: Path, run: str) -> Overview:
     """A run at a glance, from another terminal."""
-    return overview(run, {"folder": str(folder / "runs")})
+    return look_at_run(run, {"folder": str(folder / "runs")})
 
 
 def is_scored(overview: Overview) -> bool:
     """What a coordinator tells other terminals is up to a second old."""
-    return overview.moment is not None and overview.moment.heldout is not None
+    return overview.snapshot is not None and overview.snapshot.heldout is not None
 
 
 @pytest.mark.usefixtures("pair")

@@ -120,7 +120,7 @@ def test_scripts_in_the_text_exist(page: Path) -> None:
 def test_flags_in_the_text_exist(page: Path) -> None:
     ours = {
         flag
-        for command in (main, *main.loaded())
+        for command in (main, *main.load_commands())
         for option in command.params
         for flag in (*option.opts, *option.secondary_opts)
     } | {"--help", "--version"}

@@ -1,4 +1,4 @@
-"""Whether a run learns: loss and held-out figures, over time and over examples."""
+"""Figures of learning: loss and held-out figures, over time and over examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from distbelief.coordinator.report.history import Heldout, History, smoothed
+from distbelief.coordinator.report.history import HeldoutPoint, History, smooth
 from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
@@ -37,7 +37,7 @@ MOST_MARKERS = 15
 def training(history: History) -> list[tuple[float, float, float]]:
     """(time, examples seen, loss): means of Downpour's units, or Sandblaster's objective."""
     if history.downpour:
-        return smoothed(history.units)
+        return smooth(history.units)
     return [(each.time_s, each.seen, each.loss) for each in history.iterations]
 
 
@@ -90,7 +90,7 @@ def _shown(history: History, several: bool) -> list[str]:
 
 
 def _scores(
-    axes: Axes, scored: Sequence[Heldout], name: str, theme: Theme, index: int, examples: bool
+    axes: Axes, scored: Sequence[HeldoutPoint], name: str, theme: Theme, index: int, examples: bool
 ) -> None:
     axes.plot(
         [each.seen if examples else each.time_s for each in scored],

@@ -1,4 +1,4 @@
-"""What a figure is, and how axes are set up in all of them."""
+"""A figure of a report, and the set-up of axes in all of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Plot:
         name: of its file.
         fits: whether the runs have something to draw here.
         draw: into a figure that is empty.
-        told: the same in words, for those who do not see it.
+        told: the figure in words, for those who do not see it.
         wide: as wide as the page, else half of it.
         height: in inches, for those runs.
     """
@@ -89,7 +89,7 @@ def legend(figure: Figure, axes: Axes, histories: Histories) -> None:
 
 
 def marked(axes: Axes, histories: Histories, theme: Theme) -> None:
-    """What happened to a run, as upright lines; of several runs that would be too much."""
+    """Mark what happened to a run by upright lines; of several runs that would be too much."""
     if len(histories) > 1:
         return
     for kind, (name, line) in MARKS.items():
@@ -100,17 +100,17 @@ def marked(axes: Axes, histories: Histories, theme: Theme) -> None:
 
 
 def named(histories: Histories, history: History, alone: str) -> str:
-    """What a line is called: of several runs by the run, of one by what it shows."""
+    """The name of a line: of several runs the run, of one what it shows."""
     return history.run if len(histories) > 1 else alone
 
 
 def lane_inches(lanes: int) -> float:
-    """Of one among so many: a few are roomy."""
+    """Height of one among so many: a few are roomy."""
     return 0.34 if lanes <= 12 else 0.2
 
 
 def number(value: float) -> str:
-    """As people read it."""
+    """A number as people read it."""
     return f"{value:,.4g}" if math.isfinite(value) else "unknown"
 
 

@@ -1,4 +1,4 @@
-"""Who computed which portion when, which copies were sent again, and which came too late."""
+"""Figures of portions: who computed which one when, which were sent again, and which were late."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ KINDS = {
 }
 
 
-def chosen(history: History) -> BatchEvaluation | None:
-    """The evaluation that is worth a look: most portions sent again, else the slowest."""
+def pick_evaluation(history: History) -> BatchEvaluation | None:
+    """Pick the evaluation that is worth a look: most portions sent again, else the slowest."""
     return max(
         history.evaluations, key=lambda each: (len(each.repeated), each.seconds), default=None
     )
@@ -88,7 +88,7 @@ def lanes(shown: Sequence[Bar]) -> list[str]:
 
 
 def _timeline(figure: Figure, histories: Histories, theme: Theme) -> None:
-    found = [(each, evaluation) for each in histories if (evaluation := chosen(each))]
+    found = [(each, evaluation) for each in histories if (evaluation := pick_evaluation(each))]
     drawn = [bars(evaluation) for _, evaluation in found]
     heights = [len(lanes(each)) for each in drawn]
     rows = figure.subplots(len(found), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
@@ -177,7 +177,7 @@ def _durations(figure: Figure, histories: Histories, theme: Theme) -> None:
 
 def _told(histories: Histories) -> str:
     def tell(history: History) -> str:
-        evaluation = chosen(history)
+        evaluation = pick_evaluation(history)
         if evaluation is None:
             return "no portions were noted."
         portions = len({each.portion for each in evaluation.dispatches})
@@ -205,7 +205,7 @@ def _told_durations(histories: Histories) -> str:
 
 
 def _height(histories: Histories) -> float:
-    found = [evaluation for each in histories if (evaluation := chosen(each))]
+    found = [evaluation for each in histories if (evaluation := pick_evaluation(each))]
     counts = [len(lanes(bars(each))) for each in found]
     return 1.3 + 0.5 * len(counts) + lane_inches(sum(counts)) * sum(counts)
 

@@ -1,4 +1,4 @@
-"""How figures look on white paper and on a dark screen.
+"""Colours and styles of figures, on white paper and on a dark screen.
 
 The colours are those of Okabe and Ito (2008), which people tell apart who do not see all
 colours; what they tell is told a second time by a line's style, a marker or a hatch.

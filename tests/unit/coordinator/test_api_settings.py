@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import distbelief
-from distbelief.app.errors import ConfigError, DataError
+from distbelief.app import errors
+from distbelief.app.errors import ConfigError, DataError, DistBeliefError
 from distbelief.app.settings.config import ClusterConfig, RunConfig
-from distbelief.coordinator.api import _configured, train
+from distbelief.coordinator.api import _configure, train
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 
@@ -21,7 +22,7 @@ PLACE = Endpoints("redis://here:1", ("redis://there:2", "redis://there:3"))
 
 
 def test_settings_go_before_the_configuration() -> None:
-    run, where = _configured(
+    run, where = _configure(
         RunConfig(passes=3, seed=5), ClusterConfig(folder="here"), {"passes": 4, "output": "m"}
     )
     assert (run.passes, run.seed) == (4, 5)
@@ -29,7 +30,7 @@ def test_settings_go_before_the_configuration() -> None:
 
 
 def test_a_cluster_that_runs_is_where_the_run_goes() -> None:
-    _, where = _configured(None, PLACE, {"folder": "here"})
+    _, where = _configure(None, PLACE, {"folder": "here"})
     assert where == ClusterConfig(
         broker=PLACE.broker, parameter_servers=PLACE.parameter_servers, folder="here"
     )
@@ -38,12 +39,19 @@ def test_a_cluster_that_runs_is_where_the_run_goes() -> None:
 @pytest.mark.parametrize("name", ["servers", "broker", "processes"])
 def test_a_cluster_that_runs_is_not_described_again(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name} is not allowed beside a cluster that runs"):
-        _configured(None, PLACE, {name: 3})
+        _configure(None, PLACE, {name: 3})
 
 
 def test_a_misspelt_setting_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="unknown setting 'learning_rat': did you mean 'learning"):
         train(learning_rat=0.1)
+
+
+def test_a_setting_by_the_name_of_another_library_leads_to_ours() -> None:
+    with pytest.raises(ConfigError, match=r"unknown setting 'epochs': did you mean 'passes'\?"):
+        train(epochs=3)
+    with pytest.raises(ConfigError, match=r"unknown setting 'C': set l2 = 1 / \(C \* n\)"):
+        train(C=1.0)
 
 
 @pytest.mark.parametrize("data", [np.ones((2, 2)), (np.ones((2, 2)),), 3])
@@ -80,6 +88,15 @@ def test_importing_the_package_is_cheap() -> None:
     # The command line imports it, too, whatever it is asked for.
     code = "import sys, distbelief; assert not {'numpy', 'celery', 'sklearn'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_every_error_is_a_name_of_the_package() -> None:
+    def family(error: type[DistBeliefError]) -> set[str]:
+        return {error.__name__, *(name for sub in error.__subclasses__() for name in family(sub))}
+
+    assert {name for name in family(DistBeliefError) if name in vars(errors)} <= set(
+        distbelief.__all__
+    )
 
 
 def test_what_the_package_promises_is_there() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+import distbelief
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import DataError, ModelError
 from distbelief.app.models.files import SavedModel
@@ -94,3 +95,22 @@ def test_it_comes_back_from_a_file(logistic: TrainedModel, tmp_path: Path) -> No
 
 def test_it_says_what_it_is(logistic: TrainedModel) -> None:
     assert repr(logistic) == "<logistic for binary: 2 features, 2 classes, 3 parameters>"
+
+
+def test_a_model_that_was_saved_is_loaded_by_its_path(
+    logistic: TrainedModel, tmp_path: Path
+) -> None:
+    for path in (tmp_path / "model.safetensors", str(tmp_path / "other.safetensors")):
+        logistic.save(path)
+        loaded = distbelief.load_model(path)
+        assert isinstance(loaded, distbelief.TrainedModel)
+        assert loaded.classes == ("no", "yes")
+        assert loaded.predict_proba(X).tolist() == logistic.predict_proba(X).tolist()
+
+
+def test_what_is_no_model_is_not_loaded(tmp_path: Path) -> None:
+    with pytest.raises(distbelief.ModelError, match=r"there is no model file .*none\.safetensors"):
+        distbelief.load_model(tmp_path / "none.safetensors")
+    (tmp_path / "damaged.safetensors").write_bytes(b"no model")
+    with pytest.raises(distbelief.ModelError, match=r"damaged\.safetensors"):
+        distbelief.load_model(tmp_path / "damaged.safetensors")

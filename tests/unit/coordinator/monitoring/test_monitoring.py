@@ -288,14 +288,14 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(problem: Problem, tmp_path: 
 
 def test_displays_together_all_hear_everything() -> None:
     heard: list[tuple[str, Any]] = []
-    displays = [
+    callbacks = [
         Callbacks(
             lambda text: heard.append(("say", text)),
             lambda status: heard.append(("show", status)),
             lambda event: heard.append(("told", event)),
         )
     ] * 2
-    both = together(*displays)
+    both = together(*callbacks)
     both.say("hello")
     both.show(DOWNPOUR)
     both.told(UNIT)

@@ -12,24 +12,24 @@ import pytest
 
 from distbelief.coordinator.report import writing
 from distbelief.coordinator.report.history import Work
-from distbelief.coordinator.report.plots.descent import (
+from distbelief.coordinator.report.plots.downpour import (
     BARS,
     staleness_over_time,
     staleness_shares,
     staleness_width,
 )
 from distbelief.coordinator.report.plots.learning import metric
-from distbelief.coordinator.report.plots.pace import busiest, rate, throughput
 from distbelief.coordinator.report.plots.plot import Histories
 from distbelief.coordinator.report.plots.portions import (
     MOST_LANES,
     MOST_SILENT,
     Bar,
     bars,
-    chosen,
     lanes,
+    pick_evaluation,
 )
 from distbelief.coordinator.report.plots.theme import DARK, LIGHT
+from distbelief.coordinator.report.plots.throughput import busiest, rate, throughput
 from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator.report import journals
 from tests.unit.coordinator.report.journals import N_TRAIN, environment, folder_of, start, unit
@@ -80,7 +80,7 @@ def test_staleness_over_time_has_median_and_worst_of_each_stretch(tmp_path: Path
 def test_the_timeline_shows_the_evaluation_in_which_portions_were_sent_again(
     tmp_path: Path,
 ) -> None:
-    evaluation = chosen(read(journals.sandblaster(tmp_path / "run")))
+    evaluation = pick_evaluation(read(journals.sandblaster(tmp_path / "run")))
     assert evaluation is not None
     assert evaluation.number == 2
     shown = bars(evaluation)
@@ -135,7 +135,7 @@ def test_every_figure_that_fits_can_be_drawn_and_told(
         shown = [plot for plot in writing.PLOTS if plot.fits(histories)]
         names[case] = {plot.name for plot in shown}
         for plot in shown if case != "bare" else ():
-            assert writing.drawn(plot, histories, LIGHT, "png").startswith(b"\x89PNG")
+            assert writing.draw(plot, histories, LIGHT, "png").startswith(b"\x89PNG")
             assert "nan" not in plot.told(histories)
     assert names["nothing"] == set()
     assert "portions" in names["sand"] & names["both"]
@@ -146,6 +146,6 @@ def test_every_figure_that_fits_can_be_drawn_and_told(
 def test_a_figure_is_the_same_bytes_each_time_and_others_in_the_dark(tmp_path: Path) -> None:
     histories = [read(journals.downpour(tmp_path / "run"))]
     plot = next(plot for plot in writing.PLOTS if plot.name == "throughput")
-    first, again = (writing.drawn(plot, histories, LIGHT, "svg") for _ in range(2))
+    first, again = (writing.draw(plot, histories, LIGHT, "svg") for _ in range(2))
     assert first == again
-    assert writing.drawn(plot, histories, DARK, "svg") != first
+    assert writing.draw(plot, histories, DARK, "svg") != first

@@ -86,7 +86,7 @@ def test_settings_that_are_not_the_default_come_first(tmp_path: Path, few: None)
         read(journals.downpour(tmp_path / "a", learning_rate=0.25)),
         read(journals.sandblaster(tmp_path / "b")),
     ]
-    text = Markup(writing.page(histories, [])).text
+    text = Markup(writing.render_page(histories, [])).text
     changed = re.split(r"All others: \d+ settings", text.partition("Settings that are not")[2])[0]
     assert "learning_rate0.250.050.05" in changed
     assert "algorithmdownpoursandblasterdownpour" in changed
@@ -94,7 +94,7 @@ def test_settings_that_are_not_the_default_come_first(tmp_path: Path, few: None)
 
 
 def test_versions_engines_and_events_are_in_the_tables(tmp_path: Path) -> None:
-    text = Markup(writing.page([read(journals.downpour(tmp_path / "run"))], [])).text
+    text = Markup(writing.render_page([read(journals.downpour(tmp_path / "run"))], [])).text
     assert "Valkey 9.0.0 at ps:6379, lua engine (no module)" in text
     assert "unit downpour-1-10 sent again: attempt 2 on 2@here did not finish it" in text
     assert "resumed: a coordinator went on with the run, fence 3" in text

@@ -12,7 +12,7 @@ import pytest
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.files import checkpoint
-from distbelief.coordinator.report.history import Heldout, UnitDone, smoothed
+from distbelief.coordinator.report.history import HeldoutPoint, UnitDone, smooth
 from distbelief.coordinator.report.reading import read
 from distbelief.coordinator.report.secrets import without_secrets
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
@@ -96,7 +96,7 @@ def test_refused_updates_are_marked(tmp_path: Path) -> None:
 def test_sandblaster_sees_all_examples_in_every_evaluation(tmp_path: Path) -> None:
     history = read(journals.sandblaster(tmp_path / "run"))
     assert [each.seen for each in history.iterations] == [N_TRAIN, 3 * N_TRAIN]
-    assert history.heldout == [Heldout(4.1, 3 * N_TRAIN, 0.7, {"accuracy": 0.5, "loss": 0.7})]
+    assert history.heldout == [HeldoutPoint(4.1, 3 * N_TRAIN, 0.7, {"accuracy": 0.5, "loss": 0.7})]
 
 
 def test_dispatches_are_read_with_their_workers(tmp_path: Path) -> None:
@@ -199,5 +199,5 @@ def test_a_damaged_checkpoint_costs_only_its_learning_rates(tmp_path: Path) -> N
 def test_losses_are_means_over_examples_and_leave_out_what_is_not_finite() -> None:
     losses = [(1.0, 10), (math.inf, 10), (4.0, 30), (2.0, 10)]
     units = [UnitDone(1.0, 2.0, "w", 1.0, n, loss, 1, Counter()) for loss, n in losses]
-    assert smoothed(units, most=1) == [(1.0, 2.0, (10 + 120 + 20) / 50)]
-    assert len(smoothed(units)) == 3
+    assert smooth(units, most=1) == [(1.0, 2.0, (10 + 120 + 20) / 50)]
+    assert len(smooth(units)) == 3

@@ -1,4 +1,4 @@
-"""Statuses and a job's yardstick, made by hand, for tests of those who show them."""
+"""Statuses and a score formatter, made by hand, for tests of those who show them."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ SANDBLASTER = SandblasterStatus(
 
 
 def status(**changes: Any) -> DownpourStatus:
-    """A moment of Downpour."""
+    """A status of Downpour."""
     return replace(DOWNPOUR, **changes)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.commands import conversion
-from distbelief.coordinator.commands.conversion import conversion_shown
+from distbelief.coordinator.commands.conversion import show_conversion
 from distbelief.coordinator.views import description
 from distbelief.coordinator.views.description import describe
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_one_sentence(run: Run, csv: Path) -> None:
 
 
 def test_a_short_conversion_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with conversion_shown(Console(stderr=True)) as tell:
+    with show_conversion(Console(stderr=True)) as tell:
         tell(1, 2)
     assert capsys.readouterr() == ("", "")
 
@@ -103,7 +103,7 @@ def test_a_long_one_shows_lines_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(conversion, "SILENT_S", 0.0)
-    with conversion_shown(Console(stderr=True)) as tell:
+    with show_conversion(Console(stderr=True)) as tell:
         tell(3_000_000, 12_000_000)
         tell(6_000_000, 12_000_000)  # too soon after the first
     assert capsys.readouterr().err == "converting data: 3 MB read, 25%\n"
@@ -113,7 +113,7 @@ def test_nobody_knows_the_share_of_an_unknown_size(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(conversion, "SILENT_S", 0.0)
-    with conversion_shown(Console(stderr=True)) as tell:
+    with show_conversion(Console(stderr=True)) as tell:
         tell(3_000_000, 0)
     assert capsys.readouterr().err == "converting data: 3 MB read\n"
 
@@ -123,6 +123,6 @@ def test_a_terminal_gets_a_bar(
 ) -> None:
     monkeypatch.setattr(conversion, "SILENT_S", 0.0)
     console = Console(stderr=True, force_terminal=True, width=100)
-    with conversion_shown(console) as tell:
+    with show_conversion(console) as tell:
         tell(3_000_000, 12_000_000)
     assert "3.0/12.0 MB" in capsys.readouterr().err

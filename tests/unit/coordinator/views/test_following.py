@@ -13,7 +13,7 @@ from rich.console import Console
 
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.views import following
-from distbelief.coordinator.views.following import DEAD_S, follow, watched
+from distbelief.coordinator.views.following import DEAD_S, follow, watch
 from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.tracker import ProgressTracker
 from tests.unit.coordinator.conftest import Run
@@ -23,13 +23,13 @@ Follow = Callable[..., tuple[ExitCode, str]]
 
 
 def overview(state: str, seconds: float | None = 4.0, **outcome: Any) -> Overview:
-    moment = None
+    snapshot = None
     if seconds is not None:
-        now, chronicle = status(seconds=seconds), ProgressTracker(THREE)
-        chronicle.see(now)
-        moment = chronicle.moment(now)
+        now, tracker = status(seconds=seconds), ProgressTracker(THREE)
+        tracker.see(now)
+        snapshot = tracker.snapshot(now)
     owner = "process 7 on here" if state == "running" else None
-    return Overview("run", state, "downpour", "mlp", "digits", owner, moment, outcome, [], [])
+    return Overview("run", state, "downpour", "mlp", "digits", owner, snapshot, outcome, [], [])
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> Follow:
 
     def follow_through(*seen: Overview, as_json: bool = False) -> tuple[ExitCode, str]:
         looks = iter(seen)
-        monkeypatch.setattr(following, "glance", lambda run, settings: next(looks))
-        monkeypatch.setattr(following, "overview", lambda run, settings: seen[-1])
+        monkeypatch.setattr(following, "glance_at_run", lambda run, settings: next(looks))
+        monkeypatch.setattr(following, "look_at_run", lambda run, settings: seen[-1])
         monkeypatch.setattr(following, "LOOK_EVERY_S", 0.0)
         text = io.StringIO()
         code = follow("run", {}, Console(file=text, width=200), as_json=as_json)
@@ -94,7 +94,7 @@ def test_a_run_that_stays_dead_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
         nonlocal now
         now += seconds
 
-    seen = list(watched(lambda: overview("dead", None), lambda: now, sleep))
+    seen = list(watch(lambda: overview("dead", None), lambda: now, sleep))
     assert now == pytest.approx(DEAD_S, abs=1.0)
     assert seen[-1].state == "dead"
 
@@ -131,7 +131,7 @@ def test_ctrl_c_leaves_the_run_alone_and_says_so(
         raise KeyboardInterrupt
 
     seen = looks()
-    monkeypatch.setattr(following, "glance", lambda run, settings: next(seen))
+    monkeypatch.setattr(following, "glance_at_run", lambda run, settings: next(seen))
     monkeypatch.setattr(following, "LOOK_EVERY_S", 0.0)
     code = follow("run", {}, Console(file=io.StringIO()), as_json=False)
     assert code == ExitCode.INTERRUPTED
@@ -143,8 +143,8 @@ def test_a_terminal_shows_the_last_moment_of_a_run_that_died(
 ) -> None:
     text = io.StringIO()
     looks = iter([overview("running"), overview("dead", None)])
-    monkeypatch.setattr(following, "glance", lambda run, settings: next(looks))
-    monkeypatch.setattr(following, "overview", lambda run, settings: overview("dead", None))
+    monkeypatch.setattr(following, "glance_at_run", lambda run, settings: next(looks))
+    monkeypatch.setattr(following, "look_at_run", lambda run, settings: overview("dead", None))
     monkeypatch.setattr(following, "DEAD_S", -1.0)
     monkeypatch.setattr(following, "LOOK_EVERY_S", 0.0)
     console = Console(file=text, width=100, force_terminal=True, force_interactive=True)

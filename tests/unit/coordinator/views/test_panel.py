@@ -1,4 +1,4 @@
-"""The panel, letter by letter: what a terminal shows of a moment."""
+"""The panel, letter by letter: what a terminal shows of a snapshot."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from distbelief.coordinator.views.tracker import ProgressTracker
 from tests.unit.coordinator.views.statuses import EVALUATION, SANDBLASTER, THREE, status
 
 
-def moment(statuses: Sequence[Status], events: Sequence[Event] = ()) -> ProgressSnapshot:
+def snapshot(statuses: Sequence[Status], events: Sequence[Event] = ()) -> ProgressSnapshot:
     """That of the last status."""
-    chronicle = ProgressTracker(THREE)
+    tracker = ProgressTracker(THREE)
     for event in events:
-        chronicle.hear(event)
+        tracker.hear(event)
     for each in statuses:
-        chronicle.see(each)
-    return chronicle.moment(statuses[-1])
+        tracker.see(each)
+    return tracker.snapshot(statuses[-1])
 
 
 def drawn(panel: Panel, width: int = 80, encoding: str = "utf-8") -> str:
@@ -60,7 +60,7 @@ COURSE = [
     for second in range(1, 31)
 ]
 
-HEALTHY = moment([*COURSE[:-1], replace(COURSE[-1], resent=0, waited_s=0.0, workers=2)])
+HEALTHY = snapshot([*COURSE[:-1], replace(COURSE[-1], resent=0, waited_s=0.0, workers=2)])
 
 WIDE = """\
 ╭─ Downpour SGD ───────────────────────────────────────────────────────────────────────────────────────────────────────╮
@@ -117,14 +117,14 @@ def test_a_wide_terminal_shows_a_healthy_run_like_this() -> None:
 
 def test_eighty_columns_show_a_run_in_trouble_like_this(monkeypatch: pytest.MonkeyPatch) -> None:
     event = Event(0.0, "restored", {"what": "shard 1 from a checkpoint"})
-    found = moment(COURSE, [event])
+    found = snapshot(COURSE, [event])
     assert found.news == f"{found.news[:8]} restored: shard 1 from a checkpoint"
     found = found.model_copy(update={"news": found.news[9:]})  # the hour is that of the place
     assert drawn(Panel(found, "7", "dead", "nobody coordinates it")) == NARROW
 
 
 def test_a_narrow_terminal_without_unicode_shows_sandblaster_like_this() -> None:
-    found = moment([replace(SANDBLASTER, nonzeros=1230)])
+    found = snapshot([replace(SANDBLASTER, nonzeros=1230)])
     assert drawn(Panel(found), 59, "ascii") == BATCH
 
 
@@ -161,24 +161,24 @@ def test_before_the_first_word_of_a_coordinator_there_is_only_the_state() -> Non
 def test_a_run_that_stands_still_says_who_is_missing_and_what_it_waits_for() -> None:
     oldest = Outstanding("unit downpour-0-200", 14.0, "")
     stalled = status(workers=0, idle_s=12.0, oldest=oldest)
-    text = drawn(Panel(moment([stalled])), 120)
+    text = drawn(Panel(snapshot([stalled])), 120)
     assert "workers    none of 2 at work" in text
     assert "waiting    12 s for a worker to take unit downpour-0-200" in text
 
 
 def test_a_limit_of_time_ends_a_run_before_its_passes_do() -> None:
-    text = drawn(Panel(moment([status(seconds=4.0, limit_s=9.0)])))
+    text = drawn(Panel(snapshot([status(seconds=4.0, limit_s=9.0)])))
     assert "at most 0:00:05 left" in text
 
 
 def test_portions_sent_again_are_counted_with_the_backups() -> None:
-    text = drawn(Panel(moment([replace(SANDBLASTER, tally=Tally(retries=2))])))
+    text = drawn(Panel(snapshot([replace(SANDBLASTER, tally=Tally(retries=2))])))
     assert "0 sent, 0 won, 2 sent again" in text
 
 
 def test_markup_in_what_workers_are_called_is_text() -> None:
     event = Event(0.0, "resent", {"unit": "downpour-1-4", "worker": "7@[red]", "attempt": 1})
-    assert "downpour-1-4 sent again after 7@[red]" in drawn(Panel(moment(COURSE, [event])), 120)
+    assert "downpour-1-4 sent again after 7@[red]" in drawn(Panel(snapshot(COURSE, [event])), 120)
 
 
 def test_a_moment_is_small_and_the_same_after_its_way_over_the_server() -> None:
@@ -192,7 +192,7 @@ def test_a_moment_is_small_and_the_same_after_its_way_over_the_server() -> None:
         )
         for second in range(500)
     ]
-    found = moment(long)
+    found = snapshot(long)
     assert len(found.losses) <= MOST_POINTS
     assert len(found.model_dump_json()) < 5000
     assert ProgressSnapshot.from_json(found.to_json()) == found
@@ -201,11 +201,11 @@ def test_a_moment_is_small_and_the_same_after_its_way_over_the_server() -> None:
 def test_the_document_of_another_version_is_no_moment() -> None:
     assert ProgressSnapshot.from_json({}) is None
     assert ProgressSnapshot.from_json({"figures": [["loss", "0.5"]]}) is None
-    known = moment([status()]).to_json()
-    assert ProgressSnapshot.from_json({**known, "new": 1}) == moment([status()])
+    known = snapshot([status()]).to_json()
+    assert ProgressSnapshot.from_json({**known, "new": 1}) == snapshot([status()])
 
 
 def test_what_is_not_a_number_is_none_in_the_document() -> None:
-    found = moment([status(training_loss=float("nan"), evaluation=EVALUATION)])
+    found = snapshot([status(training_loss=float("nan"), evaluation=EVALUATION)])
     assert found.loss is None
     assert "NaN" not in found.model_dump_json()

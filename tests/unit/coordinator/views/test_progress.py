@@ -24,7 +24,7 @@ from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import Outstanding, Status, Tally, median
 from distbelief.coordinator.views import screen
-from distbelief.coordinator.views.progress import display, summary
+from distbelief.coordinator.views.progress import display, summarize
 from tests.unit.coordinator.views.statuses import EVALUATION, SANDBLASTER, THREE, status
 
 NUMBERS = ScoreFormatter(Task.REGRESSION, Metric.RMSE)
@@ -139,7 +139,7 @@ def outcome(**changes: Any) -> Outcome:
 
 
 def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
-    assert summary(outcome(), THREE) == [
+    assert summarize(outcome(), THREE) == [
         "finished: all passes done, after 12.3 s",
         "1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",
         "held-out accuracy 0.9000, loss 0.25 (evaluation 1 of 1, after 2 passes)",
@@ -151,7 +151,7 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
 
 def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> None:
     score = Score(10, 5.0, 8, log_loss_sum=2.5, confusion=((5, 1, 0), (1, 3, 0)), auc=0.75)
-    assert summary(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO)[2:-2] == [
+    assert summarize(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO)[2:-2] == [
         "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 (evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.2500, precision 0.7500, recall 0.7500 at threshold 0.25",
         "confusion (rows: true class, columns: predicted):",
@@ -164,7 +164,7 @@ def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> 
 def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None:
     path = Path("runs/run/checkpoints/000001-000007")
     interrupted = outcome(reason=EndReason.INTERRUPTED, checkpoint=path)
-    assert summary(interrupted, THREE)[4:] == [
+    assert summarize(interrupted, THREE)[4:] == [
         f"checkpoint: {path}",
         "to go on: distbelief resume run",
         "figures: distbelief report run",
@@ -173,7 +173,7 @@ def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None
 
 
 def test_a_summary_without_held_out_data_claims_nothing() -> None:
-    assert "held-out" not in " ".join(summary(outcome(heldout=None), THREE))
+    assert "held-out" not in " ".join(summarize(outcome(heldout=None), THREE))
 
 
 BATCH_FIGURES = {

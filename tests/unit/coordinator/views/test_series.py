@@ -14,7 +14,7 @@ from distbelief.coordinator.views.series import WINDOW_S, DownsampledSeries, Thr
 numbers = st.lists(st.floats(-1e6, 1e6), max_size=300)
 
 
-def course(values: list[float], most: int = 8) -> tuple[float, ...]:
+def series(values: list[float], most: int = 8) -> tuple[float, ...]:
     found = DownsampledSeries(most)
     for value in values:
         found.add(value)
@@ -23,20 +23,20 @@ def course(values: list[float], most: int = 8) -> tuple[float, ...]:
 
 @given(numbers)
 def test_a_course_is_short_whatever_the_run_is(values: list[float]) -> None:
-    assert len(course(values)) <= 8
+    assert len(series(values)) <= 8
 
 
 def test_a_short_course_is_what_it_was() -> None:
-    assert course([3.0, 1.0, 2.0]) == (3.0, 1.0, 2.0)
+    assert series([3.0, 1.0, 2.0]) == (3.0, 1.0, 2.0)
 
 
 def test_a_long_course_is_made_of_means_in_order() -> None:
     # Eight pairs fill it, pairs of pairs make room, and the last number stands alone.
-    assert course([float(i) for i in range(17)]) == (1.5, 5.5, 9.5, 13.5, 16.0)
+    assert series([float(i) for i in range(17)]) == (1.5, 5.5, 9.5, 13.5, 16.0)
 
 
 def test_a_course_leaves_out_what_is_no_number() -> None:
-    assert course([1.0, math.nan, math.inf, 2.0]) == (1.0, 2.0)
+    assert series([1.0, math.nan, math.inf, 2.0]) == (1.0, 2.0)
 
 
 def driven(rates: list[int], *, warm: int = 0, every_s: float = 0.5) -> Throughput:

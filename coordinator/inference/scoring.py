@@ -1,4 +1,4 @@
-"""Using a saved model: scores and predictions in this process, without any server.
+"""Scores and predictions of a saved model, in this process and without any server.
 
 Data are read as those of the training were, and labels are those of the model.
 """
@@ -32,7 +32,7 @@ from distbelief.app.settings.sections import Scalar
 
 PARTS = ("all", "train", "heldout")
 
-#: Selection that are in memory at a time.
+#: Examples that are in memory at a time.
 CHUNK_EXAMPLES = 4096
 
 
@@ -127,7 +127,7 @@ def _features(saved: SavedModel, source: str, options: Mapping[str, Scalar]) -> 
 
 
 def _like(saved: SavedModel) -> Like:
-    """What the model was trained on."""
+    """The schema of the data that the model was trained on."""
     reading = saved.facts.get("reading", {})
     if not isinstance(reading, dict):
         raise ModelError("the model file does not say how its data were read")

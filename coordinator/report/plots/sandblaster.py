@@ -1,4 +1,4 @@
-"""How Sandblaster went down: gradient, steps, and what the line search cost."""
+"""Figures of Sandblaster's descent: gradient, steps, and what the line search cost."""
 
 from __future__ import annotations
 

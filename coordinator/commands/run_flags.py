@@ -1,23 +1,20 @@
-"""Where runs and servers are: the flags that say so, and the environment."""
+"""The flags that say where runs and their servers are; the environment may say it, too."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from distbelief.app.settings.environment import named_broker, parameter_server_urls
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 FOLDER = "runs"
 
 
-def where(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The flags that say where runs are."""
+def run_flags(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags that say where runs are to a command."""
     folder = click.option(
         "--folder", metavar="TEXT", default=None, help=f"Folder of the runs. [default: {FOLDER}]"
     )
@@ -25,29 +22,15 @@ def where(function: Callable[..., Any]) -> Callable[..., Any]:
     return folder(broker(function))
 
 
-def output(*, soft_wrap: bool = True) -> Console:
-    """What is printed on: a reader that goes away is told as it is everywhere else."""
-    from rich.console import Console
-
-    class Output(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
-
-    return Output(soft_wrap=soft_wrap, highlight=False)
-
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-
-
 def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Of the runs in the folder, for the shell's completion; the newest first."""
+    """Names of the runs in the folder, for the shell's completion; the newest first."""
     folder = Path(ctx.params.get("folder") or FOLDER)
     names = (path.parent.name for path in folder.glob("*/run.json"))
     return sorted((name for name in names if name.startswith(incomplete)), reverse=True)
 
 
-def place_of(flags: Mapping[str, str | None]) -> dict[str, Any]:
-    """The settings of a cluster from the flags of :func:`where`, and from the environment."""
+def cluster_settings(flags: Mapping[str, str | None]) -> dict[str, Any]:
+    """The settings of a cluster from :func:`run_flags`, and from the environment."""
     settings: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     add_environment(settings)
     if "broker" in settings:  # a run is looked for; where its parameters are is in its record
@@ -56,7 +39,7 @@ def place_of(flags: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 def add_environment(settings: dict[str, Any]) -> None:
-    """Servers from the environment, where neither the file nor a flag names any."""
+    """Add servers from the environment, where neither the file nor a flag names any."""
     if "broker" not in settings and (broker := named_broker()):
         settings["broker"] = broker
     if "parameter_servers" not in settings and parameter_server_urls():

@@ -1,4 +1,4 @@
-"""Commands that need no server: they look at data, and use saved models."""
+"""The commands that use a saved model: they need no server."""
 
 from __future__ import annotations
 
@@ -18,18 +18,15 @@ from rich.console import Console
 from distbelief.app.errors import DataError, ExitCode
 from distbelief.app.models.files import read_model
 from distbelief.app.models.model import Task
-from distbelief.coordinator.commands.conversion import conversion_shown
+from distbelief.coordinator.commands.conversion import show_conversion
+from distbelief.coordinator.commands.data import data_options
 from distbelief.coordinator.commands.options import SectionedCommand, pairs
-from distbelief.coordinator.commands.places import as_json
-from distbelief.coordinator.inference import inference
+from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.inference import scoring
 from distbelief.coordinator.progress.scores import ScoreFormatter
-from distbelief.coordinator.views.description import describe
 
 _model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")
 _data = click.option("--data", metavar="SOURCE", required=True, help="As for train.")
-_options = click.option(
-    "--data-option", multiple=True, metavar="KEY=VALUE", help="Option of the data source."
-)
 #: Exit codes of whoever reads a model and data.
 READING = (ExitCode.DATA, ExitCode.MODEL)
 
@@ -40,41 +37,16 @@ CLASS: Columns = ("class", "probability")
 
 
 @click.command(
-    "data",
-    cls=SectionedCommand,
-    examples=(
-        "data digits",
-        "data clicks.csv --data-option target=clicked --data-option bad_lines=10",
-        "data train.libsvm.gz --json",
-    ),
-    codes=(ExitCode.DATA,),
-)
-@click.argument("file")
-@_options
-@as_json
-def data_command(file: str, data_option: tuple[str, ...], as_json: bool) -> None:
-    """Describe a data file: examples, features, classes, bad lines.
-
-    The file is anything that train takes. It is converted as train would, so that a
-    training on it begins at once.
-    """
-    options = pairs("data_options", data_option)
-    with conversion_shown(Console(stderr=True)) as progress:
-        found = describe(file, options, progress)
-    click.echo(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
-
-
-@click.command(
     cls=SectionedCommand,
     examples=("evaluate --model model.safetensors --data digits",),
     codes=READING,
 )
 @_model
 @_data
-@_options
+@data_options
 @click.option(
     "--part",
-    type=click.Choice(inference.PARTS),
+    type=click.Choice(scoring.PARTS),
     default="all",
     show_default=True,
     help="Which examples, by the split that the model was trained with.",
@@ -89,8 +61,8 @@ def evaluate(
     part heldout of a model that was trained with --holdout-data is that file.
     """
     saved = read_model(Path(model_file))
-    with conversion_shown(Console(stderr=True)) as progress:
-        score = inference.evaluate(saved, data, pairs("data_options", data_option), part, progress)
+    with show_conversion(Console(stderr=True)) as progress:
+        score = scoring.evaluate(saved, data, pairs("data_options", data_option), part, progress)
     score_formatter = ScoreFormatter.of(saved.build().task, saved.settings, saved.schema)
     if as_json:
         click.echo(json.dumps(score_formatter.document(score), indent=2))
@@ -113,7 +85,7 @@ def evaluate(
 )
 @_model
 @_data
-@_options
+@data_options
 @click.option("--output", metavar="FILE", help="File to write. [default: print]")
 @as_json
 def predict(
@@ -127,16 +99,16 @@ def predict(
     """
     saved = read_model(Path(model_file))
     regression = saved.build().task is Task.REGRESSION
-    predictions = inference.predict(saved, data, pairs("data_options", data_option))
+    predictions = scoring.predict(saved, data, pairs("data_options", data_option))
     first = next(predictions)  # what is wrong with the data shows before the file is touched
     write = _write_json if as_json else _write_csv
-    with _opened(output) as stream:
+    with _open_output(output) as stream:
         columns = VALUE if regression else CLASS
         write(stream, columns, _rows(itertools.chain([first], predictions), columns))
 
 
 def _rows(predictions: Iterable[tuple[Any, Any]], columns: Columns) -> Iterator[tuple[Any, ...]]:
-    """What there is to say of each example; the last column is a number, written out."""
+    """A row for each example; the last column is a number, written out."""
     for answers, chances in predictions:
         if columns is VALUE:
             yield from ((f"{value:.9g}",) for value in answers)
@@ -159,7 +131,7 @@ def _write_json(stream: TextIO, columns: Columns, rows: Iterator[tuple[Any, ...]
 
 
 @contextmanager
-def _opened(output: str | None) -> Iterator[TextIO]:
+def _open_output(output: str | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return

@@ -1,4 +1,4 @@
-"""How fast a run was, and what each worker did for it."""
+"""Figures of throughput: that of a run, and that of each worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Downpour's replicas went down: learning rates and staleness."""
+"""Figures of Downpour's descent: learning rates and staleness."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from distbelief.coordinator.report.plots.plot import (
 )
 from distbelief.coordinator.report.plots.theme import MARKERS, Theme
 
-#: Of the parameters, from the lowest rate to the highest.
+#: Quantiles of the parameters, from the lowest rate to the highest.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BINS = 40
 
-#: Of the distribution of staleness, at most.
+#: Bars of the distribution of staleness, at most.
 BARS = 21
 
 #: Stretches of time of which each has its staleness.
@@ -80,7 +80,7 @@ def _last_rates(figure: Figure, histories: Histories, theme: Theme) -> None:
 
 
 def staleness_width(counts: Sequence[Counter[int]]) -> int:
-    """How many values of staleness share a bar, so that 99 % of the pushes fit into all bars."""
+    """Values of staleness that share a bar, so that 99 % of the pushes fit into all bars."""
     return max(-(-(_quantile(each, 0.99) + 1) // BARS) for each in counts)
 
 

@@ -21,7 +21,7 @@ from distbelief.app.models import auc
 from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ModelSettings
-from distbelief.coordinator.inference import inference
+from distbelief.coordinator.inference import scoring
 
 Run = Callable[..., Any]
 OPTIONS = {"examples": 200, "features": 3}
@@ -39,14 +39,14 @@ def saved(kind: str, **settings: Any) -> SavedModel:
 
 def predict(model: SavedModel, *words: Any) -> tuple[list[Any], Any]:
     """Answers and probabilities of all examples."""
-    answers, chances = zip(*inference.predict(model, *words), strict=True)
+    answers, chances = zip(*scoring.predict(model, *words), strict=True)
     return list(itertools.chain(*answers)), np.concatenate(chances)
 
 
 @pytest.mark.parametrize("kind", ["logistic", "softmax"])
 def test_accuracy_is_the_share_of_the_examples_predicted_right(kind: str) -> None:
     model = saved(kind)
-    score = inference.evaluate(model, f"synthetic:{kind}", OPTIONS)
+    score = scoring.evaluate(model, f"synthetic:{kind}", OPTIONS)
     classes, _ = predict(model, f"synthetic:{kind}", OPTIONS)
     labels = getattr(synthetic, kind)(**OPTIONS).targets
     assert score.n_examples == 200
@@ -75,8 +75,7 @@ def test_parts_are_those_of_the_training() -> None:
     model = saved("softmax", seed=5, holdout=0.3)
     train, heldout = split(200, 0.3, 5)
     parts = {
-        part: inference.evaluate(model, "synthetic:softmax", OPTIONS, part)
-        for part in inference.PARTS
+        part: scoring.evaluate(model, "synthetic:softmax", OPTIONS, part) for part in scoring.PARTS
     }
     assert parts["train"].n_examples == len(train)
     assert parts["heldout"].n_examples == len(heldout)
@@ -85,13 +84,13 @@ def test_parts_are_those_of_the_training() -> None:
 
 def test_a_part_that_the_training_did_not_have_is_named() -> None:
     with pytest.raises(DataError, match="holdout 0: there is no part heldout"):
-        inference.evaluate(saved("softmax", holdout=0.0), "synthetic:softmax", OPTIONS, "heldout")
+        scoring.evaluate(saved("softmax", holdout=0.0), "synthetic:softmax", OPTIONS, "heldout")
 
 
 def test_a_file_may_lack_some_classes(tmp_path: Path) -> None:
     file = tmp_path / "few.npz"
     np.savez(file, x=np.zeros((4, 3), np.float32), y=np.array([0, 1, 0, 1]))
-    assert inference.evaluate(saved("softmax"), str(file), {}).n_examples == 4
+    assert scoring.evaluate(saved("softmax"), str(file), {}).n_examples == 4
 
 
 @pytest.mark.parametrize(
@@ -127,7 +126,7 @@ def test_data_that_do_not_fit_the_model_are_refused(
     kind: str, source: str, options: dict[str, int], words: str
 ) -> None:
     with pytest.raises(DataError, match=words):
-        inference.evaluate(saved(kind), source, options)
+        scoring.evaluate(saved(kind), source, options)
 
 
 def test_the_command_predicts_a_line_for_each_example(run: Run, tmp_path: Path) -> None:
@@ -162,7 +161,7 @@ def test_the_command_evaluates(run: Run, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     options = [f"--data-option={name}={value}" for name, value in OPTIONS.items()]
     answer = run("evaluate", "--model", tmp_path / "model", "--data", "synthetic:softmax", *options)
-    score = inference.evaluate(model, "synthetic:softmax", OPTIONS)
+    score = scoring.evaluate(model, "synthetic:softmax", OPTIONS)
     figures, table = answer.out.split("confusion")
     assert figures == (
         f"examples 200\naccuracy {score.accuracy:.6g}\n"
@@ -176,7 +175,7 @@ def test_auc_and_confusion_are_those_of_scikit_learn_at_the_threshold_of_the_mod
     model, problem = saved("logistic"), synthetic.logistic(**OPTIONS)
     strict = replace(model, settings=ModelSettings(model="logistic", threshold=0.8))
     logits = problem.features @ problem.weights.ravel() + problem.bias
-    found = inference.evaluate(strict, "synthetic:logistic", OPTIONS)
+    found = scoring.evaluate(strict, "synthetic:logistic", OPTIONS)
     assert found.auc == pytest.approx(roc_auc_score(problem.targets, logits), abs=1e-4)
     answers, chances = predict(strict, "synthetic:logistic", OPTIONS)
     classes = np.array(answers)
@@ -189,9 +188,9 @@ def test_auc_and_confusion_are_those_of_scikit_learn_at_the_threshold_of_the_mod
 
 
 def test_very_many_examples_have_an_auc_by_histogram(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = inference.evaluate(saved("logistic"), "synthetic:logistic", OPTIONS)
+    exact = scoring.evaluate(saved("logistic"), "synthetic:logistic", OPTIONS)
     monkeypatch.setattr(auc, "MOST_RANKED", 199)
-    counted = inference.evaluate(saved("logistic"), "synthetic:logistic", OPTIONS)
+    counted = scoring.evaluate(saved("logistic"), "synthetic:logistic", OPTIONS)
     assert (exact.auc_exact, counted.auc_exact) == (True, False)
     assert counted.auc == pytest.approx(exact.auc, abs=0.01)
 
@@ -202,7 +201,7 @@ def test_the_command_evaluates_for_machines(run: Run, tmp_path: Path) -> None:
     options = [f"--data-option={name}={value}" for name, value in OPTIONS.items()]
     words = ("--model", tmp_path / "model", "--data", "synthetic:logistic", *options)
     document = json.loads(run("evaluate", *words, "--json").out)
-    score = inference.evaluate(model, "synthetic:logistic", OPTIONS)
+    score = scoring.evaluate(model, "synthetic:logistic", OPTIONS)
     assert document == {
         "examples": 200,
         "accuracy": score.accuracy,
@@ -279,7 +278,7 @@ def test_a_label_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("id;a;b;town\n2;0;3;Rome\n")
     words = "row 0 has the label 'Rome'; the labels of the model are Bern, Ulm"
     with pytest.raises(DataError, match=words):
-        inference.evaluate(of_towns(reading=READING), str(tmp_path / "new.csv"), {})
+        scoring.evaluate(of_towns(reading=READING), str(tmp_path / "new.csv"), {})
 
 
 def test_files_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
@@ -296,12 +295,12 @@ def test_answers_do_not_depend_on_how_many_are_computed_together(
 ) -> None:
     model = saved("softmax")
     whole = predict(model, "synthetic:softmax", OPTIONS)
-    scored = inference.evaluate(model, "synthetic:softmax", OPTIONS)
-    monkeypatch.setattr(inference, "CHUNK_EXAMPLES", 7)
+    scored = scoring.evaluate(model, "synthetic:softmax", OPTIONS)
+    monkeypatch.setattr(scoring, "CHUNK_EXAMPLES", 7)
     parts = predict(model, "synthetic:softmax", OPTIONS)
     assert parts[0] == whole[0]
     np.testing.assert_allclose(parts[1], whole[1], rtol=1e-6)
-    again = inference.evaluate(model, "synthetic:softmax", OPTIONS)
+    again = scoring.evaluate(model, "synthetic:softmax", OPTIONS)
     assert (again.n_examples, again.correct) == (scored.n_examples, scored.correct)
 
 
@@ -311,5 +310,5 @@ def test_held_out_data_of_their_own_are_the_part_that_is_held_out(tmp_path: Path
     train = str(tmp_path / "train.csv")
     config = RunConfig(data=train, holdout_data=str(tmp_path / "held.csv"), model="softmax")
     model = of_towns(reading=READING, config=config.model_dump(mode="json"))
-    parts = [inference.evaluate(model, train, {}, part).n_examples for part in inference.PARTS]
-    assert dict(zip(inference.PARTS, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}
+    parts = [scoring.evaluate(model, train, {}, part).n_examples for part in scoring.PARTS]
+    assert dict(zip(scoring.PARTS, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}
