@@ -13,7 +13,7 @@ from distbelief.app.errors import DistBeliefError, ExitCode
 from distbelief.coordinator.commands.group import LazyGroup
 from distbelief.coordinator.progress.program import program
 
-#: What the shell is told of a program whose reader went away (128 and the number of SIGPIPE).
+#: Exit code of a program whose reader went away (128 and the number of SIGPIPE).
 NO_READER = 141
 
 #: Set by the scripts of ``completion``: what the shell wants to know.

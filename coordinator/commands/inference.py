@@ -30,7 +30,7 @@ _data = click.option("--data", metavar="SOURCE", required=True, help="As for tra
 #: Exit codes of whoever reads a model and data.
 READING = (ExitCode.DATA, ExitCode.MODEL)
 
-#: What predictions consist of.
+#: The columns of predictions.
 Columns = tuple[str, ...]
 VALUE: Columns = ("value",)
 CLASS: Columns = ("class", "probability")

@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from distbelief.coordinator.api import Cluster
 from distbelief.coordinator.estimators.base import Array, Classifier, Estimator, Regressor
 
-#: What makes the fits of one replica the same each time: nothing depends on the clock.
+#: Settings that make the fits of one replica equal each time: nothing depends on the clock.
 ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
 
 

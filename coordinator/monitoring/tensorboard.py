@@ -19,7 +19,7 @@ from distbelief.coordinator.views.tracker import ProgressTracker
 #: Seconds of training between two points of a curve; every evaluation is a point of its own.
 EVERY_S = 1.0
 
-#: What is written is on the disk after so long.
+#: Points that were written are on the disk after so long.
 FLUSH_S = 5
 
 

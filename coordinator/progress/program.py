@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-#: Of a program that imports us, and of the installed command.
+#: The installed command; programs that import us name it, too.
 INSTALLED = "distbelief"
 
 #: Packages that ``python -m`` starts; the second one is there in a checkout.

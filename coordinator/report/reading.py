@@ -252,7 +252,7 @@ def _plain(fields: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in fields.items())
 
 
-#: What to say of the events that are not drawn.
+#: Texts of the events that are not drawn.
 TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "resent": _resent,
     "lost": lambda fields: f"data lost: {fields['what']}",

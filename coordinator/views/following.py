@@ -24,7 +24,7 @@ LOOK_EVERY_S = 0.5
 #: Nobody goes on with a run that has been dead for so long.
 DEAD_S = 300.0
 
-#: What the command answers for the end of a run; for a failed one what its training answered.
+#: Exit codes for the end of a run; a failed one has that of its training.
 ANSWERS = {RunState.FINISHED: ExitCode.OK, RunState.STOPPED: ExitCode.INTERRUPTED}
 
 Look = Callable[[], Overview]

@@ -37,7 +37,8 @@ class DownsampledSeries:
         if self._count < self._each:
             return
         self._means.append(self._sum / self._count)
-        self._sum, self._count = 0.0, 0
+        self._sum = 0.0
+        self._count = 0
         if len(self._means) == self._most:
             pairs = zip(self._means[::2], self._means[1::2], strict=True)
             self._means = [(a + b) / 2 for a, b in pairs]

@@ -29,7 +29,7 @@ FILE = re.compile(
 )
 LINK = re.compile(r"\]\(([^)]+)\)")
 #: Programs whose flags are ours to know.
-OURS = re.compile(r"python|celery|make")
+OURS = re.compile(r"python|^distbelief|celery|make")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]+")
 
 #: Flags of other programs.
@@ -180,15 +180,15 @@ def test_command_lines_within_sentences_can_be_typed(page: Path) -> None:
 def check(words: list[str], line: str) -> None:
     """As far as it goes without running it."""
     match words:
-        case ["python", "-m", "coordinator", *rest]:
+        case ["python", "-m", "coordinator" | "distbelief", *rest] | ["distbelief", *rest]:
             parse(main, [each for each in rest if each != "..."], line)
         case ["python", "-m", module, *_]:
             assert (ROOT / f"{module.replace('.', '/')}.py").exists(), line
         case ["python", script, *_]:
             assert (ROOT / script).exists(), line
-        case ["celery", "-A", "app", "flower", *rest]:
+        case ["celery", "-A", "app" | "distbelief", "flower", *rest]:
             assert {each.strip("-").partition("=")[0] for each in rest} <= set(options.as_dict())
-        case ["celery", "-A", "app", *rest]:
+        case ["celery", "-A", "app" | "distbelief", *rest]:
             parse(celery, rest, line)
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
@@ -222,6 +222,8 @@ def parse(group: click.Group, words: list[str], line: str) -> None:
 def test_a_command_that_is_not_there_is_noticed() -> None:
     with pytest.raises(click.UsageError):
         check(["python", "-m", "coordinator", "train", "--lerning-rate", "1"], "")
+    with pytest.raises(click.UsageError):
+        check(["distbelief", "train", "--lerning-rate", "1"], "")
     with pytest.raises(AssertionError):
         check(["make", "tea"], "")
 

@@ -100,9 +100,9 @@ def _staleness(figure: Figure, histories: Histories, theme: Theme) -> None:
     shown = max(max(np.flatnonzero(table)) for table in tables) + 1
     thick = 0.8 / len(found)
     for position, (history, shares) in enumerate(zip(found, tables, strict=True)):
-        places = np.arange(shown) + (position - (len(found) - 1) / 2) * thick
+        middles = np.arange(shown) + (position - (len(found) - 1) / 2) * thick
         own, label = colour(theme, histories.index(history)), named(histories, history, "")
-        axes.bar(places, shares[:shown], thick, color=own, label=label)
+        axes.bar(middles, shares[:shown], thick, color=own, label=label)
     every = max(1, round(shown / 6))
     more = any(max(each.staleness) >= BARS * step for each in found)
     ticks = [*range(0, shown - (every if more else 0), every), *([shown - 1] if more else [])]

@@ -53,10 +53,10 @@ def metric(history: History) -> str:
 def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) -> None:
     axes, seen = figure.add_subplot(), [math.nan]
     for index, history in enumerate(histories):
-        times, places, losses = columns(training(history), 3)
+        times, counts, losses = columns(training(history), 3)
         what = "training" if history.downpour else "objective (training)"
         label, own = named(histories, history, what), colour(theme, index)
-        axes.plot(places if examples else times, losses, color=own, label=label)
+        axes.plot(counts if examples else times, losses, color=own, label=label)
         second = 1 if len(histories) == 1 else index
         _scores(axes, history.heldout, "loss", theme, second, examples)
         seen += [*losses.tolist(), *(each.loss for each in history.heldout)]

@@ -44,7 +44,7 @@ class Bar:
     kind: str
 
 
-#: What a bar can be: its colour's number, and its hatch.
+#: Kinds of bars: the number of its colour, and its hatch.
 KINDS = {
     "counted": (0, ""),
     "counted, sent again": (2, "///"),
@@ -104,11 +104,11 @@ def _timeline(figure: Figure, histories: Histories, theme: Theme) -> None:
 
 
 def _draw(axes: Axes, shown: Sequence[Bar], theme: Theme) -> None:
-    places = {lane: place for place, lane in enumerate(lanes(shown))}
+    positions = {lane: position for position, lane in enumerate(lanes(shown))}
     for kind, (_, hatch) in KINDS.items():
-        some = [bar for bar in shown if bar.kind == kind and bar.lane in places]
+        some = [bar for bar in shown if bar.kind == kind and bar.lane in positions]
         axes.barh(
-            [places[bar.lane] for bar in some],
+            [positions[bar.lane] for bar in some],
             [bar.stop - bar.start for bar in some],
             0.72,
             [bar.start for bar in some],
@@ -121,17 +121,17 @@ def _draw(axes: Axes, shown: Sequence[Bar], theme: Theme) -> None:
     if len(shown) <= MOST_NUMBERED:
         whole = max(bar.stop for bar in shown)
         for bar in shown:
-            if bar.lane in places and bar.stop - bar.start > 0.018 * whole:
+            if bar.lane in positions and bar.stop - bar.start > 0.018 * whole:
                 middle = (bar.start + bar.stop) / 2
-                _number(axes, middle, places[bar.lane], bar.portion, theme)
-    axes.set_yticks(range(len(places)), places, fontsize="small")
-    axes.set_ylim(len(places) - 0.5, -0.5)
+                _number(axes, middle, positions[bar.lane], bar.portion, theme)
+    axes.set_yticks(range(len(positions)), positions, fontsize="small")
+    axes.set_ylim(len(positions) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
 
 
-def _number(axes: Axes, place: float, lane: int, portion: int, theme: Theme) -> None:
+def _number(axes: Axes, position: float, lane: int, portion: int, theme: Theme) -> None:
     box = {"boxstyle": "round,pad=0.15", "fc": theme.paper, "ec": "none", "alpha": 0.85}
-    axes.text(place, lane, str(portion), ha="center", va="center", fontsize=7, bbox=box)
+    axes.text(position, lane, str(portion), ha="center", va="center", fontsize=7, bbox=box)
 
 
 def _face(kind: str, theme: Theme) -> str:

@@ -14,7 +14,7 @@ Run = Callable[..., "Answer"]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left: its exit code and what it printed."""
+    """The exit code of a command, and what it printed."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""What a program may ask of train(), and what it is told before anything is started."""
+"""A program is told what it may not ask of train() before anything is started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the command line behaves: quick, quiet, and with words for everything that goes wrong."""
+"""The command line is quick and quiet, and has words for everything that goes wrong."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from distbelief.app.settings.config import configure
 from distbelief.app.settings.sections import ModelSettings
 from distbelief.coordinator.commands.cli import NO_READER, main
 from distbelief.coordinator.commands.effective import toml_of
-from distbelief.coordinator.problem import problem as jobs
+from distbelief.coordinator.problem import problem as problems
 from tests.unit.coordinator.commands.test_settings import OTHER, TOGETHER
 
 Run = Callable[..., Any]
 
 ROOT = Path(__file__).parents[4]
 COMMANDS = main.list_commands(click.Context(main))
-#: What takes long to import, and what help does not need.
+#: Packages that take long to import, and that help does not need.
 HEAVY = {"numpy", "redis", "celery", "pydantic", "rich", "scipy"}
 
 
@@ -178,7 +178,7 @@ def test_a_dry_run_does_not_choose_what_a_run_measures() -> None:
     config, cluster = configure({})
     from distbelief.coordinator.training.plan import Plan
 
-    plan = Plan.of(jobs.prepare(config, 2), cluster)
+    plan = Plan.of(problems.prepare(config, 2), cluster)
     assert plan.pushes == (460, 1840)
     assert "(n_push is auto)" in "\n".join(plan.lines())
 

@@ -16,7 +16,7 @@ from distbelief.app.models.imports import allowed_imports
 from distbelief.app.models.model import Task
 from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig, configure
 from distbelief.coordinator.commands import cli
-from distbelief.coordinator.problem import problem as jobs
+from distbelief.coordinator.problem import problem as problems
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.training import training
 
@@ -151,7 +151,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Configure:
         seen.append(cluster)
         raise click.exceptions.Exit(0)
 
-    monkeypatch.setattr(jobs, "prepare", prepare)
+    monkeypatch.setattr(problems, "prepare", prepare)
     monkeypatch.setattr(training, "train", train)
 
     def configure_by(*arguments: str) -> Configured:

@@ -1,4 +1,4 @@
-"""What Prometheus and TensorBoard get of a training, and that the dashboard asks for no more."""
+"""Prometheus and TensorBoard get a training's figures; the dashboard asks for no others."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def problem() -> Problem:
 
 
 def exposed(events: list[Event], last: Status | None) -> str:
-    """What the endpoint answers."""
+    """The answer of the endpoint."""
     watched = Watched("r7", {"algorithm": "downpour"}, THREE)
     for event in events:
         watched.hear(event)
@@ -178,8 +178,8 @@ def test_the_dashboard_asks_only_for_metrics_that_flower_has() -> None:
 
 def test_an_endpoint_answers_as_long_as_it_is_open(problem: Problem) -> None:
     said: list[str] = []
-    with serving(("127.0.0.1", 0), problem, "r7", said.append) as display:
-        display.show(DOWNPOUR)
+    with serving(("127.0.0.1", 0), problem, "r7", said.append) as callbacks:
+        callbacks.show(DOWNPOUR)
         (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", said[0])
         with urllib.request.urlopen(url) as answer:  # noqa: S310 (our own)
             text = answer.read().decode()
@@ -239,13 +239,13 @@ def records(folder: Path) -> Iterator[tuple[str, int, float]]:
 
 
 def test_curves_are_written_over_steps(problem: Problem, tmp_path: Path) -> None:
-    course = [
+    statuses = [
         status(seconds=second, steps=100 * second, training_loss=1 / (second + 1), evaluation=None)
         for second in range(3)
     ]
-    with writing(str(tmp_path), problem, "r7", lambda _: None) as display:
-        for each in [*course, status(seconds=2.5, steps=210), status(seconds=3.5, steps=350)]:
-            display.show(each)
+    with writing(str(tmp_path), problem, "r7", lambda _: None) as callbacks:
+        for each in [*statuses, status(seconds=2.5, steps=210), status(seconds=3.5, steps=350)]:
+            callbacks.show(each)
     found = list(records(tmp_path / "r7"))
     losses = [(step, value) for tag, step, value in found if tag == "training/loss"]
     assert [step for step, _ in losses] == [0, 100, 200, 350]
@@ -259,8 +259,8 @@ def test_curves_are_written_over_steps(problem: Problem, tmp_path: Path) -> None
 
 
 def test_curves_of_sandblaster_are_over_iterations(problem: Problem, tmp_path: Path) -> None:
-    with writing(str(tmp_path), problem, "r7", lambda _: None) as display:
-        display.show(SANDBLASTER)
+    with writing(str(tmp_path), problem, "r7", lambda _: None) as callbacks:
+        callbacks.show(SANDBLASTER)
     found = {tag: (step, value) for tag, step, value in records(tmp_path / "r7")}
     assert found["training/gradient_norm"] == (7, 0.5)
     assert found["portions/backups_sent"] == (7, 4)

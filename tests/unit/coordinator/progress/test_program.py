@@ -14,7 +14,7 @@ from distbelief.coordinator.progress.program import program
 
 ROOT = Path(__file__).parents[4]
 
-#: What pip writes for the command of an installed package.
+#: As pip writes the command of an installed package.
 INSTALLED = "import sys; from distbelief.__main__ import main; sys.exit(main())"
 
 

@@ -1,4 +1,4 @@
-"""How scores are told: in words, as a table, and for machines."""
+"""Scores are told in words, as a table, and for machines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from distbelief.coordinator.progress.outcome import HeldoutEvaluation
 from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.views.tracker import score_text
 
-#: Of 100 examples: 60 "no" (50 right), 40 "yes" (30 right).
+#: Score of 100 examples: 60 "no" (50 right), 40 "yes" (30 right).
 SCORE = Score(100, 50.0, 80, log_loss_sum=25.0, confusion=((50, 10, 0), (10, 30, 0)), auc=0.876543)
 TWO = ScoreFormatter(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
 THREE = ScoreFormatter(Task.MULTICLASS, Metric.ACCURACY, ("ash", "elm", "oak"))

@@ -1,4 +1,4 @@
-"""What the figures of a report draw, and that every one can be drawn."""
+"""The figures of a report draw what was, and every one can be drawn."""
 
 from __future__ import annotations
 

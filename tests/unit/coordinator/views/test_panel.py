@@ -44,7 +44,7 @@ def learned(number: int, right: int) -> HeldoutEvaluation:
 
 
 #: Thirty seconds in which speed, loss and accuracy go somewhere; a replica lost its worker.
-COURSE = [
+STATUSES = [
     status(
         passes=second / 4,
         steps=50 * second,
@@ -60,7 +60,7 @@ COURSE = [
     for second in range(1, 31)
 ]
 
-HEALTHY = snapshot([*COURSE[:-1], replace(COURSE[-1], resent=0, waited_s=0.0, workers=2)])
+HEALTHY = snapshot([*STATUSES[:-1], replace(STATUSES[-1], resent=0, waited_s=0.0, workers=2)])
 
 WIDE = """\
 ╭─ Downpour SGD ───────────────────────────────────────────────────────────────────────────────────────────────────────╮
@@ -117,7 +117,7 @@ def test_a_wide_terminal_shows_a_healthy_run_like_this() -> None:
 
 def test_eighty_columns_show_a_run_in_trouble_like_this(monkeypatch: pytest.MonkeyPatch) -> None:
     event = Event(0.0, "restored", {"what": "shard 1 from a checkpoint"})
-    found = snapshot(COURSE, [event])
+    found = snapshot(STATUSES, [event])
     assert found.news == f"{found.news[:8]} restored: shard 1 from a checkpoint"
     found = found.model_copy(update={"news": found.news[9:]})  # the hour is that of the place
     assert drawn(Panel(found, "7", "dead", "nobody coordinates it")) == NARROW
@@ -178,7 +178,7 @@ def test_portions_sent_again_are_counted_with_the_backups() -> None:
 
 def test_markup_in_what_workers_are_called_is_text() -> None:
     event = Event(0.0, "resent", {"unit": "downpour-1-4", "worker": "7@[red]", "attempt": 1})
-    assert "downpour-1-4 sent again after 7@[red]" in drawn(Panel(snapshot(COURSE, [event])), 120)
+    assert "downpour-1-4 sent again after 7@[red]" in drawn(Panel(snapshot(STATUSES, [event])), 120)
 
 
 def test_a_moment_is_small_and_the_same_after_its_way_over_the_server() -> None:

@@ -1,4 +1,4 @@
-"""What people see of a training: every figure, on a terminal and in a log."""
+"""People see every figure of a training, on a terminal and in a log."""
 
 from __future__ import annotations
 

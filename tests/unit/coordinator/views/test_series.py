@@ -1,4 +1,4 @@
-"""How numbers went, in few points; and speeds, now and at the start."""
+"""Numbers over time fit into few points; speeds are known now and at the start."""
 
 from __future__ import annotations
 
