@@ -47,7 +47,7 @@ def beside(broker: str, folder: Path, wait_s: float, say: Callable[[str], None])
     """
     check()
     port = _free_port()
-    command = [sys.executable, "-m", "celery", "-A", "app", "flower", "--read_only"]
+    command = [sys.executable, "-m", "celery", "-A", "distbelief", "flower", "--read_only"]
     command += [f"--address={HOST}", f"--port={port}", f"--tasks_columns={COLUMNS}"]
     # By the environment, as to workers: the URL may hold a password.
     child = Child.start("flower", command, folder, {**os.environ, BROKER: broker})

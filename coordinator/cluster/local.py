@@ -162,7 +162,7 @@ class LocalCluster:
 
     def start_worker(self, processes: int, name: str = "worker") -> Child:
         """Start one more Celery worker; it takes its share of the work at once."""
-        command = [sys.executable, "-m", "celery", "-A", "app", "worker"]
+        command = [sys.executable, "-m", "celery", "-A", "distbelief", "worker"]
         command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
         command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
         # What its processes leave in the folder for temporary files goes with the sockets.

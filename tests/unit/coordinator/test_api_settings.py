@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-import distbelief
 from distbelief.app.errors import ConfigError, DataError
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.api import _configured, train
@@ -74,17 +71,3 @@ def test_a_copy_of_a_cluster_is_itself_and_its_pickle_are_its_endpoints(
     monkeypatch.setattr(LocalCluster, "endpoints", PLACE)
     make, arguments = cluster.__reduce__()  # what goes to the processes of a search
     assert make(*arguments) == PLACE
-
-
-def test_importing_the_package_is_cheap() -> None:
-    # The command line imports it, too, whatever it is asked for.
-    code = "import sys, distbelief; assert not {'numpy', 'celery', 'sklearn'} & {*sys.modules}"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_what_the_package_promises_is_there() -> None:
-    for name in distbelief.__all__:
-        assert getattr(distbelief, name) is not None
-    assert set(distbelief.__all__) <= set(dir(distbelief))
-    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
-        distbelief.trian  # noqa: B018
