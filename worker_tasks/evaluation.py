@@ -11,9 +11,11 @@ from distbelief.app.models.metrics import score
 from distbelief.app.runs.deposits import deposit
 from distbelief.worker_tasks.context import control_server, ledger, open_context
 from distbelief.worker_tasks.lease import Lease, work
+from distbelief.worker_tasks.process import computing
 
 
 @shared_task(name="distbelief.evaluation")
+@computing()
 def evaluate(run: str, unit: str) -> str:
     """Score the named vector on held-out examples ``start`` to ``stop``.
 

@@ -18,11 +18,13 @@ from distbelief.app.store.contract.parameters import Counted
 from distbelief.worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
 from distbelief.worker_tasks.lease import place
 from distbelief.worker_tasks.portion import compute, rounded
+from distbelief.worker_tasks.process import computing
 
 log = logging.getLogger(__name__)
 
 
 @shared_task(name="distbelief.sandblaster")
+@computing()
 def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatch: int) -> str:
     """Compute a portion, add it to the sum on every shard once, and report it."""
     answer = Report(fence, evaluation, portion, dispatch, place())

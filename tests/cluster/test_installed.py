@@ -134,12 +134,12 @@ class Project:
     def python(self) -> Path:
         return self.environment / "bin" / "python"
 
-    def run(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment, in the folder."""
+    def run(self, *words: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment, by default in the project's folder."""
         program, *rest = map(str, words)
         return subprocess.run(
             [self.environment / "bin" / program, *rest],
-            cwd=self.folder,
+            cwd=folder or self.folder,
             env=self.variables,
             capture_output=True,
             text=True,
@@ -175,7 +175,7 @@ def project(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     environment = tmp_path_factory.mktemp("installed") / "environment"
     venv.create(environment, with_pip=True)
     (wheel,) = built.glob("*.whl")
-    pip = [environment / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    pip = [str(environment / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True, timeout=60)
     (packages,) = environment.glob("lib/python*/site-packages")
     (packages / "needed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
@@ -228,6 +228,19 @@ def test_the_command_trains_where_other_packages_have_our_folders_names(project:
     assert "Usage: python -m distbelief evaluate" in scored.stderr
 
 
+def test_the_command_imports_a_model_from_where_it_is_typed_and_no_celery(
+    project: Project, tmp_path: Path
+) -> None:
+    """Nor does the worker that it starts, though a module of the user's has Celery's name."""
+    readme = (REPOSITORY / "README.md").read_text()
+    model = readme.partition("# mypackage/models.py\n")[2].partition("```")[0]
+    (tmp_path / "models.py").write_text(model)
+    (tmp_path / "celery.py").write_text("raise SystemExit('theirs was started')\n")
+    words = ["--model", "models:MyModel", "--data", "synthetic:linear", "--passes", 1]
+    trained = project.run("distbelief", "train", *words, folder=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+
+
 def test_the_module_that_is_installed_is_the_engine(project: Project) -> None:
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler to build the native engine with")
@@ -252,7 +265,7 @@ def worker(project: Project, until: Until) -> Iterator[LocalCluster]:
         started = Child.start("worker", command, project.folder, variables)
         try:
             with closing(Messages(cluster.endpoints.broker)) as messages:
-                until(lambda: started.check() or messages.queues_served(), "the worker's answer")
+                until(messages.queues_served, f"the answer of a worker ({started.log})")
             yield cluster
         finally:
             end([started], 5.0)

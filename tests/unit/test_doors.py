@@ -20,7 +20,7 @@ import sys
 from celery.app.utils import find_app
 app = find_app(sys.argv[1])
 app.loader.import_default_modules()
-assert app is sys.modules["distbelief.app.celery"].app
+assert app is sys.modules["distbelief.app.broker.application"].worker_application()
 tasks = sorted(name for name in app.tasks if not name.startswith("celery."))
 folders = ("app", "worker_tasks", "coordinator")
 twice = sorted(name for name in sys.modules if name.split(".")[0] in folders)
