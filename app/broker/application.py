@@ -21,7 +21,7 @@ from celery.loaders.app import AppLoader
 from celery.signals import import_modules
 from kombu.entity import Queue
 
-from distbelief.app.client.urls import kombu_url
+from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.settings.environment import BROKER, broker_url
 
@@ -114,13 +114,18 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
 
     Args:
         broker: URL of the control server.
+
+    Raises:
+        ConfigError: it is none.
     """
 
     #: Django's would set up the project of the program around us.
     builtin_fixups = frozenset[str]()
 
     def __init__(self, broker: str) -> None:
-        self.address = kombu_url(broker)
+        own = ServerAddress.parse(broker).celery_settings()
+        options = {**SETTINGS["broker_transport_options"], **own["broker_transport_options"]}
+        self.address = own["broker_url"]
         super().__init__(
             "distbelief",
             broker=self.address,
@@ -129,7 +134,7 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
             loader=Loader,
             set_as_current=False,
         )
-        self.conf.update(SETTINGS)
+        self.conf.update({**SETTINGS, **own, "broker_transport_options": options})
 
     def connection_for_read(self, url: str | None = None, **words: Any) -> Any:
         return super().connection_for_read(url or self.address, **words)

@@ -22,13 +22,13 @@ from copy import copy
 
 import redis
 
+from distbelief.app.client.addresses import address
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.engine import Choice, Engine
 from distbelief.app.client.failures import complaint, given_up, is_unknown, may_pass, not_let_in
 from distbelief.app.client.pools import Connection, borrowed, pool
 from distbelief.app.client.rounds import Round
 from distbelief.app.client.scripts import Script
-from distbelief.app.client.urls import address, check_url
 from distbelief.app.client.wire import Argument, Place, Reader, packed
 from distbelief.app.errors import ServerRefused
 
@@ -65,7 +65,7 @@ class Servers:
         waiting: Waiting | None = None,
         engines: Sequence[Engine] = (),
     ) -> None:
-        self.addresses = [address(check_url(url)) for url in urls]
+        self.addresses = [address(url) for url in urls]
         self.deadline_s = deadline_s
         self.waiting = waiting
         self.choices = [Choice(engine) for engine in engines or [Engine.LUA] * len(urls)]

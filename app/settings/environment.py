@@ -8,6 +8,7 @@ mount their secrets.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from distbelief.app.errors import ConfigError
@@ -50,5 +51,5 @@ def _told(variable: str) -> str | None:
 
 
 def split_urls(text: str) -> list[str]:
-    """URLs with commas between them."""
-    return [url.strip() for url in text.split(",") if url.strip()]
+    """URLs with commas between them; a comma within a password is none of these."""
+    return [url.strip() for url in re.split(r",(?=\s*(?:[\w+]+://|$))", text) if url.strip()]

@@ -17,8 +17,8 @@ import redis
 from kombu.exceptions import OperationalError
 
 from distbelief.app.broker.application import Application
+from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Waiting
-from distbelief.app.client.urls import address
 from distbelief.app.errors import ServerUnreachable
 
 #: Kombu's own, which replaces connections that broke; we ask again after these.
