@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
+from distbelief.app.optimizers.registry import script_of
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.store.contract.checks import check_answers, check_gradient, check_rows
 from distbelief.app.store.contract.parameters import (
@@ -38,10 +40,10 @@ ANNOUNCE = Script.load("distbelief.app.store", "announce", twin="announce")
 
 def push_script(rule: Rule, shell: str = "push") -> Script:
     """The script that applies ``rule``: the protocol, the ``shell``, the rule's few lines."""
-    before = ("prelude", "protocol", shell)
-    return Script.load(
-        "distbelief.app.store", f"push_{rule.name}", *before, twin=f"{shell}_{rule.name}"
-    )
+    folder = files("distbelief.app.store") / "lua"
+    shared = [folder / f"{name}.lua" for name in ("prelude", "protocol", shell)]
+    twin = f"{shell}_{rule.name}"
+    return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin)
 
 
 class RedisParameterStore(RedisShards):

@@ -19,7 +19,7 @@ from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS, control, named, shard, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.store.contract.parameters import Fetched, ParameterStore, Positions, Pushed
 from distbelief.app.store.memory.parameters import MemoryParameterStore

@@ -17,7 +17,7 @@ from distbelief.app.errors import ExitCode, ModelMissing, ServerRefused
 from distbelief.app.layout.keys import PARAMETERS, control
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.runs.ledger import Claim, Ledger, State
 from distbelief.app.store.contract.parameters import Answer, Counted, Token
 from distbelief.app.store.redis.parameters import RedisParameterStore

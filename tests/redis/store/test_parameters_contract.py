@@ -14,9 +14,9 @@ from distbelief.app.errors import Fenced, LayoutError, ModelMissing, SequenceGap
 from distbelief.app.layout.keys import PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.optimizers.adagrad import Adagrad
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.rules.adagrad import Adagrad
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,

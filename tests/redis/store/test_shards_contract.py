@@ -18,7 +18,7 @@ from distbelief.app.errors import Fenced, LayoutError, ModelMissing
 from distbelief.app.layout.keys import PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import ShardState, ShardStore
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.shards import MemoryShards, Shard
