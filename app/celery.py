@@ -16,10 +16,7 @@ from kombu.entity import Queue
 
 from distbelief.app.client.urls import kombu_url
 from distbelief.app.layout.keys import CELERY_PREFIX
-from distbelief.app.settings.environment import broker_url
-
-#: Read by the libraries when NumPy is imported.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from distbelief.app.settings.environment import BLAS_THREADS, broker_url
 
 # Separate queues: long units of one kind must not starve short ones of another, and an
 # operator can give each its own workers with -Q.
@@ -115,7 +112,7 @@ def one_thread(**_: object) -> None:
     none. A coordinator sends no such signal: how many threads the program around it uses is
     none of our business.
     """
-    for variable in THREADS:
+    for variable in BLAS_THREADS:
         os.environ.setdefault(variable, "1")
 
 

@@ -28,7 +28,7 @@ def compiler() -> str:
 
 
 @contextmanager
-def built(*more: str) -> Iterator[Path]:
+def build_engine(*more: str) -> Iterator[Path]:
     """The engine as an installation builds it, with ``more`` arguments of the compiler."""
     with tempfile.TemporaryDirectory(prefix="distbelief-native-") as folder:
         engine = Path(folder) / "engine.so"

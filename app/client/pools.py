@@ -35,7 +35,7 @@ def pool(url: str, timeout_s: float) -> redis.ConnectionPool:
 
 
 @contextmanager
-def borrowed(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
+def borrow(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
     """A connection of ``pool``; one that still owes replies never goes back open."""
     connection: Connection = pool.get_connection()
     try:

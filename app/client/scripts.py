@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-#: What the names of the native module's commands begin with.
+#: The names of the native module's commands begin with this word and a dot.
 COMMANDS = "distbelief"
 
 

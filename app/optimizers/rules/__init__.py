@@ -1,1 +1,1 @@
-"""Every update rule: NAME.py, NAME.lua and NAME.h say the same in NumPy, Lua and C."""
+"""Every update rule: NAME.py, NAME.lua and NAME.h compute the same bits."""

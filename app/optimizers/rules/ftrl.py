@@ -45,7 +45,7 @@ class Ftrl(Rule):
     def fitting(
         self, parameters: npt.NDArray[Any], slots: Sequence[npt.NDArray[Any]]
     ) -> Sequence[npt.NDArray[Any]]:
-        """The same n; of z what gives these parameters, and what leaves zeros at zero."""
+        """Keep n; make z what gives these parameters, and what leaves zeros at zero."""
         squares, sums = slots
         divisor = (self.beta + np.sqrt(squares)) / self.alpha + self.l2
         with np.errstate(over="ignore"):  # a store refuses to begin with what is not finite

@@ -59,10 +59,10 @@ def each_rule() -> str:
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """What the module answers to ``distbelief.version``; one that answers otherwise is not used.
+    """The digest of all that the engine does: its sources and the scripts that it mirrors.
 
-    It is the digest of all that the engine does: its sources and the scripts that it mirrors,
-    without their comments and layout.
+    Comments and layout do not count. The module answers it to ``distbelief.version``; one that
+    answers otherwise is not used.
     """
     return hashlib.sha256("\n".join(_words()).encode()).hexdigest()[:8]
 

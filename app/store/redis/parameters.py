@@ -10,7 +10,7 @@ import numpy as np
 from distbelief.app.client.commands import Command
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
-from distbelief.app.client.wire import Argument, Place, raw
+from distbelief.app.client.wire import Argument, ReplyBuffer, raw
 from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
@@ -28,7 +28,7 @@ from distbelief.app.store.contract.parameters import (
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
-from distbelief.app.store.redis.calls import Head, Shard, length
+from distbelief.app.store.redis.calls import Head, ShardKeys, length
 from distbelief.app.store.redis.meta import positions
 from distbelief.app.store.redis.shards import RedisShards
 
@@ -47,9 +47,7 @@ def push_script(rule: Rule, shell: str = "push") -> Script:
 
 
 class RedisParameterStore(RedisShards):
-    """The :class:`distbelief.app.store.contract.parameters.ParameterStore` of one run on Redis
-    servers.
-    """
+    """The ``ParameterStore`` of one run on Redis servers."""
 
     def __init__(
         self,
@@ -114,7 +112,7 @@ class RedisParameterStore(RedisShards):
         check_rows(self.layout, rows)
         packed = self._packed(gradient)
         fresh = np.empty_like(packed) if fetch else None
-        pushed: list[tuple[Script, Shard, tuple[Argument, Argument], slice]] = [
+        pushed: list[tuple[Script, ShardKeys, tuple[Argument, Argument], slice]] = [
             (self._push, at, (ids, raw(packed[part])), part)
             for at, ids, part in self._parts(blocks)
         ]
@@ -129,15 +127,15 @@ class RedisParameterStore(RedisShards):
         for index, (script, at, about, part) in enumerate(pushed):
             since = "" if base is None else int(base[index])
             arguments = [*head, since, *about, *self._rule_arguments]
-            place = Place(raw(fresh[part]), skip=FRESH) if fresh is not None else None
-            commands.append(Command.call(at.server, script, at.keys, arguments, place))
+            into = ReplyBuffer(raw(fresh[part]), skip=FRESH) if fresh is not None else None
+            commands.append(Command.call(at.server, script, at.keys, arguments, into))
         replies = self._servers.call(commands)
         answers = tuple(Answer(reply[0].decode()) for reply in replies)
         stand = positions(reply[1:3] for reply in replies)
         check_answers(answers, stand, sequence)
         return Pushed(answers, stand, fresh)
 
-    def _parts(self, blocks: Sequence[int] | None) -> list[tuple[Shard, str, slice]]:
+    def _parts(self, blocks: Sequence[int] | None) -> list[tuple[ShardKeys, str, slice]]:
         """For each dense shard the ids to push and where their numbers lie in the gradient."""
         dense = self._shards[: self.layout.n_dense_shards]
         if blocks is None:

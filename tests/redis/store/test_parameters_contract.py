@@ -25,7 +25,7 @@ from distbelief.app.store.contract.parameters import (
     Token,
 )
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.memory.shards import Shard
+from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
@@ -58,7 +58,7 @@ def open_store(
 ) -> Open:
     """Makes a store for a rule and a fence; nothing is created in it."""
     if request.param == "memory":
-        shards: list[Shard | None] = [None] * LAYOUT.n_shards
+        shards: list[MemoryShard | None] = [None] * LAYOUT.n_shards
 
         def in_memory(rule: Rule, fence: int = FENCE) -> ParameterStore:
             store = MemoryParameterStore(LAYOUT, rule, dtype, fence=fence)

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distbelief.app.client.scan import scan_hash
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ModelMissing, ServerRefused
-from distbelief.app.layout.keys import PARAMETERS, named, slot
+from distbelief.app.layout.keys import PARAMETERS, named, shard, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows
 from distbelief.app.layout.tensors import TensorSpec
@@ -28,6 +29,7 @@ from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import Answer, ParameterStore, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.redis import shards
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.problem.memory_estimate import block_bytes
 from tests.rules import some_rules
@@ -364,13 +366,13 @@ def test_a_server_that_loses_its_data_while_it_is_scanned_is_noticed(
     twins = stores(servers, new_run(), LAYOUT, SGD(0.1), np.float32)
     trained(twins)
     store = cast("RedisParameterStore", twins.script)
-    scanned = store._scanned
+    last = shard(store._run, LAYOUT.n_shards - 1, PARAMETERS)
 
-    def scanned_and_lost(index: int, *words: Any) -> Any:
-        yield from scanned(index, *words)
-        if index == LAYOUT.n_shards - 1:
+    def scan_and_lose(servers: Servers, key: str, *, server: int) -> Any:
+        yield from scan_hash(servers, key, server=server)
+        if key == last:
             store.delete()
 
-    monkeypatch.setattr(store, "_scanned", scanned_and_lost)
+    monkeypatch.setattr(shards, "scan_hash", scan_and_lose)
     with pytest.raises(ModelMissing):
         store.touched()
