@@ -18,7 +18,7 @@ Connection = redis.connection.Connection
 CONNECT_TIMEOUT_S = 5.0
 
 
-def pool(url: str, timeout_s: float) -> redis.ConnectionPool:
+def make_pool(url: str, timeout_s: float) -> redis.ConnectionPool:
     options: dict[str, Any] = {
         "protocol": 2,  # with RESP3, redis-py 8 no longer looks for stray replies
         "retry": Retry(NoBackoff(), 0),
@@ -36,7 +36,7 @@ def pool(url: str, timeout_s: float) -> redis.ConnectionPool:
 
 @contextmanager
 def borrow(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
-    """A connection of ``pool``; one that still owes replies never goes back open."""
+    """Lend a connection of ``pool``; one that still owes replies never goes back open."""
     connection: Connection = pool.get_connection()
     try:
         yield connection

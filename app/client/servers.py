@@ -25,7 +25,7 @@ import redis
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.engine import Choice, Engine
 from distbelief.app.client.failures import complaint, given_up, is_unknown, may_pass, not_let_in
-from distbelief.app.client.pools import Connection, borrow, pool
+from distbelief.app.client.pools import Connection, borrow, make_pool
 from distbelief.app.client.rounds import Round
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.urls import address, check_url
@@ -70,7 +70,7 @@ class Servers:
         self.waiting = waiting
         self.choices = [Choice(engine) for engine in engines or [Engine.LUA] * len(urls)]
         self._urls = list(urls)
-        self._pools = [pool(url, SOCKET_TIMEOUT_S) for url in urls]
+        self._pools = [make_pool(url, SOCKET_TIMEOUT_S) for url in urls]
         self._awaited: dict[int, tuple[str, float]] = {}
 
     def __len__(self) -> int:
@@ -139,7 +139,7 @@ class Servers:
     def hurry(self, deadline_s: float) -> None:
         """From now on give up after ``deadline_s``, also in calls that are under way."""
         self.deadline_s = deadline_s
-        before, self._pools = self._pools, [pool(url, deadline_s) for url in self._urls]
+        before, self._pools = self._pools, [make_pool(url, deadline_s) for url in self._urls]
         for each in before:
             each.disconnect()  # wakes whoever reads from a frozen server
 
