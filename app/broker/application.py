@@ -23,7 +23,7 @@ from kombu.entity import Queue
 
 from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.layout.keys import CELERY_PREFIX
-from distbelief.app.settings.environment import BROKER, broker_url
+from distbelief.app.settings.environment import BLAS_THREADS, BROKER, broker_url
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,6 @@ FOREIGN = (
     "CELERY_CONFIG_MODULE",
 )
 
-#: Read by the libraries when NumPy is imported.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 # Separate queues: long units of one kind must not starve short ones of another, and an
 # operator can give each its own workers with -Q.
@@ -187,7 +185,7 @@ def _begin(**_: object) -> None:
     It computes with one BLAS thread in each process, for there is one process for each core, and
     threads that fight over cores are slower than none.
     """
-    for variable in THREADS:
+    for variable in BLAS_THREADS:
         os.environ.setdefault(variable, "1")
     for variable in FOREIGN:
         if os.environ.get(variable):

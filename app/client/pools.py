@@ -17,7 +17,7 @@ Connection = redis.connection.Connection
 CONNECT_TIMEOUT_S = 5.0
 
 
-def pool(url: str, timeout_s: float) -> redis.ConnectionPool:
+def make_pool(url: str, timeout_s: float) -> redis.ConnectionPool:
     """Connections to the server at ``url``; raises ConfigError if that names none."""
     kind, known = ServerAddress.parse(url).connection()
     options: dict[str, Any] = {
@@ -32,8 +32,8 @@ def pool(url: str, timeout_s: float) -> redis.ConnectionPool:
 
 
 @contextmanager
-def borrowed(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
-    """A connection of ``pool``; one that still owes replies never goes back open."""
+def borrow(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
+    """Lend a connection of ``pool``; one that still owes replies never goes back open."""
     connection: Connection = pool.get_connection()
     try:
         yield connection

@@ -17,6 +17,9 @@ BROKER = "DISTBELIEF_BROKER"
 PARAMETER_SERVERS = "DISTBELIEF_PARAMETER_SERVERS"
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 
+#: How many threads a BLAS takes, read when NumPy is imported; workers take one unless told.
+BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 def broker_url() -> str:
     """URL of the control server, which is Celery's broker; raises ConfigError."""
