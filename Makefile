@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH_VENV := .venv-bench
 BENCH_BIN := $(BENCH_VENV)/bin
+# What the native engine is built of; its version follows from the scripts as well.
+ENGINE := setup.py $(wildcard app/store/native/*.[ch] app/store/lua/*.lua) \
+	$(wildcard app/optimizers/rules/*.h app/optimizers/rules/*.lua) app/store/native/sources.py
 
 .PHONY: train test chaos bench lint docs clean
 
@@ -35,7 +38,7 @@ docs: $(VENV)/installed
 	$(BIN)/python docs/reference.py
 
 # Editable, so that a change of the code needs no new installation, except that of C.
-$(VENV)/installed: pyproject.toml $(wildcard app/store/native/*.[ch])
+$(VENV)/installed: pyproject.toml $(ENGINE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -46,7 +49,7 @@ $(VENV)/installed-test: $(VENV)/installed
 	touch $@
 
 # pip has known dependency groups since 25.1.
-$(BENCH_VENV)/installed: pyproject.toml $(wildcard app/store/native/*.[ch])
+$(BENCH_VENV)/installed: pyproject.toml $(ENGINE)
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BENCH_BIN)/python -m pip install --quiet --editable . --group bench

@@ -1,10 +1,16 @@
 """The command line: ``distbelief``, and ``python -m distbelief``."""
 
+import os
 import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C while it is still being imported ends quietly, too."""
+    """Run the command line; Ctrl-C while it is still being imported ends quietly, too.
+
+    A model is found in the folder where the command is typed, as with ``python -m``, but behind
+    everything else: a module there may have the name of one that we need.
+    """
+    sys.path.append(os.getcwd())
     try:
         from distbelief.coordinator.commands.cli import run
     except KeyboardInterrupt:

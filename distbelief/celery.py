@@ -1,7 +1,16 @@
-"""The Celery application for ``celery -A distbelief worker``, which looks for it here."""
+"""The Celery application for ``celery -A distbelief worker``, which looks for it here.
+
+It is made when it is asked for: importing this module sets up nothing.
+"""
 
 from __future__ import annotations
 
-from distbelief.app.celery import app
+from typing import Any
 
-__all__ = ["app"]
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(f"module 'distbelief.celery' has no attribute {name!r}")
+    from distbelief.app.broker.application import worker_application
+
+    return worker_application()

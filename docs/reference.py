@@ -1,6 +1,7 @@
-"""What the documentation says of settings, keys and scripts, made from the code: ``make docs``.
+"""Makes from the code what the documentation says of settings, keys and scripts: ``make docs``.
 
-A page has ``<!-- generated: NAME -->`` and ``<!-- end -->``; what lies between is replaced.
+A page has ``<!-- generated: NAME -->`` and ``<!-- end -->``; what lies between is replaced. So are
+the native engine's commands in the access list of ``deploy/``.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ import html
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from importlib.resources.abc import Traversable
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from distbelief.app.client.scripts import Script
+from distbelief.app.client.scripts import COMMANDS, Script
 from distbelief.app.layout import keys
-from distbelief.app.optimizers.registry import RULES, build_rule
-from distbelief.app.runs import deposits, leadership, ledger
+from distbelief.app.optimizers.registry import NAMES, build_rule, script_of
+from distbelief.app.optimizers.rule import Rule
+from distbelief.app.runs import blobs, leadership, ledger
 from distbelief.app.settings.config import SECTIONS
 from distbelief.app.settings.sections import ObjectiveSettings, Section
+from distbelief.app.store.engines import ASK
 from distbelief.app.store.redis import calls, parameters, shards, vectors
 
 FOLDER = Path(__file__).parent
@@ -32,10 +36,14 @@ ANSWER = re.compile(r" +([A-Z]{2,})(,| |$)")
 
 #: The modules with the scripts of each kind of server.
 ON_PARAMETER_SERVERS: tuple[ModuleType, ...] = (calls, shards, parameters, vectors)
-ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, deposits, leadership)
+ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, blobs, leadership)
 
 #: Shared parts of scripts that are commands together with an update rule.
-PUSHES = ("protocol", "push", "push_rows")
+SHELLS = ("push", "push_rows")
+PUSHES = ("protocol", *SHELLS)
+
+ACCESS_LIST = ROOT / "deploy" / "parameters.acl"
+NATIVE_COMMANDS = re.compile(rf"\+{COMMANDS}\.\w+(?: \+{COMMANDS}\.\w+)*")
 
 
 def settings() -> str:
@@ -57,7 +65,7 @@ def pushes() -> str:
     """What all pushes have in common, and the update rules."""
     shells = (_opening("store", name) for name in PUSHES)
     common = (_parted(name, text) for name, text in zip(PUSHES, shells, strict=True))
-    return "\n".join(chain(common, map(_rule, RULES)))
+    return "\n".join(chain(common, map(_rule, NAMES)))
 
 
 def key_names() -> str:
@@ -76,10 +84,23 @@ def current(page: str) -> str:
     return BLOCK.sub(lambda found: found[1] + "\n" + BLOCKS[found[2]]() + "\n" + found[3], page)
 
 
+def native_commands() -> list[str]:
+    """All commands of the native engine."""
+    pushes = chain.from_iterable(map(_push_scripts, NAMES))
+    twins = (each.twin for each in chain(_scripts(ON_PARAMETER_SERVERS), pushes))
+    return sorted([ASK, *(twin for twin in twins if twin)])
+
+
+def current_access(text: str) -> str:
+    """An access list as it should be, given as it is."""
+    return NATIVE_COMMANDS.sub(" ".join(f"+{name}" for name in native_commands()), text)
+
+
 def main() -> None:
-    """Bring all pages up to date."""
+    """Bring all pages and the access list up to date."""
     for path in sorted(FOLDER.glob("*.md")):
         path.write_text(current(path.read_text(encoding="utf-8")), encoding="utf-8")
+    ACCESS_LIST.write_text(current_access(ACCESS_LIST.read_text()))
 
 
 def _table(section: type[Section]) -> str:
@@ -142,11 +163,17 @@ def _scripts(modules: tuple[ModuleType, ...]) -> list[Script]:
 
 def _rule(name: str) -> str:
     """An update rule: its formula, and what its script takes beside the others."""
-    rule = build_rule(ObjectiveSettings.model_validate({"optimizer": name}))
-    scripts = (parameters.push_script(rule, shell) for shell in ("push", "push_rows"))
-    native = " and ".join(f"`{each.twin}`" for each in scripts)
-    text = "\n".join(_opening("store", f"push_{name}"))
+    native = " and ".join(f"`{each.twin}`" for each in _push_scripts(name))
+    text = "\n".join(_comment(script_of(_default(name))))
     return f"**`push_{name}`** (native: {native})\n\n```text\n{text}\n```\n"
+
+
+def _push_scripts(name: str) -> list[Script]:
+    return [parameters.push_script(_default(name), shell) for shell in SHELLS]
+
+
+def _default(name: str) -> Rule:
+    return build_rule(ObjectiveSettings.model_validate({"optimizer": name}))
 
 
 def _described(package: str, script: Script) -> str:
@@ -178,9 +205,13 @@ def _parted(name: str, lines: list[str], twin: str | None = None) -> str:
 
 
 def _opening(package: str, name: str) -> list[str]:
+    return _comment(ROOT / "app" / package / "lua" / f"{name}.lua")
+
+
+def _comment(script: Traversable) -> list[str]:
     """The comment that a script begins with."""
     lines = []
-    for line in (ROOT / "app" / package / "lua" / f"{name}.lua").read_text().splitlines():
+    for line in script.read_text(encoding="utf-8").splitlines():
         if not line.startswith("--"):
             break
         lines.append(line.removeprefix("--").removeprefix(" "))

@@ -6,26 +6,16 @@ import os
 import shutil
 import subprocess
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SOURCES = ROOT / "app" / "store" / "native"
+from distbelief.app.store.native import sources
 
 #: Wrong accesses of memory and undefined operations end the server.
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-
-
-def extension() -> dict[str, Any]:
-    """What an installation is told to build."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    (only,) = project["tool"]["setuptools"]["ext-modules"]
-    return dict(only)
 
 
 def compiler() -> str:
@@ -38,14 +28,16 @@ def compiler() -> str:
 
 
 @contextmanager
-def built(*more: str) -> Iterator[Path]:
+def build_engine(*more: str) -> Iterator[Path]:
     """The engine as an installation builds it, with ``more`` arguments of the compiler."""
-    said = extension()
     with tempfile.TemporaryDirectory(prefix="distbelief-native-") as folder:
         engine = Path(folder) / "engine.so"
-        sources = [str(ROOT / source) for source in said["sources"]]
-        flags = ["-fPIC", "-shared", *said["extra-compile-args"], *more]
-        subprocess.run([compiler(), *flags, "-o", str(engine), *sources, "-lm"], check=True)
+        (Path(folder) / "each_rule.h").write_text(sources.each_rule())
+        flags = ["-fPIC", "-shared", f'-DVERSION="{sources.version()}"', *sources.FLAGS, *more]
+        included = [f"-I{folder}", f"-I{sources.RULES}"]
+        files = map(str, sources.compiled())
+        command = [compiler(), *flags, *included, "-o", str(engine), *files, "-lm"]
+        subprocess.run(command, check=True)
         yield engine
 
 

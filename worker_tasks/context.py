@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-import threadpoolctl
 from celery.signals import worker_process_init
 
 from distbelief.app.client.servers import Servers
@@ -30,16 +27,12 @@ from distbelief.app.settings.environment import broker_url, parameter_server_url
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.process import is_ours, limit_torch, set_up
 from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.table_copy import shares_of
 
 #: Runs that a process keeps open: the one it works on, and one that is just starting.
 OPEN_RUNS = 2
-
-#: Numbers of two settings of glibc's allocator (malloc.h), and the bytes of freed memory that
-#: a process keeps: arrays as large as a minibatch come and go all the time.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT_BYTES, LARGEST_KEPT_BYTES = 64 << 20, 32 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +136,7 @@ def open_context(run: str, fence: int) -> RunContext:
     config = record.config
     data = _opened(config.model_dump_json(), record.fingerprint)
     model = build_model(config, record.schema)
-    _one_thread_for_torch()
+    limit_torch()
     servers = Servers(
         _parameter_servers(record), deadline_s=config.server_seconds, engines=record.engines
     )
@@ -163,12 +156,6 @@ def _opened(settings: str, fingerprint: str) -> RunData:
     return data
 
 
-def _one_thread_for_torch() -> None:
-    """What :func:`_after_fork` does for BLAS; torch comes later, with the first model of its."""
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(1)
-
-
 def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
     """The operator's list if there is one (it may hold passwords), else the record's."""
     ours = parameter_server_urls()
@@ -186,19 +173,5 @@ def _after_fork(**_: object) -> None:
     control_server.cache_clear()
     open_context.cache_clear()
     _opened.cache_clear()
-    threadpoolctl.threadpool_limits(1)
-    _keep_freed_memory()
-
-
-def _keep_freed_memory() -> None:
-    """Have arrays reuse memory that was freed.
-
-    Else it goes back to the kernel with each large array, and the next one pays a page
-    fault for every 4 kB: up to a third of a portion's time.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return  # another allocator
-    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-    mallopt(M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
+    if is_ours():
+        set_up()

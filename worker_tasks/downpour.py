@@ -9,9 +9,11 @@ from celery import shared_task
 from distbelief.app.store.contract.parameters import Token
 from distbelief.worker_tasks.context import ledger, open_context
 from distbelief.worker_tasks.lease import Lease, work
+from distbelief.worker_tasks.process import computing
 
 
 @shared_task(name="distbelief.downpour")
+@computing()
 def run_unit(run: str, unit: str) -> str:
     """Bring one subset's stream of steps up to where the unit ends."""
 

@@ -8,12 +8,14 @@ from celery import shared_task
 
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.metrics import score
-from distbelief.app.runs.deposits import deposit
+from distbelief.app.runs import blobs
 from distbelief.worker_tasks.context import control_server, ledger, open_context
 from distbelief.worker_tasks.lease import Lease, work
+from distbelief.worker_tasks.process import computing
 
 
 @shared_task(name="distbelief.evaluation")
+@computing()
 def evaluate(run: str, unit: str) -> str:
     """Score the named vector on held-out examples ``start`` to ``stop``.
 
@@ -36,7 +38,7 @@ def evaluate(run: str, unit: str) -> str:
             seen=ranks.add if by is AucBy.RANKS else None,
         )
         if by is AucBy.RANKS:
-            deposit(control_server(), run, lease.claim, ranks.pack())
+            blobs.put(control_server(), run, lease.claim, ranks.pack())
         return found.to_json()
 
     return work(ledger(run), unit, do)

@@ -23,9 +23,7 @@ from distbelief.app.errors import DistBeliefError
 from distbelief.app.models.registry import build_model
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import RunConfig
-
-#: Variables by which operators give a BLAS more threads than the one that we ask for.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from distbelief.app.settings.environment import BLAS_THREADS
 
 #: The trial that is under way, by its question: a new one ends it.
 _trials: dict[str, subprocess.Popen[str]] = {}
@@ -42,7 +40,7 @@ def distbelief_examine(state: Any, question: str = "", config: str = "") -> dict
         "processes": consumer.pool.num_processes,
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "queues": sorted(queue.name for queue in consumer.task_consumer.queues),
-        "threads": {name: os.environ[name] for name in THREADS if name in os.environ},
+        "threads": {name: os.environ[name] for name in BLAS_THREADS if name in os.environ},
         "time": time.time(),
     }
 

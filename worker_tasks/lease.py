@@ -14,13 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distbelief.app.errors import DistBeliefError, Fenced, ModelMissing, ServerError
-from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.app.runs.ledger import Claim, Ledger, UnitState
+from distbelief.app.runs.renewal import RENEWALS_PER_LEASE, Renewal
 from distbelief.worker_tasks.shutdown import ending
 
 log = logging.getLogger(__name__)
-
-#: A lease survives two lost renewals.
-RENEWALS_PER_LEASE = 3
 
 
 class _HandOver(Exception):
@@ -75,9 +73,9 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
                 "traceback": "" if ours else traceback.format_exc(),
                 "worker": place(),
             }
-            ledger.finish(claim, State.FAILED, failure)
+            ledger.finish(claim, UnitState.FAILED, failure)
             raise
-    return "done" if ledger.finish(claim, State.DONE, report) else "fenced"
+    return "done" if ledger.finish(claim, UnitState.DONE, report) else "fenced"
 
 
 def place() -> str:
@@ -91,22 +89,19 @@ def _claimer() -> str:
 
 @contextmanager
 def _renewed(ledger: Ledger, claim: Claim) -> Iterator[Lease]:
-    lease, over = Lease(claim), threading.Event()
+    lease = Lease(claim)
 
-    def renew() -> None:
-        while not over.wait(claim.lease_s / RENEWALS_PER_LEASE):
-            try:
-                if not ledger.renew(claim):
-                    lease.lost.set()
-                    return
-            except ServerError as error:
-                # Not lost yet: the fencing token decides, on every shard.
-                log.warning("cannot renew the lease on %s: %s", claim.unit, error)
+    def renew() -> bool:
+        try:
+            if not ledger.renew(claim):
+                lease.lost.set()
+        except ServerError as error:
+            # Not lost yet: the fencing token decides, on every shard.
+            log.warning("cannot renew the lease on %s: %s", claim.unit, error)
+        return not lease.lost.is_set()
 
-    thread = threading.Thread(target=renew, name="lease", daemon=True)
-    thread.start()
+    renewal = Renewal("lease", claim.lease_s / RENEWALS_PER_LEASE, renew)
     try:
         yield lease
     finally:
-        over.set()
-        thread.join(timeout=claim.lease_s)
+        renewal.stop(claim.lease_s)

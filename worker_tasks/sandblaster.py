@@ -13,16 +13,18 @@ from celery import shared_task
 
 from distbelief.app.errors import DistBeliefError, Fenced, ModelMissing
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.runs.batch import Evaluation, Report, find, report
+from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
 from distbelief.worker_tasks.lease import place
 from distbelief.worker_tasks.portion import compute, rounded
+from distbelief.worker_tasks.process import computing
 
 log = logging.getLogger(__name__)
 
 
 @shared_task(name="distbelief.sandblaster")
+@computing()
 def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatch: int) -> str:
     """Compute a portion, add it to the sum on every shard once, and report it."""
     answer = Report(fence, evaluation, portion, dispatch, place())
@@ -49,7 +51,7 @@ def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatc
     return "done"
 
 
-def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float, float]:
+def _add(context: RunContext, task: BatchEvaluation, portion: int) -> tuple[float, float]:
     """Loss and largest number of a portion, once every shard has its gradient."""
     share = compute(
         context.model,
@@ -70,7 +72,7 @@ def _add(context: RunContext, task: Evaluation, portion: int) -> tuple[float, fl
 
 
 @lru_cache(maxsize=OPEN_RUNS)
-def _evaluation(run: str, fence: int, number: int) -> Evaluation:
+def _evaluation(run: str, fence: int, number: int) -> BatchEvaluation:
     """The evaluation of that number, read once by each process; Fenced if it is over."""
     task = find(control_server(), run, number)
     if task is None or task.fence != fence:
@@ -79,6 +81,6 @@ def _evaluation(run: str, fence: int, number: int) -> Evaluation:
 
 
 @lru_cache(maxsize=OPEN_RUNS)
-def _parameters(context: RunContext, task: Evaluation) -> Vector:
+def _parameters(context: RunContext, task: BatchEvaluation) -> Vector:
     """The parameters of an evaluation, fetched once by each process."""
     return context.vectors.fetch(task.point).vector

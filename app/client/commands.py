@@ -1,4 +1,4 @@
-"""What is asked of servers: plain commands, and calls of scripts or their native twins."""
+"""Requests to servers: plain commands, and calls of scripts or their native twins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from distbelief.app.client.engine import Engine
 from distbelief.app.client.scripts import Script
-from distbelief.app.client.wire import Argument, Place
+from distbelief.app.client.wire import Argument, ReplyBuffer
 
 #: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
 Reply = Any
@@ -16,12 +16,12 @@ Reply = Any
 
 @dataclass(frozen=True)
 class Command:
-    """One command, or one call of a script, for one server; its reply may have a place to go."""
+    """One command, or one call of a script, for one server; ``into`` takes its reply's strings."""
 
     server: int
     arguments: tuple[Argument, ...]
     script: Script | None = None
-    place: Place | None = None
+    into: ReplyBuffer | None = None
 
     @classmethod
     def call(
@@ -30,10 +30,10 @@ class Command:
         script: Script,
         keys: Sequence[str],
         arguments: Iterable[Argument],
-        place: Place | None = None,
+        into: ReplyBuffer | None = None,
     ) -> Command:
         """A script call; all keys that the script touches are in ``keys``."""
-        return cls(server, (len(keys), *keys, *arguments), script, place)
+        return cls(server, (len(keys), *keys, *arguments), script, into)
 
     def words(self, engine: Engine) -> tuple[Argument, ...]:
         if self.script is None:

@@ -1,4 +1,4 @@
-"""What computes on a parameter server: its Lua interpreter, or our native module.
+"""The engine of a parameter server: its Lua interpreter, or our native module.
 
 Both take the same keys and arguments, give the same answers and write the same bits to the
 same hashes, so a run may change from one to the other at any time.
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Engine(StrEnum):
-    """What computes."""
+    """Computes updates and sums on a server."""
 
     LUA = "lua"
     NATIVE = "native"

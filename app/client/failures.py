@@ -1,4 +1,4 @@
-"""What the failures of a server mean: which of them may pass, and the words for each."""
+"""Failures of a server: which of them may pass, and the words for each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_unknown(command: str, error: redis.ResponseError) -> bool:
 
 
 def complaint(where: str, failure: Exception) -> str:
-    """What is wrong with the server ``where`` at the moment, in a sentence."""
+    """Say in a sentence what is wrong with the server ``where`` at the moment."""
     if isinstance(failure, redis.exceptions.OutOfMemoryError):
         return f"{where} is out of memory"
     if isinstance(failure, redis.exceptions.NoScriptError):

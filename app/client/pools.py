@@ -10,33 +10,30 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from distbelief.app.client.urls import address
-from distbelief.app.errors import ConfigError
+from distbelief.app.client.addresses import ServerAddress
 
 Connection = redis.connection.Connection
 
 CONNECT_TIMEOUT_S = 5.0
 
 
-def pool(url: str, timeout_s: float) -> redis.ConnectionPool:
+def make_pool(url: str, timeout_s: float) -> redis.ConnectionPool:
+    """Connections to the server at ``url``; raises ConfigError if that names none."""
+    kind, known = ServerAddress.parse(url).connection()
     options: dict[str, Any] = {
+        **known,
         "protocol": 2,  # with RESP3, redis-py 8 no longer looks for stray replies
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": timeout_s,
     }
-    if not url.startswith("unix:"):
+    if kind is not redis.UnixDomainSocketConnection:
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_keepalive": True}
-    try:
-        made = redis.ConnectionPool.from_url(url, **options)
-        made.make_connection()  # refuses options that it does not know; does not connect
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"'{address(url)}' has an option that does not fit: {error}") from error
-    return made
+    return redis.ConnectionPool(connection_class=kind, **options)
 
 
 @contextmanager
-def borrowed(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
-    """A connection of ``pool``; one that still owes replies never goes back open."""
+def borrow(pool: redis.ConnectionPool, unread: list[int]) -> Iterator[Connection]:
+    """Lend a connection of ``pool``; one that still owes replies never goes back open."""
     connection: Connection = pool.get_connection()
     try:
         yield connection

@@ -1,4 +1,4 @@
-"""What one round of asking servers left to be asked again."""
+"""Outcome of one attempt at many commands: those to retry, and failures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from distbelief.app.client.scripts import Script
 
 @dataclass
 class Round:
-    """What has to be asked again, and the failures that each wants a pause for.
+    """Commands to retry after one attempt, by their index, and the failure of each server.
 
-    ``loaded`` are the servers and scripts that this round brought together.
+    A failure wants a pause before the next attempt. ``loaded`` are the servers and scripts that
+    this round brought together.
     """
 
     loaded_before: set[tuple[int, str]] = field(default_factory=set)

@@ -6,8 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
-#: What the names of the native module's commands begin with.
+#: The names of the native module's commands begin with this word and a dot.
 COMMANDS = "distbelief"
 
 
@@ -29,6 +30,11 @@ class Script:
     @classmethod
     def load(cls, package: str, name: str, *before: str, twin: str | None = None) -> Script:
         """Read ``package/lua/name.lua``, behind the text of the files ``before``."""
-        folder, parts = files(package) / "lua", (*before, name)
-        source = "\n".join((folder / f"{part}.lua").read_text() for part in parts)
+        folder = files(package) / "lua"
+        return cls.join(name, *(folder / f"{part}.lua" for part in (*before, name)), twin=twin)
+
+    @classmethod
+    def join(cls, name: str, *parts: Traversable, twin: str | None = None) -> Script:
+        """Read a script that is in several files, one behind another."""
+        source = "\n".join(part.read_text(encoding="utf-8") for part in parts)
         return cls(name, source, f"{COMMANDS}.{twin}" if twin else None)

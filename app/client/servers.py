@@ -22,14 +22,14 @@ from copy import copy
 
 import redis
 
+from distbelief.app.client.addresses import address
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.engine import Choice, Engine
 from distbelief.app.client.failures import complaint, given_up, is_unknown, may_pass, not_let_in
-from distbelief.app.client.pools import Connection, borrowed, pool
+from distbelief.app.client.pools import Connection, borrow, make_pool
 from distbelief.app.client.rounds import Round
 from distbelief.app.client.scripts import Script
-from distbelief.app.client.urls import address, check_url
-from distbelief.app.client.wire import Argument, Place, Reader, packed
+from distbelief.app.client.wire import Argument, ReplyBuffer, ReplyReader, packed
 from distbelief.app.errors import ServerRefused
 
 log = logging.getLogger(__name__)
@@ -65,12 +65,12 @@ class Servers:
         waiting: Waiting | None = None,
         engines: Sequence[Engine] = (),
     ) -> None:
-        self.addresses = [address(check_url(url)) for url in urls]
+        self.addresses = [address(url) for url in urls]
         self.deadline_s = deadline_s
         self.waiting = waiting
         self.choices = [Choice(engine) for engine in engines or [Engine.LUA] * len(urls)]
         self._urls = list(urls)
-        self._pools = [pool(url, SOCKET_TIMEOUT_S) for url in urls]
+        self._pools = [make_pool(url, SOCKET_TIMEOUT_S) for url in urls]
         self._awaited: dict[int, tuple[str, float]] = {}
 
     def __len__(self) -> int:
@@ -86,7 +86,7 @@ class Servers:
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """What each server computes with."""
+        """The engine of each server."""
         return tuple(choice.engine for choice in self.choices)
 
     def call(self, commands: Sequence[Command], *, timeout_s: float | None = None) -> list[Reply]:
@@ -139,7 +139,7 @@ class Servers:
     def hurry(self, deadline_s: float) -> None:
         """From now on give up after ``deadline_s``, also in calls that are under way."""
         self.deadline_s = deadline_s
-        before, self._pools = self._pools, [pool(url, deadline_s) for url in self._urls]
+        before, self._pools = self._pools, [make_pool(url, deadline_s) for url in self._urls]
         for each in before:
             each.disconnect()  # wakes whoever reads from a frozen server
 
@@ -181,7 +181,7 @@ class Servers:
             sent: list[tuple[int, Connection]] = []
             for server, unread in by_server.items():
                 with self._noting(server, unread, outcome), self._awaiting(server):
-                    connection = stack.enter_context(borrowed(self._pools[server], unread))
+                    connection = stack.enter_context(borrow(self._pools[server], unread))
                     engine = self.choices[server].engine
                     words = [commands[index].words(engine) for index in unread]
                     connection.send_packed_command(packed(words))
@@ -203,11 +203,11 @@ class Servers:
         """Read the replies of one server; ``unread`` shrinks as they come."""
         unknown: dict[str, Script] = {}
         refusal: redis.ResponseError | None = None
-        read = _reader(connection, [commands[index].place for index in unread])
+        read = _reader(connection, [commands[index].into for index in unread])
         while unread:
             index = unread[0]
             try:
-                replies[index] = read(commands[index].place)
+                replies[index] = read(commands[index].into)
             except redis.exceptions.NoScriptError as error:
                 script = commands[index].script
                 assert script is not None  # only EVALSHA is answered so
@@ -259,9 +259,9 @@ class Servers:
 
 
 def _reader(
-    connection: Connection, places: Sequence[Place | None]
-) -> Callable[[Place | None], Reply]:
-    """What reads the replies: ours where one has a place to go, else redis-py, which is faster."""
-    if any(places):
-        return Reader(connection).read
+    connection: Connection, buffers: Sequence[ReplyBuffer | None]
+) -> Callable[[ReplyBuffer | None], Reply]:
+    """Our reader where a reply has a buffer to go into, else that of redis-py: it is faster."""
+    if any(buffers):
+        return ReplyReader(connection).read
     return lambda _: connection.read_response()

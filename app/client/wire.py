@@ -2,7 +2,7 @@
 
 redis-py's packing and parsing make a few copies of every argument and every reply, which is
 what a push or a fetch of many numbers would spend its time on. Here large arguments go to the
-socket as they lie, and replies that have a place to go are read into it.
+socket as they lie, and replies that have a buffer are read into it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ READ_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the strings of an array reply go, from its element ``skip`` on: one after another.
+class ReplyBuffer:
+    """Memory for the strings of an array reply, from its element ``skip`` on: one after another.
 
     In the reply, such a string is replaced by its length.
     """
@@ -83,7 +83,7 @@ def _counted(word: str | bytes | int) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
-class Reader:
+class ReplyReader:
     """Reads the replies of one connection, which owes no others.
 
     Errors are redis-py's: ConnectionError, TimeoutError, and a ResponseError for a reply that
@@ -91,22 +91,24 @@ class Reader:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._socket, self._parser = _socket_of(connection), connection._parser
+        self._socket = _socket_of(connection)
+        self._parser = connection._parser
         self._buffer = bytearray(READ_BYTES)
-        self._start, self._end = 0, 0
-        self._place: Place | None = None
+        self._start = 0
+        self._end = 0
+        self._into: ReplyBuffer | None = None
         self._written = 0
 
-    def read(self, place: Place | None = None) -> Any:
+    def read(self, into: ReplyBuffer | None = None) -> Any:
         """The next reply."""
-        self._place, self._written = place, 0
+        self._into, self._written = into, 0
         reply = self._element(-1)
         if isinstance(reply, Exception):
             raise reply
         return reply
 
     def _element(self, index: int) -> Any:
-        """One value; ``index`` is its place in the array that it belongs to, else -1."""
+        """One value; ``index`` is where it stands in the array that it belongs to, else -1."""
         line = self._line()
         kind, rest = line[:1], line[1:]
         if kind == b"$":
@@ -125,13 +127,13 @@ class Reader:
     def _string(self, length: int, index: int) -> Any:
         if length < 0:
             return None
-        place = self._place
-        if place is None or not 0 <= place.skip <= index:
+        into = self._into
+        if into is None or not 0 <= into.skip <= index:
             string = bytearray(length)
             self._fill(memoryview(string))
             self._skip_line_end()
             return bytes(string)
-        room = place.room[self._written : self._written + length]
+        room = into.room[self._written : self._written + length]
         if room.nbytes < length:
             raise redis.InvalidResponse(f"{length} bytes, but there is room for {room.nbytes}")
         self._fill(room)

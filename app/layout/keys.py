@@ -20,7 +20,7 @@ Control server:
     dist:run:{RUN}:unit:<unit>  hash: fence, specification, lease, state, owner, attempt,
                                 expires, tries, report
     dist:run:{RUN}:units        set: the names of the units that are there
-    dist:run:{RUN}:deposits     hash: unit -> bytes that it found (packed scores of held-out
+    dist:run:{RUN}:deposits     hash: unit -> its blob (packed scores of held-out
                                 examples), until the evaluation is complete or given up
     dist:run:{RUN}:wakeup       list: one element per unit that finished or was given back;
                                 a hint, not the truth
@@ -65,5 +65,5 @@ def control(run: str, what: str) -> str:
 
 
 def patterns(run: str) -> tuple[str, str]:
-    """What all keys of a run match on the control server, and on a parameter server."""
+    """Patterns of all keys of a run: on the control server, and on a parameter server."""
     return control(run, "*"), f"ps:{{{run}/*"

@@ -14,6 +14,9 @@ from distbelief.app.errors import ModelError
 #: the broker could have any module on the worker's disk imported.
 ALLOWED_IMPORTS_VARIABLE = "DISTBELIEF_ALLOWED_IMPORTS"
 
+#: What this process was allowed beside its environment, which belongs to the program around us.
+_allowed_here: list[str] = []
+
 
 class ImportSettings(Protocol):
     """The settings of a run that may hold import paths."""
@@ -31,13 +34,13 @@ class ImportSettings(Protocol):
 def allowed_imports() -> tuple[str, ...]:
     """List the prefixes of module paths that this process may import as models."""
     prefixes = os.environ.get(ALLOWED_IMPORTS_VARIABLE, "").split(",")
-    return tuple(prefix.strip() for prefix in prefixes if prefix.strip())
+    return (*(prefix.strip() for prefix in prefixes if prefix.strip()), *_allowed_here)
 
 
 def allow_import(module_path: str) -> None:
-    """Add a prefix for this process, and for the processes that it starts from now on."""
+    """Add a prefix for this process, and for the workers that it starts from now on."""
     if module_path not in allowed_imports():
-        os.environ[ALLOWED_IMPORTS_VARIABLE] = ",".join((*allowed_imports(), module_path))
+        _allowed_here.append(module_path)
 
 
 def allow_imports_of(settings: ImportSettings) -> None:

@@ -26,13 +26,21 @@ class Rule(Protocol):
 
     @property
     def name(self) -> str:
-        """The script is ``push_<name>.lua``."""
+        """The setting ``optimizer``, and the rule's files in ``app/optimizers/rules``."""
         ...
 
     @property
     def slots(self) -> tuple[str, ...]:
         """Names of the vectors of state beside the parameters."""
         ...
+
+    @property
+    def squares(self) -> str | None:
+        """The slot with each number's squared gradients, by which it has a rate of its own.
+
+        None if one rate is for all numbers.
+        """
+        return None
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
         """First values of every slot beside the first ``parameters``, of the same shape.
@@ -61,6 +69,14 @@ class Rule(Protocol):
         them by which the rate is to be divided.
         """
         ...
+
+    def rates(self, squares: Float64, clock: int) -> Float64:
+        """The learning rate of each number after ``clock`` updates, given its ``squares``.
+
+        It is what a gradient, or its mean, is multiplied by.
+        """
+        rate, decay, *_ = self.arguments()
+        return np.full(squares.shape, decayed(rate, decay, clock))
 
 
 def decayed(rate: float, decay: float, clock: int, staleness: int = 0) -> float:

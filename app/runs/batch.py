@@ -9,17 +9,15 @@ from dataclasses import asdict, dataclass
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
-
-#: What nobody forgets or takes, because the coordinator died, goes after a day.
-KEEP_S = 86_400
+from distbelief.app.runs.record import KEEP_S
 
 #: Reports taken from the list in one round trip.
 MOST_REPORTS = 1000
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What workers compute: the gradient at vector ``point``, summed into ``gradient``.
+class BatchEvaluation:
+    """One evaluation of the batch: the gradient at vector ``point``, summed into ``gradient``.
 
     ``fence`` is the coordinator's, ``number`` grows with each evaluation of a run.
     ``quantum`` is the step to which portions round, see :mod:`distbelief.worker_tasks.portion`.
@@ -48,17 +46,17 @@ class Report:
     error: str = ""
 
 
-def announce(servers: Servers, run: str, evaluation: Evaluation) -> None:
+def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
     """Make ``evaluation`` known, and forget the one before it."""
     document, number = json.dumps(asdict(evaluation)), evaluation.number
     make = Command(0, ("SET", _key(run, number), document, "EX", KEEP_S))
     servers.call([make, Command(0, ("UNLINK", _key(run, number - 1)))])
 
 
-def find(servers: Servers, run: str, number: int) -> Evaluation | None:
+def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
     """The evaluation of that number; None if it is over."""
     document = servers.one("GET", _key(run, number))
-    return Evaluation(**json.loads(document)) if document else None
+    return BatchEvaluation(**json.loads(document)) if document else None
 
 
 def clear(servers: Servers, run: str, number: int) -> None:

@@ -1,4 +1,4 @@
-"""What happened in a run, for people and reports: a stream of bounded length."""
+"""Events of a run, for people and reports: a stream of bounded length."""
 
 from __future__ import annotations
 

@@ -11,9 +11,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from distbelief.app.client.commands import Command
+from distbelief.app.client.scan import scan_keys
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ConfigError, Fenced, ModelMissing
@@ -25,12 +27,9 @@ KEEP = Script.load("distbelief.app.runs", "keep")
 CLOSE = Script.load("distbelief.app.runs", "close")
 COMMIT = Script.load("distbelief.app.runs", "commit")
 
-#: Keys that the server looks at in one step of a scan.
-SCAN_COUNT = 1000
-
 
 class RunState(StrEnum):
-    """Where a run stands. Stopped and failed ones can be resumed."""
+    """State of a run. Stopped and failed ones can be resumed."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -143,7 +142,7 @@ def commit(servers: Servers, run: str, fence: int, state: Mapping[str, Any]) -> 
 
 
 def committed(servers: Servers, run: str) -> dict[str, Any] | None:
-    """What was committed last, None if nothing was."""
+    """Read what was committed last; None if nothing was."""
     text = servers.one("GET", control(run, "state"))
     return json.loads(text) if text else None
 
@@ -182,13 +181,10 @@ def look(servers: Servers, run: str) -> Snapshot | None:
 
 def runs(servers: Servers) -> list[str]:
     """The ids of all runs that the control server knows, in the order of their ids."""
-    pattern, cursor, found = control("*", "record"), "0", set()
+    pattern = control("*", "record")
     before, after = pattern.split("*")
-    while True:
-        cursor, keys = servers.one("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
-        found |= {key.decode().removeprefix(before).removesuffix(after) for key in keys}
-        if int(cursor) == 0:
-            return sorted(found)
+    keys = chain.from_iterable(scan_keys(servers, pattern))
+    return sorted({key.decode().removeprefix(before).removesuffix(after) for key in keys})
 
 
 def read_run(servers: Servers, run: str, fence: int) -> RunRecord:

@@ -26,8 +26,8 @@ FINISH = Script.load("distbelief.app.runs", "finish")
 RELEASE = Script.load("distbelief.app.runs", "release")
 
 
-class State(StrEnum):
-    """Where a unit stands."""
+class UnitState(StrEnum):
+    """State of a unit in the ledger."""
 
     OPEN = "open"
     LEASED = "leased"
@@ -47,15 +47,15 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Unit:
-    """What the ledger knows of a unit.
+class LedgerUnit:
+    """A unit as the ledger knows it.
 
     ``tries`` counts its claims that were not given back; ``attempt`` and ``owner`` are those
     of the last claim, 0 and empty before the first. ``remaining_s`` is what is left of its
     lease on the server's clock, negative if the lease ran out; None if nobody holds it.
     """
 
-    state: State
+    state: UnitState
     tries: int
     attempt: int
     owner: str
@@ -72,7 +72,7 @@ class Ledger:
         self._record = control(run, "record")
         self._wakeup = control(run, "wakeup")
         self._units = control(run, "units")
-        self._deposits = control(run, "deposits")
+        self._blobs = control(run, "deposits")
 
     def submit(
         self, unit: str, specification: Mapping[str, Any], lease_s: float, fence: int
@@ -104,7 +104,7 @@ class Ledger:
         command = Command.call(0, RENEW, keys, (claim.fence, claim.attempt))
         return bool(self._servers.call([command], timeout_s=claim.lease_s)[0] == b"OK")
 
-    def finish(self, claim: Claim, state: State, report: Mapping[str, Any]) -> bool:
+    def finish(self, claim: Claim, state: UnitState, report: Mapping[str, Any]) -> bool:
         """Report a unit DONE or FAILED; False if another attempt holds it by now."""
         keys = (self._record, self._unit(claim.unit), self._wakeup)
         arguments = (claim.fence, claim.attempt, state, json.dumps(report))
@@ -127,8 +127,8 @@ class Ledger:
             self._servers.pop(self._wakeup, timeout_s)
         self._servers.one("DEL", self._wakeup)
 
-    def read(self, units: Sequence[str]) -> dict[str, Unit]:
-        """What the ledger knows of ``units``; those that it does not know are left out."""
+    def read(self, units: Sequence[str]) -> dict[str, LedgerUnit]:
+        """Look ``units`` up; those that the ledger does not know are left out."""
         fields = ("state", "tries", "attempt", "owner", "expires", "report")
         replies = self._servers.call(
             [Command(0, ("TIME",))]
@@ -152,7 +152,7 @@ class Ledger:
     def clear(self) -> None:
         """Remove all units of the run, whoever entered them, and what they laid down."""
         self.forget([unit.decode() for unit in self._servers.one("SMEMBERS", self._units)])
-        self._servers.one("UNLINK", self._wakeup, self._deposits)
+        self._servers.one("UNLINK", self._wakeup, self._blobs)
 
     def _unit(self, unit: str) -> str:
         return control(self._run, f"unit:{unit}")
@@ -166,10 +166,10 @@ def _parse(
     owner: bytes,
     expires: bytes,
     report: bytes,
-) -> Unit:
-    held = state == State.LEASED.encode()
-    return Unit(
-        state=State(state.decode()),
+) -> LedgerUnit:
+    held = state == UnitState.LEASED.encode()
+    return LedgerUnit(
+        state=UnitState(state.decode()),
         tries=int(tries),
         attempt=int(attempt),
         owner=owner.decode(),

@@ -1,4 +1,4 @@
-"""The record of a run: what a worker must know to take part."""
+"""The record of a run: all that a worker must know to take part."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.settings.config import RunConfig
 
 FORMAT = 3
+
+#: Seconds that a key stays which nobody removes, because its coordinator or worker died.
+KEEP_S = 86_400
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What this process runs: versions, and a digest of our own code."""
+"""Versions of what this process runs, and a digest of our own code."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ mount their secrets.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from distbelief.app.errors import ConfigError
@@ -15,6 +16,9 @@ from distbelief.app.errors import ConfigError
 BROKER = "DISTBELIEF_BROKER"
 PARAMETER_SERVERS = "DISTBELIEF_PARAMETER_SERVERS"
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
+
+#: How many threads a BLAS takes, read when NumPy is imported; workers take one unless told.
+BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def broker_url() -> str:
@@ -50,5 +54,5 @@ def _told(variable: str) -> str | None:
 
 
 def split_urls(text: str) -> list[str]:
-    """URLs with commas between them."""
-    return [url.strip() for url in text.split(",") if url.strip()]
+    """URLs with commas between them; a comma within a password is none of these."""
+    return [url.strip() for url in re.split(r",(?=\s*(?:[\w+]+://|$))", text) if url.strip()]

@@ -17,7 +17,7 @@ from distbelief.app.client.scripts import COMMANDS
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerRefused
 from distbelief.app.settings.sections import WantedEngine
-from distbelief.app.store.native import VERSION
+from distbelief.app.store.native.sources import version
 
 ASK = f"{COMMANDS}.version"
 
@@ -63,7 +63,7 @@ def _unfit(ask: Callable[[str], object]) -> str | None:
         if isinstance(error, redis.ResponseError) and is_unknown(ASK, error):
             return "the module is not loaded"
         return f"it refuses '{ASK}' ({error})"
-    version = answer.decode() if isinstance(answer, bytes) else answer
-    if version != VERSION:
-        return f"its module has version {version}, this program needs {VERSION}"
+    told = answer.decode() if isinstance(answer, bytes) else answer
+    if told != version():
+        return f"its module has version {told}, this program needs {version()}"
     return None

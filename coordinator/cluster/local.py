@@ -24,6 +24,7 @@ from typing import Self
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ConfigError, ServerError, ServerUnreachable
+from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
@@ -139,6 +140,7 @@ class LocalCluster:
         """For workers of this cluster."""
         return {
             **os.environ,
+            ALLOWED_IMPORTS_VARIABLE: ",".join(allowed_imports()),
             BROKER: self.endpoints.broker,
             PARAMETER_SERVERS: ",".join(self.endpoints.parameter_servers),
         }
@@ -162,11 +164,12 @@ class LocalCluster:
 
     def start_worker(self, processes: int, name: str = "worker") -> Child:
         """Start one more Celery worker; it takes its share of the work at once."""
-        command = [sys.executable, "-m", "celery", "-A", "distbelief", "worker"]
+        # Not from this folder, where a module of the user's may have Celery's name.
+        command = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "worker"]
         command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
         command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
         # What its processes leave in the folder for temporary files goes with the sockets.
-        environment = {**self.environment, "TMPDIR": str(self._sockets)}
+        environment = {**self.environment, "TMPDIR": str(self._sockets), "PYTHONPATH": _path()}
         worker = self._child(lambda: Child.start(name, command, self._logs, environment))
         self.children.append(worker)
         self.processes += processes
@@ -261,6 +264,12 @@ class LocalCluster:
                         self.children[index].check()  # its own words, if it has ended
                         if time.monotonic() - began > self._wait_s:
                             raise
+
+
+def _path() -> str:
+    """The import path of this process, for its workers: they find the same modules."""
+    here = str(Path.cwd())
+    return os.pathsep.join([*(entry or here for entry in sys.path), here])
 
 
 def _forget_other_shapes(folder: Path, names: list[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from distbelief.app.client.urls import address
+from distbelief.app.client.addresses import address
 from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 

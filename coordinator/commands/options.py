@@ -181,6 +181,10 @@ def _parse(name: str, value: Any, kind: str) -> Any:
     if kind == "pairs":
         return pairs(name, value)
     if kind == "list":
+        from distbelief.app.settings.environment import split_urls
+
+        if "://" in value:
+            return split_urls(value)
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

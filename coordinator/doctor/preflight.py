@@ -8,6 +8,7 @@ from collections.abc import Sequence, Set
 
 import numpy as np
 
+from distbelief.app.client.info import read_info
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError, NoWorkers, ScriptSelfTestFailed, UnsafeEviction
 from distbelief.app.layout.keys import PARAMETERS
@@ -41,10 +42,8 @@ def check_servers(servers: Servers, timeout_s: float) -> None:
     """
     for index, address in enumerate(servers.addresses):
         servers.one("PING", server=index, timeout_s=timeout_s)
-        info = servers.one("INFO", "memory", server=index, timeout_s=timeout_s)
-        # redis-py does not parse here: the reply is text, one field:value a line.
-        fields = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-        policy = fields.get("maxmemory_policy", "noeviction")
+        info = read_info(servers, "memory", server=index, timeout_s=timeout_s)
+        policy = info.get("maxmemory_policy", "noeviction")
         # The volatile policies touch only keys that expire, and ours never do.
         if policy.startswith("allkeys"):
             raise UnsafeEviction(

@@ -6,10 +6,9 @@ import ipaddress
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from distbelief.app.client.addresses import ServerAddress, address, anonymous
 from distbelief.app.client.servers import Servers
-from distbelief.app.client.urls import address
 from distbelief.app.errors import AuthenticationFailed, DistBeliefError, ExitCode
 from distbelief.coordinator.doctor.findings import Finding, error, note, ok, warning
 from distbelief.coordinator.doctor.servers import PATIENCE_S
@@ -42,11 +41,11 @@ class AccessFacts:
 
 def gather(url: str, config: Mapping[str, str] | None) -> AccessFacts:
     """Look at a server that answers; ``config`` is what CONFIG GET says."""
-    parts = urlsplit(url)
+    where = ServerAddress.parse(url)
     return AccessFacts(
         address=address(url),
-        scheme=parts.scheme,
-        host=parts.hostname or "",
+        scheme=where.scheme,
+        host=where.host,
         open=_is_open(url),
         reachable=None if config is None else reachable(config),
         protected=None if config is None else config.get("protected-mode") == "yes",
@@ -101,11 +100,8 @@ def _encryption(subject: str, facts: AccessFacts) -> list[Finding]:
 
 def _is_open(url: str) -> bool | None:
     """Whether it answers one who has no password."""
-    bare = address(url)
-    if "..." in bare:
-        return None
     try:
-        with closing(Servers([bare])) as servers:
+        with closing(Servers([anonymous(url)])) as servers:
             servers.hurry(PATIENCE_S)
             servers.one("PING", timeout_s=PATIENCE_S)
     except AuthenticationFailed:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from distbelief.app.client.engine import Choice, Engine
+from distbelief.app.client.info import read_info
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError, ExitCode, ServerRefused
 from distbelief.app.settings.config import RunConfig
@@ -70,7 +71,7 @@ def gather(
     return ServerFacts(
         address=servers.addresses[index],
         parameters=parameters,
-        info=_info(one),
+        info=read_info(one, timeout_s=PATIENCE_S),
         config=_config(one),
         round_trips_ms=round_trips,
         engine=engine,
@@ -166,11 +167,6 @@ def _raised(check: Callable[[], object]) -> list[DistBeliefError]:
     except DistBeliefError as failure:
         return [failure]
     return []
-
-
-def _info(servers: Servers) -> dict[str, str]:
-    reply = servers.one("INFO", timeout_s=PATIENCE_S).decode()
-    return dict(line.split(":", 1) for line in reply.splitlines() if ":" in line)
 
 
 def _config(servers: Servers) -> dict[str, str] | None:

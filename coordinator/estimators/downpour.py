@@ -50,7 +50,7 @@ class DownpourClassifier(_Downpour, Classifier):
         model: mlp, softmax, logistic (two classes), fm, wide_deep, or your own.
         hidden: units of each hidden layer (mlp).
         activation: relu, tanh or sigmoid (mlp).
-        optimizer: adagrad, sgd, momentum, rmsprop, adam or ftrl.
+        optimizer: update rule on the servers, by its name (docs/configuration.md lists them).
         learning_rate: of the optimizer.
         l2: adds l2/2 * |weights|^2 to the mean loss.
         batch_size: examples in a minibatch.

@@ -1,7 +1,6 @@
-"""The learning rate of each parameter, from the sums that its update rule keeps.
+"""The learning rate of each parameter, from the squares that its update rule keeps.
 
-Under Adagrad it is rate / (sqrt(sum of squares) + epsilon) (Dean et al. 2012, sec. 4.1); under
-other rules with a rate for each parameter, what a gradient, or its mean, is multiplied by.
+The formula is the rule's: :meth:`distbelief.app.optimizers.rule.Rule.rates`.
 """
 
 from __future__ import annotations
@@ -20,31 +19,25 @@ from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import slot
 from distbelief.app.models.files import ROWS
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.optimizers.adam import Adam, power
-from distbelief.app.optimizers.ftrl import Ftrl
 from distbelief.app.optimizers.registry import build_rule
-from distbelief.app.optimizers.rmsprop import RMSProp
-from distbelief.app.optimizers.rule import Rule, decayed
+from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.config import RunConfig
-from distbelief.coordinator.report.history import Array, Rates
+from distbelief.coordinator.report.history import Rates
 from distbelief.coordinator.runs.folder import RunFolder
 
 #: More parameters than this are sampled evenly.
 SAMPLE = 100_000
 
-#: The slot with the sum, or the mean, of squares.
-SQUARES = {"adagrad": "adagrad", "rmsprop": "rmsprop", "adam": "adam_v", "ftrl": "ftrl_n"}
-
 
 def rule_of(config: Mapping[str, Any]) -> Rule | None:
     """The update rule of a run; None if one rate is for all parameters, or none is known."""
-    if config.get("algorithm") != "downpour" or config.get("optimizer") not in SQUARES:
+    if config.get("algorithm") != "downpour":
         return None
     try:
-        return build_rule(RunConfig(**config))
+        rule = build_rule(RunConfig(**config))
     except ValidationError:  # settings of another version
         return None
+    return None if rule.squares is None else rule
 
 
 def rates_in_checkpoints(folder: Path, rule: Rule, shifts: Mapping[int, float]) -> Iterator[Rates]:
@@ -69,7 +62,7 @@ def rates_in_checkpoints(folder: Path, rule: Rule, shifts: Mapping[int, float]) 
 
 def rates_in_model(file: Path, rule: Rule, time_s: float, updates: int) -> Iterator[Rates]:
     """The rates in a saved model, if it is there and has any."""
-    prefix = f"slot:{SQUARES[rule.name]}/"
+    prefix = f"slot:{rule.squares}/"
     try:
         with safe_open(file, framework="numpy") as tensors:
             names = [
@@ -85,7 +78,7 @@ def rates_in_model(file: Path, rule: Rule, time_s: float, updates: int) -> Itera
 
 
 def _in_checkpoint(saved: Checkpoint, rule: Rule) -> list[Any]:
-    name = slot(SQUARES[rule.name])
+    name = slot(str(rule.squares))
     tables = [each for each in saved.files if each.startswith(f"{name}/values")]
     return [saved.vector(each).ravel() for each in (name, *tables)]
 
@@ -93,20 +86,5 @@ def _in_checkpoint(saved: Checkpoint, rule: Rule) -> list[Any]:
 def _rates(rule: Rule, time_s: float, squares: list[Any], updates: int) -> Rates:
     every = math.ceil(sum(part.size for part in squares) / SAMPLE)
     sample = np.concatenate([part[:: max(1, every)] for part in squares]).astype(np.float64)
-    rates = np.broadcast_to(_formula(rule, sample, updates), sample.shape)
+    rates = rule.rates(sample, updates)
     return Rates(time_s, np.sort(rates[np.isfinite(rates)]))
-
-
-def _formula(rule: Rule, squares: Array, updates: int) -> Array:
-    """Rates after so many updates; those of Adam before any are of the first one."""
-    root = np.sqrt(squares)
-    match rule:
-        case Ftrl():
-            return rule.alpha / (rule.beta + root)
-        case Adam():
-            step = 1 - power(rule.beta1, max(1, updates))
-            unbiased = root / math.sqrt(1 - power(rule.beta2, max(1, updates)))
-            return decayed(rule.rate, rule.decay, updates) / step / (unbiased + rule.epsilon)
-        case Adagrad() | RMSProp():
-            return decayed(rule.rate, rule.decay, updates) / (root + rule.epsilon)
-    raise AssertionError(f"{rule.name} has one rate for all")

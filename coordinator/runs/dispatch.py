@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from distbelief.app.errors import ModelMissing, WaitTimeout, WorkFailed
-from distbelief.app.runs.ledger import Ledger, State, Unit
+from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs.liveness import WorkerLiveness
 from distbelief.coordinator.runs.messages import Arguments
@@ -143,11 +143,11 @@ class Dispatcher:
                 raise ModelMissing(f"the control server lost unit {name}: it was flushed")
             unit = units[name]
             held = (unit.remaining_s or 0) > 0
-            if unit.state is State.DONE or held:
+            if unit.state is UnitState.DONE or held:
                 self._at_work = time.monotonic()
                 self._heard.of(_place(unit))
             entry.worker = _place(unit) if held else ""
-            if unit.state is State.DONE:
+            if unit.state is UnitState.DONE:
                 finished.append(Finished(name, unit.report, _place(unit), unit.attempt))
                 del self._in_flight[name]
             elif not held and self._is_lost(name, unit, waiting):
@@ -160,7 +160,7 @@ class Dispatcher:
             )
         return finished
 
-    def _is_lost(self, name: str, unit: Unit, waiting: Waiting) -> bool:
+    def _is_lost(self, name: str, unit: LedgerUnit, waiting: Waiting) -> bool:
         """Whether the unit, which nobody holds, needs another message."""
         entry = self._in_flight[name]
         if unit.attempt > entry.answered:
@@ -173,7 +173,7 @@ class Dispatcher:
             return False
         return True
 
-    def _send_again(self, name: str, unit: Unit) -> None:
+    def _send_again(self, name: str, unit: LedgerUnit) -> None:
         if unit.tries >= self._max_tries:
             raise WorkFailed(_failure(name, unit))
         entry = self._in_flight[name]
@@ -183,8 +183,8 @@ class Dispatcher:
         self._tell("resent", unit=name, attempt=unit.attempt, worker=_place(unit))
 
 
-def _failure(name: str, unit: Unit) -> str:
-    if unit.state is State.FAILED:
+def _failure(name: str, unit: LedgerUnit) -> str:
+    if unit.state is UnitState.FAILED:
         return (
             f"unit {name} failed {unit.tries} times, last on worker {unit.report['worker']}: "
             f"{unit.report['error']}\n{unit.report['traceback']}"
@@ -195,6 +195,6 @@ def _failure(name: str, unit: Unit) -> str:
     )
 
 
-def _place(unit: Unit) -> str:
+def _place(unit: LedgerUnit) -> str:
     """The process that claimed it last, as people find it."""
     return unit.owner.partition("/")[0]

@@ -8,6 +8,7 @@ import socket
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from distbelief.app.client.info import read_info
 from distbelief.app.client.servers import Servers
 
 #: Packages whose versions may change what a run computes, or how fast.
@@ -39,11 +40,10 @@ def environment(control: Servers, servers: Servers) -> dict[str, Any]:
 
 def server_version(servers: Servers, index: int) -> str:
     """As "Valkey 9.0.1" or "Redis 7.0.15"."""
-    info = servers.one("INFO", "server", server=index).decode()
-    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
-    if "valkey_version" in fields:
-        return f"Valkey {fields['valkey_version']}"
-    return f"Redis {fields.get('redis_version', '?')}"
+    info = read_info(servers, "server", server=index)
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info.get('redis_version', '?')}"
 
 
 def _version(package: str) -> str | None:

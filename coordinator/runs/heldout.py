@@ -15,7 +15,7 @@ from distbelief.app.layout.keys import BEST, PARAMETERS, named
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.criterion import better
 from distbelief.app.models.metrics import Score
-from distbelief.app.runs import deposits
+from distbelief.app.runs import blobs
 from distbelief.app.store.contract.parameters import ShardStore
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
@@ -97,7 +97,7 @@ class HeldoutEvaluations:
         """Stop the evaluation that is running, if any, and drop its snapshot."""
         if self._current is not None:
             self._session.dispatcher.abandon(sorted(self._current.missing))
-            self._clear_deposits()
+            self._clear_blobs()
             self._store.drop(self._current.vector)
             self._current = None
 
@@ -162,15 +162,15 @@ class HeldoutEvaluations:
         if self._auc is AucBy.NONE:
             return found
         control, run = self._session.control, self._session.record.run
-        parts = [part for part in deposits.read(control, run, current.parts) if part is not None]
-        self._clear_deposits()
+        parts = [part for part in blobs.read(control, run, current.parts) if part is not None]
+        self._clear_blobs()
         if len(parts) < len(current.parts):  # the server was restarted: worth no run
             return replace(found, auc_lost=True)
         return replace(found, score=replace(found.score, auc=Ranks.unpack(parts).auc()))
 
-    def _clear_deposits(self) -> None:
+    def _clear_blobs(self) -> None:
         if self._auc is AucBy.RANKS:
-            deposits.clear(self._session.control, self._session.record.run)
+            blobs.clear(self._session.control, self._session.record.run)
 
     def _beats(self, new: Score, old: Score) -> bool:
         a, b = new.metric(self._metric), old.metric(self._metric)

@@ -23,11 +23,11 @@ from distbelief.app.errors import (
 from distbelief.app.runs import leadership
 from distbelief.app.runs.leadership import Claimant, Owner, RunState
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.renewal import RENEWALS_PER_LEASE, Renewal
 
 log = logging.getLogger(__name__)
 
-#: A lease survives two lost renewals; ``status`` and ``stop`` need not wait for long.
-RENEWALS_PER_LEASE = 3
+#: Between renewals: ``status`` and ``stop`` need not wait for long.
 LONGEST_PAUSE_S = 1.0
 
 #: How often to ask for a run whose coordinator seems to be dead.
@@ -44,10 +44,11 @@ class Leader:
     """
 
     def __init__(self, control: Servers, run: str, lease_s: float) -> None:
-        self._control, self._run, self._lease_s = control, run, lease_s
+        self._control = control
+        self._run = run
+        self._lease_s = lease_s
         self._claimer = ""
-        self._thread: threading.Thread | None = None
-        self._over = threading.Event()
+        self._renewal: Renewal | None = None
         # So that the thread never renews with a claimer that is just being replaced.
         self._changing = threading.Lock()
         self._failure: DistBeliefError | None = None
@@ -88,8 +89,8 @@ class Leader:
                     "or take the run from it with --take-over"
                 )
             time.sleep(POLL_S)
-        self._thread = threading.Thread(target=self._keep, name="leader", daemon=True)
-        self._thread.start()
+        pause_s = min(self._lease_s / RENEWALS_PER_LEASE, LONGEST_PAUSE_S)
+        self._renewal = Renewal("leader", pause_s, self._keep)
 
     def renew(self, record: RunRecord) -> None:
         """Take the run again under a new fence; raises RunTaken if it is somebody else's."""
@@ -128,9 +129,8 @@ class Leader:
 
     def stop(self) -> None:
         """End the thread, without a word to the server: the lease runs out."""
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join(timeout=self._lease_s)
+        if self._renewal is not None:
+            self._renewal.stop(self._lease_s)
 
     def _ask(self, record: RunRecord, least_fence: int, *, take_over: bool) -> Owner | None:
         claimer = uuid.uuid4().hex
@@ -149,11 +149,11 @@ class Leader:
             self._claimer, self.fence, self._failure = claimer, answer, None
         return None
 
-    def _keep(self) -> None:
-        pause_s = min(self._lease_s / RENEWALS_PER_LEASE, LONGEST_PAUSE_S)
-        while not self._over.wait(pause_s):
-            with self._changing:
-                self._keep_once()
+    def _keep(self) -> bool:
+        """Keep the lease, or note why not; then it is tried again: the run may be mended."""
+        with self._changing:
+            self._keep_once()
+        return True
 
     def _keep_once(self) -> None:
         try:

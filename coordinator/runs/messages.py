@@ -16,9 +16,9 @@ from typing import Any
 import redis
 from kombu.exceptions import OperationalError
 
-from distbelief.app.celery import make_app
+from distbelief.app.broker.application import Application
+from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Waiting
-from distbelief.app.client.urls import address
 from distbelief.app.errors import ServerUnreachable
 
 #: Kombu's own, which replaces connections that broke; we ask again after these.
@@ -57,7 +57,7 @@ class Messages:
         workers: int | None = None,
     ) -> None:
         self.address = address(broker)
-        self._app = make_app(broker)
+        self._app = Application(broker)
         self._deadline_s, self._waiting, self._workers = deadline_s, waiting, workers
 
     def send(self, task: str, run: str, *arguments: str | int, shown: str) -> None:

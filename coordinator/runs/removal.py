@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from distbelief.app.client.scan import scan_keys
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerError
 from distbelief.app.layout.keys import patterns
 from distbelief.app.runs import leadership
 from distbelief.coordinator.runs.session import Session
-
-#: Keys that a server looks at in one step of a scan.
-SCAN_COUNT = 1000
 
 
 def remove(session: Session) -> None:
@@ -32,11 +30,6 @@ def remove(session: Session) -> None:
 
 
 def _unlink(servers: Servers, index: int, pattern: str) -> None:
-    cursor = 0
-    while True:
-        asked = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
-        cursor, keys = servers.one(*asked, server=index)
+    for keys in scan_keys(servers, pattern, server=index):
         if keys:
             servers.one("UNLINK", *keys, server=index)
-        if int(cursor) == 0:
-            return

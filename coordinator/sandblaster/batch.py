@@ -159,7 +159,7 @@ class Batch:
     def _sum_portions(self, request: Evaluate) -> tuple[list[float], float]:
         """Have every portion computed and counted once: their losses, their largest number."""
         self.number += 1
-        evaluation = batch.Evaluation(
+        evaluation = batch.BatchEvaluation(
             number=self.number,
             fence=self._session.fence,
             point=named(request.point),

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distbelief.app.celery import EVALUATION
+from distbelief.app.broker.application import EVALUATION
 from distbelief.app.runs.leadership import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster import flower

@@ -22,7 +22,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.files import checkpoint
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.local import LocalCluster

@@ -20,28 +20,18 @@ import numpy as np
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.optimizers.adam import Adam
-from distbelief.app.optimizers.ftrl import Ftrl
-from distbelief.app.optimizers.momentum import Momentum
-from distbelief.app.optimizers.rmsprop import RMSProp
-from distbelief.app.optimizers.rule import Rule
-from distbelief.app.optimizers.sgd import SGD
-from distbelief.app.settings.sections import WantedEngine
+from distbelief.app.optimizers.registry import NAMES, build_rule
+from distbelief.app.settings.sections import ObjectiveSettings, WantedEngine
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.engines import choose_engines
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.local import LocalCluster
 
 SIZES = (7_850, 65_536, 1_000_000)
-RULES: tuple[Rule, ...] = (
-    Adagrad(0.05),
-    SGD(0.05),
-    Momentum(0.05),
-    RMSProp(0.05),
-    Adam(0.05),
-    Ftrl(0.05, l1=0.1),
-)
+RULES = [
+    build_rule(ObjectiveSettings.model_validate({"optimizer": name, "ftrl_l1": 0.1}))
+    for name in NAMES
+]
 TOKEN = Token(fence=1, stream=0, attempt=1)
 
 

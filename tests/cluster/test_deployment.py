@@ -126,7 +126,7 @@ class Fleet:
 
     def coordinator(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "coordinator", *words, "--folder", str(self.folder / "runs")],
+            [sys.executable, "-m", "distbelief", *words, "--folder", str(self.folder / "runs")],
             env=self.environment,
             capture_output=True,
             text=True,

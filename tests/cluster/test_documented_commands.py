@@ -22,8 +22,8 @@ import redis
 import safetensors.numpy
 from click.testing import CliRunner
 
+from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.client.servers import Servers
-from distbelief.app.client.urls import check_url
 from distbelief.app.errors import ExitCode
 from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS, split_urls
@@ -97,7 +97,7 @@ class Desk:
             case ["export", assignment]:
                 name, _, urls = assignment.partition("=")
                 assert name in self.environment
-                assert all(map(check_url, split_urls(urls)))
+                assert all(map(ServerAddress.parse, split_urls(urls)))
             case ["celery", "-A", "app", "worker", *_]:
                 assert words == worker_command()
             case ["make", "train"]:

@@ -25,7 +25,7 @@ from distbelief.app.settings.config import configure
 from distbelief.app.store.engines import choose_engines
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
-from tests.native import built
+from tests.native import build_engine
 from tests.redis.fake import fake_control_server
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import PROGRAMS, existing, usable
@@ -85,7 +85,7 @@ def servers(servers_of: ServersOf, program: ServerProgram, engine: Engine) -> Se
 @pytest.fixture(scope="session")
 def native_module() -> Iterator[Path]:
     """The native engine, built from the sources that are here."""
-    with built() as path:
+    with build_engine() as path:
         yield path
 
 

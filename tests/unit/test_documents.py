@@ -154,6 +154,14 @@ def test_what_is_made_from_the_code_is_current() -> None:
         assert text == reference.current(text), f"{named(page)} is not current: run make docs"
 
 
+def test_the_access_list_knows_the_commands_of_the_native_engine() -> None:
+    import reference
+
+    text = reference.ACCESS_LIST.read_text()
+    assert f"+{reference.native_commands()[0]} " in text
+    assert text == reference.current_access(text), "it is not current: run make docs"
+
+
 def test_every_generated_part_is_in_some_page() -> None:
     import reference
 
@@ -192,6 +200,8 @@ def check(words: list[str], line: str) -> None:
             parse(celery, rest, line)
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
+        case ["pip", "install" | "wheel", "."]:
+            assert project()["name"] == "distbelief"
         case ["pip", "install", wanted]:
             extra = re.fullmatch(r"\.\[(\w+)\]", wanted)
             assert extra, line

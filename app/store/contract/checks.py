@@ -1,4 +1,4 @@
-"""What every parameter store refuses, and how it says so."""
+"""Refusals that all parameter stores share, and their words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every parameter store promises, whatever holds the numbers.
+"""The promise of every parameter store, whatever holds the numbers.
 
 Two implementations of each stand beside this file: on Redis servers
 (:mod:`distbelief.app.store.redis.parameters`, :mod:`distbelief.app.store.redis.vectors`) and in
@@ -110,7 +110,7 @@ class ShardCounts:
 
 @dataclass(frozen=True)
 class ShardState:
-    """What a shard has done: ``sequences`` is each stream's last sequence number."""
+    """Progress of a shard: ``sequences`` is each stream's last sequence number."""
 
     applied: int = 0
     refused: int = 0
@@ -150,7 +150,7 @@ class ShardStore(Protocol):
         ...
 
     def counts(self) -> list[ShardCounts]:
-        """What each shard applied and refused so far."""
+        """Count what each shard applied and refused so far."""
         ...
 
     def copy(self, source: str, target: str) -> None:
@@ -182,9 +182,7 @@ class ShardStore(Protocol):
         ...
 
     def named_vectors(self) -> set[str]:
-        """The vectors (of the kind :func:`distbelief.app.layout.keys.named`) that are on any
-        shard.
-        """
+        """Those of the vectors of :func:`distbelief.app.layout.keys.named` that any shard has."""
         ...
 
     def shard_states(self, *names: str) -> list[ShardState | None]:
@@ -197,7 +195,7 @@ class ShardStore(Protocol):
         vectors: Mapping[str, Vector],
         tables: Mapping[str, Tables] = NO_TABLES,
     ) -> None:
-        """Put these vectors and standings in place of whatever those shards hold.
+        """Put these vectors and states in place of whatever those shards hold.
 
         Vectors under other names stay as they are. Raises Fenced, for a shard that knows a
         newer fence.

@@ -34,7 +34,7 @@ def shards_of(layout: Layout, table: Table, blocks: Ids) -> Ids:
 
 
 def initial_values(layout: Layout, table: Table, blocks: Ids) -> npt.NDArray[np.float64]:
-    """What blocks begin with, shape (len(blocks), numbers in a block); see ``push_rows.lua``."""
+    """First values of blocks, shape (len(blocks), numbers in a block); see ``push_rows.lua``."""
     count = table.rows_per_block * table.width
     spread = table.spec.spread or 0.0
     if not spread:
@@ -44,7 +44,7 @@ def initial_values(layout: Layout, table: Table, blocks: Ids) -> npt.NDArray[np.
 
 
 def beginning(rule: Rule, name: str) -> Begin:
-    """How the parameters, or one of the rule's slots beside them, begin."""
+    """The first values of the parameters, or of one of the rule's slots beside them."""
     for each in rule.slots:
         if name == slot(each):
             return lambda drawn: rule.initial_slots(drawn)[each]
@@ -80,7 +80,7 @@ class Request:
         return cls(layout, tuple(_part(layout, table, ids) for table, ids in pairs))
 
     def fields(self, shard: int) -> list[str | int]:
-        """What to ask of a shard: the mark, then the blocks of one table after another."""
+        """Fields to ask of a shard: the mark, then the blocks of one table after another."""
         fields: list[str | int] = [MARK]
         for part in self.parts:
             start = int(part.counts[: shard - self.layout.n_dense_shards].sum())
@@ -108,10 +108,10 @@ def _part(layout: Layout, table: Table, ids: Ids) -> _Part:
     blocks, position = np.unique(of_row, return_inverse=True)
     shards = shards_of(layout, table, blocks) - layout.n_dense_shards
     order = np.argsort(shards, kind="stable")
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
     counts = np.bincount(shards, minlength=layout.n_table_shards)
-    return _Part(table, blocks[order], place[position], within, counts)
+    return _Part(table, blocks[order], rank[position], within, counts)
 
 
 def _unpacked(

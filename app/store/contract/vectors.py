@@ -1,4 +1,4 @@
-"""What a store of named vectors promises (Sandblaster), whatever holds the numbers."""
+"""The promise of every store of named vectors (Sandblaster), whatever holds the numbers."""
 
 from __future__ import annotations
 

@@ -23,16 +23,14 @@ from distbelief.app.store.contract.parameters import (
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, beginning, initial_values, shards_of
-from distbelief.app.store.memory.shards import MemoryShards, Shard
+from distbelief.app.store.memory.shards import MemoryShard, MemoryShards
 
 #: Which numbers of a block are pushed, and their gradient.
 Share = tuple[Any, Vector]
 
 
 class MemoryParameterStore(MemoryShards):
-    """The :class:`distbelief.app.store.contract.parameters.ParameterStore` of one run in this
-    process.
-    """
+    """The ``ParameterStore`` of one run in this process."""
 
     def __init__(
         self,
@@ -102,7 +100,7 @@ class MemoryParameterStore(MemoryShards):
         none = np.empty(0, self.dtype)
         return Pushed(answers, positions, np.concatenate([none, *(stored[b] for b in chosen)]))
 
-    def _announce(self, at: Shard | None, token: Token) -> bool:
+    def _announce(self, at: MemoryShard | None, token: Token) -> bool:
         if at is None or _is_fenced(at, token):
             return False
         at.attempts[token.stream] = token.attempt
@@ -135,7 +133,7 @@ class MemoryParameterStore(MemoryShards):
                 at.vectors[name][block] = value
         return Answer.APPLIED
 
-    def _updated(self, at: Shard, block: int, share: Share, staleness: int) -> list[Vector]:
+    def _updated(self, at: MemoryShard, block: int, share: Share, staleness: int) -> list[Vector]:
         where, gradient = share
         old = [values.astype(np.float64) for values in self._stored(at, block)]
         touched = [values[where] for values in old]
@@ -145,7 +143,7 @@ class MemoryParameterStore(MemoryShards):
                 values[where] = changed
             return [values.astype(self.dtype) for values in old]
 
-    def _stored(self, at: Shard, block: int) -> list[Vector]:
+    def _stored(self, at: MemoryShard, block: int) -> list[Vector]:
         """A block of parameters and slots; one of a table comes into being."""
         if block in at.vectors[PARAMETERS]:
             return [at.vectors[name][block] for name in self._vectors]
@@ -155,7 +153,7 @@ class MemoryParameterStore(MemoryShards):
         return [v.astype(self.dtype) for v in (first, *(slots[name] for name in self.rule.slots))]
 
     def _dense_shares(self, gradient: Vector, blocks: Sequence[int]) -> list[dict[int, Share]]:
-        """What each dense shard is pushed: all numbers of the blocks."""
+        """Share of each dense shard in a push: all numbers of the blocks."""
         shares: list[dict[int, Share]] = [{} for _ in range(self.layout.n_dense_shards)]
         start, shard = 0, 0
         for block in blocks:
@@ -168,7 +166,7 @@ class MemoryParameterStore(MemoryShards):
         return shares
 
     def _table_shares(self, rows: Tables) -> list[dict[int, Share]]:
-        """What each table shard is pushed: of each block the numbers of its rows."""
+        """Share of each table shard in a push: of each block the numbers of its rows."""
         shares: list[dict[int, Share]] = [{} for _ in range(self.layout.n_table_shards)]
         for table, part in zip(self.layout.tables, rows, strict=True) if rows else ():
             of_row, within = np.divmod(part.ids, table.rows_per_block)
@@ -183,5 +181,5 @@ class MemoryParameterStore(MemoryShards):
         return shares
 
 
-def _is_fenced(at: Shard, token: Token) -> bool:
+def _is_fenced(at: MemoryShard, token: Token) -> bool:
     return token.fence != at.fence or token.attempt < at.attempts.get(token.stream, 0)

@@ -1,4 +1,4 @@
-"""Shards in this process: what the memory stores have in common.
+"""Shards in this process, which the memory stores share.
 
 They keep the promises of :mod:`distbelief.app.store.contract.parameters` with dicts and NumPy,
 block by block and answer by answer as the scripts do. They are not made for speed.
@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 
 @dataclass
-class Shard:
-    """One shard: what its meta hash and its hashes of blocks hold on a server."""
+class MemoryShard:
+    """One shard, with all that its meta hash and its hashes of blocks hold on a server."""
 
     fence: int
     vectors: dict[str, dict[int, Vector]]
@@ -62,7 +62,7 @@ class MemoryShards:
         self.layout = layout
         self.dtype = np.dtype(dtype)
         self.fence = fence
-        self._shards: list[Shard | None] = [None] * layout.n_shards
+        self._shards: list[MemoryShard | None] = [None] * layout.n_shards
         self._vectors = vectors
 
     def fetch(
@@ -192,7 +192,7 @@ class MemoryShards:
             name: self._cut(index, value, tables.get(name, ())) for name, value in values.items()
         }
         sequences = dict(shard_state.sequences)
-        self._shards[index] = Shard(
+        self._shards[index] = MemoryShard(
             self.fence, vectors, shard_state.applied, shard_state.refused, sequences=sequences
         )
 
@@ -204,7 +204,7 @@ class MemoryShards:
         return cast
 
     def _rows(self, name: str, rows: Sequence[Ids]) -> tuple[Vector, ...]:
-        """What table shards hold of ``rows``, as they would reply on servers."""
+        """Read ``rows`` from the table shards, as they would reply on servers."""
         request, replies = Request.of(self.layout, rows), []
         for index in range(self.layout.n_dense_shards, self.layout.n_shards):
             blocks: Mapping[Any, Vector] = self._there(index).vectors[name]
@@ -213,7 +213,7 @@ class MemoryShards:
         return request.rows(replies, self.dtype, self._beginning(name))
 
     def _beginning(self, name: str) -> Begin:
-        """How a vector begins in tables."""
+        """The first values of a vector in tables."""
         return lambda drawn: drawn
 
     def _cut(self, index: int, vector: Vector, tables: Tables) -> dict[int, Vector]:
@@ -240,13 +240,13 @@ class MemoryShards:
             raise errors[0]
         return answers
 
-    def _there(self, index: int) -> Shard:
+    def _there(self, index: int) -> MemoryShard:
         at = self._shards[index]
         if at is None:
             raise missing(index)
         return at
 
-    def _ours(self, index: int, fence: int | None = None) -> Shard:
+    def _ours(self, index: int, fence: int | None = None) -> MemoryShard:
         """A shard that is there, under ``fence`` (default: the store's)."""
         at = self._there(index)
         if at.fence != (self.fence if fence is None else fence):
@@ -257,7 +257,7 @@ class MemoryShards:
         for index in range(self.layout.n_shards):
             self._ours(index, fence)
 
-    def _present(self) -> list[Shard]:
+    def _present(self) -> list[MemoryShard]:
         return [self._there(index) for index in range(self.layout.n_shards)]
 
     def _positions(self, stream: int) -> Positions:

@@ -1,6 +1,4 @@
-"""The vector store in this process: the oracle of Sandblaster's scripts, and L-BFGS without
-servers.
-"""
+"""The vector store in this process: Sandblaster's oracle, and L-BFGS without servers."""
 
 from __future__ import annotations
 
@@ -13,13 +11,11 @@ from distbelief.app.errors import Fenced, NotFinite
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_gradient, refuse_overwriting
 from distbelief.app.store.contract.parameters import Counted
-from distbelief.app.store.memory.shards import MemoryShards, Shard
+from distbelief.app.store.memory.shards import MemoryShard, MemoryShards
 
 
 class MemoryVectorStore(MemoryShards):
-    """The :class:`distbelief.app.store.contract.parameters.VectorStore` of one run in this
-    process.
-    """
+    """The ``VectorStore`` of one run in this process."""
 
     def create(self, parameters: Vector) -> bool:
         return self._create([parameters])
@@ -96,7 +92,7 @@ class MemoryVectorStore(MemoryShards):
         )
 
     def _accumulate(
-        self, at: Shard, evaluation: int, gradient: str, portion: int, part: dict[int, Vector]
+        self, at: MemoryShard, evaluation: int, gradient: str, portion: int, part: dict[int, Vector]
     ) -> Counted:
         """One shard's part; the order of the checks is that of ``accumulate.lua``."""
         if at.evaluation != evaluation:
@@ -131,7 +127,7 @@ class MemoryVectorStore(MemoryShards):
         for at, part in self._parts(rounded):
             at.vectors[out] = part
 
-    def _parts(self, vector: Vector) -> list[tuple[Shard, dict[int, Vector]]]:
+    def _parts(self, vector: Vector) -> list[tuple[MemoryShard, dict[int, Vector]]]:
         return [
             (at, {b: vector[self.layout.block_slice(b)] for b in self.layout.blocks(index)})
             for index, at in enumerate(self._present())

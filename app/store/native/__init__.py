@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-#: What the module answers to ``distbelief.version``: one that answers otherwise is not used.
-VERSION = "74d5c574"
-
 
 def library() -> Path | None:
     """The built module, or None."""

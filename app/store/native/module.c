@@ -7,8 +7,7 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-/* Also in __init__.py. */
-#define VERSION "74d5c574"
+/* The build defines VERSION (see sources.py). */
 enum { MODULE_VERSION = 1 };
 
 /* For who loads this as a library. */

@@ -14,16 +14,21 @@ static double power(double base, double exponent) {
     return result;
 }
 
+/* A rule's file in app/optimizers/rules is read three times for its KERNEL, once for each type that
+ * is stored (REAL) and computed in (WORK), and a last time for its RULE. */
+#define KERNEL(rule)                                                                      \
+    WIDE static void NAME(rule)(const Step *s, size_t n, const REAL *g, const REAL *const *old, \
+                                REAL *const *new)
 #define WORK double
 #define ROOT sqrt
 #define REAL f32
 #define NAME(rule) rule##_f
-#include "kernels.h"
+#include "each_rule.h"
 #undef REAL
 #undef NAME
 #define REAL f64
 #define NAME(rule) rule##_d
-#include "kernels.h"
+#include "each_rule.h"
 #undef WORK
 #undef ROOT
 #undef REAL
@@ -32,42 +37,25 @@ static double power(double base, double exponent) {
 #define ROOT sqrtf
 #define REAL f32
 #define NAME(rule) rule##_s
-#include "kernels.h"
+#include "each_rule.h"
+#undef REAL
 
-/* The kernels with the types that a table of rules needs. */
+/* A kernel with the types that a table of rules needs. */
 #define UNTYPED(rule, suffix, REAL)                                                        \
     static void rule##_any_##suffix(const Step *s, size_t n, const void *g,                \
                                     const void *const *old, void *const *new) {            \
         rule##_##suffix(s, n, g, (const REAL *const *)old, (REAL *const *)new);            \
     }
-#define ALL(rule) UNTYPED(rule, f, f32) UNTYPED(rule, d, f64) UNTYPED(rule, s, f32)
-EACH_RULE(ALL)
-
-static void begin_adagrad(const Step *s, size_t n, const double *w, double *const *slots) {
-    (void)w;
-    for (size_t i = 0; i < n; i++) slots[0][i] = s->arguments[1];
-}
-
-static void begin_ftrl(const Step *s, size_t n, const double *w, double *const *slots) {
-    const double l1 = s->arguments[1];
-    const double divisor = s->arguments[0] / s->base_rate + s->arguments[2];
-    for (size_t i = 0; i < n; i++) {
-        if (w[i] > 0) {
-            slots[1][i] = -w[i] * divisor - l1;
-        } else if (w[i] < 0) {
-            slots[1][i] = -w[i] * divisor + l1;
-        }
-    }
-}
-
-#define RULE(rule, n_slots, n_arguments, begin) \
-    const Rule rule = {#rule, n_slots, n_arguments, rule##_any_f, rule##_any_d, rule##_any_s, begin};
-RULE(sgd, 0, 0, NULL)
-RULE(adagrad, 1, 2, begin_adagrad)
-RULE(momentum, 1, 1, NULL)
-RULE(rmsprop, 1, 2, NULL)
-RULE(adam, 2, 4, NULL)
-RULE(ftrl, 2, 3, begin_ftrl)
+/* A rule by its name, how many slots it has, how many numbers it takes beside the rate and its
+ * decay, and what its slots begin with (NULL: zeros). */
+#define RULE(rule, n_slots, n_arguments, begin)                                            \
+    UNTYPED(rule, f, f32)                                                                  \
+    UNTYPED(rule, d, f64)                                                                  \
+    UNTYPED(rule, s, f32)                                                                  \
+    _Static_assert(n_slots <= MOST_SLOTS && n_arguments <= MOST_ARGUMENTS, "see rules.h"); \
+    const Rule rule = {#rule,        n_slots,      n_arguments, rule##_any_f,              \
+                       rule##_any_d, rule##_any_s, begin};
+#include "each_rule.h"
 
 static const Rule *const RULES[] = {
 #define X(rule) &rule,

@@ -4,6 +4,10 @@
 
 #include <stddef.h>
 
+/* EACH_RULE(X): X(adagrad) and so on; it also reads the files in app/optimizers/rules, which are
+ * empty until rules.c defines how to read them. The build writes it (see sources.py). */
+#include "each_rule.h"
+
 enum { MOST_SLOTS = 2, MOST_VALUES = 1 + MOST_SLOTS, MOST_ARGUMENTS = 4 };
 
 /* One step: the rate after its decay, the pushes applied before it, and what the rule takes
@@ -23,8 +27,6 @@ typedef struct {
     /* What slots begin with beside new parameters, where that is not zero. */
     void (*begin)(const Step *, size_t, const double *parameters, double *const *slots);
 } Rule;
-
-#define EACH_RULE(X) X(sgd) X(adagrad) X(momentum) X(rmsprop) X(adam) X(ftrl)
 
 #define X(rule) extern const Rule rule;
 EACH_RULE(X)

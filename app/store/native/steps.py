@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from distbelief.app.optimizers import rule as twin
 from distbelief.app.optimizers.rule import Rule, decayed
-from distbelief.app.store.native import VERSION, library
+from distbelief.app.store.native import library
+from distbelief.app.store.native.sources import version
 
 _ARGUMENTS = (
     *(ctypes.c_char_p, ctypes.c_char, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p),
@@ -59,11 +60,11 @@ def native() -> Any:
         return None
     try:
         engine = ctypes.CDLL(str(path))
-        step, version = engine.distbelief_step, engine.distbelief_version
+        step, told = engine.distbelief_step, engine.distbelief_version
     except (OSError, AttributeError):
         return None
-    version.restype = ctypes.c_char_p
-    if version() != VERSION.encode():  # it was built of other sources
+    told.restype = ctypes.c_char_p
+    if told() != version().encode():  # it was built of other sources
         return None
     step.argtypes, step.restype = _ARGUMENTS, ctypes.c_int
     return step

@@ -1,8 +1,8 @@
-"""Calls about the shards of one run on Redis servers: keys, commands, what errors mean."""
+"""Calls about the shards of one run on Redis servers: keys, commands, the meaning of errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,8 @@ CREATE = Script.load("distbelief.app.store", "create", "prelude")
 
 
 @dataclass(frozen=True)
-class Shard:
-    """What every call about one shard needs, worked out once."""
+class ShardKeys:
+    """Keys, blocks and server of one shard, worked out once for every call about it."""
 
     server: int
     part: slice
@@ -39,7 +39,7 @@ class Shard:
 
 
 class ShardCalls:
-    """What all stores on Redis servers are made of.
+    """Calls that all stores on Redis servers are made of.
 
     ``vectors`` are the names of those that exist from the beginning.
     """
@@ -65,16 +65,6 @@ class ShardCalls:
         self._run = run
         self._vectors = vectors
         self._shards = [self._describe(index) for index in range(layout.n_shards)]
-
-    def _scanned(self, index: int, head: Head, tail: Head) -> Iterator[Sequence[bytes]]:
-        """The pages of a scan on the server of a shard."""
-        cursor = b"0"
-        while True:
-            command = (*head, cursor, *tail)
-            cursor, page = self._servers.one(*command, server=self._shards[index].server)
-            yield page
-            if cursor == b"0":
-                return
 
     def _create(self, vectors: Sequence[Vector], tables: Mapping[str, Tables] = NO_TABLES) -> bool:
         """Write first values, in the order of the names, where the run has none."""
@@ -137,10 +127,10 @@ class ShardCalls:
         """The letter of the dtype in the scripts: f or d."""
         return self.dtype.char
 
-    def _describe(self, index: int) -> Shard:
+    def _describe(self, index: int) -> ShardKeys:
         blocks = self.layout.blocks(index)
         meta, *keys = (shard(self._run, index, what) for what in ("meta", *self._vectors))
-        return Shard(
+        return ShardKeys(
             server=self.layout.server(index),
             part=self.layout.shard_slice(index),
             blocks=blocks,

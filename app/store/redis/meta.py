@@ -1,4 +1,4 @@
-"""Where a shard stands: the fields of its meta hash, as replies and scripts have them."""
+"""A shard's meta hash: its fields as replies and scripts have them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from distbelief.app.store.contract.parameters import Positions, ShardState
 
 
 def shard_state_of(meta: Sequence[bytes]) -> ShardState:
-    """Of a shard's meta hash, as its fields and values one after another."""
+    """Read the state of a shard from its meta hash: fields and values one after another."""
     fields = dict(zip(map(bytes.decode, meta[::2]), meta[1::2], strict=True))
     sequences = {
         int(name.removeprefix("seq:")): int(value)
@@ -21,7 +21,7 @@ def shard_state_of(meta: Sequence[bytes]) -> ShardState:
 
 
 def fields_of(shard_state: ShardState) -> str:
-    """The other way round, for the script that writes them."""
+    """Write the state of a shard as fields and values with commas between, for ``create.lua``."""
     fields = {"clock": shard_state.applied, "refused": shard_state.refused}
     fields |= {f"seq:{stream}": last for stream, last in shard_state.sequences.items()}
     return ",".join(f"{name},{value}" for name, value in fields.items())

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 
 import numpy as np
 
 from distbelief.app.client.commands import Command
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
-from distbelief.app.client.wire import Argument, Place, raw
+from distbelief.app.client.wire import Argument, ReplyBuffer, raw
 from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
+from distbelief.app.optimizers.registry import script_of
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.store.contract.checks import check_answers, check_gradient, check_rows
 from distbelief.app.store.contract.parameters import (
@@ -26,7 +28,7 @@ from distbelief.app.store.contract.parameters import (
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
-from distbelief.app.store.redis.calls import Head, Shard, length
+from distbelief.app.store.redis.calls import Head, ShardKeys, length
 from distbelief.app.store.redis.meta import positions
 from distbelief.app.store.redis.shards import RedisShards
 
@@ -38,16 +40,14 @@ ANNOUNCE = Script.load("distbelief.app.store", "announce", twin="announce")
 
 def push_script(rule: Rule, shell: str = "push") -> Script:
     """The script that applies ``rule``: the protocol, the ``shell``, the rule's few lines."""
-    before = ("prelude", "protocol", shell)
-    return Script.load(
-        "distbelief.app.store", f"push_{rule.name}", *before, twin=f"{shell}_{rule.name}"
-    )
+    folder = files("distbelief.app.store") / "lua"
+    shared = [folder / f"{name}.lua" for name in ("prelude", "protocol", shell)]
+    twin = f"{shell}_{rule.name}"
+    return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin)
 
 
 class RedisParameterStore(RedisShards):
-    """The :class:`distbelief.app.store.contract.parameters.ParameterStore` of one run on Redis
-    servers.
-    """
+    """The ``ParameterStore`` of one run on Redis servers."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class RedisParameterStore(RedisShards):
         check_rows(self.layout, rows)
         packed = self._packed(gradient)
         fresh = np.empty_like(packed) if fetch else None
-        pushed: list[tuple[Script, Shard, tuple[Argument, Argument], slice]] = [
+        pushed: list[tuple[Script, ShardKeys, tuple[Argument, Argument], slice]] = [
             (self._push, at, (ids, raw(packed[part])), part)
             for at, ids, part in self._parts(blocks)
         ]
@@ -127,15 +127,15 @@ class RedisParameterStore(RedisShards):
         for index, (script, at, about, part) in enumerate(pushed):
             since = "" if base is None else int(base[index])
             arguments = [*head, since, *about, *self._rule_arguments]
-            place = Place(raw(fresh[part]), skip=FRESH) if fresh is not None else None
-            commands.append(Command.call(at.server, script, at.keys, arguments, place))
+            into = ReplyBuffer(raw(fresh[part]), skip=FRESH) if fresh is not None else None
+            commands.append(Command.call(at.server, script, at.keys, arguments, into))
         replies = self._servers.call(commands)
         answers = tuple(Answer(reply[0].decode()) for reply in replies)
         stand = positions(reply[1:3] for reply in replies)
         check_answers(answers, stand, sequence)
         return Pushed(answers, stand, fresh)
 
-    def _parts(self, blocks: Sequence[int] | None) -> list[tuple[Shard, str, slice]]:
+    def _parts(self, blocks: Sequence[int] | None) -> list[tuple[ShardKeys, str, slice]]:
         """For each dense shard the ids to push and where their numbers lie in the gradient."""
         dense = self._shards[: self.layout.n_dense_shards]
         if blocks is None:

@@ -1,4 +1,4 @@
-"""What parameters and vectors on Redis servers have in common: shards, and moving them."""
+"""Shards on Redis servers, which parameters and vectors share: to read, copy and restore them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distbelief.app.client.commands import Command
+from distbelief.app.client.scan import scan_hash, scan_keys
 from distbelief.app.client.scripts import Script
-from distbelief.app.client.wire import Place, raw
+from distbelief.app.client.wire import ReplyBuffer, raw
 from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
@@ -17,9 +18,6 @@ from distbelief.app.store.contract.parameters import Fetched, ShardCounts, Shard
 from distbelief.app.store.contract.tables import MARK, Begin, Request, rows_in
 from distbelief.app.store.redis.calls import ShardCalls
 from distbelief.app.store.redis.meta import positions, shard_state_of
-
-#: Keys that a server looks at in one step of a scan.
-SCAN_COUNT = 1000
 
 #: Where the values are in the reply to a fetch.
 VALUES = 3
@@ -31,9 +29,7 @@ FENCE = Script.load("distbelief.app.store", "fence")
 
 
 class RedisShards(ShardCalls):
-    """The :class:`distbelief.app.store.contract.parameters.ShardStore` of one run on Redis
-    servers.
-    """
+    """The ``ShardStore`` of one run on Redis servers."""
 
     def fetch(
         self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
@@ -74,25 +70,25 @@ class RedisShards(ShardCalls):
         commands = []
         for index, at in enumerate(self._shards[: self.layout.n_dense_shards]):
             keys = self._keys(index, name)
-            place = None if vector is None else Place(raw(vector[at.part]), skip=VALUES)
+            into = None if vector is None else ReplyBuffer(raw(vector[at.part]), skip=VALUES)
             arguments = (stream, at.blocks[0], at.blocks[-1])
-            commands.append(Command.call(at.server, FETCH, keys, arguments, place))
+            commands.append(Command.call(at.server, FETCH, keys, arguments, into))
         return commands
 
     def _beginning(self, name: str) -> Begin:
-        """How a vector begins in tables."""
+        """The first values of a vector in tables."""
         return lambda drawn: drawn
 
     def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
         blocks: dict[int, bytes] = {}
         for index in range(self.layout.n_dense_shards, self.layout.n_shards):
-            key = shard(self._run, index, name)
-            for page in self._scanned(index, ("HSCAN", key), ("COUNT", SCAN_COUNT)):
+            key, server = shard(self._run, index, name), self._shards[index].server
+            for page in scan_hash(self._servers, key, server=server):
                 found = dict(zip(page[::2], page[1::2], strict=True))
                 found.pop(MARK.encode(), None)
                 blocks |= {int(block): value for block, value in found.items()}
             # Only now: a server that loses its data meanwhile ends a scan without a word.
-            if not self._servers.one("HEXISTS", key, MARK, server=self._shards[index].server):
+            if not self._servers.one("HEXISTS", key, MARK, server=server):
                 raise missing(index)
         return rows_in(self.layout, blocks, self.dtype)
 
@@ -187,9 +183,9 @@ class RedisShards(ShardCalls):
 
     def named_vectors(self) -> set[str]:
         found: set[str] = set()
-        for index in range(len(self._shards)):
+        for index, at in enumerate(self._shards):
             pattern = shard(self._run, index, named("*"))
-            for keys in self._scanned(index, ("SCAN",), ("MATCH", pattern, "COUNT", SCAN_COUNT)):
+            for keys in scan_keys(self._servers, pattern, server=at.server):
                 found |= {key.decode()[len(pattern) - len(named("*")) :] for key in keys}
         return found
 

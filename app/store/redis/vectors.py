@@ -1,4 +1,4 @@
-"""The vector store on Redis servers: what Sandblaster's coordinator asks the shards to do.
+"""The vector store on Redis servers: operations that Sandblaster has the shards do.
 
 A call covers a range of blocks small enough that its server is held for ten milliseconds;
 ranges, shards and servers are all in flight together. What crosses the wire is names,
@@ -38,8 +38,8 @@ CALL_NS = 10e6
 
 
 @dataclass(frozen=True)
-class Costs:
-    """Nanoseconds for one number of one vector: to read it, and what is done with it then."""
+class EngineCosts:
+    """Nanoseconds that an engine takes for one number of one vector: to read it, and so on."""
 
     unpack: float
     multiply: float
@@ -51,19 +51,17 @@ class Costs:
         return self.write + (self.unpack + self.multiply) * terms
 
 
-COSTS = {Engine.LUA: Costs(35, 20, 70, 100), Engine.NATIVE: Costs(1.5, 0.3, 4, 7)}
+COSTS = {Engine.LUA: EngineCosts(35, 20, 70, 100), Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7)}
 
-#: What all of a call costs for one number.
-Cost = Callable[[Costs], float]
+#: Nanoseconds of a whole call for one number.
+Cost = Callable[[EngineCosts], float]
 
-#: What a script needs to know of a range of blocks beside where it lies.
+#: Arguments of a script about a range of blocks, beside where it lies.
 Arguments = Callable[[range], Head]
 
 
 class RedisVectorStore(RedisShards):
-    """The :class:`distbelief.app.store.contract.parameters.VectorStore` of one run on Redis
-    servers.
-    """
+    """The ``VectorStore`` of one run on Redis servers."""
 
     def create(self, parameters: Vector) -> bool:
         return self._create([parameters])
@@ -72,10 +70,10 @@ class RedisVectorStore(RedisShards):
         if not pairs:
             return []
         names = list(dict.fromkeys(name for pair in pairs for name in pair))
-        place = {name: index + 1 for index, name in enumerate(names)}
-        asked = ",".join(f"{place[a]}:{place[b]}" for a, b in pairs)
+        position = {name: index + 1 for index, name in enumerate(names)}
+        asked = ",".join(f"{position[a]}:{position[b]}" for a, b in pairs)
 
-        def cost(of: Costs) -> float:
+        def cost(of: EngineCosts) -> float:
             return of.unpack * len(names) + of.multiply * len(pairs)
 
         return self._sums(DOTS, names, cost, lambda _: (asked,))
@@ -165,7 +163,7 @@ class RedisVectorStore(RedisShards):
         """Have a script write ``out``; ``chosen`` are its choices for one number."""
         refuse_overwriting(out, terms)
 
-        def cost(of: Costs) -> float:
+        def cost(of: EngineCosts) -> float:
             return of.writing(len(terms)) + of.choose * chosen
 
         for index, answer in self._in_ranges(script, [out, *terms], cost, arguments):
@@ -176,7 +174,7 @@ class RedisVectorStore(RedisShards):
     def _in_ranges(
         self, script: Script, names: Sequence[str], cost: Cost, arguments: Arguments
     ) -> Iterator[tuple[int, Reply]]:
-        """What a script replies on each range of blocks, and on which shard."""
+        """Call a script on each range of blocks: the shard and the reply."""
         commands, shards = [], []
         for index, blocks in self._ranges(cost):
             keys = self._keys(index, *names)

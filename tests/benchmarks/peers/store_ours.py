@@ -13,7 +13,7 @@ import numpy as np
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.engines import choose_engines

@@ -13,7 +13,7 @@ import psutil
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import CELERY_PREFIX
-from distbelief.app.runs.ledger import Ledger, Unit
+from distbelief.app.runs.ledger import Ledger, LedgerUnit
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child
 from distbelief.coordinator.runs.dispatch import TAKEN_S
@@ -71,7 +71,7 @@ class Race:
         self._ledger = Ledger(control, run)
         self._names = [f"downpour-0-{stop}" for stop in range(5, 20 * passes + 1, 5)]
 
-    def unit(self) -> Unit | None:
+    def unit(self) -> LedgerUnit | None:
         """The unit that is out, if one is just now."""
         return next((u for u in self._ledger.read(self._names).values() if u.state != "done"), None)
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from distbelief.app.layout.keys import control
-from distbelief.app.runs.ledger import Ledger, State
+from distbelief.app.runs.ledger import Ledger, UnitState
 from distbelief.coordinator.cluster.processes import Child
 from tests.cluster.faults.conftest import faulty_cluster_of
 from tests.cluster.faults.faulty_cluster import SHARDS, FaultyCluster
@@ -75,7 +75,7 @@ def held(faulty: FaultyCluster, run: str) -> dict[str, int]:
     return {
         name: int(unit.owner.partition("@")[0])
         for name, unit in Ledger(faulty.control, run).read(names).items()
-        if unit.state is State.LEASED
+        if unit.state is UnitState.LEASED
     }
 
 

@@ -24,7 +24,7 @@ from distbelief.app.errors import (
 from distbelief.app.layout.keys import control, shard
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import Answer, ShardCounts, Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.binaries import ServerProgram

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from distbelief.app.celery import DOWNPOUR
+from distbelief.app.broker.application import DOWNPOUR
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.runs.messages import Messages, arguments_of

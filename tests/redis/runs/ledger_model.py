@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from distbelief.app.runs.ledger import Claim, State
+from distbelief.app.runs.ledger import Claim, UnitState
 
 
 @dataclass
@@ -16,7 +16,7 @@ class UnitModel:
     specification: dict[str, Any]
     lease_s: float
     fence: int
-    state: State = State.OPEN
+    state: UnitState = UnitState.OPEN
     owner: str = ""
     attempt: int = 0
     tries: int = 0
@@ -39,32 +39,32 @@ class LedgerModel:
 
     def claim(self, unit: str, claimer: str) -> Claim | None:
         at = self.units[unit]
-        held = at.state is State.LEASED and at.live
-        if at.fence != self.fence or at.state is State.DONE or (held and at.owner != claimer):
+        held = at.state is UnitState.LEASED and at.live
+        if at.fence != self.fence or at.state is UnitState.DONE or (held and at.owner != claimer):
             return None
         if not held:
             self.attempts += 1
-            at.state, at.owner, at.attempt, at.live = State.LEASED, claimer, self.attempts, True
+            at.state, at.owner, at.attempt, at.live = UnitState.LEASED, claimer, self.attempts, True
             at.tries += 1
         return Claim(unit, self.fence, at.attempt, at.lease_s, at.specification)
 
     def renew(self, claim: Claim) -> bool:
         at = self._claimed(claim)
-        if at is None or at.state is not State.LEASED:
+        if at is None or at.state is not UnitState.LEASED:
             return False
         at.live = True
         return True
 
-    def finish(self, claim: Claim, state: State, report: dict[str, Any]) -> bool:
+    def finish(self, claim: Claim, state: UnitState, report: dict[str, Any]) -> bool:
         at = self._claimed(claim)
-        if at is not None and at.state is State.LEASED:
+        if at is not None and at.state is UnitState.LEASED:
             at.state, at.report = state, report
         return at is not None
 
     def release(self, claim: Claim) -> bool:
         at = self._claimed(claim)
-        if at is not None and at.state is State.LEASED:
-            at.state = State.OPEN
+        if at is not None and at.state is UnitState.LEASED:
+            at.state = UnitState.OPEN
             at.tries -= 1
         return at is not None
 

@@ -19,11 +19,11 @@ from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS, control, named, shard, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.store.contract.parameters import Fetched, ParameterStore, Positions, Pushed
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.memory.shards import Shard
+from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.downpour.checkpoint_state import TakenUp, capture, restore
 from distbelief.coordinator.runs.checkpoints import Capture
@@ -50,7 +50,7 @@ class Copy:
 
     index: int
     keys: dict[str, bytes | None]
-    twin: Shard | None
+    twin: MemoryShard | None
 
     def __repr__(self) -> str:
         return f"<shard {self.index} at clock {self.twin.clock if self.twin else 'none'}>"
@@ -205,7 +205,7 @@ def _hash(words: list[bytes]) -> dict[str, bytes]:
     return dict(zip(map(bytes.decode, words[::2]), words[1::2], strict=True))
 
 
-def _contents(at: Shard) -> Contents:
+def _contents(at: MemoryShard) -> Contents:
     head: dict[str, Any] = {"dtype": "f", "layout": LAYOUT.digest}
     head |= {"fence": at.fence, "clock": at.clock, "refused": at.refused}
     head |= {f"attempt:{stream}": attempt for stream, attempt in at.attempts.items()}

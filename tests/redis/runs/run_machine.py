@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.runs.ledger import Claim, State
+from distbelief.app.runs.ledger import Claim, UnitState
 from distbelief.app.store.contract.parameters import ParameterStore, ShardState, Token
 from tests.redis.runs.run_and_models import LAYOUT, SHARDS, VECTORS, Contents, MirroredRun
 
@@ -85,7 +85,7 @@ class RunMachine(RuleBasedStateMachine):
         at = self.mirrored.model.units[self.unit[stream]]
         if at.fence < self.mirrored.fence:
             self.enter(self.unit[stream], self.mirrored.fence)
-        elif at.state is State.DONE:
+        elif at.state is UnitState.DONE:
             self.submitted(stream)
         at = self.mirrored.model.units[self.unit[stream]]
         claim = self.claimed(self.unit[stream], at.owner or "one")
@@ -99,7 +99,7 @@ class RunMachine(RuleBasedStateMachine):
         self.mirrored.seen["renewed" if ours else "not renewed"] += 1
         return ours
 
-    def finished(self, claim: Claim, state: State) -> bool:
+    def finished(self, claim: Claim, state: UnitState) -> bool:
         """What ledger and model answer to a report."""
         report = {"by": claim.attempt, "as": state}
         ours = self.mirrored.ledger.finish(claim, state, report)
@@ -205,7 +205,7 @@ class RunMachine(RuleBasedStateMachine):
                 (at.state, at.owner, at.attempt, at.tries, at.report)
             )
             left = unit.remaining_s
-            assert (left is not None) == (at.state is State.LEASED)
+            assert (left is not None) == (at.state is UnitState.LEASED)
             assert left is None or (left > 0) == at.live
 
     def start_over(self, index: int) -> None:

@@ -13,7 +13,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
 from distbelief.app.runs import events, leadership
 from distbelief.app.runs.leadership import Claimant, Owner, RunState
-from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.app.runs.record import RunRecord
 
 PATIENCE_S = 20.0
@@ -132,9 +132,9 @@ def test_submitting_again_changes_nothing(ledger: Ledger) -> None:
     claim = granted(ledger.claim("unit", "me"))
     ledger.submit("unit", {"subset": 7}, SHORT_S, FENCE)
     assert ledger.claim("unit", "me") == claim
-    assert ledger.finish(claim, State.DONE, {})
+    assert ledger.finish(claim, UnitState.DONE, {})
     ledger.submit("unit", {"subset": 7}, SHORT_S, FENCE)
-    assert ledger.read(["unit"])["unit"].state is State.DONE
+    assert ledger.read(["unit"])["unit"].state is UnitState.DONE
 
 
 # --- renewing
@@ -166,7 +166,7 @@ def test_a_lease_that_ran_out_unclaimed_can_be_renewed(ledger: Ledger) -> None:
 
 def test_a_finished_unit_cannot_be_renewed(ledger: Ledger) -> None:
     claim = granted(ledger.claim("unit", "me"))
-    ledger.finish(claim, State.DONE, {})
+    ledger.finish(claim, UnitState.DONE, {})
     assert not ledger.renew(claim)
 
 
@@ -175,30 +175,30 @@ def test_a_finished_unit_cannot_be_renewed(ledger: Ledger) -> None:
 
 def test_a_finished_unit_keeps_its_report_and_is_not_granted_again(ledger: Ledger) -> None:
     claim = granted(ledger.claim("unit", "me"))
-    assert ledger.finish(claim, State.DONE, {"loss": 0.25})
+    assert ledger.finish(claim, UnitState.DONE, {"loss": 0.25})
     unit = ledger.read(["unit"])["unit"]
-    assert (unit.state, unit.report, unit.remaining_s) == (State.DONE, {"loss": 0.25}, None)
+    assert (unit.state, unit.report, unit.remaining_s) == (UnitState.DONE, {"loss": 0.25}, None)
     assert ledger.claim("unit", "you") is None
 
 
 def test_only_the_holder_can_finish(ledger: Ledger) -> None:
-    assert not ledger.finish(lost_to_another(ledger), State.DONE, {})
-    assert ledger.read(["short"])["short"].state is State.LEASED
+    assert not ledger.finish(lost_to_another(ledger), UnitState.DONE, {})
+    assert ledger.read(["short"])["short"].state is UnitState.LEASED
 
 
 def test_a_report_sent_twice_counts_once(ledger: Ledger, servers: Servers, run_id: str) -> None:
     claim = granted(ledger.claim("unit", "me"))
-    assert ledger.finish(claim, State.DONE, {"sent": 1})
-    assert ledger.finish(claim, State.DONE, {"sent": 2})
+    assert ledger.finish(claim, UnitState.DONE, {"sent": 1})
+    assert ledger.finish(claim, UnitState.DONE, {"sent": 2})
     assert ledger.read(["unit"])["unit"].report == {"sent": 1}
     assert servers.one("LLEN", control(run_id, "wakeup")) == 1
 
 
 def test_a_failed_unit_can_be_claimed_again(ledger: Ledger) -> None:
     first = granted(ledger.claim("unit", "me"))
-    assert ledger.finish(first, State.FAILED, {"error": "no"})
+    assert ledger.finish(first, UnitState.FAILED, {"error": "no"})
     failed = ledger.read(["unit"])["unit"]
-    assert (failed.state, failed.report, failed.tries) == (State.FAILED, {"error": "no"}, 1)
+    assert (failed.state, failed.report, failed.tries) == (UnitState.FAILED, {"error": "no"}, 1)
     assert granted(ledger.claim("unit", "me")).attempt > first.attempt
     assert ledger.read(["unit"])["unit"].tries == 2
 
@@ -211,7 +211,7 @@ def test_an_ended_run_grants_renews_and_takes_nothing(
     leadership.close(servers, run_id, "me", RunState.FINISHED, {"reason": "passes"})
     assert ledger.claim("another", "me") is None
     assert not ledger.renew(claim)
-    assert not ledger.finish(claim, State.DONE, {})
+    assert not ledger.finish(claim, UnitState.DONE, {})
     assert not ledger.release(claim)
 
 
@@ -221,7 +221,7 @@ def test_a_forgotten_unit_is_gone_for_everybody(ledger: Ledger) -> None:
     assert ledger.read(["unit"]) == {}
     assert ledger.claim("unit", "me") is None
     assert not ledger.renew(claim)
-    assert not ledger.finish(claim, State.DONE, {})
+    assert not ledger.finish(claim, UnitState.DONE, {})
     assert not ledger.release(claim)
 
 
@@ -237,12 +237,12 @@ def test_a_unit_that_was_given_back_is_open_and_its_try_does_not_count(ledger: L
     claim = granted(ledger.claim("unit", "me"))
     assert ledger.release(claim)
     unit = ledger.read(["unit"])["unit"]
-    assert (unit.state, unit.tries, unit.remaining_s) == (State.OPEN, 0, None)
+    assert (unit.state, unit.tries, unit.remaining_s) == (UnitState.OPEN, 0, None)
     assert (unit.attempt, unit.owner) == (claim.attempt, "me")
 
 
 def test_tries_before_the_one_that_was_given_back_stay_counted(ledger: Ledger) -> None:
-    ledger.finish(granted(ledger.claim("unit", "me")), State.FAILED, {})
+    ledger.finish(granted(ledger.claim("unit", "me")), UnitState.FAILED, {})
     assert ledger.release(granted(ledger.claim("unit", "me")))
     assert ledger.read(["unit"])["unit"].tries == 1
 
@@ -267,15 +267,15 @@ def test_a_unit_given_back_twice_is_given_back_once(
 def test_only_the_holder_can_give_back(ledger: Ledger) -> None:
     assert not ledger.release(lost_to_another(ledger))
     unit = ledger.read(["short"])["short"]
-    assert (unit.state, unit.tries) == (State.LEASED, 2)
+    assert (unit.state, unit.tries) == (UnitState.LEASED, 2)
 
 
 def test_a_unit_that_was_given_back_can_be_neither_renewed_nor_finished(ledger: Ledger) -> None:
     claim = granted(ledger.claim("unit", "me"))
     ledger.release(claim)
     assert not ledger.renew(claim)
-    ledger.finish(claim, State.DONE, {})
-    assert ledger.read(["unit"])["unit"].state is State.OPEN
+    ledger.finish(claim, UnitState.DONE, {})
+    assert ledger.read(["unit"])["unit"].state is UnitState.OPEN
 
 
 # --- fences
@@ -297,7 +297,7 @@ def test_what_was_entered_under_an_older_fence_is_granted_to_nobody(
 ) -> None:
     take(servers, record, "you")
     assert ledger.claim("unit", "me") is None
-    assert ledger.read(["unit"])["unit"].state is State.OPEN
+    assert ledger.read(["unit"])["unit"].state is UnitState.OPEN
 
 
 def test_what_is_entered_under_a_fence_that_has_yet_to_come_waits_for_it(
@@ -315,9 +315,9 @@ def test_a_claim_under_an_older_fence_can_be_neither_renewed_nor_reported(
     claim = granted(ledger.claim("unit", "me"))
     take(servers, record, "you")
     assert not ledger.renew(claim)
-    assert not ledger.finish(claim, State.DONE, {"loss": 0.25})
+    assert not ledger.finish(claim, UnitState.DONE, {"loss": 0.25})
     unit = ledger.read(["unit"])["unit"]
-    assert (unit.state, unit.report) == (State.LEASED, {})
+    assert (unit.state, unit.report) == (UnitState.LEASED, {})
     assert servers.one("LLEN", control(record.run, "wakeup")) == 0
 
 
@@ -325,19 +325,19 @@ def test_a_newer_fence_enters_a_unit_anew(
     ledger: Ledger, servers: Servers, record: RunRecord
 ) -> None:
     old = granted(ledger.claim("unit", "me"))
-    ledger.finish(old, State.FAILED, {"error": "no"})
+    ledger.finish(old, UnitState.FAILED, {"error": "no"})
     take(servers, record, "you")
     ledger.submit("unit", {"subset": 7}, SHORT_S, FENCE + 1)
     unit = ledger.read(["unit"])["unit"]
-    assert (unit.state, unit.tries, unit.owner) == (State.OPEN, 0, "")
+    assert (unit.state, unit.tries, unit.owner) == (UnitState.OPEN, 0, "")
     assert (unit.report, unit.remaining_s) == ({}, None)
 
     new = granted(ledger.claim("unit", "me"))
     assert (new.fence, new.specification, new.lease_s) == (FENCE + 1, {"subset": 7}, SHORT_S)
     assert new.attempt > old.attempt
     assert not ledger.renew(old)
-    assert not ledger.finish(old, State.DONE, {})
-    assert ledger.finish(new, State.DONE, {})
+    assert not ledger.finish(old, UnitState.DONE, {})
+    assert ledger.finish(new, UnitState.DONE, {})
 
 
 def test_a_unit_cannot_be_entered_under_an_older_fence(
@@ -370,10 +370,10 @@ def test_a_ledger_that_is_cleared_holds_no_unit_whoever_entered_it(
     for unit in units:
         ledger.submit(unit, SPECIFICATION, LONG_S, FENCE)
     claim = granted(ledger.claim("unit", "me"))
-    ledger.finish(granted(ledger.claim("unit 0", "me")), State.DONE, {})
+    ledger.finish(granted(ledger.claim("unit 0", "me")), UnitState.DONE, {})
     Ledger(servers, record.run).clear()
     assert ledger.read(units) == {}
-    assert not ledger.finish(claim, State.DONE, {})
+    assert not ledger.finish(claim, UnitState.DONE, {})
     assert [name for name in keys_of(servers, record.run) if name != "record"] == []
 
 
@@ -414,14 +414,14 @@ def test_reading_leaves_out_what_is_unknown(ledger: Ledger) -> None:
 
 def test_an_open_unit_has_no_owner_and_no_lease(ledger: Ledger) -> None:
     unit = ledger.read(["unit"])["unit"]
-    assert (unit.state, unit.owner, unit.remaining_s) == (State.OPEN, "", None)
+    assert (unit.state, unit.owner, unit.remaining_s) == (UnitState.OPEN, "", None)
     assert (unit.tries, unit.attempt, unit.report) == (0, 0, {})
 
 
 def test_a_held_unit_names_its_owner_and_what_is_left_of_the_lease(ledger: Ledger) -> None:
     ledger.claim("unit", "me@here")
     unit = ledger.read(["unit"])["unit"]
-    assert (unit.state, unit.owner) == (State.LEASED, "me@here")
+    assert (unit.state, unit.owner) == (UnitState.LEASED, "me@here")
     assert unit.remaining_s is not None
     assert 0 < unit.remaining_s <= LONG_S
 
@@ -433,7 +433,7 @@ def test_a_wait_ends_when_a_unit_is(end: str, ledger: Ledger) -> None:
         began = time.monotonic()
         waiting = threads.submit(ledger.wait, LONG_S)
         if end == "finished":
-            ledger.finish(claim, State.DONE, {})
+            ledger.finish(claim, UnitState.DONE, {})
         else:
             ledger.release(claim)
         waiting.result(PATIENCE_S)
@@ -462,7 +462,7 @@ def test_no_wait_is_none_even_for_an_idle_server(
 def test_a_wait_takes_all_wake_ups(ledger: Ledger, servers: Servers, run_id: str) -> None:
     for unit in ("a", "b", "c"):
         ledger.submit(unit, SPECIFICATION, LONG_S, FENCE)
-        ledger.finish(granted(ledger.claim(unit, "me")), State.DONE, {})
+        ledger.finish(granted(ledger.claim(unit, "me")), UnitState.DONE, {})
     ledger.wait(LONG_S)
     assert servers.one("LLEN", control(run_id, "wakeup")) == 0
 

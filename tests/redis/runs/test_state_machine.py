@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from distbelief.app.layout.keys import BEST, PARAMETERS
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.runs.ledger import Claim, State
+from distbelief.app.runs.ledger import Claim, UnitState
 from distbelief.coordinator.downpour.shard_states import from_json
 from tests.redis.private import PrivateServer, connected
 from tests.redis.runs.run_and_models import LAYOUT, SHARDS, STREAMS, VECTORS, Copy, MirroredRun
@@ -69,8 +69,8 @@ class AnythingHappens(RunMachine):
     def renew(self, claim: Claim) -> None:
         self.renewed(claim)
 
-    @rule(claim=claims, state=st.sampled_from([State.DONE, State.FAILED]))
-    def finish(self, claim: Claim, state: State) -> None:
+    @rule(claim=claims, state=st.sampled_from([UnitState.DONE, UnitState.FAILED]))
+    def finish(self, claim: Claim, state: UnitState) -> None:
         self.finished(claim, state)
 
     @rule(claim=claims)
@@ -110,7 +110,7 @@ class AnythingHappens(RunMachine):
         assert self.push(token_of(zombie), sequence, gradient) == (refused,)
         assert self.mirrored.contents() == before
         assert not self.renewed(zombie)
-        assert not self.finished(zombie, State.DONE)
+        assert not self.finished(zombie, UnitState.DONE)
         assert not self.released(zombie)
         return claim
 

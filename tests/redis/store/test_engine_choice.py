@@ -12,7 +12,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerRefused
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import Answer, Token
 from distbelief.app.store.engines import choose_engines
 from distbelief.app.store.native import library

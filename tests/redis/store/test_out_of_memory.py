@@ -17,8 +17,8 @@ from distbelief.app.errors import ExitCode, ModelMissing, ServerRefused
 from distbelief.app.layout.keys import PARAMETERS, control
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.app.optimizers.rules.adagrad import Adagrad
+from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.app.store.contract.parameters import Answer, Counted, Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -118,7 +118,7 @@ WRITES = {
     "submit": Write(lambda run: run.ledger.submit("new", {}, LEASE_S, TOKEN.fence)),
     "claim": Write(Run.claimed, 2),
     "renew": Write(lambda run: run.ledger.renew(run.held), True),
-    "finish": Write(lambda run: run.ledger.finish(run.held, State.DONE, {"loss": 1}), True),
+    "finish": Write(lambda run: run.ledger.finish(run.held, UnitState.DONE, {"loss": 1}), True),
 }
 
 

@@ -14,9 +14,9 @@ from distbelief.app.errors import Fenced, LayoutError, ModelMissing, SequenceGap
 from distbelief.app.layout.keys import PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.optimizers.adagrad import Adagrad
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.rules.adagrad import Adagrad
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,
@@ -25,7 +25,7 @@ from distbelief.app.store.contract.parameters import (
     Token,
 )
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.memory.shards import Shard
+from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
@@ -58,7 +58,7 @@ def open_store(
 ) -> Open:
     """Makes a store for a rule and a fence; nothing is created in it."""
     if request.param == "memory":
-        shards: list[Shard | None] = [None] * LAYOUT.n_shards
+        shards: list[MemoryShard | None] = [None] * LAYOUT.n_shards
 
         def in_memory(rule: Rule, fence: int = FENCE) -> ParameterStore:
             store = MemoryParameterStore(LAYOUT, rule, dtype, fence=fence)

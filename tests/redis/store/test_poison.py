@@ -15,16 +15,13 @@ from distbelief.app.errors import ModelMissing, NotFinite, ServerRefused
 from distbelief.app.layout.keys import PARAMETERS, shard, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.optimizers.adam import Adam
-from distbelief.app.optimizers.ftrl import Ftrl
-from distbelief.app.optimizers.momentum import Momentum
-from distbelief.app.optimizers.rmsprop import RMSProp
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.rules.adagrad import Adagrad
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import Answer, ParameterStore, ShardCounts, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.redis.parameters import RedisParameterStore, push_script
+from tests.rules import some_rules
 
 # 38 numbers in 10 blocks of 4, the last of 2; shards of 3, 3, 2 and 2 blocks.
 LAYOUT = Layout((TensorSpec("w", (38,)),), 4, n_shards=4, n_servers=2)
@@ -63,14 +60,7 @@ def test_a_run_cannot_begin_with_numbers_that_are_not_finite(
 
 # --- every rule
 
-RULES = (
-    SGD(0.1),
-    Momentum(0.1),
-    Adagrad(0.1),
-    RMSProp(0.1),
-    Adam(0.1, weight_decay=0.1),
-    Ftrl(0.1, l1=0.1),
-)
+RULES = some_rules(learning_rate=0.1, weight_decay=0.1, ftrl_l1=0.1)
 
 
 @pytest.mark.parametrize("poison", POISONS)

@@ -15,8 +15,8 @@ from distbelief.app.errors import LayoutError, ModelMissing, SequenceGap
 from distbelief.app.layout.keys import PARAMETERS, named, shard, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.rules.adagrad import Adagrad
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import Answer, ShardCounts, ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.redis import shards

@@ -18,10 +18,10 @@ from distbelief.app.errors import Fenced, LayoutError, ModelMissing
 from distbelief.app.layout.keys import PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import ShardState, ShardStore
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.memory.shards import MemoryShards, Shard
+from distbelief.app.store.memory.shards import MemoryShard, MemoryShards
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -46,7 +46,7 @@ MEMORY: dict[str, Callable[..., MemoryShards]] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Backend:
     """Where shards are: ``open`` makes a store for a fence, ``lose`` takes a shard away.
 
     ``first`` are the vectors that are there from the beginning.
@@ -67,30 +67,30 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=["memory", *ENGINES])
-def place(
+def backend(
     request: pytest.FixtureRequest,
     kind: str,
     servers_of: Callable[[ServerProgram, Engine], Servers],
     run_id: str,
-) -> Place:
+) -> Backend:
     if request.param == "memory":
         return in_memory(kind)
     program, engine = request.param
     return on_servers(kind, servers_of(existing(program), usable(engine)), run_id)
 
 
-def in_memory(kind: str) -> Place:
-    shards: list[Shard | None] = [None] * SHARDS
+def in_memory(kind: str) -> Backend:
+    shards: list[MemoryShard | None] = [None] * SHARDS
 
     def open_store(fence: int = FENCE) -> Any:
         store = MEMORY[kind](fence=fence)
         store._shards = shards  # one coordinator after another finds the same
         return store
 
-    return Place(open_store, lambda index: shards.__setitem__(index, None), FIRST[kind])
+    return Backend(open_store, lambda index: shards.__setitem__(index, None), FIRST[kind])
 
 
-def on_servers(kind: str, servers: Servers, run: str) -> Place:
+def on_servers(kind: str, servers: Servers, run: str) -> Backend:
     def open_store(fence: int = FENCE) -> Any:
         if kind == "parameters":
             return RedisParameterStore(servers, run, LAYOUT, Adagrad(0.1), fence=fence)
@@ -101,12 +101,12 @@ def on_servers(kind: str, servers: Servers, run: str) -> Place:
         keys = servers.one("KEYS", f"ps:{{{run}/{index}}}:*", server=server)
         assert servers.one("DEL", *keys, server=server) == len(keys) > 0
 
-    return Place(open_store, lose, FIRST[kind])
+    return Backend(open_store, lose, FIRST[kind])
 
 
 @pytest.fixture
-def empty(place: Place) -> ShardStore:
-    return place.open()
+def empty(backend: Backend) -> ShardStore:
+    return backend.open()
 
 
 @pytest.fixture
@@ -152,29 +152,29 @@ def changes(store: ShardStore) -> list[Callable[[], object]]:
 # --- creating
 
 
-def test_a_run_is_created_under_the_fence_of_its_coordinator(place: Place) -> None:
-    assert create(place.open(FENCE + 4), VALUES)
-    assert place.open().highest_fence() == FENCE + 4
-    for change in changes(place.open()):
+def test_a_run_is_created_under_the_fence_of_its_coordinator(backend: Backend) -> None:
+    assert create(backend.open(FENCE + 4), VALUES)
+    assert backend.open().highest_fence() == FENCE + 4
+    for change in changes(backend.open()):
         with pytest.raises(Fenced):
             change()
-    for change in changes(place.open(FENCE + 4)):
+    for change in changes(backend.open(FENCE + 4)):
         change()
 
 
 @pytest.mark.parametrize("fence", [FENCE - 1, FENCE, FENCE + 1])
 def test_creating_again_changes_neither_values_nor_fence(
-    store: ShardStore, place: Place, fence: int
+    store: ShardStore, backend: Backend, fence: int
 ) -> None:
-    assert not create(place.open(fence), OTHERS)
+    assert not create(backend.open(fence), OTHERS)
     assert read(store) == rounded(store, VALUES)
     assert store.highest_fence() == FENCE
 
 
 def test_creating_completes_what_is_missing_and_resets_nothing(
-    store: ShardStore, place: Place
+    store: ShardStore, backend: Backend
 ) -> None:
-    place.lose(2)
+    backend.lose(2)
     assert not create(store, OTHERS)
     expected = VALUES.copy()
     expected[LAYOUT.shard_slice(2)] = OTHERS[LAYOUT.shard_slice(2)]
@@ -235,9 +235,9 @@ def test_freezing_again_replaces_the_copies(store: ShardStore) -> None:
     assert read(store, A) == rounded(store, OTHERS)
 
 
-def test_freezing_tells_where_each_shard_stands(store: ShardStore, place: Place) -> None:
+def test_freezing_tells_where_each_shard_stands(store: ShardStore, backend: Backend) -> None:
     assert store.freeze({PARAMETERS: A}) == [ShardState()] * SHARDS
-    store.restore({1: STANDING}, place.all_of(VALUES))
+    store.restore({1: STANDING}, backend.all_of(VALUES))
     expected = [ShardState(), STANDING, ShardState(), ShardState()]
     assert store.freeze({}) == store.freeze({PARAMETERS: A}) == expected
 
@@ -253,8 +253,8 @@ def test_freezing_a_vector_that_is_not_there_copies_nothing(
     assert store.named_vectors() == set()
 
 
-def test_freezing_a_run_that_lost_a_shard_says_which(store: ShardStore, place: Place) -> None:
-    place.lose(3)
+def test_freezing_a_run_that_lost_a_shard_says_which(store: ShardStore, backend: Backend) -> None:
+    backend.lose(3)
     for copying in (lambda: store.freeze({PARAMETERS: A}), lambda: store.copy(PARAMETERS, A)):
         with pytest.raises(ModelMissing, match="shard 3 does not know this run"):
             copying()
@@ -265,10 +265,10 @@ def test_freezing_a_run_that_lost_a_shard_says_which(store: ShardStore, place: P
 
 @pytest.mark.parametrize("fence", [FENCE - 1, FENCE + 1])
 def test_a_coordinator_with_another_fence_changes_nothing_by_name(
-    store: ShardStore, place: Place, fence: int
+    store: ShardStore, backend: Backend, fence: int
 ) -> None:
     store.put(A, OTHERS)
-    for change in changes(place.open(fence)):
+    for change in changes(backend.open(fence)):
         with pytest.raises(Fenced, match="shard 0 is fenced: a newer coordinator took over"):
             change()
     assert store.named_vectors() == {A}
@@ -276,10 +276,10 @@ def test_a_coordinator_with_another_fence_changes_nothing_by_name(
 
 
 def test_whoever_raises_the_fence_goes_on_and_the_one_before_is_shut_out(
-    store: ShardStore, place: Place
+    store: ShardStore, backend: Backend
 ) -> None:
     store.put(A, OTHERS)
-    new = place.open(FENCE)
+    new = backend.open(FENCE)
     new.raise_fence(FENCE + 2)
     assert new.fence == new.highest_fence() == FENCE + 2
     for change in changes(store):
@@ -292,10 +292,10 @@ def test_whoever_raises_the_fence_goes_on_and_the_one_before_is_shut_out(
 
 
 def test_a_fence_that_is_raised_leaves_vectors_and_standings(
-    store: ShardStore, place: Place
+    store: ShardStore, backend: Backend
 ) -> None:
     store.put(A, OTHERS)
-    store.restore({2: STANDING}, place.all_of(VALUES))
+    store.restore({2: STANDING}, backend.all_of(VALUES))
     before = store.shard_states()
     store.raise_fence(FENCE + 1)
     assert store.shard_states() == before
@@ -303,25 +303,27 @@ def test_a_fence_that_is_raised_leaves_vectors_and_standings(
     assert read(store, A) == rounded(store, OTHERS)
 
 
-def test_a_fence_cannot_be_raised_where_a_newer_one_is(store: ShardStore, place: Place) -> None:
-    place.open(FENCE + 5).restore({2: ShardState()}, place.all_of(VALUES))
+def test_a_fence_cannot_be_raised_where_a_newer_one_is(store: ShardStore, backend: Backend) -> None:
+    backend.open(FENCE + 5).restore({2: ShardState()}, backend.all_of(VALUES))
     with pytest.raises(Fenced, match=f"shard 2 knows the newer fence {FENCE + 5}"):
         store.raise_fence(FENCE + 4)
     assert store.highest_fence() == FENCE + 5
 
 
-def test_a_run_that_lost_a_shard_cannot_raise_its_fence(store: ShardStore, place: Place) -> None:
-    place.lose(1)
+def test_a_run_that_lost_a_shard_cannot_raise_its_fence(
+    store: ShardStore, backend: Backend
+) -> None:
+    backend.lose(1)
     with pytest.raises(ModelMissing, match="shard 1 does not know this run"):
         store.raise_fence(FENCE + 1)
 
 
 def test_the_highest_fence_is_that_of_any_shard(
-    empty: ShardStore, place: Place, store: ShardStore
+    empty: ShardStore, backend: Backend, store: ShardStore
 ) -> None:
     assert store.highest_fence() == FENCE
-    place.open(FENCE + 5).restore({2: ShardState()}, place.all_of(VALUES))
-    place.lose(0)
+    backend.open(FENCE + 5).restore({2: ShardState()}, backend.all_of(VALUES))
+    backend.lose(0)
     assert store.highest_fence() == FENCE + 5
 
 
@@ -340,24 +342,24 @@ def test_a_run_that_was_never_created_stands_nowhere(empty: ShardStore) -> None:
     assert empty.shard_states() == [None] * SHARDS
 
 
-def test_a_lost_shard_stands_nowhere(store: ShardStore, place: Place) -> None:
-    place.lose(1)
+def test_a_lost_shard_stands_nowhere(store: ShardStore, backend: Backend) -> None:
+    backend.lose(1)
     assert store.shard_states() == [ShardState(), None, ShardState(), ShardState()]
 
 
 def test_a_shard_that_lacks_a_vector_stands_nowhere_for_who_needs_it(
-    store: ShardStore, place: Place
+    store: ShardStore, backend: Backend
 ) -> None:
     store.put(A, OTHERS)
-    place.lose(1)
+    backend.lose(1)
     create(store, VALUES)  # without vector a
     assert store.shard_states() == [ShardState()] * SHARDS
     assert store.shard_states(A) == [ShardState(), None, ShardState(), ShardState()]
     assert store.shard_states(PARAMETERS, B) == [None] * SHARDS
 
 
-def test_a_shard_without_its_parameters_stands_nowhere(store: ShardStore, place: Place) -> None:
-    place.lose(1)
+def test_a_shard_without_its_parameters_stands_nowhere(store: ShardStore, backend: Backend) -> None:
+    backend.lose(1)
     store.restore({1: STANDING}, {A: OTHERS})
     assert store.shard_states() == [ShardState(), None, ShardState(), ShardState()]
 
@@ -374,10 +376,12 @@ def test_named_vectors_are_all_but_parameters_and_slots(store: ShardStore) -> No
     assert store.named_vectors() == {B}
 
 
-def test_a_vector_on_one_shard_alone_is_named_and_dropped(store: ShardStore, place: Place) -> None:
+def test_a_vector_on_one_shard_alone_is_named_and_dropped(
+    store: ShardStore, backend: Backend
+) -> None:
     store.put(A, OTHERS)
     for index in (0, 1, 2):
-        place.lose(index)
+        backend.lose(index)
     assert store.named_vectors() == {A}
     store.drop(A, B)  # lost shards are no error
     assert store.named_vectors() == set()
@@ -386,11 +390,11 @@ def test_a_vector_on_one_shard_alone_is_named_and_dropped(store: ShardStore, pla
 # --- coming back
 
 
-def test_lost_shards_come_back_and_the_others_stay(store: ShardStore, place: Place) -> None:
+def test_lost_shards_come_back_and_the_others_stay(store: ShardStore, backend: Backend) -> None:
     before = store.shard_states()
-    place.lose(1)
-    place.lose(3)
-    store.restore({1: STANDING, 3: ShardState()}, place.all_of(OTHERS))
+    backend.lose(1)
+    backend.lose(3)
+    store.restore({1: STANDING, 3: ShardState()}, backend.all_of(OTHERS))
     assert store.shard_states() == [before[0], STANDING, before[2], ShardState()]
     expected = VALUES.copy()
     for index in (1, 3):
@@ -398,9 +402,9 @@ def test_lost_shards_come_back_and_the_others_stay(store: ShardStore, place: Pla
     assert read(store) == rounded(store, expected)
 
 
-def test_a_whole_run_comes_back_where_nothing_is_left(empty: ShardStore, place: Place) -> None:
+def test_a_whole_run_comes_back_where_nothing_is_left(empty: ShardStore, backend: Backend) -> None:
     shard_states = {index: ShardState(index, 1, {0: index + 1}) for index in range(SHARDS)}
-    empty.restore(shard_states, {**place.all_of(VALUES), A: OTHERS})
+    empty.restore(shard_states, {**backend.all_of(VALUES), A: OTHERS})
     assert empty.shard_states(A) == list(shard_states.values())
     assert read(empty) == rounded(empty, VALUES)
     assert read(empty, A) == rounded(empty, OTHERS)
@@ -409,56 +413,60 @@ def test_a_whole_run_comes_back_where_nothing_is_left(empty: ShardStore, place: 
 
 @pytest.mark.parametrize("fence", [FENCE, FENCE + 1])
 def test_what_is_restored_takes_the_place_of_what_is_there(
-    store: ShardStore, place: Place, fence: int
+    store: ShardStore, backend: Backend, fence: int
 ) -> None:
     store.put(A, VALUES)
     store.put(B, VALUES)
     everywhere = dict.fromkeys(range(SHARDS), STANDING)
-    new = place.open(fence)
-    new.restore(everywhere, place.all_of(OTHERS, A))
+    new = backend.open(fence)
+    new.restore(everywhere, backend.all_of(OTHERS, A))
     assert new.shard_states(A, B) == [STANDING] * SHARDS
     assert [read(new, name) for name in (PARAMETERS, A)] == [rounded(new, OTHERS)] * 2
     assert read(new, B) == rounded(new, VALUES)  # under a name that was not restored
     assert new.highest_fence() == fence
 
 
-def test_a_restored_shard_shuts_the_coordinator_before_out(store: ShardStore, place: Place) -> None:
-    place.open(FENCE + 1).restore({0: ShardState()}, place.all_of(VALUES))
+def test_a_restored_shard_shuts_the_coordinator_before_out(
+    store: ShardStore, backend: Backend
+) -> None:
+    backend.open(FENCE + 1).restore({0: ShardState()}, backend.all_of(VALUES))
     for change in changes(store):
         with pytest.raises(Fenced, match="shard 0 is fenced"):
             change()
 
 
-def test_a_shard_that_knows_a_newer_fence_is_not_restored(store: ShardStore, place: Place) -> None:
+def test_a_shard_that_knows_a_newer_fence_is_not_restored(
+    store: ShardStore, backend: Backend
+) -> None:
     store.raise_fence(FENCE + 2)
     for fence in (FENCE, FENCE + 1):
         with pytest.raises(Fenced, match="shard 3 is fenced: a newer coordinator took over"):
-            place.open(fence).restore({3: STANDING}, place.all_of(OTHERS))
+            backend.open(fence).restore({3: STANDING}, backend.all_of(OTHERS))
     assert store.shard_states() == [ShardState()] * SHARDS
     assert read(store) == rounded(store, VALUES)
 
 
 @pytest.mark.parametrize("size", [LAYOUT.size - 1, LAYOUT.size + 1])
 def test_vectors_of_another_length_are_not_restored(
-    store: ShardStore, place: Place, size: int
+    store: ShardStore, backend: Backend, size: int
 ) -> None:
     with pytest.raises(LayoutError, match=f"every vector needs 38 numbers, got .{size},"):
-        store.restore({0: STANDING}, {**place.all_of(VALUES), A: np.zeros(size)})
+        store.restore({0: STANDING}, {**backend.all_of(VALUES), A: np.zeros(size)})
     assert store.shard_states() == [ShardState()] * SHARDS
     assert store.named_vectors() == set()
 
 
-def test_restoring_no_shard_changes_nothing(store: ShardStore, place: Place) -> None:
-    store.restore({}, place.all_of(OTHERS))
+def test_restoring_no_shard_changes_nothing(store: ShardStore, backend: Backend) -> None:
+    store.restore({}, backend.all_of(OTHERS))
     assert read(store) == rounded(store, VALUES)
 
 
-def test_a_frozen_state_comes_back_as_it_was(store: ShardStore, place: Place) -> None:
+def test_a_frozen_state_comes_back_as_it_was(store: ShardStore, backend: Backend) -> None:
     """The round trip of a checkpoint."""
-    store.restore(dict.fromkeys(range(SHARDS), STANDING), place.all_of(OTHERS))
+    store.restore(dict.fromkeys(range(SHARDS), STANDING), backend.all_of(OTHERS))
     shard_states = store.freeze({PARAMETERS: A})
     copied = store.fetch(A).vector
-    place.lose(2)
-    store.restore({2: shard_states[2]}, place.all_of(copied))
+    backend.lose(2)
+    store.restore({2: shard_states[2]}, backend.all_of(copied))
     assert store.shard_states() == [STANDING] * SHARDS
     assert read(store) == rounded(store, OTHERS)

@@ -16,35 +16,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distbelief.app.client.scan import scan_hash
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ModelMissing, ServerRefused
-from distbelief.app.layout.keys import PARAMETERS, named, slot
+from distbelief.app.layout.keys import PARAMETERS, named, shard, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.models.initial import drawn_values
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.optimizers.adam import Adam
-from distbelief.app.optimizers.ftrl import Ftrl
-from distbelief.app.optimizers.momentum import Momentum
-from distbelief.app.optimizers.rmsprop import RMSProp
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.rules.adagrad import Adagrad
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import Answer, ParameterStore, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.app.store.redis import shards
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.problem.memory_estimate import block_bytes
+from tests.rules import some_rules
 
 FENCE, ATTEMPT = 1, 1
 #: A gradient of zeros changes nothing.
 RESTING: list[Rule] = [SGD(0.5, decay=0.1), Adagrad(0.1, decay=0.5, initial_accumulator=0.3)]
-RULES: list[Rule] = [
-    *RESTING,
-    Momentum(0.1, decay=0.5),
-    RMSProp(0.1),
-    Adam(0.1, weight_decay=0.2),
-    Ftrl(0.1, beta=0.7, l1=0.2, l2=0.1),
-]
+RULES = some_rules(
+    learning_rate=0.1,
+    learning_rate_decay=0.5,
+    initial_accumulator=0.3,
+    weight_decay=0.2,
+    ftrl_beta=0.7,
+    ftrl_l1=0.2,
+    ftrl_l2=0.1,
+)
 
 
 def tables(*shapes: tuple[tuple[int, ...], float | None], shards: int = 3) -> Layout:
@@ -290,7 +291,7 @@ def test_a_vector_that_was_dropped_is_missing_though_it_had_no_rows(twins: Twins
 def test_shards_come_back_with_their_rows_slots_and_standings(
     servers: Servers, new_run: Callable[[], str]
 ) -> None:
-    rule = RULES[1]
+    rule = RESTING[1]
     twins = stores(servers, new_run(), LAYOUT, rule, np.float32)
     trained(twins)
     names = [PARAMETERS, *map(slot, rule.slots)]
@@ -315,7 +316,7 @@ def test_shards_come_back_with_their_rows_slots_and_standings(
 def test_rows_of_ones_own_are_there_from_the_beginning(
     servers: Servers, new_run: Callable[[], str]
 ) -> None:
-    layout, rule = tables(((33, 2), None)), RULES[1]
+    layout, rule = tables(((33, 2), None)), RESTING[1]
     values = np.random.default_rng(0).normal(size=(33, 2)).astype(np.float32)
     rows = TableRows(np.arange(33), values)
     sums = TableRows(np.arange(33), np.full((33, 2), 0.3, np.float32))
@@ -365,13 +366,13 @@ def test_a_server_that_loses_its_data_while_it_is_scanned_is_noticed(
     twins = stores(servers, new_run(), LAYOUT, SGD(0.1), np.float32)
     trained(twins)
     store = cast("RedisParameterStore", twins.script)
-    scanned = store._scanned
+    last = shard(store._run, LAYOUT.n_shards - 1, PARAMETERS)
 
-    def scanned_and_lost(index: int, *words: Any) -> Any:
-        yield from scanned(index, *words)
-        if index == LAYOUT.n_shards - 1:
+    def scan_and_lose(servers: Servers, key: str, *, server: int) -> Any:
+        yield from scan_hash(servers, key, server=server)
+        if key == last:
             store.delete()
 
-    monkeypatch.setattr(store, "_scanned", scanned_and_lost)
+    monkeypatch.setattr(shards, "scan_hash", scan_and_lose)
     with pytest.raises(ModelMissing):
         store.touched()

@@ -18,13 +18,8 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.optimizers.adam import Adam
-from distbelief.app.optimizers.ftrl import Ftrl
-from distbelief.app.optimizers.momentum import Momentum
-from distbelief.app.optimizers.rmsprop import RMSProp
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,
@@ -34,6 +29,7 @@ from distbelief.app.store.contract.parameters import (
 )
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
+from tests.rules import RULES
 
 Array = npt.NDArray[np.floating[Any]]
 FENCE, ATTEMPT = 1, 1
@@ -45,28 +41,8 @@ LENGTHS = st.integers(1, 40) | st.builds(
     lambda runs, more: runs * RUN + more, st.integers(1, 2), st.integers(-1, 1)
 )
 
-RATES = st.floats(1e-6, 1e3)
-DECAYS = st.just(0.0) | st.floats(1e-6, 10)
-EPSILONS = st.sampled_from([1e-30, 1e-10, 1e-3])
-SHARES = st.sampled_from([0.0, 0.5, 0.9, 0.999]) | st.floats(0, 1, exclude_max=True)
 #: Updates of others at the fetch: some of them after what the shards have, as after a loss.
 BASES = st.integers(-4, 3)
-PENALTIES = st.sampled_from([0.0, 1e-3, 0.7, 1e3])
-ADAGRAD = st.builds(
-    Adagrad,
-    RATES,
-    DECAYS,
-    epsilon=EPSILONS,
-    initial_accumulator=st.sampled_from([0.0, 1e-40, 0.1, 3.0]),
-)
-RULES = {
-    "sgd": st.builds(SGD, RATES, DECAYS),
-    "momentum": st.builds(Momentum, RATES, DECAYS, SHARES),
-    "adagrad": ADAGRAD,
-    "rmsprop": st.builds(RMSProp, RATES, DECAYS, SHARES, EPSILONS),
-    "adam": st.builds(Adam, RATES, DECAYS, SHARES, SHARES, EPSILONS, PENALTIES),
-    "ftrl": st.builds(Ftrl, RATES, st.floats(1e-3, 1e3), PENALTIES, PENALTIES),
-}
 
 
 @st.composite

@@ -17,7 +17,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.store.contract.parameters import Counted, ShardState
 from distbelief.app.store.contract.vectors import VectorStore
-from distbelief.app.store.memory.shards import Shard
+from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis import vectors
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -58,7 +58,7 @@ def open_store(
 ) -> Open:
     """Makes a store for a fence; nothing is created in it."""
     if request.param == "memory":
-        shards: list[Shard | None] = [None] * SHARDS
+        shards: list[MemoryShard | None] = [None] * SHARDS
 
         def in_memory(fence: int = FENCE) -> VectorStore:
             store = MemoryVectorStore(LAYOUT, dtype, fence=fence)

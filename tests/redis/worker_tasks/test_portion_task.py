@@ -61,7 +61,7 @@ class Run:
         """As the coordinator begins an evaluation."""
         self.store.begin(number, GRADIENT)
         fence = self.store.fence
-        evaluation = batch.Evaluation(number, fence, PARAMETERS, GRADIENT, PORTIONS, QUANTUM)
+        evaluation = batch.BatchEvaluation(number, fence, PARAMETERS, GRADIENT, PORTIONS, QUANTUM)
         batch.announce(self.control, self.id, evaluation)
 
     def reports(self) -> list[batch.Report]:

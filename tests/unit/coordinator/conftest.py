@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from distbelief.app.models import imports
 from distbelief.coordinator.commands import cli
 
 Run = Callable[..., "Answer"]
@@ -28,6 +29,7 @@ def _own_environment(
     """Data sets are converted once for all these tests; the developer's servers are not used."""
     folder = tmp_path_factory.getbasetemp() / "unit-cache"
     monkeypatch.setenv("DISTBELIEF_CACHE", str(folder))
+    monkeypatch.setattr(imports, "_allowed_here", [])
     for variable in ("BROKER", "PARAMETER_SERVERS", "ALLOWED_IMPORTS"):
         monkeypatch.setenv(f"DISTBELIEF_{variable}", "")
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-import distbelief
-from distbelief.app import errors
-from distbelief.app.errors import ConfigError, DataError, DistBeliefError
+from distbelief.app.errors import ConfigError, DataError
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.api import _configure, train
 from distbelief.coordinator.cluster.endpoints import Endpoints
@@ -82,26 +78,3 @@ def test_a_copy_of_a_cluster_is_itself_and_its_pickle_are_its_endpoints(
     monkeypatch.setattr(LocalCluster, "endpoints", PLACE)
     make, arguments = cluster.__reduce__()  # what goes to the processes of a search
     assert make(*arguments) == PLACE
-
-
-def test_importing_the_package_is_cheap() -> None:
-    # The command line imports it, too, whatever it is asked for.
-    code = "import sys, distbelief; assert not {'numpy', 'celery', 'sklearn'} & {*sys.modules}"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_every_error_is_a_name_of_the_package() -> None:
-    def family(error: type[DistBeliefError]) -> set[str]:
-        return {error.__name__, *(name for sub in error.__subclasses__() for name in family(sub))}
-
-    assert {name for name in family(DistBeliefError) if name in vars(errors)} <= set(
-        distbelief.__all__
-    )
-
-
-def test_what_the_package_promises_is_there() -> None:
-    for name in distbelief.__all__:
-        assert getattr(distbelief, name) is not None
-    assert set(distbelief.__all__) <= set(dir(distbelief))
-    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
-        distbelief.trian  # noqa: B018

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from distbelief.worker_tasks import context
+from distbelief.worker_tasks import process
 
 #: Makes and frees arrays as large as a portion's chunk of MNIST in double precision, and
 #: prints how many page faults that costs.
 ARRAYS_COME_AND_GO = """
 import resource, sys
 import numpy as np
-from distbelief.worker_tasks import context
+from distbelief.worker_tasks import process
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -26,7 +26,7 @@ def go(times):
         del arrays
 
 if sys.argv[1] == "kept":
-    context._after_fork()
+    process.set_up()
 go(3)
 before = faults()
 go(50)
@@ -49,4 +49,4 @@ def test_arrays_that_come_and_go_cost_no_page_faults() -> None:
 
 def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    context._keep_freed_memory()
+    process._keep_freed_memory()

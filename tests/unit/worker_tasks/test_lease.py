@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from distbelief.app.errors import DataError, Fenced, ServerUnreachable
-from distbelief.app.runs.ledger import Claim, Ledger, State
+from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.worker_tasks import shutdown
 from distbelief.worker_tasks.lease import Lease, work
 
@@ -23,7 +23,7 @@ class OneUnit:
     def __init__(self, *renewals: bool | Exception, free: bool = True) -> None:
         self.free, self.renewals = free, list(renewals)
         self.renewed = threading.Event()
-        self.reports: list[tuple[State, dict[str, Any]]] = []
+        self.reports: list[tuple[UnitState, dict[str, Any]]] = []
         self.reportable = True
         self.released: list[Claim] = []
 
@@ -38,7 +38,7 @@ class OneUnit:
             raise answer
         return answer
 
-    def finish(self, claim: Claim, state: State, report: dict[str, Any]) -> bool:
+    def finish(self, claim: Claim, state: UnitState, report: dict[str, Any]) -> bool:
         self.reports.append((state, report))
         return self.reportable
 
@@ -62,7 +62,7 @@ def do_work(ledger: OneUnit, do: Any) -> str:
 def test_a_unit_is_done_and_reported() -> None:
     ledger = OneUnit()
     assert do_work(ledger, lambda lease: lease.claim.specification) == "done"
-    assert ledger.reports == [(State.DONE, {"stop": 5})]
+    assert ledger.reports == [(UnitState.DONE, {"stop": 5})]
 
 
 def test_a_unit_that_cannot_be_claimed_is_left_alone() -> None:
@@ -95,7 +95,7 @@ def test_what_a_users_model_raises_is_reported_with_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         do_work(ledger, divide)
     ((state, report),) = ledger.reports
-    assert state is State.FAILED
+    assert state is UnitState.FAILED
     assert report["error"] == "ZeroDivisionError: division by zero"
     assert "in divide" in report["traceback"]
     assert "@" in report["worker"]

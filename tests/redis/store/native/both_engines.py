@@ -13,13 +13,6 @@ from distbelief.app.client.engine import Engine
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import Argument
 from distbelief.app.layout.keys import COUNTED, shard
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.optimizers.adam import Adam
-from distbelief.app.optimizers.ftrl import Ftrl
-from distbelief.app.optimizers.momentum import Momentum
-from distbelief.app.optimizers.rmsprop import RMSProp
-from distbelief.app.optimizers.rule import Rule
-from distbelief.app.optimizers.sgd import SGD
 from distbelief.app.store.redis.calls import CREATE
 from distbelief.app.store.redis.parameters import ANNOUNCE, push_script
 from distbelief.app.store.redis.shards import FENCE, FETCH
@@ -32,15 +25,11 @@ from distbelief.app.store.redis.vectors import (
     PSEUDO,
     SPARSITY,
 )
+from tests.rules import some_rules
 
-RULES: dict[str, Rule] = {
-    "sgd": SGD(0.1, 0.01),
-    "momentum": Momentum(0.1, 0.0, 0.9),
-    "adagrad": Adagrad(0.1, 0.0, 1e-10, 0.1),
-    "rmsprop": RMSProp(0.01, 0.1, 0.99, 1e-8),
-    "adam": Adam(0.01, 0.0, 0.9, 0.999, 1e-8, 0.01),
-    "ftrl": Ftrl(0.1, 1.0, 0.05, 0.01),
-}
+SETTINGS = {"learning_rate": 0.1, "learning_rate_decay": 0.01, "weight_decay": 0.01}
+PENALTIES = {"ftrl_l1": 0.05, "ftrl_l2": 0.01}
+RULES = {rule.name: rule for rule in some_rules(**SETTINGS, **PENALTIES)}
 
 #: Every script that the native engine has a command for.
 TWINS = [

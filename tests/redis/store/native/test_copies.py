@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from distbelief.app.client.engine import Engine
-from distbelief.app.optimizers.adam import Adam
+from distbelief.app.optimizers.rules.adam import Adam
 from distbelief.app.store.redis.parameters import push_script
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.private import PrivateServer

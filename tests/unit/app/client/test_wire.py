@@ -15,7 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis._parsers import _RESP2Parser
 
-from distbelief.app.client.wire import LEAST_APART, READ_BYTES, Place, Reader, packed, raw
+from distbelief.app.client.wire import (
+    LEAST_APART,
+    READ_BYTES,
+    ReplyBuffer,
+    ReplyReader,
+    packed,
+    raw,
+)
 
 
 class Pieces:
@@ -40,8 +47,8 @@ class Connected:
         self._sock, self._parser = sock, _RESP2Parser(READ_BYTES)
 
 
-def reader(data: bytes, sizes: list[int] | None = None) -> Reader:
-    return Reader(cast("Any", Connected(Pieces(data, sizes or [7]))))
+def reader(data: bytes, sizes: list[int] | None = None) -> ReplyReader:
+    return ReplyReader(cast("Any", Connected(Pieces(data, sizes or [7]))))
 
 
 PUSHED = b"*4\r\n$7\r\nAPPLIED\r\n:12\r\n:-1\r\n$%d\r\n%b\r\n"
@@ -57,7 +64,7 @@ def test_strings_go_to_their_place_however_they_arrive(sizes: list[int], length:
     source = reader(PUSHED % (length, values) * 2 + b"+OK\r\n", sizes)
     for _ in range(2):
         room[:] = bytes(length)
-        assert source.read(Place(memoryview(room), skip=3)) == [b"APPLIED", 12, -1, length]
+        assert source.read(ReplyBuffer(memoryview(room), skip=3)) == [b"APPLIED", 12, -1, length]
         assert room == values
     assert source.read() == b"OK"
 
@@ -65,7 +72,7 @@ def test_strings_go_to_their_place_however_they_arrive(sizes: list[int], length:
 def test_blocks_go_one_after_another_and_those_that_are_not_there_are_none() -> None:
     room = bytearray(8)
     source = reader(b"*3\r\n$3\r\nabc\r\n$-1\r\n$5\r\ndefgh\r\n*-1\r\n$-1\r\n$0\r\n\r\n")
-    assert source.read(Place(memoryview(room))) == [3, None, 5]
+    assert source.read(ReplyBuffer(memoryview(room))) == [3, None, 5]
     assert room == b"abcdefgh"
     assert (source.read(), source.read(), source.read()) == (None, None, b"")
 
@@ -73,7 +80,7 @@ def test_blocks_go_one_after_another_and_those_that_are_not_there_are_none() -> 
 def test_an_error_is_raised_and_the_next_reply_can_be_read() -> None:
     source = reader(b"-NOSCRIPT No matching script.\r\n*2\r\n:1\r\n:2\r\n-ERR odd\r\n")
     with pytest.raises(redis.exceptions.NoScriptError):
-        source.read(Place(memoryview(bytearray(3))))
+        source.read(ReplyBuffer(memoryview(bytearray(3))))
     assert source.read() == [1, 2]
     with pytest.raises(redis.ResponseError, match="odd"):
         source.read()
@@ -83,7 +90,9 @@ def test_an_error_is_raised_and_the_next_reply_can_be_read() -> None:
 def test_a_connection_that_is_lost_in_a_reply_is_an_error(cut: int) -> None:
     whole = PUSHED % (8, b"12345678")
     with pytest.raises(redis.ConnectionError, match="closed"):
-        reader(whole[: min(cut, len(whole) - 1)]).read(Place(memoryview(bytearray(8)), skip=3))
+        reader(whole[: min(cut, len(whole) - 1)]).read(
+            ReplyBuffer(memoryview(bytearray(8)), skip=3)
+        )
 
 
 @pytest.mark.parametrize(
@@ -96,7 +105,7 @@ def test_a_connection_that_is_lost_in_a_reply_is_an_error(cut: int) -> None:
 )
 def test_what_is_no_reply_to_the_question_is_refused(data: bytes, what: str) -> None:
     with pytest.raises(redis.InvalidResponse, match=what):
-        reader(b"*1\r\n" + data).read(Place(memoryview(bytearray(8))))
+        reader(b"*1\r\n" + data).read(ReplyBuffer(memoryview(bytearray(8))))
 
 
 def test_a_silent_server_is_a_timeout() -> None:
@@ -104,12 +113,12 @@ def test_a_silent_server_is_a_timeout() -> None:
     with closing(ours), closing(theirs):
         ours.settimeout(0.01)
         with pytest.raises(redis.TimeoutError):
-            Reader(cast("Any", Connected(ours))).read()
+            ReplyReader(cast("Any", Connected(ours))).read()
 
 
 def test_a_connection_that_was_closed_meanwhile_is_an_error() -> None:
     with pytest.raises(redis.ConnectionError):
-        Reader(cast("Any", Connected(None)))
+        ReplyReader(cast("Any", Connected(None)))
 
 
 def words() -> st.SearchStrategy[list[Any]]:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from distbelief.app.optimizers.ftrl import Ftrl
 from distbelief.app.optimizers.rule import Float64, local_step
+from distbelief.app.optimizers.rules.ftrl import Ftrl
 
 NUMBERS = st.floats(-1e3, 1e3)
 GRADIENTS = arrays(np.float64, (6, 3), elements=NUMBERS)

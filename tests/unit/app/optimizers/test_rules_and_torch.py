@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.optimizers.adagrad import Adagrad
-from distbelief.app.optimizers.adam import Adam
-from distbelief.app.optimizers.momentum import Momentum
-from distbelief.app.optimizers.rmsprop import RMSProp
 from distbelief.app.optimizers.rule import Float64, Rule
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.rules.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adam import Adam
+from distbelief.app.optimizers.rules.momentum import Momentum
+from distbelief.app.optimizers.rules.rmsprop import RMSProp
+from distbelief.app.optimizers.rules.sgd import SGD
 
 torch: Any = pytest.importorskip("torch")
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from distbelief.app.optimizers.adam import Adam, power
-from distbelief.app.optimizers.momentum import Momentum
-from distbelief.app.optimizers.rmsprop import RMSProp
 from distbelief.app.optimizers.rule import Float64, Rule
+from distbelief.app.optimizers.rules.adam import Adam, power
+from distbelief.app.optimizers.rules.momentum import Momentum
+from distbelief.app.optimizers.rules.rmsprop import RMSProp
 
 START = np.array([1.0, -2.0, 0.5])
 GRADIENTS = arrays(np.float64, (6, 3), elements=st.floats(-1e3, 1e3))

@@ -10,13 +10,13 @@ import redis
 from distbelief.app.client.engine import Choice, Engine
 from distbelief.app.errors import ServerRefused
 from distbelief.app.store.engines import choose
-from distbelief.app.store.native import VERSION
+from distbelief.app.store.native.sources import version
 
 WHERE = "redis://somewhere"
 
 
-def answering(version: bytes) -> Callable[[str], object]:
-    return lambda word: version
+def answering(told: bytes) -> Callable[[str], object]:
+    return lambda word: told
 
 
 def refusing(text: str) -> Callable[[str], object]:
@@ -35,7 +35,7 @@ FORBIDDEN = refusing("this user has no permissions to run the 'distbelief.versio
 
 def test_a_module_of_our_version_is_used() -> None:
     for wanted in ("auto", "native"):
-        assert choose(answering(VERSION.encode()), WHERE, wanted) == Choice(Engine.NATIVE)
+        assert choose(answering(version().encode()), WHERE, wanted) == Choice(Engine.NATIVE)
 
 
 def test_lua_is_used_where_it_is_wanted_and_nobody_is_asked() -> None:
@@ -47,7 +47,7 @@ def test_lua_is_used_where_it_is_wanted_and_nobody_is_asked() -> None:
     [
         (WITHOUT, "not loaded"),
         (FORBIDDEN, "no permissions"),
-        (answering(b"0.9"), f"version 0.9, this program needs {VERSION}"),
+        (answering(b"0.9"), f"version 0.9, this program needs {version()}"),
     ],
 )
 def test_lua_steps_in_for_a_module_that_cannot_be_used_and_it_is_said(

@@ -16,9 +16,9 @@ from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.optimizers.adagrad import Adagrad
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.optimizers.rule import Rule
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.settings.sections import ObjectiveSettings
 from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore

@@ -10,7 +10,7 @@ import pytest
 from distbelief.app.files import checkpoint
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import ShardCounts, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.downpour.checkpoint_state import capture, restore

@@ -15,7 +15,7 @@ from distbelief.app.layout.keys import BEST, PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.adagrad import Adagrad
+from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.downpour.checkpoint_state import capture, restore

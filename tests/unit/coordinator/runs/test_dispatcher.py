@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from distbelief.app.errors import ModelMissing, WaitTimeout, WorkFailed
-from distbelief.app.runs.ledger import Ledger, State, Unit
+from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs import dispatch
 from distbelief.coordinator.runs.dispatch import SILENT_S, TAKEN_S, Dispatcher
@@ -18,13 +18,13 @@ from distbelief.coordinator.runs.messages import Arguments
 LEASE_S = 10.0
 STALL_S = 100.0
 FENCE = 4
-OPEN = Unit(State.OPEN, 0, 0, "", None, {})
-LEASED = Unit(State.LEASED, 1, 5, "17@host/abc", 5.0, {})
+OPEN = LedgerUnit(UnitState.OPEN, 0, 0, "", None, {})
+LEASED = LedgerUnit(UnitState.LEASED, 1, 5, "17@host/abc", 5.0, {})
 EXPIRED = replace(LEASED, remaining_s=-0.1)
-DONE = Unit(State.DONE, 1, 5, "17@host/abc", None, {"steps": 3})
+DONE = LedgerUnit(UnitState.DONE, 1, 5, "17@host/abc", None, {"steps": 3})
 FAILURE = {"error": "ValueError: no", "traceback": "Traceback: here", "worker": "17@host"}
-FAILED = Unit(State.FAILED, 1, 5, "17@host/abc", None, FAILURE)
-GIVEN_BACK = Unit(State.OPEN, 0, 5, "17@host/abc", None, {})
+FAILED = LedgerUnit(UnitState.FAILED, 1, 5, "17@host/abc", None, FAILURE)
+GIVEN_BACK = LedgerUnit(UnitState.OPEN, 0, 5, "17@host/abc", None, {})
 
 
 class Clock:
@@ -41,7 +41,7 @@ class PaperLedger:
     """A ledger on paper: tests write down how units stand."""
 
     def __init__(self) -> None:
-        self.units: dict[str, Unit] = {}
+        self.units: dict[str, LedgerUnit] = {}
         self.specifications: dict[str, Any] = {}
         self.forgotten: list[str] = []
 
@@ -51,7 +51,7 @@ class PaperLedger:
 
     def wait(self, timeout_s: float) -> None: ...
 
-    def read(self, units: list[str]) -> dict[str, Unit]:
+    def read(self, units: list[str]) -> dict[str, LedgerUnit]:
         return {unit: self.units[unit] for unit in units if unit in self.units}
 
     def forget(self, units: list[str]) -> None:
@@ -86,7 +86,7 @@ class Office:
         self.looks += 1
         return self.queue
 
-    def messages_after(self, unit: Unit, seconds: float) -> int:
+    def messages_after(self, unit: LedgerUnit, seconds: float) -> int:
         """How many messages unit u has got when it stands like this after so long."""
         self.dispatcher.submit("downpour", "u", {})
         self.ledger.units["u"] = unit

@@ -145,7 +145,7 @@ def test_a_coordinator_that_lives_keeps_its_run(
     )
     assert f"stop it with 'stop {record.run}', or take" in str(refused.value)
     assert "--take-over" in str(refused.value)
-    assert (second.fence, second._thread) == (0, None)
+    assert (second.fence, second._renewal) == (0, None)
     leader.check()
 
 
@@ -214,7 +214,7 @@ def test_a_finished_run_is_not_taken(make: Make, leader: Leader, record: RunReco
     second = make()
     with pytest.raises(ConfigError, match="has finished"):
         second.take(record)
-    assert second._thread is None
+    assert second._renewal is None
 
 
 # --- keeping it
@@ -380,8 +380,8 @@ def test_a_run_that_is_let_go_can_be_taken_at_once(
     leader.close(RunState.STOPPED, {"reason": "interrupted"})
     snapshot = known(servers, record.run)
     assert (snapshot.state, snapshot.outcome) == (RunState.STOPPED, {"reason": "interrupted"})
-    assert leader._thread is not None
-    assert not leader._thread.is_alive()  # it would keep what it has not any more
+    assert leader._renewal is not None
+    assert not leader._renewal.is_alive  # it would keep what it has not any more
     second, said = make(), list[str]()
     second.take(record, say=said.append)
     assert (second.fence, said) == (2, [])
@@ -400,7 +400,7 @@ def test_a_coordinator_that_only_stops_leaves_its_lease_to_run_out(
     leader: Leader, servers: Servers, record: RunRecord
 ) -> None:
     leader.stop()
-    assert leader._thread is not None
-    assert not leader._thread.is_alive()
+    assert leader._renewal is not None
+    assert not leader._renewal.is_alive
     assert known(servers, record.run).state is RunState.RUNNING
     assert isinstance(lead_as_another(servers, record), Owner)

@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distbelief.app.optimizers.ftrl import Ftrl
 from distbelief.app.optimizers.rule import Rule, decayed, local_step
-from distbelief.app.optimizers.sgd import SGD
-from tests.native import built
-from tests.redis.store.test_twins import ANY, FINITE, RULES, Array, mixtures, some_slots
+from distbelief.app.optimizers.rules.ftrl import Ftrl
+from distbelief.app.optimizers.rules.sgd import SGD
+from tests.native import build_engine
+from tests.redis.store.test_twins import ANY, FINITE, Array, mixtures, some_slots
+from tests.rules import RULES
 
 LENGTHS = st.integers(1, 70) | st.integers(1000, 1100)
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
-    with built() as path:
+    with build_engine() as path:
         step = ctypes.CDLL(str(path)).distbelief_step
         step.argtypes = [
             *(ctypes.c_char_p, ctypes.c_char, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p),

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from distbelief.app.optimizers import rule as twin
-from distbelief.app.optimizers.registry import build_rule
-from distbelief.app.optimizers.sgd import SGD
+from distbelief.app.optimizers.registry import NAMES, build_rule
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.settings.config import configure
-from distbelief.app.settings.sections import ObjectiveSettings
 from distbelief.app.store.native import library, steps
 
-RULES = get_args(ObjectiveSettings.model_fields["optimizer"].annotation)
 SIZE = twin.STRETCH + 77
 
 
@@ -42,7 +40,7 @@ def numbers(n: int, dtype: Any = np.float32) -> list[npt.NDArray[Any]]:
 
 @pytest.mark.skipif(library() is None, reason="the native engine is not built")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("optimizer", RULES)
+@pytest.mark.parametrize("optimizer", NAMES)
 def test_the_engine_steps_as_the_twin_does(
     optimizer: str, dtype: Any, twin_calls: list[str]
 ) -> None:

@@ -2,36 +2,74 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
+import ctypes
+import runpy
+import shutil
+from itertools import chain
+from pathlib import Path
 
-from distbelief.app.store.native import VERSION
-from tests.native import SOURCES, extension
-from tests.redis.store.native.both_engines import TWINS
+import pytest
 
-DEFINED = re.compile(r'^#define VERSION "(.*)"$', re.MULTILINE)
-C_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-LUA_COMMENT = re.compile(r"--.*")
+from distbelief.app.client.scripts import Script
+from distbelief.app.store.native import library
+from distbelief.app.store.native.sources import FOLDER, ONLY_LUA, RULES, version
+from reference import ON_PARAMETER_SERVERS  # docs/reference.py
 
-
-def digest() -> str:
-    """Of all that the engine does: its sources and the scripts, without comments and layout."""
-    files = sorted([*SOURCES.glob("*.c"), *SOURCES.glob("*.h")])
-    texts = [C_COMMENT.sub("", DEFINED.sub("", path.read_text())) for path in files]
-    texts += [LUA_COMMENT.sub("", script.source) for script in TWINS]
-    words = [" ".join(text.split()) for text in texts]
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
+APP = FOLDER.parents[1]
 
 
-def test_another_engine_has_another_version() -> None:
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """A copy of all that the version is computed of."""
+    for folder in (FOLDER, FOLDER.parent / "lua", RULES):
+        unneeded = shutil.ignore_patterns("*.so", "__pycache__")
+        shutil.copytree(folder, tmp_path / folder.relative_to(APP), ignore=unneeded)
+    return tmp_path
+
+
+def version_in(app: Path) -> str:
+    found: str = runpy.run_path(str(app / "store" / "native" / "sources.py"))["version"]()
+    return found
+
+
+def test_the_version_does_not_depend_on_where_the_sources_lie(app: Path) -> None:
+    assert version_in(app) == version()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "store/native/push.c",
+        "store/native/numbers.h",
+        "store/lua/protocol.lua",
+        "optimizers/rules/adagrad.h",
+        "optimizers/rules/adagrad.lua",
+    ],
+)
+def test_another_engine_has_another_version(app: Path, changed: str) -> None:
     """Else a server would go on with an older module, whose bits are not the scripts'."""
-    defined = DEFINED.findall((SOURCES / "module.c").read_text())
-    assert (defined, VERSION) == ([digest()], digest()), (
-        "the native engine's sources or the scripts that it mirrors have changed: change them "
-        f"alike, and VERSION in module.c and __init__.py to {digest()!r}"
-    )
+    path = app / changed
+    text, comment = path.read_text(), "-- {}\n" if path.suffix == ".lua" else "/* {}\n*/\n"
+    path.write_text(f"{comment.format('Said otherwise')}\n\n{text}")
+    assert version_in(app) == version()
+    path.write_text(text.replace("(", "(1 + ", 1) if path.suffix == ".h" else f"{text} more")
+    assert version_in(app) != version()
 
 
-def test_all_sources_are_built() -> None:
-    built = extension()["sources"]
-    assert built == sorted(f"app/store/native/{path.name}" for path in SOURCES.glob("*.c"))
+def test_a_script_without_a_command_in_the_engine_does_not_change_its_version(app: Path) -> None:
+    for name in ONLY_LUA:
+        (app / "store" / "lua" / f"{name}.lua").write_text("return 1")
+    assert version_in(app) == version()
+
+
+def test_the_scripts_without_a_command_in_the_engine_are_known() -> None:
+    found = chain.from_iterable(vars(module).values() for module in ON_PARAMETER_SERVERS)
+    scripts = {each for each in found if isinstance(each, Script)}
+    assert {each.name for each in scripts if each.twin is None} == set(ONLY_LUA)
+
+
+@pytest.mark.skipif(library() is None, reason="the native engine is not built")
+def test_the_built_engine_is_of_these_sources() -> None:
+    engine = ctypes.CDLL(str(library()))
+    engine.distbelief_version.restype = ctypes.c_char_p
+    assert engine.distbelief_version() == version().encode(), "build it: pip install -e ."

@@ -10,6 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots
+from distbelief.app.settings.sections import ObjectiveSettings
+
+
+def build(settings: ObjectiveSettings) -> Rule:
+    return Ftrl(settings.learning_rate, settings.ftrl_beta, settings.ftrl_l1, settings.ftrl_l2)
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Ftrl(Rule):
 
     ``s <- (sqrt(n + g*g) - sqrt(n)) / alpha``, ``z <- z + g - s * w``, ``n <- n + g*g``,
     then w is 0 where ``|z| <= l1``, else
-    ``-(z - sign(z) * l1) / ((beta + sqrt(n)) / alpha + l2)``. Twin of ``push_ftrl.lua``.
+    ``-(z - sign(z) * l1) / ((beta + sqrt(n)) / alpha + l2)``. Twin of ``ftrl.lua``.
     ``l1`` and ``l2`` are held against the sum of all gradients, not their mean.
     """
 
@@ -29,6 +34,7 @@ class Ftrl(Rule):
 
     name = "ftrl"
     slots = ("ftrl_n", "ftrl_z")
+    squares = "ftrl_n"
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
         zeros = np.zeros(parameters.shape)
@@ -39,7 +45,7 @@ class Ftrl(Rule):
     def fitting(
         self, parameters: npt.NDArray[Any], slots: Sequence[npt.NDArray[Any]]
     ) -> Sequence[npt.NDArray[Any]]:
-        """The same n; of z what gives these parameters, and what leaves zeros at zero."""
+        """Keep n; make z what gives these parameters, and what leaves zeros at zero."""
         squares, sums = slots
         divisor = (self.beta + np.sqrt(squares)) / self.alpha + self.l2
         with np.errstate(over="ignore"):  # a store refuses to begin with what is not finite
@@ -62,3 +68,6 @@ class Ftrl(Rule):
         above, below = -(z - self.l1) / divisor, -(z + self.l1) / divisor
         new = np.where(z > self.l1, above, np.where(z < -self.l1, below, 0.0))
         return new, more, z
+
+    def rates(self, squares: Float64, clock: int) -> Float64:
+        return self.alpha / (self.beta + np.sqrt(squares))

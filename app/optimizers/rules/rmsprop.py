@@ -8,6 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
+from distbelief.app.settings.sections import ObjectiveSettings
+
+
+def build(settings: ObjectiveSettings) -> Rule:
+    return RMSProp(
+        settings.learning_rate,
+        settings.learning_rate_decay,
+        settings.smoothing,
+        settings.epsilon or RMSProp.epsilon,
+    )
 
 
 @dataclass(frozen=True)
@@ -15,7 +25,7 @@ class RMSProp(Rule):
     """Divides a gradient by the root of a running mean of its squares.
 
     ``s <- smoothing * s + (1 - smoothing) * g*g; w <- w - rate * g / (sqrt(s) + epsilon)``.
-    Twin of ``push_rmsprop.lua``.
+    Twin of ``rmsprop.lua``.
     """
 
     rate: float
@@ -25,6 +35,7 @@ class RMSProp(Rule):
 
     name = "rmsprop"
     slots = ("rmsprop",)
+    squares = "rmsprop"
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
         first = np.zeros(parameters.shape)
@@ -40,3 +51,6 @@ class RMSProp(Rule):
         mean = self.smoothing * squares + (1 - self.smoothing) * gradient * gradient
         rate = decayed(self.rate, self.decay, clock, staleness)
         return parameters - rate * gradient / (np.sqrt(mean) + self.epsilon), mean
+
+    def rates(self, squares: Float64, clock: int) -> Float64:
+        return decayed(self.rate, self.decay, clock) / (np.sqrt(squares) + self.epsilon)

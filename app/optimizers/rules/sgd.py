@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
+from distbelief.app.settings.sections import ObjectiveSettings
+
+
+def build(settings: ObjectiveSettings) -> Rule:
+    return SGD(settings.learning_rate, settings.learning_rate_decay)
 
 
 @dataclass(frozen=True)
 class SGD(Rule):
-    """``w <- w - rate * g``; twin of ``push_sgd.lua``."""
+    """``w <- w - rate * g``; twin of ``sgd.lua``."""
 
     rate: float
     decay: float = 0.0
 
     name = "sgd"
-    slots: tuple[str, ...] = ()
+    slots = ()
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
         return {}

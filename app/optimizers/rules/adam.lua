@@ -1,7 +1,7 @@
 -- Adam, with decoupled weight decay; t is the clock with this push:
 -- m <- beta1 * m + (1 - beta1) * g; v <- beta2 * v + (1 - beta2) * g * g;
 -- w <- w * (1 - rate * decay) - rate / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon).
--- Protocol: push.lua; twin: app/optimizers/adam.py. KEYS 3: m, 4: v;
+-- Protocol: push.lua; twin: app/optimizers/rules/adam.py. KEYS 3: m, 4: v;
 -- ARGV 11: beta1, 12: beta2, 13: epsilon, 14: weight decay.
 
 local beta1, beta2 = tonumber(ARGV[11]), tonumber(ARGV[12])

@@ -1,4 +1,4 @@
-"""What units lay down on the control server: from whom, until when, and that nothing stays."""
+"""Blobs of units on the control server: from whom, until when, and that nothing stays."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import control
-from distbelief.app.runs import deposits, leadership
-from distbelief.app.runs.deposits import KEEP_S, deposit
+from distbelief.app.runs import blobs, leadership
+from distbelief.app.runs.blobs import put
 from distbelief.app.runs.leadership import Claimant, RunState
-from distbelief.app.runs.ledger import Claim, Ledger, State
-from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.ledger import Claim, Ledger, UnitState
+from distbelief.app.runs.record import KEEP_S, RunRecord
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.redis.private import connected
@@ -60,30 +60,30 @@ def test_what_was_laid_down_is_read_in_the_order_asked_for(
     servers: Servers, record: RunRecord, ledger: Ledger
 ) -> None:
     for unit in ("one", "two"):
-        deposit(servers, record.run, claimed(ledger, unit), unit.encode() + DATA)
-    found = deposits.read(servers, record.run, ["two", "three", "one"])
+        put(servers, record.run, claimed(ledger, unit), unit.encode() + DATA)
+    found = blobs.read(servers, record.run, ["two", "three", "one"])
     assert found == [b"two" + DATA, None, b"one" + DATA]
 
 
-def test_a_deposit_outlives_the_unit_that_reported_and_goes_when_cleared(
+def test_a_blob_outlives_the_unit_that_reported_and_goes_when_cleared(
     servers: Servers, record: RunRecord, ledger: Ledger
 ) -> None:
     claim = claimed(ledger, "one")
-    deposit(servers, record.run, claim, DATA)
-    assert ledger.finish(claim, State.DONE, {})
+    put(servers, record.run, claim, DATA)
+    assert ledger.finish(claim, UnitState.DONE, {})
     ledger.forget(["one"])
-    assert deposits.read(servers, record.run, ["one"]) == [DATA]
-    deposits.clear(servers, record.run)
+    assert blobs.read(servers, record.run, ["one"]) == [DATA]
+    blobs.clear(servers, record.run)
     assert not there(servers, record.run)
 
 
-def test_a_deposit_may_be_made_again_before_the_report(
+def test_a_blob_may_be_put_again_before_the_report(
     servers: Servers, record: RunRecord, ledger: Ledger
 ) -> None:
     claim = claimed(ledger, "one")
     for data in (b"old", DATA):
-        deposit(servers, record.run, claim, data)
-    assert deposits.read(servers, record.run, ["one"]) == [DATA]
+        put(servers, record.run, claim, data)
+    assert blobs.read(servers, record.run, ["one"]) == [DATA]
 
 
 def test_an_attempt_that_lost_its_unit_cannot_replace_what_the_next_one_found(
@@ -93,19 +93,19 @@ def test_an_attempt_that_lost_its_unit_cannot_replace_what_the_next_one_found(
     first = claimed(ledger, "short", "first")
     while (second := ledger.claim("short", "second")) is None:
         pass  # until a millisecond has gone by on the server
-    deposit(servers, record.run, second, DATA)
+    put(servers, record.run, second, DATA)
     with pytest.raises(Fenced, match="the lease on short was lost"):
-        deposit(servers, record.run, first, b"late")
-    assert deposits.read(servers, record.run, ["short"]) == [DATA]
+        put(servers, record.run, first, b"late")
+    assert blobs.read(servers, record.run, ["short"]) == [DATA]
 
 
 def test_a_unit_that_has_reported_lays_nothing_more_down(
     servers: Servers, record: RunRecord, ledger: Ledger
 ) -> None:
     claim = claimed(ledger, "one")
-    assert ledger.finish(claim, State.DONE, {})
+    assert ledger.finish(claim, UnitState.DONE, {})
     with pytest.raises(Fenced):
-        deposit(servers, record.run, claim, DATA)
+        put(servers, record.run, claim, DATA)
     assert not there(servers, record.run)
 
 
@@ -114,9 +114,9 @@ def test_a_late_task_of_an_abandoned_unit_leaves_nothing_behind(
 ) -> None:
     claim = claimed(ledger, "one")
     ledger.forget(["one"])
-    deposits.clear(servers, record.run)
+    blobs.clear(servers, record.run)
     with pytest.raises(Fenced):
-        deposit(servers, record.run, claim, DATA)
+        put(servers, record.run, claim, DATA)
     assert not there(servers, record.run)
 
 
@@ -126,30 +126,30 @@ def test_a_new_fence_shuts_out_the_tasks_of_the_old_one(
     claim = claimed(ledger, "one")
     take(servers, record, "another")
     with pytest.raises(Fenced):
-        deposit(servers, record.run, claim, DATA)
+        put(servers, record.run, claim, DATA)
     assert not there(servers, record.run)
 
 
-def test_clearing_the_ledger_for_a_new_fence_takes_the_deposits_along(
+def test_clearing_the_ledger_for_a_new_fence_takes_the_blobs_along(
     servers: Servers, record: RunRecord, ledger: Ledger
 ) -> None:
-    deposit(servers, record.run, claimed(ledger, "one"), DATA)
+    put(servers, record.run, claimed(ledger, "one"), DATA)
     ledger.clear()
     assert not there(servers, record.run)
 
 
-def test_a_run_that_ended_takes_no_deposits(
+def test_a_run_that_ended_takes_no_blobs(
     servers: Servers, record: RunRecord, ledger: Ledger
 ) -> None:
     claim = claimed(ledger, "one")
     leadership.close(servers, record.run, "me", RunState.FINISHED, {})
     with pytest.raises(Fenced):
-        deposit(servers, record.run, claim, DATA)
+        put(servers, record.run, claim, DATA)
     assert not there(servers, record.run)
 
 
-def test_deposits_that_nobody_takes_go_after_a_day(
+def test_blobs_that_nobody_takes_go_after_a_day(
     servers: Servers, record: RunRecord, ledger: Ledger
 ) -> None:
-    deposit(servers, record.run, claimed(ledger, "one"), DATA)
+    put(servers, record.run, claimed(ledger, "one"), DATA)
     assert 0 < servers.one("TTL", control(record.run, "deposits")) <= KEEP_S

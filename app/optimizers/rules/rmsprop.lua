@@ -1,5 +1,5 @@
 -- RMSProp: s <- smoothing * s + (1 - smoothing) * g * g; w <- w - rate * g / (sqrt(s) + epsilon).
--- Protocol: push.lua; twin: app/optimizers/rmsprop.py. KEYS 3: mean squares;
+-- Protocol: push.lua; twin: app/optimizers/rules/rmsprop.py. KEYS 3: mean squares;
 -- ARGV 11: smoothing, 12: epsilon.
 
 local smoothing, epsilon = tonumber(ARGV[11]), tonumber(ARGV[12])

@@ -1,5 +1,5 @@
 -- Adagrad: acc <- acc + g*g; w <- w - rate * g / (sqrt(acc) + epsilon).
--- Protocol: push.lua; twin: app/optimizers/adagrad.py. KEYS 3: accumulators; ARGV 11: epsilon,
+-- Protocol: push.lua; twin: app/optimizers/rules/adagrad.py. KEYS 3: accumulators; ARGV 11: epsilon,
 -- 12: first value of the accumulators.
 
 local epsilon = tonumber(ARGV[11])

@@ -1,4 +1,8 @@
-"""The Celery application: ``celery -A app worker``. The only file of ``app`` with Celery in it.
+"""Celery applications: that of our workers, and that by which a coordinator sends messages.
+
+The only file of ``app`` with Celery in it. Importing it, or making an application, changes nothing
+for a program that uses Celery for itself: nothing becomes current or default, and what a worker
+of ours needs happens when that worker starts.
 
 Celery carries hints that there is work; who does it and what counts is decided by the
 ledger (:mod:`distbelief.app.runs.ledger`). The settings below follow from that, and from what was
@@ -7,19 +11,32 @@ seen to happen when servers and workers die.
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import cache
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.loaders.app import AppLoader
 from celery.signals import import_modules
 from kombu.entity import Queue
 
-from distbelief.app.client.urls import kombu_url
+from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.layout.keys import CELERY_PREFIX
-from distbelief.app.settings.environment import broker_url
+from distbelief.app.settings.environment import BLAS_THREADS, BROKER, broker_url
 
-#: Read by the libraries when NumPy is imported.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+log = logging.getLogger(__name__)
+
+#: Variables of the environment by which Celery, or its command, would take an address or settings
+#: from elsewhere. They are those of the program around us, if of anybody.
+FOREIGN = (
+    "CELERY_BROKER_URL",
+    "CELERY_BROKER_READ_URL",
+    "CELERY_BROKER_WRITE_URL",
+    "CELERY_RESULT_BACKEND",
+    "CELERY_CONFIG_MODULE",
+)
+
 
 # Separate queues: long units of one kind must not starve short ones of another, and an
 # operator can give each its own workers with -Q.
@@ -49,9 +66,7 @@ SETTINGS: dict[str, Any] = {
     "worker_prefetch_multiplier": 1,
     # True loses tasks; the default changes in Celery 6.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
-    # Results travel through the ledger; a result backend would double the cost of a task.
     "task_ignore_result": True,
-    "result_backend": None,
     # Events cost as much as a small portion, and most runs have nobody listening: Flower
     # turns them on in the workers when it starts, others can (celery control enable_events).
     "task_track_started": True,
@@ -69,6 +84,8 @@ SETTINGS: dict[str, Any] = {
     # Servers restart and come back: never give up on them.
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
+    # Nor on one that answers with an error while it fails over: READONLY, UNBLOCKED, MISCONF.
+    "broker_channel_error_retry": True,
     "broker_transport_options": {
         "global_keyprefix": CELERY_PREFIX,  # one prefix, for access lists and tidiness
         # Kombu would keep each message until it is acknowledged, to deliver it again an hour
@@ -88,7 +105,55 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Replacement(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+class Application(Celery):  # type: ignore[misc]  # Celery has no types
+    """A Celery application whose broker and settings are ours, whatever the environment says.
+
+    Celery takes the variables in ``FOREIGN`` before anything that a program says.
+
+    Args:
+        broker: URL of the control server.
+
+    Raises:
+        ConfigError: it is none.
+    """
+
+    #: Django's would set up the project of the program around us.
+    builtin_fixups = frozenset[str]()
+
+    def __init__(self, broker: str) -> None:
+        own = ServerAddress.parse(broker).celery_settings()
+        options = {**SETTINGS["broker_transport_options"], **own["broker_transport_options"]}
+        self.address = own["broker_url"]
+        super().__init__(
+            "distbelief",
+            broker=self.address,
+            # Results travel through the ledger; a result backend would double the cost of a task.
+            backend="disabled",
+            loader=Loader,
+            set_as_current=False,
+        )
+        self.conf.update({**SETTINGS, **own, "broker_transport_options": options})
+
+    def connection_for_read(self, url: str | None = None, **words: Any) -> Any:
+        return super().connection_for_read(url or self.address, **words)
+
+    def connection_for_write(self, url: str | None = None, **words: Any) -> Any:
+        return super().connection_for_write(url or self.address, **words)
+
+    def connection(self, hostname: str | None = None, **words: Any) -> Any:
+        return super().connection(hostname or self.address, **words)
+
+    broker_connection = connection
+
+
+class Loader(AppLoader):  # type: ignore[misc]
+    """Loads our tasks, and no module with somebody's settings."""
+
+    def read_configuration(self, env: str = "") -> dict[str, Any]:
+        return {}
+
+
+class Replacement(bootsteps.StartStopStep):  # type: ignore[misc]
     """Looks for dead processes of the pool, and has them replaced.
 
     Celery alone notices some at once, others up to five seconds later: until then their
@@ -101,25 +166,27 @@ class Replacement(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has 
         hub.call_repeatedly(REPLACE_EVERY_S, worker.pool.maintain_pool)
 
 
-def make_app(broker: str, *, current: bool = False) -> Celery:
-    """A Celery application on ``broker``. Only the worker's is the process's current one."""
-    made = Celery("distbelief", broker=kombu_url(broker), set_as_current=current)
-    made.conf.update(SETTINGS)
+@cache
+def worker_application() -> Application:
+    """The application of the workers of this process, on the operator's control server.
+
+    Raises:
+        ConfigError: the file that should name the server cannot be read.
+    """
+    made = Application(broker_url())
+    made.steps["worker"].add(Replacement)
+    import_modules.connect(_begin, sender=made)
     return made
 
 
-def one_thread(**_: object) -> None:
-    """One BLAS thread in each worker process, from before it imports the tasks, and NumPy.
+def _begin(**_: object) -> None:
+    """Begin a worker of ours: called before it imports the tasks, and with them NumPy.
 
-    There is one process for each core, and threads that fight over cores are slower than
-    none. A coordinator sends no such signal: how many threads the program around it uses is
-    none of our business.
+    It computes with one BLAS thread in each process, for there is one process for each core, and
+    threads that fight over cores are slower than none.
     """
-    for variable in THREADS:
+    for variable in BLAS_THREADS:
         os.environ.setdefault(variable, "1")
-
-
-import_modules.connect(one_thread)
-
-app = make_app(broker_url(), current=True)
-app.steps["worker"].add(Replacement)
+    for variable in FOREIGN:
+        if os.environ.get(variable):
+            log.warning("%s is set, and not used: %s names our server", variable, BROKER)

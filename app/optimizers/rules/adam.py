@@ -9,6 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
+from distbelief.app.settings.sections import ObjectiveSettings
+
+
+def build(settings: ObjectiveSettings) -> Rule:
+    return Adam(
+        settings.learning_rate,
+        settings.learning_rate_decay,
+        settings.beta1,
+        settings.beta2,
+        settings.epsilon or Adam.epsilon,
+        settings.weight_decay,
+    )
 
 
 @dataclass(frozen=True)
@@ -18,7 +30,7 @@ class Adam(Rule):
     With t counted from 1: ``m <- beta1 * m + (1 - beta1) * g``,
     ``v <- beta2 * v + (1 - beta2) * g*g``, ``w <- w * (1 - rate * weight_decay)
     - rate / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)``, as
-    torch.optim.Adam and AdamW. Twin of ``push_adam.lua``. The decay (Loshchilov and
+    torch.optim.Adam and AdamW. Twin of ``adam.lua``. The decay (Loshchilov and
     Hutter 2019) takes every number alike, biases too: a rule does not know which is which.
     """
 
@@ -31,6 +43,7 @@ class Adam(Rule):
 
     name = "adam"
     slots = ("adam_m", "adam_v")
+    squares = "adam_v"
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
         """Zeros: the correction counts from this run's first update, where means are zero."""
@@ -57,6 +70,12 @@ class Adam(Rule):
         root = math.sqrt(1 - power(self.beta2, clock + 1))
         kept = parameters * (1 - rate * self.weight_decay)
         return kept - step * first / (np.sqrt(second) / root + self.epsilon), first, second
+
+    def rates(self, squares: Float64, clock: int) -> Float64:
+        t = max(1, clock)  # before any update those of the first one
+        step = decayed(self.rate, self.decay, clock) / (1 - power(self.beta1, t))
+        unbiased = np.sqrt(squares) / math.sqrt(1 - power(self.beta2, t))
+        return step / (unbiased + self.epsilon)
 
 
 def power(base: float, exponent: int) -> float:

@@ -1,5 +1,5 @@
 -- Momentum: v <- momentum * v + g; w <- w - rate * v.
--- Protocol: push.lua; twin: app/optimizers/momentum.py. KEYS 3: velocities; ARGV 11: momentum.
+-- Protocol: push.lua; twin: app/optimizers/rules/momentum.py. KEYS 3: velocities; ARGV 11: momentum.
 
 local momentum = tonumber(ARGV[11])
 

@@ -8,13 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
+from distbelief.app.settings.sections import ObjectiveSettings
+
+
+def build(settings: ObjectiveSettings) -> Rule:
+    return Adagrad(
+        settings.learning_rate,
+        settings.learning_rate_decay,
+        settings.epsilon or Adagrad.epsilon,
+        settings.initial_accumulator,
+    )
 
 
 @dataclass(frozen=True)
 class Adagrad(Rule):
     """``acc <- acc + g*g; w <- w - rate * g / (sqrt(acc) + epsilon)``.
 
-    Twin of ``push_adagrad.lua``. The paper prints neither an epsilon nor an initial
+    Twin of ``adagrad.lua``. The paper prints neither an epsilon nor an initial
     accumulator; both only keep the first steps finite.
     """
 
@@ -25,6 +35,7 @@ class Adagrad(Rule):
 
     name = "adagrad"
     slots = ("adagrad",)
+    squares = "adagrad"
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
         first = np.full(parameters.shape, self.initial_accumulator)
@@ -40,3 +51,6 @@ class Adagrad(Rule):
         total = accumulator + gradient * gradient
         rate = decayed(self.rate, self.decay, clock, staleness)
         return parameters - rate * gradient / (np.sqrt(total) + self.epsilon), total
+
+    def rates(self, squares: Float64, clock: int) -> Float64:
+        return decayed(self.rate, self.decay, clock) / (np.sqrt(squares) + self.epsilon)

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from distbelief.app.optimizers.rule import NO_SLOTS, Float64, Rule, Slots, decayed
+from distbelief.app.settings.sections import ObjectiveSettings
+
+
+def build(settings: ObjectiveSettings) -> Rule:
+    return Momentum(settings.learning_rate, settings.learning_rate_decay, settings.momentum)
 
 
 @dataclass(frozen=True)
 class Momentum(Rule):
-    """``v <- momentum * v + g; w <- w - rate * v``; twin of ``push_momentum.lua``.
+    """``v <- momentum * v + g; w <- w - rate * v``; twin of ``momentum.lua``.
 
     The velocity is the shard's: gradients of all replicas run into it.
     """

@@ -1,0 +1,18 @@
+/* Momentum; twins: momentum.lua and momentum.py. See app/store/native/rules.c. */
+#ifdef REAL
+KERNEL(momentum) {
+    const REAL *w = old[0], *velocity = old[1];
+    REAL *w_ = new[0], *velocity_ = new[1];
+    const WORK rate = s->rate, momentum = s->arguments[0];
+    EACH_ALONE
+    for (size_t i = 0; i < n; i++) {
+        WORK v = momentum * velocity[i] + g[i];
+        velocity_[i] = (REAL)v;
+        w_[i] = (REAL)(w[i] - rate * v);
+    }
+}
+#endif
+
+#ifdef RULE
+RULE(momentum, 1, 1, NULL)
+#endif
