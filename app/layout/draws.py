@@ -33,7 +33,7 @@ def keys(seed: int, name: str) -> Keys:
 def drawn(key: Keys, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """A draw for each of ``numbers`` (not negative, below 2^52): even in [-1, 1).
 
-    Twin of ``draw`` in ``rows.lua``.
+    Twin of ``draw`` in ``push_rows.lua``.
     """
     high, low = np.divmod(numbers, PRIME)
     mixed = _cubed(low + key[0])

@@ -10,6 +10,7 @@ from itertools import count
 import numpy as np
 import pytest
 
+from distbelief.app.client import scan
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import LayoutError, ModelMissing, SequenceGap
 from distbelief.app.layout.keys import PARAMETERS, named, shard, slot
@@ -19,7 +20,6 @@ from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import Answer, ShardCounts, ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.redis import shards
 from distbelief.app.store.redis.parameters import RedisParameterStore
 
 TENSORS = (TensorSpec("w", (40,)),)
@@ -208,7 +208,7 @@ def test_vectors_are_found_among_many_keys_and_runs(
     run_id: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shards, "SCAN_COUNT", 2)
+    monkeypatch.setattr(scan, "STEP", 2)
     theirs = f"{run_id}-and-more"
     other = RedisParameterStore(servers, theirs, LAYOUT, SGD(1.0), fence=TOKEN.fence)
     other.create(ONES)
