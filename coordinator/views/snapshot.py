@@ -117,6 +117,6 @@ class ProgressSnapshot(Part):
             return None
 
 
-def finite(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """A number that JSON has; None for the others."""
     return value if math.isfinite(value) else None

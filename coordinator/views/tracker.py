@@ -22,7 +22,7 @@ from distbelief.coordinator.views.snapshot import (
     ProgressSnapshot,
     SandblasterPart,
     Speed,
-    finite,
+    finite_or_none,
 )
 
 #: A wait longer than this is shown; a unit is meant to take seconds.
@@ -77,7 +77,7 @@ class ProgressTracker:
             total=status.total,
             left_s=_left(status, now),
             at_most=down is None or status.limit_s is not None,
-            loss=finite(self._loss),
+            loss=finite_or_none(self._loss),
             losses=self._losses.points,
             heldout=self._heldout(status.evaluation, status.best),
             speed=now,
@@ -100,8 +100,8 @@ class ProgressTracker:
         return HeldoutProgress(
             number=last.number,
             metric=metric,
-            value=finite(last.score.metric(metric)),
-            best=finite(best.score.metric(metric)) if best is not None else None,
+            value=finite_or_none(last.score.metric(metric)),
+            best=finite_or_none(best.score.metric(metric)) if best is not None else None,
             text=score_text(last, self._score_formatter),
             course=self._heldouts.points,
         )
@@ -173,7 +173,7 @@ def _sandblaster(status: SandblasterStatus, speed: Speed) -> SandblasterPart:
     # Examples are counted in whole portions.
     per_portion = status.examples / tally.portions if tally.portions else math.inf
     return SandblasterPart(
-        gradient_norm=finite(status.gradient_norm),
+        gradient_norm=finite_or_none(status.gradient_norm),
         step=status.step,
         nonzeros=status.nonzeros,
         weights=status.n_weights,

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distbelief.app.datasets.formats import delimited, lines
-from distbelief.app.datasets.formats.opening import open_reader
+from distbelief.app.datasets.formats import csv as delimited
+from distbelief.app.datasets.formats.registry import open_reader
+from distbelief.app.datasets.reading import lines
 
 numbers = st.floats(-1e30, 1e30).map(repr) | st.integers(-999, 10**9).map(str) | st.just("")
 texts = st.text("ab ,;\"'\n\té€0", max_size=6)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from distbelief.app.datasets.formats import lines
+from distbelief.app.datasets.reading import lines
 
 values = st.floats(-1e6, 1e6, width=32)
 rows = st.lists(st.dictionaries(st.integers(0, 20), values, max_size=8), min_size=1, max_size=20)
