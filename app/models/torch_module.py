@@ -54,7 +54,9 @@ class Network:
         self._make = make
         self._schema = schema
         self._lock = threading.Lock()
-        self._module, self.n_outputs = self._made(0)
+        module, n_outputs = self._made(0)
+        self._module = module
+        self.n_outputs = n_outputs
         self._sparse = sparse_rows(self._module, dense_data=not schema.sparse)
         of_rows = {rows.name for rows in self._sparse}
         parameters, buffers = _state(self._module)

@@ -49,7 +49,7 @@ def format_of(path: Path) -> Format:
 
 @dataclass(frozen=True)
 class Format:
-    """What a file holds, in words, and how it is written (None: as :meth:`SavedModel.save`)."""
+    """A format: its content in words, and how it is written (None: as :meth:`SavedModel.save`)."""
 
     about: str
     write: Callable[[SavedModel, IO[bytes]], None] | None

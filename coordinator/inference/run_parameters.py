@@ -33,7 +33,7 @@ TRIES = 5
 
 @dataclass(frozen=True)
 class Parameters:
-    """Of a run: ``origin`` says in words where they were found."""
+    """The parameters of a run; ``origin`` says in words where they were found."""
 
     saved: SavedModel
     origin: str

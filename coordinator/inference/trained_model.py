@@ -56,7 +56,7 @@ class TrainedModel:
 
     @property
     def classes(self) -> tuple[Label, ...]:
-        """What the classes are called, in the order of :meth:`predict_proba`'s columns."""
+        """Names of the classes, in the order of :meth:`predict_proba`'s columns."""
         return self.saved.schema.names
 
     @property

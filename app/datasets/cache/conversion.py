@@ -134,7 +134,7 @@ class _StreamConversion(Conversion):
             raise self._changed()
         self._check_schema(schema)
         assert self.content is not None
-        facts = Facts(reader.columns.names, tuple(reader.skipped), reader.same)
+        facts = Facts(reader.columns.names, tuple(reader.skipped), reader.reading_options)
         stored.describe(schema, self.content, facts, folder)
 
 

@@ -65,9 +65,9 @@ class CsvReader(Reader):
         return self._plan.columns
 
     @property
-    def same(self) -> dict[str, Scalar]:
+    def reading_options(self) -> dict[str, Scalar]:
         settings = {"header": bool(self._plan.names), "delimiter": self._delimiter}
-        return {**settings, "missing": self._settings["missing"], **self._plan.same()}
+        return {**settings, "missing": self._settings["missing"], **self._plan.reading_options()}
 
     def _head(self) -> tuple[DataFile, Records]:
         """The first lines of the first file that has some."""

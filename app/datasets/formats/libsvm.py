@@ -56,7 +56,7 @@ class LibsvmReader(Reader):
         return Columns(self._settings["features"] or self._seen)
 
     @property
-    def same(self) -> dict[str, Scalar]:
+    def reading_options(self) -> dict[str, Scalar]:
         return {"features": self.columns.n_features, "zero_based": not self._base}
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:

@@ -87,7 +87,7 @@ class NpyReader(Reader):
         return [each for file in self._files for each in (file, _targets_of(file))]
 
     @property
-    def same(self) -> dict[str, Scalar]:
+    def reading_options(self) -> dict[str, Scalar]:
         return {}
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:

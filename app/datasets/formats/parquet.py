@@ -82,8 +82,8 @@ class ParquetReader(Reader):
         return self._plan.columns
 
     @property
-    def same(self) -> dict[str, Scalar]:
-        return {"missing": self._settings["missing"], **self._plan.same()}
+    def reading_options(self) -> dict[str, Scalar]:
+        return {"missing": self._settings["missing"], **self._plan.reading_options()}
 
     def _require(self, columns: Sequence[int], allowed: Sequence[str]) -> None:
         for column in columns:

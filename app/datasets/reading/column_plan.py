@@ -56,7 +56,7 @@ class ColumnPlan:
         """A column as messages call it."""
         return f"column {self.names[column]!r}" if self.names else f"column {column}"
 
-    def same(self) -> dict[str, Scalar]:
+    def reading_options(self) -> dict[str, Scalar]:
         """Options with which another file is cut the same way."""
         kept = (self.target, *self.dense, *self.fields)
         ignored = [column for column in range(self.width) if column not in kept]

@@ -55,7 +55,7 @@ class Reader(ABC):
 
     @property
     @abstractmethod
-    def same(self) -> dict[str, Scalar]:
+    def reading_options(self) -> dict[str, Scalar]:
         """Options with which other files give the same features; complete after the last chunk."""
 
     @property

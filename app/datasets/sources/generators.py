@@ -32,7 +32,7 @@ def _digits() -> tuple[Features, Targets, Schema]:
     return (digits.data / 16).astype(np.float32), digits.target.astype(np.int64), Schema(64, 10)
 
 
-def _drawn(problem: Callable[..., synthetic.Problem]) -> Callable[..., Any]:
+def _drawn(problem: Callable[..., synthetic.SyntheticProblem]) -> Callable[..., Any]:
     def make(**options: Any) -> tuple[Features, Targets, Schema]:
         drawn = problem(**options)
         schema = Schema(drawn.features.shape[1], drawn.n_classes)

@@ -35,7 +35,7 @@ class Wanted:
 
     @property
     def labels(self) -> tuple[Label, ...] | None:
-        """What the classes are called, by their numbers, if it is known."""
+        """Names of the classes, by their numbers, if they are known."""
         if self.schema is not None:
             return self.schema.names
         return None if self.classes is None else tuple(range(self.classes))

@@ -326,7 +326,7 @@ def test_another_file_is_read_the_same_way_whatever_it_holds(read: Any, tmp_path
     (tmp_path / "train.csv").write_text("a;b;c;y\n1;2;x;3\n")
     (tmp_path / "test.csv").write_text("a;b;c\n1;2;3\n")
     train = read(tmp_path / "train.csv", delimiter=";", ignore="b", buckets=8).reader
-    test = read(tmp_path / "test.csv", labelled=False, **train.same)
+    test = read(tmp_path / "test.csv", labelled=False, **train.reading_options)
     assert test.columns == train.columns
     assert test.reader.sparse
 

@@ -185,7 +185,7 @@ def test_the_largest_index_says_how_many_features_there_are(read: Any, tmp_path:
     (tmp_path / "a.libsvm").write_text("a 1048576:1\nb 3:1\n")
     reader = read(tmp_path / "a.libsvm").reader
     assert reader.columns.n_features == 1 << 20
-    assert reader.same == {"features": 1 << 20, "zero_based": False}
+    assert reader.reading_options == {"features": 1 << 20, "zero_based": False}
     assert reader.sparse
 
 

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from distbelief.app.datasets.formats.options import Options
 from distbelief.app.datasets.sources import synthetic
 from distbelief.app.datasets.sources.generators import GENERATORS
-from distbelief.app.datasets.sources.synthetic import Problem
+from distbelief.app.datasets.sources.synthetic import SyntheticProblem
 from distbelief.app.errors import DataError
 from tests.unit.app.datasets.loading import load
 
@@ -65,7 +65,7 @@ def test_scikit_learn_is_imported_for_digits_only() -> None:
     ],
 )
 def test_synthetic_sources_are_the_problems_of_their_options(
-    source: str, options: Options, problem: Problem
+    source: str, options: Options, problem: SyntheticProblem
 ) -> None:
     dataset = load(source, options)
     assert np.array_equal(dataset.features, problem.features)
