@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distbelief.app.datasets.cache.cache import default_cache_folder
-from distbelief.app.datasets.examples.targets import Wanted
-from distbelief.app.datasets.sources import arrays
-from distbelief.app.datasets.sources.sources import wanted
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.formats import arrays
+from distbelief.app.datasets.formats.options import wanted_targets
+from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import ConfigError, DataError
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
@@ -213,12 +213,12 @@ def _hand_over(
     if not in_memory:
         yield sources
         return
-    known = wanted(arrays.NAME, settings.get("data_options", {}))
+    known = wanted_targets(arrays.NAME, settings.get("data_options", {}))
     with _private_folder() as folder:
         for name, (features, targets) in in_memory.items():
             sources[name] = arrays.hand_over(features, targets, folder / name, known)
             if name == "data":
-                schema = arrays.opened(sources[name]).schema
+                schema = arrays.open_arrays(folder / name, sources[name]).schema
                 known = Wanted(schema=schema, known_by="the training data")
         yield sources
 

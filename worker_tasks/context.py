@@ -9,12 +9,12 @@ from functools import cached_property, lru_cache
 from celery.signals import worker_process_init
 
 from distbelief.app.client.servers import Servers
-from distbelief.app.datasets.cache.cache import default_cache_folder
-from distbelief.app.datasets.split.division import RunData, open_data
-from distbelief.app.datasets.split.split import Rows, Subset, in_file_order, portion
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.run_data import RunData, open_data
+from distbelief.app.datasets.split.partition import Rows, Subset, in_file_order, portion
 from distbelief.app.errors import ConfigError, DataError
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.models.calibration import calibrated
+from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import Source, looked_up, whole
 from distbelief.app.models.registry import build_model
@@ -78,7 +78,7 @@ class RunContext:
     def source(self, vector: str) -> Source:
         """The model with the numbers of a named vector, and with statistics for these."""
         fetched = self.parameters.fetch(vector).vector
-        dense = calibrated(
+        dense = recompute_statistics(
             self.model,
             fetched,
             self._source(vector, fetched),

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.split.split import Subset
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.keys import slot
 from distbelief.app.layout.rows import Ids, TableRows
 from distbelief.app.layout.tensors import Vector

@@ -17,8 +17,8 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from distbelief.app.datasets.cache.cache import default_cache_folder
-from distbelief.app.datasets.split.division import open_data
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.run_data import open_data
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.models.registry import build_model
 from distbelief.app.runs.versions import versions

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.split.split import Rows
+from distbelief.app.datasets.split.partition import Rows
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.losses import silently
 from distbelief.app.models.model import Model

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.split.split import Rows
+from distbelief.app.datasets.split.partition import Rows
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import Ids, TableRows

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.errors import CheckpointError
+from distbelief.app.files.atomic import flush, new_folder
 
 FORMAT = "distbelief-checkpoint-1"
 MANIFEST = "manifest.json"
@@ -58,25 +58,19 @@ def write(
         OSError: it cannot be written, the disk is full; nothing is left of it then.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    partial, final = folder / f".{name}.partial", folder / name
-    try:
-        partial.mkdir()
+    final = folder / name
+    with new_folder(final, folder / f".{name}.partial") as partial:
         files = {}
         for number, (vector_name, vector) in enumerate(vectors):
             file = f"{number}.npy"
             with (partial / file).open("wb") as output:
                 np.save(output, vector, allow_pickle=False)
-                _force(output)
+                flush(output)
             files[vector_name] = {"file": file, "sha256": _digest(partial / file)}
         body = _as_read({"format": FORMAT, "document": document, "vectors": files})
         with (partial / MANIFEST).open("w", encoding="utf-8") as output:
             json.dump({"sha256": _digest_of(body), "body": body}, output)
-            _force(output)
-        _force_folder(partial)
-        partial.rename(final)
-        _force_folder(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            flush(output)
     return final
 
 
@@ -153,17 +147,3 @@ def _digest_of(body: Any) -> str:
 def _as_read(body: Any) -> Any:
     """As it will be read again: JSON has only texts for keys."""
     return json.loads(json.dumps(body))
-
-
-def _force(file: IO[Any]) -> None:
-    """To the disk, before anything refers to it."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _force_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -103,9 +103,9 @@ def binned(scores: Vector, labels: Targets) -> Histogram:
     with np.errstate(divide="ignore", invalid="ignore"):
         chances = scores[known].astype(np.float64)
         log_odds = np.log(chances) - np.log1p(-chances)
-    places = np.clip((log_odds + WIDEST) / (2 * WIDEST) * BINS, 0, BINS - 1).astype(np.int64)
+    bins = np.clip((log_odds + WIDEST) / (2 * WIDEST) * BINS, 0, BINS - 1).astype(np.int64)
     positive = labels[known] == 1
-    sides = (places[~positive], places[positive])
+    sides = (bins[~positive], bins[positive])
     return tuple(tuple(np.bincount(side, minlength=BINS).tolist()) for side in sides)
 
 

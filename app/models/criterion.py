@@ -1,4 +1,4 @@
-"""What decides which of two models is better."""
+"""Metrics by which one of two models is better."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distbelief.app.models.model import Task
 
 
 class Metric(StrEnum):
-    """What may decide which model is best."""
+    """A held-out figure that may decide which model is best."""
 
     ACCURACY = "accuracy"
     AUC = "auc"

@@ -8,9 +8,7 @@ in it: reading a file from a stranger runs nothing.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,7 @@ from safetensors.numpy import save_file
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
+from distbelief.app.files.atomic import replacing
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
@@ -95,15 +94,16 @@ class SavedModel:
         numbers = (ids[:, None] * width + np.arange(width)).ravel()
         rows = drawn_values(tensor, self.seed, numbers).reshape(-1, width)
         rows = rows.astype(self.parameters.dtype)
-        place = np.searchsorted(table.ids, ids)
-        known = np.append(table.ids, -1)[place] == ids
-        rows[known] = table.values[place[known]]
+        positions = np.searchsorted(table.ids, ids)
+        known = np.append(table.ids, -1)[positions] == ids
+        rows[known] = table.values[positions[known]]
         return rows
 
     def save(self, path: Path) -> None:
         """Write the file in one step: a reader sees the old file or the new, never half.
 
         Raises:
+            ConfigError: there is something else than a file.
             ModelError: it cannot be written.
         """
         tensors, arrays = self.build().tensors, self.arrays()
@@ -116,16 +116,11 @@ class SavedModel:
             "facts": json.dumps(self.facts),
             "seed": str(self.seed),
         }
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(arrays, partial, header)
-            partial.replace(path)
+            with replacing(path) as partial:
+                save_file(arrays, partial, header)
         except (SafetensorError, OSError) as error:
             raise ModelError(f"cannot write {path}: {error}") from error
-        finally:
-            with contextlib.suppress(OSError):  # nothing there, or nowhere to be
-                partial.unlink()
 
 
 def read_model(path: Path) -> SavedModel:

@@ -1,4 +1,4 @@
-"""What the outputs of a model's last layer mean: its task, the loss and the predictions."""
+"""Heads: the meaning of a last layer's outputs, which is its task, the loss and the predictions."""
 
 from __future__ import annotations
 

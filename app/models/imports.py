@@ -78,5 +78,5 @@ def _check_allowed(module_path: str) -> None:
 
 
 def named(error: Exception) -> str:
-    """What was raised in somebody's own code, in one line."""
+    """An error that somebody's own code raised, in one line."""
     return f"{type(error).__name__}: {error}"

@@ -17,6 +17,7 @@ from distbelief.app.models.criterion import METRICS, Metric
 from distbelief.app.models.losses import silently
 from distbelief.app.models.model import Features, LossModel, Model, Targets, Task
 from distbelief.app.models.parameters import Source
+from distbelief.app.models.predictions import likeliest, probability_of
 
 #: With more classes no confusion matrix is kept.
 MOST_CLASSES = 100
@@ -75,7 +76,7 @@ class Score:
 
     @property
     def log_loss(self) -> float:
-        """Of the predicted probabilities, clipped as scikit-learn's ``log_loss`` does."""
+        """Mean over probabilities that are clipped as scikit-learn's ``log_loss`` does."""
         return self._mean(self.log_loss_sum)
 
     @property
@@ -85,13 +86,13 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """Of a binary model: the share of the answers 1 that are right; NaN without any."""
+        """The share of a binary model's answers 1 that are right; NaN without any."""
         (_, wrong, _), (_, right, _) = self.confusion
         return right / (right + wrong) if right + wrong else math.nan
 
     @property
     def recall(self) -> float:
-        """Of a binary model: the share of the examples of class 1 that are found."""
+        """The share of the examples of class 1 that a binary model finds."""
         positives = self.confusion[1]
         return positives[1] / sum(positives) if sum(positives) else math.nan
 
@@ -181,16 +182,11 @@ def score(
 def _classes(probabilities: Vector, threshold: float) -> npt.NDArray[np.intp]:
     """Choose a class for each example, shape (n,); -1 where there is a NaN.
 
-    Of two classes, given the probability of class 1, (n,), that is 1 where it is above
-    ``threshold``; of many, given (n, n_classes), the likeliest. Without the -1 a diverged
-    model would be credited with every example of class 0.
+    Without the -1 a diverged model would be credited with every example of class 0.
     """
-    if probabilities.ndim == 1:
-        answers = (probabilities > threshold).astype(np.intp)
-        answers[np.isnan(probabilities)] = -1
-    else:
-        answers = np.asarray(probabilities.argmax(axis=1))
-        answers[np.isnan(probabilities).any(axis=1)] = -1
+    answers = likeliest(probabilities, threshold)
+    unknown = np.isnan(probabilities)
+    answers[unknown if probabilities.ndim == 1 else unknown.any(axis=1)] = -1
     return answers
 
 
@@ -217,10 +213,7 @@ def _loss(model: Model, parameters: Vector, features: Features, targets: Targets
 
 def _log_loss_sum(probabilities: Vector, labels: Targets) -> float:
     """Sum -log of each label's probability: a certain error costs much, but not infinity."""
-    if probabilities.ndim == 1:
-        chances = np.where(labels == 1, probabilities, 1 - probabilities)
-    else:
-        chances = probabilities[np.arange(len(labels)), labels]
+    chances = probability_of(labels, probabilities)
     smallest = np.finfo(chances.dtype).eps
     clipped = np.clip(chances, smallest, 1 - smallest).astype(np.float64)
     return -float(np.sum(np.log(clipped)))
@@ -228,8 +221,8 @@ def _log_loss_sum(probabilities: Vector, labels: Targets) -> float:
 
 def _confusion(labels: Targets, answers: npt.NDArray[np.intp], n_classes: int) -> Confusion:
     columns = n_classes + 1
-    places = labels.astype(np.intp) * columns + answers % columns  # -1 is the last column
-    cells = np.bincount(places, minlength=n_classes * columns)
+    positions = labels.astype(np.intp) * columns + answers % columns  # -1 is the last column
+    cells = np.bincount(positions, minlength=n_classes * columns)
     return tuple(map(tuple, cells.reshape(-1, columns).tolist()))
 
 

@@ -1,4 +1,4 @@
-"""What a model is to the rest of the system: a flat vector of parameters and four answers.
+"""The interface of a model: a flat vector of parameters and four answers.
 
 The parameters of every model travel as one vector of shape (D,); ``tensors`` says how to
 cut it, and :func:`distbelief.app.layout.layout.views` cuts it without copying. A model holds no
@@ -22,7 +22,7 @@ Targets = npt.NDArray[Any]
 
 
 class Task(StrEnum):
-    """What the targets of a model are, and with them how its predictions are judged."""
+    """The kind of a model's targets, and with it how predictions are judged."""
 
     REGRESSION = "regression"
     BINARY = "binary"
@@ -74,7 +74,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Narrowed:
-    """What a minibatch needs of a model with sparse tensors.
+    """A model with sparse tensors, cut down to what a minibatch needs.
 
     Attributes:
         model: the same model with only the touched rows in its sparse tensors.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import LayoutError, ModelError
@@ -17,48 +17,7 @@ from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Model, Task
 from distbelief.app.models.wide_deep import WideDeep
 from distbelief.app.settings.extras import installation
-
-
-class ModelSettings(Protocol):
-    """The settings of a run that choose its model."""
-
-    @property
-    def model(self) -> str:
-        """A built-in name, or the import path ``package.module:Name``."""
-        ...
-
-    @property
-    def hidden(self) -> tuple[int, ...]: ...
-
-    @property
-    def activation(self) -> str: ...
-
-    @property
-    def init(self) -> str: ...
-
-    @property
-    def rank(self) -> int: ...
-
-    @property
-    def embedding(self) -> int: ...
-
-    @property
-    def spread(self) -> float: ...
-
-    @property
-    def module(self) -> str | None:
-        """Import path of a factory of torch modules."""
-        ...
-
-    @property
-    def loss(self) -> str | None:
-        """A name, or an import path, for what trains a torch module."""
-        ...
-
-    @property
-    def model_options(self) -> Mapping[str, Any]:
-        """JSON values, handed to an imported model or module as keyword arguments."""
-        ...
+from distbelief.app.settings.sections import ModelSettings
 
 
 def _mlp(settings: ModelSettings, data: Schema) -> Model:

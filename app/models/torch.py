@@ -16,7 +16,7 @@ with each minibatch's own statistics, as it always does in training. Whenever th
 parameters are used to predict, the buffers are computed for these very parameters from
 training examples (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", sec. 3: better than
 moving averages, which mix in those of older parameters): see :meth:`TorchModel.statistics`
-and :mod:`distbelief.app.models.calibration`. Batch norm cannot train on a single example, so no
+and :mod:`distbelief.app.models.batch_norm`. Batch norm cannot train on a single example, so no
 minibatch may have only one: where one is left over, choose another ``batch_size``. Buffers
 of integers, and those that are not part of the module's state, stay as the factory makes
 them.
@@ -84,7 +84,9 @@ class TorchModel:
     def __init__(
         self, network: Network, task: Task, loss: Loss, rows: Sequence[Ids] | None = None
     ) -> None:
-        self._network, self._loss, self._rows = network, loss, rows
+        self._network = network
+        self._loss = loss
+        self._rows = rows
         self.task = task
         self.tensors = network.tensors if rows is None else cut(network.tensors, rows)
 
@@ -136,7 +138,7 @@ class TorchModel:
 
 
 def _task(factory: str, n_outputs: int | None, n_classes: int) -> Task:
-    """What the outputs, (n, n_outputs) or with None (n,), can be."""
+    """The task that outputs of the shape (n, n_outputs), or with None (n,), are for."""
     if n_classes == 0 and n_outputs in (None, 1):
         return Task.REGRESSION
     if n_classes == 2 and n_outputs in (None, 1):

@@ -1,4 +1,4 @@
-"""What the forward pass of a torch module is given, from examples as data sets hold them.
+"""Arguments of a torch module's forward pass, from examples as data sets hold them.
 
 Dense features arrive as one tensor (n, n_features). Sparse ones arrive as
 ``torch.nn.EmbeddingBag`` takes them: columns and values of all entries, one example after
@@ -47,7 +47,10 @@ def trial(schema: Schema, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
 
 
 def as_tensor(array: npt.NDArray[Any]) -> torch.Tensor:
-    """The same memory; torch has no read-only tensors, so what may not be written is copied."""
+    """Make a tensor of the array's memory, or of a copy if the array is read-only.
+
+    Torch has no read-only tensors.
+    """
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 

@@ -50,13 +50,18 @@ class Network:
     """
 
     def __init__(self, path: str, make: Callable[[], Any], schema: Schema) -> None:
-        self._path, self._make, self._schema = path, make, schema
+        self._path = path
+        self._make = make
+        self._schema = schema
         self._lock = threading.Lock()
-        self._module, self.n_outputs = self._made(0)
+        module, n_outputs = self._made(0)
+        self._module = module
+        self.n_outputs = n_outputs
         self._sparse = sparse_rows(self._module, dense_data=not schema.sparse)
         of_rows = {rows.name for rows in self._sparse}
         parameters, buffers = _state(self._module)
-        self._parameters, self._buffers = list(parameters.values()), list(buffers.values())
+        self._parameters = list(parameters.values())
+        self._buffers = list(buffers.values())
         specs = [_spec(name, value, name in of_rows) for name, value in parameters.items()]
         specs += [TensorSpec(n, tuple(b.shape), penalised=False) for n, b in buffers.items()]
         self.tensors = tuple(specs)
@@ -64,7 +69,7 @@ class Network:
         self._let_go()
 
     def initial(self, seed: int) -> Vector:
-        """What a newly made module holds: float64, flat, in the order of ``tensors``."""
+        """Numbers that a newly made module holds: float64, flat, in the order of ``tensors``."""
         parameters, buffers = _state(self._made(seed)[0])
         parts = [t.detach().double().flatten() for t in (*parameters.values(), *buffers.values())]
         flat: Vector = torch.cat(parts).numpy()
@@ -108,7 +113,7 @@ class Network:
             return float(self._answer(lambda: loss(outputs, as_tensor(targets).to(self._device))))
 
     def outputs(self, numbers: Numbers, features: Features) -> torch.Tensor:
-        """What the module gives when it predicts."""
+        """Outputs of the module when it predicts."""
         with self._holding(numbers) as flat, torch.no_grad():
             self._module.eval()
             return self._forward(features, flat)
@@ -194,7 +199,8 @@ class Network:
         if (now.device, now.dtype) != (like.device, like.dtype):
             self._module.to(like.device, like.dtype)
             parameters, buffers = _state(self._module)
-            self._parameters, self._buffers = list(parameters.values()), list(buffers.values())
+            self._parameters = list(parameters.values())
+            self._buffers = list(buffers.values())
             for rows in self._sparse:
                 rows.weight = parameters[rows.name]
 

@@ -26,7 +26,7 @@ Ids = npt.NDArray[np.int64]
 
 
 @dataclass(eq=False)
-class Rows:
+class EmbeddingRows:
     """The weight of one or more embedding layers, and which of its rows are there.
 
     ``present`` is ascending, None stands for all rows. While ``asked`` is a list, ids are
@@ -62,18 +62,18 @@ class Rows:
             self.weight.data = self.weight.new_zeros(shape)
         if present is None:
             return forward(input, *others, **named)
-        places = _places(present, input, self.name)
+        positions = _positions(present, input, self.name)
         padding = layer.padding_idx
         if padding is not None:
             found = torch.nonzero(present == padding).flatten().tolist()
             layer.padding_idx = found[0] if found else None
         try:
-            return forward(places, *others, **named)
+            return forward(positions, *others, **named)
         finally:
             layer.padding_idx = padding
 
 
-def sparse_rows(module: nn.Module, *, dense_data: bool) -> list[Rows]:
+def sparse_rows(module: nn.Module, *, dense_data: bool) -> list[EmbeddingRows]:
     """Take over the embedding layers of ``module`` whose weights get sparse gradients.
 
     A weight that any other layer has too (a tied one) is left as it is.
@@ -92,13 +92,13 @@ def sparse_rows(module: nn.Module, *, dense_data: bool) -> list[Rows]:
             if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
                 _check(name, layer, dense_data)
         if all(_is_sparse(layer) for layer in layers):
-            found.append(Rows(name, weight))
+            found.append(EmbeddingRows(name, weight))
             _take_over(found[-1], layers)
     return found
 
 
 @contextmanager
-def only(rows: Sequence[Rows], present: Sequence[Ids] | None) -> Iterator[None]:
+def only(rows: Sequence[EmbeddingRows], present: Sequence[Ids] | None) -> Iterator[None]:
     """Have only these rows there; or, if None, note which are asked for."""
     for index, each in enumerate(rows):
         if present is None:
@@ -113,7 +113,7 @@ def only(rows: Sequence[Rows], present: Sequence[Ids] | None) -> Iterator[None]:
 
 
 def cut(tensors: Sequence[TensorSpec], rows: Sequence[Ids]) -> tuple[TensorSpec, ...]:
-    """The same tensors with as many rows in the sparse ones as there are ``rows``."""
+    """Cut the sparse tensors to as many rows as there are ``rows``."""
     lengths = iter(rows)
     return tuple(
         replace(t, shape=(len(next(lengths)), *t.shape[1:])) if t.sparse else t for t in tensors
@@ -127,7 +127,7 @@ def _is_sparse(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse
 
 
-def _take_over(rows: Rows, layers: Sequence[Any]) -> None:
+def _take_over(rows: EmbeddingRows, layers: Sequence[Any]) -> None:
     for layer in layers:
         layer.forward = partial(rows.look_up, layer, layer.forward)
 
@@ -145,12 +145,12 @@ def _check(name: str, layer: nn.Embedding | nn.EmbeddingBag, dense_data: bool) -
         )
 
 
-def _places(present: torch.Tensor, ids: torch.Tensor, name: str) -> torch.Tensor:
-    places = torch.searchsorted(present, ids.to(present.dtype).contiguous())
-    places = places.clamp(max=max(0, len(present) - 1))
-    if ids.numel() and not (len(present) and bool((present[places] == ids).all())):
+def _positions(present: torch.Tensor, ids: torch.Tensor, name: str) -> torch.Tensor:
+    positions = torch.searchsorted(present, ids.to(present.dtype).contiguous())
+    positions = positions.clamp(max=max(0, len(present) - 1))
+    if ids.numel() and not (len(present) and bool((present[positions] == ids).all())):
         raise ModelError(
             f"the embedding {name} was asked for other ids than in a trial run on the same "
             "examples: ids must depend on the examples alone"
         )
-    return places
+    return positions

@@ -150,9 +150,9 @@ class WideDeep:
         columns = rows.indices[hashed] - self.n_dense
         examples = np.repeat(np.arange(n), np.diff(rows.indptr))[hashed]
         owners = np.searchsorted(self.bounds, columns, side="right") - 1
-        places = (examples * self.n_fields + owners, columns)
+        positions = (examples * self.n_fields + owners, columns)
         shape = (n * self.n_fields, self.bounds[-1])
-        return numbers, csr_array((rows.data[hashed], places), shape)
+        return numbers, csr_array((rows.data[hashed], positions), shape)
 
 
 class _Parts:

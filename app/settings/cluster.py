@@ -11,7 +11,7 @@ from pydantic import Field
 from distbelief.app.settings.sections import Positive, Section, WantedEngine
 
 
-class PlaceSettings(Section):
+class ClusterSettings(Section):
     """Where to run"""
 
     broker: str | None = Field(

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import ValidationError, model_validator
 
 from distbelief.app.errors import ConfigError
-from distbelief.app.settings.cluster import MonitoringSettings, PlaceSettings
+from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
 from distbelief.app.settings.sections import (
     CheckpointSettings,
     DataSettings,
@@ -100,7 +100,7 @@ class RunConfig(
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
-        """Of the numbers on the servers."""
+        """Dtype of the parameters on the servers."""
         return np.dtype("f4" if self.algorithm == "downpour" else self.precision)
 
     def model_settings(self) -> ModelSettings:
@@ -108,7 +108,7 @@ class RunConfig(
         return ModelSettings(**{name: getattr(self, name) for name in ModelSettings.model_fields})
 
 
-class ClusterConfig(PlaceSettings, MonitoringSettings):
+class ClusterConfig(ClusterSettings, MonitoringSettings):
     """Where a run runs, and how it is watched."""
 
     @model_validator(mode="after")

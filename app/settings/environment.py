@@ -1,4 +1,4 @@
-"""What the operator of a process tells it by environment variables: where, never what.
+"""Environment variables by which an operator tells a process where, never what.
 
 URLs may hold passwords; they belong here, not on command lines or in run records. Where an
 environment is too public, NAME_FILE names a file with what NAME would say, as containers
@@ -27,7 +27,7 @@ def broker_url() -> str:
 
 
 def named_broker() -> str | None:
-    """The same if the operator named one; raises ConfigError."""
+    """URL of the control server, if the operator named one; raises ConfigError."""
     return _told(BROKER)
 
 
@@ -41,7 +41,7 @@ def parameter_server_urls() -> tuple[str, ...]:
 
 
 def _told(variable: str) -> str | None:
-    """What a variable says, or else the file that VARIABLE_FILE names."""
+    """The value of a variable, or else the content of the file that VARIABLE_FILE names."""
     if said := os.environ.get(variable):
         return said
     name = os.environ.get(f"{variable}_FILE")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Scalar = bool | int | float | str
-Option = Scalar | list[int] | list[float] | list[str]
+OptionValue = Scalar | list[int] | list[float] | list[str]
 #: What computes on parameter servers; ``auto`` takes the native module where it is there.
 WantedEngine = Literal["auto", "lua", "native"]
 Positive = Annotated[int, Field(ge=1)]
@@ -55,7 +55,7 @@ class ModelSettings(Section):
         description="torch: cross_entropy, log_loss (of log-odds), mse, or your own: "
         "package.module:function [default: by the targets and the outputs]",
     )
-    model_options: dict[str, Option] = Field(
+    model_options: dict[str, OptionValue] = Field(
         {}, description="keyword arguments for your own model or module, KEY=VALUE"
     )
     threshold: float = Field(

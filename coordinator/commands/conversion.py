@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from distbelief.app.datasets.formats.reader import Progress as Told
+from distbelief.app.datasets.reading.reader import Progress as Told
 
 #: Shorter conversions show nothing; without a terminal there is a line from time to time.
 SILENT_S = 1.0

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from distbelief.app.errors import ConfigError, ExitCode, ModelError
+from distbelief.app.files.atomic import obstacle
 from distbelief.coordinator.commands.options import SectionedCommand
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import cluster_settings, run_flags, run_names
@@ -57,8 +58,8 @@ def export(source: str, output: str, as_json: bool, **flags: Any) -> None:
 
     path = Path(output)
     exporting.format_of(path)  # before anything is read
-    if path.is_dir():
-        raise ConfigError(f"--output {output} is a folder: name a file")
+    if other := obstacle(path):
+        raise ConfigError(f"--output {output} is {other}: name a file")
     if Path(source).is_file():
         from distbelief.app.models.files import read_model
 

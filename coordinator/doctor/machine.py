@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from distbelief.app.datasets.cache.cache import default_cache_folder
+from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.errors import DistBeliefError, ExitCode
 from distbelief.app.runs.versions import versions
 from distbelief.app.store import native

@@ -19,7 +19,7 @@ import numpy as np
 import threadpoolctl
 
 from distbelief.app.client.servers import Servers
-from distbelief.app.datasets.split.split import Subset
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.registry import build_rule

@@ -14,7 +14,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from distbelief.app.datasets.examples.targets import REGRESSION
+from distbelief.app.datasets.targets.wanted import REGRESSION
 from distbelief.coordinator.api import Cluster, Result, train
 from distbelief.coordinator.cluster.shared import shared
 from distbelief.coordinator.inference.trained_model import TrainedModel

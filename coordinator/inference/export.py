@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from distbelief.app.errors import ConfigError, ModelError
+from distbelief.app.files.atomic import replacing
 from distbelief.app.models.files import ROWS, SavedModel
 
 #: The array of an ``.npz`` file with the names of the classes.
@@ -26,24 +25,18 @@ def export(saved: SavedModel, path: Path) -> None:
     The file appears in one step, or not at all.
 
     Raises:
-        ConfigError: no such format.
+        ConfigError: no such format, or there is something else than a file.
         ModelError: it cannot be written, or the format cannot hold this model.
     """
     form = format_of(path)
     if form.write is None:
         saved.save(path)
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with replacing(path) as partial, partial.open("wb") as file:
             form.write(saved, file)
-        partial.replace(path)
     except OSError as error:
         raise ModelError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def format_of(path: Path) -> Format:

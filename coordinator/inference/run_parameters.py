@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from distbelief.app.client.servers import Servers
-from distbelief.app.datasets.cache.cache import default_cache_folder
-from distbelief.app.datasets.split.division import RunData, open_data
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.errors import CheckpointError, ConfigError, DataError, ModelMissing
 from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import PARAMETERS, named
 from distbelief.app.layout.rows import Tables
-from distbelief.app.models.calibration import calibrated
+from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs import leadership
@@ -137,7 +137,9 @@ def _complete(
         say(f"the file will not say how the data were read: {error}")
         return Parameters(saved, origin)
     source = saved.source()
-    dense = calibrated(model, saved.parameters, source, data.dataset, data.train, config.batch_size)
+    dense = recompute_statistics(
+        model, saved.parameters, source, data.dataset, data.train, config.batch_size
+    )
     facts = {**saved.facts, "reading": dict(data.dataset.facts.reading)}
     return Parameters(replace(saved, parameters=dense, facts=facts), origin)
 

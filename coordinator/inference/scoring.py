@@ -13,20 +13,20 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import matrix
-from distbelief.app.datasets.formats.opening import open_reader
-from distbelief.app.datasets.formats.reader import Progress
-from distbelief.app.datasets.sources.like import Like
-from distbelief.app.datasets.sources.sources import FILE_OPTIONS, features_only, is_file, is_stream
-from distbelief.app.datasets.split.division import Selection
-from distbelief.app.datasets.split.split import split
+from distbelief.app.datasets.reading.reader import Progress
+from distbelief.app.datasets.run_data import Selection
+from distbelief.app.datasets.sources.source import File, Stream, parse
+from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError, ModelError
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.model import Features, Task
+from distbelief.app.models.predictions import likeliest, probability_of
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import Scalar
 
@@ -55,7 +55,11 @@ def evaluate(
     if config is not None and config.holdout_data is not None and part == "heldout":
         source = config.holdout_data
     dataset = open_cached(
-        source, options, default_cache_folder(), like=_like(saved), progress=progress
+        source,
+        options,
+        default_cache_folder(),
+        compatibility=_compatibility(saved),
+        progress=progress,
     )
     examples = Selection(dataset)
     if config is not None and config.holdout_data is None:
@@ -84,11 +88,8 @@ def predict(
         if model.task is Task.REGRESSION:
             yield answers.tolist(), np.full(len(answers), np.nan)
             continue
-        if model.task is Task.BINARY:
-            positive = answers > saved.settings.threshold
-            yield [names[int(i)] for i in positive], np.where(positive, answers, 1 - answers)
-            continue
-        yield [names[i] for i in answers.argmax(axis=1)], answers.max(axis=1)
+        classes = likeliest(answers, saved.settings.threshold)
+        yield [names[number] for number in classes], probability_of(classes, answers)
 
 
 def _score(saved: SavedModel, examples: Selection) -> Score:
@@ -107,31 +108,31 @@ def _score(saved: SavedModel, examples: Selection) -> Score:
 
 def _features(saved: SavedModel, source: str, options: Mapping[str, Scalar]) -> Iterator[Features]:
     """The features of ``source``, so many at a time as memory holds."""
-    like = _like(saved)
-    if is_stream(source):
-        chosen = like.options(source, options)
-        reading = {name: chosen[name] for name in chosen if name not in FILE_OPTIONS}
-        reader = open_reader(source, reading, labelled=False)
+    compatibility = _compatibility(saved)
+    found = parse(source)
+    if isinstance(found, Stream):
+        reading = found.completed(options, compatibility.reading)
+        reader = found.open_reader(reading, labelled=False)
         for chunk in reader:
             features = matrix(chunk, reader.columns.n_features)
-            like.check(Schema(features.shape[1], sparse=reader.sparse), source)
+            compatibility.check(Schema(features.shape[1], sparse=reader.sparse), source)
             yield features
         return
-    if is_file(source):
-        features = features_only(source)
+    if isinstance(found, File):
+        features = found.features()
     else:
         features = open_cached(source, options, default_cache_folder()).features
-    like.check(Schema(features.shape[1]), source)
+    compatibility.check(Schema(features.shape[1]), source)
     for start in range(0, len(features), CHUNK_EXAMPLES):
         yield features[start : start + CHUNK_EXAMPLES]
 
 
-def _like(saved: SavedModel) -> Like:
-    """The schema of the data that the model was trained on."""
+def _compatibility(saved: SavedModel) -> Compatibility:
+    """Compatibility with what the model was trained on."""
     reading = saved.facts.get("reading", {})
     if not isinstance(reading, dict):
         raise ModelError("the model file does not say how its data were read")
-    return Like(saved.schema, "the model", reading)
+    return Compatibility(saved.schema, "the model", reading)
 
 
 def _config(saved: SavedModel) -> RunConfig:

@@ -12,16 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array, issparse
 
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Label, Schema
-from distbelief.app.datasets.sources.arrays import as_features
-from distbelief.app.datasets.sources.like import Like
+from distbelief.app.datasets.formats.arrays import as_features
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import Vector, views
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.models.model import Task
+from distbelief.app.models.predictions import likeliest
 
 #: Examples that are predicted together: bounded memory, whatever the size of the arrays.
-CHUNK_EXAMPLES = 4096
+PREDICTED_TOGETHER = 4096
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class TrainedModel:
         answers = self._answers(features)
         if self.task is Task.REGRESSION:
             return answers
-        return np.asarray(self.classes)[self._likeliest(answers)]
+        return np.asarray(self.classes)[likeliest(answers, self.saved.settings.threshold)]
 
     def predict_proba(self, features: Any) -> npt.NDArray[np.floating]:
         """The probability of each class, shape (n, n_classes).
@@ -93,20 +94,16 @@ class TrainedModel:
             return np.stack([1 - answers, answers], axis=1)
         return answers
 
-    def _likeliest(self, answers: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
-        if self.task is Task.BINARY:
-            return (answers > self.saved.settings.threshold).astype(np.intp)
-        likeliest: npt.NDArray[np.intp] = np.argmax(answers, axis=1)
-        return likeliest
-
     def _answers(self, features: Any) -> npt.NDArray[np.floating]:
         """The predictions of the model, see :class:`distbelief.app.models.model.Model`."""
         found, sparse = as_features(features), self.saved.schema.sparse
         # Which of the two kinds they are is no matter here.
-        Like(self.saved.schema, "the model").check(Schema(found.shape[1], sparse=sparse), "X")
+        Compatibility(self.saved.schema, "the model").check(
+            Schema(found.shape[1], sparse=sparse), "X"
+        )
         source, parts = self.saved.source(), []
-        for start in range(0, found.shape[0], CHUNK_EXAMPLES):
-            chunk = found[start : start + CHUNK_EXAMPLES]
+        for start in range(0, found.shape[0], PREDICTED_TOGETHER):
+            chunk = found[start : start + PREDICTED_TOGETHER]
             if issparse(chunk) != sparse:
                 chunk = csr_array(chunk) if sparse else chunk.toarray()
             model, parameters, chunk = source(chunk)

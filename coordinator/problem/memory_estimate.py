@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.split.split import Rows
+from distbelief.app.datasets.split.partition import Rows
 from distbelief.app.layout.layout import Layout, Table
 from distbelief.app.models.model import Model, SparseModel
 from distbelief.app.optimizers.registry import build_rule

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from distbelief.app.datasets.cache.cache import default_cache_folder
+from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.formats.reader import Progress
-from distbelief.app.datasets.sources.sources import is_local
-from distbelief.app.datasets.split.division import RunData, open_data
-from distbelief.app.datasets.split.split import Part, Subset, in_file_order
+from distbelief.app.datasets.reading.reader import Progress
+from distbelief.app.datasets.run_data import RunData, open_data
+from distbelief.app.datasets.sources.source import parse
+from distbelief.app.datasets.split.partition import ShuffledRows, Subset, in_file_order
 from distbelief.app.errors import ConfigError
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.model import Model
@@ -113,12 +112,10 @@ def prepare(
 
 def _absolute(source: str | None) -> str | None:
     """A worker on this machine may have another working directory."""
-    if source is None or not is_local(source):
-        return source
-    return str(Path(source).expanduser().resolve())
+    return None if source is None else parse(source).absolute()
 
 
-def _unit_plan(config: RunConfig, train: Part) -> UnitPlan:
+def _unit_plan(config: RunConfig, train: ShuffledRows) -> UnitPlan:
     parts = [Subset(train, r, config.replicas, config.seed) for r in range(config.replicas)]
     return UnitPlan([part.steps_per_pass(config.batch_size) for part in parts], config)
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from distbelief.app.errors import ConfigError
+from distbelief.app.files.atomic import replacing
 from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.report import tables
 from distbelief.coordinator.report.plots import (
@@ -82,11 +83,12 @@ def write(histories: Histories, output: Path) -> Written:
         figures = []
         for plot in shown:
             file = folder / f"{plot.name}.png"
-            file.write_bytes(draw(plot, histories, LIGHT, "png"))
+            with replacing(file) as partial:
+                partial.write_bytes(draw(plot, histories, LIGHT, "png"))
             figures.append(file)
-        output.write_text(
-            render_page(histories, [_picture(plot, histories) for plot in shown]), "utf-8"
-        )
+        text = render_page(histories, [_picture(plot, histories) for plot in shown])
+        with replacing(output) as partial:
+            partial.write_text(text, "utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write the report {output}: {error.strerror}") from error
     return Written(output, tuple(figures))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from distbelief.app.errors import ConfigError
+from distbelief.app.files.atomic import obstacle, replacing
 from distbelief.app.settings.config import ClusterConfig
 
 FORMAT = 1
@@ -57,14 +58,16 @@ class RunFolder:
     def model(self, cluster: ClusterConfig) -> Path:
         """The model's file; that it can be written is made sure of before the training."""
         output = self.model_file(cluster)
-        if output.is_dir():
-            raise ConfigError(f"output = {output} is not allowed: it is a folder, name a file")
-        made(output.parent)
+        if found := obstacle(output):
+            raise ConfigError(f"output = {output} is not allowed: it is {found}, name a file")
+        # Behind a link it is the file itself that is replaced.
+        target = Path(os.path.realpath(output)) if output.is_symlink() else output
+        made(target.parent)
         try:
-            with tempfile.TemporaryFile(dir=output.parent):
+            with tempfile.TemporaryFile(dir=target.parent):
                 return output
         except OSError as error:
-            raise ConfigError(f"cannot write to {output.parent}: {error.strerror}") from error
+            raise ConfigError(f"cannot write to {target.parent}: {error.strerror}") from error
 
     def describe(
         self, record: Mapping[str, Any], cluster: ClusterConfig, place: Mapping[str, Any]
@@ -101,11 +104,11 @@ class RunFolder:
         return document
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        partial = made(self.path) / f".run.json.{os.getpid()}.partial"
+        text = json.dumps({**document, "format": FORMAT}, indent=2)
+        made(self.path)
         try:
-            text = json.dumps({**document, "format": FORMAT}, indent=2)
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self.path / "run.json")
+            with replacing(self.path / "run.json") as partial:
+                partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
 

@@ -18,7 +18,7 @@ from distbelief.app.errors import (
     StoreError,
 )
 from distbelief.app.files import checkpoint
-from distbelief.app.models.calibration import calibrated
+from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
 from distbelief.app.runs import leadership
 from distbelief.app.runs.leadership import RunState
@@ -289,7 +289,7 @@ def _saved(training: Training, result: _Result) -> SavedModel:
         config.seed,
     )
     source, size = saved.source(), config.batch_size
-    dense = calibrated(
+    dense = recompute_statistics(
         problem.model, saved.parameters, source, problem.dataset, problem.data.train, size
     )
     return replace(saved, parameters=dense)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Label
-from distbelief.app.datasets.formats.reader import Progress
+from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.settings.sections import Scalar
 
 #: Targets, and numbers of features, that are looked at together.

@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from distbelief.app.datasets.sources.clicks import clicks
-from distbelief.app.datasets.split.split import split
+from distbelief.app.datasets.split.partition import split
 from distbelief.app.models.files import read_model
 from distbelief.app.models.metrics import score
 

@@ -20,7 +20,7 @@ import numpy as np
 import threadpoolctl
 
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.split.split import Subset
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.optimizers.rule import Rule, local_step

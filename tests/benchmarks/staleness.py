@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.sources.sources import load
-from distbelief.app.datasets.split.split import Subset, split
+from distbelief.app.datasets.sources.source import Generated
+from distbelief.app.datasets.split.partition import Subset, split
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import LinearRegression
@@ -112,7 +112,7 @@ class Simulation:
 
 
 def main() -> None:
-    data = load("synthetic:linear", DATA)
+    data = Generated("synthetic:linear").load(DATA)
     for fleet, slowness in FLEETS.items():
         print(f"\n{fleet}, SGD, {PASSES} passes, minibatches of {BATCH}")
         print("  rate  variant             reached       end  loss at end    waited  staleness")

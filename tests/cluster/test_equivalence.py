@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.datasets.split.split import Subset, split
+from distbelief.app.datasets.split.partition import Subset, split
 from distbelief.app.files import checkpoint
 from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.parameters import whole

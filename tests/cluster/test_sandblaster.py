@@ -17,8 +17,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression, _logistic
 
 from distbelief.app.client.servers import Servers
-from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
-from distbelief.app.datasets.split.split import split
+from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
+from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import named
 from distbelief.app.models.files import read_model

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.datasets.split.split import split
+from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.fleets import keys_of

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.datasets.split.split import Subset, in_file_order, split
+from distbelief.app.datasets.split.partition import Subset, in_file_order, split
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.models.files import read_model

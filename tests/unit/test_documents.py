@@ -15,7 +15,7 @@ from celery.bin.celery import celery
 from flower import options as _flower  # noqa: F401  (defines them)
 from tornado.options import options
 
-from distbelief.app.datasets.cache import cache as data_cache
+from distbelief.app.datasets.cache import opening as data_cache
 from distbelief.app.errors import ExitCode
 from distbelief.app.models import imports
 from distbelief.app.settings import environment

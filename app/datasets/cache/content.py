@@ -1,4 +1,4 @@
-"""What is in the files of a data set: digests, remembered as long as a file stays as it is.
+"""Content of the files of a data set: digests, remembered as long as a file stays as it is.
 
     FOLDER/KEY.digest   for each local file: its state when it was read, and its digest
 
@@ -19,8 +19,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
-from distbelief.app.datasets.formats.npz import digest, joined
-from distbelief.app.datasets.formats.places import Place
+from distbelief.app.datasets.reading.digests import digest, joined
+from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.files.atomic import replacing
 
 #: A file is remembered when its last change is so long ago.
 SETTLED_S = 2.0
@@ -37,36 +38,29 @@ def digest_of_file(stream: BufferedReader, folder: Path) -> str:
             return str(remembered[-1])
     found = digest(stream)
     if _state(stream) == state and time.time() - state[1] / 1e9 > SETTLED_S:
-        with suppress(OSError):  # whoever cannot write here reads the file again
-            _write(note, json.dumps([path, *state, found]))
+        # Whoever cannot write here reads the file again.
+        with suppress(OSError), replacing(note) as partial:
+            partial.write_text(json.dumps([path, *state, found]))
     return found
 
 
-def digest_of_places(places: Sequence[Place], folder: Path) -> str:
+def digest_of_files(files: Sequence[DataFile], folder: Path) -> str:
     """Digest of some files, local or remote; servers are asked for their checksums.
 
     Raises:
         DataError: a file cannot be read.
     """
-    return joined([_digest_of(place, folder) for place in places])
+    return joined([_digest_of(file, folder) for file in files])
 
 
-def _digest_of(place: Place, folder: Path) -> str:
-    if place.is_remote:
-        return joined([place.checksum(), str(place.size)])
-    with place.open() as stream:
+def _digest_of(file: DataFile, folder: Path) -> str:
+    if file.is_remote:
+        return joined([file.checksum(), str(file.size)])
+    with file.open() as stream:
         return digest_of_file(cast("BufferedReader", stream), folder)
 
 
 def _state(stream: BufferedReader) -> list[int]:
-    """What changes when the file does."""
+    """Numbers of which one changes when the file does."""
     status = os.fstat(stream.fileno())
     return [status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev]
-
-
-def _write(note: Path, text: str) -> None:
-    """In one step: another process may be reading."""
-    note.parent.mkdir(parents=True, exist_ok=True)
-    partial = note.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(text)
-    partial.replace(note)

@@ -1,113 +1,164 @@
-"""From a stream of chunks to the files of the cache, in bounded memory."""
+"""Conversions of data sets into the files of the cache."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from distbelief.app.datasets.examples.chunks import Chunk, Rows
+from distbelief.app.datasets.cache.content import digest_of_file, digest_of_files
+from distbelief.app.datasets.cache.streaming import convert
+from distbelief.app.datasets.examples import stored
+from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.examples.stored import flush
-from distbelief.app.datasets.examples.targets import Targets, Wanted
-from distbelief.app.datasets.formats.reader import Reader
+from distbelief.app.datasets.formats.options import Options, wanted_targets
+from distbelief.app.datasets.reading.digests import joined
+from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.sources.source import File, Generated, Stream
+from distbelief.app.datasets.targets.wanted import Wanted
+from distbelief.app.errors import DataError
 
-Array = npt.NDArray[Any]
+
+class Conversion(ABC):
+    """A data set on its way into the cache.
+
+    Attributes:
+        options: of the source, checked.
+        content: digest of the bytes of its files; None if it is made.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: Mapping[str, Any],
+        content: str | None,
+        compatibility: Compatibility | None,
+    ) -> None:
+        self.name = name
+        self.options = options
+        self.content = content
+        self.compatibility = compatibility
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that decides how the data set looks in the cache."""
+        other = self.compatibility
+        known = other and [other.schema.to_json(), other.name]
+        facts = [stored.FORMAT, self.name, self.options, self.content, known]
+        text = json.dumps(facts, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def wanted(self) -> Wanted:
+        """Targets as the options want them, and as the other data or the model does."""
+        own, other = wanted_targets(self.name, self.options), self.compatibility
+        return replace(own, schema=other.schema, known_by=other.name) if other else own
+
+    @abstractmethod
+    def write(self, folder: Path) -> None:
+        """Write the files into ``folder``.
+
+        Raises:
+            DataError: the data is unusable, not compatible, or has changed meanwhile.
+            OSError: the folder cannot be written.
+        """
+
+    def _check_schema(self, schema: Schema) -> None:
+        if self.compatibility is not None:
+            self.compatibility.check(schema, self.name)
+
+    def _write_loaded(self, dataset: Dataset, folder: Path) -> None:
+        self._check_schema(dataset.schema)
+        if self.compatibility is not None:
+            self.compatibility.check_classes(dataset.schema, self.name)
+        stored.write(dataset, folder)
+
+    def _changed(self) -> DataError:
+        return DataError(f"{self.name}: the file changed while it was read, try again")
 
 
-def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Schema:
-    """Write what ``reader`` gives into ``folder``: the files of ``DENSE`` or ``SPARSE``.
+class _GeneratedConversion(Conversion):
+    def __init__(
+        self, source: Generated, options: Options, compatibility: Compatibility | None
+    ) -> None:
+        super().__init__(source.name, source.checked(options), None, compatibility)
+        self._source = source
+
+    def write(self, folder: Path) -> None:
+        self._write_loaded(self._source.load(self.options), folder)
+
+
+class _FileConversion(Conversion):
+    def __init__(
+        self, source: File, options: Options, compatibility: Compatibility | None, cache: Path
+    ) -> None:
+        checked = source.checked(options)
+        with source.open() as streams:
+            content = joined([digest_of_file(stream, cache) for stream in streams])
+        super().__init__(source.name, checked, content, compatibility)
+        self._source = source
+
+    def write(self, folder: Path) -> None:
+        dataset = self._source.load(self.options, self.wanted)
+        if dataset.fingerprint != self.content:
+            raise self._changed()
+        self._write_loaded(dataset, folder)
+
+
+class _StreamConversion(Conversion):
+    def __init__(
+        self,
+        source: Stream,
+        options: Options,
+        compatibility: Compatibility | None,
+        cache: Path,
+        progress: Progress | None,
+    ) -> None:
+        if compatibility is not None:
+            options = source.completed(options, compatibility.reading)
+        checked = source.checked(options)
+        self._reader = source.open_reader(options, progress)
+        self._states = _states(self._reader)
+        content = digest_of_files(self._reader.files, cache)
+        super().__init__(source.name, checked, content, compatibility)
+
+    def write(self, folder: Path) -> None:
+        reader = self._reader
+        schema = convert(reader, self.name, self.wanted, folder)
+        if self._states != _states(reader):
+            raise self._changed()
+        self._check_schema(schema)
+        assert self.content is not None
+        facts = Facts(reader.columns.names, tuple(reader.skipped), reader.reading_options)
+        stored.describe(schema, self.content, facts, folder)
+
+
+def plan(
+    source: Generated | File | Stream,
+    options: Options,
+    compatibility: Compatibility | None,
+    cache: Path,
+    progress: Progress | None,
+) -> Conversion:
+    """Look at a source, without converting it yet; ``cache`` remembers digests of files.
 
     Raises:
-        DataError: the files, or the targets, are unusable.
-        OSError: the folder cannot be written.
+        DataError: an option is wrong, or the files are not there or unusable.
     """
-    with ExitStack() as stack:
-        targets = stack.enter_context(closing(Targets(source, wanted, folder)))
-        features = _SparseFiles(folder) if reader.sparse else _DenseFiles(folder)
-        stack.enter_context(closing(features))
-        for chunk in reader:
-            assert chunk.targets is not None  # the reader was asked for them
-            features.add(chunk)
-            targets.add(chunk.targets)
-        n_classes, labels, blocks = targets.finish()
-        dtype = np.dtype(np.int64 if n_classes else np.float32)
-        with closing(GrowingArray(folder / "targets.npy", dtype)) as file:
-            for block in blocks:
-                file.add(block)
-    columns = reader.columns
-    return Schema(
-        columns.n_features, n_classes, reader.sparse, columns.n_dense, columns.n_fields, labels
-    )
+    match source:
+        case Generated():
+            return _GeneratedConversion(source, options, compatibility)
+        case File():
+            return _FileConversion(source, options, compatibility, cache)
+        case Stream():
+            return _StreamConversion(source, options, compatibility, cache, progress)
 
 
-class GrowingArray:
-    """An .npy file of C order that is written row by row; complete once it is closed."""
-
-    def __init__(self, path: Path, dtype: np.dtype[Any], row: tuple[int, ...] = ()) -> None:
-        self._dtype, self._row, self._count = dtype, row, 0
-        self._stream = path.open("wb")
-        self._header()
-
-    def add(self, rows: Array) -> None:
-        """Append rows of the right shape."""
-        self._stream.write(np.ascontiguousarray(rows, self._dtype).data)
-        self._count += len(rows)
-
-    def close(self) -> None:
-        """Write down how many there are, and everything to the disk."""
-        with self._stream:
-            self._stream.seek(0)
-            self._header()
-            flush(self._stream)
-
-    def _header(self) -> None:
-        """NumPy leaves room in it for the first axis to grow."""
-        header = {
-            "descr": np.lib.format.dtype_to_descr(self._dtype),
-            "fortran_order": False,
-            "shape": (self._count, *self._row),
-        }
-        np.lib.format.write_array_header_1_0(self._stream, header)
-
-
-class _DenseFiles:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._features: GrowingArray | None = None
-
-    def add(self, chunk: Chunk) -> None:
-        assert not isinstance(chunk.features, Rows)
-        if self._features is None:
-            width = chunk.features.shape[1]
-            path = self._folder / "features.npy"
-            self._features = GrowingArray(path, np.dtype(np.float32), (width,))
-        self._features.add(chunk.features)
-
-    def close(self) -> None:
-        if self._features is not None:
-            self._features.close()
-
-
-class _SparseFiles:
-    def __init__(self, folder: Path) -> None:
-        self._indptr = GrowingArray(folder / "indptr.npy", np.dtype(np.int64))
-        self._indices = GrowingArray(folder / "indices.npy", np.dtype(np.int32))
-        self._values = GrowingArray(folder / "values.npy", np.dtype(np.float32))
-        self._indptr.add(np.zeros(1, np.int64))
-        self._n_entries = 0
-
-    def add(self, chunk: Chunk) -> None:
-        rows = chunk.features
-        assert isinstance(rows, Rows)
-        self._indptr.add(rows.indptr[1:] + self._n_entries)
-        self._indices.add(rows.indices)  # readers let nothing pass that is no int32
-        self._values.add(rows.values)
-        self._n_entries += len(rows.indices)
-
-    def close(self) -> None:
-        for file in (self._indptr, self._indices, self._values):
-            file.close()
+def _states(reader: Reader) -> list[str]:
+    """For each file a text that changes when the file does."""
+    return [file.checksum() for file in reader.files]

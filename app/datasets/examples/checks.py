@@ -1,4 +1,4 @@
-"""What may stand in a data set: every complaint about an array is worded here.
+"""Checks of arrays in a data set: every complaint about an array is worded here.
 
 Each check raises DataError with one sentence: the source, the thing, what is allowed.
 Rows and columns count from 0. Arrays are looked at a chunk of rows at a time, so that a
@@ -59,7 +59,7 @@ def check_finite(values: Array, thing: str, source: str) -> None:
     index = first_where(values, lambda chunk: ~np.isfinite(chunk))
     if index is not None:
         raise DataError(
-            f"{source}: {thing} must be finite, {_place(index)} holds {values[index]!s}"
+            f"{source}: {thing} must be finite, {_position(index)} holds {values[index]!s}"
         )
 
 
@@ -71,7 +71,7 @@ def check_labels(labels: Array, n_classes: int, source: str, first_row: int = 0)
     index = first_where(labels, lambda chunk: chunk < 0)
     if index is not None:
         raise DataError(
-            f"{source}: labels must not be negative, {_place(index, first_row)} holds "
+            f"{source}: labels must not be negative, {_position(index, first_row)} holds "
             f"{labels[index]!s}; number the classes from 0"
         )
     if labels.dtype.kind == "f":
@@ -80,7 +80,7 @@ def check_labels(labels: Array, n_classes: int, source: str, first_row: int = 0)
     if index is not None:
         raise DataError(
             f"{source}: labels of {n_classes} classes must be 0 to {n_classes - 1}, "
-            f"{_place(index, first_row)} holds {labels[index]!s}"
+            f"{_position(index, first_row)} holds {labels[index]!s}"
         )
 
 
@@ -89,7 +89,7 @@ def check_whole(labels: Array, source: str, first_row: int = 0) -> None:
     index = first_where(labels, lambda chunk: (chunk != np.floor(chunk)) | ~np.isfinite(chunk))
     if index is not None:
         raise DataError(
-            f"{source}: labels must be whole numbers, {_place(index, first_row)} holds "
+            f"{source}: labels must be whole numbers, {_position(index, first_row)} holds "
             f"{labels[index]!s}"
         )
 
@@ -105,7 +105,7 @@ def to_float32(values: Array, thing: str, source: str) -> npt.NDArray[np.float32
     if index is not None:
         raise DataError(
             f"{source}: {thing} must fit float32 (at most 3.4e38), "
-            f"{_place(index)} holds {values[index]!s}"
+            f"{_position(index)} holds {values[index]!s}"
         )
     return values.astype(np.float32, order="C", copy=False)
 
@@ -139,7 +139,7 @@ def _check_numeric(values: Array, thing: str, source: str) -> None:
         )
 
 
-def _place(index: tuple[int, ...], first_row: int = 0) -> str:
+def _position(index: tuple[int, ...], first_row: int = 0) -> str:
     row, *column = index
-    place = f"row {first_row + row}"
-    return f"{place}, column {column[0]}" if column else place
+    file = f"row {first_row + row}"
+    return f"{file}, column {column[0]}" if column else file

@@ -1,4 +1,4 @@
-"""What readers give: the examples of a file, a few megabytes at a time."""
+"""Chunks: the examples of a file, a few megabytes at a time, as readers give them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class CsrRows:
     """CSR rows of a chunk.
 
     Attributes:
@@ -38,7 +38,7 @@ class Chunk:
             is finite, a text not empty. None if the reader was not asked for targets.
     """
 
-    features: npt.NDArray[np.float32] | Rows
+    features: npt.NDArray[np.float32] | CsrRows
     targets: npt.NDArray[Any] | None
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of the features mean.
+    """The meaning of the columns of the features.
 
     Attributes:
         n_features: columns of the features.

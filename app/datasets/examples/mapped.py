@@ -34,7 +34,8 @@ class FileArray:
 
     def __init__(self, array: np.memmap[Any, Any]) -> None:
         self.shape: tuple[int, ...] = array.shape
-        self.dtype, self.nbytes = array.dtype, array.nbytes
+        self.dtype = array.dtype
+        self.nbytes = array.nbytes
         self._offset: int = array.offset
         self._row_bytes = array.nbytes // max(1, len(array))
         self._descriptor = os.open(str(array.filename), os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""What the examples of a data set look like, without the examples."""
+"""The form of a data set's examples, without the examples."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Schema:
 
     @property
     def names(self) -> tuple[Label, ...]:
-        """What each class is called."""
+        """The name of each class."""
         return self.labels or tuple(range(self.n_classes))
 
     def to_json(self) -> dict[str, Any]:

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from distbelief.app.datasets.examples.chunks import Chunk
-from distbelief.app.datasets.examples.chunks import Rows as ChunkRows
+from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
 from distbelief.app.datasets.examples.mapped import FileArray, gathered
 
 Rows = npt.NDArray[np.int64]
@@ -61,7 +60,7 @@ def arrays_of(features: Any, targets: npt.NDArray[Any]) -> list[npt.NDArray[Any]
 
 def matrix(chunk: Chunk, n_features: int) -> npt.NDArray[np.float32] | csr_array:
     """The features of a chunk as a dataset of one would give them."""
-    if not isinstance(chunk.features, ChunkRows):
+    if not isinstance(chunk.features, CsrRows):
         return chunk.features
     rows = chunk.features
     return csr_array((rows.values, rows.indices, rows.indptr), shape=(len(rows), n_features))

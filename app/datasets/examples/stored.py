@@ -1,13 +1,12 @@
 """A converted data set in a folder: arrays that all processes of a machine map.
 
 features.npy, targets.npy, or SPARSE    the arrays
-meta.json                                       the schema, and how large the arrays are
+meta.json                               the schema, and how large the arrays are
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from distbelief.app.datasets.examples.faults import Fault
 from distbelief.app.datasets.examples.mapped import open_arrays
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of
+from distbelief.app.files.atomic import flush
 
 #: The files of dense features, and of sparse ones.
 DENSE = ("features.npy", "targets.npy")
@@ -103,9 +103,3 @@ def _synced(path: Path) -> Iterator[BinaryIO]:
     with path.open("wb") as stream:
         yield stream
         flush(stream)
-
-
-def flush(stream: BinaryIO) -> None:
-    """Down to the disk, so that a power cut leaves no right size full of zeros."""
-    stream.flush()
-    os.fsync(stream.fileno())

@@ -13,19 +13,21 @@ import gzip
 import math
 import re
 import struct
+from collections.abc import Sequence
 from io import BufferedReader
 
 import numpy as np
 
-from distbelief.app.datasets.formats.npz import Array, reading
+from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
+from distbelief.app.datasets.reading.whole_files import wording_errors
 from distbelief.app.errors import DataError
 
 _IMAGES = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
 
 
-def is_images(source: str) -> bool:
+def is_images(path: str) -> bool:
     """Whether the name is that of images: ``...images-idx3-ubyte``, perhaps with ``.gz``."""
-    return _IMAGES.search(source) is not None
+    return _IMAGES.search(path) is not None
 
 
 def labels_of(images: str) -> str:
@@ -39,7 +41,7 @@ def read_images(stream: BufferedReader, source: str) -> Array:
     Raises:
         DataError: not a file of images, or it is cut short.
     """
-    images = _read(stream, source, 3)
+    images = _read_file(stream, source, 3)
     examples, rows, columns = images.shape
     return np.divide(images.reshape(examples, rows * columns), 255, dtype=np.float32)
 
@@ -50,11 +52,11 @@ def read_labels(stream: BufferedReader, source: str) -> Array:
     Raises:
         DataError: not a file of labels, or it is cut short.
     """
-    return _read(stream, source, 1)
+    return _read_file(stream, source, 1)
 
 
-def _read(stream: BufferedReader, source: str, n_dimensions: int) -> Array:
-    with reading(source):
+def _read_file(stream: BufferedReader, source: str, n_dimensions: int) -> Array:
+    with wording_errors(source):
         content = (gzip.GzipFile(fileobj=stream) if source.endswith(".gz") else stream).read()
     start = 4 + 4 * n_dimensions
     if content[:4] != bytes((0, 0, 8, n_dimensions)):
@@ -71,3 +73,14 @@ def _read(stream: BufferedReader, source: str, n_dimensions: int) -> Array:
             f"{len(content) - start}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _paths(images: str) -> list[str]:
+    return [images, labels_of(images)]
+
+
+def _read(streams: Sequence[BufferedReader], source: str) -> tuple[Array, Array]:
+    return read_images(streams[0], source), read_labels(streams[1], labels_of(source))
+
+
+IDX = InMemoryFormat(is_images, _paths, _read, read_images)

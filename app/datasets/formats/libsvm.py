@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.chunks import Chunk, Columns, Rows
-from distbelief.app.datasets.formats.decimals import Content, Positions
-from distbelief.app.datasets.formats.lines import Block, blocks
+from distbelief.app.datasets.examples.chunks import Chunk, Columns, CsrRows
 from distbelief.app.datasets.formats.options import MOST_FEATURES
-from distbelief.app.datasets.formats.places import Place
-from distbelief.app.datasets.formats.reader import Progress, Reader
-from distbelief.app.datasets.formats.values import fault_of_target, fault_of_text, objects, shown
+from distbelief.app.datasets.reading.decimals import Content, Positions
+from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.lines import Block, blocks
+from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.values import fault_of_target, fault_of_text, objects, shown
 from distbelief.app.settings.sections import Scalar
 
 _COMMENT = re.compile(rb"#[^\n]*")
@@ -41,12 +41,12 @@ class LibsvmReader(Reader):
 
     def __init__(
         self,
-        places: Sequence[Place],
+        files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
         labelled: bool,
     ) -> None:
-        super().__init__(places, settings, progress, labelled)
+        super().__init__(files, settings, progress, labelled)
         self._base = 0 if settings["zero_based"] else 1
         self._limit: int = settings["features"] or MOST_FEATURES
         self._seen = 0
@@ -56,16 +56,16 @@ class LibsvmReader(Reader):
         return Columns(self._settings["features"] or self._seen)
 
     @property
-    def same(self) -> dict[str, Scalar]:
+    def reading_options(self) -> dict[str, Scalar]:
         return {"features": self.columns.n_features, "zero_based": not self._base}
 
-    def _chunks(self, place: Place) -> Iterator[Chunk]:
-        for block in blocks(place):
+    def _chunks(self, file: DataFile) -> Iterator[Chunk]:
+        for block in blocks(file):
             try:
                 chunk = self._read(block.content)
             except ValueError:
-                chunk = self._read(self._without_faults(place, block))
-            self._report(place, block.position)
+                chunk = self._read(self._without_faults(file, block))
+            self._report(file, block.position)
             yield chunk
 
     def _read(self, content: bytes) -> Chunk:
@@ -86,7 +86,7 @@ class LibsvmReader(Reader):
                 raise ValueError("a label is missing or unusable")
             targets = objects(labels)
         self._seen = max(self._seen, int(indices.max(initial=-1)) + 1)
-        return Chunk(Rows(tokens.indptr, indices, values), targets)
+        return Chunk(CsrRows(tokens.indptr, indices, values), targets)
 
     def _check(
         self, indices: Positions, values: npt.NDArray[np.float32], indptr: Positions
@@ -101,7 +101,7 @@ class LibsvmReader(Reader):
         if not np.isfinite(values).all():
             raise ValueError("a value is not finite")
 
-    def _without_faults(self, place: Place, block: Block) -> bytes:
+    def _without_faults(self, file: DataFile, block: Block) -> bytes:
         """The lines that can be used; the others are counted, or are an error."""
         good = []
         for number, line in enumerate(block.content.split(b"\n"), block.first):
@@ -109,7 +109,7 @@ class LibsvmReader(Reader):
             if reason is None:
                 good.append(line)
             else:
-                self._fault(place, number, reason)
+                self._fault(file, number, reason)
         return b"\n".join(good)
 
     def _judged(self, line: bytes) -> str | None:

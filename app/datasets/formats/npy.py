@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
-from distbelief.app.datasets.formats.places import Place
-from distbelief.app.datasets.formats.reader import Progress, Reader
-from distbelief.app.datasets.formats.values import (
+from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.values import (
     fault_of_number,
     fault_of_target,
     objects,
@@ -51,9 +51,9 @@ _FEATURES = re.compile(r"(^|.*[-_./])[xX]\.npy")
 _TARGETS = re.compile(r"(^|.*[-_./])[yY]\.npy")
 
 
-def without_targets(places: Sequence[Place]) -> list[Place]:
-    """The files of features among ``places``; those of targets come with them."""
-    return [place for place in places if len(places) == 1 or not _TARGETS.fullmatch(place.name)]
+def without_targets(files: Sequence[DataFile]) -> list[DataFile]:
+    """The files of features among ``files``; those of targets come with them."""
+    return [file for file in files if len(files) == 1 or not _TARGETS.fullmatch(file.name)]
 
 
 class NpyReader(Reader):
@@ -67,47 +67,47 @@ class NpyReader(Reader):
 
     def __init__(
         self,
-        places: Sequence[Place],
+        files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
         labelled: bool,
     ) -> None:
-        super().__init__(places, settings, progress, labelled)
-        with places[0].open() as stream:
-            self._n_features = _features(_Array.open(stream, places[0]), places[0]).shape[1]
+        super().__init__(files, settings, progress, labelled)
+        with files[0].open() as stream:
+            self._n_features = _features(_Array.open(stream, files[0]), files[0]).shape[1]
 
     @property
     def columns(self) -> Columns:
         return Columns(self._n_features, self._n_features)
 
     @property
-    def places(self) -> Sequence[Place]:
+    def files(self) -> Sequence[DataFile]:
         if not self._labelled:
-            return self._places
-        return [file for place in self._places for file in (place, _targets_of(place))]
+            return self._files
+        return [each for file in self._files for each in (file, _targets_of(file))]
 
     @property
-    def same(self) -> dict[str, Scalar]:
+    def reading_options(self) -> dict[str, Scalar]:
         return {}
 
-    def _chunks(self, place: Place) -> Iterator[Chunk]:
+    def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         with ExitStack() as stack:
-            array = _features(_Array.open(stack.enter_context(place.open()), place), place)
+            array = _features(_Array.open(stack.enter_context(file.open()), file), file)
             if array.shape[1] != self._n_features:
                 raise DataError(
-                    f"{place.name}: there are {array.shape[1]} features, the other files have "
+                    f"{file.name}: there are {array.shape[1]} features, the other files have "
                     f"{self._n_features}"
                 )
             labels = None
             if self._labelled:
-                beside = _targets_of(place)
+                beside = _targets_of(file)
                 labels = _Array.open(stack.enter_context(beside.open()), beside)
-                _check_targets(labels, len(array), place)
+                _check_targets(labels, len(array), file)
             step = max(1, CHUNK_NUMBERS // self._n_features)
             for start in range(0, len(array), step):
                 rows = range(start, min(start + step, len(array)))
                 chunk = self._read(array, labels, rows)
-                self._report(place, (place.size or 0) * rows.stop // len(array))
+                self._report(file, (file.size or 0) * rows.stop // len(array))
                 yield chunk
 
     def _read(self, array: _Array, labels: _Array | None, rows: range) -> Chunk:
@@ -119,7 +119,7 @@ class NpyReader(Reader):
             bad[row] = f"column {column}: {fault_of_number(float(wide[row, column]))}"
         targets = None if labels is None else _as_targets(labels.read(rows), bad)
         for row, reason in sorted(bad.items()):
-            self._fault(array.place, rows.start + row, reason)
+            self._fault(array.file, rows.start + row, reason)
         if bad:
             good = [row for row in range(len(rows)) if row not in bad]
             features, targets = features[good], None if targets is None else targets[good]
@@ -130,7 +130,7 @@ class NpyReader(Reader):
 class _Array:
     """An .npy file of which some rows are read at a time."""
 
-    place: Place
+    file: DataFile
     stream: BinaryIO
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -138,25 +138,25 @@ class _Array:
     start: int
 
     @classmethod
-    def open(cls, stream: BinaryIO, place: Place) -> _Array:
+    def open(cls, stream: BinaryIO, file: DataFile) -> _Array:
         try:
             version = np.lib.format.read_magic(stream)
             read = _HEADERS[version]
             shape, by_columns, dtype = read(stream)
         except _UNREADABLE as error:
             raise DataError(
-                f"{place.name}: this is no .npy file of one array, or it is cut short: {error}"
+                f"{file.name}: this is no .npy file of one array, or it is cut short: {error}"
             ) from error
         if dtype.hasobject:
             raise DataError(
-                f"{place.name}: the file holds pickled Python objects, which are never loaded; "
+                f"{file.name}: the file holds pickled Python objects, which are never loaded; "
                 "store plain arrays of numbers"
             )
-        array = cls(place, stream, shape, dtype, by_columns, stream.tell())
+        array = cls(file, stream, shape, dtype, by_columns, stream.tell())
         needed = array.start + math.prod(shape) * dtype.itemsize
-        if place.size is not None and place.size != needed:
+        if file.size is not None and file.size != needed:
             raise DataError(
-                f"{place.name}: the file announces an array of {needed} bytes and has {place.size}"
+                f"{file.name}: the file announces an array of {needed} bytes and has {file.size}"
             )
         return array
 
@@ -178,7 +178,7 @@ class _Array:
         size = count * self.dtype.itemsize
         content = self.stream.read(size)
         if len(content) != size:
-            raise DataError(f"{self.place.name}: the file is cut short")
+            raise DataError(f"{self.file.name}: the file is cut short")
         return np.frombuffer(content, self.dtype)
 
 
@@ -188,44 +188,44 @@ _HEADERS = {
 }
 
 
-def _features(array: _Array, place: Place) -> _Array:
+def _features(array: _Array, file: DataFile) -> _Array:
     if array.dtype.kind not in "biuf":
         raise DataError(
-            f"{place.name}: features must be whole or floating-point numbers, got an array of "
+            f"{file.name}: features must be whole or floating-point numbers, got an array of "
             f"dtype {array.dtype}"
         )
     if len(array.shape) != 2 or not array.shape[1]:
         raise DataError(
-            f"{place.name}: features must be a 2-D array (n_examples, n_features), got shape "
+            f"{file.name}: features must be a 2-D array (n_examples, n_features), got shape "
             f"{array.shape}"
         )
     return array
 
 
-def _targets_of(place: Place) -> Place:
-    """The file of targets beside ``place``."""
-    if not _FEATURES.fullmatch(place.name):
+def _targets_of(file: DataFile) -> DataFile:
+    """The file of targets beside ``file``."""
+    if not _FEATURES.fullmatch(file.name):
         raise DataError(
-            f"{place.name}: features with targets must be called x.npy or NAME-x.npy, beside "
+            f"{file.name}: features with targets must be called x.npy or NAME-x.npy, beside "
             "y.npy or NAME-y.npy with the targets"
         )
-    stem = place.name.rpartition("/")[2].removesuffix("x.npy").removesuffix("X.npy")
-    choices = [place.beside(f"{stem}{letter}.npy") for letter in "yY"]
+    stem = file.name.rpartition("/")[2].removesuffix("x.npy").removesuffix("X.npy")
+    choices = [file.beside(f"{stem}{letter}.npy") for letter in "yY"]
     for choice in choices:
         if choice.exists():
             return choice
-    raise DataError(f"{place.name}: the targets are missing, there is no {choices[0].name}")
+    raise DataError(f"{file.name}: the targets are missing, there is no {choices[0].name}")
 
 
-def _check_targets(labels: _Array, n_examples: int, place: Place) -> None:
-    name = labels.place.name
+def _check_targets(labels: _Array, n_examples: int, file: DataFile) -> None:
+    name = labels.file.name
     if labels.dtype.kind not in "biufU" or not labels.dtype.itemsize:
         raise DataError(f"{name}: targets must be numbers or texts, got dtype {labels.dtype}")
     if len(labels.shape) != 1:
         raise DataError(f"{name}: targets must be a 1-D array, got shape {labels.shape}")
     if len(labels) != n_examples:
         raise DataError(
-            f"{name}: there are {len(labels)} targets for the {n_examples} examples in {place.name}"
+            f"{name}: there are {len(labels)} targets for the {n_examples} examples in {file.name}"
         )
 
 

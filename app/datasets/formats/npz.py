@@ -1,77 +1,33 @@
-"""Arrays from .npz files, without ever unpickling anything."""
+"""Arrays of one .npz file: features and targets, without ever unpickling anything.
+
+Features go by the first of ``FEATURE_NAMES`` that is there, targets by that of
+``TARGET_NAMES``.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import BufferedReader
-from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
+from distbelief.app.datasets.reading.whole_files import wording_errors
 from distbelief.app.errors import DataError
-
-Array = npt.NDArray[Any]
 
 #: Names under which an .npz may hold its arrays; the first that is there counts.
 FEATURE_NAMES = ("x", "X", "features", "data")
 TARGET_NAMES = ("y", "Y", "labels", "targets", "target")
 
-#: What NumPy and zipfile raise on damaged, encrypted or absurdly large files.
-_UNREADABLE = (
-    EOFError,
-    MemoryError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    SyntaxError,
-    TokenError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+
+def is_npz(path: str) -> bool:
+    """Whether the name is that of an .npz file."""
+    return path.lower().endswith(".npz")
 
 
-@contextmanager
-def open_file(source: str) -> Iterator[BufferedReader]:
-    """Open a data file for reading.
-
-    Raises:
-        DataError: it is missing, a folder, or may not be read.
-    """
-    try:
-        stream = Path(source).expanduser().open("rb")
-    except FileNotFoundError:
-        raise DataError(f"{source}: there is no such file (seen from {Path.cwd()})") from None
-    except IsADirectoryError:
-        raise DataError(f"{source}: this is a folder, a file is needed") from None
-    except OSError as error:
-        raise DataError(f"{source}: the file cannot be read: {error.strerror}") from error
-    with stream:
-        yield stream
-
-
-def digest(*streams: BufferedReader) -> str:
-    """BLAKE2b of the bytes from here to the end, in hexadecimal; of several: of their digests."""
-    return joined([hashlib.file_digest(stream, _blake2b).hexdigest() for stream in streams])
-
-
-def joined(digests: Sequence[str]) -> str:
-    """One digest of several; of one alone, itself."""
-    return digests[0] if len(digests) == 1 else _blake2b(" ".join(digests).encode()).hexdigest()
-
-
-def _blake2b(content: bytes = b"") -> hashlib.blake2b:
-    return hashlib.blake2b(content, digest_size=16)
-
-
-def read_npz(stream: BufferedReader, source: str, *wanted: Sequence[str]) -> list[Array]:
+def read_arrays(stream: BufferedReader, source: str, *wanted: Sequence[str]) -> list[Array]:
     """For each sequence of alternative names in ``wanted`` the first array that is there.
 
     Raises:
@@ -82,7 +38,7 @@ def read_npz(stream: BufferedReader, source: str, *wanted: Sequence[str]) -> lis
             f"{source}: this is not an .npz file, or it is cut short; write it with numpy.savez"
         )
     stream.seek(0)  # is_zipfile, or a digest, has read on
-    with reading(source), np.load(stream, allow_pickle=False) as archive:
+    with wording_errors(source), np.load(stream, allow_pickle=False) as archive:
         names = [_choose(archive.files, alternatives, source) for alternatives in wanted]
         return [_member(archive, name, source) for name in names]
 
@@ -104,15 +60,14 @@ def _member(archive: Any, name: str, source: str) -> Array:
     return array
 
 
-@contextmanager
-def reading(source: str) -> Iterator[None]:
-    """Translate what libraries raise on files that they cannot read into DataError."""
-    try:
-        yield
-    except _UNREADABLE as error:
-        if "Object arrays" in str(error) or "Python objects" in str(error):
-            raise DataError(
-                f"{source}: the file holds pickled Python objects, which are never loaded; "
-                "store plain arrays of numbers"
-            ) from error
-        raise DataError(f"{source}: the file cannot be read: {error}") from error
+def _read(streams: Sequence[BufferedReader], source: str) -> tuple[Array, Array]:
+    features, targets = read_arrays(streams[0], source, FEATURE_NAMES, TARGET_NAMES)
+    return features, targets
+
+
+def _read_features(stream: BufferedReader, source: str) -> Array:
+    (features,) = read_arrays(stream, source, FEATURE_NAMES)
+    return features
+
+
+NPZ = InMemoryFormat(is_npz, lambda path: [path], _read, _read_features)

@@ -1,4 +1,4 @@
-"""What may be said about how a file is to be read, and the format that its name says.
+"""Options that say how a file is to be read, and the format that its name says.
 
     format      csv, libsvm, parquet or npy; by default what the names of the files say
     bad_lines   how many unusable lines are skipped; the next one is an error
@@ -28,15 +28,16 @@ LIBSVM:
 from __future__ import annotations
 
 import csv
-import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.targets.wanted import CLASSIFICATION, TASKS, Wanted
 from distbelief.app.errors import DataError
+from distbelief.app.settings.sections import Scalar
 
-Scalar = int | float | str | bool
 Options = Mapping[str, Scalar]
 
 #: The format by the ending of a name, of text formats also before ``.gz``.
@@ -59,22 +60,26 @@ MOST_BUCKETS = 1 << 30
 MOST_FEATURES = 2**31 - 1
 
 
+#: Options of the targets, which files of all formats have.
+TARGET_OPTIONS = ("task", "classes")
+
+
 @dataclass(frozen=True)
-class Option:
-    """One option: its default, and ``check`` from a given value to the one that is used."""
+class FormatOption:
+    """An option of a format: its default, and the check from a given value to the used one."""
 
     default: Any
     check: Callable[[Scalar], Any]
     allowed: str
 
 
-def _whole(lowest: int, highest: int, default: int | None) -> Option:
+def _whole(lowest: int, highest: int, default: int | None) -> FormatOption:
     def check(value: Scalar) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
             raise ValueError
         return value
 
-    return Option(default, check, f"a whole number from {lowest} to {highest}")
+    return FormatOption(default, check, f"a whole number from {lowest} to {highest}")
 
 
 def _number(value: Scalar) -> float:
@@ -83,14 +88,14 @@ def _number(value: Scalar) -> float:
     return float(value)
 
 
-def _choice(default: Any, **choices: Any) -> Option:
+def _choice(default: Any, **choices: Any) -> FormatOption:
     def check(value: Scalar) -> Any:
         try:
             return choices[str(value).lower()]
         except KeyError:
             raise ValueError from None
 
-    return Option(default, check, " or ".join(choices))
+    return FormatOption(default, check, " or ".join(choices))
 
 
 def _delimiter(value: Scalar) -> str:
@@ -114,17 +119,19 @@ def _columns(value: Scalar) -> tuple[str, ...]:
 _FLAG = {"true": True, "false": False}
 _BAD_LINES = {"bad_lines": _whole(0, 1_000_000, 0)}
 _TABLE = {
-    "target": Option(None, _column, "the name or the position of a column"),
-    "ignore": Option((), _columns, "names or positions of columns, a comma between two"),
-    "categorical": Option(None, _columns, "names or positions of columns, a comma between two"),
+    "target": FormatOption(None, _column, "the name or the position of a column"),
+    "ignore": FormatOption((), _columns, "names or positions of columns, a comma between two"),
+    "categorical": FormatOption(
+        None, _columns, "names or positions of columns, a comma between two"
+    ),
     "buckets": _whole(1, MOST_BUCKETS, 1 << 16),
-    "missing": Option(0.0, _number, "a finite number that fits float32"),
+    "missing": FormatOption(0.0, _number, "a finite number that fits float32"),
     **_BAD_LINES,
 }
-KNOWN: Mapping[str, Mapping[str, Option]] = {
+KNOWN: Mapping[str, Mapping[str, FormatOption]] = {
     "csv": {
         "header": _choice(None, auto=None, **_FLAG),
-        "delimiter": Option(None, _delimiter, "one character, or the word tab"),
+        "delimiter": FormatOption(None, _delimiter, "one character, or the word tab"),
         **_TABLE,
     },
     "parquet": _TABLE,
@@ -163,7 +170,7 @@ def resolve(form: str, options: Options, source: str) -> dict[str, Any]:
     return {name: _checked(name, option, options, source) for name, option in known.items()}
 
 
-def _checked(name: str, option: Option, options: Options, source: str) -> Any:
+def _checked(name: str, option: FormatOption, options: Options, source: str) -> Any:
     if name not in options:
         return option.default
     try:
@@ -174,6 +181,37 @@ def _checked(name: str, option: Option, options: Options, source: str) -> Any:
         ) from None
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+@dataclass(frozen=True)
+class NumberOption:
+    """An option that is a number, with its lowest value; a default of None leaves it out."""
+
+    kind: type[int] | type[float]
+    default: int | float | None
+    lowest: int
+
+    def check(self, label: str, value: object) -> int | float:
+        """``value`` as ``kind``; DataError names ``label`` when it is none, or too small."""
+        if isinstance(value, bool) or not isinstance(value, int | self.kind):
+            kind = "a whole number" if self.kind is int else "a number"
+            raise DataError(f"{label} must be {kind}, got {value!r}")
+        if not self.lowest <= value < math.inf:
+            raise DataError(f"{label} must be finite and at least {self.lowest}, got {value!r}")
+        return self.kind(value)
+
+
+_CLASSES = NumberOption(int, None, 1)
+
+
+def wanted_targets(source: str, options: Options) -> Wanted:
+    """Targets as the options ``task`` and ``classes`` want them.
+
+    Raises:
+        DataError: a value that is not allowed, or two that contradict each other.
+    """
+    task, classes = options.get("task"), options.get("classes")
+    if task is not None and task not in TASKS:
+        raise DataError(f"{source}: option task must be {' or '.join(TASKS)}, got {task!r}")
+    if classes is not None and task not in (None, CLASSIFICATION):
+        raise DataError(f"{source}: the options task={task} and classes exclude each other")
+    checked = None if classes is None else _CLASSES.check(f"{source}: option classes", classes)
+    return Wanted(None if task is None else str(task), None if checked is None else int(checked))

@@ -16,12 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
-from distbelief.app.datasets.formats.arrow import NUMBERS, TEXT, TRUTH, WHOLE, Batch, open_parquet
-from distbelief.app.datasets.formats.choice import AllColumns, choose
-from distbelief.app.datasets.formats.places import Place
-from distbelief.app.datasets.formats.reader import Progress, Reader
-from distbelief.app.datasets.formats.table import Float32s
-from distbelief.app.datasets.formats.values import (
+from distbelief.app.datasets.reading.arrow import (
+    NUMBERS,
+    TEXT,
+    TRUTH,
+    WHOLE,
+    ParquetBatch,
+    open_parquet,
+)
+from distbelief.app.datasets.reading.column_plan import Float32s
+from distbelief.app.datasets.reading.columns import AllColumns, plan_columns
+from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.values import (
     fault_of_number,
     fault_of_target,
     objects,
@@ -50,100 +57,100 @@ class ParquetReader(Reader):
 
     def __init__(
         self,
-        places: Sequence[Place],
+        files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
         labelled: bool,
     ) -> None:
-        super().__init__(places, settings, progress, labelled)
-        with open_parquet(places[0]) as file:
-            self._kinds = file.kinds()
+        super().__init__(files, settings, progress, labelled)
+        with open_parquet(files[0]) as parquet:
+            self._kinds = parquet.kinds()
         names = tuple(name for name, _ in self._kinds)
         texts = [i for i, (_, kind) in enumerate(self._kinds) if kind == TEXT]
-        columns = AllColumns(names, len(names), places[0].name)
-        self._table = table = choose(columns, texts, settings, labelled)
-        self._require(table.dense, _DENSE)
-        self._require(table.fields, _CATEGORICAL)
-        self._require([] if table.target is None else [table.target], _TARGETS)
+        columns = AllColumns(names, len(names), files[0].name)
+        self._plan = plan = plan_columns(columns, texts, settings, labelled)
+        self._require(plan.dense, _DENSE)
+        self._require(plan.fields, _CATEGORICAL)
+        self._require([] if plan.target is None else [plan.target], _TARGETS)
 
     @property
     def sparse(self) -> bool:
-        return bool(self._table.fields)
+        return bool(self._plan.fields)
 
     @property
     def columns(self) -> Columns:
-        return self._table.columns
+        return self._plan.columns
 
     @property
-    def same(self) -> dict[str, Scalar]:
-        return {"missing": self._settings["missing"], **self._table.same()}
+    def reading_options(self) -> dict[str, Scalar]:
+        return {"missing": self._settings["missing"], **self._plan.reading_options()}
 
     def _require(self, columns: Sequence[int], allowed: Sequence[str]) -> None:
         for column in columns:
             name, kind = self._kinds[column]
             if kind not in allowed:
                 raise DataError(
-                    f"{self._places[0].name}: column {name!r} holds {kind}, here it must be "
+                    f"{self._files[0].name}: column {name!r} holds {kind}, here it must be "
                     f"{' or '.join(allowed)}; the option ignore leaves columns out"
                 )
 
-    def _chunks(self, place: Place) -> Iterator[Chunk]:
-        table = self._table
-        used = [i for i in (table.target, *table.dense, *table.fields) if i is not None]
-        with open_parquet(place) as file:
-            self._check_kinds(file.kinds(), place)
+    def _chunks(self, file: DataFile) -> Iterator[Chunk]:
+        plan = self._plan
+        used = [i for i in (plan.target, *plan.dense, *plan.fields) if i is not None]
+        with open_parquet(file) as parquet:
+            self._check_kinds(parquet.kinds(), file)
             start, step = 0, max(1, CHUNK_NUMBERS // len(used))
-            for batch in file.batches([table.names[i] for i in used], step):
-                chunk = self._read(batch, place, start)
+            for batch in parquet.batches([plan.names[i] for i in used], step):
+                chunk = self._read(batch, file, start)
                 start += len(batch)
-                self._report(place, (place.size or 0) * start // max(1, file.n_rows))
+                self._report(file, (file.size or 0) * start // max(1, parquet.n_rows))
                 yield chunk
-            if start != file.n_rows:
+            if start != parquet.n_rows:
                 raise DataError(
-                    f"{place.name}: the file announces {file.n_rows} rows and holds {start}"
+                    f"{file.name}: the file announces {parquet.n_rows} rows and holds {start}"
                 )
 
-    def _check_kinds(self, kinds: Kinds, place: Place) -> None:
+    def _check_kinds(self, kinds: Kinds, file: DataFile) -> None:
         for ours, here in zip_longest(self._kinds, kinds):
             if ours != here:
                 raise DataError(
-                    f"{place.name}: the columns and their types must be those of "
-                    f"{self._places[0].name}, which has {_described(ours)}, not {_described(here)}"
+                    f"{file.name}: the columns and their types must be those of "
+                    f"{self._files[0].name}, which has {_described(ours)}, not {_described(here)}"
                 )
 
-    def _read(self, batch: Batch, place: Place, start: int) -> Chunk:
-        table = self._table
+    def _read(self, batch: ParquetBatch, file: DataFile, start: int) -> Chunk:
+        plan = self._plan
         bad: BadRows = {}
         dense = self._numbers(batch, bad)
-        columns = [batch.texts(table.names[i]) for i in table.fields]
+        columns = [batch.texts(plan.names[i]) for i in plan.fields]
         texts = [[(text or "").encode() for text in column] for column in columns]
-        for field, column in zip(table.fields, columns, strict=True):
+        for field, column in zip(plan.fields, columns, strict=True):
             for row in (row for row, text in enumerate(column) if text is None):
-                bad.setdefault(row, f"{table.name(field)}: the text is not UTF-8")
+                bad.setdefault(row, f"{plan.name(field)}: the text is not UTF-8")
         targets = None
-        if table.target is not None:
-            targets = self._targets(batch, *self._kinds[table.target], bad)
+        if plan.target is not None:
+            targets = self._targets(batch, *self._kinds[plan.target], bad)
         for row, reason in sorted(bad.items()):
-            self._fault(place, start + row, reason)
+            self._fault(file, start + row, reason)
         if bad:
             good = [row for row in range(len(batch)) if row not in bad]
             dense, texts = dense[good], [[column[row] for row in good] for column in texts]
             targets = None if targets is None else targets[good]
-        return Chunk(table.features(dense, texts), targets)
+        return Chunk(plan.features(dense, texts), targets)
 
-    def _numbers(self, batch: Batch, bad: BadRows) -> Float32s:
-        table = self._table
-        dense = np.empty((len(batch), len(table.dense)), np.float32)
-        for position, column in enumerate(table.dense):
-            name = table.names[column]
+    def _numbers(self, batch: ParquetBatch, bad: BadRows) -> Float32s:
+        plan = self._plan
+        dense = np.empty((len(batch), len(plan.dense)), np.float32)
+        for position, column in enumerate(plan.dense):
+            name = plan.names[column]
             values = batch.floats(name)
             values[batch.missing(name)] = self._settings["missing"]
             dense[:, position] = to_float32(values)
             for row in np.flatnonzero(~np.isfinite(dense[:, position])).tolist():
-                bad.setdefault(row, f"{table.name(column)}: {fault_of_number(values[row])}")
+                bad.setdefault(row, f"{plan.name(column)}: {fault_of_number(values[row])}")
         return dense
 
-    def _targets(self, batch: Batch, name: str, kind: str, bad: BadRows) -> npt.NDArray[Any]:
+    def _targets(self, batch: ParquetBatch, name: str, kind: str, bad: BadRows) -> npt.NDArray[Any]:
         """Targets as they are; what is wrong with some is added to ``bad``."""
         for row in np.flatnonzero(batch.missing(name)).tolist():
             bad.setdefault(row, "the target is missing")

@@ -49,7 +49,7 @@ def clicks(
     scale = (PAIR_SCALE / np.sqrt(n_pairs * max(1, rank))) ** 0.5
     factors = truth.standard_normal((fields, VALUES, rank)) * scale
     buckets = features // fields
-    places = truth.integers(0, buckets, (fields, VALUES))
+    files = truth.integers(0, buckets, (fields, VALUES))
     popularity = np.cumsum(1 / np.arange(1, VALUES + 1) ** EXPONENT)
     values = np.searchsorted(popularity / popularity[-1], inputs.random((examples, fields)))
     of_field = np.arange(fields)
@@ -59,7 +59,7 @@ def clicks(
         squares = np.square(chosen).sum(axis=(1, 2))
         log_odds += (np.square(chosen.sum(axis=1)).sum(axis=1) - squares) / 2
     labels = log_odds + errors.logistic(size=examples) > 0
-    columns = of_field * buckets + places[of_field, values]
+    columns = of_field * buckets + files[of_field, values]
     ones = np.ones(columns.size, np.float32)
     indptr = np.arange(examples + 1, dtype=np.int64) * fields
     matrix = SparseFeatures(indptr, columns.ravel(), ones, buckets * fields)

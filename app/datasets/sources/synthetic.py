@@ -24,7 +24,7 @@ LOGIT_SCALE = 2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class SyntheticProblem:
     """A data set and the parameters that it was drawn from.
 
     Attributes:
@@ -43,7 +43,9 @@ class Problem:
     bias: npt.NDArray[np.float64]
 
 
-def linear(examples: int = 1000, features: int = 20, noise: float = 0.0, seed: int = 0) -> Problem:
+def linear(
+    examples: int = 1000, features: int = 20, noise: float = 0.0, seed: int = 0
+) -> SyntheticProblem:
     """``y = x @ weights + bias + noise * N(0, 1)``.
 
     Without noise the squared loss at the truth is exactly zero, also when a model
@@ -55,10 +57,10 @@ def linear(examples: int = 1000, features: int = 20, noise: float = 0.0, seed: i
     bias = _on_grid(truth.standard_normal(1))
     x = _features(inputs, examples, features)
     y = (x @ weights + bias)[:, 0] + noise * errors.standard_normal(examples)
-    return Problem(x, y.astype(np.float32), 0, weights, bias)
+    return SyntheticProblem(x, y.astype(np.float32), 0, weights, bias)
 
 
-def logistic(examples: int = 1000, features: int = 20, seed: int = 0) -> Problem:
+def logistic(examples: int = 1000, features: int = 20, seed: int = 0) -> SyntheticProblem:
     """Labels 0 and 1 with ``P(1 | x) = 1 / (1 + exp(-(x @ weights + bias)))``.
 
     The truth minimises the population log loss; the minimum on n examples lies within
@@ -70,10 +72,12 @@ def logistic(examples: int = 1000, features: int = 20, seed: int = 0) -> Problem
     x = _features(inputs, examples, features)
     # a logistic error exceeds -z with the probability sigmoid(z)
     y = (x @ weights + bias)[:, 0] + errors.logistic(size=examples) > 0
-    return Problem(x, y.astype(np.int64), 2, weights, bias)
+    return SyntheticProblem(x, y.astype(np.int64), 2, weights, bias)
 
 
-def softmax(examples: int = 1000, features: int = 20, classes: int = 5, seed: int = 0) -> Problem:
+def softmax(
+    examples: int = 1000, features: int = 20, classes: int = 5, seed: int = 0
+) -> SyntheticProblem:
     """Labels with ``P(k | x)`` proportional to ``exp(x @ weights[:, k] + bias[k])``.
 
     The truth minimises the population log loss, as in ``logistic``. Adding one vector to
@@ -89,7 +93,7 @@ def softmax(examples: int = 1000, features: int = 20, classes: int = 5, seed: in
     x = _features(inputs, examples, features)
     # the Gumbel-max trick: the argmax of disturbed logits is a draw from the softmax
     y = np.argmax(x @ weights + bias + errors.gumbel(size=(examples, classes)), axis=1)
-    return Problem(x, y.astype(np.int64), classes, weights, bias)
+    return SyntheticProblem(x, y.astype(np.int64), classes, weights, bias)
 
 
 def _streams(seed: int) -> list[np.random.Generator]:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from distbelief.app.client.servers import Servers
-from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.split.split import portion, split
+from distbelief.app.datasets.split.partition import portion, split
 from distbelief.app.layout.keys import PARAMETERS, named, shard
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import Vector

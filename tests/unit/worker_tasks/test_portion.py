@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.sources.sources import load
-from distbelief.app.datasets.split import split as splitting
-from distbelief.app.datasets.split.split import BLOCK, Part, portion, split
+from distbelief.app.datasets.sources.source import Generated
+from distbelief.app.datasets.split import partition as splitting
+from distbelief.app.datasets.split.partition import BLOCK, ShuffledRows, portion, split
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
@@ -70,7 +70,7 @@ def objective(
 
 
 def shares(
-    model: Model, dataset: Dataset, train: Part, parameters: Vector, n_portions: int
+    model: Model, dataset: Dataset, train: ShuffledRows, parameters: Vector, n_portions: int
 ) -> list[Share]:
     """Each portion as its task computes it."""
     mask = Layout(model.tensors, block_numbers=16, n_shards=1, n_servers=1).penalty_mask()
@@ -94,7 +94,7 @@ def test_shares_add_up_to_the_objective_of_all_training_examples(
     name: str, n_portions: int
 ) -> None:
     source, build = MODELS[name]
-    dataset = load(source, {"examples": 100, "features": 6})
+    dataset = Generated(source).load({"examples": 100, "features": 6})
     model = build(dataset.n_features, dataset.n_classes)
     train, _ = split(100, 0.4, seed=0)
     parameters = np.random.default_rng(1).normal(size=model.initial(np.random.default_rng(0)).size)
@@ -107,7 +107,7 @@ def test_shares_add_up_to_the_objective_of_all_training_examples(
 
 
 def test_a_share_names_its_largest_number() -> None:
-    dataset = load("synthetic:linear", {"examples": 20})
+    dataset = Generated("synthetic:linear").load({"examples": 20})
     model = LinearRegression(dataset.n_features)
     parameters = np.random.default_rng(0).normal(size=21)
     (part,) = shares(model, dataset, split(20, 0, seed=0)[0], parameters, 1)
@@ -116,7 +116,7 @@ def test_a_share_names_its_largest_number() -> None:
 
 @pytest.mark.parametrize("huge", [1e200, 1e308])
 def test_a_step_that_was_too_long_shows_in_the_share(huge: float) -> None:
-    dataset = load("synthetic:linear", {"examples": 20})
+    dataset = Generated("synthetic:linear").load({"examples": 20})
     model = LinearRegression(dataset.n_features)
     (part,) = shares(model, dataset, split(20, 0, seed=0)[0], np.full(21, huge), 1)
     assert not (math.isfinite(part.loss) and math.isfinite(part.largest))
@@ -184,7 +184,7 @@ def test_neighbours_are_read_as_a_slice_and_others_by_their_rows() -> None:
 # --- which examples
 
 
-def rows_of(train: Part, index: int, n_portions: int) -> list[int]:
+def rows_of(train: ShuffledRows, index: int, n_portions: int) -> list[int]:
     return [int(row) for rows in portion(train, index, n_portions) for row in rows]
 
 
@@ -230,7 +230,7 @@ def test_portions_of_many_examples_are_nearly_equal() -> None:
 
 
 def test_a_portion_without_examples_adds_nothing() -> None:
-    dataset = load("synthetic:linear", {"examples": 2})
+    dataset = Generated("synthetic:linear").load({"examples": 2})
     model = LinearRegression(dataset.n_features)
     parts = shares(model, dataset, split(2, 0, seed=0)[0], np.ones(21), 3)
     assert (parts[2].loss, parts[2].largest) == (0.0, 0.0)

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.sources.sources import load
-from distbelief.app.datasets.split.split import Subset
+from distbelief.app.datasets.sources.source import Generated
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.errors import Fenced, ModelMissing
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
@@ -360,7 +360,7 @@ def test_one_replica_takes_the_steps_of_a_plain_loop(
         l2=l2,
         clip_norm=clip_norm,
     )
-    data = load("synthetic:softmax", {"examples": 50, "features": 4, "classes": 3})
+    data = Generated("synthetic:softmax").load({"examples": 50, "features": 4, "classes": 3})
     model = SoftmaxRegression(4, 3)
     store = store_for(model, config)
     replica = replica_of(model, data, store, config)
@@ -380,7 +380,7 @@ def test_clipping_keeps_the_direction_and_bounds_the_length_of_each_minibatch() 
 
 def test_the_penalty_pulls_weights_and_leaves_biases() -> None:
     config = tallying(replicas=1, batch_size=32, l2=0.5)
-    data = load("synthetic:softmax", {"examples": 20, "features": 2, "classes": 2})
+    data = Generated("synthetic:softmax").load({"examples": 20, "features": 2, "classes": 2})
 
     class Still(SoftmaxRegression):
         """No gradient of its own, and no parameter at zero."""
@@ -593,7 +593,7 @@ def test_the_copy_of_a_lone_replica_goes_where_the_shards_go(optimizer: str) -> 
 
     FTRL's z is worked out anew from the parameters at each fetch, hence to rounding only.
     """
-    data = load("synthetic:softmax", {"examples": 64, "features": 5, "classes": 3})
+    data = Generated("synthetic:softmax").load({"examples": 64, "features": 5, "classes": 3})
     model, trained = SoftmaxRegression(5, 3), list[Vector]()
     for n_fetch in (1, 2, 64):
         config = RunConfig(

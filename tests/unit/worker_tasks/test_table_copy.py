@@ -12,7 +12,7 @@ from scipy.sparse import random_array
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures
-from distbelief.app.datasets.split.split import Subset
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows

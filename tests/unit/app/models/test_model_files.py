@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.errors import ModelError
+from distbelief.app.errors import ConfigError, ModelError
 from distbelief.app.models.files import FORMAT, SavedModel, read_model
 from distbelief.app.settings.sections import ModelSettings
 
@@ -189,3 +191,19 @@ def test_reading_a_file_does_not_import_what_it_names(
     rewrite(path, model=ModelSettings(model="antigravity:Model").model_dump_json())
     with pytest.raises(ModelError, match='importing "antigravity" is not allowed'):
         read_model(path)
+
+
+def test_a_model_file_has_the_mode_of_the_umask(saved: SavedModel, tmp_path: Path) -> None:
+    """Whoever may read the other files of a user may read the model, too."""
+    before = os.umask(0o027)
+    try:
+        saved.save(tmp_path / "model.safetensors")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "model.safetensors").stat().st_mode) == 0o640
+
+
+def test_a_device_is_no_place_for_a_model(saved: SavedModel) -> None:
+    with pytest.raises(ConfigError, match="/dev/null is a device, which no file may replace"):
+        saved.save(Path("/dev/null"))
+    assert Path("/dev/null").is_char_device()

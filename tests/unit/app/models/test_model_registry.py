@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,20 +20,21 @@ from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Model, Task
 from distbelief.app.models.registry import build_model
 from distbelief.app.models.wide_deep import WideDeep
+from distbelief.app.settings.sections import ModelSettings
+
+#: Settings of the models, none of them a default.
+OTHERS: dict[str, Any] = {
+    "hidden": (8,),
+    "activation": "tanh",
+    "init": "he",
+    "rank": 4,
+    "embedding": 3,
+    "spread": 0.1,
+}
 
 
-@dataclass(frozen=True)
-class Settings:
-    model: str
-    hidden: tuple[int, ...] = (8,)
-    activation: str = "tanh"
-    init: str = "he"
-    rank: int = 4
-    embedding: int = 3
-    spread: float = 0.1
-    module: str | None = None
-    loss: str | None = None
-    model_options: Mapping[str, Any] = field(default_factory=dict)
+def settings(model: str, **others: Any) -> ModelSettings:
+    return ModelSettings(model=model, **OTHERS | others)
 
 
 class TheirModel:
@@ -78,7 +77,7 @@ def their(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def refused(settings: Settings, n_classes: int = 3) -> str:
+def refused(settings: ModelSettings, n_classes: int = 3) -> str:
     with pytest.raises(ModelError) as error:
         build_model(settings, Schema(5, n_classes))
     return str(error.value)
@@ -97,7 +96,7 @@ def refused(settings: Settings, n_classes: int = 3) -> str:
     ],
 )
 def test_a_built_in_model_is_built_by_name(name: str, n_classes: int, expected: Model) -> None:
-    assert build_model(Settings(name), Schema(5, n_classes)) == expected
+    assert build_model(settings(name), Schema(5, n_classes)) == expected
 
 
 @pytest.mark.parametrize(
@@ -111,17 +110,17 @@ def test_a_built_in_model_is_built_by_name(name: str, n_classes: int, expected: 
 )
 def test_a_model_of_sparse_data_is_sparse(name: str, expected: Model) -> None:
     schema = Schema(14, 2, sparse=True, n_dense=2, n_fields=3)
-    assert build_model(Settings(name), schema) == expected
+    assert build_model(settings(name), schema) == expected
 
 
 def test_wide_and_deep_refuses_data_without_categories() -> None:
-    assert 'use "mlp" or "fm"' in refused(Settings("wide_deep"))
+    assert 'use "mlp" or "fm"' in refused(settings("wide_deep"))
 
 
 @pytest.mark.parametrize("name", ["logistic", "fm"])
 def test_a_model_of_two_classes_refuses_three(name: str) -> None:
     message = f'model "{name}" needs exactly 2 classes, but the data have 3'
-    assert refused(Settings(name)) == message
+    assert refused(settings(name)) == message
 
 
 def test_a_torch_module_without_torch_is_refused_with_what_to_install(
@@ -129,43 +128,43 @@ def test_a_torch_module_without_torch_is_refused_with_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "distbelief.app.models.torch", raising=False)
-    message = refused(Settings("torch", module="their.models:net"))
+    message = refused(settings("torch", module="their.models:net"))
     assert message.startswith("model \"torch\" needs PyTorch: pip install '.[torch]' in the ")
 
 
 def test_an_unknown_name_is_refused_with_all_known_ones() -> None:
     assert "linear, logistic, softmax, mlp, fm, wide_deep, torch" in refused(
-        Settings("transformer")
+        settings("transformer")
     )
 
 
 def test_a_misspelt_name_is_refused_with_the_nearest() -> None:
-    assert 'unknown model "sofmax": did you mean "softmax"?' in refused(Settings("sofmax"))
+    assert 'unknown model "sofmax": did you mean "softmax"?' in refused(settings("sofmax"))
 
 
 def test_a_built_in_model_takes_no_model_options() -> None:
-    message = refused(Settings("mlp", model_options={"depth": 3}))
+    message = refused(settings("mlp", model_options={"depth": 3}))
     assert 'the built-in model "mlp" was given depth' in message
 
 
 @pytest.mark.parametrize("name", ["logistic", "softmax", "mlp"])
 def test_a_classifier_refuses_real_valued_targets(name: str) -> None:
-    assert "needs class labels, but the targets are real" in refused(Settings(name), n_classes=0)
+    assert "needs class labels, but the targets are real" in refused(settings(name), n_classes=0)
 
 
 @pytest.mark.parametrize("name", ["softmax", "mlp"])
 def test_a_classifier_refuses_a_single_class(name: str) -> None:
-    assert "needs at least 2 classes, but the data have 1" in refused(Settings(name), n_classes=1)
+    assert "needs at least 2 classes, but the data have 1" in refused(settings(name), n_classes=1)
 
 
 def test_a_model_of_ones_own_gets_sizes_and_options(their: ModuleType) -> None:
-    model = build_model(Settings("their.models:Model", model_options={"rank": 4}), Schema(5, 3))
+    model = build_model(settings("their.models:Model", model_options={"rank": 4}), Schema(5, 3))
     assert isinstance(model, TheirModel)
     assert model.arguments == (5, 3, 4)
 
 
 def test_an_imported_classifier_refuses_real_valued_targets(their: ModuleType) -> None:
-    assert "needs class labels" in refused(Settings("their.models:Model"), n_classes=0)
+    assert "needs class labels" in refused(settings("their.models:Model"), n_classes=0)
 
 
 def test_allowed_imports_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,19 +175,19 @@ def test_allowed_imports_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch
 def test_nothing_may_be_imported_unless_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ALLOWED_IMPORTS_VARIABLE, raising=False)
     assert allowed_imports() == ()
-    assert refused(Settings("os.path:join")) == (
+    assert refused(settings("os.path:join")) == (
         'importing "os.path" is not allowed: set the environment variable '
         "DISTBELIEF_ALLOWED_IMPORTS=os.path here and for the workers"
     )
 
 
 def test_the_advice_keeps_what_is_already_allowed(their: ModuleType) -> None:
-    assert "DISTBELIEF_ALLOWED_IMPORTS=their,os.path here" in refused(Settings("os.path:join"))
+    assert "DISTBELIEF_ALLOWED_IMPORTS=their,os.path here" in refused(settings("os.path:join"))
 
 
 @pytest.mark.parametrize("path", ["theirs:Model", "their_models:Model", "the:Model"])
 def test_a_prefix_ends_where_a_package_ends(their: ModuleType, path: str) -> None:
-    assert "is not allowed" in refused(Settings(path))
+    assert "is not allowed" in refused(settings(path))
 
 
 def test_a_forbidden_module_is_not_executed(
@@ -196,17 +195,17 @@ def test_a_forbidden_module_is_not_executed(
 ) -> None:
     (tmp_path / "forbidden_model.py").write_text("raise SystemExit")
     monkeypatch.syspath_prepend(tmp_path)
-    assert "is not allowed" in refused(Settings("forbidden_model:Model"))
+    assert "is not allowed" in refused(settings("forbidden_model:Model"))
 
 
 @pytest.mark.parametrize("path", ["their.models:", ":Model", "their.models:A.b", "a:b:c", "../x:M"])
 def test_a_malformed_import_path_is_refused(their: ModuleType, path: str) -> None:
-    assert f'is "package.module:Name", got "{path}"' in refused(Settings(path))
+    assert f'is "package.module:Name", got "{path}"' in refused(settings(path))
 
 
 def test_a_missing_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALLOWED_IMPORTS_VARIABLE, "no_such_package")
-    message = refused(Settings("no_such_package.models:Model"))
+    message = refused(settings("no_such_package.models:Model"))
     assert message == (
         'module "no_such_package.models" cannot be imported: '
         "ModuleNotFoundError: No module named 'no_such_package'"
@@ -219,29 +218,29 @@ def test_a_module_that_fails_on_import_is_named_with_its_exception(
     (tmp_path / "broken_model.py").write_text("1 / 0")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(ALLOWED_IMPORTS_VARIABLE, "broken_model")
-    assert refused(Settings("broken_model:Model")) == (
+    assert refused(settings("broken_model:Model")) == (
         'module "broken_model" cannot be imported: ZeroDivisionError: division by zero'
     )
 
 
 def test_a_missing_attribute_is_named(their: ModuleType) -> None:
-    assert refused(Settings("their.models:Modell")) == 'module "their.models" has no "Modell"'
+    assert refused(settings("their.models:Modell")) == 'module "their.models" has no "Modell"'
 
 
 def test_an_attribute_that_cannot_be_called_is_refused(their: ModuleType) -> None:
     message = 'module "their.models" has "number", but cannot call it'
-    assert refused(Settings("their.models:number")) == message
+    assert refused(settings("their.models:number")) == message
 
 
 def test_a_factory_that_raises_is_named_with_its_exception(their: ModuleType) -> None:
-    message = refused(Settings("their.models:Model", model_options={"rnk": 1}))
+    message = refused(settings("their.models:Model", model_options={"rnk": 1}))
     assert 'model "their.models:Model" cannot be built: TypeError' in message
     assert "unexpected keyword argument 'rnk'" in message
 
 
 def test_missing_attributes_of_the_protocol_are_listed(their: ModuleType) -> None:
     vars(their).update(Empty=lambda **_: object())
-    assert refused(Settings("their.models:Empty")) == (
+    assert refused(settings("their.models:Empty")) == (
         'model "their.models:Empty" lacks tensors, task, initial(), loss_and_gradient(), predict()'
     )
 
@@ -249,24 +248,24 @@ def test_missing_attributes_of_the_protocol_are_listed(their: ModuleType) -> Non
 @pytest.mark.parametrize("method", ["initial", "loss_and_gradient", "predict"])
 def test_a_method_that_cannot_be_called_counts_as_missing(their: ModuleType, method: str) -> None:
     vars(their).update(Model=changed(**{method: None}))
-    assert f"lacks {method}()" in refused(Settings("their.models:Model"))
+    assert f"lacks {method}()" in refused(settings("their.models:Model"))
 
 
 def test_a_task_that_is_merely_a_string_is_refused(their: ModuleType) -> None:
     vars(their).update(Model=changed(task="binary"))
-    assert "must be a Task, got 'binary'" in refused(Settings("their.models:Model"))
+    assert "must be a Task, got 'binary'" in refused(settings("their.models:Model"))
 
 
 @pytest.mark.parametrize("tensors", [[TensorSpec("w", (1,))], ("w",), None], ids=str)
 def test_tensors_other_than_a_tuple_of_specs_are_refused(their: ModuleType, tensors: Any) -> None:
     vars(their).update(Model=changed(tensors=tensors))
-    assert "must be a tuple of TensorSpec" in refused(Settings("their.models:Model"))
+    assert "must be a tuple of TensorSpec" in refused(settings("their.models:Model"))
 
 
 @pytest.mark.parametrize("shape", [(0,), (-2, -3), (2.0,), [2], 2], ids=str)
 def test_a_shape_other_than_positive_integers_is_refused(their: ModuleType, shape: Any) -> None:
     vars(their).update(Model=changed(tensors=(TensorSpec("w", shape),)))
-    message = refused(Settings("their.models:Model"))
+    message = refused(settings("their.models:Model"))
     assert 'tensor "w"' in message
     assert "must have a shape of positive integers" in message
 
@@ -274,4 +273,4 @@ def test_a_shape_other_than_positive_integers_is_refused(their: ModuleType, shap
 @pytest.mark.parametrize("tensors", [(), (TensorSpec("w", (1,)),) * 2], ids=["none", "repeated"])
 def test_tensors_that_no_layout_takes_are_refused(their: ModuleType, tensors: Any) -> None:
     vars(their).update(Model=changed(tensors=tensors))
-    assert "has unusable tensors" in refused(Settings("their.models:Model"))
+    assert "has unusable tensors" in refused(settings("their.models:Model"))

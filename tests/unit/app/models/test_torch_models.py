@@ -12,7 +12,7 @@ import pytest
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.layout.tensors import views
-from distbelief.app.models.calibration import calibrated
+from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.models.metrics import score
 from distbelief.app.models.model import Task
@@ -277,11 +277,11 @@ def test_statistics_are_the_last_numbers_and_get_no_gradient() -> None:
     assert not gradient[-10:].any()
 
 
-def test_calibrated_statistics_are_torchs_averages_over_the_same_minibatches() -> None:
+def test_recomputed_statistics_are_torchs_averages_over_the_same_minibatches() -> None:
     model, (features, dataset) = built("normed"), normed_data()
     parameters = parameters_for(model).astype("f4")
     train = np.random.default_rng(0).permutation(40)[:35]
-    found = calibrated(model, parameters, whole(model, parameters), dataset, train, 8)
+    found = recompute_statistics(model, parameters, whole(model, parameters), dataset, train, 8)
     module = loaded("normed", model, parameters)
     module[1].momentum = None  # the average of all minibatches
     module[1].reset_running_stats()
@@ -292,20 +292,20 @@ def test_calibrated_statistics_are_torchs_averages_over_the_same_minibatches() -
     np.testing.assert_allclose(found[-5:], module[1].running_var, rtol=1e-5)
 
 
-def test_fewer_examples_than_a_minibatch_calibrate_too() -> None:
+def test_fewer_examples_than_a_minibatch_give_statistics_too() -> None:
     model, (_, dataset) = built("normed"), normed_data()
     parameters = parameters_for(model)
-    found = calibrated(
+    found = recompute_statistics(
         model, parameters, whole(model, parameters), dataset, np.arange(5), batch_size=100
     )
     assert np.array_equal(found[-10:], model.statistics(parameters, dataset.features[:5]))
 
 
-def test_a_model_without_statistics_is_calibrated_already() -> None:
+def test_a_model_without_statistics_stays_as_it_is() -> None:
     model, (_, dataset) = built("layers"), normed_data()
     parameters = parameters_for(model)
     source = whole(model, parameters)
-    assert calibrated(model, parameters, source, dataset, np.arange(5), 2) is parameters
+    assert recompute_statistics(model, parameters, source, dataset, np.arange(5), 2) is parameters
 
 
 def test_a_saved_model_is_a_state_dict(tmp_path: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures
-from distbelief.app.datasets.split.split import Subset
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import views
 from distbelief.app.models.parameters import joined

@@ -209,6 +209,20 @@ def test_a_model_is_exported_to_a_vector_and_to_lines(run: Run, model: Path) -> 
     assert lines[-1] == "bias,1,7"
 
 
+def test_a_pipe_is_not_exported_over(run: Run, model: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    answer = run("export", model, "--output", tmp_path / "pipe.npz")
+    assert (answer.code, (tmp_path / "pipe.npz").is_fifo()) == (ExitCode.USAGE, True)
+    assert "pipe.npz is a pipe: name a file" in answer.err
+
+
+def test_an_export_goes_through_a_link(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.npz").symlink_to("there.npz")
+    run("export", model, "--output", tmp_path / "link.npz")
+    assert (tmp_path / "link.npz").is_symlink()
+    assert np.load(tmp_path / "there.npz")["weights"].shape == (3, 2)
+
+
 def test_an_exported_model_is_a_model(run: Run, model: Path, tmp_path: Path) -> None:
     copy = tmp_path / "new" / "copy.safetensors"
     answer = run("export", model, "--output", copy, "--json")

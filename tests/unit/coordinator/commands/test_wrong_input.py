@@ -189,6 +189,11 @@ WRONG = {
     "output that is a folder": Wrong(
         "train --data good.npz --output folder", ExitCode.USAGE, ("output = folder", "a folder")
     ),
+    "output that is a device": Wrong(
+        "train --data good.npz --output /dev/null",
+        ExitCode.USAGE,
+        ("output = /dev/null", "a device"),
+    ),
     "output below a file": Wrong(
         "train --data good.npz --output text.npz/model", ExitCode.USAGE, ("text.npz",)
     ),

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from distbelief.app.datasets.split.split import Subset, split
+from distbelief.app.datasets.split.partition import Subset, split
 from distbelief.app.errors import CheckpointError, Diverged, Fenced, ModelMissing
 from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint

@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.sources import synthetic
-from distbelief.app.datasets.split.split import split
+from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError
 from distbelief.app.models import auc
 from distbelief.app.models.files import SavedModel

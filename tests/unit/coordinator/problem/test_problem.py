@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.split.split import Subset, split
+from distbelief.app.datasets.split.partition import Subset, split
 from distbelief.app.errors import ConfigError, DataError, ModelError
 from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import RunConfig

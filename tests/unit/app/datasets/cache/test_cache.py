@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.datasets.cache import cache
-from distbelief.app.datasets.cache.cache import default_cache_folder, open_cached
+from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.sparse import arrays_of
-from distbelief.app.datasets.sources.sources import GENERATORS, load
+from distbelief.app.datasets.formats.options import Options
+from distbelief.app.datasets.sources.generators import GENERATORS
+from distbelief.app.datasets.sources.source import File, Generated
 from distbelief.app.errors import DataError
+from tests.unit.app.datasets.loading import load
 
 SOURCE = "synthetic:softmax"
 FILES = ("features.npy", "targets.npy", "meta.json")
@@ -43,12 +45,13 @@ def npz(tmp_path: Path) -> WriteNpz:
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """List the sources that this process converts."""
     converted = []
+    make = Generated.load
 
-    def noted(source: str, *rest: Any) -> Dataset:
-        converted.append(source)
-        return load(source, *rest)
+    def noted(source: Generated, options: Options) -> Dataset:
+        converted.append(source.name)
+        return make(source, options)
 
-    monkeypatch.setattr(cache, "load", noted)
+    monkeypatch.setattr(Generated, "load", noted)
     return converted
 
 
@@ -104,10 +107,13 @@ def test_a_changed_file_is_noticed(tmp_path: Path, npz: WriteNpz) -> None:
 def test_a_file_that_changes_while_it_is_read_is_refused(
     tmp_path: Path, npz: WriteNpz, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load_after_change(source: str, *rest: Any) -> Dataset:
-        return load(npz(2.0), *rest)
+    read = File.load
 
-    monkeypatch.setattr(cache, "load", load_after_change)
+    def load_after_change(source: File, *rest: Any) -> Dataset:
+        npz(2.0)
+        return read(source, *rest)
+
+    monkeypatch.setattr(File, "load", load_after_change)
     with pytest.raises(DataError, match="the file changed while it was read"):
         open_cached(npz(1.0), {}, tmp_path / "cache")
 

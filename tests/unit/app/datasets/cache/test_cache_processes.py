@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from distbelief.app.datasets.cache.cache import open_cached
+from distbelief.app.datasets.cache.opening import open_cached
 
 FILES = ("features.npy", "targets.npy", "meta.json")
 
@@ -24,7 +24,7 @@ CHILD = textwrap.dedent(
     """
     import sys, time
     from pathlib import Path
-    from distbelief.app.datasets.cache import cache
+    from distbelief.app.datasets.cache import conversion, opening
     from distbelief.app.datasets.examples import stored
 
     folder, log, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
@@ -38,10 +38,11 @@ CHILD = textwrap.dedent(
 
         return slow_write
 
-    stored.write, cache._stream = slowly(stored.write), slowly(cache._stream)
+    write = conversion._StreamConversion.write
+    stored.write, conversion._StreamConversion.write = slowly(stored.write), slowly(write)
     print("ready", flush=True)
     sys.stdin.readline()
-    dataset = cache.open_cached(sys.argv[4], {}, folder)
+    dataset = opening.open_cached(sys.argv[4], {}, folder)
     dataset.validate()
     print(dataset.fingerprint)
     """

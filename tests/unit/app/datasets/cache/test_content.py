@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from distbelief.app.datasets.cache import content
-from distbelief.app.datasets.cache.content import digest_of_file, digest_of_places
-from distbelief.app.datasets.formats.npz import digest
-from distbelief.app.datasets.formats.places import find
+from distbelief.app.datasets.cache.content import digest_of_file, digest_of_files
+from distbelief.app.datasets.reading.digests import digest
+from distbelief.app.datasets.reading.files import find_files
 
 OLD = 1_000_000_000 * 10**9
 
@@ -104,8 +104,8 @@ def test_a_folder_that_cannot_be_written_is_no_obstacle(tmp_path: Path, file: Pa
 
 def test_the_digest_of_some_files_depends_on_each(tmp_path: Path, file: Path) -> None:
     (tmp_path / "b.csv").write_text("other")
-    both, alone = find(str(tmp_path / "*.csv")), find(str(file))
-    before = digest_of_places(both, tmp_path)
-    assert digest_of_places(alone, tmp_path) == digest_in(tmp_path, file) != before
+    both, alone = find_files(str(tmp_path / "*.csv")), find_files(str(file))
+    before = digest_of_files(both, tmp_path)
+    assert digest_of_files(alone, tmp_path) == digest_in(tmp_path, file) != before
     (tmp_path / "b.csv").write_text("again")
-    assert digest_of_places(both, tmp_path) != before
+    assert digest_of_files(both, tmp_path) != before

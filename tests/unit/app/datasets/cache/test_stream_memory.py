@@ -13,7 +13,7 @@ CONVERTER = textwrap.dedent(
     """
     import resource, sys
     from pathlib import Path
-    from distbelief.app.datasets.cache.cache import open_cached
+    from distbelief.app.datasets.cache.opening import open_cached
 
     source, folder = sys.argv[1:3]
     open_cached(source + ".small.csv", {}, Path(folder))

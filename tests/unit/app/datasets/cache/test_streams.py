@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from distbelief.app.datasets.cache import cache, conversion
-from distbelief.app.datasets.cache.cache import open_cached
-from distbelief.app.datasets.cache.conversion import GrowingArray
+from distbelief.app.datasets.cache import conversion, streaming
+from distbelief.app.datasets.cache.opening import open_cached
+from distbelief.app.datasets.cache.streaming import GrowingArray
 from distbelief.app.datasets.examples import mapped
-from distbelief.app.datasets.examples.chunks import Chunk, Rows
+from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures
 from distbelief.app.datasets.examples.stored import SPARSE
-from distbelief.app.datasets.examples.targets import Wanted
-from distbelief.app.datasets.sources.like import Like
+from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
 
 CSV = "x,y,size\n1,no,2.5\n2,yes,\n4,no,-1\n"
@@ -128,24 +128,26 @@ def test_the_task_is_what_the_option_says(tmp_path: Path) -> None:
 def test_labels_are_numbered_as_in_the_other_data(tmp_path: Path, folder: Path) -> None:
     train = opened(tmp_path, CSV)
     other = written(tmp_path, "b.csv", "x,y,size\n0,yes,1\n")
-    like = Like(train.schema, "the training data", train.facts.reading)
+    compatibility = Compatibility(train.schema, "the training data", train.facts.reading)
     assert open_cached(other, {}, folder).targets[:].tolist() == [0]
-    fitting = open_cached(other, {}, folder, like=like)
+    fitting = open_cached(other, {}, folder, compatibility=compatibility)
     assert (fitting.targets[:].tolist(), fitting.schema) == ([1], train.schema)
 
 
 def test_an_unknown_label_is_named(tmp_path: Path, folder: Path) -> None:
-    like = Like(opened(tmp_path, CSV).schema, "the training data")
+    compatibility = Compatibility(opened(tmp_path, CSV).schema, "the training data")
     other = written(tmp_path, "b.csv", "x,y,size\n0,yes,1\n0,maybe,1\n")
     words = "row 1 has the label 'maybe'; the labels of the training data are no, yes"
     with pytest.raises(DataError, match=words):
-        open_cached(other, {}, folder, like=like)
+        open_cached(other, {}, folder, compatibility=compatibility)
 
 
 def test_fewer_features_than_the_other_data_are_filled_up(tmp_path: Path, folder: Path) -> None:
     train = opened(tmp_path, "1 7:1\n0 1:1\n", "a.libsvm")
-    like = Like(train.schema, "the training data", train.facts.reading)
-    other = open_cached(written(tmp_path, "b.libsvm", "1 2:1\n"), {}, folder, like=like)
+    compatibility = Compatibility(train.schema, "the training data", train.facts.reading)
+    other = open_cached(
+        written(tmp_path, "b.libsvm", "1 2:1\n"), {}, folder, compatibility=compatibility
+    )
     assert other.schema == train.schema
 
 
@@ -157,9 +159,9 @@ def test_fewer_features_than_the_other_data_are_filled_up(tmp_path: Path, folder
     ],
 )
 def test_other_features_are_refused(tmp_path: Path, folder: Path, content: str, words: str) -> None:
-    like = Like(opened(tmp_path, CSV).schema, "the training data")
+    compatibility = Compatibility(opened(tmp_path, CSV).schema, "the training data")
     with pytest.raises(DataError, match=words):
-        open_cached(written(tmp_path, "b.csv", content), {}, folder, like=like)
+        open_cached(written(tmp_path, "b.csv", content), {}, folder, compatibility=compatibility)
     assert len(converted(folder)) == 1
 
 
@@ -189,11 +191,11 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     source = written(tmp_path, "a.csv", CSV)
 
     def convert(*words: Any) -> Schema:
-        schema = conversion.convert(*words)
+        schema = streaming.convert(*words)
         written(tmp_path, "a.csv", CSV + "5,no,1\n")
         return schema
 
-    monkeypatch.setattr(cache, "convert", convert)
+    monkeypatch.setattr(conversion, "convert", convert)
     with pytest.raises(DataError, match="the file changed while it was read, try again"):
         open_cached(source, {}, folder)
     assert converted(folder) == []
@@ -270,15 +272,15 @@ def test_sparse_chunks_join_to_one_matrix(
     for lengths in sizes:
         indptr = np.concatenate([[0], np.cumsum(lengths)])
         indices = np.concatenate([np.sort(random.choice(1000, n, replace=False)) for n in lengths])
-        rows = Rows(indptr, indices.astype(np.int64), random.random(indptr[-1], np.float32))
+        rows = CsrRows(indptr, indices.astype(np.int64), random.random(indptr[-1], np.float32))
         chunks.append(Chunk(rows, np.arange(len(lengths))))
     reader: Any = Parts(chunks, sparse=True)
-    schema = conversion.convert(reader, "a", Wanted(), folder)
+    schema = streaming.convert(reader, "a", Wanted(), folder)
     indptr, indices, values, targets = (np.load(folder / name) for name in SPARSE)
     joined = SparseFeatures(indptr, indices, values, schema.n_features)[:]
     start = 0
     for chunk in chunks:
-        assert isinstance(chunk.features, Rows)
+        assert isinstance(chunk.features, CsrRows)
         part = joined[start : start + len(chunk)]
         assert np.array_equal(part.indices, chunk.features.indices)
         assert np.array_equal(part.data, chunk.features.values)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distbelief.app.datasets.formats import delimited, lines
-from distbelief.app.datasets.formats.opening import open_reader
+from distbelief.app.datasets.formats import csv as delimited
+from distbelief.app.datasets.formats.registry import open_reader
+from distbelief.app.datasets.reading import lines
 
 numbers = st.floats(-1e30, 1e30).map(repr) | st.integers(-999, 10**9).map(str) | st.just("")
 texts = st.text("ab ,;\"'\n\té€0", max_size=6)
@@ -325,7 +326,7 @@ def test_another_file_is_read_the_same_way_whatever_it_holds(read: Any, tmp_path
     (tmp_path / "train.csv").write_text("a;b;c;y\n1;2;x;3\n")
     (tmp_path / "test.csv").write_text("a;b;c\n1;2;3\n")
     train = read(tmp_path / "train.csv", delimiter=";", ignore="b", buckets=8).reader
-    test = read(tmp_path / "test.csv", labelled=False, **train.same)
+    test = read(tmp_path / "test.csv", labelled=False, **train.reading_options)
     assert test.columns == train.columns
     assert test.reader.sparse
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from distbelief.app.datasets.cache import cache
-from distbelief.app.datasets.cache.cache import open_cached
-from distbelief.app.datasets.sources.sources import features_only, load
+from distbelief.app.datasets.cache.opening import open_cached
+from distbelief.app.datasets.sources.source import File
 from distbelief.app.errors import DataError
+from tests.unit.app.datasets.loading import features_only, load
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -237,7 +237,7 @@ def test_a_second_opening_does_not_convert_again(
 ) -> None:
     images = write()
     first = open_cached(images, {}, tmp_path / "cache")
-    monkeypatch.delattr(cache, "load")
+    monkeypatch.delattr(File, "load")
     second = open_cached(images, {}, tmp_path / "cache")
     assert np.array_equal(first.features, second.features)
     assert isinstance(second.features.base, np.memmap)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from distbelief.app.datasets.formats import lines
+from distbelief.app.datasets.reading import lines
 
 values = st.floats(-1e6, 1e6, width=32)
 rows = st.lists(st.dictionaries(st.integers(0, 20), values, max_size=8), min_size=1, max_size=20)
@@ -185,7 +185,7 @@ def test_the_largest_index_says_how_many_features_there_are(read: Any, tmp_path:
     (tmp_path / "a.libsvm").write_text("a 1048576:1\nb 3:1\n")
     reader = read(tmp_path / "a.libsvm").reader
     assert reader.columns.n_features == 1 << 20
-    assert reader.same == {"features": 1 << 20, "zero_based": False}
+    assert reader.reading_options == {"features": 1 << 20, "zero_based": False}
     assert reader.sparse
 
 

@@ -85,7 +85,7 @@ def test_several_pairs_are_one_data_set(read: Any, tmp_path: Path) -> None:
     assert np.array_equal(found.features, np.concatenate([X + 1, X]))
     assert found.targets == [1, 3, 2, 0, 2, 1]
     assert np.array_equal(read(tmp_path).features, found.features)
-    names = [place.name.rpartition("/")[2] for place in found.reader.places]
+    names = [file.name.rpartition("/")[2] for file in found.reader.files]
     assert names == ["a-x.npy", "a-y.npy", "b-x.npy", "b-y.npy"]
 
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distbelief.app.datasets.examples.checks import Array, to_float32
-from distbelief.app.datasets.sources.sources import features_only, load
 from distbelief.app.errors import DataError
+from tests.unit.app.datasets.loading import features_only, load
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 LABELS = np.array([0, 2, 1])

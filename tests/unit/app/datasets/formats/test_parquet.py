@@ -191,7 +191,7 @@ def test_a_damaged_byte_among_the_values_is_noticed(read_or_refuse: Any, tmp_pat
 
 
 def test_progress_ends_with_all_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distbelief.app.datasets.formats.opening import open_reader
+    from distbelief.app.datasets.formats.registry import open_reader
 
     monkeypatch.setattr(parquet, "CHUNK_NUMBERS", 20)
     path = tmp_path / "a.parquet"

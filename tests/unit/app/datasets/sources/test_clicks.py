@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from distbelief.app.datasets.cache.cache import open_cached
+from distbelief.app.datasets.cache.opening import open_cached
 from distbelief.app.datasets.sources.clicks import clicks
 from distbelief.app.errors import DataError
 

@@ -15,19 +15,19 @@ from scipy.special import softmax as scipy_softmax
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from distbelief.app.datasets.sources import synthetic
-from distbelief.app.datasets.sources.synthetic import Problem
+from distbelief.app.datasets.sources.synthetic import SyntheticProblem
 
 Array = npt.NDArray[Any]
-Make = Callable[..., Problem]
+Make = Callable[..., SyntheticProblem]
 
 MAKERS = [synthetic.linear, synthetic.logistic, synthetic.softmax]
 
 
-def outputs(problem: Problem) -> Array:
+def outputs(problem: SyntheticProblem) -> Array:
     return problem.features.astype(np.float64) @ problem.weights + problem.bias
 
 
-def log_loss_gradient(problem: Problem) -> tuple[Array, Array]:
+def log_loss_gradient(problem: SyntheticProblem) -> tuple[Array, Array]:
     """Mean gradient by the weights at the truth, and its standard errors.
 
     Shape (n_features, n_outputs) each.

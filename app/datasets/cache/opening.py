@@ -1,0 +1,103 @@
+"""Data sets converted once per machine and mapped, or read in place, by all its processes.
+
+    FOLDER/DIGEST.lock      held while somebody converts
+    FOLDER/DIGEST.partial/  being written by the holder of the lock, or left by a killed one
+    FOLDER/DIGEST/          complete: arrays (stored.DENSE or stored.SPARSE), meta.json
+    FOLDER/KEY.digest       the digest of a file's content (content.py)
+
+The digest covers the source, its options and, for files, the content. A folder appears
+under its final name by one rename, so nobody ever maps half a data set. Old data sets stay;
+FOLDER may be deleted while no conversion is under way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distbelief.app.datasets.cache.conversion import Conversion, plan
+from distbelief.app.datasets.examples import stored
+from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.formats.options import Options
+from distbelief.app.datasets.reading.reader import Progress
+from distbelief.app.datasets.sources.source import HandedOver, parse
+from distbelief.app.errors import DataError
+from distbelief.app.files.atomic import new_folder
+
+
+def default_cache_folder() -> Path:
+    """``$DISTBELIEF_CACHE``, else ``$XDG_CACHE_HOME/distbelief``, else ``~/.cache/distbelief``."""
+    if chosen := os.environ.get("DISTBELIEF_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distbelief"
+
+
+def open_cached(
+    source: str,
+    options: Options,
+    folder: Path,
+    *,
+    compatibility: Compatibility | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open a data set, read-only: small arrays as memory maps, large ones read in place.
+
+    The first process on a machine converts, the others wait for it; a damaged cache is
+    converted again. Whether a file has changed is looked up at each call.
+
+    Args:
+        source: see :mod:`distbelief.app.datasets.sources.source`.
+        options: of the source.
+        folder: of the cache.
+        compatibility: what the data must fit; its labels are used, and with them its numbers.
+        progress: told how far a conversion is, if there is one.
+
+    Raises:
+        DataError: the source, an option or the data is unusable; or the cache folder cannot
+            be written.
+    """
+    found = parse(source)
+    if isinstance(found, HandedOver):
+        return found.open(compatibility)
+    conversion = plan(found, options, compatibility, folder, progress)
+    complete = folder / conversion.digest
+    dataset = stored.open_folder(complete, source)
+    if dataset is not None:
+        return dataset
+    try:
+        with _locked(complete.with_name(f"{complete.name}.lock")):
+            dataset = stored.open_folder(complete, source)  # somebody may have been faster
+            if dataset is None:
+                _convert(conversion, complete)
+                dataset = stored.open_folder(complete, source)
+    except OSError as error:
+        raise DataError(
+            f"{source}: cannot write the data cache in {folder} ({error.strerror}); "
+            "set DISTBELIEF_CACHE to a folder with room that you may write to"
+        ) from error
+    if dataset is None:
+        raise DataError(f"{source}: the data cache {complete} was damaged as soon as written")
+    return dataset
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on ``path``; the kernel lets go of it if we are killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _convert(conversion: Conversion, complete: Path) -> None:
+    """Write beside ``complete``, then move it there; the caller holds the lock."""
+    partial = complete.with_name(f"{complete.name}.partial")
+    for leftover in (partial, complete):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with new_folder(complete, partial):
+        conversion.write(partial)

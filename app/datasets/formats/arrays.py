@@ -1,0 +1,109 @@
+"""Arrays handed over in memory: written once as a converted data set, which all processes map.
+
+The source of such data is ``arrays:FOLDER``; who hands them over removes the folder again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array, issparse
+
+from distbelief.app.datasets.examples import stored
+from distbelief.app.datasets.examples.checks import (
+    check_features,
+    check_finite,
+    check_targets,
+    to_float32,
+)
+from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.examples.dataset import Dataset, Facts
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of
+from distbelief.app.datasets.targets.column import TargetColumn
+from distbelief.app.datasets.targets.wanted import Wanted
+from distbelief.app.errors import DataError
+
+PREFIX = "arrays:"
+
+#: For messages.
+NAME = "the arrays"
+
+
+def open_arrays(folder: Path, source: str, compatibility: Compatibility | None = None) -> Dataset:
+    """Open arrays that were handed over; raises DataError if they are gone or not compatible."""
+    dataset = stored.open_folder(folder, NAME)
+    if dataset is None:
+        raise DataError(
+            f"{source}: the arrays of this training are not here; they are on the machine of the "
+            "program that handed them over, and only while it trains"
+        )
+    if compatibility is not None:
+        compatibility.check(dataset.schema, "holdout_data")
+        compatibility.check_classes(dataset.schema, "holdout_data")
+    return dataset
+
+
+def hand_over(features: Any, targets: Any, folder: Path, wanted: Wanted) -> str:
+    """Write arrays into ``folder``; returns the source that they then are.
+
+    Args:
+        features: numbers, shape (n_examples, n_features), or sparse of any kind of SciPy.
+        targets: numbers or texts, shape (n_examples,).
+        folder: empty, or not there.
+        wanted: what is known of the targets.
+
+    Raises:
+        DataError: numbers are not finite or do not fit float32, shapes do not fit, ...
+        OSError: the folder cannot be written.
+    """
+    x, y = as_features(features), _targets(targets)
+    check_targets(y, x.shape[0], NAME, texts=True)
+    with closing(TargetColumn(NAME, wanted)) as column:
+        column.add(y)
+        n_classes, labels, blocks = column.finish()
+        found: npt.NDArray[Any] = np.concatenate(list(blocks))
+    schema = Schema(x.shape[1], n_classes, sparse=issparse(x), labels=labels)
+    matrix: Any = x
+    if issparse(x):
+        indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
+        matrix = SparseFeatures(indptr, indices, x.data, x.shape[1])
+    content = hashlib.blake2b(digest_size=16)
+    for array in arrays_of(matrix, found):
+        content.update(np.ascontiguousarray(array).data)
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), Facts())
+    stored.write(dataset, folder)
+    return f"{PREFIX}{folder}"
+
+
+def as_features(values: Any) -> Any:
+    """Convert features to what a model takes, checked: float32, C-contiguous or ``csr_array``.
+
+    Raises:
+        DataError: they are no matrix, or not of finite numbers that fit float32.
+    """
+    if not issparse(values):
+        dense = np.asarray(values)
+        check_features(dense, NAME)
+        dense = to_float32(dense, "features", NAME)
+        check_finite(dense, "features", NAME)
+        return dense
+    found = csr_array(values, copy=True)
+    found.sum_duplicates()  # which also sorts each row
+    entries = to_float32(found.data, "features", NAME)
+    check_finite(entries, "features", NAME)
+    if 0 in found.shape:
+        raise DataError(f"{NAME}: there must be examples and features, got shape {found.shape}")
+    return csr_array((entries, found.indices, found.indptr), shape=found.shape)
+
+
+def _targets(values: Any) -> npt.NDArray[Any]:
+    """Texts in an array of objects, as pandas has them, become an array of texts."""
+    targets = np.asarray(values)
+    return np.array(targets.tolist()) if targets.dtype.kind == "O" else targets

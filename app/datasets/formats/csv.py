@@ -1,0 +1,171 @@
+"""CSV files: columns of numbers, of categories, and one of targets.
+
+A field is missing if it is empty. Numbers are written as Python writes them, categories and
+targets are any text. What can be said about the columns is in
+:mod:`distbelief.app.datasets.formats.options`, and the features that come of them are in
+:mod:`distbelief.app.datasets.reading.column_plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
+from distbelief.app.datasets.reading.columns import AllColumns, plan_columns
+from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.header import has_header, is_number
+from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.records import Records, records
+from distbelief.app.datasets.reading.values import fault_of_target, fault_of_text, objects
+from distbelief.app.errors import DataError
+from distbelief.app.settings.sections import Scalar
+
+Rows = Sequence[Sequence[str]]
+
+
+class CsvReader(Reader):
+    """Reads CSV files, which have the same columns each, and the same header or none.
+
+    Raises:
+        DataError: the first file does not say which columns there are.
+    """
+
+    unit = "line"
+
+    def __init__(
+        self,
+        files: Sequence[DataFile],
+        settings: Mapping[str, Any],
+        progress: Progress | None,
+        labelled: bool,
+    ) -> None:
+        super().__init__(files, settings, progress, labelled)
+        tabs = files[0].name.lower().removesuffix(".gz").endswith(".tsv")
+        self._delimiter: str = settings["delimiter"] or ("\t" if tabs else ",")
+        file, head = self._head()
+        if len(head.rows[0]) == 1 and labelled:
+            raise DataError(
+                f"{file.name}: there is only one column; is the option delimiter right?"
+            )
+        header = self._has_header(head.rows, file)
+        names = tuple(field.strip() for field in head.rows[0]) if header else ()
+        self._all = AllColumns(names, len(head.rows[0]), file.name)
+        texts = self._texts(head.rows[header:], self._all.width)
+        self._plan = plan_columns(self._all, texts, settings, labelled)
+
+    @property
+    def sparse(self) -> bool:
+        return bool(self._plan.fields)
+
+    @property
+    def columns(self) -> Columns:
+        return self._plan.columns
+
+    @property
+    def reading_options(self) -> dict[str, Scalar]:
+        settings = {"header": bool(self._plan.names), "delimiter": self._delimiter}
+        return {**settings, "missing": self._settings["missing"], **self._plan.reading_options()}
+
+    def _head(self) -> tuple[DataFile, Records]:
+        """The first lines of the first file that has some."""
+        for file in self._files:
+            with closing(records(file, self._delimiter)) as stream:
+                for found in stream:
+                    found.parse()
+                    if found.faults and found.faults[0][0] < min(found.lines, default=2**63):
+                        line, reason = found.faults[0]
+                        raise DataError(f"{file.name}: line {line}: {reason}")
+                    if found.rows:
+                        return file, found
+        raise DataError(f"{self._files[0].name}: the file is empty")
+
+    def _has_header(self, rows: Rows, file: DataFile) -> bool:
+        given: bool | None = self._settings["header"]
+        if given is not None:
+            return given
+        keys = (
+            self._settings["target"],
+            *self._settings["ignore"],
+            *(self._settings["categorical"] or ()),
+        )
+        return has_header(rows, {key for key in keys if key and not key.isdecimal()}, file.name)
+
+    def _texts(self, rows: Rows, width: int) -> set[int]:
+        """Columns that hold something else than numbers."""
+        columns = zip(*(row for row in rows if len(row) == width), strict=True)
+        return {
+            i
+            for i, column in enumerate(columns)
+            if not all(field == "" or is_number(field) for field in column)
+        }
+
+    def _chunks(self, file: DataFile) -> Iterator[Chunk]:
+        header = bool(self._plan.names)
+        for found in records(file, self._delimiter):
+            if header:
+                found.parse()
+                header = not self._check_header(found, file)
+            try:
+                chunk = self._read(self._cells(found))
+            except ValueError:
+                found.parse()
+                self._drop_faulty_rows(found)
+                chunk = self._read(self._cells(found))
+            for line, reason in sorted(found.faults):
+                self._fault(file, line, reason)
+            self._report(file, found.position)
+            yield chunk
+
+    def _check_header(self, found: Records, file: DataFile) -> bool:
+        """Take the header away; False if there are no lines."""
+        if not found.rows:
+            return False
+        names = tuple(field.strip() for field in found.rows[0])
+        if names != self._plan.names:
+            raise DataError(
+                f"{file.name}: line {found.lines[0]}: the names of the columns must be those "
+                f"of the other files, {self._all.listed()}"
+            )
+        del found.rows[0], found.lines[0]
+        return True
+
+    def _cells(self, found: Records) -> Cells:
+        if found.plain and len(self._delimiter.encode()) == 1:
+            return PlainCells(found.plain, self._delimiter, self._plan.width)
+        found.parse()
+        return RowCells(found.rows, self._plan.width)
+
+    def _read(self, cells: Cells) -> Chunk:
+        """The examples of whole rows; ValueError if anything is wrong with one."""
+        plan = self._plan
+        dense = cells.numbers(plan.dense, self._settings["missing"])
+        features = plan.features(dense, [cells.texts(i) for i in plan.fields])
+        if plan.target is None:
+            return Chunk(features, None)
+        targets = [text.decode().strip() for text in cells.texts(plan.target)]
+        if any(map(fault_of_target, set(targets))):
+            raise ValueError("a target is missing or unusable")
+        return Chunk(features, objects(targets))
+
+    def _drop_faulty_rows(self, found: Records) -> None:
+        good = []
+        for line, row in zip(found.lines, found.rows, strict=True):
+            reason = self._judged(row)
+            if reason is None:
+                good.append((line, row))
+            else:
+                found.faults.append((line, reason))
+        found.lines, found.rows = [line for line, _ in good], [row for _, row in good]
+
+    def _judged(self, row: Sequence[str]) -> str | None:
+        """Why a row cannot be used; None if it can."""
+        plan = self._plan
+        if len(row) != plan.width:
+            return f"there are {len(row)} columns, {plan.width} are needed"
+        for column in plan.dense:
+            if row[column] and (fault := fault_of_text(row[column])):
+                return f"{plan.name(column)}: {fault}"
+        return None if plan.target is None else fault_of_target(row[plan.target].strip())

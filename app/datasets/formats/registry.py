@@ -1,0 +1,99 @@
+"""All formats, and a reader for files by their name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+from distbelief.app.datasets.formats.csv import CsvReader
+from distbelief.app.datasets.formats.idx import IDX
+from distbelief.app.datasets.formats.in_memory import InMemoryFormat
+from distbelief.app.datasets.formats.libsvm import LibsvmReader
+from distbelief.app.datasets.formats.npy import NpyReader, without_targets
+from distbelief.app.datasets.formats.npz import NPZ
+from distbelief.app.datasets.formats.options import (
+    ENDINGS,
+    KNOWN,
+    Options,
+    format_of,
+    resolve,
+)
+from distbelief.app.datasets.formats.parquet import ParquetReader
+from distbelief.app.datasets.reading.files import DataFile, find_files
+from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.errors import DataError
+
+
+class _Factory(Protocol):
+    def __call__(
+        self,
+        files: Sequence[DataFile],
+        settings: Mapping[str, Any],
+        progress: Progress | None,
+        labelled: bool,
+    ) -> Reader: ...
+
+
+#: Formats of files that fit into memory.
+IN_MEMORY: tuple[InMemoryFormat, ...] = (NPZ, IDX)
+
+#: Formats that are read in chunks, by the names in :data:`KNOWN`.
+READERS: Mapping[str, _Factory] = {
+    "csv": CsvReader,
+    "libsvm": LibsvmReader,
+    "parquet": ParquetReader,
+    "npy": NpyReader,
+}
+
+
+def open_reader(
+    source: str, options: Options, progress: Progress | None = None, *, labelled: bool = True
+) -> Reader:
+    """Open a reader of the files that ``source`` means.
+
+    Args:
+        source: path or URL of a file, a folder of files, or a pattern
+            (:func:`distbelief.app.datasets.reading.files.find_files`); all of one format.
+        options: see :mod:`distbelief.app.datasets.formats.options`.
+        progress: told how far the reader is.
+        labelled: whether there must be targets; without, those in the files are left out.
+
+    Raises:
+        DataError: there are no such files, their format is not known, an option is wrong,
+            or the columns of the first file do not make sense.
+    """
+    files = find_files(source)
+    form = _format(source, files, options)
+    settings = resolve(form, options, source)
+    if form == "npy":
+        files = without_targets(files)
+    return READERS[form](files, settings, progress, labelled)
+
+
+def options_of(source: str, options: Options) -> Collection[str]:
+    """Names of the options that the format of ``source`` has; raises as :func:`open_reader`."""
+    return KNOWN[_format(source, find_files(source), options)]
+
+
+def _format(source: str, files: Sequence[DataFile], options: Options) -> str:
+    given = options.get("format")
+    if given is not None:
+        if given not in KNOWN:
+            raise DataError(
+                f"{source}: option format must be {', '.join(KNOWN)}, got {given!r}"
+                f"{hint(str(given), KNOWN)}"
+            )
+        return str(given)
+    formats = {format_of(file.name): file.name for file in files}
+    if None in formats:
+        raise DataError(
+            f"{formats[None]}: the format is not known from the name; names end in "
+            f"{', '.join(ENDINGS)} (text also in .gz), or the option format says {', '.join(KNOWN)}"
+        )
+    if len(formats) > 1:
+        raise DataError(
+            f"{source}: the files must be of one format, there are "
+            f"{' and '.join(f'{name} ({form})' for form, name in formats.items())}"
+        )
+    return str(next(iter(formats)))

@@ -1,0 +1,137 @@
+"""The one place that knows pyarrow: Parquet files as batches of columns of NumPy and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.errors import DataError
+from distbelief.app.settings.extras import installation
+
+Mask = npt.NDArray[np.bool_]
+
+#: Kinds of columns, as messages call them.
+TEXT, WHOLE, NUMBERS, TRUTH = "text", "whole numbers", "numbers", "truth values"
+
+#: What pyarrow raises on damaged files besides its own errors, which these mostly are.
+_UNREADABLE = (ValueError, KeyError, OverflowError, MemoryError, NotImplementedError)
+
+#: Parts of a file that are in memory at once, for each column.
+_BUFFER_BYTES = 1 << 20
+
+
+class ParquetFile:
+    """An open Parquet file; values are read while it is open."""
+
+    def __init__(self, stream: Any) -> None:
+        from pyarrow import parquet  # an extra, which takes its time
+
+        self._file = parquet.ParquetFile(
+            stream,
+            pre_buffer=False,
+            buffer_size=_BUFFER_BYTES,
+            page_checksum_verification=True,
+        )
+        self.n_rows: int = self._file.metadata.num_rows
+
+    def kinds(self) -> tuple[tuple[str, str], ...]:
+        """Name and kind of each column; of one that is none of ours, the name of its type."""
+        return tuple((field.name, _kind(field.type)) for field in self._file.schema_arrow)
+
+    def batches(self, names: Sequence[str], n_rows: int) -> Iterator[ParquetBatch]:
+        """The columns ``names`` of all rows, at most ``n_rows`` at a time."""
+        columns = list(names)
+        for batch in self._file.iter_batches(n_rows, columns=columns, use_threads=False):
+            yield ParquetBatch(batch)
+
+
+class ParquetBatch:
+    """Some columns of some rows."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def missing(self, name: str) -> Mask:
+        return np.asarray(self._column(name).is_null().to_numpy(zero_copy_only=False), np.bool_)
+
+    def floats(self, name: str) -> npt.NDArray[np.float64]:
+        """A column of whole or other numbers, or truth values; NaN where it is missing."""
+        return np.array(self._cast(name, "float64", safe=False).to_numpy(zero_copy_only=False))
+
+    def integers(self, name: str) -> npt.NDArray[np.int64]:
+        """A column of whole numbers or truth values; 0 where it is missing."""
+        filled = self._cast(name, "int64", safe=True).fill_null(0)
+        return np.array(filled.to_numpy(zero_copy_only=False))
+
+    def texts(self, name: str) -> list[str | None]:
+        """A column of text or whole numbers; empty where it is missing, None if no UTF-8."""
+        column = self._column(name)
+        try:
+            values = column.to_pylist()
+        except UnicodeDecodeError:
+            values = [_decoded(value) for value in column.cast("large_binary").to_pylist()]
+            missing = self.missing(name)
+            return ["" if gone else value for gone, value in zip(missing, values, strict=True)]
+        return ["" if value is None else str(value) for value in values]
+
+    def _cast(self, name: str, to: str, *, safe: bool) -> Any:
+        column = self._column(name)
+        if str(column.type) == "bool":
+            column = column.cast("uint8")
+        return column.cast(to, safe=safe)
+
+    def _column(self, name: str) -> Any:
+        column = self._batch.column(name)
+        return column.dictionary_decode() if hasattr(column, "dictionary_decode") else column
+
+
+@contextmanager
+def open_parquet(file: DataFile) -> Iterator[ParquetFile]:
+    """Open a Parquet file, and word what goes wrong in the meantime.
+
+    Raises:
+        DataError: pyarrow is missing, or the file is damaged.
+    """
+    try:
+        import pyarrow as arrow
+    except ImportError as error:
+        raise DataError(
+            f"{file.name}: Parquet files need pyarrow: {installation('parquet')}"
+        ) from error
+    try:
+        with file.open() as stream:
+            yield ParquetFile(stream)
+    except (arrow.ArrowException, *_UNREADABLE) as error:
+        raise DataError(
+            f"{file.name}: this is no Parquet file, or it is damaged or cut short: {error}"
+        ) from error
+
+
+def _kind(kind: Any) -> str:
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        return _kind(kind.value_type)
+    if types.is_integer(kind):
+        return WHOLE
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return NUMBERS
+    if types.is_boolean(kind):
+        return TRUTH
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    return TEXT if is_text else str(kind)
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return (value or b"").decode()
+    except UnicodeDecodeError:
+        return None

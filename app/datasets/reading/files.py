@@ -1,0 +1,216 @@
+"""Data files, wherever they lie: local paths and fsspec URLs, folders and patterns.
+
+Only this file knows that some files are elsewhere. Messages name a file as the user could
+write it, URL and all.
+"""
+
+from __future__ import annotations
+
+import glob
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from gzip import BadGzipFile
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from distbelief.app.errors import DataError
+from distbelief.app.settings.extras import installation
+
+
+class FileSystem(Protocol):
+    """The part of ``fsspec.AbstractFileSystem`` that is needed."""
+
+    def exists(self, path: str) -> bool: ...
+    def isdir(self, path: str) -> bool: ...
+    def glob(self, path: str) -> list[str]: ...
+    def ls(self, path: str, detail: bool) -> list[str]: ...
+    def size(self, path: str) -> int | None: ...
+    def checksum(self, path: str) -> Any: ...
+    def open(self, path: str, mode: str) -> BinaryIO: ...
+    def unstrip_protocol(self, name: str) -> str: ...
+
+
+class _Local:
+    """Files of this machine, which need no fsspec."""
+
+    def exists(self, path: str) -> bool:
+        return Path(path).exists()
+
+    def isdir(self, path: str) -> bool:
+        return Path(path).is_dir()
+
+    def glob(self, path: str) -> list[str]:
+        return glob.glob(path, recursive=True)
+
+    def ls(self, path: str, detail: bool) -> list[str]:
+        return [str(each) for each in Path(path).iterdir()]
+
+    def size(self, path: str) -> int:
+        return Path(path).stat().st_size
+
+    def checksum(self, path: str) -> list[int]:
+        status = Path(path).stat()
+        return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+    def open(self, path: str, mode: str) -> BinaryIO:
+        if not Path(path).is_file():  # reading from a pipe or a terminal would wait
+            raise OSError("this is neither a file nor a folder")
+        return Path(path).open("rb")
+
+    def unstrip_protocol(self, name: str) -> str:
+        return name
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One data file, local or remote.
+
+    Attributes:
+        name: as messages call it.
+        size: bytes; None where the server does not say.
+    """
+
+    name: str
+    size: int | None
+    path: str
+    file_system: FileSystem
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """Open the file for reading, and word what goes wrong in the meantime.
+
+        Raises:
+            DataError: it cannot be opened or read on.
+        """
+        with _reading(self.name), self.file_system.open(self.path, "rb") as stream:
+            yield stream
+
+    @property
+    def is_remote(self) -> bool:
+        return not isinstance(self.file_system, _Local)
+
+    def checksum(self) -> str:
+        """A text for this version of the file, from its size, time of change, ...
+
+        Raises:
+            DataError: it does not answer.
+        """
+        with _reading(self.name):
+            return str(self.file_system.checksum(self.path))
+
+    def exists(self) -> bool:
+        with _reading(self.name):
+            return self.file_system.exists(self.path)
+
+    def beside(self, name: str) -> DataFile:
+        """The file of the name ``name`` beside this one."""
+        folder = self.path.rpartition("/")[0]
+        return _data_file(self.file_system, f"{folder}/{name}" if folder else name)
+
+
+def is_url(source: str) -> bool:
+    """Whether ``source`` is a URL, not a path of this machine."""
+    return "://" in source
+
+
+def is_pattern(source: str) -> bool:
+    """Whether ``source`` has ``*``, ``?`` or ``[...]`` in it."""
+    return glob.has_magic(source)
+
+
+def find_files(source: str) -> list[DataFile]:
+    """The files that ``source`` means, in ascending order of their names.
+
+    A path or URL of a file is that file; of a folder, all files in it; a pattern with
+    ``*``, ``?`` or ``[...]`` is all that match. Names in folders and patterns that begin
+    with ``.`` or ``_`` are skipped: they are notes of other programs.
+
+    Raises:
+        DataError: there is none, a folder has folders in it, or a server does not answer.
+    """
+    file_system, path = _file_system(source)
+    with _reading(source):
+        if file_system.isdir(path):
+            return _in_folder(file_system, path, source)
+        if file_system.exists(path):
+            return [DataFile(source, file_system.size(path), path, file_system)]
+        if not glob.has_magic(path):
+            where = "" if is_url(source) else f" (seen from {Path.cwd()})"
+            raise DataError(f"{source}: there is no such file or folder{where}")
+        paths = sorted(each for each in file_system.glob(path) if not _is_hidden(each))
+        if not paths:
+            raise DataError(f"{source}: no file matches this pattern")
+        return [_data_file(file_system, each) for each in paths]
+
+
+def _in_folder(file_system: FileSystem, path: str, source: str) -> list[DataFile]:
+    paths = sorted(each for each in file_system.ls(path, detail=False) if not _is_hidden(each))
+    for each in paths:
+        if file_system.isdir(each):
+            raise DataError(
+                f"{source}: there is another folder in this folder, {_name(each)}; "
+                f"give a pattern of the files, such as {source.rstrip('/')}/*.csv"
+            )
+    if not paths:
+        raise DataError(f"{source}: there are no files in this folder")
+    return [_data_file(file_system, each) for each in paths]
+
+
+def _data_file(file_system: FileSystem, path: str) -> DataFile:
+    name = file_system.unstrip_protocol(path)
+    with _reading(name):
+        if file_system.isdir(path):
+            raise DataError(f"{name}: this is a folder, a file is needed")
+        size = file_system.size(path) if file_system.exists(path) else None
+    return DataFile(name, size, path, file_system)
+
+
+def _file_system(source: str) -> tuple[FileSystem, str]:
+    if not is_url(source):
+        return _Local(), str(Path(source).expanduser())
+    try:
+        from fsspec.core import url_to_fs  # an extra
+    except ImportError as error:
+        raise DataError(
+            f"{source}: files at a URL need fsspec: {installation('remote')}"
+        ) from error
+    with _reading(source):
+        file_system, path = url_to_fs(source)
+    return file_system, path
+
+
+def _name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _is_hidden(path: str) -> bool:
+    return _name(path).startswith((".", "_"))
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Translate what file systems and decompression raise into DataError."""
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{name}: there is no such file") from None
+    except EOFError:
+        raise DataError(f"{name}: the compressed file is cut short") from None
+    except (BadGzipFile, zlib.error) as error:
+        raise DataError(f"{name}: this is no gzip file, or it is damaged ({error})") from error
+    except OSError as error:
+        raise DataError(f"{name}: the file cannot be read: {_words(error)}") from error
+    except Exception as error:
+        # Drivers of remote storage have error trees of their own. Ours would look the same
+        # here, so those of this machine pass.
+        if not is_url(name):
+            raise
+        raise DataError(f"{name}: the file cannot be read: {_words(error)}") from error
+
+
+def _words(error: Any) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,138 @@
+"""Lines of a CSV file as lists of fields, with the line numbers.
+
+The csv module of Python says what a field is: quotes as in RFC 4180, also around line
+ends. Blanks before a field do not belong to it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Generator
+from typing import Any
+
+from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.lines import LINE_BYTES, blocks
+from distbelief.app.errors import DataError
+
+_UNFINISHED = "unexpected end of data"
+
+#: What the csv module says, and what we say; it gives no codes.
+_WORDS = {
+    "field larger than field limit": "a field is longer than 131072 characters; "
+    "is a quote not closed?",
+    _UNFINISHED: "a quote is not closed",
+    "new-line character seen in unquoted field": "there is a carriage return within the line",
+    "expected after": "text follows a closing quote",
+}
+
+
+class Records:
+    """Some consecutive lines; ``rows``, ``lines`` and ``faults`` are filled by ``parse``.
+
+    Attributes:
+        plain: the lines themselves, UTF-8 without quotes and NUL; None where they are not.
+        rows: the fields of each line; blank lines are left out.
+        lines: where each row begins, from 1.
+        faults: numbers of lines that are no rows, and why.
+        position: bytes of the file, as it is stored, that were read so far.
+    """
+
+    def __init__(self, content: bytes, first: int, dialect: dict[str, Any], position: int) -> None:
+        self.plain = content if _is_plain(content) else None
+        self.rows: list[list[str]] = []
+        self.lines: list[int] = []
+        self.faults: list[tuple[int, str]] = []
+        self.position = position
+        self._unread: bytes | None = content
+        self._first = first
+        self._dialect = dialect
+
+    def parse(self, last: bool = True) -> int:
+        """Read the lines one by one; returns how many bytes of them these are.
+
+        What is left begins with a quote that is closed further on, if anywhere; nothing
+        is left of plain lines, or of the ``last`` ones of a file.
+        """
+        self.plain, content, self._unread = None, self._unread, None
+        if content is None:
+            return 0
+        lines, start = _split(content), 0
+        while start < len(lines):
+            stop, texts = start, []
+            while stop < len(lines) and not _fault_of_bytes(lines[stop]):
+                texts.append(lines[stop].decode())
+                stop += 1
+            used = self._read(texts, self._first + start, last or stop < len(lines))
+            if used < len(texts):
+                return sum(map(len, lines[: start + used]))
+            if stop < len(lines):
+                self.faults.append((self._first + stop, _fault_of_bytes(lines[stop])))
+            start = stop + 1
+        return len(content)
+
+    def _read(self, texts: list[str], first: int, final: bool) -> int:
+        """Read lines of proper text; returns how many, all of them where they are ``final``."""
+        start = 0
+        while start < len(texts):
+            reader = csv.reader(texts[start:], **self._dialect)
+            begun = start
+            try:
+                for row in reader:
+                    if row:
+                        self.rows.append(row)
+                        self.lines.append(first + begun)
+                    begun = start + reader.line_num
+                return len(texts)
+            except csv.Error as error:
+                if not final and _UNFINISHED in str(error):
+                    return begun
+                self.faults.append((first + begun, _words(error)))
+                start = begun + 1  # the quote that was wrong may have swallowed good lines
+        return len(texts)
+
+
+def records(file: DataFile, delimiter: str) -> Generator[Records, None, None]:
+    """All lines of a file; a quoted field with line ends in it is counted where it begins.
+
+    Raises:
+        DataError: the file cannot be read, or a line is too long.
+    """
+    dialect = {"delimiter": delimiter, "strict": True, "skipinitialspace": delimiter != " "}
+    left, first = b"", 1
+    for block in blocks(file):
+        content = left + block.content
+        found = Records(content, first, dialect, block.position)
+        end = len(content) if found.plain is not None else found.parse(block.last)
+        left = content[end:]
+        if len(left) > LINE_BYTES:
+            raise DataError(
+                f"{file.name}: line {first}: this row is longer than {LINE_BYTES >> 20} MB"
+            )
+        first += content.count(b"\n", 0, end)
+        yield found
+
+
+def _split(content: bytes) -> list[bytes]:
+    """Lines with their ends, as editors count them."""
+    pieces = content.split(b"\n")
+    lines = [piece + b"\n" for piece in pieces[:-1]]
+    return [*lines, pieces[-1]] if pieces[-1] else lines
+
+
+def _is_plain(content: bytes) -> bool:
+    return b'"' not in content and not _fault_of_bytes(content)
+
+
+def _fault_of_bytes(line: bytes) -> str:
+    """Why a line is no text; empty if it is."""
+    if b"\0" in line:
+        return "there is a NUL byte, this is not text"
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return f"this is not UTF-8 text: {error.reason} after {error.start} bytes"
+    return ""
+
+
+def _words(error: csv.Error) -> str:
+    return next((ours for theirs, ours in _WORDS.items() if theirs in str(error)), str(error))

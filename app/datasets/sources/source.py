@@ -1,0 +1,267 @@
+"""A data source, parsed once from what the user wrote into what it is.
+
+digits, synthetic:...         Generated   made, not read
+.npz, images in IDX           File        read into memory
+CSV, LIBSVM, Parquet, .npy    Stream      read in chunks: a file, folder, pattern or URL
+arrays:FOLDER                 HandedOver  arrays of the program that trains
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distbelief.app.datasets.examples.checks import (
+    check_features,
+    check_finite,
+    check_targets,
+    to_float32,
+)
+from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.examples.dataset import Dataset, Features
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.sparse import arrays_of
+from distbelief.app.datasets.formats import arrays
+from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
+from distbelief.app.datasets.formats.options import (
+    ENDINGS,
+    TARGET_OPTIONS,
+    Options,
+    format_of,
+    wanted_targets,
+)
+from distbelief.app.datasets.formats.registry import IN_MEMORY, open_reader, options_of
+from distbelief.app.datasets.reading.digests import digest
+from distbelief.app.datasets.reading.files import is_pattern, is_url
+from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.whole_files import open_file
+from distbelief.app.datasets.sources.generators import GENERATORS
+from distbelief.app.datasets.targets.column import TargetColumn
+from distbelief.app.datasets.targets.wanted import Wanted
+from distbelief.app.errors import DataError
+from distbelief.app.settings.sections import Scalar
+
+_PASSWORD = re.compile("://[^/]*:[^/]*@")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A data set that is made by one of :data:`GENERATORS`."""
+
+    name: str
+
+    def checked(self, options: Options) -> dict[str, Any]:
+        """All options, with the defaults filled in; raises DataError."""
+        known = GENERATORS[self.name].options
+        _check_known(self.name, options, known)
+        given = {name: options.get(name, option.default) for name, option in known.items()}
+        return {
+            name: known[name].check(f"{self.name}: option {name}", value)
+            for name, value in given.items()
+            if value is not None
+        }
+
+    def absolute(self) -> str:
+        """The source as any process may write it, whatever its working directory."""
+        return self.name
+
+    def load(self, options: Options) -> Dataset:
+        """Make and validate the data set; raises DataError."""
+        settings = self.checked(options)
+        try:
+            features, targets, schema = GENERATORS[self.name].make(**settings)
+        except (MemoryError, ValueError) as error:  # NumPy's words for "far too large"
+            raise DataError(f"{self.name}: the data set cannot be made: {error}") from error
+        content = hashlib.blake2b(json.dumps([self.name, settings]).encode(), digest_size=16)
+        for array in arrays_of(features, targets):
+            content.update(array.data)
+        dataset = Dataset(features, targets, schema, self.name, content.hexdigest())
+        dataset.validate()
+        return dataset
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is read into memory, in one of the formats :data:`IN_MEMORY`."""
+
+    name: str
+    format: InMemoryFormat
+
+    def checked(self, options: Options) -> dict[str, Any]:
+        """The options as they are; raises DataError."""
+        _check_no_password(self.name)
+        wanted_targets(self.name, options)
+        _check_known(self.name, options, TARGET_OPTIONS)
+        return dict(options)
+
+    def absolute(self) -> str:
+        return _absolute(self.name)
+
+    @contextmanager
+    def open(self) -> Iterator[list[BufferedReader]]:
+        """Open the file, and those that belong to it.
+
+        Raises:
+            DataError: one is missing or may not be read.
+        """
+        with ExitStack() as stack:
+            paths = self.format.paths(self.name)
+            yield [stack.enter_context(open_file(path)) for path in paths]
+
+    def load(self, options: Options, wanted: Wanted | None = None) -> Dataset:
+        """Read and validate the data set.
+
+        ``wanted`` goes before what the options say of the targets.
+
+        Raises:
+            DataError: an option or the data is unusable.
+        """
+        self.checked(options)
+        with self.open() as streams:
+            fingerprint = digest(*streams)
+            for stream in streams:
+                stream.seek(0)
+            x, y = self.format.read(streams, self.name)
+        features = _as_features(x, self.name)
+        check_targets(y, len(features), self.name, texts=True)
+        with closing(
+            TargetColumn(self.name, wanted or wanted_targets(self.name, options))
+        ) as column:
+            column.add(y)
+            n_classes, labels, blocks = column.finish()
+            targets: Array = np.concatenate(list(blocks))
+        schema = Schema(features.shape[1], n_classes, labels=labels)
+        dataset = Dataset(features, targets, schema, self.name, fingerprint)
+        dataset.validate()
+        return dataset
+
+    def features(self) -> Features:
+        """Features to predict from; targets are ignored.
+
+        Returns:
+            float32, shape (n_examples, n_features), C-contiguous, finite.
+
+        Raises:
+            DataError: the file or its features are unusable.
+        """
+        with open_file(self.name) as stream:
+            values = self.format.read_features(stream, self.name)
+        features = _as_features(values, self.name)
+        check_finite(features, "features", self.name)
+        return features
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Files that are read in chunks: one, a folder of them, a pattern, or a URL."""
+
+    name: str
+
+    def checked(self, options: Options) -> dict[str, Any]:
+        """The options as they are; those of the format are checked when files are opened.
+
+        Raises:
+            DataError: options of the targets are wrong, or the name holds a password.
+        """
+        _check_no_password(self.name)
+        wanted_targets(self.name, options)
+        return dict(options)
+
+    def absolute(self) -> str:
+        return _absolute(self.name)
+
+    def completed(self, options: Options, reading: Mapping[str, Scalar]) -> dict[str, Any]:
+        """``options``, and where they are silent those of ``reading`` that the format has.
+
+        Raises:
+            DataError: there are no such files, or their format is not known.
+        """
+        known = options_of(self.name, options)
+        return {name: value for name, value in reading.items() if name in known} | dict(options)
+
+    def open_reader(
+        self, options: Options, progress: Progress | None = None, *, labelled: bool = True
+    ) -> Reader:
+        """Open a reader, as :func:`distbelief.app.datasets.formats.registry.open_reader`."""
+        reading = {key: value for key, value in options.items() if key not in TARGET_OPTIONS}
+        return open_reader(self.name, reading, progress, labelled=labelled)
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """Arrays in the memory of the program that trains; it wrote them down for all processes."""
+
+    name: str
+    folder: Path
+
+    def absolute(self) -> str:
+        return self.name
+
+    def open(self, compatibility: Compatibility | None = None) -> Dataset:
+        """Open the arrays; raises DataError if they are gone, or are not compatible."""
+        return arrays.open_arrays(self.folder, self.name, compatibility)
+
+
+Source = Generated | File | Stream | HandedOver
+
+
+def parse(source: str) -> Source:
+    """Say what ``source`` is; files need not be there.
+
+    Raises:
+        DataError: it is none of them.
+    """
+    if source.startswith(arrays.PREFIX):
+        return HandedOver(source, Path(source.removeprefix(arrays.PREFIX)))
+    if source in GENERATORS:
+        return Generated(source)
+    for each in IN_MEMORY:
+        if each.matches(source):
+            return File(source, each)
+    if is_url(source) or is_pattern(source) or format_of(source) is not None or _is_folder(source):
+        return Stream(source)
+    raise DataError(
+        f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a path ending in .npz, "
+        f"{', '.join(ENDINGS)} (text also in .gz) or images-idx3-ubyte (also .gz), a folder "
+        f"or a pattern of such files, or a URL{hint(source, GENERATORS)}"
+    )
+
+
+def _is_folder(source: str) -> bool:
+    return bool(source) and Path(source).expanduser().is_dir()
+
+
+def _absolute(path: str) -> str:
+    return path if is_url(path) else str(Path(path).expanduser().resolve())
+
+
+def _check_no_password(source: str) -> None:
+    if _PASSWORD.search(source):
+        raise DataError(
+            "a data source must not hold a password, it is written down with the run: give "
+            "credentials to the file system of the coordinator and of each worker"
+        )
+
+
+def _check_known(source: str, options: Options, known: Collection[str]) -> None:
+    for name in options:
+        if name not in known:
+            raise DataError(
+                f"{source}: unknown option {name!r}, known are: {', '.join(known) or 'none'}"
+                f"{hint(name, known)}"
+            )
+
+
+def _as_features(values: Array, source: str) -> Features:
+    check_features(values, source)
+    return to_float32(values, "features", source)

@@ -1,0 +1,33 @@
+"""From the probabilities that a model predicts to classes.
+
+Probabilities are as :meth:`distbelief.app.models.model.Model.predict` gives them: those of
+class 1, shape (n,), or those of all classes, shape (n, n_classes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def likeliest(probabilities: npt.NDArray[Any], threshold: float) -> npt.NDArray[np.intp]:
+    """Choose a class for each example, shape (n,): the one with the highest probability.
+
+    Of two classes it is class 1 where its probability is above ``threshold``.
+    """
+    if probabilities.ndim == 1:
+        return (probabilities > threshold).astype(np.intp)
+    classes: npt.NDArray[np.intp] = np.argmax(probabilities, axis=1)
+    return classes
+
+
+def probability_of(
+    classes: npt.NDArray[np.integer], probabilities: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    """The probability that each example is of its class in ``classes``, shape (n,)."""
+    if probabilities.ndim == 1:
+        return np.where(classes == 1, probabilities, 1 - probabilities)
+    chosen: npt.NDArray[Any] = probabilities[np.arange(len(classes)), classes]
+    return chosen

@@ -1,0 +1,186 @@
+"""What targets are taken for, and what is said when they cannot be that."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distbelief.app.datasets.examples.checks import MAX_GUESSED_CLASSES
+from distbelief.app.datasets.examples.schema import Label, Schema
+from distbelief.app.datasets.targets import column, spool
+from distbelief.app.datasets.targets.column import TargetColumn
+from distbelief.app.datasets.targets.wanted import Wanted
+from distbelief.app.errors import DataError
+
+Found = tuple[int, tuple[Label, ...], list[Any]]
+
+OPEN, REGRESSION, CLASSIFICATION = Wanted(), Wanted("regression"), Wanted("classification")
+TOWNS = Wanted(schema=Schema(1, 2, labels=("a", "b")), known_by="the model")
+ODD = Wanted(schema=Schema(1, 3, labels=("1", "1.0", "x")))
+
+
+def text(*words: object) -> Any:
+    return np.array([str(word) for word in words], object)
+
+
+def found(*pieces: Any, wanted: Wanted = OPEN, folder: Path | None = None) -> Found:
+    with closing(TargetColumn("a.csv", wanted, folder)) as column:
+        for piece in pieces:
+            column.add(piece)
+        n_classes, labels, blocks = column.finish()
+        taken = list(blocks)
+        assert {block.dtype for block in taken} == {np.dtype(np.int64 if n_classes else np.float32)}
+        return n_classes, labels, np.concatenate(taken).tolist()
+
+
+def refuses(complaint: str) -> pytest.RaisesExc[DataError]:
+    return pytest.raises(DataError, match=f"^{re.escape(f'a.csv: {complaint}')}")
+
+
+CASES: dict[str, tuple[Any, Wanted, Found]] = {
+    "0 and 1": (text(0, 1, 1), Wanted(), (2, (), [0, 1, 1])),
+    "signs": (text("+1", "-1", "1"), Wanted(), (2, (-1, 1), [1, 0, 1])),
+    "any whole numbers": (text(7, 3, 7), Wanted(), (2, (3, 7), [1, 0, 1])),
+    "spellings of one number": (text("1", "1.0", "01", "2e0"), Wanted(), (2, (1, 2), [0, 0, 0, 1])),
+    "beyond exact floats": (
+        text(2**53, 2**53 + 1), Wanted(), (2, (2**53, 2**53 + 1), [0, 1])
+    ),
+    "names": (text("no", "yes", "no"), Wanted(), (2, ("no", "yes"), [0, 1, 0])),
+    "names and numbers": (text("1", "2", "many"), Wanted(), (3, ("1", "2", "many"), [0, 1, 2])),
+    "fractions": (text(0.5, 1, 2), Wanted(), (0, (), [0.5, 1, 2])),
+    "a name like a number": (text("nan", "b"), Wanted(), (2, ("b", "nan"), [1, 0])),
+    "one class": (text("a", "a"), Wanted(), (1, ("a",), [0, 0])),
+    "whole typed": (np.array([-1, 1]), Wanted(), (2, (-1, 1), [0, 1])),
+    "truth": (np.array([True, False]), Wanted(), (2, (), [1, 0])),
+    "float typed": (np.array([1.0, 2.0]), Wanted(), (0, (), [1, 2])),
+    "float typed labels": (np.array([1.0, 2.0]), CLASSIFICATION, (2, (1, 2), [0, 1])),
+    "whole typed numbers": (np.array([5, 6]), REGRESSION, (0, (), [5, 6])),
+    "whole text numbers": (text(5, 6), REGRESSION, (0, (), [5, 6])),
+    "fractions as labels": (text(0.5, 1), CLASSIFICATION, (2, ("0.5", "1"), [0, 1])),
+    "fewer than said": (text(0, 1), Wanted(classes=4), (4, (), [0, 1])),
+    "as in other data": (text("b"), TOWNS, (2, ("a", "b"), [1])),
+    "numbers for names": (
+        text("1.0", "x"), ODD, (3, ("1", "1.0", "x"), [1, 2])
+    ),
+    "other spelling as in other data": (
+        text("1.0"), Wanted(schema=Schema(1, 2, labels=(-1, 1))), (2, (-1, 1), [1])
+    ),
+    "few values, but a regression": (text(0, 1), Wanted(schema=Schema(1)), (0, (), [0, 1])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_targets_are_what_they_look_like_or_what_was_said(case: str) -> None:
+    values, wanted, expected = CASES[case]
+    assert found(values, wanted=wanted) == expected
+
+
+UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
+    "nan among numbers": ([text(1, "nan")], Wanted(), "targets must be finite, row 1 holds nan"),
+    "infinity later": (
+        [text(0.5), text(1, "-inf")], Wanted(), "targets must be finite, row 2 holds -inf"
+    ),
+    "too large": ([text(1.5, "1e39")], Wanted(), "targets must fit float32 (at most 3.4e38), row"),
+    "nan of numbers": ([np.array([np.nan])], Wanted(), "targets must be finite, row 0 holds nan"),
+    "no number": (
+        [text(1), text(2, "x")], REGRESSION, "targets must be numbers, row 2 holds 'x'"
+    ),
+    "half a label": (
+        [np.array([1.0]), np.array([0.5])], CLASSIFICATION,
+        "labels must be whole numbers, row 1 holds 0.5",
+    ),
+    "infinite label": (
+        [np.array([np.inf])], CLASSIFICATION, "labels must be whole numbers, row 0 holds inf"
+    ),
+    "beyond the classes": (
+        [text(0), text(1, 2)], Wanted(classes=2),
+        "labels of 2 classes must be 0 to 1, row 2 holds 2",
+    ),
+    "negative of classes": (
+        [np.array([0]), np.array([1, -1])], Wanted(classes=2),
+        "labels must not be negative, row 2 holds -1",
+    ),
+    "unknown": (
+        [text("a"), text("b", "c")],
+        TOWNS,
+        "row 2 has the label 'c'; the labels of the model are a, b",
+    ),
+    "unknown among many": (
+        [text(9)], Wanted(schema=Schema(1, 7), known_by="the model"),
+        "row 0 has the label '9'; the labels of the model are 0, 1, 2, 3, 4 and 2 more",
+    ),
+    "kinds": (
+        [np.array([1]), np.array([1.5])], Wanted(),
+        "targets are whole numbers first and floating-point numbers later: say with the option "
+        "task what they are",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_targets_that_cannot_be_used_are_named(case: str) -> None:
+    pieces, wanted, complaint = UNUSABLE[case]
+    with refuses(complaint):
+        found(*pieces, wanted=wanted)
+
+
+def test_many_whole_numbers_are_no_labels() -> None:
+    at_most = text(*range(MAX_GUESSED_CLASSES))
+    assert found(at_most)[0] == MAX_GUESSED_CLASSES
+    assert found(text(*range(MAX_GUESSED_CLASSES + 1)))[0] == 0
+    assert found(at_most, text(-5))[0] == 0
+
+
+def test_many_names_are_refused_unless_they_are_wanted() -> None:
+    names = text(*(f"name {i}" for i in range(MAX_GUESSED_CLASSES + 1)))
+    with refuses("targets have more than 1,000 different labels: are these the targets?"):
+        found(names)
+    assert found(names, wanted=CLASSIFICATION)[0] == MAX_GUESSED_CLASSES + 1
+
+
+def test_even_wanted_labels_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(column, "MAX_CLASSES", 3)
+    with pytest.raises(DataError, match=r"more than 3 different labels$"):
+        found(text(*"abcd"), wanted=CLASSIFICATION)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["3", "-7", "+3", "x", "0.5", "nan", "1e3"]), max_size=9)),
+    st.sampled_from([Wanted(), CLASSIFICATION]),
+)
+def test_how_targets_are_cut_does_not_matter(pieces: list[list[str]], wanted: Wanted) -> None:
+    def outcome(parts: list[list[str]]) -> Any:
+        try:
+            return found(*(text(*part) for part in parts), wanted=wanted)
+        except DataError as error:
+            return str(error)
+
+    pieces = [piece for piece in pieces if piece] or [["3"]]
+    assert outcome(pieces) == outcome([list(itertools.chain(*pieces))])
+
+
+@given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=50))
+def test_labels_come_back_by_their_numbers(numbers: list[int]) -> None:
+    n_classes, labels, codes = found(text(*numbers))
+    names = labels or tuple(range(n_classes))
+    assert [names[code] for code in codes] == numbers
+    assert list(names) == sorted(set(numbers))
+
+
+def test_what_does_not_stay_in_memory_goes_to_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "SPOOLED_BYTES", 100)
+    monkeypatch.setattr(spool, "BLOCK", 7)
+    numbers = [i % 5 for i in range(500)]
+    pieces = [text(*numbers[i : i + 50]) for i in range(0, 500, 50)]
+    assert found(*pieces, folder=tmp_path) == (5, (), numbers)
+    assert list(tmp_path.iterdir()) == []  # the file never had a name
