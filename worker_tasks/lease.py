@@ -56,7 +56,7 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
     claim = ledger.claim(unit, _claimer())
     if claim is None:
         return "nothing to do"
-    with _renewed(ledger, claim) as lease:
+    with _keep_renewed(ledger, claim) as lease:
         try:
             lease.check()
             report = do(lease)
@@ -73,24 +73,24 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
             failure = {
                 "error": str(error) if ours else f"{type(error).__name__}: {error}",
                 "traceback": "" if ours else traceback.format_exc(),
-                "worker": place(),
+                "worker": process_name(),
             }
             ledger.finish(claim, State.FAILED, failure)
             raise
     return "done" if ledger.finish(claim, State.DONE, report) else "fenced"
 
 
-def place() -> str:
-    """This process, as people find it: process@host."""
+def process_name() -> str:
+    """The name of this process, as people find it: process@host."""
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
 def _claimer() -> str:
-    return f"{place()}/{uuid.uuid4().hex[:12]}"
+    return f"{process_name()}/{uuid.uuid4().hex[:12]}"
 
 
 @contextmanager
-def _renewed(ledger: Ledger, claim: Claim) -> Iterator[Lease]:
+def _keep_renewed(ledger: Ledger, claim: Claim) -> Iterator[Lease]:
     lease, over = Lease(claim), threading.Event()
 
     def renew() -> None:

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @dataclass
 class UnitReport:
-    """What a replica did in one unit. ``loss_sum`` is over ``examples``, without L2.
+    """The report of a replica on one unit. ``loss_sum`` is over ``examples``, without L2.
 
     ``reached`` is the step at which it left the stream, ``waited_s`` how long it was held
     back because it was too far ahead.
@@ -75,8 +75,10 @@ class Replica:
     def __init__(
         self, model: Model, examples: Examples, store: ParameterStore, config: RunConfig
     ) -> None:
-        self.model, self.examples = model, examples
-        self.store, self.config = store, config
+        self.model = model
+        self.examples = examples
+        self.store = store
+        self.config = config
         subset = examples.subset
         parts = (replace(subset, index=index) for index in range(subset.n_subsets))
         self.bound = StalenessBound.of(
@@ -139,9 +141,12 @@ class _Loop:
         pushes: Executor,
         fetches: Executor,
     ) -> None:
-        self._config, self._store = replica.config, replica.store
-        self._token, self._report = token, report
-        self._pushes, self._fetches = pushes, fetches
+        self._config = replica.config
+        self._store = replica.store
+        self._token = token
+        self._report = report
+        self._pushes = pushes
+        self._fetches = fetches
         self._push: _PushInFlight | None = None
         self._fetch: Future[Window] | None = None
         kind = TableCopy if self._store.layout.tables else FlatCopy
@@ -200,8 +205,9 @@ class _Loop:
         self._copy.step_locally(int(self._positions.clocks.max()) + self._steps_since)
         self._steps_since += 1
 
-    def _stand_at(self, positions: Positions) -> None:
-        self._positions, self._steps_since = positions, 0
+    def _note_positions(self, positions: Positions) -> None:
+        self._positions = positions
+        self._steps_since = 0
 
     def _window_from(self, step: int, stop: int) -> range:
         return range(step, min(step + self._config.fetch_interval, stop))
@@ -264,7 +270,7 @@ class _Loop:
         self._note(push, pushed)
         if pushed.fresh is not None:
             self._copy.install_fresh(pushed.fresh)
-            self._stand_at(pushed.positions)
+            self._note_positions(pushed.positions)
         if Answer.REFUSED in pushed.answers:
             # The copy took the same step that the shards refused: replace it, slots and all.
             self._fetch_here()
@@ -277,7 +283,7 @@ class _Loop:
 
     def _install(self, window: Window) -> None:
         self._copy.install(window)
-        self._stand_at(window.fetched.positions)
+        self._note_positions(window.fetched.positions)
 
     def _note(self, push: _PushInFlight, pushed: Pushed) -> None:
         """Count the push, and for each shard the updates of others since its fetch."""

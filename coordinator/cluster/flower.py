@@ -35,8 +35,10 @@ def check() -> None:
 
 
 @contextmanager
-def beside(broker: str, folder: Path, wait_s: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Flower on the tasks of ``broker`` for as long as the context is open; its log in ``folder``.
+def run_flower(
+    broker: str, folder: Path, wait_s: float, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Run Flower on the tasks of ``broker`` while the context is open, with its log in ``folder``.
 
     It shows, and changes nothing: workers cannot be ended from its pages.
 

@@ -80,11 +80,15 @@ class LocalCluster:
         durable: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._n_servers, self._processes = servers, processes
+        self._n_servers = servers
+        self._processes = processes
+        self._folder = folder
+        self._wait_s = wait_s
+        self._program = program
+        self._durable = durable
+        self._say = say
         #: Worker processes that were started.
         self.processes = 0
-        self._folder, self._wait_s = folder, wait_s
-        self._program, self._durable, self._say = program, durable, say
         self._early_ends: Counter[str] = Counter()
         self._sockets: Path | None = None
         self._starter: Starter | None = None
@@ -136,7 +140,7 @@ class LocalCluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For workers of this cluster."""
+        """Variables of the environment for workers of this cluster."""
         return {
             **os.environ,
             BROKER: self.endpoints.broker,
@@ -188,8 +192,8 @@ class LocalCluster:
             return  # never started, or a fork's copy of its parent's
         with signals_held():
             # Workers before the servers, which they would try to reach instead of ending. And
-            # at once: their run is over, or will be taken up under a new fence, and to end in
-            # order takes Celery two seconds.
+            # at once: their run is over, or goes on under a new fence, and to end in order takes
+            # Celery two seconds.
             end(self.children[1 + self._n_servers :], 0.0)
             end(self.children[: 1 + self._n_servers], STOP_GRACE_S)
             self.children.clear()
@@ -197,7 +201,8 @@ class LocalCluster:
                 self._starter.close()
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets, self._starter, self.processes = None, None, 0
+            self._sockets = self._starter = None
+            self.processes = 0
 
     @property
     def _logs(self) -> Path:
@@ -214,7 +219,8 @@ class LocalCluster:
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
         program = self._program or binaries.find()
-        self._owner, self._starter = os.getpid(), Starter()
+        self._owner = os.getpid()
+        self._starter = Starter()
         atexit.register(self.close)
         # Not below the run's folder: the path of a Unix socket has room for 107 characters.
         home = tempfile.gettempdir()

@@ -1,4 +1,4 @@
-"""Clocks of servers and workers against ours.
+"""Clocks of servers and workers, compared with ours.
 
 Leases go by the control server's clock alone, so a wrong one costs no work; but figures of
 several machines do not fit together then, and TLS certificates seem invalid.
@@ -27,7 +27,7 @@ class ClockFacts:
 
 
 def gather(servers: Servers, index: int) -> ClockFacts:
-    """The clock of a server."""
+    """Ask a server for its clock."""
     before = time.time()
     seconds, micros = servers.one("TIME", server=index, timeout_s=PATIENCE_S)
     after = time.time()

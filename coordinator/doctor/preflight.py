@@ -22,7 +22,10 @@ from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.downpour.units import UnitPlan
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages
+from distbelief.coordinator.sandblaster.portion_count import portions_of
 
 #: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
 SELF_TEST_NUMBERS = 600
@@ -30,6 +33,19 @@ FENCE = 1
 
 #: How long workers have to answer the first question; each time twice as long.
 FIRST_ANSWER_S = 0.25
+
+
+def check_division(problem: Problem) -> None:
+    """The training examples can be cut into as many units, or portions, as the settings ask for.
+
+    Raises:
+        DataError: there are fewer of them than replicas.
+        ConfigError: there are fewer than portions, or the warm start is too long.
+    """
+    if problem.config.algorithm == "downpour":
+        UnitPlan.of(problem)
+    else:
+        portions_of(problem)
 
 
 def check_servers(servers: Servers, timeout_s: float) -> None:

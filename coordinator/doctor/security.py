@@ -54,7 +54,7 @@ def gather(url: str, config: Mapping[str, str] | None) -> AccessFacts:
 
 
 def judge(facts: AccessFacts) -> list[Finding]:
-    """What there is to say of it."""
+    """The findings on its password and its encryption."""
     subject = f"security of {facts.address}"
     return [_password(subject, facts), *_encryption(subject, facts)]
 

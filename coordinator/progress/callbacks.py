@@ -1,4 +1,4 @@
-"""Where a training tells what it does."""
+"""The callbacks of a training, by the names that ``train(...)`` gives them."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from distbelief.coordinator.progress.status import Status
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Hears of a training: a line to say, the status of the moment, an event.
+    """Functions that a training calls, and how.
 
-    And is asked whether to stop it. A line may come on any thread; the others are called on
-    that of the training, and what they raise ends it.
+    Args:
+        say: told a line for people, on any thread. The others are called on the thread of
+            the training, and what they raise ends it.
+        on_status: told how the training stands.
+        on_event: told of everything that happens.
+        should_stop: asked whether the training is to end.
     """
 
     say: Callable[[str], None]
-    show: Callable[[Status], None]
-    told: Listener = lambda _: None
-    stop: Callable[[], bool] = lambda: False
+    on_status: Callable[[Status], None]
+    on_event: Listener = lambda _: None
+    should_stop: Callable[[], bool] = lambda: False
 
 
-def together(*displays: Callbacks) -> Callbacks:
-    """Several displays as one."""
+def together(*several: Callbacks) -> Callbacks:
+    """Several callbacks as one, called in their order."""
 
     def say(text: str) -> None:
-        for each in displays:
+        for each in several:
             each.say(text)
 
-    def show(status: Status) -> None:
-        for each in displays:
-            each.show(status)
+    def on_status(status: Status) -> None:
+        for each in several:
+            each.on_status(status)
 
-    def told(event: Event) -> None:
-        for each in displays:
-            each.told(event)
+    def on_event(event: Event) -> None:
+        for each in several:
+            each.on_event(event)
 
-    def stop() -> bool:
-        return any(each.stop() for each in displays)
+    def should_stop() -> bool:
+        return any(each.should_stop() for each in several)
 
-    return Callbacks(say, show, told, stop)
+    return Callbacks(say, on_status, on_event, should_stop)

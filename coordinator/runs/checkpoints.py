@@ -1,4 +1,4 @@
-"""When a run's state is written to the disk: in the background, while training goes on."""
+"""Checkpoints of a run, written to the disk in the background while training goes on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from distbelief.app.files.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class Capture:
-    """A run's state at one moment.
+    """A run's state at one time.
 
     Args:
         document: JSON.
@@ -60,7 +60,10 @@ class Checkpoints:
         say: Callable[[str], None],
         tell: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
-        self.folder, self._every_s, self._keep, self._say = folder, every_s, keep, say
+        self.folder = folder
+        self._every_s = every_s
+        self._keep = keep
+        self._say = say
         self._tell = tell
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: _Writing | None = None

@@ -39,7 +39,7 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """What happened; see :mod:`distbelief.coordinator.runs.journal`."""
+        """The events of the run; see :mod:`distbelief.coordinator.runs.journal`."""
         return self.path / "events.jsonl"
 
     @property
@@ -48,18 +48,18 @@ class RunFolder:
         return self.path / "servers"
 
     def logs(self) -> Path:
-        return made(self.path / "logs")
+        return make_folder(self.path / "logs")
 
     def model_file(self, cluster: ClusterConfig) -> Path:
         """Where the model is, or will be."""
         return Path(cluster.output) if cluster.output else self.path / "model.safetensors"
 
     def model(self, cluster: ClusterConfig) -> Path:
-        """The model's file; that it can be written is made sure of before the training."""
+        """The model's file; raises ConfigError if it could not be written after the training."""
         output = self.model_file(cluster)
         if output.is_dir():
             raise ConfigError(f"output = {output} is not allowed: it is a folder, name a file")
-        made(output.parent)
+        make_folder(output.parent)
         try:
             with tempfile.TemporaryFile(dir=output.parent):
                 return output
@@ -67,11 +67,11 @@ class RunFolder:
             raise ConfigError(f"cannot write to {output.parent}: {error.strerror}") from error
 
     def describe(
-        self, record: Mapping[str, Any], cluster: ClusterConfig, place: Mapping[str, Any]
+        self, record: Mapping[str, Any], cluster: ClusterConfig, servers: Mapping[str, Any]
     ) -> None:
         """Write down what the run is and where its servers are (addresses, no passwords)."""
         settings = cluster.model_dump(mode="json", exclude=set(SECRETS))
-        self._write({"record": record, "cluster": settings, "place": place, "outcome": {}})
+        self._write({"record": record, "cluster": settings, "place": servers, "outcome": {}})
 
     def conclude(self, outcome: Mapping[str, Any]) -> None:
         """Write down how it ended: its servers may be gone when somebody asks."""
@@ -85,7 +85,7 @@ class RunFolder:
         return document["outcome"] if document is not None else {}
 
     def read(self) -> dict[str, Any] | None:
-        """What was written down; None if there is no such folder.
+        """Read what was written down; None if there is no such folder.
 
         Raises:
             ConfigError: it is damaged, or of another version.
@@ -101,7 +101,7 @@ class RunFolder:
         return document
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        partial = made(self.path) / f".run.json.{os.getpid()}.partial"
+        partial = make_folder(self.path) / f".run.json.{os.getpid()}.partial"
         try:
             text = json.dumps({**document, "format": FORMAT}, indent=2)
             partial.write_text(text, encoding="utf-8")
@@ -110,7 +110,7 @@ class RunFolder:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
 
 
-def made(folder: Path) -> Path:
+def make_folder(folder: Path) -> Path:
     """Make a folder; raises ConfigError if that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

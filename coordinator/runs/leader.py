@@ -44,7 +44,9 @@ class Leader:
     """
 
     def __init__(self, control: Servers, run: str, lease_s: float) -> None:
-        self._control, self._run, self._lease_s = control, run, lease_s
+        self._control = control
+        self._run = run
+        self._lease_s = lease_s
         self._claimer = ""
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
@@ -65,8 +67,8 @@ class Leader:
     ) -> None:
         """Take the run under a new fence, and keep it.
 
-        A coordinator that was heard of a moment ago may be dead all the same: its lease is
-        waited for, and given up on as soon as it shows a sign of life.
+        A coordinator that has just shown a sign of life may be dead all the same: its lease is
+        waited for, and given up on as soon as it shows another one.
 
         Raises:
             RunTaken: another coordinator has it, and lives.
@@ -115,7 +117,7 @@ class Leader:
         return self._asked_to_stop
 
     def commit(self, state: Mapping[str, Any]) -> None:
-        """What a new coordinator goes on from; raises like :meth:`check`."""
+        """Commit the state that a new coordinator goes on from; raises like :meth:`check`."""
         try:
             leadership.commit(self._control, self._run, self.fence, state)
         except Fenced as error:

@@ -58,7 +58,9 @@ class Messages:
     ) -> None:
         self.address = address(broker)
         self._app = make_app(broker)
-        self._deadline_s, self._waiting, self._workers = deadline_s, waiting, workers
+        self._deadline_s = deadline_s
+        self._waiting = waiting
+        self._workers = workers
 
     def send(self, task: str, run: str, *arguments: str | int, shown: str) -> None:
         """Publish a message for the task ``distbelief.<task>``, until it is taken.
@@ -95,9 +97,9 @@ class Messages:
         return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
 
     def active(self, task: str, run: str) -> dict[Arguments, str] | None:
-        """What workers say they are doing right now of a task of this run, and which worker.
+        """Calls of a task of this run that workers say they are at, and which worker is.
 
-        By the arguments after the run's name; None if no worker answers at all.
+        The keys are the arguments after the run's name. None if no worker answers at all.
         """
         with self._translated():
             answers = self._inspect().active()
@@ -111,7 +113,7 @@ class Messages:
         }
 
     def ask(self, command: str, to: list[str] | None = None, **words: Any) -> dict[str, Any]:
-        """What each worker answers to one of Celery's control commands, or to one of ours.
+        """Send one of Celery's control commands, or of ours; each worker's answer by its name.
 
         ``to`` names the workers; without it all are asked, and have ``ANSWER_S``.
         """

@@ -1,7 +1,7 @@
 """Minimising named vectors as a dialogue: what is asked, what is committed, when it ends.
 
 Vectors have names, and every new vector gets a new one: an operation that is asked for
-twice gives the same result. The iteration is committed by its :class:`State`, a small
+twice gives the same result. The iteration is committed by its :class:`DescentState`, a small
 document that names the vectors in force; what it does not name may be dropped. How an
 iteration is made is for a :class:`Method` to know (:mod:`distbelief.coordinator.sandblaster.lbfgs`,
 :mod:`distbelief.coordinator.sandblaster.owlqn`).
@@ -54,7 +54,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class State:
+class DescentState:
     """An iteration, committed: enough for a new coordinator to go on.
 
     ``pairs`` are the numbers i of the pairs s[i], y[i] in force, oldest first; ``gram``
@@ -75,7 +75,7 @@ class State:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> State:
+    def from_json(cls, document: dict[str, Any]) -> DescentState:
         pairs, gram = tuple(document["pairs"]), tuple(map(tuple, document["gram"]))
         return cls(**{**document, "pairs": pairs, "gram": gram})
 
@@ -109,7 +109,7 @@ class Evaluate:
 class Iterated:
     """News: an iteration is done. ``step`` 0 and ``evaluations`` 1 are those of the start."""
 
-    state: State
+    state: DescentState
     step: float
     evaluations: int
 
@@ -127,7 +127,7 @@ class Method(Protocol):
         """Evaluate the objective where the minimisation begins."""
         ...
 
-    def iterate(self, state: State, tag: str) -> Attempt:
+    def iterate(self, state: DescentState, tag: str) -> Attempt:
         """One iteration: direction, line search, update.
 
         ``tag`` makes the names of the new vectors new.
@@ -136,7 +136,7 @@ class Method(Protocol):
 
 
 def descend(
-    space: VectorSpace, start: str | State, settings: Settings, method: Method
+    space: VectorSpace, start: str | DescentState, settings: Settings, method: Method
 ) -> Minimiser:
     """Minimise from the vector named ``start``, or go on from a committed state.
 
@@ -144,7 +144,7 @@ def descend(
     infinite or NaN; yields an :class:`Iterated` after each iteration (what is sent then
     is ignored). Returns why it stopped; the last state is the best point.
     """
-    if isinstance(start, State):
+    if isinstance(start, DescentState):
         state = start
     else:
         begun = yield from method.begin(start)

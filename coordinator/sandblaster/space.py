@@ -71,18 +71,21 @@ class Space:
             yield name, self._store.fetch(name).vector
 
     def restore(self, saved: Checkpoint, names: Iterable[str]) -> None:
-        """Put the parameters and vectors of a checkpoint in place of what the shards hold."""
+        """Replace what the shards hold by the parameters and vectors of a checkpoint."""
         everywhere = dict.fromkeys(range(self._store.layout.n_shards), ShardState())
         wanted = (PARAMETERS, *map(named, names))
         self._store.restore(everywhere, {name: saved.vector(name) for name in wanted})
 
     def clear(self) -> None:
         """Drop all that are there."""
-        self._pinned, self._doomed = set(), set()
+        self._pinned.clear()
+        self._doomed.clear()
         self.drop(sorted(self.live))
 
     def reset(self, names: Iterable[str]) -> None:
-        """These vectors are there, and no others."""
+        """Drop all vectors but these, which are there."""
         wanted = set(names)
         self._store.drop(*sorted(self._store.named_vectors() - {named(each) for each in wanted}))
-        self.live, self._pinned, self._doomed = wanted, set(), set()
+        self.live = wanted
+        self._pinned.clear()
+        self._doomed.clear()

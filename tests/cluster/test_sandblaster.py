@@ -26,7 +26,7 @@ from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.runs import leadership
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.progress.outcome import EndReason
-from distbelief.coordinator.sandblaster.descent import State
+from distbelief.coordinator.sandblaster.descent import DescentState
 from tests.cluster.fleets import keys_of
 
 Start = Callable[..., Any]
@@ -283,6 +283,6 @@ def test_an_interrupted_training_leaves_what_it_takes_to_go_on(
     document = leadership.committed(control, interrupted.run)
     control.close()
     assert document is not None
-    in_force = {named(name) for name in State.from_json(document["state"]).in_force}
+    in_force = {named(name) for name in DescentState.from_json(document["state"]).in_force}
     assert {"meta", "params", *in_force} <= keys_of(shared, interrupted.run)
     assert f"to go on: python -m coordinator resume {interrupted.run}" in interrupted.out

@@ -11,13 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from distbelief.app.errors import WorkFailed
 from distbelief.coordinator.progress.status import Tally
-from distbelief.coordinator.sandblaster.portions import (
+from distbelief.coordinator.sandblaster.portion_count import (
     LEAST_PORTIONS,
     MOST_PORTIONS,
     PORTION_MULTIPLICATIONS,
+    default_count,
+)
+from distbelief.coordinator.sandblaster.portions import (
     Policy,
     Portions,
-    default_count,
 )
 
 FLOOR_S = 0.5
