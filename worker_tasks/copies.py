@@ -136,7 +136,8 @@ class FlatCopy:
         self.install_fresh(window.fetched.vector)
 
     def expect_fresh(self) -> None:
-        self._expecting, self._moved = True, False
+        self._expecting = True
+        self._moved = False
 
     def install_fresh(self, parameters: Vector) -> None:
         moved, self._moved, self._expecting = self._moved, False, False
@@ -168,7 +169,8 @@ class FlatCopy:
             self._accrued += gradient
         elif gradient is not self._accrued:
             np.copyto(self._accrued, gradient)
-        self._last, self._accruing = gradient, True
+        self._last = gradient
+        self._accruing = True
 
     def step_locally(self, clock: int) -> None:
         # The shards refuse a gradient that is not finite, and so does the copy: it would
@@ -180,7 +182,8 @@ class FlatCopy:
         """Take a step; the first since fresh parameters were expected begins where it began."""
         if self._expecting:
             np.copyto(self._expected, self._parameters)
-            self._expecting, self._moved = False, True
+            self._expecting = False
+            self._moved = True
         local_step(self._store.rule, gradient, [self._parameters, *self._slots], clock)
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:

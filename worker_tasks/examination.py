@@ -33,7 +33,7 @@ _trials: dict[str, subprocess.Popen[str]] = {}
 
 @inspect_command(args=[("question", str), ("config", str)])
 def distbelief_examine(state: Any, question: str = "", config: str = "") -> dict[str, Any]:
-    """Versions, processes, queues, clock; and begin a trial if there is the JSON of a config."""
+    """Tell versions, processes, queues, clock; begin a trial if there is the JSON of a config."""
     if config:
         _begin(question, config)
     consumer = state.consumer
@@ -49,7 +49,7 @@ def distbelief_examine(state: Any, question: str = "", config: str = "") -> dict
 
 @inspect_command(args=[("question", str), ("last", bool)])
 def distbelief_examined(_: Any, question: str = "", last: bool = False) -> dict[str, Any]:
-    """The result of a trial; ``pending`` while it goes on. The ``last`` question ends it."""
+    """Tell the result of a trial; ``pending`` while it goes on. The ``last`` question ends it."""
     trial = _trials.get(question)
     if trial is None:
         return {"error": "it has begun no such trial"}

@@ -51,7 +51,7 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
 
     A message for a unit that is held, finished or forgotten ends here quietly: the
     broker delivers twice now and then. A worker that is told to end gives the unit back at
-    its next check: nothing is lost, for whoever goes on begins where the shards stand.
+    its next check: nothing is lost, for whoever goes on begins at the step that the shards have.
     """
     claim = ledger.claim(unit, _claimer())
     if claim is None:

@@ -9,10 +9,9 @@ meanwhile. Without overlap the same loop makes the exchanges in place.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from distbelief.app.errors import SequenceGap
@@ -28,36 +27,9 @@ from distbelief.app.store.contract.parameters import (
 from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.table_copy import TableCopy
+from distbelief.worker_tasks.unit_report import UnitReport
 
 T = TypeVar("T")
-
-
-@dataclass
-class UnitReport:
-    """The report of a replica on one unit. ``loss_sum`` is over ``examples``, without L2.
-
-    ``reached`` is the step at which it left the stream, ``waited_s`` how long it was held
-    back because it was too far ahead.
-    """
-
-    steps: int = 0
-    examples: int = 0
-    loss_sum: float = 0.0
-    seconds: float = 0.0
-    pushes: int = 0
-    refused: int = 0
-    staleness: Counter[int] = field(default_factory=Counter)
-    reached: int = 0
-    waited_s: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        staleness = {str(value): count for value, count in self.staleness.items()}
-        return {**self.__dict__, "staleness": staleness}
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> UnitReport:
-        staleness = Counter({int(k): count for k, count in document["staleness"].items()})
-        return cls(**{**document, "staleness": staleness})
 
 
 class _Inline(Executor):
@@ -86,7 +58,7 @@ class Replica:
         )
 
     def run(self, token: Token, stop: int, check: Callable[[], None] = lambda: None) -> UnitReport:
-        """Bring the stream from where the shards stand to step ``stop``.
+        """Bring the stream from the step that all shards have reached to step ``stop``.
 
         Or less far, if it would be too far ahead of the others: the report says how far.
         Steps that every shard has are skipped, and steps that some shard lost are taken
@@ -108,7 +80,7 @@ class Replica:
                 try:
                     _Loop(self, token, report, pushes, fetches).run(first, stop, check)
                 except SequenceGap:
-                    continue  # a shard lost its tail: ask where they stand, replay from there
+                    continue  # a shard lost its tail: ask for their positions, replay from there
                 break
         report.seconds = time.perf_counter() - begun
         return report
@@ -120,7 +92,7 @@ def _executor(overlap: bool) -> Executor:
 
 @dataclass(frozen=True)
 class _PushInFlight:
-    """``base`` is where the shards stood for the oldest gradient in the push."""
+    """A push under way; ``base`` are the shards' positions at its oldest gradient."""
 
     future: Future[Pushed]
     sequence: int

@@ -1,6 +1,6 @@
 """A bound on how far replicas drift apart: stale synchronous parallel (Ho et al. 2013).
 
-A stream stands where its pushes have brought it. One that is further ahead of the slowest
+A stream is as far as its pushes have brought it. One that is further ahead of the slowest
 than the bound begins no other push: it waits. If the slowest does not move, perhaps because
 nobody is free to work on it, the one that waits ends its unit early and leaves its process
 to others. The coordinator hands its next unit out when they have caught up.

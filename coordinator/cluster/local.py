@@ -29,7 +29,12 @@ from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.processes import Child, Starter, end
-from distbelief.coordinator.cluster.signals import signals_held
+from distbelief.coordinator.cluster.server_process import (
+    KEEP_MEMORY,
+    forget_other_shapes,
+    server_arguments,
+)
+from distbelief.coordinator.cluster.signals import hold_signals
 
 STOP_GRACE_S = 5.0
 
@@ -38,10 +43,6 @@ EARLY_S = 3.0
 MOST_EARLY_ENDS = 5
 
 LONGEST_HOME = 70
-
-#: Servers keep the memory of large replies for the next ones (twice as fast: no page faults),
-#: where they use the C library's allocator.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
 #: Between two looks at a server that is starting.
 ASK_AGAIN_S = 0.5
@@ -126,7 +127,7 @@ class LocalCluster:
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where its servers are.
+        """The URLs of its servers.
 
         Raises:
             ConfigError: it is not running.
@@ -190,7 +191,7 @@ class LocalCluster:
         atexit.unregister(self.close)
         if self._owner != os.getpid():
             return  # never started, or a fork's copy of its parent's
-        with signals_held():
+        with hold_signals():
             # Workers before the servers, which they would try to reach instead of ending. And
             # at once: their run is over, or goes on under a new fence, and to end in order takes
             # Celery two seconds.
@@ -243,11 +244,11 @@ class LocalCluster:
         assert self._sockets is not None
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
         if self._durable is not None:
-            _forget_other_shapes(self._durable, [Path(url).stem for url in urls])
+            forget_other_shapes(self._durable, [Path(url).stem for url in urls])
         environment = {**KEEP_MEMORY, **os.environ}
         for url in urls:
             socket = Path(url.removeprefix("unix://"))
-            arguments = _server_arguments(socket, self._sockets, self._durable)
+            arguments = server_arguments(socket, self._sockets, self._durable)
             if module is not None and url != self.endpoints.broker:
                 arguments += ["--loadmodule", str(module)]
             command = [program.path, *arguments]
@@ -267,30 +268,3 @@ class LocalCluster:
                         self.children[index].check()  # its own words, if it has ended
                         if time.monotonic() - began > self._wait_s:
                             raise
-
-
-def _forget_other_shapes(folder: Path, names: list[str]) -> None:
-    """Remove the files of another number of servers: what they hold, a checkpoint has replaced.
-
-    Else a run that comes back to that number later would take them for its own.
-    """
-    there = [path for path in folder.glob("*") if path.name != "control"]
-    if {path.name for path in there} - set(names) or len(there) not in (0, len(names) - 1):
-        for path in there:
-            shutil.rmtree(path)
-
-
-def _server_arguments(socket: Path, folder: Path, durable: Path | None) -> list[str]:
-    if durable is not None:
-        folder = durable / socket.stem
-        folder.mkdir(parents=True, exist_ok=True)
-    return [
-        *("--port", "0"),  # no TCP at all
-        *("--unixsocket", str(socket)),
-        *("--unixsocketperm", "700"),
-        *("--dir", str(folder)),
-        *("--save", ""),  # a snapshot would fork the server in the middle of training
-        *("--appendonly", "no" if durable is None else "yes"),
-        *("--maxmemory-policy", "noeviction"),
-        *("--daemonize", "no"),
-    ]

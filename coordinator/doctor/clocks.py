@@ -19,7 +19,7 @@ MOST_S = 2.0
 
 @dataclass(frozen=True)
 class ClockFacts:
-    """By how much a clock is ahead of ours, in seconds, and how uncertain that is."""
+    """The seconds that a clock is ahead of ours, and how uncertain that is."""
 
     whose: str
     ahead_s: float
@@ -36,7 +36,7 @@ def gather(servers: Servers, index: int) -> ClockFacts:
 
 
 def judge(clocks: list[ClockFacts]) -> list[Finding]:
-    """A warning for each that is wrong, or that all are right."""
+    """A warning for each clock that is wrong, or one finding that all are right."""
     wrong = [each for each in clocks if abs(each.ahead_s) > MOST_S + each.uncertain_s]
     found = [
         warning(

@@ -79,14 +79,16 @@ def _there(
                         continue  # one server may be both
                     found += security.judge(security.gather(url, facts.config))
                 except DistBeliefError as failure:
-                    found.append(failed(_named(clients.addresses[index], parameters), failure))
+                    found.append(
+                        failed(_server_name(clients.addresses[index], parameters), failure)
+                    )
                     reached &= parameters
     if reached:
         found += _workers(broker, config if described else None, problem, told)
     return [*found, *clocks.judge(told)]
 
 
-def _named(address: str, parameters: bool) -> str:
+def _server_name(address: str, parameters: bool) -> str:
     return f"{'parameter' if parameters else 'control'} server {address}"
 
 

@@ -11,7 +11,10 @@ from distbelief.app.errors import DistBeliefError, ExitCode
 
 
 class Severity(StrEnum):
-    """How bad it is. With a note all is well; an error keeps a run from working, or is unsafe."""
+    """The weight of a finding.
+
+    With a note all is well; an error keeps a run from working, or is unsafe.
+    """
 
     OK = "ok"
     NOTE = "note"

@@ -36,7 +36,7 @@ FIRST_ANSWER_S = 0.25
 
 
 def check_division(problem: Problem) -> None:
-    """The training examples can be cut into as many units, or portions, as the settings ask for.
+    """Check that the examples can be cut into as many units, or portions, as the settings say.
 
     Raises:
         DataError: there are fewer of them than replicas.
@@ -49,7 +49,7 @@ def check_division(problem: Problem) -> None:
 
 
 def check_servers(servers: Servers, timeout_s: float) -> None:
-    """Every server answers and keeps what it is given.
+    """Check that every server answers and keeps what it is given.
 
     Raises:
         ServerUnreachable, AuthenticationFailed: it does not answer us.
@@ -70,7 +70,7 @@ def check_servers(servers: Servers, timeout_s: float) -> None:
 
 
 def check_scripts(servers: Servers, config: RunConfig) -> None:
-    """Every parameter server computes to the bit what its NumPy twin does.
+    """Check that every parameter server computes to the bit what its NumPy twin does.
 
     Raises:
         ScriptSelfTestFailed: it does not (no Lua, another number format, ...).
@@ -89,7 +89,7 @@ def check_scripts(servers: Servers, config: RunConfig) -> None:
 
 
 def check_control(servers: Servers) -> None:
-    """The control server runs the ledger's scripts.
+    """Check that the control server runs the ledger's scripts.
 
     Raises:
         ScriptSelfTestFailed: it does not.
@@ -103,7 +103,7 @@ def check_control(servers: Servers) -> None:
 
 
 def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> None:
-    """Workers listen on all queues that a run needs.
+    """Wait until workers listen on all queues that a run needs.
 
     Raises:
         NoWorkers: not within ``timeout_s``.

@@ -27,7 +27,7 @@ from distbelief.coordinator.runs.dispatch import Finished
 from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 from distbelief.coordinator.runs.session import Session
-from distbelief.worker_tasks.replica import UnitReport
+from distbelief.worker_tasks.unit_report import UnitReport
 
 #: Seconds between two questions for the shards' clocks.
 COUNTS_S = 0.5
@@ -122,8 +122,8 @@ class Downpour:
         self._fence()
         self.evaluations.abandon()
 
-    def keep(self, *, resumable: bool) -> FinalState:
-        """The best model by held-out score; the last one if nothing was evaluated."""
+    def finish(self, *, resumable: bool) -> FinalState:
+        """Read the best model by held-out score; the last one if nothing was evaluated."""
         best, vector = self.evaluations.best, PARAMETERS
         self.evaluations.abandon()
         if best is not None:
@@ -271,7 +271,8 @@ class Downpour:
     def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""
         if self._plan.done or self.seconds - self._counts_at >= COUNTS_S:
-            self._counts, self._counts_at = self._look(), self.seconds
+            self._counts = self._look()
+            self._counts_at = self.seconds
         return status_of(
             self._session,
             self._problem,

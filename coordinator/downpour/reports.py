@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
-from distbelief.worker_tasks.replica import UnitReport
+from distbelief.worker_tasks.unit_report import UnitReport
 
 #: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
 BAD_UNITS = 3

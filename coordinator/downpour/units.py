@@ -42,7 +42,7 @@ class _Stream:
 
     @property
     def waits(self) -> bool:
-        """There is more to do, and nobody does it."""
+        """Whether there is more to do, and nobody does it."""
         return not self.in_flight and self.done < self.total
 
 
@@ -91,12 +91,12 @@ class UnitPlan:
 
     @property
     def warming(self) -> bool:
-        """One replica works alone."""
+        """Whether one replica works alone."""
         return self._streams[0].done < self._warm_until
 
     @property
     def holding(self) -> bool:
-        """A stream waits for slower ones."""
+        """Whether a stream waits for slower ones."""
         return any(stream.waits for stream in self._streams) and not self.warming
 
     @property

@@ -35,7 +35,7 @@ class InitialValues:
 
 
 def make_initial_values(config: RunConfig, model: Model, layout: Layout) -> InitialValues:
-    """Draw them from the seed, or take the parameters, and accumulators if any, of ``init_from``.
+    """Draw values from the seed, or take those of the model in ``init_from``, slots included.
 
     Raises:
         ModelError: the saved model is another one, or values are not finite.

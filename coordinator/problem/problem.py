@@ -70,10 +70,10 @@ class Problem:
 def prepare(
     config: RunConfig, n_servers: int, progress: Progress | None = None, *, resumed: bool = False
 ) -> Problem:
-    """Open the data, build the model, cut it into shards.
+    """Open the data, build the model, cut it into shards; mistakes of the user show here.
 
-    Whether the work can be divided as the settings say is for
-    :func:`distbelief.coordinator.doctor.preflight.check_division` to tell.
+    But for those in the division of the work, which the algorithms know:
+    :func:`distbelief.coordinator.doctor.preflight.check_division`.
 
     ``progress`` is told how far a conversion of the data is. A ``resumed`` run does not
     need the model file that it was started from any more.

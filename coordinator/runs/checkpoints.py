@@ -72,7 +72,7 @@ class Checkpoints:
         self.written = 0
 
     def latest(self) -> Checkpoint:
-        """The newest one that is whole; raises CheckpointError if there is none."""
+        """The newest checkpoint that is whole; raises CheckpointError if there is none."""
         found = checkpoint.latest(
             self.folder, lambda why: self._say(f"{why}; trying the checkpoint before it")
         )
@@ -81,7 +81,7 @@ class Checkpoints:
         return found
 
     def highest_fence(self) -> int:
-        """That of the newest one; only with a higher one does a coordinator write a newer one."""
+        """The fence of the newest one; with a higher one a coordinator writes newer ones."""
         fences = [name.partition("-")[0] for name in checkpoint.names(self.folder)]
         return max((int(each) for each in fences if each.isdigit()), default=0)
 

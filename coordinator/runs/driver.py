@@ -50,17 +50,17 @@ class FinalState:
 
 
 class Driver(Protocol):
-    """Drives one run; the shards hold what it trains."""
+    """Drives one run of an algorithm; the shards hold what it trains."""
 
     evaluations: HeldoutEvaluations
 
     @property
     def seconds(self) -> float:
-        """Of training, in this process and in those that drove the run before."""
+        """Seconds of training, in this process and in those that drove the run before."""
         ...
 
     def create(self) -> None:
-        """Write the first values to the shards."""
+        """Write the initial values to the shards."""
         ...
 
     def load_state(self, document: Mapping[str, Any]) -> None:
@@ -68,9 +68,9 @@ class Driver(Protocol):
         ...
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
-        """Go on under the session's fence from where the shards stand.
+        """Go on under the session's fence from the state of the shards.
 
-        What they lost comes back from the ``latest`` checkpoint; the answer says what.
+        What they lost comes back from the ``latest`` checkpoint; the answer says so in lines.
         Raises CheckpointError if it is needed and there is none.
         """
         ...
@@ -86,10 +86,10 @@ class Driver(Protocol):
         """The state at this time, for a checkpoint."""
         ...
 
-    def keep(self, *, resumable: bool) -> FinalState:
-        """The result.
+    def finish(self, *, resumable: bool) -> FinalState:
+        """Read the model that is the result.
 
-        Unless the run is to be resumed, it becomes what the shards hold.
+        Unless the run is to be resumed, it becomes what the shards hold, and nothing else stays.
         """
         ...
 

@@ -47,15 +47,16 @@ class RunFolder:
         """Where embedded servers keep their append-only files."""
         return self.path / "servers"
 
-    def logs(self) -> Path:
+    def make_logs(self) -> Path:
+        """The folder of the logs, which is made if it is not there."""
         return make_folder(self.path / "logs")
 
     def model_file(self, cluster: ClusterConfig) -> Path:
         """Where the model is, or will be."""
         return Path(cluster.output) if cluster.output else self.path / "model.safetensors"
 
-    def model(self, cluster: ClusterConfig) -> Path:
-        """The model's file; raises ConfigError if it could not be written after the training."""
+    def check_model_file(self, cluster: ClusterConfig) -> Path:
+        """The model's file, once its folder is made; raises ConfigError if it cannot be written."""
         output = self.model_file(cluster)
         if output.is_dir():
             raise ConfigError(f"output = {output} is not allowed: it is a folder, name a file")
@@ -74,13 +75,13 @@ class RunFolder:
         self._write({"record": record, "cluster": settings, "place": servers, "outcome": {}})
 
     def conclude(self, outcome: Mapping[str, Any]) -> None:
-        """Write down how it ended: its servers may be gone when somebody asks."""
+        """Write down how the run ended: its servers may be gone when somebody asks."""
         document = self.read()
         if document is not None:
             self._write({**document, "outcome": outcome})
 
     def outcome(self) -> dict[str, Any]:
-        """How it ended; empty if it did not, or was killed."""
+        """How the run ended; empty if it did not, or was killed."""
         document = self.read()
         return document["outcome"] if document is not None else {}
 

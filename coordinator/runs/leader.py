@@ -1,4 +1,4 @@
-"""This process as the coordinator of a run: takes it, keeps its lease alive, lets it go."""
+"""The leadership of this process over a run: take it, keep its lease alive, let it go."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Leader:
             raise RunTaken(f"run {self._run} was taken over by {owner}")
 
     def check(self) -> None:
-        """Raise what the thread met.
+        """Raise the error that the thread met, if any.
 
         Raises:
             RunTaken: another coordinator has taken the run.
@@ -113,7 +113,7 @@ class Leader:
             raise self._failure
 
     def asked_to_stop(self) -> bool:
-        """Whether somebody asked for it on another terminal."""
+        """Whether somebody asked to stop on another terminal."""
         return self._asked_to_stop
 
     def commit(self, state: Mapping[str, Any]) -> None:
@@ -148,7 +148,9 @@ class Leader:
             )
             if isinstance(answer, Owner):
                 return answer
-            self._claimer, self.fence, self._failure = claimer, answer, None
+            self._claimer = claimer
+            self.fence = answer
+            self._failure = None
         return None
 
     def _keep(self) -> None:

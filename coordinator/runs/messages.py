@@ -101,7 +101,7 @@ class Messages:
 
         The keys are the arguments after the run's name. None if no worker answers at all.
         """
-        with self._translated():
+        with self._translate_errors():
             answers = self._inspect().active()
         if answers is None:
             return None
@@ -141,7 +141,7 @@ class Messages:
         began = time.monotonic()
         while True:
             try:
-                with self._translated():
+                with self._translate_errors():
                     return do()
             except ServerUnreachable as error:
                 waited = time.monotonic() - began
@@ -152,7 +152,7 @@ class Messages:
             time.sleep(PUBLISH_PAUSE_S)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (OperationalError, redis.RedisError, OSError) as error:

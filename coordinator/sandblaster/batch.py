@@ -127,7 +127,7 @@ class BatchEvaluator:
         return Outstanding(f"portion {portion}", seconds, worker)
 
     def evaluate(self, request: Evaluate) -> float:
-        """Loss and gradient at a point.
+        """Compute loss and gradient at a point; returns the loss.
 
         Evaluates again with a coarser quantum if the sums were not exact, and if a shard
         lacks portions that were reported: its server lost what it had acknowledged.
@@ -189,7 +189,7 @@ class BatchEvaluator:
                 first = not report.error and self._portions.complete(
                     report.portion, report.dispatch
                 )
-                self._dispatches.answered(report, won=first)
+                self._dispatches.note_answer(report, won=first)
                 self._liveness.note(report.worker)
                 if report.error:
                     self._check_shards(request.point)
@@ -247,7 +247,7 @@ class BatchEvaluator:
         )
 
     def _send(self, portion: int, dispatch: int) -> None:
-        self._dispatches.sent(portion, dispatch)
+        self._dispatches.note_sent(portion, dispatch)
         self._session.send_portion(self.number, portion, dispatch)
 
     def _collect(self) -> list[batch.Report]:

@@ -1,4 +1,4 @@
-"""Minimising named vectors as a dialogue: what is asked, what is committed, when it ends.
+"""Minimisation over named vectors as a dialogue: requests, committed states, an end.
 
 Vectors have names, and every new vector gets a new one: an operation that is asked for
 twice gives the same result. The iteration is committed by its :class:`DescentState`, a small
@@ -37,7 +37,7 @@ class VectorSpace(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """When to stop, and how much to remember.
+    """Settings of a minimisation: when to stop, and how much to remember.
 
     Args:
         history: curvature pairs kept, m; 0 is steepest descent.
@@ -107,7 +107,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Iterated:
-    """News: an iteration is done. ``step`` 0 and ``evaluations`` 1 are those of the start."""
+    """An iteration is done. ``step`` 0 and ``evaluations`` 1 are those of the start."""
 
     state: DescentState
     step: float
@@ -121,7 +121,7 @@ Attempt = Generator[Evaluate | Iterated, float, Iterated | None]
 
 
 class Method(Protocol):
-    """How one kind of objective is evaluated and lowered."""
+    """The way to evaluate and lower one kind of objective."""
 
     def begin(self, point: str) -> Attempt:
         """Evaluate the objective where the minimisation begins."""

@@ -18,7 +18,7 @@ DIGITS = 4
 
 
 class Fate(StrEnum):
-    """How a dispatch of a portion ended."""
+    """The end of a dispatch of a portion."""
 
     WON = "won"
     LOST = "lost"  # it answered after another one of its portion
@@ -57,11 +57,11 @@ class DispatchLog:
         """Whether any portion was sent more than once."""
         return any(number for _, number in self._dispatches)
 
-    def sent(self, portion: int, number: int) -> None:
+    def note_sent(self, portion: int, number: int) -> None:
         """Note that dispatch ``number`` of a portion goes out: 0 is the first."""
         self._dispatches[portion, number] = _Dispatch(self._seconds())
 
-    def answered(self, report: Report, *, won: bool) -> None:
+    def note_answer(self, report: Report, *, won: bool) -> None:
         """Note the answer of a worker; ``won`` if it was the first one for its portion."""
         dispatch = self._dispatches.get((report.portion, report.dispatch))
         if dispatch is None or dispatch.ended is not None:

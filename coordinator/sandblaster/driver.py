@@ -133,7 +133,7 @@ class Sandblaster:
             request = next(asking)
             while True:
                 if isinstance(request, Evaluate):
-                    self._space.evaluated(request)
+                    self._space.note_evaluation(request)
                     request = asking.send(self._evaluator.evaluate(request))
                     continue
                 self._take_iteration(request)
@@ -158,8 +158,8 @@ class Sandblaster:
             self._evaluate_last()
         return EndReason.INTERRUPTED if self._hooks.should_stop() else reason
 
-    def keep(self, *, resumable: bool) -> FinalState:
-        """The minimiser, which is what Sandblaster is for, whatever the held-out score."""
+    def finish(self, *, resumable: bool) -> FinalState:
+        """Read the minimiser, which is what Sandblaster is for, whatever the held-out score."""
         state, vector = self._state, PARAMETERS
         self.evaluations.abandon()
         if state is not None and resumable:

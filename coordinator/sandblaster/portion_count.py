@@ -1,4 +1,4 @@
-"""How many portions Sandblaster cuts the whole batch into."""
+"""The number of portions that Sandblaster cuts the whole batch into."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAST_PORTIONS, MOST_PORTIONS = 8, 4096
 
 
 def portions_of(problem: Problem) -> int:
-    """The setting, or as many as suit the problem if it is not given.
+    """The setting ``portions``, or as many as suit the problem if it is not given.
 
     Raises:
         ConfigError: the setting asks for more portions than there are training examples.

@@ -36,7 +36,7 @@ NOWHERE = 2
 
 @dataclass(frozen=True)
 class Policy:
-    """How portions are sent.
+    """The rules by which portions are sent.
 
     Args:
         workers: processes that compute portions. Twice as many portions are kept in

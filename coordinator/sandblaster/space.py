@@ -1,4 +1,4 @@
-"""The optimizer's vectors, on the shards under names of their own."""
+"""The minimiser's vectors, on the shards under names of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distbelief.coordinator.sandblaster.descent import Evaluate
 
 
 class Space:
-    """The :class:`distbelief.coordinator.sandblaster.owlqn.OrthantSpace` of a run.
+    """The vector space of a run, which lies on its shards; an ``OrthantSpace``.
 
     ``live`` are the vectors that are there. Those that a checkpoint reads are pinned: they
     outlive the iteration that would drop them, so that training goes on meanwhile.
@@ -53,7 +53,7 @@ class Space:
         self._store.drop(*map(named, free))
         self.live.difference_update(free)
 
-    def evaluated(self, request: Evaluate) -> None:
+    def note_evaluation(self, request: Evaluate) -> None:
         """Note the vector that an evaluation writes."""
         self.live.add(request.gradient)
 

@@ -38,7 +38,11 @@ class Plan:
 
     @classmethod
     def of(cls, problem: Problem, cluster: ClusterConfig) -> Plan:
-        """Raises DataError or ConfigError if the work cannot be divided as the settings say."""
+        """Plan the training of a problem on a cluster.
+
+        Raises:
+            DataError, ConfigError: the work cannot be divided as the settings say.
+        """
         config, layout = problem.config, problem.layout
         downpour, embedded = config.algorithm == "downpour", cluster.broker is None
         units = UnitPlan.of(problem) if downpour else None

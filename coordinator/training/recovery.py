@@ -91,4 +91,4 @@ def _read_ending(resources: TrainingResources, driver: Driver, reason: EndReason
     fence = resources.session.fence
     last = checkpoints.write(fence, driver.capture) if resumable else None
     details = tuple(driver.summary())
-    return Ending(reason, driver.keep(resumable=resumable), details, last)
+    return Ending(reason, driver.finish(resumable=resumable), details, last)

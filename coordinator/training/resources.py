@@ -66,7 +66,7 @@ def open_training(
     but the traces of self-tests, which are gone again.
     """
     preflight.check_division(problem)
-    output, config, say = folder.model(cluster), problem.config, callbacks.say
+    output, config, say = folder.check_model_file(cluster), problem.config, callbacks.say
     if cluster.flower:
         flower.check()
     waits = WaitReporter(say)
@@ -122,7 +122,7 @@ def _embedded_cluster(
     if given is not None or cluster.broker is not None:
         yield given
         return
-    processes, logs = cluster.processes or problem.config.replicas, folder.logs()
+    processes, logs = cluster.processes or problem.config.replicas, folder.make_logs()
     say(
         f"starting 1 control server, {cluster.servers} parameter servers and a worker "
         f"with {processes} processes (logs in {logs})"
@@ -151,11 +151,11 @@ def _endpoints(cluster: ClusterConfig, embedded: LocalCluster | None) -> Endpoin
 def _flower(
     endpoints: Endpoints, cluster: ClusterConfig, folder: RunFolder, say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Flower, if the settings ask for it."""
+    """Run Flower, if the settings ask for it."""
     if not cluster.flower:
         yield
         return
-    with flower.run_flower(endpoints.broker, folder.logs(), cluster.wait_seconds, say):
+    with flower.run_flower(endpoints.broker, folder.make_logs(), cluster.wait_seconds, say):
         yield
 
 

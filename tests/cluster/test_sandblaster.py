@@ -176,7 +176,7 @@ def test_a_start_without_a_finite_loss_is_an_error_with_advice(
     x = np.full((20, 2), 3e38)
     np.savez(tmp_path / "huge.npz", x=x, y=np.linspace(-3e38, 3e38, 20))
     words = ("--algorithm=sandblaster", "--model=linear", "--precision=float32")
-    training = command("train", *words, "--data", tmp_path / "huge.npz", place=shared.endpoints)
+    training = command("train", *words, "--data", tmp_path / "huge.npz", endpoints=shared.endpoints)
     assert training.ends() == ExitCode.DIVERGED
     assert "not finite where the run begins: check the data's scale" in training.err
 
@@ -252,7 +252,7 @@ def test_a_finished_training_leaves_no_process(trained: Any) -> None:
 def interrupted(shared: LocalCluster, command: Start) -> Any:
     """A training of a network that was interrupted in the middle."""
     words = ("--algorithm=sandblaster", "--iterations=100000", "--gradient-tolerance=0")
-    training = command("train", *words, "--decrease-tolerance=0", place=shared.endpoints)
+    training = command("train", *words, "--decrease-tolerance=0", endpoints=shared.endpoints)
     training.says("iteration 1")
     training.process.send_signal(signal.SIGINT)
     assert training.ends() == ExitCode.INTERRUPTED

@@ -43,7 +43,7 @@ def largest_lead(
     words += (f"--model-option=seconds={SLEEP_S}", "--data=synthetic:softmax")
     words += ("--data-option=examples=400", "--replicas=2", "--batch-size=16", "--passes=4")
     words += (f"--unit-steps={STEPS}", "--evaluate-every=1000", "--shards=1")
-    training = command("train", *words, place=fleet.endpoints)
+    training = command("train", *words, endpoints=fleet.endpoints)
     servers, leads = Servers(fleet.endpoints.parameter_servers), [0]
 
     def over() -> bool:

@@ -42,7 +42,7 @@ def flushed_before(url: str, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("driver", [Downpour, Sandblaster])
-@pytest.mark.parametrize("step", ["capture", "summary", "keep"])
+@pytest.mark.parametrize("step", ["capture", "summary", "finish"])
 def test_a_parameter_server_that_loses_its_data_early_or_late_costs_only_work(
     shared: LocalCluster,
     train_shared: Callable[..., Any],

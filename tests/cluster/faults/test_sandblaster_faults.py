@@ -90,10 +90,10 @@ Run = Callable[..., Done]
 @pytest.fixture(scope="module")
 def run(fleet: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Train in this process; ``on_status`` is told each status, and may do something about it."""
-    place = fleet.endpoints
+    endpoints = fleet.endpoints
     cluster = ClusterConfig(
-        broker=place.broker,
-        parameter_servers=place.parameter_servers,
+        broker=endpoints.broker,
+        parameter_servers=endpoints.parameter_servers,
         folder=str(tmp_path_factory.mktemp("runs")),
         wait_seconds=DEADLINE_S,
     )
@@ -101,7 +101,7 @@ def run(fleet: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     def training(on_status: Callable[[Any], None] = lambda status: None, **settings: Any) -> Done:
         problem = prepare(RunConfig(**{**SETTINGS, **settings}), 2)
         outcome = train(problem, cluster, Callbacks(lambda text: None, on_status))
-        control = Servers([place.broker])
+        control = Servers([endpoints.broker])
         told = [(ms, t) for ms, kind, t in events.read(control, outcome.run) if kind == "iteration"]
         control.close()
         parameters = read_model(outcome.model_file).parameters.tobytes()
@@ -202,7 +202,8 @@ class Sleeper:
     """Stops a worker in the middle of a portion, and lets it go on some iterations later."""
 
     def __init__(self, worker: Child, folder: Path) -> None:
-        self._worker, self._folder = worker, folder
+        self._worker = worker
+        self._folder = folder
         self.stopped_in: int | None = None
         self.woken_in: int | None = None
 
@@ -253,7 +254,7 @@ def test_a_model_that_fails_ends_the_run_with_its_traceback_and_the_portion(
     fleet: LocalCluster, three: list[Child], command: Start
 ) -> None:
     words = ("--algorithm=sandblaster", "--model=usermodels:Failing", "--unit-attempts=2")
-    training = command("train", *words, place=fleet.endpoints)
+    training = command("train", *words, endpoints=fleet.endpoints)
     assert training.ends() == ExitCode.WORK_FAILED
     assert re.search(r"^error: portion \d+ failed 2 times: on ", training.err, re.MULTILINE)
     assert training.err.count("Traceback") == 1

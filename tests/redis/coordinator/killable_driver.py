@@ -95,7 +95,8 @@ class KillableLeader(Leader):
 
     def __init__(self, control: Servers, run: str, life: Life, losses: Losses) -> None:
         super().__init__(control, run, CONFIG.lease_seconds)
-        self._life, self._losses = life, losses
+        self._life = life
+        self._losses = losses
 
     def commit(self, state: Mapping[str, Any]) -> None:
         if self._life.ends():
@@ -113,8 +114,11 @@ class LocalBatch:
     slowest = None
 
     def __init__(self, session: Session, store: VectorStore, *args: Any) -> None:
-        self._session, self._store, self._turn = session, store, args[-1]
-        self.number, self.tally = 0, Tally()
+        self._session = session
+        self._store = store
+        self._turn = args[-1]
+        self.number = 0
+        self.tally = Tally()
         self.outstanding: dict[int, float] = {}
 
     def load_state(self, number: int, quantum: float) -> None:
@@ -144,7 +148,8 @@ class KillableRun:
         self.problem = replace(PROBLEM, config=self.config)
         self.servers = KillableServers(cluster.endpoints.parameter_servers)
         self.control = Servers([cluster.endpoints.broker])
-        self._folder, self._new_run = folder, new_run
+        self._folder = folder
+        self._new_run = new_run
         self.begin()
 
     def begin(self) -> None:
@@ -195,7 +200,7 @@ class KillableRun:
                 said += driver.restore(checkpoints.latest)
                 reason = driver.run()
             assert reason is EndReason.ITERATIONS
-            return life, said, driver.keep(resumable=False).parameters
+            return life, said, driver.finish(resumable=False).parameters
         finally:
             self.servers.life = Life()
             checkpoints.close()

@@ -52,7 +52,9 @@ class Desk:
     workers = 2
 
     def __init__(self, problem: Problem, store: MemoryParameterStore) -> None:
-        self._problem, self._store, self.fence = problem, store, FENCE
+        self._problem = problem
+        self._store = store
+        self.fence = FENCE
         self.resent = 0
         self._train, self._heldout = split(
             problem.dataset.n_examples, problem.config.holdout, problem.config.seed

@@ -186,10 +186,10 @@ def Softmax(n_features, n_classes, start=0.0):
 def test_a_model_of_ones_own_is_built_with_its_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "job_models.py").write_text(MINE)
+    (tmp_path / "own_models.py").write_text(MINE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "job_models")
-    made = problem(model="job_models:Softmax", model_options={"start": 0.5})
+    monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "own_models")
+    made = problem(model="own_models:Softmax", model_options={"start": 0.5})
     assert made.initial_values.parameters.tolist() == [0.5] * 105
 
 
@@ -197,8 +197,8 @@ def test_a_model_of_ones_own_needs_permission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "other")
-    with pytest.raises(ModelError, match="DISTBELIEF_ALLOWED_IMPORTS=other,job_models"):
-        problem(model="job_models:Softmax")
+    with pytest.raises(ModelError, match="DISTBELIEF_ALLOWED_IMPORTS=other,own_models"):
+        problem(model="own_models:Softmax")
 
 
 def test_portions_of_sparse_data_follow_what_an_example_touches() -> None:

@@ -42,7 +42,9 @@ class Workers:
 
     def __init__(self, store: MemoryVectorStore) -> None:
         self.config = RunConfig(algorithm="sandblaster")
-        self.control, self.record, self.fence = None, SimpleNamespace(run="run"), FENCE
+        self.control = None
+        self.record = SimpleNamespace(run="run")
+        self.fence = FENCE
         self._store = store
         self.reports: list[Report] = []
 

@@ -44,7 +44,8 @@ class Fleet:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.config = RunConfig(algorithm="sandblaster", unit_attempts=ATTEMPTS)
-        self.control, self.record = None, SimpleNamespace(run="run")
+        self.control = None
+        self.record = SimpleNamespace(run="run")
         self.messages = self
         self.sent: list[Arguments] = []
         self.lost: set[Arguments] = set()

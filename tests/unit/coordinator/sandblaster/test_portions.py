@@ -313,14 +313,14 @@ def test_a_portion_that_is_nowhere_twice_in_a_row_is_sent_again() -> None:
     assert (board.tally.retries, board.tally.sent) == (1, 0)
 
 
-@pytest.mark.parametrize("place", ["first@host", ""], ids=["worker", "queue"])
-def test_a_portion_that_was_only_under_way_is_not_sent_again(place: str) -> None:
+@pytest.mark.parametrize("holder", ["first@host", ""], ids=["worker", "queue"])
+def test_a_portion_that_was_only_under_way_is_not_sent_again(holder: str) -> None:
     board = Board(count=2, workers=1)
     board.news()
     board.sent.clear()
     for _ in range(3):
         board.portions.locate({0: "here"})
-        assert not board.portions.locate({0: "here", 1: place})
+        assert not board.portions.locate({0: "here", 1: holder})
     assert board.sent == []
 
 
