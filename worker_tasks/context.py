@@ -1,4 +1,4 @@
-"""What a worker process needs of a run: its record, model, data and store, opened once."""
+"""A run as a worker process holds it: record, model, data and store, opened once."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def open_context(run: str, fence: int) -> RunContext:
     """
     record = read_run(control_server(), run, fence)
     config = record.config
-    data = _opened(config.model_dump_json(), record.fingerprint)
+    data = _open_data(config.model_dump_json(), record.fingerprint)
     model = build_model(config, record.schema)
     limit_torch()
     servers = Servers(
@@ -144,8 +144,8 @@ def open_context(run: str, fence: int) -> RunContext:
 
 
 @lru_cache(maxsize=OPEN_RUNS)
-def _opened(settings: str, fingerprint: str) -> RunData:
-    """The data of a run, once for all its fences: each opening may map all of them again."""
+def _open_data(settings: str, fingerprint: str) -> RunData:
+    """Open the data of a run, once for all its fences: each time may map all of them again."""
     config = RunConfig.model_validate_json(settings)
     data = open_data(config, default_cache_folder())
     if data.fingerprint != fingerprint:
@@ -172,6 +172,6 @@ def _after_fork(**_: object) -> None:
     """Connections and thread pools do not survive a fork: begin without any."""
     control_server.cache_clear()
     open_context.cache_clear()
-    _opened.cache_clear()
+    _open_data.cache_clear()
     if is_ours():
         set_up()

@@ -27,7 +27,7 @@ from distbelief.app.store.native.steps import local_step
 
 @dataclass(frozen=True)
 class Examples:
-    """What a replica trains on, and how often each row of a table occurs there.
+    """The examples of a replica, and how often each row of a table occurs in the training data.
 
     ``shares`` gives for each table the share of the training examples that touch a row,
     shape (n_rows,); it is needed where the objective has an L2 term.
@@ -44,7 +44,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Window:
-    """What a fetch brought for the steps of a window.
+    """The parameters that a fetch brought for the steps of a window.
 
     ``minibatches`` are the steps' models and examples, cut to ``rows``; ``slots`` are the
     rows of each of the rule's slots. All are empty for a flat vector.
@@ -57,12 +57,15 @@ class Window:
 
 
 class Copy(Protocol):
-    """``by_window``: what is computed on is fetched for known steps, and for no others."""
+    """A replica's copy of the parameters.
+
+    ``by_window``: the copy serves the steps that it was fetched for, and no others.
+    """
 
     by_window: bool
 
     def fetch(self, first: int, stop: int) -> Window:
-        """What the steps from ``first`` to before ``stop`` need; called on any thread."""
+        """Fetch all that the steps from ``first`` to before ``stop`` need; on any thread."""
         ...
 
     def install(self, window: Window) -> None:
@@ -70,7 +73,7 @@ class Copy(Protocol):
         ...
 
     def expect_fresh(self) -> None:
-        """What :meth:`install_fresh` will bring holds all steps that were taken so far."""
+        """Note that :meth:`install_fresh` will bring all steps that were taken so far."""
         ...
 
     def install_fresh(self, parameters: Vector) -> None:
@@ -107,17 +110,21 @@ class FlatCopy:
         config: RunConfig,
         stream: int,
     ) -> None:
-        self._model, self._examples, self._store = model, examples, store
-        self._config, self._stream = config, stream
+        self._model = model
+        self._examples = examples
+        self._store = store
+        self._config = config
+        self._stream = stream
         self._penalty = store.layout.penalty(config.l2, store.dtype)
         # A copy that is replaced before every step needs no local steps.
         self._local_steps = config.overlap or config.fetch_interval > 1
         self._parameters = np.empty(store.layout.size, store.dtype)
         self._slots: list[Vector] = []
         # Memory fresh from the system costs more than what is computed in it: all is kept.
-        self._gradient, self._accrued, self._taken, self._expected = (
-            np.empty_like(self._parameters) for _ in range(4)
-        )
+        self._gradient = np.empty_like(self._parameters)
+        self._accrued = np.empty_like(self._parameters)
+        self._taken = np.empty_like(self._parameters)
+        self._expected = np.empty_like(self._parameters)
         self._last = self._gradient
         self._accruing = self._expecting = self._moved = False
 
@@ -129,7 +136,8 @@ class FlatCopy:
         self.install_fresh(window.fetched.vector)
 
     def expect_fresh(self) -> None:
-        self._expecting, self._moved = True, False
+        self._expecting = True
+        self._moved = False
 
     def install_fresh(self, parameters: Vector) -> None:
         moved, self._moved, self._expecting = self._moved, False, False
@@ -161,7 +169,8 @@ class FlatCopy:
             self._accrued += gradient
         elif gradient is not self._accrued:
             np.copyto(self._accrued, gradient)
-        self._last, self._accruing = gradient, True
+        self._last = gradient
+        self._accruing = True
 
     def step_locally(self, clock: int) -> None:
         # The shards refuse a gradient that is not finite, and so does the copy: it would
@@ -173,7 +182,8 @@ class FlatCopy:
         """Take a step; the first since fresh parameters were expected begins where it began."""
         if self._expecting:
             np.copyto(self._expected, self._parameters)
-            self._expecting, self._moved = False, True
+            self._expecting = False
+            self._moved = True
         local_step(self._store.rule, gradient, [self._parameters, *self._slots], clock)
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
@@ -183,7 +193,7 @@ class FlatCopy:
 
 
 def finite(vector: Vector) -> bool:
-    """Whether all numbers are; a finite sum of their squares tells it at once."""
+    """Whether all numbers are finite; a finite sum of their squares tells it at once."""
     return math.isfinite(np.vdot(vector, vector)) or bool(np.isfinite(vector).all())
 
 

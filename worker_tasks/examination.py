@@ -1,4 +1,4 @@
-"""What a worker says of itself when somebody asks whether it could work on a run.
+"""The answers of a worker that is asked whether it could work on a run.
 
 Two of Celery's control commands: ``distbelief_examine`` is answered at once, by the worker's
 main process. Whether data can be opened and a model be built is tried in a process of its own,
@@ -31,7 +31,7 @@ _trials: dict[str, subprocess.Popen[str]] = {}
 
 @inspect_command(args=[("question", str), ("config", str)])
 def distbelief_examine(state: Any, question: str = "", config: str = "") -> dict[str, Any]:
-    """Versions, processes, queues, clock; and begin a trial if there is the JSON of a config."""
+    """Tell versions, processes, queues, clock; begin a trial if there is the JSON of a config."""
     if config:
         _begin(question, config)
     consumer = state.consumer
@@ -47,7 +47,7 @@ def distbelief_examine(state: Any, question: str = "", config: str = "") -> dict
 
 @inspect_command(args=[("question", str), ("last", bool)])
 def distbelief_examined(_: Any, question: str = "", last: bool = False) -> dict[str, Any]:
-    """What came of a trial; ``pending`` while it goes on. The ``last`` question ends it."""
+    """Tell the result of a trial; ``pending`` while it goes on. The ``last`` question ends it."""
     trial = _trials.get(question)
     if trial is None:
         return {"error": "it has begun no such trial"}
@@ -65,8 +65,8 @@ def distbelief_examined(_: Any, question: str = "", last: bool = False) -> dict[
     return answer
 
 
-def tried(config: RunConfig) -> dict[str, Any]:
-    """Whether this machine can read the data and build the model of a run.
+def try_run(config: RunConfig) -> dict[str, Any]:
+    """Open the data and build the model of a run, to see whether this machine can.
 
     ``fingerprint`` of the data, or the ``data`` error; the ``model`` error, if any.
     """
@@ -98,7 +98,7 @@ def _begin(question: str, config: str) -> None:
 
 
 def _end() -> None:
-    """Nobody asks for these any more."""
+    """End all trials: nobody asks for these any more."""
     while _trials:
         _, trial = _trials.popitem()
         trial.kill()
@@ -108,4 +108,4 @@ def _end() -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(tried(RunConfig.model_validate_json(sys.stdin.read()))))
+    sys.stdout.write(json.dumps(try_run(RunConfig.model_validate_json(sys.stdin.read()))))

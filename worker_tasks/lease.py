@@ -49,12 +49,12 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
 
     A message for a unit that is held, finished or forgotten ends here quietly: the
     broker delivers twice now and then. A worker that is told to end gives the unit back at
-    its next check: nothing is lost, for whoever goes on begins where the shards stand.
+    its next check: nothing is lost, for whoever goes on begins at the step that the shards have.
     """
     claim = ledger.claim(unit, _claimer())
     if claim is None:
         return "nothing to do"
-    with _renewed(ledger, claim) as lease:
+    with _keep_renewed(ledger, claim) as lease:
         try:
             lease.check()
             report = do(lease)
@@ -71,24 +71,24 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
             failure = {
                 "error": str(error) if ours else f"{type(error).__name__}: {error}",
                 "traceback": "" if ours else traceback.format_exc(),
-                "worker": place(),
+                "worker": process_name(),
             }
             ledger.finish(claim, UnitState.FAILED, failure)
             raise
     return "done" if ledger.finish(claim, UnitState.DONE, report) else "fenced"
 
 
-def place() -> str:
-    """This process, as people find it: process@host."""
+def process_name() -> str:
+    """The name of this process, as people find it: process@host."""
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
 def _claimer() -> str:
-    return f"{place()}/{uuid.uuid4().hex[:12]}"
+    return f"{process_name()}/{uuid.uuid4().hex[:12]}"
 
 
 @contextmanager
-def _renewed(ledger: Ledger, claim: Claim) -> Iterator[Lease]:
+def _keep_renewed(ledger: Ledger, claim: Claim) -> Iterator[Lease]:
     lease = Lease(claim)
 
     def renew() -> bool:

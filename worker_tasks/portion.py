@@ -33,7 +33,7 @@ HEADROOM = 4.0
 
 @dataclass(frozen=True)
 class Share:
-    """What a portion adds: to the loss, and to the gradient of shape (D,).
+    """A portion's share of the loss, and of the gradient of shape (D,).
 
     ``largest`` is the largest absolute value in the gradient, infinite or NaN if the
     gradient is not finite.
@@ -73,7 +73,7 @@ def compute(
 
 
 def _chunks(blocks: Iterable[Rows]) -> Iterator[Rows | slice]:
-    """What to read at a time: neighbours as a slice, which a memory map gives without a copy."""
+    """Rows to read at a time: neighbours as a slice, which a memory map gives without a copy."""
     for rows in blocks:
         for start in range(0, len(rows), CHUNK_EXAMPLES):
             chunk = rows[start : start + CHUNK_EXAMPLES]

@@ -9,10 +9,9 @@ meanwhile. Without overlap the same loop makes the exchanges in place.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from distbelief.app.errors import SequenceGap
@@ -28,36 +27,9 @@ from distbelief.app.store.contract.parameters import (
 from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.table_copy import TableCopy
+from distbelief.worker_tasks.unit_report import UnitReport
 
 T = TypeVar("T")
-
-
-@dataclass
-class UnitReport:
-    """What a replica did in one unit. ``loss_sum`` is over ``examples``, without L2.
-
-    ``reached`` is the step at which it left the stream, ``waited_s`` how long it was held
-    back because it was too far ahead.
-    """
-
-    steps: int = 0
-    examples: int = 0
-    loss_sum: float = 0.0
-    seconds: float = 0.0
-    pushes: int = 0
-    refused: int = 0
-    staleness: Counter[int] = field(default_factory=Counter)
-    reached: int = 0
-    waited_s: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        staleness = {str(value): count for value, count in self.staleness.items()}
-        return {**self.__dict__, "staleness": staleness}
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> UnitReport:
-        staleness = Counter({int(k): count for k, count in document["staleness"].items()})
-        return cls(**{**document, "staleness": staleness})
 
 
 class _Inline(Executor):
@@ -75,8 +47,10 @@ class Replica:
     def __init__(
         self, model: Model, examples: Examples, store: ParameterStore, config: RunConfig
     ) -> None:
-        self.model, self.examples = model, examples
-        self.store, self.config = store, config
+        self.model = model
+        self.examples = examples
+        self.store = store
+        self.config = config
         subset = examples.subset
         parts = (replace(subset, index=index) for index in range(subset.n_subsets))
         self.bound = StalenessBound.of(
@@ -84,7 +58,7 @@ class Replica:
         )
 
     def run(self, token: Token, stop: int, check: Callable[[], None] = lambda: None) -> UnitReport:
-        """Bring the stream from where the shards stand to step ``stop``.
+        """Bring the stream from the step that all shards have reached to step ``stop``.
 
         Or less far, if it would be too far ahead of the others: the report says how far.
         Steps that every shard has are skipped, and steps that some shard lost are taken
@@ -106,7 +80,7 @@ class Replica:
                 try:
                     _Loop(self, token, report, pushes, fetches).run(first, stop, check)
                 except SequenceGap:
-                    continue  # a shard lost its tail: ask where they stand, replay from there
+                    continue  # a shard lost its tail: ask for their positions, replay from there
                 break
         report.seconds = time.perf_counter() - begun
         return report
@@ -118,7 +92,7 @@ def _executor(overlap: bool) -> Executor:
 
 @dataclass(frozen=True)
 class _PushInFlight:
-    """``base`` is where the shards stood for the oldest gradient in the push."""
+    """A push under way; ``base`` are the shards' positions at its oldest gradient."""
 
     future: Future[Pushed]
     sequence: int
@@ -139,9 +113,12 @@ class _Loop:
         pushes: Executor,
         fetches: Executor,
     ) -> None:
-        self._config, self._store = replica.config, replica.store
-        self._token, self._report = token, report
-        self._pushes, self._fetches = pushes, fetches
+        self._config = replica.config
+        self._store = replica.store
+        self._token = token
+        self._report = report
+        self._pushes = pushes
+        self._fetches = fetches
         self._push: _PushInFlight | None = None
         self._fetch: Future[Window] | None = None
         kind = TableCopy if self._store.layout.tables else FlatCopy
@@ -200,8 +177,9 @@ class _Loop:
         self._copy.step_locally(int(self._positions.clocks.max()) + self._steps_since)
         self._steps_since += 1
 
-    def _stand_at(self, positions: Positions) -> None:
-        self._positions, self._steps_since = positions, 0
+    def _note_positions(self, positions: Positions) -> None:
+        self._positions = positions
+        self._steps_since = 0
 
     def _window_from(self, step: int, stop: int) -> range:
         return range(step, min(step + self._config.fetch_interval, stop))
@@ -264,7 +242,7 @@ class _Loop:
         self._note(push, pushed)
         if pushed.fresh is not None:
             self._copy.install_fresh(pushed.fresh)
-            self._stand_at(pushed.positions)
+            self._note_positions(pushed.positions)
         if Answer.REFUSED in pushed.answers:
             # The copy took the same step that the shards refused: replace it, slots and all.
             self._fetch_here()
@@ -277,7 +255,7 @@ class _Loop:
 
     def _install(self, window: Window) -> None:
         self._copy.install(window)
-        self._stand_at(window.fetched.positions)
+        self._note_positions(window.fetched.positions)
 
     def _note(self, push: _PushInFlight, pushed: Pushed) -> None:
         """Count the push, and for each shard the updates of others since its fetch."""

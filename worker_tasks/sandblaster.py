@@ -16,7 +16,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
-from distbelief.worker_tasks.lease import place
+from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.process import computing
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 @computing()
 def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatch: int) -> str:
     """Compute a portion, add it to the sum on every shard once, and report it."""
-    answer = Report(fence, evaluation, portion, dispatch, place())
+    answer = Report(fence, evaluation, portion, dispatch, process_name())
     began = time.monotonic()
     try:
         loss, largest = _add(open_context(run, fence), _evaluation(run, fence, evaluation), portion)

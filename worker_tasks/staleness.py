@@ -1,6 +1,6 @@
 """A bound on how far replicas drift apart: stale synchronous parallel (Ho et al. 2013).
 
-A stream stands where its pushes have brought it. One that is further ahead of the slowest
+A stream is as far as its pushes have brought it. One that is further ahead of the slowest
 than the bound begins no other push: it waits. If the slowest does not move, perhaps because
 nobody is free to work on it, the one that waits ends its unit early and leaves its process
 to others. The coordinator hands its next unit out when they have caught up.
@@ -25,7 +25,7 @@ PATIENCE_S = 0.25
 
 @dataclass(frozen=True)
 class StalenessBound:
-    """``bound`` is in pushes, ``totals`` are those of each stream in the whole plan.
+    """The bound of a run, in pushes; ``totals`` are those of each stream in the whole plan.
 
     ``warm`` pushes are made by stream 0 alone and put it ahead of nobody.
     """
@@ -36,7 +36,7 @@ class StalenessBound:
 
     @classmethod
     def of(cls, config: RunConfig, steps_per_pass: Sequence[int]) -> StalenessBound | None:
-        """The run's, given the minibatches of each subset; None if it has no bound."""
+        """The bound of a run, given the minibatches of each subset; None if it has none."""
         if config.max_staleness is None:
             return None
         n_push = config.push_interval
@@ -54,7 +54,7 @@ class StalenessBound:
         return slowest is None or self._position(stream, made) - slowest <= self.bound
 
     def slowest(self, stream: int, sequences: Sequence[int]) -> int | None:
-        """Where the slowest of the others stands, None if all have made their pushes."""
+        """The pushes of the slowest of the others, None if all have made theirs."""
         others = (
             self._position(other, last)
             for other, last in enumerate(sequences)
@@ -70,7 +70,9 @@ class StalenessThrottle:
     """Holds one stream back while it is too far ahead."""
 
     def __init__(self, bound: StalenessBound, store: ParameterStore, stream: int) -> None:
-        self._bound, self._store, self._stream = bound, store, stream
+        self._bound = bound
+        self._store = store
+        self._stream = stream
         self._sequences = [0] * len(bound.totals)  # as last seen: streams only go forward
 
     def hold(self, made: int, check: Callable[[], None]) -> tuple[bool, float]:

@@ -68,9 +68,9 @@ class TableCopy(FlatCopy):
         assert window is not None
         narrowed, targets = window.minibatches[step]
         pairs = list(zip(window.rows, narrowed.rows, strict=True))
-        places = [np.searchsorted(there, rows) for there, rows in pairs]
-        fetched = zip(window.fetched.tables, places, strict=True)
-        tables = [values[place] for values, place in fetched]
+        indices = [np.searchsorted(there, rows) for there, rows in pairs]
+        fetched = zip(window.fetched.tables, indices, strict=True)
+        tables = [values[index] for values, index in fetched]
         tensors = narrowed.model.tensors
         vector = joined(tensors, self._parameters, tables)
         gradient = np.empty_like(vector)
@@ -79,7 +79,7 @@ class TableCopy(FlatCopy):
         self._penalise(dense, of_tables, tables, narrowed, len(targets))
         clip([dense, *of_tables], self._config.clip_norm)
         self._accrue(dense)
-        self._last_rows = of_tables, places
+        self._last_rows = of_tables, indices
         for accrued, rows, values in zip(self._accrued_rows, narrowed.rows, of_tables, strict=True):
             accrued.append(TableRows(rows, values))
         return loss, len(targets)
@@ -87,18 +87,18 @@ class TableCopy(FlatCopy):
     def step_locally(self, clock: int) -> None:
         window = self._window
         assert window is not None
-        dense, (of_tables, places) = self._last, self._last_rows
+        dense, (of_tables, indices) = self._last, self._last_rows
         if not self._local_steps or not all(finite(g) for g in (dense, *of_tables)):
             return
         rule = self._store.rule
         self._move(dense, clock)
         if len(window.minibatches) > 1:
-            for i, (gradient, place) in enumerate(zip(of_tables, places, strict=True)):
+            for i, (gradient, index) in enumerate(zip(of_tables, indices, strict=True)):
                 stored = [window.fetched.tables[i], *(slots[i] for slots in window.slots)]
-                touched = [values[place] for values in stored]
+                touched = [values[index] for values in stored]
                 local_step(rule, gradient, touched, clock)
                 for values, new in zip(stored, touched, strict=True):
-                    values[place] = new
+                    values[index] = new
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
         accrued, _ = super().take_accrued()
@@ -155,8 +155,8 @@ def _summed(parts: Sequence[TableRows]) -> TableRows:
     """Gradients of several minibatches; a row that several touch has their sum."""
     if len(parts) == 1:
         return parts[0]
-    ids, place = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
+    ids, index = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
     values = np.concatenate([part.values for part in parts])
     total = np.zeros((len(ids), values.shape[1]), values.dtype)
-    np.add.at(total, place, values)
+    np.add.at(total, index, values)
     return TableRows(ids, total)

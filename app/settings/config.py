@@ -161,7 +161,9 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
             raise ConfigError(f"unknown setting '{name}': {hint}")
     for name, value in settings.items():
         if isinstance(value, bool) and not _is_switch(name):
-            raise ConfigError(f"{name} = {str(value).lower()} is not allowed: it is no switch")
+            raise ConfigError(
+                f"{name} = {str(value).lower()} is not allowed: it is not a boolean setting"
+            )
     ours = {name: settings[name] for name in settings if name in RunConfig.model_fields}
     theirs = {name: settings[name] for name in settings if name in ClusterConfig.model_fields}
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a run's servers are. The URLs may hold passwords."""
+    """The URLs of a run's servers, which may hold passwords."""
 
     broker: str
     parameter_servers: tuple[str, ...]

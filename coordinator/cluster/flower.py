@@ -14,7 +14,7 @@ from pathlib import Path
 from distbelief.app.errors import ConfigError, WaitTimeout
 from distbelief.app.settings.environment import BROKER
 from distbelief.app.settings.extras import installation
-from distbelief.coordinator.cluster.processes import Child, end
+from distbelief.coordinator.cluster.processes import Child, end, import_path
 
 HOST = "127.0.0.1"
 
@@ -36,8 +36,10 @@ def check() -> None:
 
 
 @contextmanager
-def beside(broker: str, folder: Path, wait_s: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Flower on the tasks of ``broker`` for as long as the context is open; its log in ``folder``.
+def run_flower(
+    broker: str, folder: Path, wait_s: float, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Run Flower on the tasks of ``broker`` while the context is open, with its log in ``folder``.
 
     It shows, and changes nothing: workers cannot be ended from its pages.
 
@@ -48,10 +50,11 @@ def beside(broker: str, folder: Path, wait_s: float, say: Callable[[str], None])
     """
     check()
     port = _free_port()
-    command = [sys.executable, "-m", "celery", "-A", "distbelief", "flower", "--read_only"]
+    command = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "flower", "--read_only"]
     command += [f"--address={HOST}", f"--port={port}", f"--tasks_columns={COLUMNS}"]
     # By the environment, as to workers: the URL may hold a password.
-    child = Child.start("flower", command, folder, {**os.environ, BROKER: broker})
+    environment = {**os.environ, BROKER: broker, "PYTHONPATH": import_path()}
+    child = Child.start("flower", command, folder, environment)
     try:
         _wait_for(child, port, wait_s)
         say(f"flower: http://{HOST}:{port}")

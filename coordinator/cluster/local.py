@@ -29,8 +29,13 @@ from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.endpoints import Endpoints
-from distbelief.coordinator.cluster.processes import Child, Starter, end
-from distbelief.coordinator.cluster.signals import signals_held
+from distbelief.coordinator.cluster.processes import Child, Starter, end, import_path
+from distbelief.coordinator.cluster.server_process import (
+    KEEP_MEMORY,
+    forget_other_shapes,
+    server_arguments,
+)
+from distbelief.coordinator.cluster.signals import hold_signals
 
 STOP_GRACE_S = 5.0
 
@@ -39,10 +44,6 @@ EARLY_S = 3.0
 MOST_EARLY_ENDS = 5
 
 LONGEST_HOME = 70
-
-#: Servers keep the memory of large replies for the next ones (twice as fast: no page faults),
-#: where they use the C library's allocator.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
 #: Between two looks at a server that is starting.
 ASK_AGAIN_S = 0.5
@@ -81,11 +82,15 @@ class LocalCluster:
         durable: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._n_servers, self._processes = servers, processes
+        self._n_servers = servers
+        self._processes = processes
+        self._folder = folder
+        self._wait_s = wait_s
+        self._program = program
+        self._durable = durable
+        self._say = say
         #: Worker processes that were started.
         self.processes = 0
-        self._folder, self._wait_s = folder, wait_s
-        self._program, self._durable, self._say = program, durable, say
         self._early_ends: Counter[str] = Counter()
         self._sockets: Path | None = None
         self._starter: Starter | None = None
@@ -123,7 +128,7 @@ class LocalCluster:
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where its servers are.
+        """The URLs of its servers.
 
         Raises:
             ConfigError: it is not running.
@@ -137,7 +142,7 @@ class LocalCluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For workers of this cluster."""
+        """Variables of the environment for workers of this cluster."""
         return {
             **os.environ,
             ALLOWED_IMPORTS_VARIABLE: ",".join(allowed_imports()),
@@ -169,7 +174,11 @@ class LocalCluster:
         command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
         command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
         # What its processes leave in the folder for temporary files goes with the sockets.
-        environment = {**self.environment, "TMPDIR": str(self._sockets), "PYTHONPATH": _path()}
+        environment = {
+            **self.environment,
+            "TMPDIR": str(self._sockets),
+            "PYTHONPATH": import_path(),
+        }
         worker = self._child(lambda: Child.start(name, command, self._logs, environment))
         self.children.append(worker)
         self.processes += processes
@@ -189,10 +198,10 @@ class LocalCluster:
         atexit.unregister(self.close)
         if self._owner != os.getpid():
             return  # never started, or a fork's copy of its parent's
-        with signals_held():
+        with hold_signals():
             # Workers before the servers, which they would try to reach instead of ending. And
-            # at once: their run is over, or will be taken up under a new fence, and to end in
-            # order takes Celery two seconds.
+            # at once: their run is over, or goes on under a new fence, and to end in order takes
+            # Celery two seconds.
             end(self.children[1 + self._n_servers :], 0.0)
             end(self.children[: 1 + self._n_servers], STOP_GRACE_S)
             self.children.clear()
@@ -200,7 +209,8 @@ class LocalCluster:
                 self._starter.close()
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets, self._starter, self.processes = None, None, 0
+            self._sockets = self._starter = None
+            self.processes = 0
 
     @property
     def _logs(self) -> Path:
@@ -217,7 +227,8 @@ class LocalCluster:
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
         program = self._program or binaries.find()
-        self._owner, self._starter = os.getpid(), Starter()
+        self._owner = os.getpid()
+        self._starter = Starter()
         atexit.register(self.close)
         # Not below the run's folder: the path of a Unix socket has room for 107 characters.
         home = tempfile.gettempdir()
@@ -240,11 +251,11 @@ class LocalCluster:
         assert self._sockets is not None
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
         if self._durable is not None:
-            _forget_other_shapes(self._durable, [Path(url).stem for url in urls])
+            forget_other_shapes(self._durable, [Path(url).stem for url in urls])
         environment = {**KEEP_MEMORY, **os.environ}
         for url in urls:
             socket = Path(url.removeprefix("unix://"))
-            arguments = _server_arguments(socket, self._sockets, self._durable)
+            arguments = server_arguments(socket, self._sockets, self._durable)
             if module is not None and url != self.endpoints.broker:
                 arguments += ["--loadmodule", str(module)]
             command = [program.path, *arguments]
@@ -264,36 +275,3 @@ class LocalCluster:
                         self.children[index].check()  # its own words, if it has ended
                         if time.monotonic() - began > self._wait_s:
                             raise
-
-
-def _path() -> str:
-    """The import path of this process, for its workers: they find the same modules."""
-    here = str(Path.cwd())
-    return os.pathsep.join([*(entry or here for entry in sys.path), here])
-
-
-def _forget_other_shapes(folder: Path, names: list[str]) -> None:
-    """Remove the files of another number of servers: what they hold, a checkpoint has replaced.
-
-    Else a run that comes back to that number later would take them for its own.
-    """
-    there = [path for path in folder.glob("*") if path.name != "control"]
-    if {path.name for path in there} - set(names) or len(there) not in (0, len(names) - 1):
-        for path in there:
-            shutil.rmtree(path)
-
-
-def _server_arguments(socket: Path, folder: Path, durable: Path | None) -> list[str]:
-    if durable is not None:
-        folder = durable / socket.stem
-        folder.mkdir(parents=True, exist_ok=True)
-    return [
-        *("--port", "0"),  # no TCP at all
-        *("--unixsocket", str(socket)),
-        *("--unixsocketperm", "700"),
-        *("--dir", str(folder)),
-        *("--save", ""),  # a snapshot would fork the server in the middle of training
-        *("--appendonly", "no" if durable is None else "yes"),
-        *("--maxmemory-policy", "noeviction"),
-        *("--daemonize", "no"),
-    ]

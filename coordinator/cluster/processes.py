@@ -50,7 +50,7 @@ class Child:
         return cls(name, process, log, tuple(command), environment, time.monotonic())
 
     def again(self) -> Child:
-        """Start the same once more, after its end."""
+        """Start the command once more, after its end."""
         with contextlib.suppress(ProcessLookupError):  # children of the child may be left
             os.killpg(self.process.pid, signal.SIGKILL)
         return self.start(self.name, self.command, self.log.parent, self.environment)
@@ -83,7 +83,7 @@ class Starter:
         threading.Thread(target=self._serve, name="starter", daemon=True).start()
 
     def start(self, make: Callable[[], Child]) -> Child:
-        """What ``make`` returns or raises on that thread."""
+        """Call ``make`` on that thread; returns or raises what it does."""
         answer: Future[Child] = Future()
         self._asked.put((make, answer))
         return answer.result()
@@ -118,3 +118,13 @@ def end(children: Sequence[Child], grace_s: float) -> None:
 def _signal(each: Child, number: signal.Signals) -> None:
     if each.process.poll() is None:
         each.process.send_signal(number)
+
+
+def import_path() -> str:
+    """The import path of this process, for children that are to find the same modules.
+
+    They are started with ``-P``: not from this folder, where a module of the user's may have the
+    name of one that they need.
+    """
+    here = str(Path.cwd())
+    return os.pathsep.join([*(entry or here for entry in sys.path), here])

@@ -15,8 +15,8 @@ _lock = threading.Lock()
 _clusters: list[LocalCluster] = []
 
 
-def shared(processes: int) -> LocalCluster:
-    """The cluster of this process, with at least so many worker processes.
+def shared_cluster(processes: int) -> LocalCluster:
+    """The cluster of this process, with at least so many worker processes; started if need be.
 
     Raises:
         ServerError, ServerUnreachable: it cannot be started.

@@ -61,7 +61,7 @@ class Interruption:
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
+def hold_signals() -> Iterator[None]:
     """Keep an impatient Ctrl-C from leaving half of the work undone."""
     before: dict[signal.Signals, Any] = {}
     if _may_handle():

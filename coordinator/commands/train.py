@@ -125,7 +125,7 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     settings = given_settings(flags, CLUSTER_SECTIONS)
     add_environment(settings)
     found = resumption.find(run, settings)
-    problem = resumption.problem_of(found, take_over=take_over)
+    problem = resumption.prepare_again(found, take_over=take_over)
     with display(Console(stderr=True), problem.score_formatter) as shown:
         outcome = training.resume(problem, found.cluster, found.folder, shown, take_over=take_over)
     _print_outcome(outcome, problem, as_json=as_json)

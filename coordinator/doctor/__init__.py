@@ -1,4 +1,4 @@
-"""Is everything there that a run needs? Each subject has a file that gathers facts and judges them.
+"""Checks of all that a run needs: each subject has a file that gathers facts and judges them.
 
 Judgements are pure: facts in, findings out. Nothing is changed anywhere, but for self-tests on
 servers, whose keys are gone afterwards.

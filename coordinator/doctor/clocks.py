@@ -1,4 +1,4 @@
-"""Clocks of servers and workers against ours.
+"""Clocks of servers and workers, compared with ours.
 
 Leases go by the control server's clock alone, so a wrong one costs no work; but figures of
 several machines do not fit together then, and TLS certificates seem invalid.
@@ -19,7 +19,7 @@ MOST_S = 2.0
 
 @dataclass(frozen=True)
 class ClockFacts:
-    """By how much a clock is ahead of ours, in seconds, and how uncertain that is."""
+    """The seconds that a clock is ahead of ours, and how uncertain that is."""
 
     whose: str
     ahead_s: float
@@ -27,7 +27,7 @@ class ClockFacts:
 
 
 def gather(servers: Servers, index: int) -> ClockFacts:
-    """The clock of a server."""
+    """Ask a server for its clock."""
     before = time.time()
     seconds, micros = servers.one("TIME", server=index, timeout_s=PATIENCE_S)
     after = time.time()
@@ -36,7 +36,7 @@ def gather(servers: Servers, index: int) -> ClockFacts:
 
 
 def judge(clocks: list[ClockFacts]) -> list[Finding]:
-    """A warning for each that is wrong, or that all are right."""
+    """A warning for each clock that is wrong, or one finding that all are right."""
     wrong = [each for each in clocks if abs(each.ahead_s) > MOST_S + each.uncertain_s]
     found = [
         warning(

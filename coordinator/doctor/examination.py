@@ -10,18 +10,17 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import ClusterConfig, RunConfig
-from distbelief.coordinator.doctor import clocks, machine, security, workers
+from distbelief.coordinator.doctor import clocks, machine, preflight, security, workers
 from distbelief.coordinator.doctor import servers as server
 from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import Finding, failed, ok
 from distbelief.coordinator.doctor.servers import PATIENCE_S
-from distbelief.coordinator.problem.memory_estimate import demand
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages
 
 
 def examine(config: RunConfig, cluster: ClusterConfig, *, described: bool) -> list[Finding]:
-    """Everything that a run needs; what its data and model are only if they are ``described``.
+    """Examine all that a run needs; its data and model only if they are ``described``.
 
     Raises ConfigError for URLs that are none.
     """
@@ -34,6 +33,7 @@ def examine(config: RunConfig, cluster: ClusterConfig, *, described: bool) -> li
 def _problem(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], Problem | None]:
     try:
         problem = prepare(config, len(cluster.parameter_servers) or cluster.servers)
+        preflight.check_division(problem)
     except DistBeliefError as failure:
         return [failed("run", failure)], None
     what = (
@@ -44,7 +44,7 @@ def _problem(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], 
 
 
 def _here(config: RunConfig, cluster: ClusterConfig, problem: Problem | None) -> list[Finding]:
-    need = None if problem is None else demand(problem.config, problem.layout, problem.footprint)
+    need = None if problem is None else problem.memory
     return machine.judge(
         machine.gather(Path(cluster.folder)),
         cluster.processes or config.replicas,
@@ -63,8 +63,7 @@ def _there(
 ) -> list[Finding]:
     need = None
     if problem is not None:
-        total = demand(problem.config, problem.layout, problem.footprint).servers
-        need = total // len(cluster.parameter_servers)
+        need = problem.memory.servers // len(cluster.parameter_servers)
     configs = [config] if described else [RunConfig(), RunConfig(algorithm="sandblaster")]
     found, told = list[Finding](), list[ClockFacts]()
     reached = True
@@ -80,21 +79,23 @@ def _there(
                         continue  # one server may be both
                     found += security.judge(security.gather(url, facts.config))
                 except DistBeliefError as failure:
-                    found.append(failed(_named(clients.addresses[index], parameters), failure))
+                    found.append(
+                        failed(_server_name(clients.addresses[index], parameters), failure)
+                    )
                     reached &= parameters
     if reached:
         found += _workers(broker, config if described else None, problem, told)
     return [*found, *clocks.judge(told)]
 
 
-def _named(address: str, parameters: bool) -> str:
+def _server_name(address: str, parameters: bool) -> str:
     return f"{'parameter' if parameters else 'control'} server {address}"
 
 
 def _workers(
     broker: str, config: RunConfig | None, problem: Problem | None, told: list[ClockFacts]
 ) -> Sequence[Finding]:
-    """Of the workers; their clocks are added to ``told``."""
+    """The findings on the workers; their clocks are added to ``told``."""
     with (
         closing(Messages(broker, PATIENCE_S)) as messages,
         closing(Servers([broker], deadline_s=PATIENCE_S)) as control,

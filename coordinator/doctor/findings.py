@@ -1,4 +1,4 @@
-"""What a doctor says: one sentence what is the case, how bad it is, and what to do."""
+"""A finding: one sentence on what is the case, how bad it is, and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from distbelief.app.errors import DistBeliefError, ExitCode
 
 
 class Severity(StrEnum):
-    """How bad it is. With a note all is well; an error keeps a run from working, or is unsafe."""
+    """The weight of a finding.
+
+    With a note all is well; an error keeps a run from working, or is unsafe.
+    """
 
     OK = "ok"
     NOTE = "note"
@@ -58,10 +61,10 @@ REMEDIES = {
 
 
 def failed(subject: str, failure: DistBeliefError) -> Finding:
-    """What a check of ours raised."""
+    """The finding for an error that a check raised."""
     return error(subject, str(failure), REMEDIES.get(failure.exit_code, ""), failure.exit_code)
 
 
 def exit_code(findings: Iterable[Finding]) -> ExitCode:
-    """That of the first error."""
+    """The exit code of the first error."""
     return next((each.code for each in findings if each.severity is Severity.ERROR), ExitCode.OK)

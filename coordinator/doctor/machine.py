@@ -23,7 +23,10 @@ LITTLE_DISK = 1 << 30
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """``program`` is the server program, or why there is none; ``free`` is disk by folder."""
+    """Facts on this machine.
+
+    ``program`` is the server program, or why there is none; ``free`` is disk by folder.
+    """
 
     program: binaries.ServerProgram | DistBeliefError
     module: str | None
@@ -53,7 +56,7 @@ def gather(folder: Path) -> MachineFacts:
 def judge(
     facts: MachineFacts, processes: int, servers_bytes: int | None, process_bytes: int | None
 ) -> list[Finding]:
-    """What there is to say; the bytes are what a run needs, None if no run is described."""
+    """The findings; the bytes are what a run needs, None if no run is described."""
     told = ", ".join(f"{name} {each}" for name, each in facts.versions.items() if name != "code")
     return [
         _server(facts.program),

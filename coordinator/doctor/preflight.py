@@ -23,7 +23,10 @@ from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.downpour.units import UnitPlan
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages
+from distbelief.coordinator.sandblaster.portion_count import portions_of
 
 #: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
 SELF_TEST_NUMBERS = 600
@@ -33,8 +36,21 @@ FENCE = 1
 FIRST_ANSWER_S = 0.25
 
 
+def check_division(problem: Problem) -> None:
+    """Check that the examples can be cut into as many units, or portions, as the settings say.
+
+    Raises:
+        DataError: there are fewer of them than replicas.
+        ConfigError: there are fewer than portions, or the warm start is too long.
+    """
+    if problem.config.algorithm == "downpour":
+        UnitPlan.of(problem)
+    else:
+        portions_of(problem)
+
+
 def check_servers(servers: Servers, timeout_s: float) -> None:
-    """Every server answers and keeps what it is given.
+    """Check that every server answers and keeps what it is given.
 
     Raises:
         ServerUnreachable, AuthenticationFailed: it does not answer us.
@@ -53,7 +69,7 @@ def check_servers(servers: Servers, timeout_s: float) -> None:
 
 
 def check_scripts(servers: Servers, config: RunConfig) -> None:
-    """Every parameter server computes to the bit what its NumPy twin does.
+    """Check that every parameter server computes to the bit what its NumPy twin does.
 
     Raises:
         ScriptSelfTestFailed: it does not (no Lua, another number format, ...).
@@ -72,7 +88,7 @@ def check_scripts(servers: Servers, config: RunConfig) -> None:
 
 
 def check_control(servers: Servers) -> None:
-    """The control server runs the ledger's scripts.
+    """Check that the control server runs the ledger's scripts.
 
     Raises:
         ScriptSelfTestFailed: it does not.
@@ -86,7 +102,7 @@ def check_control(servers: Servers) -> None:
 
 
 def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> None:
-    """Workers listen on all queues that a run needs.
+    """Wait until workers listen on all queues that a run needs.
 
     Raises:
         NoWorkers: not within ``timeout_s``.

@@ -19,7 +19,7 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 @dataclass(frozen=True)
 class AccessFacts:
-    """How a server is reached: ``scheme`` and ``host`` are those of its URL.
+    """Facts on the ways to a server: ``scheme`` and ``host`` are those of its URL.
 
     ``open`` tells whether it answers without a password, None if that could not be tried.
     ``reachable`` are the addresses beyond its own machine that it listens on, and ``protected``
@@ -53,7 +53,7 @@ def gather(url: str, config: Mapping[str, str] | None) -> AccessFacts:
 
 
 def judge(facts: AccessFacts) -> list[Finding]:
-    """What there is to say of it."""
+    """The findings on its password and its encryption."""
     subject = f"security of {facts.address}"
     return [_password(subject, facts), *_encryption(subject, facts)]
 

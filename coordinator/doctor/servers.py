@@ -34,7 +34,7 @@ SETTINGS = ("save", "bind", "protected-mode", "port", "tls-port")
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """Of one server that answers.
+    """Facts on one server that answers.
 
     ``parameters`` tells parameter servers from the control server. ``info`` are the fields of
     INFO; ``config`` is what CONFIG GET says, None where it is not allowed. ``failures`` are
@@ -59,15 +59,15 @@ def gather(
     """
     one = servers.only(index)
     round_trips = tuple(_round_trip_ms(one) for _ in range(1 + ROUND_TRIPS))[1:]
-    failures = [*_raised(lambda: preflight.check_servers(one, PATIENCE_S))]
+    failures = [*_failures_of(lambda: preflight.check_servers(one, PATIENCE_S))]
     engine = None
     if parameters:
-        choosing = _raised(lambda: choose_engines(one, wanted, PATIENCE_S))
+        choosing = _failures_of(lambda: choose_engines(one, wanted, PATIENCE_S))
         engine = one.choices[0] if not choosing else None
         tests = [lambda config=each: preflight.check_scripts(one, config) for each in configs]
-        failures += [*choosing, *(failure for test in tests for failure in _raised(test))][:1]
+        failures += [*choosing, *(failure for test in tests for failure in _failures_of(test))][:1]
     else:
-        failures += _raised(lambda: preflight.check_control(one))
+        failures += _failures_of(lambda: preflight.check_control(one))
     return ServerFacts(
         address=servers.addresses[index],
         parameters=parameters,
@@ -80,7 +80,7 @@ def gather(
 
 
 def judge(facts: ServerFacts, need_bytes: int | None = None) -> list[Finding]:
-    """What there is to say of a server; ``need_bytes`` is what a run will take there."""
+    """The findings on a server; ``need_bytes`` is what a run will take there."""
     subject = f"{'parameter' if facts.parameters else 'control'} server {facts.address}"
     found = [_version(subject, facts), *(failed(subject, each) for each in facts.failures)]
     if not facts.failures:
@@ -161,7 +161,7 @@ def _round_trip_ms(servers: Servers) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def _raised(check: Callable[[], object]) -> list[DistBeliefError]:
+def _failures_of(check: Callable[[], object]) -> list[DistBeliefError]:
     try:
         check()
     except DistBeliefError as failure:

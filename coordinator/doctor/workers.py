@@ -26,7 +26,7 @@ START = "start one with 'celery -A distbelief worker'"
 
 @dataclass(frozen=True)
 class Expected:
-    """What workers are held to: ``fingerprint`` is None where no data are named."""
+    """The facts that workers must share; ``fingerprint`` is None where no data are named."""
 
     versions: Mapping[str, str]
     queues: frozenset[str]
@@ -35,10 +35,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class WorkerFacts:
-    """Of one worker. ``answer`` is empty if it did not understand the question.
+    """Facts on one worker. ``answer`` is empty if it did not understand the question.
 
-    ``trial`` is what :func:`distbelief.worker_tasks.examination.tried` found there, None if
-    nothing was tried, and ``{"pending": True}`` if it took too long.
+    ``trial`` is what :func:`distbelief.worker_tasks.examination.try_run` found there, None if
+    no run was described, and ``{"pending": True}`` if it took too long.
     """
 
     name: str
@@ -80,7 +80,7 @@ def gather(messages: Messages, control: Servers, config: RunConfig | None) -> Fl
 
 
 def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
-    """What there is to say of them."""
+    """The findings on all workers, and on each."""
     found = [
         warning(
             f"worker {name}",
@@ -102,7 +102,7 @@ def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
 
 
 def needed_queues(config: RunConfig | None) -> frozenset[str]:
-    """Those that a run needs, or all of them."""
+    """The queues that a run needs, or all of them."""
     algorithms = (DOWNPOUR, SANDBLASTER) if config is None else (config.algorithm,)
     return frozenset({*algorithms, EVALUATION})
 
@@ -173,7 +173,7 @@ def _trial(subject: str, trial: Mapping[str, Any] | None, expected: Expected) ->
 def _trials(
     messages: Messages, question: str, answers: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """What came of the trials, as far as they end in time."""
+    """Ask for the results of the trials, as far as they end in time."""
     waiting = {name for name, answer in answers.items() if "versions" in answer}
     found: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + TRIAL_S

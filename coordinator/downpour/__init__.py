@@ -1,1 +1,1 @@
-"""Downpour SGD: the plan of units, its driver, and what reports add up to."""
+"""Downpour SGD: the plan of units, its driver, and the sums of reports."""

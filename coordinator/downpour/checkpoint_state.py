@@ -1,7 +1,7 @@
-"""Downpour's shards, written down and brought back.
+"""Downpour's shards, captured for a checkpoint and restored from one.
 
-Each shard's parameters, slots and sequence numbers are copied on its server at one moment
-and read from the copy, so nothing waits for a checkpoint. Shards are independent of one
+Each shard's parameters, slots and sequence numbers are copied on its server at one time and
+read from the copy, so nothing waits for a checkpoint. Shards are independent of one
 another: only those that lost their data come back from it, and the replicas make again
 what these are missing.
 """
@@ -26,18 +26,21 @@ from distbelief.coordinator.runs.checkpoints import Capture
 
 
 @dataclass(frozen=True)
-class TakenUp:
-    """Where the shards stand, and what came back (``saved`` is None if nothing was lost)."""
+class Restored:
+    """The states of all shards after a restoration.
+
+    ``checkpoint`` is what lost shards came back from, None if there were none; ``lines`` say so.
+    """
 
     shard_states: Sequence[ShardState]
-    saved: Checkpoint | None
-    said: list[str]
+    checkpoint: Checkpoint | None
+    lines: list[str]
 
 
 def capture(
     store: ParameterStore, driver: Mapping[str, Any], *, best: bool, rank: float | None
 ) -> Capture:
-    """The state of the moment; ``best`` tells whether there is a best model to keep."""
+    """The state at this time; ``best`` tells whether there is a best model to keep."""
     frozen = {name: named(f"checkpoint:{name}") for name in [*_names(store), *[BEST] * best]}
     shard_states = store.freeze(frozen)
 
@@ -62,16 +65,16 @@ def restore(
     fence: int,
     latest: Callable[[], Checkpoint],
     known: Sequence[ShardCounts],
-) -> TakenUp:
-    """Take the shards under ``fence``, after bringing back those that lost their data.
+) -> Restored:
+    """Restore the shards that lost their data, and put all of them under ``fence``.
 
-    ``known`` is where they were seen last, empty if they were not.
+    ``known`` is what they had applied when they were seen last, empty if they were not.
 
     Raises:
         CheckpointError: some are lost, and there is no checkpoint.
         ModelMissing: a server lost its data again meanwhile.
     """
-    store.fence, saved, said = fence, None, []
+    store.fence, saved, lines = fence, None, []
     found = store.shard_states()
     lost = [shard for shard, shard_state in enumerate(found) if shard_state is None]
     if lost:
@@ -80,7 +83,7 @@ def restore(
         vectors = {name: saved.vector(name) for name in _names(store)}
         tables = {name: tables_of(store.layout, saved, name) for name in vectors}
         store.restore({shard: shard_states[shard] for shard in lost}, vectors, tables)
-        said = [_loss(shard, shard_states[shard], saved, known, acknowledged) for shard in lost]
+        lines = [_loss(shard, shard_states[shard], saved, known, acknowledged) for shard in lost]
     store.raise_fence(fence)
     if saved is not None and BEST in saved:  # on all shards: its parts belong together
         store.put(BEST, saved.vector(BEST), tables_of(store.layout, saved, BEST))
@@ -88,7 +91,7 @@ def restore(
     present = [shard_state for shard_state in store.shard_states() if shard_state is not None]
     if len(present) < store.layout.n_shards:
         raise ModelMissing("a parameter server lost its data again while it was restored")
-    return TakenUp(present, saved, said)
+    return Restored(present, saved, lines)
 
 
 def _names(store: ParameterStore) -> list[str]:
@@ -96,7 +99,7 @@ def _names(store: ParameterStore) -> list[str]:
 
 
 def _of_table(name: str, index: int) -> tuple[str, str]:
-    """What the ids and the values of a vector's table are called in a checkpoint."""
+    """The names of the ids and the values of a vector's table in a checkpoint."""
     return f"{name}/ids{index}", f"{name}/values{index}"
 
 

@@ -16,8 +16,9 @@ from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.downpour.checkpoint_state import capture, restore
 from distbelief.coordinator.downpour.reports import Reports
+from distbelief.coordinator.downpour.status import status_of
 from distbelief.coordinator.downpour.summary import summary
-from distbelief.coordinator.downpour.units import Unit
+from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import DownpourStatus
@@ -26,7 +27,7 @@ from distbelief.coordinator.runs.dispatch import Finished
 from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 from distbelief.coordinator.runs.session import Session
-from distbelief.worker_tasks.replica import UnitReport
+from distbelief.worker_tasks.unit_report import UnitReport
 
 #: Seconds between two questions for the shards' clocks.
 COUNTS_S = 0.5
@@ -40,10 +41,12 @@ class Downpour:
     def __init__(
         self, session: Session, problem: Problem, hooks: DriverHooks, store: ParameterStore
     ) -> None:
-        assert problem.plan is not None
-        self._session, self._problem, self._hooks, self._store = session, problem, hooks, store
-        self._plan = problem.plan
-        self._units: dict[str, Unit] = {}
+        self._session = session
+        self._problem = problem
+        self._hooks = hooks
+        self._store = store
+        self._plan = UnitPlan.of(problem)
+        self._units: dict[str, PlannedUnit] = {}
         #: Units that are out once those that came back are replaced.
         self._n_out = 0
         self._reports = Reports(problem.config.replicas)
@@ -67,8 +70,8 @@ class Downpour:
         return self._plan.steps_done
 
     def create(self) -> None:
-        first = self._problem.first
-        self._store.create(first.parameters, first.slots, first.tables)
+        values = self._problem.initial_values
+        self._store.create(values.parameters, values.slots, values.tables)
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         self._began = time.monotonic() - document["seconds"]
@@ -77,21 +80,23 @@ class Downpour:
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
-        taken = restore(self._store, self._session.fence, latest, self._counts)
-        streams = range(self._problem.config.replicas)
-        self._plan.stand_at(
-            [min(p.sequences.get(s, 0) for p in taken.shard_states) for s in streams]
+        restored = restore(self._store, self._session.fence, latest, self._counts)
+        self._plan.restart_from(
+            [
+                min(state.sequences.get(stream, 0) for state in restored.shard_states)
+                for stream in range(self._problem.config.replicas)
+            ]
         )
         self._units.clear()
         self._reports.forgive()
         self.evaluations.forget()
-        if taken.saved is not None:
-            self.evaluations.load_state(taken.saved.document["driver"]["evaluations"])
+        if restored.checkpoint is not None:
+            self.evaluations.load_state(restored.checkpoint.document["driver"]["evaluations"])
         if self.evaluations.best is not None and None in self._store.shard_states(BEST):
             self.evaluations.best = None  # somebody died before it was back on all shards
         # Or a coordinator after this one would believe in a best model that is gone.
         self._session.leader.commit(self._document())
-        return taken.said
+        return restored.lines
 
     def capture(self) -> Capture:
         best = self.evaluations.best is not None
@@ -111,14 +116,14 @@ class Downpour:
         if reason is not EndReason.INTERRUPTED and self._problem.n_heldout:
             self._evaluate_last()
         self._judge_end()
-        return EndReason.INTERRUPTED if self._hooks.interrupted() else reason
+        return EndReason.INTERRUPTED if self._hooks.should_stop() else reason
 
     def abandon(self) -> None:
         self._fence()
         self.evaluations.abandon()
 
-    def keep(self, *, resumable: bool) -> FinalState:
-        """The best model by held-out score; the last one if nothing was evaluated."""
+    def finish(self, *, resumable: bool) -> FinalState:
+        """Read the best model by held-out score; the last one if nothing was evaluated."""
         best, vector = self.evaluations.best, PARAMETERS
         self.evaluations.abandon()
         if best is not None:
@@ -167,7 +172,7 @@ class Downpour:
                 self._session.leader.commit(self._document())
         self._hooks.check()
         self._hooks.checkpoints.advance(self._session.fence, self.capture)
-        self._hooks.show(self.status())
+        self._hooks.on_status(self.status())
 
     def _sequences(self) -> list[int]:
         """The last push of each stream, where that decides which may go on."""
@@ -193,7 +198,7 @@ class Downpour:
 
     def _reason_to_stop(self) -> EndReason | None:
         limit = self._session.config.max_seconds
-        if self._hooks.interrupted():
+        if self._hooks.should_stop():
             return EndReason.INTERRUPTED
         if self._plan.done:
             return EndReason.PASSES
@@ -221,11 +226,11 @@ class Downpour:
             self._finish_evaluation()
 
     def _finish_evaluation(self) -> None:
-        while self.evaluations.running and not self._hooks.interrupted():
+        while self.evaluations.running and not self._hooks.should_stop():
             self._turn()
 
     def _look(self) -> list[ShardCounts]:
-        """What the shards applied and refused so far; raises ModelMissing if one is not whole."""
+        """The updates that each shard applied and refused; raises ModelMissing if one is lost."""
         counts = []
         for shard, shard_state in enumerate(self._store.shard_states()):
             if shard_state is None:
@@ -240,7 +245,7 @@ class Downpour:
         self._store.raise_fence(self._session.fence)
 
     def _document(self) -> dict[str, Any]:
-        """What a new coordinator needs beside the shards."""
+        """The state that a new coordinator needs beside the shards."""
         return {
             "seconds": self.seconds,
             "next_evaluation": self._next_evaluation,
@@ -266,27 +271,15 @@ class Downpour:
     def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""
         if self._plan.done or self.seconds - self._counts_at >= COUNTS_S:
-            self._counts, self._counts_at = self._look(), self.seconds
-        history = self.evaluations.history
-        return DownpourStatus(
-            passes=self._plan.passes_done,
-            total_passes=self._session.config.passes,
-            steps=self._plan.steps_done,
-            total_steps=self._plan.total_steps,
-            examples=round(self._plan.passes_done * self._problem.n_train),
+            self._counts = self._look()
+            self._counts_at = self.seconds
+        return status_of(
+            self._session,
+            self._problem,
+            self._plan,
+            self._reports,
+            self.evaluations,
+            counts=self._counts,
+            n_out=self._n_out,
             seconds=self.seconds,
-            limit_s=self._session.config.max_seconds,
-            training_loss=self._reports.training_loss,
-            evaluation=history[-1] if history else None,
-            best=self.evaluations.best,
-            shards=self._counts,
-            staleness=self._reports.staleness,
-            waited_s=self._reports.waited_s,
-            workers=self._session.dispatcher.workers,
-            wanted=self._n_out,
-            units_in_flight=self._n_out,
-            resent=self._session.dispatcher.resent,
-            idle_s=self._session.dispatcher.idle_s,
-            oldest=self._session.dispatcher.oldest,
-            warming=self._plan.warming,
         )

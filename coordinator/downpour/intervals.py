@@ -1,4 +1,4 @@
-"""How many steps lie between exchanges with the servers, where that is left to us (``auto``).
+"""The number of steps between exchanges with the servers, where it is left to us (``auto``).
 
 Chosen once, before the training, from what a step and an exchange cost here: the number of
 a push is its step divided by ``n_push``, so it never changes within a run. A step is
@@ -49,7 +49,7 @@ _measuring = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Costs:
+class MeasuredCosts:
     """Seconds of one minibatch, and of a push that brings the fresh parameters back.
 
     The exchange is that of the server with most to do, with nobody else at work there.
@@ -59,7 +59,7 @@ class Costs:
     exchange_s: float
 
 
-def interval(costs: Costs, longest: int, replicas: int) -> int:
+def best_interval(costs: MeasuredCosts, longest: int, replicas: int) -> int:
     """The least of 1, 2, 4, ... up to ``longest`` that leaves the servers half of their time.
 
     Each of the ``replicas`` brings an exchange every so many steps.
@@ -72,7 +72,7 @@ def interval(costs: Costs, longest: int, replicas: int) -> int:
     return chosen
 
 
-def longest(config: RunConfig, *, tables: bool) -> int:
+def longest_interval(config: RunConfig, *, tables: bool) -> int:
     """The longest interval that does the training no harm worth the name.
 
     It is 1 where that is not known: for tables, and for models of the user's own, whose code
@@ -86,38 +86,39 @@ def longest(config: RunConfig, *, tables: bool) -> int:
     return max(1, min(LONGEST.get(config.optimizer, 1), MOST_UNSEEN // others))
 
 
-def chosen(problem: Problem, servers: Servers) -> Problem:
-    """The job with numbers for ``n_push`` and ``n_fetch``, measured if they are ``auto``.
+def choose_intervals(problem: Problem, servers: Servers) -> Problem:
+    """Choose ``n_push`` and ``n_fetch`` if they are ``auto``, by measuring where there is a choice.
 
     Raises the ServerError family if a server cannot be used.
     """
     config = problem.config
-    if problem.plan is None or "auto" not in (config.n_push, config.n_fetch):
+    if config.algorithm != "downpour" or "auto" not in (config.n_push, config.n_fetch):
         return problem
-    most = longest(config, tables=bool(problem.layout.tables))
-    if most == 1 or config.n_push != config.n_fetch:
+    longest = longest_interval(config, tables=bool(problem.layout.tables))
+    if longest == 1 or config.n_push != config.n_fetch:
         return problem.with_interval(1)
-    return problem.with_interval(interval(_measured(problem, servers), most, config.replicas))
+    costs = _measure(problem, servers)
+    return problem.with_interval(best_interval(costs, longest, config.replicas))
 
 
-def _measured(problem: Problem, servers: Servers) -> Costs:
+def _measure(problem: Problem, servers: Servers) -> MeasuredCosts:
     on_server = np.bincount(
         [problem.layout.server(shard) for shard in range(problem.layout.n_shards)],
         minlength=len(servers),
     )
     exchanges = (
-        float(n_shards * _exchange_s(problem, servers.only(index)))
+        float(n_shards * _measure_exchange_s(problem, servers.only(index)))
         for index, n_shards in enumerate(on_server)
     )
-    return Costs(_step_s(problem), max(exchanges))
+    return MeasuredCosts(_measure_step_s(problem), max(exchanges))
 
 
-def _step_s(problem: Problem) -> float:
-    """Of one minibatch on a copy of the parameters, on one thread, as workers compute."""
+def _measure_step_s(problem: Problem) -> float:
+    """Time one minibatch on a copy of the parameters, on one thread, as workers compute."""
     config = problem.config
     subset = Subset(problem.data.train, 0, config.replicas, config.seed)
     examples = Examples(problem.dataset, subset)
-    parameters = problem.first.parameters.astype(config.dtype)
+    parameters = problem.initial_values.parameters.astype(config.dtype)
     gradient = np.empty_like(parameters)
 
     def step(number: int) -> None:
@@ -125,11 +126,11 @@ def _step_s(problem: Problem) -> float:
         problem.model.loss_and_gradient(parameters, features, targets, gradient)
 
     with _measuring, threadpoolctl.threadpool_limits(1):
-        return _middle(step)
+        return _median_s(step)
 
 
-def _exchange_s(problem: Problem, servers: Servers) -> float:
-    """Of one shard of the run's size, under a name of its own that is gone afterwards."""
+def _measure_exchange_s(problem: Problem, servers: Servers) -> float:
+    """Time a push to one shard of the run's size, under a name that is gone afterwards."""
     rule, dtype = build_rule(problem.config), problem.config.dtype
     part = problem.layout.shard_slice(0)
     numbers = part.stop - part.start
@@ -144,15 +145,15 @@ def _exchange_s(problem: Problem, servers: Servers) -> float:
     try:
         store.create(np.zeros(numbers))
         gradient = np.full(numbers, 1e-3, dtype)
-        return _middle(
+        return _median_s(
             lambda number: store.push(Token(FENCE, 0, 1), 1 + number, gradient, fetch=True)
         )
     finally:
         store.delete()
 
 
-def _middle(do: Callable[[int], object]) -> float:
-    """Seconds of ``do``, told how often it was done; the first time counts for nothing."""
+def _median_s(do: Callable[[int], object]) -> float:
+    """Median seconds of ``do``, which gets a running number; the first time does not count."""
     return statistics.median(list(_timed(do))[1:])
 
 

@@ -1,4 +1,4 @@
-"""What the reports of replicas add up to."""
+"""The reports of replicas, added up."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
-from distbelief.worker_tasks.replica import UnitReport
+from distbelief.worker_tasks.unit_report import UnitReport
 
 #: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
 BAD_UNITS = 3
 
 
 class Reports:
-    """Of a run so far; ``waited_s`` is how long replicas were held back for slower ones.
+    """Losses, staleness and waits of a run so far.
+
+    ``waited_s`` is how long replicas were held back for slower ones.
 
     Args:
         replicas: the loss is told over the last two units of each.
@@ -39,7 +41,7 @@ class Reports:
         return self._bad_units >= BAD_UNITS
 
     def forgive(self) -> None:
-        """Forget the bad units: the shards stand elsewhere now."""
+        """Forget the bad units: the shards have been restored."""
         self._bad_units = 0
 
     @property

@@ -1,6 +1,6 @@
-"""Where shards stood, in a checkpoint: pure, and independent of how many there were.
+"""States of shards in a checkpoint: pure, and independent of how many shards there were.
 
-Each shard's standing is kept with the range of parameters that it covered. Shards that
+Each shard's state is kept with the range of parameters that it covered. Shards that
 are cut as they were get back exactly what they had. One that is cut anew takes, for each
 stream, the highest sequence of the shards that it covers: a push that only some of them
 had is then lost for the others, rather than applied twice.
@@ -34,7 +34,7 @@ def to_json(layout: Layout, shard_states: Sequence[ShardState]) -> list[dict[str
 
 
 def from_json(layout: Layout, documents: Sequence[Mapping[str, Any]]) -> list[ShardState]:
-    """The standing of each shard of ``layout``."""
+    """The state of each shard of ``layout``."""
     dense = [each for each in documents if each["table_shard"] < 0]
     tables = [each for each in documents if each["table_shard"] >= 0]
     parts = [layout.shard_slice(shard) for shard in range(layout.n_dense_shards)]

@@ -1,4 +1,4 @@
-"""What Downpour has to say at the end of a training."""
+"""The lines that Downpour adds to the summary of a training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from distbelief.coordinator.downpour.units import UnitPlan
 
 
 def summary(store: ParameterStore, plan: UnitPlan, waited_s: float) -> list[str]:
-    """A line each; ``waited_s`` is how long replicas were held back for slower ones."""
+    """Steps, updates, tables and waits; ``waited_s`` is how long replicas were held back."""
     counts = store.counts()
     low, high = (pick(count.applied for count in counts) for pick in (min, max))
     refused = max(count.refused for count in counts)

@@ -1,10 +1,10 @@
-"""Which unit of Downpour's work comes next: pure, so that a plan can be tested by counting.
+"""The plan of Downpour's units: pure, so that it can be tested by counting.
 
 Each subset of the data is a stream of steps: ``passes`` times over its minibatches. A
 unit is the next stretch of one stream. A stream has at most one unit in flight, streams
 do not wait for one another (no barrier between passes) unless there is a bound on their
-staleness, and push number k of a stream
-covers its steps (k-1) * n_push to k * n_push: where a unit ends never changes that.
+staleness, and push number k of a stream covers its steps (k-1) * n_push to k * n_push:
+where a unit ends never changes that.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.config import RunConfig, whole_pushes
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.worker_tasks.staleness import StalenessBound
 
 
 @dataclass(frozen=True)
-class Unit:
+class PlannedUnit:
     """Steps ``start`` to ``stop`` of a subset's stream."""
 
     subset: int
@@ -40,7 +42,7 @@ class _Stream:
 
     @property
     def waits(self) -> bool:
-        """There is more to do, and nobody does it."""
+        """Whether there is more to do, and nobody does it."""
         return not self.in_flight and self.done < self.total
 
 
@@ -75,14 +77,26 @@ class UnitPlan:
         self._warm_until = min(warm, first)
         self._bound = StalenessBound.of(self.config, self.steps_per_pass)
 
+    @classmethod
+    def of(cls, problem: Problem) -> UnitPlan:
+        """The plan of a problem, with pushes at every step where ``n_push`` is not chosen yet.
+
+        Raises:
+            DataError: there are fewer training examples than replicas.
+            ConfigError: as the class says.
+        """
+        config, train = problem.config.with_interval(1), problem.data.train
+        subsets = [Subset(train, r, config.replicas, config.seed) for r in range(config.replicas)]
+        return cls([subset.steps_per_pass(config.batch_size) for subset in subsets], config)
+
     @property
     def warming(self) -> bool:
-        """One replica works alone."""
+        """Whether one replica works alone."""
         return self._streams[0].done < self._warm_until
 
     @property
     def holding(self) -> bool:
-        """A stream waits for slower ones."""
+        """Whether a stream waits for slower ones."""
         return any(stream.waits for stream in self._streams) and not self.warming
 
     @property
@@ -91,7 +105,7 @@ class UnitPlan:
 
     @property
     def passes_done(self) -> float:
-        """Mean over the streams."""
+        """Passes over the data, the mean over the streams."""
         passes = [stream.done / stream.steps_per_pass for stream in self._streams]
         return sum(passes) / len(passes)
 
@@ -110,10 +124,10 @@ class UnitPlan:
 
     @property
     def total_pushes(self) -> int:
-        """What every shard's clock shows when the plan is done."""
+        """Pushes of all streams, which every shard's clock shows when the plan is done."""
         return sum(math.ceil(stream.total / self.config.push_interval) for stream in self._streams)
 
-    def take(self, sequences: Sequence[int] = ()) -> list[Unit]:
+    def take(self, sequences: Sequence[int] = ()) -> list[PlannedUnit]:
         """The units that may start now; they count as in flight from here on.
 
         With a bound on the staleness, ``sequences`` are the last pushes of all streams:
@@ -128,16 +142,16 @@ class UnitPlan:
         for subset, stream in enumerate(streams):
             if stream.waits and self._in_reach(subset, sequences):
                 stream.in_flight = True
-                units.append(Unit(subset, stream.done, self._stop_of(stream)))
+                units.append(PlannedUnit(subset, stream.done, self._stop_of(stream)))
         return units
 
-    def stand_at(self, sequences: Sequence[int]) -> None:
-        """Go on from where the shards stand: each stream's last push; nothing is in flight."""
+    def restart_from(self, sequences: Sequence[int]) -> None:
+        """Go on from each stream's last push on the shards; nothing is in flight."""
         for stream, last in zip(self._streams, sequences, strict=True):
             stream.done = min(last * self.config.push_interval, stream.total)
             stream.in_flight = False
 
-    def finish(self, unit: Unit, reached: int) -> None:
+    def finish(self, unit: PlannedUnit, reached: int) -> None:
         """Take a unit back, which ended at its stop or, too far ahead of others, before."""
         stream = self._streams[unit.subset]
         stream.done, stream.in_flight = min(reached, unit.stop), False

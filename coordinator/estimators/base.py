@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from distbelief.app.datasets.targets.wanted import REGRESSION
 from distbelief.coordinator.api import Cluster, Result, train
-from distbelief.coordinator.cluster.shared import shared
+from distbelief.coordinator.cluster.shared import shared_cluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
 
 Array = npt.NDArray[Any]
@@ -68,7 +68,7 @@ class Estimator(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(SEEDS))
         with tempfile.TemporaryDirectory(prefix="distbelief-") as folder:
             self.result_ = train(
-                cluster=self.cluster or shared(self._processes()),
+                cluster=self.cluster or shared_cluster(self._processes()),
                 data=(features, targets),
                 algorithm=self.algorithm,
                 seed=seed,

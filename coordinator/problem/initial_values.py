@@ -1,4 +1,4 @@
-"""What the shards begin with: values from the seed, or those of a saved model."""
+"""The values that the shards begin with: from the seed, or those of a saved model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from distbelief.app.settings.config import RunConfig
 
 @dataclass(frozen=True)
 class InitialValues:
-    """``parameters`` and each slot have shape (D,), D being the size of the layout.
+    """Parameters and slots: vectors of shape (D,), D being the size of the layout.
 
     ``tables`` are the rows that do not begin as the seed draws them.
     """
@@ -34,8 +34,8 @@ class InitialValues:
     tables: Mapping[str, Tables]
 
 
-def begin(config: RunConfig, model: Model, layout: Layout) -> InitialValues:
-    """From the seed, or from ``init_from``: its parameters, and its accumulators if it has any.
+def make_initial_values(config: RunConfig, model: Model, layout: Layout) -> InitialValues:
+    """Draw values from the seed, or take those of the model in ``init_from``, slots included.
 
     Raises:
         ModelError: the saved model is another one, or values are not finite.

@@ -1,4 +1,4 @@
-"""How much memory a training will need on the parameter servers."""
+"""An estimate of the memory that a training will need on servers and in workers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ PROCESS_BYTES, DOWNPOUR_VECTORS, SANDBLASTER_VECTORS = 100 << 20, 7, 5
 
 
 def bytes_text(n_bytes: int) -> str:
-    """As a person would say it."""
+    """A number of bytes as a person would say it."""
     unit, name = (2**20, "MiB") if n_bytes >= 2**20 else (2**10, "KiB")
     return f"{n_bytes / unit:,.0f} {name}"
 
 
 @dataclass(frozen=True)
-class Demand:
+class MemoryEstimate:
     """Bytes that a training takes: on all parameter servers together, in a worker process."""
 
     servers: int
@@ -48,8 +48,8 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Footprint:
-    """Of a training with tables.
+class TableEstimate:
+    """Bytes on all servers of a training with tables, its dense part included.
 
     Args:
         rows: of all tables.
@@ -64,8 +64,10 @@ class Footprint:
     most: int
 
 
-def demand(config: RunConfig, layout: Layout, found: Footprint | None) -> Demand:
-    """What a training takes; of tables, the rows that occur in its training data."""
+def estimate_memory(
+    config: RunConfig, layout: Layout, tables: TableEstimate | None
+) -> MemoryEstimate:
+    """The memory of a training; of tables, the rows that occur in its training data count."""
     vector = layout.size * config.dtype.itemsize
     if config.algorithm == "sandblaster":
         n_vectors, copies = SANDBLASTER_VECTORS, 2 * config.history + OTHER_VECTORS
@@ -73,19 +75,19 @@ def demand(config: RunConfig, layout: Layout, found: Footprint | None) -> Demand
         n_slots = len(build_rule(config).slots)
         n_vectors, copies = DOWNPOUR_VECTORS, PARAMETER_COPIES + SLOT_COPIES * n_slots
     stored = int(vector * ROUNDING) + layout.n_blocks * ENTRY_BYTES
-    servers = copies * stored if found is None else found.likely
-    return Demand(servers, PROCESS_BYTES + n_vectors * vector)
+    servers = copies * stored if tables is None else tables.likely
+    return MemoryEstimate(servers, PROCESS_BYTES + n_vectors * vector)
 
 
-def footprint(
+def estimate_tables(
     model: Model,
     dataset: Dataset,
     train: Iterable[Rows],
     layout: Layout,
     itemsize: int,
     n_slots: int,
-) -> Footprint | None:
-    """Of the tables and the dense part; None without tables.
+) -> TableEstimate | None:
+    """Count the rows of tables that occur in the training data; None without tables.
 
     ``train`` gives the rows of the data set a block at a time; they are read once.
     """
@@ -104,9 +106,11 @@ def footprint(
         likely += blocks * block_bytes(table, itemsize)
         most += table.n_blocks * block_bytes(table, itemsize)
     rows = sum(table.n_rows for table in layout.tables)
-    return Footprint(rows, sum(int(mask.sum()) for mask in seen), copies * likely, copies * most)
+    return TableEstimate(
+        rows, sum(int(mask.sum()) for mask in seen), copies * likely, copies * most
+    )
 
 
 def block_bytes(table: Table, itemsize: int) -> int:
-    """What a server needs for a block, at most."""
+    """Bytes that a block takes on its server, at most."""
     return int(table.rows_per_block * table.width * itemsize * ROUNDING) + ENTRY_BYTES

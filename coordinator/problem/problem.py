@@ -1,8 +1,12 @@
-"""What is to be trained, checked before anything is started."""
+"""The problem that a training solves: data, model, layout and initial values.
+
+It knows no algorithm: each of them computes from the problem how it divides the work
+(:meth:`distbelief.coordinator.downpour.units.UnitPlan.of`,
+:func:`distbelief.coordinator.sandblaster.portion_count.portions_of`).
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from distbelief.app.datasets.cache.opening import default_cache_folder
@@ -10,27 +14,27 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.datasets.sources.source import parse
-from distbelief.app.datasets.split.partition import ShuffledRows, Subset, in_file_order
-from distbelief.app.errors import ConfigError
+from distbelief.app.datasets.split.partition import in_file_order
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.model import Model
 from distbelief.app.models.registry import build_model
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
-from distbelief.coordinator.downpour.units import UnitPlan
-from distbelief.coordinator.problem.initial_values import InitialValues, begin
-from distbelief.coordinator.problem.memory_estimate import Footprint, footprint
+from distbelief.coordinator.problem.initial_values import InitialValues, make_initial_values
+from distbelief.coordinator.problem.memory_estimate import (
+    MemoryEstimate,
+    TableEstimate,
+    estimate_memory,
+    estimate_tables,
+)
 from distbelief.coordinator.progress.scores import ScoreFormatter
-from distbelief.coordinator.sandblaster.portions import default_count
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A training that can begin.
+    """Examples, a model, and where its parameters begin.
 
-    ``plan`` is Downpour's, and final once ``n_push`` is chosen; ``portions`` the size of
-    Sandblaster's batch in portions;
-    ``footprint`` is told where there are tables.
+    ``table_estimate`` is there where the layout has tables.
     """
 
     config: RunConfig
@@ -39,16 +43,13 @@ class Problem:
     layout: Layout
     n_train: int
     n_heldout: int
-    plan: UnitPlan | None
-    portions: int | None
-    first: InitialValues
+    initial_values: InitialValues
     score_formatter: ScoreFormatter
-    footprint: Footprint | None = None
+    table_estimate: TableEstimate | None = None
 
     def with_interval(self, interval: int) -> Problem:
-        """The job of a run whose ``n_push`` and ``n_fetch`` are chosen."""
-        config = self.config.with_interval(interval)
-        return replace(self, config=config, plan=_unit_plan(config, self.data.train))
+        """The problem of a run whose ``n_push`` and ``n_fetch`` are chosen."""
+        return replace(self, config=self.config.with_interval(interval))
 
     @property
     def n_parameters(self) -> int:
@@ -59,11 +60,19 @@ class Problem:
     def dataset(self) -> Dataset:
         return self.data.dataset
 
+    @property
+    def memory(self) -> MemoryEstimate:
+        """The memory that a training of it will take."""
+        return estimate_memory(self.config, self.layout, self.table_estimate)
+
 
 def prepare(
     config: RunConfig, n_servers: int, progress: Progress | None = None, *, resumed: bool = False
 ) -> Problem:
-    """Open the data, build the model, cut the work; every mistake of the user shows here.
+    """Open the data, build the model, cut it into shards; mistakes of the user show here.
+
+    But for those in the division of the work, which the algorithms know:
+    :func:`distbelief.coordinator.doctor.preflight.check_division`.
 
     ``progress`` is told how far a conversion of the data is. A ``resumed`` run does not
     need the model file that it was started from any more.
@@ -95,11 +104,9 @@ def prepare(
         layout=layout,
         n_train=len(train),
         n_heldout=len(data.heldout),
-        plan=_unit_plan(config.with_interval(1), train) if downpour else None,
-        portions=None if downpour else _portions(config, len(train), model, dataset),
-        first=begin(start, model, layout),
+        initial_values=make_initial_values(start, model, layout),
         score_formatter=score_formatter,
-        footprint=footprint(
+        table_estimate=estimate_tables(
             model,
             dataset,
             in_file_order(train),
@@ -113,25 +120,3 @@ def prepare(
 def _absolute(source: str | None) -> str | None:
     """A worker on this machine may have another working directory."""
     return None if source is None else parse(source).absolute()
-
-
-def _unit_plan(config: RunConfig, train: ShuffledRows) -> UnitPlan:
-    parts = [Subset(train, r, config.replicas, config.seed) for r in range(config.replicas)]
-    return UnitPlan([part.steps_per_pass(config.batch_size) for part in parts], config)
-
-
-def _portions(config: RunConfig, n_train: int, model: Model, dataset: Dataset) -> int:
-    if config.portions is None:
-        touched = (
-            tensor.size // tensor.shape[0] * dataset.entries_per_example
-            if tensor.sparse
-            else tensor.size
-            for tensor in model.tensors
-        )
-        return default_count(n_train, math.ceil(sum(touched)))
-    if config.portions > n_train:
-        raise ConfigError(
-            f"portions = {config.portions} is more than the {n_train} training examples: "
-            f"use at most {n_train}"
-        )
-    return config.portions

@@ -1,4 +1,4 @@
-"""The callbacks by which a training tells what it does, and asks whether to stop."""
+"""The callbacks of a training, by the names that ``train(...)`` gives them."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from distbelief.coordinator.progress.status import Status
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Functions that a training calls: with a line to say, with its status, with an event.
+    """Functions that a training calls, and how.
 
-    And one that it asks whether to stop. A line may come on any thread; the others are called on
-    that of the training, and what they raise ends it.
+    Args:
+        say: told a line for people, on any thread. The others are called on the thread of
+            the training, and what they raise ends it.
+        on_status: told how the training stands.
+        on_event: told of everything that happens.
+        should_stop: asked whether the training is to end.
     """
 
     say: Callable[[str], None]
-    show: Callable[[Status], None]
-    told: Listener = lambda _: None
-    stop: Callable[[], bool] = lambda: False
+    on_status: Callable[[Status], None]
+    on_event: Listener = lambda _: None
+    should_stop: Callable[[], bool] = lambda: False
 
 
-def together(*callbacks: Callbacks) -> Callbacks:
-    """Several of them as one."""
+def together(*several: Callbacks) -> Callbacks:
+    """Several callbacks as one, called in their order."""
 
     def say(text: str) -> None:
-        for each in callbacks:
+        for each in several:
             each.say(text)
 
-    def show(status: Status) -> None:
-        for each in callbacks:
-            each.show(status)
+    def on_status(status: Status) -> None:
+        for each in several:
+            each.on_status(status)
 
-    def told(event: Event) -> None:
-        for each in callbacks:
-            each.told(event)
+    def on_event(event: Event) -> None:
+        for each in several:
+            each.on_event(event)
 
-    def stop() -> bool:
-        return any(each.stop() for each in callbacks)
+    def should_stop() -> bool:
+        return any(each.should_stop() for each in several)
 
-    return Callbacks(say, show, told, stop)
+    return Callbacks(say, on_status, on_event, should_stop)

@@ -1,4 +1,4 @@
-"""When a run's state is written to the disk: in the background, while training goes on."""
+"""Checkpoints of a run, written to the disk in the background while training goes on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from distbelief.app.files.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class Capture:
-    """A run's state at one moment.
+    """A run's state at one time.
 
     Args:
         document: JSON.
@@ -60,7 +60,10 @@ class Checkpoints:
         say: Callable[[str], None],
         tell: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
-        self.folder, self._every_s, self._keep, self._say = folder, every_s, keep, say
+        self.folder = folder
+        self._every_s = every_s
+        self._keep = keep
+        self._say = say
         self._tell = tell
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: _Writing | None = None
@@ -69,7 +72,7 @@ class Checkpoints:
         self.written = 0
 
     def latest(self) -> Checkpoint:
-        """The newest one that is whole; raises CheckpointError if there is none."""
+        """The newest checkpoint that is whole; raises CheckpointError if there is none."""
         found = checkpoint.latest(
             self.folder, lambda why: self._say(f"{why}; trying the checkpoint before it")
         )
@@ -78,7 +81,7 @@ class Checkpoints:
         return found
 
     def highest_fence(self) -> int:
-        """That of the newest one; only with a higher one does a coordinator write a newer one."""
+        """The fence of the newest one; with a higher one a coordinator writes newer ones."""
         fences = [name.partition("-")[0] for name in checkpoint.names(self.folder)]
         return max((int(each) for each in fences if each.isdigit()), default=0)
 

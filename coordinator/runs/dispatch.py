@@ -33,7 +33,9 @@ SILENT_S = 5.0
 
 @dataclass
 class _InFlight:
-    """``message`` is when its last message was sent, or seen in the queue; ``answered`` is the
+    """A unit that is out.
+
+    ``message`` is when its last message was sent, or seen in the queue; ``answered`` is the
     last attempt whose end was answered with another message.
     """
 
@@ -82,13 +84,17 @@ class Dispatcher:
         resent: int = 0,
         tell: Callable[..., None] = lambda *_, **__: None,
     ) -> None:
-        self._ledger, self._send, self._waiting = ledger, send, waiting
+        self._ledger = ledger
+        self._send = send
+        self._waiting = waiting
         self._fence = fence
-        self._lease_s, self._max_tries, self._stall_s = lease_s, max_tries, stall_s
-        self._in_flight: dict[str, _InFlight] = {}
+        self._lease_s = lease_s
+        self._max_tries = max_tries
+        self._stall_s = stall_s
         self._tell = tell
+        self._in_flight: dict[str, _InFlight] = {}
         self._at_work = time.monotonic()
-        self._heard = WorkerLiveness(SILENT_S, time.monotonic)
+        self._liveness = WorkerLiveness(SILENT_S, time.monotonic)
         #: Units sent again: a worker failed, ended or was silent, or a message was lost.
         self.resent = resent
 
@@ -97,8 +103,8 @@ class Dispatcher:
 
     @property
     def workers(self) -> int:
-        """Processes that hold a unit, or held one a moment ago."""
-        return len(self._heard)
+        """Processes that hold a unit, or have held one in the last seconds."""
+        return len(self._liveness)
 
     @property
     def idle_s(self) -> float:
@@ -145,10 +151,10 @@ class Dispatcher:
             held = (unit.remaining_s or 0) > 0
             if unit.state is UnitState.DONE or held:
                 self._at_work = time.monotonic()
-                self._heard.of(_place(unit))
-            entry.worker = _place(unit) if held else ""
+                self._liveness.note(_worker_of(unit))
+            entry.worker = _worker_of(unit) if held else ""
             if unit.state is UnitState.DONE:
-                finished.append(Finished(name, unit.report, _place(unit), unit.attempt))
+                finished.append(Finished(name, unit.report, _worker_of(unit), unit.attempt))
                 del self._in_flight[name]
             elif not held and self._is_lost(name, unit, waiting):
                 self._send_again(name, unit)
@@ -180,7 +186,7 @@ class Dispatcher:
         self._send(entry.task, name, unit.attempt + 1)
         entry.message, entry.answered = time.monotonic(), unit.attempt
         self.resent += 1
-        self._tell("resent", unit=name, attempt=unit.attempt, worker=_place(unit))
+        self._tell("resent", unit=name, attempt=unit.attempt, worker=_worker_of(unit))
 
 
 def _failure(name: str, unit: LedgerUnit) -> str:
@@ -190,11 +196,11 @@ def _failure(name: str, unit: LedgerUnit) -> str:
             f"{unit.report['error']}\n{unit.report['traceback']}"
         ).rstrip()
     return (
-        f"unit {name} lost its worker {unit.tries} times, last {_place(unit)}: "
+        f"unit {name} lost its worker {unit.tries} times, last {_worker_of(unit)}: "
         "does it run out of memory, or crash? See the worker's log"
     )
 
 
-def _place(unit: LedgerUnit) -> str:
-    """The process that claimed it last, as people find it."""
+def _worker_of(unit: LedgerUnit) -> str:
+    """The process that claimed the unit last, as people find it: process@host."""
     return unit.owner.partition("/")[0]

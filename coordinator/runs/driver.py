@@ -1,4 +1,4 @@
-"""What a driver of an algorithm is to the training that it drives."""
+"""The interface that Downpour and Sandblaster implement, and what a training gives them."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ TICK_S = 0.5
 
 @dataclass(frozen=True)
 class DriverHooks:
-    """What surrounds a driver.
+    """Functions that a driver calls between its steps, and its checkpoints.
 
     Args:
-        show: called with the status after everything that happened.
+        on_status: called with the status after everything that happened.
         check: called regularly; raises if the cluster is broken or the run was taken.
-        interrupted: whether somebody asked to stop.
-        checkpoints: where the driver's state is written now and then.
+        should_stop: whether somebody asked to stop.
+        checkpoints: the driver's state is written there now and then.
     """
 
-    show: Callable[[Status], None]
+    on_status: Callable[[Status], None]
     check: Callable[[], None]
-    interrupted: Callable[[], bool]
+    should_stop: Callable[[], bool]
     checkpoints: Checkpoints
 
 
 @dataclass(frozen=True)
 class FinalState:
-    """A model as the shards hold it, and the evaluation that it is kept for, if any.
+    """The model that the shards hold at the end, and the evaluation that chose it, if any.
 
     ``parameters`` and slots are flat vectors; ``tables`` has the rows that came into being,
     for the parameters and for each slot, if there are tables.
@@ -50,27 +50,27 @@ class FinalState:
 
 
 class Driver(Protocol):
-    """Drives one run; the shards hold what it trains."""
+    """Drives one run of an algorithm; the shards hold what it trains."""
 
     evaluations: HeldoutEvaluations
 
     @property
     def seconds(self) -> float:
-        """Of training, in this process and in those that drove the run before."""
+        """Seconds of training, in this process and in those that drove the run before."""
         ...
 
     def create(self) -> None:
-        """Write the first values to the shards."""
+        """Write the initial values to the shards."""
         ...
 
     def load_state(self, document: Mapping[str, Any]) -> None:
-        """Take what a driver before committed, or wrote into a checkpoint."""
+        """Load what a driver before committed, or wrote into a checkpoint."""
         ...
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
-        """Go on under the session's fence from where the shards stand.
+        """Go on under the session's fence from the state of the shards.
 
-        What they lost comes back from the ``latest`` checkpoint; the answer says what.
+        What they lost comes back from the ``latest`` checkpoint; the answer says so in lines.
         Raises CheckpointError if it is needed and there is none.
         """
         ...
@@ -83,13 +83,13 @@ class Driver(Protocol):
         ...
 
     def capture(self) -> Capture:
-        """The state of the moment, for a checkpoint."""
+        """The state at this time, for a checkpoint."""
         ...
 
-    def keep(self, *, resumable: bool) -> FinalState:
-        """The result.
+    def finish(self, *, resumable: bool) -> FinalState:
+        """Read the model that is the result.
 
-        Unless the run is to be resumed, it becomes what the shards hold.
+        Unless the run is to be resumed, it becomes what the shards hold, and nothing else stays.
         """
         ...
 
@@ -98,5 +98,5 @@ class Driver(Protocol):
         ...
 
     def summary(self) -> Sequence[str]:
-        """What the algorithm has to say at the end, a line each."""
+        """Lines on how the training went, for people."""
         ...

@@ -1,4 +1,4 @@
-"""What a coordinator runs on: versions, host and servers, for the journal. No secrets."""
+"""The environment of a coordinator, for the journal: versions, host, servers. No secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("distbelief", "numpy", "celery", "redis", "hiredis", "scikit-learn",
 
 
 def environment(control: Servers, servers: Servers) -> dict[str, Any]:
-    """JSON; raises the ServerError family if a server does not answer."""
+    """The environment as JSON; raises the ServerError family if a server does not answer."""
     return {
         "host": socket.gethostname(),
         "cores": os.cpu_count(),
@@ -39,7 +39,7 @@ def environment(control: Servers, servers: Servers) -> dict[str, Any]:
 
 
 def server_version(servers: Servers, index: int) -> str:
-    """As "Valkey 9.0.1" or "Redis 7.0.15"."""
+    """Name and version of a server, as "Valkey 9.0.1" or "Redis 7.0.15"."""
     info = read_info(servers, "server", server=index)
     if "valkey_version" in info:
         return f"Valkey {info['valkey_version']}"

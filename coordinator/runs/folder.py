@@ -40,7 +40,7 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """What happened; see :mod:`distbelief.coordinator.runs.journal`."""
+        """The events of the run; see :mod:`distbelief.coordinator.runs.journal`."""
         return self.path / "events.jsonl"
 
     @property
@@ -48,21 +48,22 @@ class RunFolder:
         """Where embedded servers keep their append-only files."""
         return self.path / "servers"
 
-    def logs(self) -> Path:
-        return made(self.path / "logs")
+    def make_logs(self) -> Path:
+        """The folder of the logs, which is made if it is not there."""
+        return make_folder(self.path / "logs")
 
     def model_file(self, cluster: ClusterConfig) -> Path:
         """Where the model is, or will be."""
         return Path(cluster.output) if cluster.output else self.path / "model.safetensors"
 
-    def model(self, cluster: ClusterConfig) -> Path:
-        """The model's file; that it can be written is made sure of before the training."""
+    def check_model_file(self, cluster: ClusterConfig) -> Path:
+        """The model's file, once its folder is made; raises ConfigError if it cannot be written."""
         output = self.model_file(cluster)
         if found := obstacle(output):
             raise ConfigError(f"output = {output} is not allowed: it is {found}, name a file")
         # Behind a link it is the file itself that is replaced.
         target = Path(os.path.realpath(output)) if output.is_symlink() else output
-        made(target.parent)
+        make_folder(target.parent)
         try:
             with tempfile.TemporaryFile(dir=target.parent):
                 return output
@@ -70,25 +71,25 @@ class RunFolder:
             raise ConfigError(f"cannot write to {target.parent}: {error.strerror}") from error
 
     def describe(
-        self, record: Mapping[str, Any], cluster: ClusterConfig, place: Mapping[str, Any]
+        self, record: Mapping[str, Any], cluster: ClusterConfig, servers: Mapping[str, Any]
     ) -> None:
         """Write down what the run is and where its servers are (addresses, no passwords)."""
         settings = cluster.model_dump(mode="json", exclude=set(SECRETS))
-        self._write({"record": record, "cluster": settings, "place": place, "outcome": {}})
+        self._write({"record": record, "cluster": settings, "place": servers, "outcome": {}})
 
     def conclude(self, outcome: Mapping[str, Any]) -> None:
-        """Write down how it ended: its servers may be gone when somebody asks."""
+        """Write down how the run ended: its servers may be gone when somebody asks."""
         document = self.read()
         if document is not None:
             self._write({**document, "outcome": outcome})
 
     def outcome(self) -> dict[str, Any]:
-        """How it ended; empty if it did not, or was killed."""
+        """How the run ended; empty if it did not, or was killed."""
         document = self.read()
         return document["outcome"] if document is not None else {}
 
     def read(self) -> dict[str, Any] | None:
-        """What was written down; None if there is no such folder.
+        """Read what was written down; None if there is no such folder.
 
         Raises:
             ConfigError: it is damaged, or of another version.
@@ -105,7 +106,7 @@ class RunFolder:
 
     def _write(self, document: Mapping[str, Any]) -> None:
         text = json.dumps({**document, "format": FORMAT}, indent=2)
-        made(self.path)
+        make_folder(self.path)
         try:
             with replacing(self.path / "run.json") as partial:
                 partial.write_text(text, encoding="utf-8")
@@ -113,7 +114,7 @@ class RunFolder:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
 
 
-def made(folder: Path) -> Path:
+def make_folder(folder: Path) -> Path:
     """Make a folder; raises ConfigError if that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,9 @@ class HeldoutEvaluations:
     """Runs one evaluation at a time and keeps the best snapshot on the servers."""
 
     def __init__(self, session: Session, problem: Problem, store: ShardStore) -> None:
-        self._session, self._problem, self._store = session, problem, store
+        self._session = session
+        self._problem = problem
+        self._store = store
         self._metric = problem.score_formatter.metric
         self._auc = AucBy.of(problem.model.task, problem.n_heldout)
         self._current: _Current | None = None
@@ -63,7 +65,7 @@ class HeldoutEvaluations:
         return {"history": [each.to_json() for each in self.history], "best": best}
 
     def load_state(self, document: Mapping[str, Any]) -> None:
-        """Take the history of the coordinator before."""
+        """Load the history of the coordinator before."""
         self.history = [HeldoutEvaluation.from_json(each) for each in document["history"]]
         best = document["best"]
         self.best = next((each for each in self.history if each.number == best), None)
@@ -102,14 +104,14 @@ class HeldoutEvaluations:
             self._current = None
 
     def forget(self) -> None:
-        """The evaluation that was running is lost, with its snapshot or its tasks.
+        """Forget the evaluation that was running, whose snapshot or tasks are lost.
 
         What its tasks laid down went when the ledger was cleared for a new fence.
         """
         self._current = None
 
     def rank(self) -> float | None:
-        """How good the last evaluation was; higher is better."""
+        """The metric of the last evaluation, turned so that higher is better."""
         if not self.history:
             return None
         value = self.history[-1].score.metric(self._metric)
@@ -151,8 +153,8 @@ class HeldoutEvaluations:
             self.best = evaluation
             self._store.copy(current.vector, BEST)
         self._store.drop(current.vector)
-        kept = (self.best.number, evaluation.number)
-        self.history = [each if each.number in kept else each.slim() for each in self.history]
+        whole = (self.best.number, evaluation.number)
+        self.history = [each if each.number in whole else each.slim() for each in self.history]
         return evaluation
 
     def _with_auc(self, current: _Current) -> HeldoutEvaluation:

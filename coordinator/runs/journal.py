@@ -1,4 +1,4 @@
-"""What happened in a run, in its folder: a line of JSON for each event.
+"""The journal of a run, in its folder: a line of JSON for each event.
 
 The control server keeps only the last events, and an embedded one ends with its run; a
 report is made from the journal.
@@ -23,11 +23,12 @@ class Journal:
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        self._path, self._say = path, say
+        self._path = path
+        self._say = say
         self._over = False
 
     def append(self, event: Event) -> None:
-        """Write an event down."""
+        """Write an event down; a listener of a session."""
         if self._over:
             return
         line = json.dumps({"at": round(event.at, 4), "kind": event.kind, **event.fields})

@@ -1,4 +1,4 @@
-"""This process as the coordinator of a run: takes it, keeps its lease alive, lets it go."""
+"""The leadership of this process over a run: take it, keep its lease alive, let it go."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Leader:
     ) -> None:
         """Take the run under a new fence, and keep it.
 
-        A coordinator that was heard of a moment ago may be dead all the same: its lease is
-        waited for, and given up on as soon as it shows a sign of life.
+        A coordinator that has just shown a sign of life may be dead all the same: its lease is
+        waited for, and given up on as soon as it shows another one.
 
         Raises:
             RunTaken: another coordinator has it, and lives.
@@ -102,7 +102,7 @@ class Leader:
             raise RunTaken(f"run {self._run} was taken over by {owner}")
 
     def check(self) -> None:
-        """Raise what the thread met.
+        """Raise the error that the thread met, if any.
 
         Raises:
             RunTaken: another coordinator has taken the run.
@@ -112,11 +112,11 @@ class Leader:
             raise self._failure
 
     def asked_to_stop(self) -> bool:
-        """Whether somebody asked for it on another terminal."""
+        """Whether somebody asked to stop on another terminal."""
         return self._asked_to_stop
 
     def commit(self, state: Mapping[str, Any]) -> None:
-        """What a new coordinator goes on from; raises like :meth:`check`."""
+        """Commit the state that a new coordinator goes on from; raises like :meth:`check`."""
         try:
             leadership.commit(self._control, self._run, self.fence, state)
         except Fenced as error:
@@ -146,7 +146,9 @@ class Leader:
             )
             if isinstance(answer, Owner):
                 return answer
-            self._claimer, self.fence, self._failure = claimer, answer, None
+            self._claimer = claimer
+            self.fence = answer
+            self._failure = None
         return None
 
     def _keep(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which workers live, as far as their coordinator hears of them."""
+"""Workers that are alive, as far as their coordinator hears of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ class WorkerLiveness:
     """Workers by name; its length is how many were heard of in the last ``silent_s``."""
 
     def __init__(self, silent_s: float, clock: Callable[[], float]) -> None:
-        self._silent_s, self._clock = silent_s, clock
+        self._silent_s = silent_s
+        self._clock = clock
         self._at: dict[str, float] = {}
 
-    def of(self, worker: str) -> None:
-        """A sign of life."""
+    def note(self, worker: str) -> None:
+        """Note a sign of life."""
         self._at[worker] = self._clock()
 
     def __len__(self) -> int:

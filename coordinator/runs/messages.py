@@ -58,7 +58,9 @@ class Messages:
     ) -> None:
         self.address = address(broker)
         self._app = Application(broker)
-        self._deadline_s, self._waiting, self._workers = deadline_s, waiting, workers
+        self._deadline_s = deadline_s
+        self._waiting = waiting
+        self._workers = workers
 
     def send(self, task: str, run: str, *arguments: str | int, shown: str) -> None:
         """Publish a message for the task ``distbelief.<task>``, until it is taken.
@@ -95,11 +97,11 @@ class Messages:
         return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
 
     def active(self, task: str, run: str) -> dict[Arguments, str] | None:
-        """What workers say they are doing right now of a task of this run, and which worker.
+        """Calls of a task of this run that workers say they are at, and which worker is.
 
-        By the arguments after the run's name; None if no worker answers at all.
+        The keys are the arguments after the run's name. None if no worker answers at all.
         """
-        with self._translated():
+        with self._translate_errors():
             answers = self._inspect().active()
         if answers is None:
             return None
@@ -111,7 +113,7 @@ class Messages:
         }
 
     def ask(self, command: str, to: list[str] | None = None, **words: Any) -> dict[str, Any]:
-        """What each worker answers to one of Celery's control commands, or to one of ours.
+        """Send one of Celery's control commands, or of ours; each worker's answer by its name.
 
         ``to`` names the workers; without it all are asked, and have ``ANSWER_S``.
         """
@@ -139,7 +141,7 @@ class Messages:
         began = time.monotonic()
         while True:
             try:
-                with self._translated():
+                with self._translate_errors():
                     return do()
             except ServerUnreachable as error:
                 waited = time.monotonic() - began
@@ -150,7 +152,7 @@ class Messages:
             time.sleep(PUBLISH_PAUSE_S)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (OperationalError, redis.RedisError, OSError) as error:

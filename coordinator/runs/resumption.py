@@ -65,42 +65,42 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
     folder = RunFolder.of(given, run)
     written = folder.read()
     if written is not None:
-        place = written["place"]
+        known = written["place"]
         servers: dict[str, Any] = {}
-        if not place["embedded"]:
+        if not known["embedded"]:
             servers = {
-                "broker": place["broker"],
-                "parameter_servers": tuple(place["parameter_servers"]),
+                "broker": known["broker"],
+                "parameter_servers": tuple(known["parameter_servers"]),
             }
         cluster = configure({**written["cluster"], **servers, **settings})[1]
         record = RunRecord.from_json(run, written["record"])
         allow_imports_of(record.config)  # whoever may write to the folder may run code here
-        return Found(record, cluster, folder, place["embedded"], place["broker"])
+        return Found(record, cluster, folder, known["embedded"], known["broker"])
     if given.broker is None:
         raise ConfigError(
             f"there is no run {run} in {Path(given.folder).resolve()}: name its folder with "
             "--folder, or its servers with --broker and --parameter-servers"
         )
-    known = look(given.broker, run)
-    if known is None:
+    snapshot = look(given.broker, run)
+    if snapshot is None:
         raise ConfigError(f"the control server knows no run {run}: see 'runs'")
-    return Found(RunRecord.from_json(run, known.document), given, folder, False, given.broker)
+    return Found(RunRecord.from_json(run, snapshot.document), given, folder, False, given.broker)
 
 
 def look(broker: str, run: str) -> Snapshot | None:
-    """What a control server knows of a run; None if it does not, or does not answer."""
+    """The run as a control server knows it, None if it does not; raises ServerUnreachable."""
     with closing(Servers([broker], deadline_s=ANSWER_S)) as control:
         return leadership.look(control, run)
 
 
 def state_of(found: Found) -> Snapshot | None:
-    """What the run's control server knows of it; None if it is gone with its run."""
+    """The run as its control server knows it; None if the server is gone with its run."""
     if found.embedded and not Path(found.broker.removeprefix("unix://")).exists():
         return None
     try:
         return look(found.control, found.record.run)
     except ServerUnreachable:
-        if found.embedded:  # it ended a moment ago
+        if found.embedded:  # it ended just now
             return None
         raise
 
@@ -127,8 +127,8 @@ def wait_for_end(found: Found, timeout_s: float = STOP_S) -> None:
         time.sleep(POLL_S)
 
 
-def problem_of(found: Found, *, take_over: bool) -> Problem:
-    """What a run that is to go on trains.
+def prepare_again(found: Found, *, take_over: bool) -> Problem:
+    """Prepare the problem of a run that is to go on, once nobody else coordinates it.
 
     Raises:
         RunTaken: its servers are embedded in a coordinator that lives.

@@ -1,4 +1,4 @@
-"""A run as its coordinator holds it: model, data, shards, ledger and dispatcher."""
+"""The connections of a run: servers, messages, lease and dispatcher of its coordinator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def new_run_id() -> str:
 
 @dataclass
 class Session:
-    """A run's servers and messages, as its coordinator holds them.
+    """A run's servers and messages in the hands of its coordinator.
 
     ``control`` is the control server, ``servers`` the parameter servers. There is a
     ``dispatcher`` once the run is taken; a new fence brings a new one. ``listeners`` hear of
@@ -55,7 +55,7 @@ class Session:
 
     @property
     def fence(self) -> int:
-        """The fencing token of this coordinator."""
+        """The fencing token of this coordinator, 0 before it took the run."""
         return self.leader.fence
 
     def take(
@@ -140,7 +140,7 @@ def open_session(
     run: str,
     problem: Problem,
     cluster: ClusterConfig,
-    place: Endpoints,
+    endpoints: Endpoints,
     waiting: Waiting | None = None,
     workers: int | None = None,
 ) -> Session:
@@ -152,8 +152,8 @@ def open_session(
     lacks the engine that is wanted.
     """
     deadline_s = problem.config.server_seconds
-    control = Servers([place.broker], deadline_s=deadline_s, waiting=waiting)
-    servers = Servers(place.parameter_servers, deadline_s=deadline_s, waiting=waiting)
+    control = Servers([endpoints.broker], deadline_s=deadline_s, waiting=waiting)
+    servers = Servers(endpoints.parameter_servers, deadline_s=deadline_s, waiting=waiting)
     choose_engines(servers, cluster.engine, cluster.wait_seconds)
     record = RunRecord(
         run=run,
@@ -165,5 +165,5 @@ def open_session(
         engines=servers.engines,
     )
     leader = Leader(control, run, problem.config.lease_seconds)
-    messages = Messages(place.broker, deadline_s, waiting, workers)
+    messages = Messages(endpoints.broker, deadline_s, waiting, workers)
     return Session(record, control, servers, messages, leader)

@@ -1,4 +1,4 @@
-"""Saying what is waited for, and since when; not more often than people want to read it."""
+"""Reports of waits: for what, and since when; not more often than people want to read it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOK_S = 1.0
 
 
 class WaitReporter:
-    """Told ``(what, seconds)`` again and again while something is waited for, by any thread."""
+    """Says what is waited for; called with ``(what, seconds)`` again and again, by any thread."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say

@@ -44,7 +44,7 @@ SLACK = 2.0**-8
 MOST_LOSSES = 5
 
 
-class Batch:
+class BatchEvaluator:
     """Evaluates loss and gradient by portions.
 
     Args:
@@ -63,13 +63,15 @@ class Batch:
         workers: int,
         turn: Callable[[], None],
     ) -> None:
-        self._session, self._store, self._turn = session, store, turn
+        self._session = session
+        self._store = store
+        self._turn = turn
         self.n_portions = n_portions
         self.workers = workers
         #: Worker processes that answered in the last evaluation, so that late ones count.
         self._seen: set[str] = set()
-        self._heard = WorkerLiveness(SILENT_S, time.monotonic)
-        self._heard_at = time.monotonic()
+        self._liveness = WorkerLiveness(SILENT_S, time.monotonic)
+        self._answered_at = time.monotonic()
         self._ask_at = 0.0
         self._portions: Portions | None = None
         self._dispatches = DispatchLog(time.monotonic)
@@ -80,8 +82,9 @@ class Batch:
         self.quantum = 0.0
 
     def load_state(self, number: int, quantum: float) -> None:
-        """Go on after the evaluation ``number``, as a coordinator before did."""
-        self.number, self.quantum = number, quantum
+        """Load what a coordinator before noted of its evaluation ``number``."""
+        self.number = number
+        self.quantum = quantum
 
     def check_stall(self) -> None:
         """Give up when no worker reports, unless one says that it is at work.
@@ -89,11 +92,11 @@ class Batch:
         Raises:
             WaitTimeout: nobody is, for ``stall_seconds``.
         """
-        silent_s, slow = time.monotonic() - self._heard_at, self.slowest
+        silent_s, slow = time.monotonic() - self._answered_at, self.slowest
         if slow is None or silent_s <= self._session.config.stall_seconds:
             return
         if self._session.messages.active("sandblaster", self._session.record.run):
-            self._heard_at = time.monotonic()
+            self._answered_at = time.monotonic()
             return
         raise WaitTimeout(
             f"no worker has been at work on evaluation {self.number} for {silent_s:.0f} s, "
@@ -101,9 +104,9 @@ class Batch:
         )
 
     @property
-    def n_heard(self) -> int:
-        """Worker processes that answered, or said that they compute, a moment ago."""
-        return min(len(self._heard), max(self.workers, len(self._seen)))
+    def n_live(self) -> int:
+        """Worker processes that answered, or said that they compute, in the last seconds."""
+        return min(len(self._liveness), max(self.workers, len(self._seen)))
 
     @property
     def n_done(self) -> int:
@@ -111,7 +114,7 @@ class Batch:
 
     @property
     def outstanding(self) -> dict[int, float]:
-        """Ages in seconds of the portions that are out."""
+        """Seconds since the first dispatch of each portion that is out."""
         return self._portions.outstanding if self._portions else {}
 
     @property
@@ -124,7 +127,7 @@ class Batch:
         return Outstanding(f"portion {portion}", seconds, worker)
 
     def evaluate(self, request: Evaluate) -> float:
-        """Loss and gradient at a point.
+        """Compute loss and gradient at a point; returns the loss.
 
         Evaluates again with a coarser quantum if the sums were not exact, and if a shard
         lacks portions that were reported: its server lost what it had acknowledged.
@@ -167,7 +170,7 @@ class Batch:
             portions=self.n_portions,
             quantum=self.quantum,
         )
-        self._heard_at = time.monotonic()
+        self._answered_at = time.monotonic()
         # The shards first: from then on late portions of the last evaluation change nothing.
         self._store.begin(evaluation.number, evaluation.gradient)
         batch.announce(self._session.control, self._session.record.run, evaluation)
@@ -181,13 +184,13 @@ class Batch:
             # Before the reports: a portion that is done is then known to be.
             found = self._search(self._portions.silent_s)
             for report in self._collect():
-                self._heard_at = time.monotonic()
+                self._answered_at = time.monotonic()
                 self._seen.add(report.worker)
                 first = not report.error and self._portions.complete(
                     report.portion, report.dispatch
                 )
-                self._dispatches.answered(report, won=first)
-                self._heard.of(report.worker)
+                self._dispatches.note_answer(report, won=first)
+                self._liveness.note(report.worker)
                 if report.error:
                     self._check_shards(request.point)
                     self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
@@ -201,7 +204,7 @@ class Batch:
         return losses, largest
 
     def _tell_dispatches(self) -> None:
-        """Into the journal; of a very long run only what is worth a look."""
+        """Note them in the journal; of a very long run only those that are worth a look."""
         self._told += len(self._dispatches)
         if self._told <= MOST_TOLD or self._dispatches.repeated:
             document = self._dispatches.document()
@@ -214,7 +217,7 @@ class Batch:
                 raise missing(shard)
 
     def _search(self, silent_s: float) -> dict[int, str] | None:
-        """Where portions are, by worker or "" for the queue; None if it is not worth asking."""
+        """The worker that has each portion, or "" for the queue; None if nobody could say."""
         if silent_s <= ASK_AFTER_S or time.monotonic() < self._ask_at:
             return None
         waiting = self._session.waiting("sandblaster")
@@ -226,11 +229,11 @@ class Batch:
         if active is None:
             return None
         for (_, _, portion, _), worker in active.items():
-            self._heard.of(f"{worker} at portion {portion}")
-        places = {**dict.fromkeys(waiting, ""), **active}
+            self._liveness.note(f"{worker} at portion {portion}")
+        holders = {**dict.fromkeys(waiting, ""), **active}
         return {
             int(portion): worker
-            for (fence, evaluation, portion, _), worker in places.items()
+            for (fence, evaluation, portion, _), worker in holders.items()
             if (fence, evaluation) == (self._session.fence, self.number)
         }
 
@@ -244,7 +247,7 @@ class Batch:
         )
 
     def _send(self, portion: int, dispatch: int) -> None:
-        self._dispatches.sent(portion, dispatch)
+        self._dispatches.note_sent(portion, dispatch)
         self._session.send_portion(self.number, portion, dispatch)
 
     def _collect(self) -> list[batch.Report]:

@@ -1,7 +1,7 @@
-"""Minimising named vectors as a dialogue: what is asked, what is committed, when it ends.
+"""Minimisation over named vectors as a dialogue: requests, committed states, an end.
 
 Vectors have names, and every new vector gets a new one: an operation that is asked for
-twice gives the same result. The iteration is committed by its :class:`State`, a small
+twice gives the same result. The iteration is committed by its :class:`DescentState`, a small
 document that names the vectors in force; what it does not name may be dropped. How an
 iteration is made is for a :class:`Method` to know (:mod:`distbelief.coordinator.sandblaster.lbfgs`,
 :mod:`distbelief.coordinator.sandblaster.owlqn`).
@@ -37,7 +37,7 @@ class VectorSpace(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """When to stop, and how much to remember.
+    """Settings of a minimisation: when to stop, and how much to remember.
 
     Args:
         history: curvature pairs kept, m; 0 is steepest descent.
@@ -54,7 +54,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class State:
+class DescentState:
     """An iteration, committed: enough for a new coordinator to go on.
 
     ``pairs`` are the numbers i of the pairs s[i], y[i] in force, oldest first; ``gram``
@@ -75,7 +75,7 @@ class State:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> State:
+    def from_json(cls, document: dict[str, Any]) -> DescentState:
         pairs, gram = tuple(document["pairs"]), tuple(map(tuple, document["gram"]))
         return cls(**{**document, "pairs": pairs, "gram": gram})
 
@@ -107,9 +107,9 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Iterated:
-    """News: an iteration is done. ``step`` 0 and ``evaluations`` 1 are those of the start."""
+    """An iteration is done. ``step`` 0 and ``evaluations`` 1 are those of the start."""
 
-    state: State
+    state: DescentState
     step: float
     evaluations: int
 
@@ -121,13 +121,13 @@ Attempt = Generator[Evaluate | Iterated, float, Iterated | None]
 
 
 class Method(Protocol):
-    """How one kind of objective is evaluated and lowered."""
+    """The way to evaluate and lower one kind of objective."""
 
     def begin(self, point: str) -> Attempt:
         """Evaluate the objective where the minimisation begins."""
         ...
 
-    def iterate(self, state: State, tag: str) -> Attempt:
+    def iterate(self, state: DescentState, tag: str) -> Attempt:
         """One iteration: direction, line search, update.
 
         ``tag`` makes the names of the new vectors new.
@@ -136,7 +136,7 @@ class Method(Protocol):
 
 
 def descend(
-    space: VectorSpace, start: str | State, settings: Settings, method: Method
+    space: VectorSpace, start: str | DescentState, settings: Settings, method: Method
 ) -> Minimiser:
     """Minimise from the vector named ``start``, or go on from a committed state.
 
@@ -144,7 +144,7 @@ def descend(
     infinite or NaN; yields an :class:`Iterated` after each iteration (what is sent then
     is ignored). Returns why it stopped; the last state is the best point.
     """
-    if isinstance(start, State):
+    if isinstance(start, DescentState):
         state = start
     else:
         begun = yield from method.begin(start)

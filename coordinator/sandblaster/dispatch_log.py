@@ -1,4 +1,4 @@
-"""What became of each dispatch of an evaluation: for the run's journal, and so for reports."""
+"""A log of the dispatches of an evaluation: for the run's journal, and so for reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIGITS = 4
 
 
 class Fate(StrEnum):
-    """How a dispatch of a portion ended."""
+    """The end of a dispatch of a portion."""
 
     WON = "won"
     LOST = "lost"  # it answered after another one of its portion
@@ -45,7 +45,8 @@ class DispatchLog:
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock, self._origin = clock, clock()
+        self._clock = clock
+        self._origin = clock()
         self._dispatches: dict[tuple[int, int], _Dispatch] = {}
 
     def __len__(self) -> int:
@@ -56,12 +57,12 @@ class DispatchLog:
         """Whether any portion was sent more than once."""
         return any(number for _, number in self._dispatches)
 
-    def sent(self, portion: int, number: int) -> None:
-        """Dispatch ``number`` of a portion goes out: 0 is the first."""
+    def note_sent(self, portion: int, number: int) -> None:
+        """Note that dispatch ``number`` of a portion goes out: 0 is the first."""
         self._dispatches[portion, number] = _Dispatch(self._seconds())
 
-    def answered(self, report: Report, *, won: bool) -> None:
-        """A worker answered; ``won`` if it was the first answer for its portion."""
+    def note_answer(self, report: Report, *, won: bool) -> None:
+        """Note the answer of a worker; ``won`` if it was the first one for its portion."""
         dispatch = self._dispatches.get((report.portion, report.dispatch))
         if dispatch is None or dispatch.ended is not None:
             return  # of a coordinator before, or told twice

@@ -9,7 +9,6 @@ scalars.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,10 +26,13 @@ from distbelief.coordinator.runs.checkpoints import Capture
 from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 from distbelief.coordinator.runs.session import Session
-from distbelief.coordinator.sandblaster.batch import Batch
-from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, State
+from distbelief.coordinator.sandblaster.batch import BatchEvaluator
+from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated
 from distbelief.coordinator.sandblaster.minimisers import minimiser
+from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.sandblaster.space import Space
+from distbelief.coordinator.sandblaster.status import status_of
+from distbelief.coordinator.sandblaster.summary import summary
 
 
 class _Stopped(Exception):
@@ -48,11 +50,13 @@ class Sandblaster:
         store: VectorStore,
         workers: int,
     ) -> None:
-        assert problem.portions is not None
-        self._session, self._problem, self._hooks, self._store = session, problem, hooks, store
+        self._session = session
+        self._problem = problem
+        self._hooks = hooks
+        self._store = store
         self._space = Space(store)
-        self._batch = Batch(session, store, problem.portions, workers, self._turn)
-        self._state: State | None = None
+        self._evaluator = BatchEvaluator(session, store, portions_of(problem), workers, self._turn)
+        self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0
         self._began = time.monotonic()
@@ -75,26 +79,27 @@ class Sandblaster:
         return time.monotonic() - self._began
 
     def create(self) -> None:
-        self._store.create(self._problem.first.parameters)
+        self._store.create(self._problem.initial_values.parameters)
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         state = document["state"]
         self._began = time.monotonic() - document["seconds"]
-        self._state = State.from_json(state) if state is not None else None
-        self._step, self._next_heldout = document["step"], document["next_heldout"]
-        self._batch.load_state(document["evaluation"], document["quantum"])
+        self._state = DescentState.from_json(state) if state is not None else None
+        self._step = document["step"]
+        self._next_heldout = document["next_heldout"]
+        self._evaluator.load_state(document["evaluation"], document["quantum"])
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
         # The vectors of an iteration belong together: if a shard lost one of them, all
         # shards go back to the checkpoint.
-        store, said = self._store, []
+        store, lines = self._store, []
         store.fence = self._session.fence
         if None in store.shard_states(*map(named, self._in_force)):
             saved, before = latest(), self._iteration
             self.load_state(saved.document["driver"])
             self._space.restore(saved, self._in_force)
-            said = [
+            lines = [
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
                 f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost "
                 "and are made again"
@@ -102,7 +107,7 @@ class Sandblaster:
         store.raise_fence(self._session.fence)
         self._space.reset(self._in_force)
         self.evaluations.forget()
-        return said
+        return lines
 
     def capture(self) -> Capture:
         names = self._in_force
@@ -128,8 +133,8 @@ class Sandblaster:
             request = next(asking)
             while True:
                 if isinstance(request, Evaluate):
-                    self._space.evaluated(request)
-                    request = asking.send(self._batch.evaluate(request))
+                    self._space.note_evaluation(request)
+                    request = asking.send(self._evaluator.evaluate(request))
                     continue
                 self._take_iteration(request)
                 if (reason := self._reason_to_stop()) is not None:
@@ -151,10 +156,10 @@ class Sandblaster:
             )
         if reason is not EndReason.INTERRUPTED and self._problem.n_heldout:
             self._evaluate_last()
-        return EndReason.INTERRUPTED if self._hooks.interrupted() else reason
+        return EndReason.INTERRUPTED if self._hooks.should_stop() else reason
 
-    def keep(self, *, resumable: bool) -> FinalState:
-        """The minimiser, which is what Sandblaster is for, whatever the held-out score."""
+    def finish(self, *, resumable: bool) -> FinalState:
+        """Read the minimiser, which is what Sandblaster is for, whatever the held-out score."""
         state, vector = self._state, PARAMETERS
         self.evaluations.abandon()
         if state is not None and resumable:
@@ -165,7 +170,7 @@ class Sandblaster:
         if not resumable:
             self._space.clear()
             self._store.drop(BEST, COUNTED)
-            batch.clear(self._session.control, self._session.record.run, self._batch.number)
+            batch.clear(self._session.control, self._session.record.run, self._evaluator.number)
         last = self.evaluations.history[-1] if self.evaluations.history else None
         current = last is not None and last.passes == self._iteration
         return FinalState(last if current else None, parameters, {}, {})
@@ -176,21 +181,7 @@ class Sandblaster:
         self._store.raise_fence(self._session.fence)
 
     def summary(self) -> list[str]:
-        tally, state = self._batch.tally, self._state
-        lines = [
-            f"{self._batch.number} evaluations of {self._batch.n_portions} portions; backups sent "
-            f"{tally.sent}, won {tally.won}, wasted {tally.wasted}; retries {tally.retries}"
-        ]
-        if state is not None:
-            lines.insert(
-                0,
-                f"{state.iteration} iterations; objective {state.loss:.10g}, "
-                f"gradient norm {state.gradient_norm:.3g}",
-            )
-        if state is not None and state.nonzeros is not None:
-            weights = self._problem.layout.n_penalised
-            lines.insert(1, f"non-zero weights {state.nonzeros:,} of {weights:,}")
-        return lines
+        return summary(self._evaluator, self._state, self._problem.layout.n_penalised)
 
     def _turn(self) -> None:
         """Look around between reports, without waiting for anything."""
@@ -198,10 +189,10 @@ class Sandblaster:
             self.evaluations.tell(evaluation)
         self._hooks.check()
         self._hooks.checkpoints.advance(self._session.fence, self.capture)
-        self._hooks.show(self.status())
-        self._batch.check_stall()
+        self._hooks.on_status(self.status())
+        self._evaluator.check_stall()
         limit = self._session.config.max_seconds
-        if self._hooks.interrupted() or (limit is not None and self.seconds >= limit):
+        if self._hooks.should_stop() or (limit is not None and self.seconds >= limit):
             raise _Stopped
 
     def _take_iteration(self, news: Iterated) -> None:
@@ -232,7 +223,7 @@ class Sandblaster:
         """The vectors without which there is no going on from here."""
         return sorted(set(self._state.in_force)) if self._state else []
 
-    def _start(self) -> str | State:
+    def _start(self) -> str | DescentState:
         """Where the minimisation begins, or goes on."""
         if self._state is not None:
             return self._state
@@ -241,12 +232,12 @@ class Sandblaster:
         return "x0"
 
     def _document(self) -> dict[str, Any]:
-        """What a new coordinator needs beside the vectors."""
+        """The state that a new coordinator needs beside the vectors."""
         return {
             "state": self._state.to_json() if self._state else None,
             "step": self._step,
-            "evaluation": self._batch.number,
-            "quantum": self._batch.quantum,
+            "evaluation": self._evaluator.number,
+            "quantum": self._evaluator.quantum,
             "seconds": self.seconds,
             "next_heldout": self._next_heldout,
             "evaluations": self.evaluations.to_json(),
@@ -254,7 +245,7 @@ class Sandblaster:
 
     def _reason_to_stop(self) -> EndReason | None:
         limit = self._session.config.max_seconds
-        if self._hooks.interrupted():
+        if self._hooks.should_stop():
             return EndReason.INTERRUPTED
         if limit is not None and self.seconds >= limit:
             return EndReason.TIME
@@ -264,7 +255,7 @@ class Sandblaster:
         """Score the point where the run ended."""
         self._finish_heldout()
         state, history = self._state, self.evaluations.history
-        if self._hooks.interrupted():
+        if self._hooks.should_stop():
             return
         if state is None:  # time was up before the first evaluation was done
             self.evaluations.start(0, self.seconds, named("x0"))
@@ -273,33 +264,19 @@ class Sandblaster:
         self._finish_heldout()
 
     def _finish_heldout(self) -> None:
-        while self.evaluations.running and not self._hooks.interrupted():
+        while self.evaluations.running and not self._hooks.should_stop():
             if evaluation := self.evaluations.collect(TICK_S):
                 self.evaluations.tell(evaluation)
             self._hooks.check()
-            self._hooks.show(self.status())
+            self._hooks.on_status(self.status())
 
     def status(self) -> SandblasterStatus:
-        state, batch_, history = self._state, self._batch, self.evaluations.history
-        return SandblasterStatus(
-            iteration=state.iteration if state else 0,
-            total_iterations=self._session.config.iterations,
-            examples=batch_.tally.portions * self._problem.n_train // batch_.n_portions,
-            seconds=self.seconds,
-            limit_s=self._session.config.max_seconds,
-            loss=state.loss if state else math.nan,
-            gradient_norm=state.gradient_norm if state else math.nan,
+        return status_of(
+            self._session,
+            self._problem,
+            self._evaluator,
+            self._state,
+            self.evaluations,
             step=self._step,
-            nonzeros=state.nonzeros if state else None,
-            n_weights=self._problem.layout.n_penalised,
-            evaluations=batch_.number,
-            evaluation=history[-1] if history else None,
-            best=self.evaluations.best,
-            workers=batch_.n_heard,
-            wanted=min(batch_.workers, len(batch_.outstanding)),
-            portions_done=batch_.n_done,
-            portions_outstanding=len(batch_.outstanding),
-            n_portions=batch_.n_portions,
-            tally=batch_.tally,
-            slow=batch_.slowest,
+            seconds=self.seconds,
         )

@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from distbelief.coordinator.sandblaster.descent import (
     Attempt,
+    DescentState,
     Evaluate,
     Iterated,
     Minimiser,
     Settings,
-    State,
     VectorSpace,
     descend,
 )
@@ -34,14 +34,14 @@ Matrix = npt.NDArray[np.float64]
 CURVATURE = 1e-10
 
 
-def minimise(space: VectorSpace, start: str | State, settings: Settings) -> Minimiser:
+def minimise(space: VectorSpace, start: str | DescentState, settings: Settings) -> Minimiser:
     """Minimise a loss that has a gradient everywhere; see
     :func:`distbelief.coordinator.sandblaster.descent.descend`.
     """
     return (yield from descend(space, start, settings, _Smooth(space, settings.history)))
 
 
-def direction(gram: Matrix) -> Matrix:
+def direction_coefficients(gram: Matrix) -> Matrix:
     """Coefficients of -H g over the basis, from its Gram matrix: shape (2h+1,)."""
     size = len(gram)
     h = size // 2
@@ -59,16 +59,19 @@ def direction(gram: Matrix) -> Matrix:
     return delta
 
 
-def head_for(space: VectorSpace, state: State, tag: str) -> tuple[str, float] | None:
-    """Write the direction; its name and the slope along it. None if it does not descend."""
+def write_direction(space: VectorSpace, state: DescentState, tag: str) -> tuple[str, float] | None:
+    """Write the direction of an iteration; its name, and the slope along it.
+
+    None, and nothing is written, if it does not descend.
+    """
     gram = np.array(state.gram)
-    delta = direction(gram)
+    delta = direction_coefficients(gram)
     slope = float(delta @ gram[:, -1])
     if not -math.inf < slope < 0:
         return None
-    way = f"d{tag}"
-    space.combine(way, list(zip(delta.tolist(), state.names, strict=True)))
-    return way, slope
+    direction = f"d{tag}"
+    space.combine(direction, list(zip(delta.tolist(), state.names, strict=True)))
+    return direction, slope
 
 
 @dataclass(frozen=True)
@@ -83,56 +86,58 @@ class _Smooth:
         square = self.space.dots([("g0", "g0")])[0] if math.isfinite(loss) else math.nan
         if not math.isfinite(square):
             return None
-        return Iterated(State(0, loss, point, "g0", (), ((square,),)), 0.0, 1)
+        return Iterated(DescentState(0, loss, point, "g0", (), ((square,),)), 0.0, 1)
 
-    def iterate(self, state: State, tag: str) -> Attempt:
-        space, k, headed = self.space, state.iteration, head_for(self.space, state, tag)
-        if headed is None:
+    def iterate(self, state: DescentState, tag: str) -> Attempt:
+        space, k, written = self.space, state.iteration, write_direction(self.space, state, tag)
+        if written is None:
             return None
-        way, slope = headed
-        found, chosen, n_trials = yield from _search(space, state, way, slope)
+        direction, slope = written
+        found, chosen, n_trials = yield from _search(space, state, direction, slope)
         if chosen is None:
-            space.drop([way])
+            space.drop([direction])
             return None
-        space.combine(f"s{k}", [(found.step, way)])
+        space.combine(f"s{k}", [(found.step, direction)])
         space.combine(f"y{k}", [(1.0, chosen.gradient), (-1.0, state.gradient)])
-        new = updated(space, state, chosen, found.loss, self.history)
-        space.drop([name for name in (way, f"s{k}", f"y{k}") if name not in new.names])
+        new = next_state(space, state, chosen, found.loss, self.history)
+        space.drop([name for name in (direction, f"s{k}", f"y{k}") if name not in new.names])
         return Iterated(new, found.step, n_trials)
 
 
 def _search(
-    space: VectorSpace, state: State, way: str, slope: float
+    space: VectorSpace, state: DescentState, direction: str, slope: float
 ) -> Generator[Evaluate | Iterated, float, tuple[Point, Evaluate | None, int]]:
-    """Serve a line search along ``way``: what it found, the vectors there, how many trials.
+    """Serve a line search along ``direction``: its result, the vectors there, how many trials.
 
-    Of all trials only the lowest is kept, which is the one that a search settles for.
+    The vectors of all trials but the lowest are dropped: a search settles for that one.
     """
     start = best = Point(0.0, state.loss, slope)
-    kept: Evaluate | None = None
+    lowest: Evaluate | None = None
     first_step = 1.0 if state.pairs else 1.0 / state.gradient_norm
     search = strong_wolfe(start.loss, start.slope, first_step)
     step, n_trials = next(search), 0
     while True:
-        name = f"{way[1:]}.{n_trials}"
+        name = f"{direction[1:]}.{n_trials}"
         trial, n_trials = Evaluate(f"x{name}", f"g{name}"), n_trials + 1
-        space.combine(trial.point, [(1.0, state.point), (step, way)])
+        space.combine(trial.point, [(1.0, state.point), (step, direction)])
         loss = yield trial
-        slope = space.dots([(trial.gradient, way)])[0] if math.isfinite(loss) else math.nan
+        slope = space.dots([(trial.gradient, direction)])[0] if math.isfinite(loss) else math.nan
         point = Point(step, loss, slope)
         worse: Evaluate | None = trial
         if low_enough(point, start) and loss < best.loss:
-            kept, worse, best = trial, kept, point
+            lowest, worse, best = trial, lowest, point
         if worse is not None:
             space.drop([worse.point, worse.gradient])
         try:
             step = search.send((loss, slope))
         except StopIteration as end:
-            return end.value, kept, n_trials
+            return end.value, lowest, n_trials
 
 
-def updated(space: VectorSpace, old: State, chosen: Evaluate, loss: float, history: int) -> State:
-    """The state at the chosen point: one round of dots against the history.
+def next_state(
+    space: VectorSpace, old: DescentState, chosen: Evaluate, loss: float, history: int
+) -> DescentState:
+    """Compute the state at the chosen point, by one round of dots against the history.
 
     The new pair is s and y of the old iteration's number.
     """
@@ -149,5 +154,5 @@ def updated(space: VectorSpace, old: State, chosen: Evaluate, loss: float, histo
 
     curved = dot(s, y) > CURVATURE * math.sqrt(dot(s, s) * dot(y, y))
     pairs = (*old.pairs, k) if curved else old.pairs
-    new = State(k + 1, loss, chosen.point, g, pairs[max(0, len(pairs) - history) :], ())
+    new = DescentState(k + 1, loss, chosen.point, g, pairs[max(0, len(pairs) - history) :], ())
     return replace(new, gram=tuple(tuple(dot(a, b) for b in new.names) for a in new.names))

@@ -23,15 +23,15 @@ from typing import Protocol
 
 from distbelief.coordinator.sandblaster.descent import (
     Attempt,
+    DescentState,
     Evaluate,
     Iterated,
     Minimiser,
     Settings,
-    State,
     VectorSpace,
     descend,
 )
-from distbelief.coordinator.sandblaster.lbfgs import head_for, updated
+from distbelief.coordinator.sandblaster.lbfgs import next_state, write_direction
 from distbelief.coordinator.sandblaster.line_search import C1, MAX_EVALUATIONS
 
 #: A step that is too long is shortened at least and at most by these factors.
@@ -56,7 +56,9 @@ class OrthantSpace(VectorSpace, Protocol):
         ...
 
 
-def minimise(space: OrthantSpace, start: str | State, settings: Settings, l1: float) -> Minimiser:
+def minimise(
+    space: OrthantSpace, start: str | DescentState, settings: Settings, l1: float
+) -> Minimiser:
     """Minimise a loss with an L1 term; see
     :func:`distbelief.coordinator.sandblaster.descent.descend`.
 
@@ -95,29 +97,29 @@ class _Orthantwise:
         if not (math.isfinite(square) and math.isfinite(loss)):
             return None
         self.space.drop(["g0"])
-        return Iterated(State(0, loss, point, "v0", (), ((square,),), nonzeros), 0.0, 1)
+        return Iterated(DescentState(0, loss, point, "v0", (), ((square,),), nonzeros), 0.0, 1)
 
-    def iterate(self, state: State, tag: str) -> Attempt:
-        space, k, headed = self.space, state.iteration, head_for(self.space, state, tag)
-        if headed is None:
+    def iterate(self, state: DescentState, tag: str) -> Attempt:
+        space, k, written = self.space, state.iteration, write_direction(self.space, state, tag)
+        if written is None:
             return None
-        way, _ = headed
-        found = yield from self._search(state, way)
+        direction, _ = written
+        found = yield from self._search(state, direction)
         if found is None:
-            space.drop([way])
+            space.drop([direction])
             return None
         point, smooth, pseudo = found.trial.point, found.trial.gradient, f"v{tag}"
         space.pseudo_gradient(pseudo, point, smooth, self.l1)
         space.combine(f"s{k}", [(1.0, point), (-1.0, state.point)])
         space.combine(f"y{k}", [(1.0, pseudo), (-1.0, state.gradient)])
-        new = updated(space, state, Evaluate(point, pseudo), found.loss, self.history)
-        dead = [name for name in (way, f"s{k}", f"y{k}") if name not in new.names]
+        new = next_state(space, state, Evaluate(point, pseudo), found.loss, self.history)
+        dead = [name for name in (direction, f"s{k}", f"y{k}") if name not in new.names]
         space.drop([smooth, *dead])
         new = replace(new, nonzeros=found.nonzeros)
         return Iterated(new, found.step, found.n_trials)
 
     def _search(
-        self, state: State, way: str
+        self, state: DescentState, direction: str
     ) -> Generator[Evaluate | Iterated, float, _Found | None]:
         """Shorten the step until the objective is low enough (sec. 3.2, end).
 
@@ -126,9 +128,9 @@ class _Orthantwise:
         """
         space, step = self.space, 1.0 if state.pairs else 1.0 / state.gradient_norm
         for n_trials in range(1, MAX_EVALUATIONS + 1):
-            name = f"{way[1:]}.{n_trials - 1}"
+            name = f"{direction[1:]}.{n_trials - 1}"
             trial = Evaluate(f"x{name}", f"g{name}")
-            space.orthant_step(trial.point, state.point, state.gradient, way, step)
+            space.orthant_step(trial.point, state.point, state.gradient, direction, step)
             smooth, rise, promised = (yield trial), math.inf, -math.inf
             if math.isfinite(smooth):
                 norm, nonzeros = space.sparsity(trial.point)

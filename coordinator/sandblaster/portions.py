@@ -1,5 +1,5 @@
-"""Which portion of a batch goes out next, and when one goes out again. Pure: the clock and
-the sending are injected.
+"""The schedule of a batch's portions: which goes out next, and when one goes out again. Pure:
+the clock and the sending are injected.
 
 A batch is cut into many more portions than there are workers (Dean et al. 2012, sec. 4.2).
 They go out in order, a bounded number at a time, so that a fast worker takes more of them.
@@ -12,7 +12,6 @@ long is taken for lost even if nobody can say where it is.
 from __future__ import annotations
 
 import bisect
-import math
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,14 +33,10 @@ ENOUGH = 0.5
 #: so many times in a row.
 NOWHERE = 2
 
-#: What one core does in about 10 ms, in double precision.
-PORTION_MULTIPLICATIONS = 200_000_000
-LEAST_PORTIONS, MOST_PORTIONS = 8, 4096
-
 
 @dataclass(frozen=True)
 class Policy:
-    """How portions are sent.
+    """The rules by which portions are sent.
 
     Args:
         workers: processes that compute portions. Twice as many portions are kept in
@@ -72,8 +67,11 @@ class Portions:
     """The portions of one evaluation, from the first dispatch to the last answer."""
 
     def __init__(self, count: int, policy: Policy, send: Send, clock: Clock, tally: Tally) -> None:
-        self._count, self._policy = count, policy
-        self._send, self._clock, self._tally = send, clock, tally
+        self._count = count
+        self._policy = policy
+        self._send = send
+        self._clock = clock
+        self._tally = tally
         self._next = 0
         self._outstanding: dict[int, _Outstanding] = {}
         self._done: set[int] = set()
@@ -209,14 +207,3 @@ def _vanished(worker: str) -> str:
         f"{whose} died, or its message was lost: does it run out of memory, or crash? "
         "See the worker's log"
     )
-
-
-def default_count(n_examples: int, n_touched: int) -> int:
-    """Portions of about 10 ms: one costs 2 ms more, and stragglers can be cut.
-
-    ``n_touched`` is how many parameters an example touches: all of them, or some rows.
-    Depends on the problem alone, never on who computes, so that the sums do neither.
-    """
-    # Forward and backward: some three multiplications for each parameter and example.
-    portions = 3 * n_examples * n_touched / PORTION_MULTIPLICATIONS
-    return min(n_examples, max(LEAST_PORTIONS, min(MOST_PORTIONS, math.ceil(portions))))

@@ -1,4 +1,4 @@
-"""The optimizer's vectors, on the shards under names of their own."""
+"""The minimiser's vectors, on the shards under names of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distbelief.coordinator.sandblaster.descent import Evaluate
 
 
 class Space:
-    """The :class:`distbelief.coordinator.sandblaster.owlqn.OrthantSpace` of a run.
+    """The vector space of a run, which lies on its shards; an ``OrthantSpace``.
 
     ``live`` are the vectors that are there. Those that a checkpoint reads are pinned: they
     outlive the iteration that would drop them, so that training goes on meanwhile.
@@ -53,7 +53,7 @@ class Space:
         self._store.drop(*map(named, free))
         self.live.difference_update(free)
 
-    def evaluated(self, request: Evaluate) -> None:
+    def note_evaluation(self, request: Evaluate) -> None:
         """Note the vector that an evaluation writes."""
         self.live.add(request.gradient)
 
@@ -71,18 +71,21 @@ class Space:
             yield name, self._store.fetch(name).vector
 
     def restore(self, saved: Checkpoint, names: Iterable[str]) -> None:
-        """Put the parameters and vectors of a checkpoint in place of what the shards hold."""
+        """Replace what the shards hold by the parameters and vectors of a checkpoint."""
         everywhere = dict.fromkeys(range(self._store.layout.n_shards), ShardState())
         wanted = (PARAMETERS, *map(named, names))
         self._store.restore(everywhere, {name: saved.vector(name) for name in wanted})
 
     def clear(self) -> None:
         """Drop all that are there."""
-        self._pinned, self._doomed = set(), set()
+        self._pinned.clear()
+        self._doomed.clear()
         self.drop(sorted(self.live))
 
     def reset(self, names: Iterable[str]) -> None:
-        """These vectors are there, and no others."""
+        """Drop all vectors but these, which are there."""
         wanted = set(names)
         self._store.drop(*sorted(self._store.named_vectors() - {named(each) for each in wanted}))
-        self.live, self._pinned, self._doomed = wanted, set(), set()
+        self.live = wanted
+        self._pinned.clear()
+        self._doomed.clear()

@@ -1,4 +1,4 @@
-"""What a training will be, known before anything is started: cuts, work, memory."""
+"""The plan of a training, known before anything is started: shards, work, memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from distbelief.app.settings.config import ClusterConfig
-from distbelief.coordinator.downpour import intervals
-from distbelief.coordinator.problem.memory_estimate import Demand, bytes_text, demand
+from distbelief.coordinator.downpour.intervals import longest_interval
+from distbelief.coordinator.downpour.units import UnitPlan
+from distbelief.coordinator.problem.memory_estimate import MemoryEstimate, bytes_text
 from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.sandblaster.portion_count import portions_of
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,18 @@ class Plan:
     pushes: tuple[int, int] | None
     portions: int | None
     iterations: int | None
-    demand: Demand
+    memory: MemoryEstimate
 
     @classmethod
     def of(cls, problem: Problem, cluster: ClusterConfig) -> Plan:
-        config, layout, plan = problem.config, problem.layout, problem.plan
-        embedded = cluster.broker is None
+        """Plan the training of a problem on a cluster.
+
+        Raises:
+            DataError, ConfigError: the work cannot be divided as the settings say.
+        """
+        config, layout = problem.config, problem.layout
+        downpour, embedded = config.algorithm == "downpour", cluster.broker is None
+        units = UnitPlan.of(problem) if downpour else None
         return cls(
             parameters=problem.n_parameters,
             train=problem.n_train,
@@ -47,25 +55,26 @@ class Plan:
             block_numbers=layout.block_numbers,
             tables=len(layout.tables),
             processes=(cluster.processes or config.replicas) if embedded else None,
-            steps=plan.total_steps if plan is not None else None,
-            units=plan.total_units if plan is not None else None,
-            pushes=_pushes(problem),
-            portions=problem.portions,
-            iterations=None if plan is not None else config.iterations,
-            demand=demand(config, layout, problem.footprint),
+            steps=units.total_steps if units is not None else None,
+            units=units.total_units if units is not None else None,
+            pushes=_pushes(problem) if downpour else None,
+            portions=None if downpour else portions_of(problem),
+            iterations=None if downpour else config.iterations,
+            memory=problem.memory,
         )
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        document = asdict(self)
+        return {**document, "demand": document.pop("memory")}
 
     def lines(self) -> list[str]:
-        """The same for people."""
+        """The plan in words."""
         workers = (
             "workers that run there"
             if self.processes is None
             else f"1 embedded worker of {self.processes} processes"
         )
-        need = self.demand
+        need = self.memory
         return [
             f"{self.parameters:,} parameters in {self.shards} shards on {self.servers} servers, "
             f"in blocks of {self.block_numbers:,} numbers"
@@ -85,12 +94,11 @@ class Plan:
         return [f"{self.steps:,} steps in {self.units:,} units, {pushes} pushes on each shard"]
 
 
-def _pushes(problem: Problem) -> tuple[int, int] | None:
-    if problem.plan is None:
-        return None
+def _pushes(problem: Problem) -> tuple[int, int]:
     config = problem.config
     auto = config.n_push == config.n_fetch == "auto"
-    longest = intervals.longest(config, tables=bool(problem.layout.tables)) if auto else 1
-    of = [problem.with_interval(interval).plan for interval in (longest, 1)]
-    least, most = (plan.total_pushes for plan in of if plan is not None)
+    longest = longest_interval(config, tables=bool(problem.layout.tables)) if auto else 1
+    least, most = (
+        UnitPlan.of(problem.with_interval(interval)).total_pushes for interval in (longest, 1)
+    )
     return least, most

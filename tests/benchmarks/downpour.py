@@ -127,7 +127,7 @@ def _written(problem: Problem, folder: Path) -> Path:
         y=dataset.targets[rows],
         x_heldout=x_heldout,
         y_heldout=y_heldout,
-        first=problem.first.parameters.astype(np.float32),
+        first=problem.initial_values.parameters.astype(np.float32),
     )
     return place
 

@@ -25,6 +25,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.optimizers.rule import Rule, local_step
 from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import Problem, prepare
 
 INTERVALS = (1, 2, 4, 8, 16)
@@ -107,7 +108,8 @@ class Replica:
 def curve(problem: Problem, rule: Rule, interval: int, marks: list[int]) -> Iterator[float]:
     """The training loss after so many minibatches of all replicas."""
     config, data = problem.config, problem.dataset
-    first = [problem.first.parameters, *(problem.first.slots[name] for name in rule.slots)]
+    values = problem.initial_values
+    first = [values.parameters, *(values.slots[name] for name in rule.slots)]
     server = Server(rule, [value.astype(config.dtype) for value in first])
     replicas = [
         Replica(
@@ -141,8 +143,7 @@ def _compare(name: str, settings: Mapping[str, Any]) -> None:
     curves: dict[int, list[list[float]]] = {interval: [] for interval in INTERVALS}
     for seed in SEEDS:
         problem = prepare(RunConfig(**settings, seed=seed), 1)
-        assert problem.plan is not None
-        total = problem.plan.total_steps
+        total = UnitPlan.of(problem).total_steps
         marks = [total * each // PASSES[-1] for each in PASSES]
         for interval, found in curves.items():
             found.append(list(curve(problem, build_rule(problem.config), interval, marks)))

@@ -21,7 +21,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.problem.problem import prepare
 from distbelief.coordinator.runs.session import new_run_id, open_session
-from distbelief.coordinator.sandblaster.batch import Batch
+from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import Evaluate
 
 PORTIONS = 1000
@@ -47,9 +47,9 @@ def main() -> None:
         session.take(say=print)
         run, fence = session.record.run, session.fence
         store = RedisVectorStore(session.servers, run, problem.layout, fence=fence)
-        store.create(problem.first.parameters)
+        store.create(problem.initial_values.parameters)
         store.copy(PARAMETERS, named("x"))
-        batch = Batch(session, store, PORTIONS, PROCESSES, cluster.check)
+        batch = BatchEvaluator(session, store, PORTIONS, PROCESSES, cluster.check)
         for number in range(BATCHES):
             portions, began = batch.tally.portions, time.perf_counter()
             batch.evaluate(Evaluate("x", "g"))

@@ -129,19 +129,19 @@ class Trained:
 @pytest.fixture
 def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]:
     """Train in this process with the workers of ``shared``."""
-    place = shared.endpoints
+    endpoints = shared.endpoints
     cluster = ClusterConfig(
-        broker=place.broker,
-        parameter_servers=place.parameter_servers,
+        broker=endpoints.broker,
+        parameter_servers=endpoints.parameter_servers,
         folder=str(tmp_path),
         wait_seconds=DEADLINE_S,
     )
 
     def train_with(**settings: Any) -> Trained:
         exact = {"n_push": 1, "n_fetch": 1}  # tests count the pushes, and compare to the bit
-        problem = prepare(RunConfig(**exact | settings), len(place.parameter_servers))
+        problem = prepare(RunConfig(**exact | settings), len(endpoints.parameter_servers))
         outcome = train(problem, cluster, Callbacks(lambda text: None, lambda status: None))
-        control, servers = Servers([place.broker]), Servers(place.parameter_servers)
+        control, servers = Servers([endpoints.broker]), Servers(endpoints.parameter_servers)
         told = [(kind, told) for _, kind, told in events.read(control, outcome.run)]
         rule = build_rule(problem.config)
         counts = RedisParameterStore(servers, outcome.run, problem.layout, rule, fence=0).counts()
@@ -212,16 +212,18 @@ def commands(folder: Path) -> Iterator[Start]:
     started: list[Command] = []
 
     def start(
-        *words: object, place: Endpoints | None = None, environment: dict[str, str] | None = None
+        *words: object,
+        endpoints: Endpoints | None = None,
+        environment: dict[str, str] | None = None,
     ) -> Command:
         own = folder / f"command{len(started)}"
         own.mkdir()
         arguments = [sys.executable, "-m", "coordinator", *map(str, words)]
         if words[0] == "train":
             arguments += ["--folder", str(folder / "runs")]
-        if place is not None:
-            arguments += ["--broker", place.broker]
-            arguments += ["--parameter-servers", ",".join(place.parameter_servers)]
+        if endpoints is not None:
+            arguments += ["--broker", endpoints.broker]
+            arguments += ["--parameter-servers", ",".join(endpoints.parameter_servers)]
         home = Path(tempfile.mkdtemp(prefix="dbt-"))  # short: sockets lie in it
         with (own / "out").open("wb") as out, (own / "err").open("wb") as err:
             process = subprocess.Popen(
@@ -244,7 +246,7 @@ def commands(folder: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Start]:
-    """Start ``python -m coordinator WORDS``, on the servers of ``place`` if there is one.
+    """Start ``python -m coordinator WORDS``, on the servers of ``endpoints`` if there is one.
 
     The runs of ``train`` go to tmp_path/runs.
     """

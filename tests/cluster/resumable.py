@@ -27,10 +27,10 @@ WORDS = (
 )
 
 
-def begun(command: Start, folder: Path, place: Endpoints | None = None, *words: str) -> Any:
+def begun(command: Start, folder: Path, endpoints: Endpoints | None = None, *words: str) -> Any:
     """A training that has little of its work behind it, and dawdles."""
     (folder / "slow").touch()
-    training = command(*WORDS, f"--model-option=folder={folder}", *words, place=place)
+    training = command(*WORDS, f"--model-option=folder={folder}", *words, endpoints=endpoints)
     training.says("held-out accuracy")
     return training
 

@@ -43,10 +43,10 @@ def train_here(shared: LocalCluster, tmp_path: Path) -> Train:
     return lambda **more: train(**{"cluster": shared, "data": (X, Y), **moment, **more})
 
 
-def keys(place: Endpoints) -> set[bytes]:
+def keys(endpoints: Endpoints) -> set[bytes]:
     """All keys on the servers but Celery's."""
     found: set[bytes] = set()
-    for url in (place.broker, *place.parameter_servers):
+    for url in (endpoints.broker, *endpoints.parameter_servers):
         servers = Servers([url])
         found |= {key for key in servers.one("KEYS", "*") if not key.startswith(b"dist:celery")}
         servers.close()

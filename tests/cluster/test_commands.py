@@ -117,7 +117,7 @@ def test_servers_and_workers_that_run_are_used_and_left_alone(
     shared: LocalCluster, command: Start
 ) -> None:
     before = family(shared)
-    training = command("train", "--passes=20", "--n-push=1", place=shared.endpoints)
+    training = command("train", "--passes=20", "--n-push=1", endpoints=shared.endpoints)
     training.says("pass ")
     assert [process.pid for process in training.alive()] == [training.process.pid]
     assert training.ends() == ExitCode.OK, training.err
@@ -133,13 +133,15 @@ def family(cluster: LocalCluster) -> set[psutil.Process]:
 
 
 def test_a_diverging_training_ends_with_advice(shared: LocalCluster, command: Start) -> None:
-    training = command("train", "--optimizer=sgd", "--learning-rate=1e30", place=shared.endpoints)
+    training = command(
+        "train", "--optimizer=sgd", "--learning-rate=1e30", endpoints=shared.endpoints
+    )
     assert training.ends() == ExitCode.DIVERGED
     (message,) = re.findall(r"^error: .*$", training.err, re.MULTILINE)
     assert "--learning-rate (now 1e+30)" in message
     assert "Traceback" not in training.err
-    place = ("--folder", training.folder.parent / "runs")
-    follower = command("status", training.run, "--follow", *place)  # it has ended: at once
+    folder_flags = ("--folder", training.folder.parent / "runs")
+    follower = command("status", training.run, "--follow", *folder_flags)  # it has ended: at once
     assert follower.ends() == ExitCode.DIVERGED
     assert f"run {training.run}: failed" in follower.out
 

@@ -67,7 +67,7 @@ def test_what_a_worker_cannot_open_is_named(
 def test_the_command_looks_at_servers_and_workers(
     shared: LocalCluster, command: Callable[..., Any], tmp_path: Path
 ) -> None:
-    doctor = command("doctor", "--data", "digits", "--json", place=shared.endpoints)
+    doctor = command("doctor", "--data", "digits", "--json", endpoints=shared.endpoints)
     assert doctor.ends() == ExitCode.OK, doctor.out + doctor.err
     document = json.loads(doctor.out)
     subjects = {each["subject"].split()[0] for each in document["findings"]}

@@ -74,12 +74,14 @@ class Desk:
     that has no end, of which ``coordinators`` are the processes, one after another.
     """
 
-    def __init__(self, folder: Path, place: Endpoints, until: Until) -> None:
-        self.folder, self.place, self._until = folder, place, until
+    def __init__(self, folder: Path, endpoints: Endpoints, until: Until) -> None:
+        self.folder = folder
+        self.endpoints = endpoints
+        self._until = until
         self.environment = {
             **os.environ,
-            BROKER: place.broker,
-            PARAMETER_SERVERS: ",".join(place.parameter_servers),
+            BROKER: endpoints.broker,
+            PARAMETER_SERVERS: ",".join(endpoints.parameter_servers),
             ALLOWED_IMPORTS_VARIABLE: "mypackage,mynets",
             "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -150,8 +152,11 @@ class Desk:
         if "--take-over" not in words:
             before.process.send_signal(signal.SIGKILL)
             before.process.wait(DEADLINE_S)
-        urls = ",".join(self.place.parameter_servers)
-        new = {"redis://new:6379/0": self.place.broker, "redis://new:6380,redis://new:6381": urls}
+        urls = ",".join(self.endpoints.parameter_servers)
+        new = {
+            "redis://new:6379/0": self.endpoints.broker,
+            "redis://new:6380,redis://new:6381": urls,
+        }
         there = [new.get(word, word) for word in filled(words, self.current)]
         self.begin(there, lambda said: "taken up under fence" in said)
         if "--take-over" in words:
@@ -179,7 +184,7 @@ class Desk:
             self.coordinate(["train"])
         run = self.finished[-1]
         control = "dist:" in line
-        for url in [self.place.broker] if control else self.place.parameter_servers:
+        for url in [self.endpoints.broker] if control else self.endpoints.parameter_servers:
             server, socket = redis.Redis.from_url(url), url.removeprefix("unix://")
             pattern = shlex.split(line)[3].replace("RUN", run)
             assert list(server.scan_iter(pattern))
@@ -192,7 +197,7 @@ class Desk:
         module = native.library()
         if "--loadmodule" in words and module is None:
             pytest.skip("there was no C compiler to build the native engine with")
-        socket = Path(self.place.broker.removeprefix("unix://")).with_name("by-hand.sock")
+        socket = Path(self.endpoints.broker.removeprefix("unix://")).with_name("by-hand.sock")
         given = [str(module) if word == "/path/to/engine.so" else word for word in words]
         here = ["--port", "0", "--unixsocket", str(socket), "--dir", str(self.folder)]
         command = [binaries.find().path, str(configuration), *given, *here]
@@ -253,7 +258,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Des
             patch.setenv(name, made.environment[name])
         worker = Child.start("worker", worker_command(), folder, made.environment)
         try:
-            with closing(Messages(made.place.broker)) as messages:
+            with closing(Messages(made.endpoints.broker)) as messages:
                 until(messages.queues_served, "the worker's answer")
             yield made
         finally:
@@ -279,8 +284,8 @@ def test_nothing_is_left_out_that_is_not_in_the_documents() -> None:
 def test_a_service_reads_the_parameters_that_the_model_file_has(algorithm: str, desk: Desk) -> None:
     desk.coordinate(["train", "--algorithm", algorithm, "--hidden", "70"])
     run = desk.finished[-1]
-    control = redis.Redis.from_url(desk.place.broker)
-    servers = [redis.Redis.from_url(url) for url in desk.place.parameter_servers]
+    control = redis.Redis.from_url(desk.endpoints.broker)
+    servers = [redis.Redis.from_url(url) for url in desk.endpoints.parameter_servers]
     read: dict[str, Any] = runpy.run_path(str(desk.folder / "read_model.py"))
     found = read["read"](run, control, servers)
     saved = safetensors.numpy.load_file(desk.folder / "runs" / run / "model.safetensors")

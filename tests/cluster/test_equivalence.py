@@ -36,17 +36,12 @@ def in_memory(**settings: Any) -> tuple[Problem, MemoryParameterStore]:
     """The same training in this process: one replica, all of its steps."""
     problem = prepare(RunConfig(**settings), 2)
     store = MemoryParameterStore(problem.layout, build_rule(problem.config), fence=1)
-    store.create(problem.first.parameters, problem.first.slots)
+    store.create(problem.initial_values.parameters, problem.initial_values.slots)
     train, _ = split(problem.dataset.n_examples, problem.config.holdout, problem.config.seed)
     examples = Examples(problem.dataset, Subset(train, 0, 1, problem.config.seed))
     replica = Replica(problem.model, examples, store, problem.config)
-    replica.run(Token(1, 0, 1), plan(problem).total_steps)
+    replica.run(Token(1, 0, 1), UnitPlan.of(problem).total_steps)
     return problem, store
-
-
-def plan(problem: Problem) -> UnitPlan:
-    assert problem.plan is not None
-    return problem.plan
 
 
 def heldout_score(problem: Problem, store: MemoryParameterStore) -> Score:
@@ -82,7 +77,7 @@ def test_two_hundred_steps_of_one_replica_equal_those_in_memory_bit_for_bit(
     settings = {**ALONE, **ONLY_LAST, "batch_size": 36, "passes": 5, **TWO_HUNDRED_STEPS[case]}
     problem, store = in_memory(**settings)
     trained = train_shared(**settings)
-    assert trained.steps == plan(problem).total_steps == 200
+    assert trained.steps == UnitPlan.of(problem).total_steps == 200
     assert trained.saved.parameters.tobytes() == store.fetch().vector.tobytes()
     assert {*trained.saved.slots} == {*store.rule.slots}
     for name, values in trained.saved.slots.items():
@@ -94,7 +89,7 @@ def test_two_replicas_with_overlap_are_as_accurate_as_one_without(train_shared: 
     same = {"batch_size": 27, "holdout": 0.4, **ONLY_LAST}
     problem, store = in_memory(**ALONE, **same)
     trained = train_shared(replicas=2, overlap=True, **same)
-    assert trained.steps == plan(problem).total_steps == 1600
+    assert trained.steps == UnitPlan.of(problem).total_steps == 1600
     (last,) = trained.outcome.evaluations
     assert last.score.accuracy == pytest.approx(heldout_score(problem, store).accuracy, abs=0.01)
 
@@ -127,7 +122,7 @@ def test_every_shards_clock_is_the_number_of_planned_pushes(case: str, train_sha
     sizes = [small + (index < larger) for index in range(settings["replicas"])]
     steps = [settings["passes"] * math.ceil(size / settings["batch_size"]) for size in sizes]
     pushes = sum(math.ceil(each / settings["n_push"]) for each in steps)
-    assert plan(trained.problem).total_pushes == pushes
+    assert UnitPlan.of(trained.problem).total_pushes == pushes
     assert trained.clocks == {(pushes, 0)}
     assert len(trained.counts) == 5
 
@@ -139,7 +134,7 @@ def test_a_warm_start_lets_one_replica_work_alone(train_shared: Train) -> None:
     # Nobody else pushed between any fetch and its push.
     assert set(first["staleness"]) == {"0"}
     assert {unit["unit"][:10] for unit in others} == {"downpour-0", "downpour-1"}
-    assert trained.clocks == {(plan(trained.problem).total_pushes, 0)}
+    assert trained.clocks == {(UnitPlan.of(trained.problem).total_pushes, 0)}
 
 
 def test_a_training_goes_on_from_a_saved_model(train_shared: Train) -> None:
@@ -181,7 +176,7 @@ def test_a_training_stops_at_its_target(train_shared: Train) -> None:
     trained = train_shared(target=0.8, passes=1000, evaluate_every=1.0)
     assert trained.outcome.reason == "target reached"
     assert trained.outcome.heldout.score.accuracy >= 0.8
-    assert trained.steps < plan(trained.problem).total_steps
+    assert trained.steps < UnitPlan.of(trained.problem).total_steps
 
 
 def test_a_training_stops_when_its_time_is_up(train_shared: Train) -> None:
@@ -202,5 +197,5 @@ def test_intervals_left_to_us_are_chosen_once_and_written_down(train_shared: Tra
     config = trained.saved.facts["config"]
     assert config["n_push"] == config["n_fetch"]
     assert config["n_push"] in (1, 2, 4)
-    pushes = plan(trained.problem.with_interval(config["n_push"])).total_pushes
+    pushes = UnitPlan.of(trained.problem.with_interval(config["n_push"])).total_pushes
     assert trained.clocks == {(pushes, 0)}

@@ -154,11 +154,11 @@ def test_further_settings_are_ours_and_a_misspelt_one_is_named(tmp_path: Path) -
 def test_the_cluster_of_all_estimators_is_started_once_and_grows() -> None:
     own._clusters.clear()
     try:
-        first = own.shared(1)
+        first = own.shared_cluster(1)
         assert first.running
-        assert own.shared(1) is first
+        assert own.shared_cluster(1) is first
         assert len(first.children) == 4
-        assert own.shared(3) is first
+        assert own.shared_cluster(3) is first
         assert (first.workers, first.processes) == (2, 3)
         first.close()
         assert not first.running

@@ -39,8 +39,10 @@ def test_a_run_is_exported_while_it_runs_and_after_it_was_stopped(
     algorithm: str, shared: LocalCluster, command: Start, tmp_path: Path
 ) -> None:
     words = ("--algorithm", algorithm, "--model", "softmax", *ENDLESS[algorithm])
-    place = shared.endpoints if algorithm == "downpour" else None  # the other has its own servers
-    training = command("train", *words, "--json", place=place)
+    endpoints = (
+        shared.endpoints if algorithm == "downpour" else None
+    )  # the other has its own servers
+    training = command("train", *words, "--json", endpoints=endpoints)
     training.says("held-out accuracy")
     folder = ("--folder", tmp_path / "runs")
     now, later = tmp_path / "now.safetensors", tmp_path / "later.npz"

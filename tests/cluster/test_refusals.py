@@ -50,7 +50,7 @@ def refused(training: Any, code: ExitCode) -> str:
 def test_a_server_that_may_evict_parameters(which: str, bare: LocalCluster, command: Start) -> None:
     (url,) = (url for url in all_urls(bare) if which in url)
     with setting(url, "maxmemory-policy", "allkeys-lru", "noeviction"):
-        message = refused(command("train", place=bare.endpoints), ExitCode.EVICTION)
+        message = refused(command("train", endpoints=bare.endpoints), ExitCode.EVICTION)
     assert url in message
     assert "allkeys-lru" in message
     assert "noeviction" in message
@@ -63,7 +63,7 @@ def all_urls(cluster: LocalCluster) -> list[str]:
 def test_a_server_that_wants_a_password(bare: LocalCluster, command: Start) -> None:
     url = bare.endpoints.parameter_servers[0]
     with setting(url, "requirepass", "secret", ""):
-        message = refused(command("train", place=bare.endpoints), ExitCode.AUTHENTICATION)
+        message = refused(command("train", endpoints=bare.endpoints), ExitCode.AUTHENTICATION)
     assert f"{url} needs a password" in message
 
 
@@ -81,19 +81,19 @@ def test_a_server_that_wants_another_password(bare: LocalCluster, command: Start
 
 
 def test_a_server_that_is_not_there(bare: LocalCluster, command: Start) -> None:
-    place = bare.endpoints
-    gone = f"{place.broker}.gone"
+    endpoints = bare.endpoints
+    gone = f"{endpoints.broker}.gone"
     training = command(
         "train",
-        *("--broker", place.broker, "--wait-seconds=0.5"),
-        *("--parameter-servers", f"{place.parameter_servers[0]},{gone}"),
+        *("--broker", endpoints.broker, "--wait-seconds=0.5"),
+        *("--parameter-servers", f"{endpoints.parameter_servers[0]},{gone}"),
     )
     message = refused(training, ExitCode.UNREACHABLE)
     assert f"{gone} gave no answer within 0.5 s" in message
 
 
 def test_no_worker_listens(bare: LocalCluster, command: Start) -> None:
-    training = command("train", "--wait-seconds=0.5", place=bare.endpoints)
+    training = command("train", "--wait-seconds=0.5", endpoints=bare.endpoints)
     message = refused(training, ExitCode.NO_WORKERS)
     assert "downpour and evaluation" in message
     assert bare.endpoints.broker in message
@@ -106,7 +106,7 @@ def test_a_server_that_runs_no_scripts(which: int, bare: LocalCluster, command: 
     servers = Servers([url])
     servers.one("ACL", "SETUSER", "default", "-evalsha")
     try:
-        training = command("train", place=bare.endpoints)
+        training = command("train", endpoints=bare.endpoints)
         message = refused(training, ExitCode.SELF_TEST)
     finally:
         servers.one("ACL", "SETUSER", "default", "+evalsha")
@@ -149,7 +149,7 @@ def test_a_worker_whose_operator_did_not_allow_a_model(
     training = command(
         "train",
         *("--model=usermodels:Own", "--model-option=rate=0.5", "--unit-attempts=2"),
-        place=shared.endpoints,
+        endpoints=shared.endpoints,
     )
     assert training.ends() == ExitCode.WORK_FAILED
     (message,) = re.findall(r"^error: .*$", training.err, re.MULTILINE)

@@ -26,7 +26,7 @@ from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.runs import leadership
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.progress.outcome import EndReason
-from distbelief.coordinator.sandblaster.descent import State
+from distbelief.coordinator.sandblaster.descent import DescentState
 from tests.cluster.fleets import keys_of
 
 Start = Callable[..., Any]
@@ -176,7 +176,7 @@ def test_a_start_without_a_finite_loss_is_an_error_with_advice(
     x = np.full((20, 2), 3e38)
     np.savez(tmp_path / "huge.npz", x=x, y=np.linspace(-3e38, 3e38, 20))
     words = ("--algorithm=sandblaster", "--model=linear", "--precision=float32")
-    training = command("train", *words, "--data", tmp_path / "huge.npz", place=shared.endpoints)
+    training = command("train", *words, "--data", tmp_path / "huge.npz", endpoints=shared.endpoints)
     assert training.ends() == ExitCode.DIVERGED
     assert "not finite where the run begins: check the data's scale" in training.err
 
@@ -252,7 +252,7 @@ def test_a_finished_training_leaves_no_process(trained: Any) -> None:
 def interrupted(shared: LocalCluster, command: Start) -> Any:
     """A training of a network that was interrupted in the middle."""
     words = ("--algorithm=sandblaster", "--iterations=100000", "--gradient-tolerance=0")
-    training = command("train", *words, "--decrease-tolerance=0", place=shared.endpoints)
+    training = command("train", *words, "--decrease-tolerance=0", endpoints=shared.endpoints)
     training.says("iteration 1")
     training.process.send_signal(signal.SIGINT)
     assert training.ends() == ExitCode.INTERRUPTED
@@ -283,6 +283,6 @@ def test_an_interrupted_training_leaves_what_it_takes_to_go_on(
     document = leadership.committed(control, interrupted.run)
     control.close()
     assert document is not None
-    in_force = {named(name) for name in State.from_json(document["state"]).in_force}
+    in_force = {named(name) for name in DescentState.from_json(document["state"]).in_force}
     assert {"meta", "params", *in_force} <= keys_of(shared, interrupted.run)
     assert f"to go on: python -m coordinator resume {interrupted.run}" in interrupted.out

@@ -35,7 +35,7 @@ def start_training(command: Start, fleet: LocalCluster, folder: Path) -> Any:
     words += [f"--model-option=seconds={STEP_S}", "--data=synthetic:softmax", "--replicas=1"]
     words += ["--data-option=examples=400", "--batch-size=16", "--passes=3", "--unit-steps=60"]
     words += ["--evaluate-every=1000", f"--shards={SHARDS}", "--block-numbers=16"]
-    return command("train", *words, f"--lease-seconds={LEASE_S}", place=fleet.endpoints)
+    return command("train", *words, f"--lease-seconds={LEASE_S}", endpoints=fleet.endpoints)
 
 
 def processes(worker: Child) -> set[int]:

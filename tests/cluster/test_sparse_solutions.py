@@ -74,7 +74,7 @@ def test_the_same_training_has_the_same_objectives_to_the_last_bit(train_shared:
 
 def test_people_see_how_many_weights_are_not_zero(command: Start, shared: LocalCluster) -> None:
     words = ("--algorithm=sandblaster", "--model=softmax", "--l1=0.01", "--iterations=12")
-    training = command("train", *words, place=shared.endpoints)
+    training = command("train", *words, endpoints=shared.endpoints)
     assert training.ends() == ExitCode.OK, training.err
     assert "OWL-QN with history 10 in float64" in training.err
     *_, line = [line for line in training.err.splitlines() if line.startswith("iteration ")]

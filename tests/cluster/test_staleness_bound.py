@@ -14,6 +14,7 @@ import pytest
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.downpour.units import UnitPlan
 from tests.cluster.conftest import Trained
 from tests.cluster.fleets import clocks, workers
 from tests.cluster.resumable import SHARDS, begun, ends_exactly, resumed
@@ -42,7 +43,7 @@ def largest_lead(
     words += (f"--model-option=seconds={SLEEP_S}", "--data=synthetic:softmax")
     words += ("--data-option=examples=400", "--replicas=2", "--batch-size=16", "--passes=4")
     words += (f"--unit-steps={STEPS}", "--evaluate-every=1000", "--shards=1")
-    training = command("train", *words, place=fleet.endpoints)
+    training = command("train", *words, endpoints=fleet.endpoints)
     servers, leads = Servers(fleet.endpoints.parameter_servers), [0]
 
     def over() -> bool:
@@ -121,5 +122,4 @@ def test_a_bound_and_scaled_rates_leave_every_push_counted_once(
     )  # fmt: skip
     planned = sum(unit["pushes"] for unit in done.units)
     assert done.clocks == {(planned, 0)}
-    assert done.problem.plan is not None
-    assert planned == done.problem.plan.total_pushes
+    assert planned == UnitPlan.of(done.problem).total_pushes

@@ -120,8 +120,8 @@ def test_a_run_is_looked_at_and_stopped_from_another_terminal_whether_it_runs_or
 
 def is_seen_running(training: Any, command: Start, folder: Path) -> None:
     """``status`` and ``runs`` tell who has it and how it stands."""
-    run, place = training.run, ("--folder", folder / "runs")
-    asked = [command("status", run, *place), command("runs", "--json", *place)]
+    run, folder_flags = training.run, ("--folder", folder / "runs")
+    asked = [command("status", run, *folder_flags), command("runs", "--json", *folder_flags)]
     assert [each.ends() for each in asked] == [ExitCode.OK] * 2
     assert f"run {run}: running, downpour of slowmodels:Dawdling" in asked[0].out
     assert f"coordinator: process {training.process.pid} on " in asked[0].out
@@ -133,15 +133,15 @@ def is_seen_running(training: Any, command: Start, folder: Path) -> None:
 
 def is_stopped(training: Any, run: str, command: Start, folder: Path) -> None:
     """``stop --wait`` returns when it has stopped; then there is nothing to stop."""
-    place = ("--folder", folder / "runs")
-    stop = command("stop", run, "--wait", *place)
+    folder_flags = ("--folder", folder / "runs")
+    stop = command("stop", run, "--wait", *folder_flags)
     assert (stop.ends(), stop.out) == (ExitCode.OK, f"run {run} is stopped\n")
     assert training.ends() == ExitCode.INTERRUPTED
     assert f"to go on: python -m coordinator resume {run}" in training.out
     stopped = seen(folder, run)
     assert (stopped.state, stopped.coordinator) == ("stopped", None)
     assert stopped.outcome["reason"] == "interrupted"
-    nothing = complaint(command("stop", run, *place), ExitCode.USAGE)
+    nothing = complaint(command("stop", run, *folder_flags), ExitCode.USAGE)
     assert nothing == f"run {run} is stopped: there is nothing to stop"
 
 

@@ -18,6 +18,7 @@ from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import prepare
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
@@ -39,13 +40,14 @@ def in_memory(config: RunConfig) -> MemoryParameterStore:
     """The same training in this process: one replica, all of its steps."""
     problem = prepare(config, 2)
     store = MemoryParameterStore(problem.layout, build_rule(config), fence=1)
-    store.create(problem.first.parameters, problem.first.slots, problem.first.tables)
+    values = problem.initial_values
+    store.create(values.parameters, values.slots, values.tables)
     train, _ = split(problem.dataset.n_examples, config.holdout, config.seed)
     blocks = in_file_order(train)
     shares = shares_of(problem.model, problem.dataset, blocks, problem.layout) if config.l2 else []
     examples = Examples(problem.dataset, Subset(train, 0, 1, config.seed), shares)
-    assert problem.plan is not None
-    Replica(problem.model, examples, store, config).run(Token(1, 0, 1), problem.plan.total_steps)
+    total = UnitPlan.of(problem).total_steps
+    Replica(problem.model, examples, store, config).run(Token(1, 0, 1), total)
     return store
 
 

@@ -42,9 +42,9 @@ def test_a_run_is_followed_and_measured_until_its_end_over_the_death_of_its_coor
     watched = ("--metrics-port=0", f"--tensorboard={tmp_path / 'curves'}")
     with workers(fleet, "one", "other"):
         training = begun(command, tmp_path, fleet.endpoints, *watched)
-        run, place = training.run, ("--folder", tmp_path / "runs")
-        follower = command("status", run, "--follow", *place)
-        documents = command("status", run, "--follow", "--json", *place)
+        run, folder_flags = training.run, ("--folder", tmp_path / "runs")
+        follower = command("status", run, "--follow", *folder_flags)
+        documents = command("status", run, "--follow", "--json", *folder_flags)
         until(lambda: "\npass " in follower.out, "a line of progress", 10.0)
         has_its_metrics(training)
         training.process.kill()

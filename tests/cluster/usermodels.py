@@ -67,9 +67,12 @@ class _Hooked:
     """A softmax regression that calls ``before`` ahead of each gradient."""
 
     def __init__(self, n_features: int, n_classes: int, before: Callable[[], None]) -> None:
-        self._inner, self._before = SoftmaxRegression(n_features, n_classes), before
-        self.tensors, self.task = self._inner.tensors, self._inner.task
-        self.initial, self.predict = self._inner.initial, self._inner.predict
+        self._inner = SoftmaxRegression(n_features, n_classes)
+        self._before = before
+        self.tensors = self._inner.tensors
+        self.task = self._inner.task
+        self.initial = self._inner.initial
+        self.predict = self._inner.predict
 
     def loss_and_gradient(
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
@@ -86,7 +89,8 @@ class Centred:
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         self._inner = SoftmaxRegression(n_features, n_classes)
-        self.task, self.n_statistics = self._inner.task, n_features
+        self.task = self._inner.task
+        self.n_statistics = n_features
         mean = TensorSpec("mean", (n_features,), penalised=False)
         self.tensors = (*self._inner.tensors, mean)
 

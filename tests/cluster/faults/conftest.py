@@ -52,4 +52,6 @@ def undisturbed(volatile: FaultyCluster, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("undisturbed")
     go(folder)
     with commands(folder) as start:
-        return minimised(volatile, start(*sandblaster(folder), place=volatile.cluster.endpoints))
+        return minimised(
+            volatile, start(*sandblaster(folder), endpoints=volatile.cluster.endpoints)
+        )

@@ -30,8 +30,9 @@ class FaultyCluster:
 
     def __init__(self, cluster: LocalCluster) -> None:
         self.cluster = cluster
-        place = cluster.endpoints
-        self.control, self.parameters = Servers([place.broker]), Servers(place.parameter_servers)
+        endpoints = cluster.endpoints
+        self.control = Servers([endpoints.broker])
+        self.parameters = Servers(endpoints.parameter_servers)
 
     def close(self) -> None:
         self.control.close()

@@ -35,8 +35,10 @@ def survivors(
 ) -> dict[str, Any]:
     """The last command of a run of each algorithm whose coordinators were killed."""
     folder, moments = tmp_path_factory.mktemp("paced"), random.Random(0)
-    place = volatile.cluster.endpoints
-    trainings = [module_command(*words(folder), place=place) for words in (downpour, sandblaster)]
+    endpoints = volatile.cluster.endpoints
+    trainings = [
+        module_command(*words(folder), endpoints=endpoints) for words in (downpour, sandblaster)
+    ]
     runs = [training.run for training in trainings]
     volatile.seconds_until_progress(runs)
     for _ in range(KILLS):

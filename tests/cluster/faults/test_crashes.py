@@ -58,11 +58,11 @@ def test_a_unit_that_kills_its_process_every_time_ends_the_run_and_the_worker_go
 ) -> None:
     with workers(fleet, "unlucky") as (worker,):
         words = ("--replicas=1", f"--lease-seconds={LEASE_S}", *WORDS)
-        training = command("train", *words, place=fleet.endpoints)
+        training = command("train", *words, endpoints=fleet.endpoints)
         pattern = rf"error: unit downpour-0-200 lost its worker {ATTEMPTS} times, last \d+@\S+: "
         assert_ended_by_name(training, pattern, within_s=20.0)
         assert worker.log.read_text().count("WorkerLostError") >= ATTEMPTS
-        healthy = command("train", "--replicas=1", "--passes=1", place=fleet.endpoints)
+        healthy = command("train", "--replicas=1", "--passes=1", endpoints=fleet.endpoints)
         assert healthy.ends() == ExitCode.OK, healthy.err
 
 
@@ -70,10 +70,10 @@ def test_a_portion_that_kills_its_process_every_time_ends_the_run_and_the_worker
     fleet: LocalCluster, command: Start
 ) -> None:
     with workers(fleet, "unlucky") as (worker,):
-        training = command("train", "--algorithm=sandblaster", *WORDS, place=fleet.endpoints)
+        training = command("train", "--algorithm=sandblaster", *WORDS, endpoints=fleet.endpoints)
         pattern = rf"error: portion \d+ failed {ATTEMPTS} times: .* died, or its message was lost"
         assert_ended_by_name(training, pattern, within_s=30.0)
         assert worker.log.read_text().count("WorkerLostError") >= ATTEMPTS
         words = ("--algorithm=sandblaster", "--model=softmax", "--iterations=2")
-        healthy = command("train", *words, place=fleet.endpoints)
+        healthy = command("train", *words, endpoints=fleet.endpoints)
         assert healthy.ends() == ExitCode.OK, healthy.err

@@ -11,6 +11,7 @@ import pytest
 from distbelief.app.client.servers import Servers
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.driver import Downpour
+from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.runs.leader import Leader
 from distbelief.coordinator.sandblaster.driver import Sandblaster
@@ -41,20 +42,20 @@ def flushed_before(url: str, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("driver", [Downpour, Sandblaster])
-@pytest.mark.parametrize("moment", ["capture", "summary", "keep"])
+@pytest.mark.parametrize("step", ["capture", "summary", "finish"])
 def test_a_parameter_server_that_loses_its_data_early_or_late_costs_only_work(
     shared: LocalCluster,
     train_shared: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     driver: type[Any],
-    moment: str,
+    step: str,
 ) -> None:
     url = shared.endpoints.parameter_servers[0]
-    monkeypatch.setattr(driver, moment, flushed_before(url, getattr(driver, moment)))
+    monkeypatch.setattr(driver, step, flushed_before(url, getattr(driver, step)))
     trained = train_shared(**SETTINGS, algorithm=driver.__name__.lower())
     assert trained.outcome.reason in (EndReason.PASSES, EndReason.ITERATIONS)
     if driver is Downpour:
-        planned = [trained.problem.plan.total_pushes] * SHARDS
+        planned = [UnitPlan.of(trained.problem).total_pushes] * SHARDS
         assert clocks(shared, trained.outcome.run, SHARDS) == planned
 
 

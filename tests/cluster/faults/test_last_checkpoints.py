@@ -87,7 +87,7 @@ def test_a_diverging_downpour_run_says_where_its_last_good_checkpoint_is(
     shared: LocalCluster, command: Start
 ) -> None:
     words = ("--optimizer=sgd", "--learning-rate=1e30", "--checkpoint-seconds=0.1", "--passes=400")
-    training = command("train", *words, place=shared.endpoints)
+    training = command("train", *words, endpoints=shared.endpoints)
     message = complaint(training, ExitCode.DIVERGED)
     assert "Try a lower --learning-rate (now 1e+30), --clip-norm 1, or --warm-start" in message
     saved = last_good(training)
@@ -104,7 +104,7 @@ def test_a_sandblaster_run_that_cannot_begin_says_where_its_last_good_checkpoint
     np.savez(tmp_path / "huge.npz", x=1e30 * features, y=1e30 * targets)
     words = ("--algorithm=sandblaster", "--model=linear", "--precision=float32")
     data = f"--data={tmp_path / 'huge.npz'}"
-    training = command("train", *words, data, place=shared.endpoints)
+    training = command("train", *words, data, endpoints=shared.endpoints)
     message = complaint(training, ExitCode.DIVERGED)
     assert "not finite where the run begins: check the data's scale" in message
     assert is_finite(last_good(training))

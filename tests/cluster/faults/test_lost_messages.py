@@ -37,7 +37,7 @@ def start_training(command: Start, fleet: LocalCluster, *words: str) -> Any:
     """Twenty minibatches are a pass."""
     words = ("--data=synthetic:softmax", "--data-option=examples=400", "--batch-size=16", *words)
     words += (f"--shards={SHARDS}", "--block-numbers=16", "--evaluate-every=1000")
-    return command("train", *words, f"--lease-seconds={LEASE_S}", place=fleet.endpoints)
+    return command("train", *words, f"--lease-seconds={LEASE_S}", endpoints=fleet.endpoints)
 
 
 def waiting(control: Servers) -> int:
@@ -67,7 +67,9 @@ class Race:
     """A run of many short units: two workers, of which one is always idle and pops."""
 
     def __init__(self, fleet: LocalCluster, control: Servers, run: str, passes: int) -> None:
-        self._fleet, self._control, self.run = fleet, control, run
+        self._fleet = fleet
+        self._control = control
+        self.run = run
         self._ledger = Ledger(control, run)
         self._names = [f"downpour-0-{stop}" for stop in range(5, 20 * passes + 1, 5)]
 

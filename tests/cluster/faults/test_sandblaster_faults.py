@@ -89,19 +89,19 @@ Run = Callable[..., Done]
 
 @pytest.fixture(scope="module")
 def run(fleet: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Train in this process; ``show`` sees each status, and may do something about it."""
-    place = fleet.endpoints
+    """Train in this process; ``on_status`` is told each status, and may do something about it."""
+    endpoints = fleet.endpoints
     cluster = ClusterConfig(
-        broker=place.broker,
-        parameter_servers=place.parameter_servers,
+        broker=endpoints.broker,
+        parameter_servers=endpoints.parameter_servers,
         folder=str(tmp_path_factory.mktemp("runs")),
         wait_seconds=DEADLINE_S,
     )
 
-    def training(show: Callable[[Any], None] = lambda status: None, **settings: Any) -> Done:
+    def training(on_status: Callable[[Any], None] = lambda status: None, **settings: Any) -> Done:
         problem = prepare(RunConfig(**{**SETTINGS, **settings}), 2)
-        outcome = train(problem, cluster, Callbacks(lambda text: None, show))
-        control = Servers([place.broker])
+        outcome = train(problem, cluster, Callbacks(lambda text: None, on_status))
+        control = Servers([endpoints.broker])
         told = [(ms, t) for ms, kind, t in events.read(control, outcome.run) if kind == "iteration"]
         control.close()
         parameters = read_model(outcome.model_file).parameters.tobytes()
@@ -170,7 +170,7 @@ def test_workers_that_are_killed_change_no_bit(
                 return  # the last one is just being replaced
             killed.append(turn)
 
-    disturbed = run(show=kill, model_options={"seconds": 0.02})
+    disturbed = run(on_status=kill, model_options={"seconds": 0.02})
     end([doomed], 0.0)
     assert killed == [0, 1, 2]
     assert_same(disturbed, undisturbed)
@@ -186,7 +186,7 @@ def test_messages_that_the_broker_loses_cost_seconds_and_change_no_bit(
         if status.iteration >= 2 and not lost and control.one("DEL", QUEUE):
             lost.append(status.iteration + 1)
 
-    disturbed = run(show=lose, backup_seconds=1000.0, model_options={"seconds": 0.05})
+    disturbed = run(on_status=lose, backup_seconds=1000.0, model_options={"seconds": 0.05})
     assert disturbed.tally["sent"] == 0
     assert disturbed.tally["retries"] > 0
     assert_same(disturbed, undisturbed)
@@ -202,7 +202,8 @@ class Sleeper:
     """Stops a worker in the middle of a portion, and lets it go on some iterations later."""
 
     def __init__(self, worker: Child, folder: Path) -> None:
-        self._worker, self._folder = worker, folder
+        self._worker = worker
+        self._folder = folder
         self.stopped_in: int | None = None
         self.woken_in: int | None = None
 
@@ -228,7 +229,7 @@ def test_a_worker_asleep_delays_an_evaluation_by_little_and_its_late_answer_chan
     sleeper = Sleeper(three[2], tmp_path)
     log = three[2].log
     before = log.read_text().count("'fenced'")
-    done = run(show=sleeper, model_options={"seconds": 0.1, "folder": str(tmp_path)})
+    done = run(on_status=sleeper, model_options={"seconds": 0.1, "folder": str(tmp_path)})
     assert sleeper.stopped_in is not None
     assert sleeper.woken_in is not None
     assert sleeper.stopped_in < sleeper.woken_in < 8
@@ -253,7 +254,7 @@ def test_a_model_that_fails_ends_the_run_with_its_traceback_and_the_portion(
     fleet: LocalCluster, three: list[Child], command: Start
 ) -> None:
     words = ("--algorithm=sandblaster", "--model=usermodels:Failing", "--unit-attempts=2")
-    training = command("train", *words, place=fleet.endpoints)
+    training = command("train", *words, endpoints=fleet.endpoints)
     assert training.ends() == ExitCode.WORK_FAILED
     assert re.search(r"^error: portion \d+ failed 2 times: on ", training.err, re.MULTILINE)
     assert training.err.count("Traceback") == 1

@@ -89,10 +89,11 @@ class Storm:
     """Two runs that go through faults, and what each said during each of these."""
 
     def __init__(self, faulty: FaultyCluster, start: Start, folder: Path) -> None:
-        self.faulty, self.folder = faulty, folder
-        place = faulty.cluster.endpoints
-        self.downpour = start(*downpour(folder), place=place)
-        self.sandblaster = start(*sandblaster(folder), place=place)
+        self.faulty = faulty
+        self.folder = folder
+        endpoints = faulty.cluster.endpoints
+        self.downpour = start(*downpour(folder), endpoints=endpoints)
+        self.sandblaster = start(*sandblaster(folder), endpoints=endpoints)
         self.said: dict[str, tuple[str, ...]] = {}
         self.workers: set[int] = set()
 

@@ -44,7 +44,8 @@ class Fleet:
     """Two workers of two processes; when one dies, another is started."""
 
     def __init__(self, faulty: FaultyCluster, moments: random.Random) -> None:
-        self._rig, self._moments = faulty, moments
+        self._rig = faulty
+        self._moments = moments
         self._names = (f"worker{number}" for number in count())
         self.workers = [self._start() for _ in range(2)]
 
@@ -84,7 +85,7 @@ def test_workers_killed_at_random_cost_a_lease_each_and_no_unit(
 ) -> None:
     moments = random.Random(0)
     fleet = Fleet(faulty, moments)
-    training = command(*downpour(tmp_path), *WORDS, place=faulty.cluster.endpoints)
+    training = command(*downpour(tmp_path), *WORDS, endpoints=faulty.cluster.endpoints)
     run = training.run
     seconds: list[float] = []
     for whole in cycle((False, True)):

@@ -41,7 +41,7 @@ def start(fleet: LocalCluster, command: Start, tmp_path: Path) -> Callable[[], A
         words += ["--data=synthetic:softmax", "--data-option=examples=400", "--batch-size=8"]
         words += [f"--passes={PASSES}", "--unit-steps=20", "--evaluate-every=1000"]
         words += [f"--shards={SHARDS}", "--block-numbers=16", f"--lease-seconds={LEASE_S}"]
-        return command("train", *words, place=fleet.endpoints)
+        return command("train", *words, endpoints=fleet.endpoints)
 
     return start_training
 

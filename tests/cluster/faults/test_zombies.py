@@ -28,7 +28,7 @@ def start_training(command: Start, fleet: LocalCluster, *words: str) -> Any:
     words += ("--data=synthetic:softmax", "--data-option=examples=400", "--batch-size=16")
     words += ("--lease-seconds=1", f"--unit-steps={STEPS}", "--evaluate-every=1000")
     words += (f"--shards={SHARDS}", "--block-numbers=16")
-    return command("train", *words, place=fleet.endpoints)
+    return command("train", *words, endpoints=fleet.endpoints)
 
 
 def parameters(training: Any) -> bytes:

@@ -48,15 +48,16 @@ LAYOUT = Layout((TensorSpec("w", (10,)),), 2, n_shards=3, n_servers=2)
 CONFIG = RunConfig(
     algorithm="sandblaster",
     iterations=ITERATIONS,
+    portions=1,
     history=2,
     gradient_tolerance=0.0,
     decrease_tolerance=0.0,
 )
 #: The driver asks no data, and the model only for its task, when nothing is held out.
-FIRST = InitialValues(START, {}, {})
+VALUES = InitialValues(START, {}, {})
 MODEL = SoftmaxRegression(1, 2)
-YARDSTICK = ScoreFormatter(MODEL.task, Metric.ACCURACY)
-JOB = Problem(CONFIG, cast("Any", None), MODEL, LAYOUT, 1, 0, None, 1, FIRST, YARDSTICK)
+SCORES = ScoreFormatter(MODEL.task, Metric.ACCURACY)
+PROBLEM = Problem(CONFIG, cast("Any", None), MODEL, LAYOUT, 1, 0, VALUES, SCORES)
 
 Losses = dict[int, float]
 
@@ -94,7 +95,8 @@ class KillableLeader(Leader):
 
     def __init__(self, control: Servers, run: str, life: Life, losses: Losses) -> None:
         super().__init__(control, run, CONFIG.lease_seconds)
-        self._life, self._losses = life, losses
+        self._life = life
+        self._losses = losses
 
     def commit(self, state: Mapping[str, Any]) -> None:
         if self._life.ends():
@@ -108,12 +110,15 @@ class KillableLeader(Leader):
 class LocalBatch:
     """A batch of one portion, which the coordinator computes itself."""
 
-    n_portions, n_done, n_heard, workers, quantum = 1, 0, 1, 1, 0.0
+    n_portions, n_done, n_live, workers, quantum = 1, 0, 1, 1, 0.0
     slowest = None
 
     def __init__(self, session: Session, store: VectorStore, *args: Any) -> None:
-        self._session, self._store, self._turn = session, store, args[-1]
-        self.number, self.tally = 0, Tally()
+        self._session = session
+        self._store = store
+        self._turn = args[-1]
+        self.number = 0
+        self.tally = Tally()
         self.outstanding: dict[int, float] = {}
 
     def load_state(self, number: int, quantum: float) -> None:
@@ -137,13 +142,14 @@ class KillableRun:
     """The servers, and the runs of a test on them, whose objective has an L1 term or not."""
 
     def __init__(
-        self, place: LocalCluster, folder: Path, new_run: Callable[[], str], l1: float = 0.0
+        self, cluster: LocalCluster, folder: Path, new_run: Callable[[], str], l1: float = 0.0
     ) -> None:
         self.config = CONFIG.model_copy(update={"l1": l1})
-        self.problem = replace(JOB, config=self.config)
-        self.servers = KillableServers(place.endpoints.parameter_servers)
-        self.control = Servers([place.endpoints.broker])
-        self._folder, self._new_run = folder, new_run
+        self.problem = replace(PROBLEM, config=self.config)
+        self.servers = KillableServers(cluster.endpoints.parameter_servers)
+        self.control = Servers([cluster.endpoints.broker])
+        self._folder = folder
+        self._new_run = new_run
         self.begin()
 
     def begin(self) -> None:
@@ -194,7 +200,7 @@ class KillableRun:
                 said += driver.restore(checkpoints.latest)
                 reason = driver.run()
             assert reason is EndReason.ITERATIONS
-            return life, said, driver.keep(resumable=False).parameters
+            return life, said, driver.finish(resumable=False).parameters
         finally:
             self.servers.life = Life()
             checkpoints.close()

@@ -37,8 +37,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def examined(broker: str, *parameters: str, **cluster: Any) -> list[Finding]:
-    place = ClusterConfig(broker=broker, parameter_servers=parameters or (broker,), **cluster)
-    return examination.examine(RunConfig(), place, described=False)
+    cluster_config = ClusterConfig(
+        broker=broker, parameter_servers=parameters or (broker,), **cluster
+    )
+    return examination.examine(RunConfig(), cluster_config, described=False)
 
 
 def of(findings: list[Finding], word: str) -> list[Finding]:
@@ -127,9 +129,9 @@ def test_the_engine_is_named_and_why_it_is_not_the_native_one(program: ServerPro
 
 def test_snapshots_and_little_memory_are_named(program: ServerProgram) -> None:
     with server(program, "--save", "3600 1", "--maxmemory", "2mb") as private:
-        place = ClusterConfig(broker=private.url, parameter_servers=(private.url,))
+        cluster_config = ClusterConfig(broker=private.url, parameter_servers=(private.url,))
         config = RunConfig(hidden=(4000,))
-        found = examination.examine(config, place, described=True)
+        found = examination.examine(config, cluster_config, described=True)
     assert of(found, "save 3600 1")
     (small,) = of(found, "the run needs about")
     assert (small.severity, small.code) == (Severity.ERROR, ExitCode.SERVER)

@@ -22,7 +22,7 @@ def test_an_interval_is_chosen_within_its_bounds_and_leaves_nothing_behind(
     servers: Servers,
 ) -> None:
     before = keys(servers)
-    problem = intervals.chosen(prepare(RunConfig(**DIGITS), len(servers)), servers)
+    problem = intervals.choose_intervals(prepare(RunConfig(**DIGITS), len(servers)), servers)
     assert problem.config.push_interval == problem.config.fetch_interval
     assert problem.config.push_interval in (1, 2, 4)
     assert keys(servers) == before
@@ -36,7 +36,7 @@ def test_where_there_is_no_choice_nothing_is_measured(
 ) -> None:
     problem = prepare(RunConfig(**DIGITS | settings), len(servers))
     monkeypatch.setattr(servers, "only", None)  # whoever measures asks for each server alone
-    assert intervals.chosen(problem, servers).config.push_interval == expected
+    assert intervals.choose_intervals(problem, servers).config.push_interval == expected
 
 
 def test_a_server_that_is_slow_is_asked_less_often(
@@ -44,5 +44,5 @@ def test_a_server_that_is_slow_is_asked_less_often(
 ) -> None:
     problem = prepare(RunConfig(**DIGITS), len(servers))
     for exchange_s, expected in ((0.0, 1), (1.0, 4)):
-        monkeypatch.setattr(intervals, "_exchange_s", lambda *_, taken=exchange_s: taken)
-        assert intervals.chosen(problem, servers).config.push_interval == expected
+        monkeypatch.setattr(intervals, "_measure_exchange_s", lambda *_, taken=exchange_s: taken)
+        assert intervals.choose_intervals(problem, servers).config.push_interval == expected

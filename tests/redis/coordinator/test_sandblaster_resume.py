@@ -42,7 +42,7 @@ def run(
     new_run: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[KillableRun]:
-    monkeypatch.setattr(sandblaster, "Batch", LocalBatch)
+    monkeypatch.setattr(sandblaster, "BatchEvaluator", LocalBatch)
     run = KillableRun(cluster_of(binaries.find()), tmp_path, new_run, l1=request.param)
     yield run
     run.close()

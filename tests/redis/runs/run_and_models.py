@@ -25,7 +25,7 @@ from distbelief.app.store.contract.parameters import Fetched, ParameterStore, Po
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.redis.parameters import RedisParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import TakenUp, capture, restore
+from distbelief.coordinator.downpour.checkpoint_state import Restored, capture, restore
 from distbelief.coordinator.runs.checkpoints import Capture
 from tests.redis.runs.ledger_model import LedgerModel
 
@@ -233,8 +233,8 @@ def _answer(
             return ("announced",), _plain(answer)
         case Fetched():
             return ("fetched",), (_plain(answer.positions), answer.vector.tobytes())
-        case TakenUp():
-            came_back = "restored" if answer.saved else "taken up"
+        case Restored():
+            came_back = "restored" if answer.checkpoint else "taken up"
             return (came_back,), answer
         case dict():
             return ("captured",), answer

@@ -91,12 +91,12 @@ def begin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Run]]:
     """Makes a run with given settings."""
-    place = cluster_of(program).endpoints
-    monkeypatch.setenv(BROKER, place.broker)
-    monkeypatch.setenv(PARAMETER_SERVERS, ",".join(place.parameter_servers))
+    endpoints = cluster_of(program).endpoints
+    monkeypatch.setenv(BROKER, endpoints.broker)
+    monkeypatch.setenv(PARAMETER_SERVERS, ",".join(endpoints.parameter_servers))
     monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setattr("distbelief.coordinator.runs.heldout.PART_EXAMPLES", 7)
-    server, servers = Servers([place.broker]), Servers(place.parameter_servers)
+    server, servers = Servers([endpoints.broker]), Servers(endpoints.parameter_servers)
     caches = (context.control_server, context.open_context)
     for cache in caches:
         cache.cache_clear()
@@ -116,7 +116,7 @@ def begin(
         rule, dtype = build_rule(problem.config), problem.config.dtype
         store = RedisParameterStore(servers, run_id, problem.layout, rule, dtype, fence=FENCE)
         first = np.random.default_rng(0).normal(size=problem.layout.size).astype(dtype)
-        store.create(first, problem.first.slots)
+        store.create(first, problem.initial_values.slots)
         sent: list[str] = []
         dispatcher = Dispatcher(
             Ledger(server, run_id),

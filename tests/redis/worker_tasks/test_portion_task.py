@@ -84,12 +84,12 @@ def run(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Run]:
-    place = cluster_of(program).endpoints
-    monkeypatch.setenv(BROKER, place.broker)
-    monkeypatch.setenv(PARAMETER_SERVERS, ",".join(place.parameter_servers))
+    endpoints = cluster_of(program).endpoints
+    monkeypatch.setenv(BROKER, endpoints.broker)
+    monkeypatch.setenv(PARAMETER_SERVERS, ",".join(endpoints.parameter_servers))
     monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "")
-    control, servers = Servers([place.broker]), Servers(place.parameter_servers)
+    control, servers = Servers([endpoints.broker]), Servers(endpoints.parameter_servers)
     model = SoftmaxRegression(6, 3)
     layout = Layout.plan(model.tensors, n_servers=2, block_numbers=4, n_shards=3)
     dataset = open_cached(CONFIG.data, CONFIG.data_options, default_cache_folder())

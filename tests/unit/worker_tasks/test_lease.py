@@ -21,7 +21,8 @@ class OneUnit:
     """A ledger with one unit; it notes what it is told."""
 
     def __init__(self, *renewals: bool | Exception, free: bool = True) -> None:
-        self.free, self.renewals = free, list(renewals)
+        self.free = free
+        self.renewals = list(renewals)
         self.renewed = threading.Event()
         self.reports: list[tuple[UnitState, dict[str, Any]]] = []
         self.reportable = True

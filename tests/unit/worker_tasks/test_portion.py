@@ -162,7 +162,8 @@ class Noted:
     """An array that notes what is asked of it."""
 
     def __init__(self, values: Vector) -> None:
-        self.values, self.asked = values, list[Any]()
+        self.values = values
+        self.asked = list[Any]()
 
     def __getitem__(self, rows: Any) -> Vector:
         self.asked.append(rows)

@@ -34,7 +34,8 @@ from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.worker_tasks import staleness
 from distbelief.worker_tasks.copies import Examples, FlatCopy
-from distbelief.worker_tasks.replica import Replica, UnitReport
+from distbelief.worker_tasks.replica import Replica
+from distbelief.worker_tasks.unit_report import UnitReport
 
 FENCE = 1
 DEADLINE_S = 20.0
@@ -573,7 +574,8 @@ class Gauged(MemoryParameterStore):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.pushing, self.fetching = Gauge(), Gauge()
+        self.pushing = Gauge()
+        self.fetching = Gauge()
 
     def push(self, *args: Any, **kwargs: Any) -> Pushed:
         with self.pushing:

@@ -23,7 +23,8 @@ class Clock:
     """Time that passes while somebody sleeps."""
 
     def __init__(self) -> None:
-        self.now, self.pauses = 100.0, list[float]()
+        self.now = 100.0
+        self.pauses = list[float]()
 
     def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -42,7 +43,8 @@ class Others:
     """A store whose streams have moved at each look."""
 
     def __init__(self, looks: Iterator[list[int]]) -> None:
-        self.looks, self.seen = looks, 0
+        self.looks = looks
+        self.seen = 0
 
     def sequences(self, n_streams: int) -> list[int]:
         self.seen += 1

@@ -55,7 +55,8 @@ class Counting(MemoryParameterStore):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.fetched, self.pushed = [], []
+        self.fetched = []
+        self.pushed = []
 
     def fetch(self, name: str = PARAMETERS, **more: Any) -> Fetched:
         self.fetched.append(sum(map(len, more.get("rows", ()))))

@@ -19,7 +19,7 @@ from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.coordinator.problem.initial_values import begin
+from distbelief.coordinator.problem.initial_values import make_initial_values
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
 from tests.unit.app.models.torchcases import CASES, allow, examples, plain
@@ -66,7 +66,7 @@ def ours(config: RunConfig, dataset: Dataset, *, tables: bool) -> tuple[Any, Any
         model.tensors, n_servers=1, block_numbers=16, table_numbers=1 if tables else None
     )
     store = MemoryParameterStore(layout, build_rule(config), np.float32, fence=1)
-    begun = begin(config, model, layout)
+    begun = make_initial_values(config, model, layout)
     store.create(begun.parameters, begun.slots, begun.tables)
     before = everything(store)
     examples = Examples(dataset, Subset(np.arange(N_EXAMPLES), 0, 1, config.seed))

@@ -15,7 +15,7 @@ def test_a_missing_flower_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with (
         pytest.raises(ConfigError, match=r"pip install '\.\[flower\]'"),
-        flower.beside("redis://nowhere", tmp_path, 1.0, print),
+        flower.run_flower("redis://nowhere", tmp_path, 1.0, print),
     ):
         pass
     assert list(tmp_path.iterdir()) == []

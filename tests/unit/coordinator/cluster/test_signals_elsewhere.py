@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from distbelief.coordinator.cluster.signals import SIGNALS, Interruption, signals_held
+from distbelief.coordinator.cluster.signals import SIGNALS, Interruption, hold_signals
 
 
 def handlers() -> list[object]:
@@ -16,7 +16,7 @@ def test_a_training_on_another_thread_leaves_the_handlers_alone() -> None:
     before = handlers()
 
     def during() -> list[object]:
-        with Interruption() as interruption, signals_held():
+        with Interruption() as interruption, hold_signals():
             assert not interruption.defer()()
             return handlers()
 
@@ -27,6 +27,6 @@ def test_a_training_on_another_thread_leaves_the_handlers_alone() -> None:
 
 def test_signals_are_held_and_given_back() -> None:
     before = handlers()
-    with signals_held():
+    with hold_signals():
         assert handlers() == [signal.SIG_IGN] * len(SIGNALS)
     assert handlers() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from rich.console import Console
 
 from distbelief.app.client.engine import Choice, Engine
 from distbelief.app.errors import ExitCode, ServerRefused, UnsafeEviction
+from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster.binaries import ServerProgram
-from distbelief.coordinator.doctor import clocks, machine, security, servers, workers
+from distbelief.coordinator.doctor import clocks, examination, machine, security, servers, workers
 from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import (
     Finding,
@@ -354,6 +356,14 @@ FINDINGS = [
     error("b", "bad", "stop", ExitCode.EVICTION),
     error("c", "worse", "stop", ExitCode.DATA),
 ]
+
+
+def test_a_run_whose_work_cannot_be_divided_is_an_error(tmp_path: Path) -> None:
+    config = RunConfig(data="synthetic:softmax", model="softmax", warm_start_steps=10_000)
+    cluster = ClusterConfig(folder=str(tmp_path))
+    first = examination.examine(config, cluster, described=True)[0]
+    assert (first.subject, first.severity, first.code) == ("run", Severity.ERROR, ExitCode.USAGE)
+    assert first.what.startswith("warm_start_steps = 10000 is more than the")
 
 
 def test_the_exit_code_is_that_of_the_first_error() -> None:

@@ -143,9 +143,9 @@ def test_shards_that_lost_nothing_go_on_from_where_they_stand(store: MemoryParam
     store.put(BEST, VALUES)
     store.put(named("evaluation7"), VALUES)
     before = vectors(store, BEST)
-    taken = restore(store, FENCE + 1, nothing_saved, [])
-    assert (taken.saved, taken.said) == (None, [])
-    assert taken.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * 3
+    restored = restore(store, FENCE + 1, nothing_saved, [])
+    assert (restored.checkpoint, restored.lines) == (None, [])
+    assert restored.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * 3
     assert vectors(store, BEST) == before
     assert store.named_vectors() == {BEST}  # nobody waits for the others any more
     assert store.fence == store.highest_fence() == FENCE + 1
@@ -161,8 +161,8 @@ def test_lost_shards_come_back_and_the_others_go_on(
     push(store, 0, 2)
     now = vectors(store)
     store._shards[1] = None
-    taken = restore(store, FENCE + 1, lambda: old, [])
-    assert taken.shard_states == [
+    restored = restore(store, FENCE + 1, lambda: old, [])
+    assert restored.shard_states == [
         ShardState(4, 0, {0: 2, 1: 2}),
         ShardState(3, 0, {0: 1, 1: 2}),
         ShardState(4, 0, {0: 2, 1: 2}),
@@ -170,7 +170,7 @@ def test_lost_shards_come_back_and_the_others_go_on(
     part = store.layout.shard_slice(1)
     for before, after, found in zip(then, now, vectors(store), strict=True):
         assert found == after[: part.start] + before[part] + after[part.stop :]
-    assert taken.saved is old
+    assert restored.checkpoint is old
 
 
 def test_it_is_said_what_came_back_and_what_is_missing(
@@ -180,7 +180,7 @@ def test_it_is_said_what_came_back_and_what_is_missing(
     for lost in (0, 2):
         store._shards[lost] = None
     known = [ShardCounts(9, 0), ShardCounts(9, 0), ShardCounts(2, 0)]
-    assert restore(store, FENCE + 1, lambda: old, known).said == [
+    assert restore(store, FENCE + 1, lambda: old, known).lines == [
         "shard 0 came back from checkpoint 000003-000001, 3 updates; at least 6 were lost and "
         "are made again",
         "shard 2 came back from checkpoint 000003-000001, 3 updates; at least 0 were lost and "
@@ -196,7 +196,7 @@ def test_what_is_missing_is_told_by_what_the_other_shards_have(
     for sequence in (2, 3, 4, 5):
         push(store, 0, sequence)
     store._shards[1] = None
-    assert restore(store, FENCE + 1, lambda: old, []).said == [
+    assert restore(store, FENCE + 1, lambda: old, []).lines == [
         "shard 1 came back from checkpoint 000003-000001, 3 updates; at least 3 were lost and "
         "are made again"
     ]
@@ -206,7 +206,7 @@ def test_of_a_run_that_nobody_saw_nothing_is_said_to_be_missing(
     saved: Callable[[], Checkpoint],
 ) -> None:
     old, store = saved(), store_of(2, fence=0)
-    assert restore(store, FENCE + 1, lambda: old, []).said == [
+    assert restore(store, FENCE + 1, lambda: old, []).lines == [
         "shard 0 came back from checkpoint 000003-000001, 3 updates",
         "shard 1 came back from checkpoint 000003-000001, 3 updates",
     ]
@@ -231,9 +231,9 @@ def test_a_run_comes_back_on_any_number_of_shards(
     store.put(BEST, VALUES)
     old = saved()
     other = store_of(n_shards, fence=0)
-    taken = restore(other, FENCE + 1, lambda: old, [])
+    restored = restore(other, FENCE + 1, lambda: old, [])
     assert vectors(other, BEST) == vectors(store, BEST)
-    assert taken.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * n_shards
+    assert restored.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * n_shards
     push(other, 0, 2)
     push(store, 0, 2)
     assert vectors(other) == vectors(store)

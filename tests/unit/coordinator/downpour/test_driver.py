@@ -52,7 +52,9 @@ class Desk:
     workers = 2
 
     def __init__(self, problem: Problem, store: MemoryParameterStore) -> None:
-        self._problem, self._store, self.fence = problem, store, FENCE
+        self._problem = problem
+        self._store = store
+        self.fence = FENCE
         self.resent = 0
         self._train, self._heldout = split(
             problem.dataset.n_examples, problem.config.holdout, problem.config.seed
@@ -140,10 +142,9 @@ class Training:
 
     @property
     def plan(self) -> UnitPlan:
-        assert self.problem.plan is not None
-        return self.problem.plan
+        return self.driver._plan
 
-    def show(self, status: Status) -> None:
+    def on_status(self, status: Status) -> None:
         assert isinstance(status, DownpourStatus)
         self.shown.append(status)
 
@@ -177,7 +178,7 @@ def training(**settings: Any) -> Training:
     """A training of 96 examples in two subsets: 6 steps a pass each."""
     problem = prepare(RunConfig(**SMALL | settings), 1)
     store = MemoryParameterStore(problem.layout, build_rule(problem.config), fence=FENCE)
-    store.create(problem.first.parameters, problem.first.slots)
+    store.create(problem.initial_values.parameters, problem.initial_values.slots)
     desk = Desk(problem, store)
     data = problem.dataset
     record = RunRecord("run", problem.config, problem.layout, (), data.fingerprint, data.schema)
@@ -185,7 +186,9 @@ def training(**settings: Any) -> Training:
     leader = cast("Leader", StandInLeader(FENCE))
     session = LocalSession(record, nobody, nobody, nobody, leader, desk)
     result = Training(problem, session, store, desk, nobody)
-    hooks = DriverHooks(result.show, lambda: None, lambda: result.interrupted, no_checkpoints())
+    hooks = DriverHooks(
+        result.on_status, lambda: None, lambda: result.interrupted, no_checkpoints()
+    )
     result.driver = Downpour(session, problem, hooks, store)
     return result
 
@@ -413,13 +416,13 @@ def test_units_in_flight_at_a_stop_are_shut_out_before_the_last_evaluation() -> 
 
 def test_an_interrupted_training_stops_without_another_evaluation() -> None:
     run = training(passes=50)
-    show = run.show
+    on_status = run.on_status
 
     def interrupt_after_some(status: Status) -> None:
-        show(status)
+        on_status(status)
         run.interrupted = len(run.shown) == 9
 
-    run.driver._hooks = replace(run.driver._hooks, show=interrupt_after_some)
+    run.driver._hooks = replace(run.driver._hooks, on_status=interrupt_after_some)
     assert run.driver.run() is EndReason.INTERRUPTED
     evaluated = len(run.driver.evaluations.history)
     assert evaluated == len([u for u in run.desk.submitted if u.startswith("evaluation")])
@@ -520,14 +523,14 @@ def test_a_broken_cluster_ends_the_training() -> None:
 
 def after(run: Training, statuses: int, do: Callable[[], object]) -> None:
     """Have something done when so many statuses were shown."""
-    show = run.driver._hooks.show
+    on_status = run.driver._hooks.on_status
 
-    def show_and_do(status: Status) -> None:
-        show(status)
+    def then_do(status: Status) -> None:
+        on_status(status)
         if len(run.shown) == statuses:
             do()
 
-    run.driver._hooks = replace(run.driver._hooks, show=show_and_do)
+    run.driver._hooks = replace(run.driver._hooks, on_status=then_do)
 
 
 def save(run: Training, folder: Path) -> Checkpoint:

@@ -49,4 +49,4 @@ def test_a_best_model_that_not_every_shard_holds_is_forgotten(
     run.session.renew()
     run.driver.restore(lambda: pytest.fail("nothing else was lost"))
     assert run.driver.evaluations.best is None
-    run.driver.keep(resumable=False)
+    run.driver.finish(resumable=False)

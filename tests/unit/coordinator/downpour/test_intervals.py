@@ -11,39 +11,46 @@ from hypothesis import strategies as st
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.config import RunConfig, configure
 from distbelief.app.settings.sections import Interval
-from distbelief.coordinator.downpour.intervals import LONGEST, MOST_BUSY, Costs, interval, longest
+from distbelief.coordinator.downpour.intervals import (
+    LONGEST,
+    MOST_BUSY,
+    MeasuredCosts,
+    best_interval,
+    longest_interval,
+)
+from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import prepare
 
 SECONDS = st.floats(1e-6, 10)
 LONG = st.integers(1, 64)
 REPLICAS = st.integers(1, 100)
-COSTS = st.builds(Costs, SECONDS, SECONDS)
+COSTS = st.builds(MeasuredCosts, SECONDS, SECONDS)
 
 
 @given(COSTS, LONG, REPLICAS, st.floats(1, 1000))
 def test_a_dearer_exchange_never_gives_a_shorter_interval(
-    costs: Costs, most: int, replicas: int, dearer: float
+    costs: MeasuredCosts, most: int, replicas: int, dearer: float
 ) -> None:
-    more = Costs(costs.step_s, costs.exchange_s * dearer)
-    assert interval(more, most, replicas) >= interval(costs, most, replicas)
+    more = MeasuredCosts(costs.step_s, costs.exchange_s * dearer)
+    assert best_interval(more, most, replicas) >= best_interval(costs, most, replicas)
 
 
 @given(COSTS, LONG, REPLICAS, st.floats(1, 1000))
 def test_a_dearer_step_never_gives_a_longer_interval(
-    costs: Costs, most: int, replicas: int, dearer: float
+    costs: MeasuredCosts, most: int, replicas: int, dearer: float
 ) -> None:
-    more = Costs(costs.step_s * dearer, costs.exchange_s)
-    assert interval(more, most, replicas) <= interval(costs, most, replicas)
+    more = MeasuredCosts(costs.step_s * dearer, costs.exchange_s)
+    assert best_interval(more, most, replicas) <= best_interval(costs, most, replicas)
 
 
 @given(COSTS, LONG, REPLICAS)
 def test_the_interval_is_the_shortest_that_leaves_the_servers_half_of_their_time(
-    costs: Costs, most: int, replicas: int
+    costs: MeasuredCosts, most: int, replicas: int
 ) -> None:
     def busy(steps: int) -> float:
         return replicas * costs.exchange_s / (steps * costs.step_s)
 
-    chosen = interval(costs, most, replicas)
+    chosen = best_interval(costs, most, replicas)
     assert 1 <= chosen <= most
     assert chosen == 1 or busy(chosen // 2) > MOST_BUSY * (1 - 1e-9)
     assert 2 * chosen > most or busy(chosen) <= MOST_BUSY * (1 + 1e-9)
@@ -56,7 +63,7 @@ def test_the_interval_is_the_shortest_that_leaves_the_servers_half_of_their_time
 def test_two_replicas_exchange_as_often_as_the_servers_can_take(
     step_s: float, exchange_s: float, expected: int
 ) -> None:
-    assert interval(Costs(step_s, exchange_s), 4, 2) == expected
+    assert best_interval(MeasuredCosts(step_s, exchange_s), 4, 2) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,8 +86,8 @@ def test_the_longest_interval_is_what_the_loss_bears(
     settings: dict[str, Any], expected: int
 ) -> None:
     config = RunConfig(**settings)
-    assert longest(config, tables=False) == expected
-    assert longest(config, tables=True) == 1
+    assert longest_interval(config, tables=False) == expected
+    assert longest_interval(config, tables=True) == 1
 
 
 def test_longest_intervals_are_of_rules_that_there_are() -> None:
@@ -106,15 +113,14 @@ def test_what_is_given_stays_and_is_taken_over_by_the_other(
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
 
 
-def test_a_job_has_another_plan_when_its_interval_is_chosen() -> None:
+def test_a_problem_has_another_plan_when_its_interval_is_chosen() -> None:
     settings = {"data": "synthetic:softmax", "model": "softmax", "replicas": 2, "passes": 2}
     problem = prepare(RunConfig(**settings, unit_steps=3), 1)
     chosen = problem.with_interval(4)
-    assert problem.plan is not None
-    assert chosen.plan is not None
     assert chosen.config.n_push == chosen.config.n_fetch == 4
-    assert chosen.plan.total_steps == problem.plan.total_steps
-    assert [unit.stop for unit in chosen.plan.take()] == [4, 4]
+    plan = UnitPlan.of(chosen)
+    assert plan.total_steps == UnitPlan.of(problem).total_steps
+    assert [unit.stop for unit in plan.take()] == [4, 4]
 
 
 @pytest.mark.parametrize("value", [0, "many", 2.5, True])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.config import configure
-from distbelief.coordinator.downpour.units import Unit, UnitPlan
+from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan
 
 
 def plan_of(steps_per_pass: list[int], **settings: int) -> UnitPlan:
@@ -36,12 +36,12 @@ def plans(draw: st.DrawFn) -> UnitPlan:
 ORDERS = st.randoms(use_true_random=False)
 
 
-def driven(plan: UnitPlan, order: random.Random) -> Iterator[tuple[Unit, int]]:
+def driven(plan: UnitPlan, order: random.Random) -> Iterator[tuple[PlannedUnit, int]]:
     """Every unit as it is handed out, with the number then in flight on its stream.
 
     Between two handings-out one unit in flight finishes, whichever ``order`` picks.
     """
-    in_flight: list[Unit] = []
+    in_flight: list[PlannedUnit] = []
     while not plan.done:
         for unit in plan.take():
             in_flight.append(unit)
@@ -58,7 +58,7 @@ def test_with_a_bound_nobody_begins_too_far_ahead_and_all_is_done_in_the_end(
     """Units end early at random, as those of replicas that were too far ahead do."""
     order = random.Random(seed)
     plan = plan_of(steps, passes=3, unit_steps=4, max_staleness=bound)
-    made, in_flight, taken = [0] * len(steps), list[Unit](), 0
+    made, in_flight, taken = [0] * len(steps), list[PlannedUnit](), 0
     while not plan.done:
         unfinished = [n for n, each in zip(made, steps, strict=True) if n < 3 * each]
         for unit in plan.take(made):
@@ -171,7 +171,7 @@ def test_a_plan_goes_on_from_where_the_shards_stand(
         [s * plan.config.passes for s in plan.steps_per_pass],
     )
     stood = [data.draw(st.integers(0, -(-total // n_push))) for total in totals]
-    plan.stand_at(stood)
+    plan.restart_from(stood)
     missing = [
         set(range(min(push * n_push, total), total))
         for push, total in zip(stood, totals, strict=True)
@@ -192,7 +192,7 @@ def test_streams_do_not_wait_for_one_another_between_passes() -> None:
     for _ in range(2):
         plan.finish(fast, fast.stop)
         (fast,) = plan.take()
-    assert fast == Unit(subset=0, start=8, stop=12)
+    assert fast == PlannedUnit(subset=0, start=8, stop=12)
 
 
 def test_a_warm_start_of_more_steps_than_there_are_is_refused() -> None:

@@ -179,7 +179,7 @@ def test_the_dashboard_asks_only_for_metrics_that_flower_has() -> None:
 def test_an_endpoint_answers_as_long_as_it_is_open(problem: Problem) -> None:
     said: list[str] = []
     with serving(("127.0.0.1", 0), problem, "r7", said.append) as callbacks:
-        callbacks.show(DOWNPOUR)
+        callbacks.on_status(DOWNPOUR)
         (url,) = re.findall(r"http://127\.0\.0\.1:\d+/metrics", said[0])
         with urllib.request.urlopen(url) as answer:  # noqa: S310 (our own)
             text = answer.read().decode()
@@ -245,7 +245,7 @@ def test_curves_are_written_over_steps(problem: Problem, tmp_path: Path) -> None
     ]
     with writing(str(tmp_path), problem, "r7", lambda _: None) as callbacks:
         for each in [*statuses, status(seconds=2.5, steps=210), status(seconds=3.5, steps=350)]:
-            callbacks.show(each)
+            callbacks.on_status(each)
     found = list(records(tmp_path / "r7"))
     losses = [(step, value) for tag, step, value in found if tag == "training/loss"]
     assert [step for step, _ in losses] == [0, 100, 200, 350]
@@ -260,7 +260,7 @@ def test_curves_are_written_over_steps(problem: Problem, tmp_path: Path) -> None
 
 def test_curves_of_sandblaster_are_over_iterations(problem: Problem, tmp_path: Path) -> None:
     with writing(str(tmp_path), problem, "r7", lambda _: None) as callbacks:
-        callbacks.show(SANDBLASTER)
+        callbacks.on_status(SANDBLASTER)
     found = {tag: (step, value) for tag, step, value in records(tmp_path / "r7")}
     assert found["training/gradient_norm"] == (7, 0.5)
     assert found["portions/backups_sent"] == (7, 4)
@@ -291,17 +291,17 @@ def test_displays_together_all_hear_everything() -> None:
     callbacks = [
         Callbacks(
             lambda text: heard.append(("say", text)),
-            lambda status: heard.append(("show", status)),
-            lambda event: heard.append(("told", event)),
+            lambda status: heard.append(("on_status", status)),
+            lambda event: heard.append(("on_event", event)),
         )
     ] * 2
     both = together(*callbacks)
     both.say("hello")
-    both.show(DOWNPOUR)
-    both.told(UNIT)
+    both.on_status(DOWNPOUR)
+    both.on_event(UNIT)
     assert heard == [
         (kind, what)
-        for kind, what in zip(("say", "show", "told"), ("hello", DOWNPOUR, UNIT), strict=True)
+        for kind, what in (("say", "hello"), ("on_status", DOWNPOUR), ("on_event", UNIT))
         for _ in range(2)
     ]
 

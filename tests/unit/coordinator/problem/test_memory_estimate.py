@@ -17,15 +17,15 @@ def problem(**settings: object) -> Problem:
 
 
 def test_without_tables_there_is_nothing_to_tell() -> None:
-    assert problem().footprint is None
-    assert problem(table_numbers=1, algorithm="sandblaster").footprint is None
+    assert problem().table_estimate is None
+    assert problem(table_numbers=1, algorithm="sandblaster").table_estimate is None
 
 
 def test_rows_that_occur_are_counted() -> None:
     made = problem(table_numbers=1, holdout=0.0)
-    assert made.footprint is not None
+    assert made.table_estimate is not None
     columns = np.unique(made.dataset.features[:].indices)
-    assert (made.footprint.rows, made.footprint.touched) == (5000, len(columns))
+    assert (made.table_estimate.rows, made.table_estimate.touched) == (5000, len(columns))
 
 
 @pytest.mark.parametrize(("optimizer", "n_slots"), [("sgd", 0), ("adagrad", 1), ("adam", 2)])
@@ -33,9 +33,9 @@ def test_blocks_that_occur_are_likely_and_all_of_them_the_most(
     optimizer: str, n_slots: int
 ) -> None:
     made = problem(table_numbers=1, holdout=0.0, optimizer=optimizer)
-    assert made.footprint is not None
+    assert made.table_estimate is not None
     copies = PARAMETER_COPIES + SLOT_COPIES * n_slots
     blocks = len(np.unique(made.dataset.features[:].indices // 16))
     a_block = 16 * 4 * 5 // 4 + 64
-    assert made.footprint.likely == copies * (4 + blocks * a_block)
-    assert made.footprint.most == copies * (4 + 313 * a_block)
+    assert made.table_estimate.likely == copies * (4 + blocks * a_block)
+    assert made.table_estimate.most == copies * (4 + 313 * a_block)

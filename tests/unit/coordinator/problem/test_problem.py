@@ -1,4 +1,4 @@
-"""A job is complete and sound before anything is started."""
+"""A problem is complete and sound before anything is started."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.split.partition import Subset, split
 from distbelief.app.errors import ConfigError, DataError, ModelError
 from distbelief.app.models.files import SavedModel
-from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import Problem, prepare
-from distbelief.coordinator.sandblaster.portions import LEAST_PORTIONS
+from distbelief.coordinator.progress.callbacks import Callbacks
+from distbelief.coordinator.sandblaster.portion_count import LEAST_PORTIONS, portions_of
+from distbelief.coordinator.training.plan import Plan
+from distbelief.coordinator.training.training import train
 
 
 def problem(n_servers: int = 2, **settings: Any) -> Problem:
@@ -26,12 +30,14 @@ def problem(n_servers: int = 2, **settings: Any) -> Problem:
 
 def test_parameters_and_slots_have_a_number_for_each_parameter() -> None:
     made = problem(initial_accumulator=0.25)
-    assert made.first.parameters.shape == (20 * 5 + 5,)
-    assert made.first.slots["adagrad"].tolist() == [0.25] * made.layout.size
+    assert made.initial_values.parameters.shape == (20 * 5 + 5,)
+    assert made.initial_values.slots["adagrad"].tolist() == [0.25] * made.layout.size
 
 
 def test_first_values_follow_from_the_seed() -> None:
-    first, again, other = (problem(model="mlp", seed=seed).first.parameters for seed in (3, 3, 4))
+    first, again, other = (
+        problem(model="mlp", seed=seed).initial_values.parameters for seed in (3, 3, 4)
+    )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -40,8 +46,7 @@ def test_the_plan_has_the_steps_of_every_subset() -> None:
     made = problem(replicas=3, batch_size=7, passes=2, holdout=0.1)
     train, heldout = split(1000, 0.1, 0)
     steps = [Subset(train, r, 3, 0).steps_per_pass(7) for r in range(3)]
-    assert made.plan is not None
-    assert made.plan.total_steps == 2 * sum(steps)
+    assert UnitPlan.of(made).total_steps == 2 * sum(steps)
     assert made.n_heldout == len(heldout)
 
 
@@ -65,15 +70,15 @@ def test_a_saved_model_gives_parameters_and_accumulators(tmp_path: Path) -> None
     settings = ModelSettings(model="softmax")
     SavedModel(settings, Schema(20, 5), parameters, {"adagrad": accumulators}).save(file)
     made = problem(init_from=str(file))
-    assert np.array_equal(made.first.parameters, parameters)
-    assert np.array_equal(made.first.slots["adagrad"], accumulators)
+    assert np.array_equal(made.initial_values.parameters, parameters)
+    assert np.array_equal(made.initial_values.slots["adagrad"], accumulators)
 
 
 def test_a_model_saved_without_accumulators_starts_with_fresh_ones(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
     SavedModel(ModelSettings(model="softmax"), Schema(20, 5), np.ones(105, np.float32)).save(file)
     made = problem(init_from=str(file))
-    assert made.first.slots["adagrad"].tolist() == [0.1] * 105
+    assert made.initial_values.slots["adagrad"].tolist() == [0.1] * 105
 
 
 def test_accumulators_are_left_behind_by_a_rule_that_has_none(tmp_path: Path) -> None:
@@ -82,7 +87,7 @@ def test_accumulators_are_left_behind_by_a_rule_that_has_none(tmp_path: Path) ->
     SavedModel(
         ModelSettings(model="softmax"), Schema(20, 5), parameters, {"adagrad": parameters}
     ).save(file)
-    assert problem(init_from=str(file), optimizer="sgd").first.slots == {}
+    assert problem(init_from=str(file), optimizer="sgd").initial_values.slots == {}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,7 @@ def test_a_rule_takes_over_of_its_own_slots_what_still_holds(
     ones = np.ones(105, np.float32)
     saved = dict.fromkeys((*slots, "adagrad"), 2 * ones)
     SavedModel(ModelSettings(model="softmax"), Schema(20, 5), ones, saved).save(file)
-    made = problem(init_from=str(file), optimizer=optimizer, learning_rate=0.5).first.slots
+    made = problem(init_from=str(file), optimizer=optimizer, learning_rate=0.5).initial_values.slots
     assert {name: set(values.tolist()) for name, values in made.items()} == {
         name: {value} for name, value in slots.items()
     }
@@ -129,10 +134,8 @@ def test_a_saved_model_with_infinite_parameters_is_refused(tmp_path: Path) -> No
     [
         ({"data": "digts"}, DataError, "did you mean 'digits'"),
         ({"data_options": {"examples": 4}, "holdout": 0.9}, DataError, "holdout 0.9 of 4"),
-        ({"replicas": 900}, DataError, "900 subsets are more than the 800 training examples"),
         ({"model": "linearr"}, ModelError, 'did you mean "linear"'),
         ({"shards": 2, "block_numbers": 9999}, ConfigError, "2 shards are more than the 1 blocks"),
-        ({"warm_start_steps": 10_000}, ConfigError, "warm_start_steps = 10000 is more than"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else None,
 )
@@ -141,6 +144,31 @@ def test_what_cannot_be_trained_is_said_before_it_begins(
 ) -> None:
     with pytest.raises(error, match=words):
         problem(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"replicas": 900}, DataError, "900 subsets are more than the 800 training examples"),
+        ({"warm_start_steps": 10_000}, ConfigError, "warm_start_steps = 10000 is more than"),
+        (
+            {"algorithm": "sandblaster", "portions": 900},
+            ConfigError,
+            "portions = 900 is more than the 800 training examples: use at most 800",
+        ),
+    ],
+    ids=str,
+)
+def test_work_that_cannot_be_divided_is_refused_before_anything_is_started(
+    settings: dict[str, Any], error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    cluster, said = ClusterConfig(folder=str(tmp_path / "runs")), list[str]()
+    with pytest.raises(error, match=words):
+        train(problem(**settings), cluster, Callbacks(said.append, lambda _: None))
+    with pytest.raises(error, match=words):
+        Plan.of(problem(**settings), cluster)
+    assert said == []
+    assert not (tmp_path / "runs").exists()
 
 
 MINE = """
@@ -158,19 +186,19 @@ def Softmax(n_features, n_classes, start=0.0):
 def test_a_model_of_ones_own_is_built_with_its_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "job_models.py").write_text(MINE)
+    (tmp_path / "own_models.py").write_text(MINE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "job_models")
-    made = problem(model="job_models:Softmax", model_options={"start": 0.5})
-    assert made.first.parameters.tolist() == [0.5] * 105
+    monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "own_models")
+    made = problem(model="own_models:Softmax", model_options={"start": 0.5})
+    assert made.initial_values.parameters.tolist() == [0.5] * 105
 
 
 def test_a_model_of_ones_own_needs_permission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "other")
-    with pytest.raises(ModelError, match="DISTBELIEF_ALLOWED_IMPORTS=other,job_models"):
-        problem(model="job_models:Softmax")
+    with pytest.raises(ModelError, match="DISTBELIEF_ALLOWED_IMPORTS=other,own_models"):
+        problem(model="own_models:Softmax")
 
 
 def test_portions_of_sparse_data_follow_what_an_example_touches() -> None:
@@ -180,4 +208,4 @@ def test_portions_of_sparse_data_follow_what_an_example_touches() -> None:
         algorithm="sandblaster", data="synthetic:clicks", model="logistic", data_options=options
     )
     assert made.layout.size > 2**19
-    assert made.portions == LEAST_PORTIONS
+    assert portions_of(made) == LEAST_PORTIONS

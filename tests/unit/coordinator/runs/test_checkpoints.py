@@ -87,7 +87,8 @@ class Gate:
     """Vectors that are read when the test lets them."""
 
     def __init__(self) -> None:
-        self.reading, self.open = threading.Event(), threading.Event()
+        self.reading = threading.Event()
+        self.open = threading.Event()
 
     def __call__(self) -> Iterator[tuple[str, Vector]]:
         self.reading.set()

@@ -62,7 +62,8 @@ class Office:
     """A dispatcher with everything around it."""
 
     def __init__(self, clock: Clock, max_tries: int = 3, resent: int = 0) -> None:
-        self.clock, self.ledger = clock, PaperLedger()
+        self.clock = clock
+        self.ledger = PaperLedger()
         self.sent: list[tuple[str, str]] = []
         self.attempts: list[int] = []
         self.queue: set[Arguments] = set()

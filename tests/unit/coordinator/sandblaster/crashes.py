@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 
-from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, Settings, State
+from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated, Settings
 from tests.unit.coordinator.sandblaster.problems import Array, Arrays, Problem, Solved, solve
 
 
-def document(state: State) -> State:
+def document(state: DescentState) -> DescentState:
     """What comes back from a server."""
-    return State.from_json(json.loads(json.dumps(state.to_json())))
+    return DescentState.from_json(json.loads(json.dumps(state.to_json())))
 
 
-Crash = tuple[State, dict[str, Array], int]
+Crash = tuple[DescentState, dict[str, Array], int]
 
 
 def crashes(
@@ -25,7 +25,7 @@ def crashes(
     """
     space = Arrays(problem.start)
     left: list[Crash] = []
-    committed: list[State] = []
+    committed: list[DescentState] = []
 
     def die() -> None:
         if committed:

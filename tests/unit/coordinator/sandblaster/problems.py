@@ -16,11 +16,11 @@ from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.sandblaster import lbfgs, owlqn
 from distbelief.coordinator.sandblaster.descent import (
+    DescentState,
     Evaluate,
     Iterated,
     Minimiser,
     Settings,
-    State,
 )
 
 Array = npt.NDArray[np.float64]
@@ -245,7 +245,7 @@ class Solved:
         return [each.state.loss for each in self.news]
 
     @property
-    def last(self) -> State:
+    def last(self) -> DescentState:
         return self.news[-1].state
 
 
@@ -253,7 +253,7 @@ def solve(
     function: Function,
     space: Space,
     settings: Settings,
-    start: str | State = "x0",
+    start: str | DescentState = "x0",
     on_event: Callable[[Evaluate | Iterated], None] = lambda event: None,
     l1: float | None = None,
 ) -> Solved:

@@ -16,7 +16,7 @@ from distbelief.app.runs.batch import Report
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.coordinator.runs.session import Session
-from distbelief.coordinator.sandblaster.batch import MOST_LOSSES, Batch
+from distbelief.coordinator.sandblaster.batch import MOST_LOSSES, BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import Evaluate
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=2, block_numbers=3)
@@ -42,7 +42,9 @@ class Workers:
 
     def __init__(self, store: MemoryVectorStore) -> None:
         self.config = RunConfig(algorithm="sandblaster")
-        self.control, self.record, self.fence = None, SimpleNamespace(run="run"), FENCE
+        self.control = None
+        self.record = SimpleNamespace(run="run")
+        self.fence = FENCE
         self._store = store
         self.reports: list[Report] = []
 
@@ -60,14 +62,16 @@ class Workers:
         pass
 
 
-def evaluated(losses: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Batch, ForgetfulStore, float]:
+def evaluated(
+    losses: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[BatchEvaluator, ForgetfulStore, float]:
     store = ForgetfulStore(LAYOUT, fence=FENCE)
     store.create(np.zeros(LAYOUT.size))
     store.losses = losses
     workers = Workers(store)
     monkeypatch.setattr("distbelief.app.runs.batch.announce", lambda *_: None)
     monkeypatch.setattr("distbelief.app.runs.batch.collect", workers.collect)
-    sums = Batch(cast("Session", workers), store, PORTIONS, 2, lambda: None)
+    sums = BatchEvaluator(cast("Session", workers), store, PORTIONS, 2, lambda: None)
     return sums, store, sums.evaluate(Evaluate("x", "g"))
 
 

@@ -23,7 +23,7 @@ from distbelief.coordinator.sandblaster.batch import (
     ASK_EVERY_S,
     LOST_S,
     SILENT_S,
-    Batch,
+    BatchEvaluator,
 )
 from distbelief.coordinator.sandblaster.descent import Evaluate
 
@@ -44,7 +44,8 @@ class Fleet:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.config = RunConfig(algorithm="sandblaster", unit_attempts=ATTEMPTS)
-        self.control, self.record = None, SimpleNamespace(run="run")
+        self.control = None
+        self.record = SimpleNamespace(run="run")
         self.messages = self
         self.sent: list[Arguments] = []
         self.lost: set[Arguments] = set()
@@ -96,8 +97,8 @@ class Fleet:
         self._store.accumulate(FENCE, evaluation, "vec:g", number, share)
         return Report(FENCE, evaluation, number, dispatch, "here", loss=1.0, largest=1.0)
 
-    def batch(self, turn: Callable[[], None], n_portions: int = 1) -> Batch:
-        return Batch(cast("Session", self), self._store, n_portions, 1, turn)
+    def batch(self, turn: Callable[[], None], n_portions: int = 1) -> BatchEvaluator:
+        return BatchEvaluator(cast("Session", self), self._store, n_portions, 1, turn)
 
 
 class Enough(Exception):
@@ -109,7 +110,7 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
     return Fleet(monkeypatch)
 
 
-def watched(fleet: Fleet, seconds: float) -> Batch:
+def watched(fleet: Fleet, seconds: float) -> BatchEvaluator:
     """A batch of one portion whose answer does not come, after ``seconds``."""
     fleet.lost = {(1, 0, 0)}
     began = fleet.now
@@ -148,21 +149,21 @@ def test_a_healthy_batch_asks_nobody(fleet: Fleet) -> None:
 
 def test_a_worker_that_answered_is_at_work_for_a_moment(fleet: Fleet) -> None:
     done = fleet.batch(lambda: None)
-    assert done.n_heard == 0
+    assert done.n_live == 0
     done.evaluate(Evaluate("x", "g"))
-    assert done.n_heard == 1
+    assert done.n_live == 1
     fleet.now += SILENT_S + 0.1
-    assert done.n_heard == 0
+    assert done.n_live == 0
 
 
 def test_a_worker_that_says_that_it_computes_is_at_work(fleet: Fleet) -> None:
     fleet.active_tasks = {(1, 0, 0): "first@host"}
-    assert watched(fleet, 50.0).n_heard == 1
+    assert watched(fleet, 50.0).n_live == 1
 
 
 def test_nobody_is_at_work_on_what_waits_in_the_queue(fleet: Fleet) -> None:
     fleet.queue = {(1, 0, 0)}
-    assert watched(fleet, 50.0).n_heard == 0
+    assert watched(fleet, 50.0).n_live == 0
 
 
 def test_a_portion_that_a_worker_has_is_left_to_it_and_seldom_asked_for(fleet: Fleet) -> None:

@@ -31,7 +31,7 @@ def test_a_loss_without_a_lower_bound_ends_as_diverged_with_advice(
     config = RunConfig(algorithm="sandblaster", model="linear", data="synthetic:linear")
     problem = prepare(config, n_servers=1)
     store = MemoryVectorStore(problem.layout, fence=FENCE)
-    store.create(np.asarray(problem.first.parameters))
+    store.create(np.asarray(problem.initial_values.parameters))
     record = RunRecord(
         "run", problem.config, problem.layout, (), problem.dataset.fingerprint, Schema(20)
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, Settings
-from distbelief.coordinator.sandblaster.lbfgs import direction
+from distbelief.coordinator.sandblaster.lbfgs import direction_coefficients
 from tests.unit.coordinator.sandblaster.problems import PROBLEMS, Array, Arrays, solve
 
 MOST_PAIRS = 20
@@ -24,7 +24,7 @@ def from_gram(history: History) -> Array:
     """Ours: coefficients over the basis, which we put together here."""
     s, y, gradient = history
     basis = np.array([*s, *y, gradient])
-    way: Array = direction(basis @ basis.T) @ basis
+    way: Array = direction_coefficients(basis @ basis.T) @ basis
     return way
 
 
@@ -130,7 +130,7 @@ def test_units_of_the_loss_do_not_change_it(history: History, factor: float) -> 
 
 
 def test_without_history_it_is_steepest_descent() -> None:
-    assert direction(np.array([[4.0]])).tolist() == [-1.0]
+    assert direction_coefficients(np.array([[4.0]])).tolist() == [-1.0]
 
 
 def test_the_newest_pair_is_mapped_onto_itself() -> None:

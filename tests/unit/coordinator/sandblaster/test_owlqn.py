@@ -15,7 +15,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from distbelief.coordinator.progress.outcome import EndReason
-from distbelief.coordinator.sandblaster.descent import Evaluate, Iterated, Settings, State
+from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated, Settings
 from distbelief.coordinator.sandblaster.line_search import MAX_EVALUATIONS
 from tests.unit.coordinator.sandblaster.crashes import crashes, document
 from tests.unit.coordinator.sandblaster.problems import (
@@ -396,7 +396,7 @@ def test_a_state_survives_json() -> None:
 
 def test_a_state_from_before_there_was_an_l1_term_is_still_read() -> None:
     old = {"iteration": 0, "loss": 1.0, "point": "x0", "gradient": "g0", "pairs": [], "gram": [[1]]}
-    state = State.from_json(old)
+    state = DescentState.from_json(old)
     assert state.in_force == ["g0", "x0"]
     assert state.nonzeros is None
 

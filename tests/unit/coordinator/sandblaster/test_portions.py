@@ -11,13 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from distbelief.app.errors import WorkFailed
 from distbelief.coordinator.progress.status import Tally
-from distbelief.coordinator.sandblaster.portions import (
+from distbelief.coordinator.sandblaster.portion_count import (
     LEAST_PORTIONS,
     MOST_PORTIONS,
     PORTION_MULTIPLICATIONS,
+    default_count,
+)
+from distbelief.coordinator.sandblaster.portions import (
     Policy,
     Portions,
-    default_count,
 )
 
 FLOOR_S = 0.5
@@ -311,14 +313,14 @@ def test_a_portion_that_is_nowhere_twice_in_a_row_is_sent_again() -> None:
     assert (board.tally.retries, board.tally.sent) == (1, 0)
 
 
-@pytest.mark.parametrize("place", ["first@host", ""], ids=["worker", "queue"])
-def test_a_portion_that_was_only_under_way_is_not_sent_again(place: str) -> None:
+@pytest.mark.parametrize("holder", ["first@host", ""], ids=["worker", "queue"])
+def test_a_portion_that_was_only_under_way_is_not_sent_again(holder: str) -> None:
     board = Board(count=2, workers=1)
     board.news()
     board.sent.clear()
     for _ in range(3):
         board.portions.locate({0: "here"})
-        assert not board.portions.locate({0: "here", 1: place})
+        assert not board.portions.locate({0: "here", 1: holder})
     assert board.sent == []
 
 

@@ -49,7 +49,7 @@ def read(space: Space, names: Sequence[str]) -> dict[str, list[float]]:
 def test_what_was_combined_or_evaluated_lives_until_it_is_dropped(
     space: Space, store: MemoryVectorStore
 ) -> None:
-    space.evaluated(Evaluate("x1", "g1"))
+    space.note_evaluation(Evaluate("x1", "g1"))
     assert space.live == {"x0", "x1", "x2", "x3", "g1"}
     space.drop(["x1", "g1"])
     assert space.live == there(store) == {"x0", "x2", "x3"}

@@ -17,10 +17,11 @@ from distbelief.app.models.model import Task
 from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.runs.driver import FinalState
-from distbelief.coordinator.training.training import _conclude, _Result
+from distbelief.coordinator.training.recovery import Ending
+from distbelief.coordinator.training.training import _conclude
 
 
-class Ending:
+class Farewell:
     """A training whose last word to the server, or to its folder, fails."""
 
     def __init__(
@@ -41,7 +42,7 @@ class Ending:
             self.closed.append((state, outcome))
 
         leader = SimpleNamespace(close=close)
-        self.training = cast(
+        self.resources = cast(
             "Any",
             SimpleNamespace(
                 say=self.said.append,
@@ -51,27 +52,27 @@ class Ending:
         )
 
 
-KEPT = FinalState(None, np.zeros(1), {}, {})
-RESULT = _Result(EndReason.PASSES, KEPT, (), Path("checkpoint"))
+FINAL = FinalState(None, np.zeros(1), {}, {})
+ENDING = Ending(EndReason.PASSES, FINAL, (), Path("checkpoint"))
 
 
 def test_the_end_is_noted_in_the_folder_and_on_the_server() -> None:
-    ending = Ending(None, None)
-    _conclude(ending.training, RESULT, 1.23)
+    farewell = Farewell(None, None)
+    _conclude(farewell.resources, ENDING, 1.23)
     outcome = {"reason": EndReason.PASSES, "seconds": 1.2}
-    assert ending.noted == [{"state": "finished", **outcome}]
-    assert ending.closed == [("finished", outcome)]
-    assert ending.said == []
+    assert farewell.noted == [{"state": "finished", **outcome}]
+    assert farewell.closed == [("finished", outcome)]
+    assert farewell.said == []
 
 
 def test_the_end_is_noted_with_all_figures_of_the_model_that_was_kept() -> None:
-    ending = Ending(None, None)
-    ending.training.problem = SimpleNamespace(
+    farewell = Farewell(None, None)
+    farewell.resources.problem = SimpleNamespace(
         score_formatter=ScoreFormatter(Task.REGRESSION, Metric.RMSE)
     )
     heldout = HeldoutEvaluation(3, 2.0, 1.0, Score(4, 8.0, squared_error=16.0))
-    _conclude(ending.training, replace(RESULT, kept=replace(KEPT, heldout=heldout)), 1.0)
-    (noted,) = ending.noted
+    _conclude(farewell.resources, replace(ENDING, final=replace(FINAL, heldout=heldout)), 1.0)
+    (noted,) = farewell.noted
     assert noted["heldout"] == {"examples": 4, "rmse": 2.0, "loss": 2.0}
 
 
@@ -85,13 +86,15 @@ def test_the_end_is_noted_with_all_figures_of_the_model_that_was_kept() -> None:
 def test_what_could_not_be_told_is_said_and_is_no_failure(
     at_server: DistBeliefError | None, at_folder: DistBeliefError | None
 ) -> None:
-    ending = Ending(at_server, at_folder)
-    _conclude(ending.training, RESULT, 1.0)
+    farewell = Farewell(at_server, at_folder)
+    _conclude(farewell.resources, ENDING, 1.0)
     why = at_server or at_folder
-    assert ending.said == [f"the model is saved, but the end of the run could not be noted: {why}"]
+    assert farewell.said == [
+        f"the model is saved, but the end of the run could not be noted: {why}"
+    ]
 
 
 def test_a_run_that_was_taken_at_the_last_moment_is_said_to_be() -> None:
-    ending = Ending(Fenced("coordinator 7 has it"), None)
+    farewell = Farewell(Fenced("coordinator 7 has it"), None)
     with pytest.raises(RunTaken, match="coordinator 7 has it"):
-        _conclude(ending.training, RESULT, 1.0)
+        _conclude(farewell.resources, ENDING, 1.0)

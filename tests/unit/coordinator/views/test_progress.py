@@ -38,7 +38,7 @@ def shown(
     console = Console(file=text, force_terminal=terminal, force_interactive=terminal, width=100)
     with display(console, score_formatter) as display_:
         for each in statuses:
-            display_.show(each)
+            display_.on_status(each)
     return text.getvalue()
 
 
@@ -110,7 +110,7 @@ def test_a_log_gets_a_line_for_every_evaluation_and_every_two_seconds(
     with display(Console(file=text, width=100), THREE) as display_:
         for now, number in [(1, 1), (1.5, 1), (1.6, 2), (2.6, 2), (3.7, 2)]:  # noqa: B007
             evaluation = HeldoutEvaluation(number, 2.0, 1.5, EVALUATION.score)
-            display_.show(status(evaluation=evaluation))
+            display_.on_status(status(evaluation=evaluation))
     assert text.getvalue().count("\n") == 3
 
 

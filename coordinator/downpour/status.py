@@ -1,0 +1,53 @@
+"""The status of a Downpour run, put together from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from distbelief.app.store.contract.parameters import ShardCounts
+from distbelief.coordinator.downpour.reports import Reports
+from distbelief.coordinator.downpour.units import UnitPlan
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.status import DownpourStatus
+from distbelief.coordinator.runs.heldout import HeldoutEvaluations
+from distbelief.coordinator.runs.session import Session
+
+
+def status_of(
+    session: Session,
+    problem: Problem,
+    plan: UnitPlan,
+    reports: Reports,
+    evaluations: HeldoutEvaluations,
+    *,
+    counts: Sequence[ShardCounts],
+    n_out: int,
+    seconds: float,
+) -> DownpourStatus:
+    """How a run stands after ``seconds`` of training.
+
+    ``counts`` are the shards' updates as they were last seen; ``n_out`` units are out.
+    """
+    dispatcher, history = session.dispatcher, evaluations.history
+    return DownpourStatus(
+        passes=plan.passes_done,
+        total_passes=session.config.passes,
+        steps=plan.steps_done,
+        total_steps=plan.total_steps,
+        examples=round(plan.passes_done * problem.n_train),
+        seconds=seconds,
+        limit_s=session.config.max_seconds,
+        training_loss=reports.training_loss,
+        evaluation=history[-1] if history else None,
+        best=evaluations.best,
+        shards=counts,
+        staleness=reports.staleness,
+        waited_s=reports.waited_s,
+        workers=dispatcher.workers,
+        wanted=n_out,
+        units_in_flight=n_out,
+        resent=dispatcher.resent,
+        idle_s=dispatcher.idle_s,
+        oldest=dispatcher.oldest,
+        warming=plan.warming,
+    )

@@ -1,0 +1,51 @@
+"""The number of portions that Sandblaster cuts the whole batch into."""
+
+from __future__ import annotations
+
+import math
+
+from distbelief.app.errors import ConfigError
+from distbelief.coordinator.problem.problem import Problem
+
+#: What one core does in about 10 ms, in double precision.
+PORTION_MULTIPLICATIONS = 200_000_000
+LEAST_PORTIONS, MOST_PORTIONS = 8, 4096
+
+
+def portions_of(problem: Problem) -> int:
+    """The setting ``portions``, or as many as suit the problem if it is not given.
+
+    Raises:
+        ConfigError: the setting asks for more portions than there are training examples.
+    """
+    wanted, n_train = problem.config.portions, problem.n_train
+    if wanted is None:
+        return default_count(n_train, _touched_parameters(problem))
+    if wanted > n_train:
+        raise ConfigError(
+            f"portions = {wanted} is more than the {n_train} training examples: "
+            f"use at most {n_train}"
+        )
+    return wanted
+
+
+def default_count(n_examples: int, n_touched: int) -> int:
+    """Portions of about 10 ms: one costs 2 ms more, and stragglers can be cut.
+
+    ``n_touched`` is how many parameters an example touches: all of them, or some rows.
+    Depends on the problem alone, never on who computes, so that the sums do neither.
+    """
+    # Forward and backward: some three multiplications for each parameter and example.
+    portions = 3 * n_examples * n_touched / PORTION_MULTIPLICATIONS
+    return min(n_examples, max(LEAST_PORTIONS, min(MOST_PORTIONS, math.ceil(portions))))
+
+
+def _touched_parameters(problem: Problem) -> int:
+    """Parameters that an example touches, on average: of sparse tensors, rows of its entries."""
+    touched = (
+        tensor.size // tensor.shape[0] * problem.dataset.entries_per_example
+        if tensor.sparse
+        else tensor.size
+        for tensor in problem.model.tensors
+    )
+    return math.ceil(sum(touched))

@@ -1,0 +1,61 @@
+"""The lines that are said before a training begins: what is trained, how, and on what."""
+
+from __future__ import annotations
+
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.problem.memory_estimate import TableEstimate
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.runs.session import Session
+from distbelief.coordinator.sandblaster.portion_count import portions_of
+
+
+def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[str]:
+    """A line on the run and, where there are tables, one on their memory.
+
+    ``chosen`` tells that the intervals of pushes and fetches were chosen here.
+    """
+    layout, config = problem.layout, problem.config
+    line = (
+        f"run {session.record.run}: {config.model} with {problem.n_parameters:,} parameters in "
+        f"{layout.n_shards} shards on {layout.n_servers} servers ({_engines(session)}), "
+        f"{problem.n_train:,} training and {problem.n_heldout:,} held-out examples "
+        f"of {config.data}, "
+    )
+    if config.algorithm == "downpour":
+        line += _downpour(config) + (" (auto)" if chosen else "")
+    else:
+        line += _sandblaster(config, portions_of(problem))
+    return [line] if problem.table_estimate is None else [line, _tables(problem.table_estimate)]
+
+
+def _downpour(config: RunConfig) -> str:
+    return (
+        f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}, "
+        f"n_push {config.n_push}, n_fetch {config.n_fetch}"
+    )
+
+
+def _sandblaster(config: RunConfig, n_portions: int) -> str:
+    method = "OWL-QN" if config.l1 else "L-BFGS"
+    return f"{method} with history {config.history} in {config.precision}, {n_portions} portions"
+
+
+def _tables(estimate: TableEstimate) -> str:
+    likely, most = (n_bytes / 2**20 for n_bytes in (estimate.likely, estimate.most))
+    return (
+        f"tables of {estimate.rows:,} rows, of which {estimate.touched:,} occur in the training "
+        f"data: the servers will need up to {likely:,.0f} MiB (for all rows {most:,.0f} MiB)"
+    )
+
+
+def _engines(session: Session) -> str:
+    """Which engine the servers compute with, and where and why not natively."""
+    servers = session.servers
+    text = " and ".join(sorted({f"{engine} engine" for engine in servers.engines}))
+    by_reason: dict[str, list[str]] = {}
+    for address, choice in zip(servers.addresses, servers.choices, strict=True):
+        if choice.why:
+            by_reason.setdefault(choice.why, []).append(address)
+    for why, there in by_reason.items():
+        text += f": {why}" if len(there) == len(servers) else f"; {', '.join(there)}: {why}"
+    return text
