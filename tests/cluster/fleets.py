@@ -30,6 +30,14 @@ def workers(fleet: LocalCluster, *names: str) -> Iterator[list[Child]]:
         end(started, 0.0)
 
 
+def start_worker(fleet: LocalCluster, name: str, *words: str, **variables: str) -> Child:
+    """Start a worker of one process as a user does, with other words and variables."""
+    command = [sys.executable, "-m", "celery", "-A", "distbelief", "worker", "--concurrency=1"]
+    command += [f"--hostname={name}@%h", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
+    environment = {**fleet.environment, "PYTHONPATH": import_path(), **variables}
+    return Child.start(name, [*command, *words], fleet.logs, environment)
+
+
 def busy(worker: Child, folder: Path) -> bool:
     """Whether a process of the worker is computing a gradient of slowmodels.Sleepy."""
     pool = psutil.Process(worker.process.pid).children()
