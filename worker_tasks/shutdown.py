@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 def _flag() -> Path:
     """The file that says that this process's worker is to end.
 
-    Its name follows from a secret that a worker draws and each of its processes has, whether forked,
-    or spawned and sharing no memory with it. Nobody else can guess the name.
+    Its name follows from a secret that a worker draws and each of its processes has, whether it
+    was forked, or spawned and shares no memory with it. Nobody else can guess the name.
     """
     secret = hashlib.blake2b(current_process().authkey, digest_size=16).hexdigest()
     return Path(tempfile.gettempdir()) / f"distbelief-ending-{secret}"

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 from celery import Celery, bootsteps
+from celery.concurrency import ALIASES
 from celery.loaders.app import AppLoader
 from celery.signals import import_modules
 from kombu.entity import Queue
@@ -195,7 +196,8 @@ class PoolCheck(bootsteps.Step):  # type: ignore[misc]
     def __init__(self, worker: Any, **words: Any) -> None:
         super().__init__(worker, **words)
         if worker.pool_cls.__module__ not in POOLS:
-            raise PoolRefused(worker.pool_cls.__module__.rpartition(".")[2])
+            path = f"{worker.pool_cls.__module__}:{worker.pool_cls.__qualname__}"
+            raise PoolRefused(next((name for name, at in ALIASES.items() if at == path), path))
 
 
 @cache
