@@ -34,7 +34,7 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]+")
 
 #: Flags of other programs.
 CELERY = {"--pool", "--concurrency", "--without-gossip", "--without-mingle"}
-CELERY |= {"--address", "--read_only"}
+CELERY |= {"--address", "--hostname", "--read_only"}
 OTHERS = {"--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--config"} | CELERY
 
 
