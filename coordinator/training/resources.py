@@ -173,7 +173,7 @@ def _preflight(session: Session, cluster: ClusterConfig) -> None:
 
 
 def _publisher(session: Session, problem: Problem) -> Callbacks:
-    """Publish the progress for ``status`` on other terminals."""
+    """Callbacks that publish the progress for ``status`` on other terminals."""
     tracker, published_at = ProgressTracker(problem.score_formatter), -math.inf
 
     def on_status(status: Status) -> None:
