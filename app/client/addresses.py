@@ -186,7 +186,7 @@ def address(url: str) -> str:
 
 
 def anonymous(url: str) -> str:
-    """The same server, reached in the same way, for somebody without a name and a password."""
+    """A URL without its user name and password, with which a stranger reaches the server."""
     parts = urlsplit(url)
     options = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("username", "password")]
     query = f"?{urlencode(options)}" if options else ""
@@ -198,7 +198,7 @@ def _text(quoted: str | None) -> str | None:
 
 
 def _options(url: str, parts: SplitResult, scheme: Scheme) -> dict[str, str]:
-    """What stands behind the question mark, each option known and there once."""
+    """The options behind the question mark, each of them known and there once."""
     found: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name in OURS:
