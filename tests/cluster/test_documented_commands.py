@@ -47,6 +47,8 @@ TYPED = list(dict.fromkeys(command for block in BLOCKS for command in block.comm
 #: Not typed, and why. What they run exists: tests/unit/test_documents.py.
 NOT_TYPED = {
     "make test": "these tests are what it runs",
+    "make lint": "CI runs it before these tests",
+    "pip install .": "tests/cluster/test_installed.py installs the wheel",
     # tests/cluster/test_deployment.py runs what is behind these.
     "sh deploy/make-secrets": "it writes beside itself; tried with another folder",
     "docker compose -f deploy/compose.yaml up -d --build --scale worker=2": "no container engine",
