@@ -41,7 +41,7 @@ docs: $(VENV)/installed
 $(VENV)/installed: pyproject.toml $(ENGINE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[report,sklearn]'
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

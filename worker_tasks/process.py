@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import threadpoolctl
 from celery import current_app
@@ -23,9 +25,13 @@ from distbelief.app.broker.application import Application
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES, LARGEST_KEPT_BYTES = 64 << 20, 32 << 20
 
-
 #: The threads that torch had before it was limited.
 _threads_of_torch: list[int] = []
+
+#: What undoes the limits on BLAS for each task that is under way: another application's pool may
+#: have threads, and what the first one found is what the last one must leave.
+_under_way: list[Any] = []
+_changing = threading.Lock()
 
 
 def is_ours() -> bool:
@@ -42,16 +48,22 @@ def set_up() -> None:
 @contextmanager
 def computing() -> Iterator[None]:
     """Compute with one thread, and leave a process that is not ours as it was."""
-    limit_torch()
     if is_ours():
+        limit_torch()
         yield
         return
+    with _changing:
+        limit_torch()
+        _under_way.append(_libraries().limit(limits=1) if not _under_way else _under_way[0])
     try:
-        with _libraries().limit(limits=1):
-            yield
+        yield
     finally:
-        while _threads_of_torch:
-            sys.modules["torch"].set_num_threads(_threads_of_torch.pop())
+        with _changing:
+            limits = _under_way.pop()
+            if not _under_way:
+                limits.restore_original_limits()
+                while _threads_of_torch:
+                    sys.modules["torch"].set_num_threads(_threads_of_torch.pop())
 
 
 def limit_torch() -> None:

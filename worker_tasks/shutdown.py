@@ -7,27 +7,63 @@ its lease.
 
 from __future__ import annotations
 
-import mmap
+import atexit
+import hashlib
+import logging
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from billiard import current_process
 from celery.signals import worker_init, worker_shutting_down
 
-#: One byte, made before the pool forks: what the worker writes, its processes read.
-_ending = mmap.mmap(-1, 1)
+log = logging.getLogger(__name__)
+
+
+@cache
+def _flag() -> Path:
+    """The file that says that this process's worker is to end.
+
+    Its name follows from a secret that a worker draws and each of its processes has, whether it
+    was forked, or spawned and shares no memory with it. Nobody else can guess the name.
+    """
+    secret = hashlib.blake2b(current_process().authkey, digest_size=16).hexdigest()
+    return Path(tempfile.gettempdir()) / f"distbelief-ending-{secret}"
 
 
 def ending() -> bool:
     """Whether this process's worker has been told to end."""
-    return _ending[0] != 0
+    return os.path.exists(_flag())  # a path's own method is slow, and this is asked at each step
 
 
 @worker_init.connect
-def begin(**_: Any) -> None:
-    """Forget an earlier end: a process may start several workers, one after another."""
-    _ending[0] = 0
+def begin(sender: Any = None, **_: Any) -> None:
+    """Forget an earlier end: a process may start several workers, one after another.
+
+    Celery's signal comes after the soft shutdown (SIGQUIT, and SIGTERM under REMAP_SIGTERM), in
+    which processes are to end what they do: they are told when that begins.
+    """
+    _forget()
+    atexit.register(_forget)
+    soft_shutdown = sender.wait_for_soft_shutdown
+
+    def tell_and_wait() -> None:
+        end()
+        soft_shutdown()
+
+    sender.wait_for_soft_shutdown = tell_and_wait
 
 
 @worker_shutting_down.connect
 def end(**_: Any) -> None:
     """Let all processes of this worker know."""
-    _ending[0] = 1
+    try:
+        _flag().touch(mode=0o600)
+    except OSError as error:
+        log.warning("units under way cost their leases: %s cannot be written: %s", _flag(), error)
+
+
+def _forget() -> None:
+    _flag().unlink(missing_ok=True)

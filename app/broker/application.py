@@ -16,12 +16,15 @@ import os
 from functools import cache
 from typing import Any
 
+import click
 from celery import Celery, bootsteps
+from celery.concurrency import ALIASES
 from celery.loaders.app import AppLoader
 from celery.signals import import_modules
 from kombu.entity import Queue
 
 from distbelief.app.client.addresses import ServerAddress
+from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.settings.environment import BLAS_THREADS, BROKER, broker_url
 
@@ -41,6 +44,10 @@ FOREIGN = (
 # Separate queues: long units of one kind must not starve short ones of another, and an
 # operator can give each its own workers with -Q.
 DOWNPOUR, SANDBLASTER, EVALUATION = "downpour", "sandblaster", "evaluation"
+
+#: Celery's pools that compute one thing at a time in a process. In the others threads share one
+#: BLAS and the limits on it, and Celery looks only once a second whether one of them is free.
+POOLS = ("celery.concurrency.prefork", "celery.concurrency.solo")
 
 #: How often a worker looks for dead processes of its own.
 REPLACE_EVERY_S = 1.0
@@ -124,6 +131,7 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
         own = ServerAddress.parse(broker).celery_settings()
         options = {**SETTINGS["broker_transport_options"], **own["broker_transport_options"]}
         self.address = own["broker_url"]
+        self._broker = broker
         super().__init__(
             "distbelief",
             broker=self.address,
@@ -133,6 +141,10 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
             set_as_current=False,
         )
         self.conf.update({**SETTINGS, **own, "broker_transport_options": options})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How a process that is spawned, not forked, comes to its worker's application."""
+        return (worker_application, ()) if self.steps["worker"] else (Application, (self._broker,))
 
     def connection_for_read(self, url: str | None = None, **words: Any) -> Any:
         return super().connection_for_read(url or self.address, **words)
@@ -166,6 +178,28 @@ class Replacement(bootsteps.StartStopStep):  # type: ignore[misc]
         hub.call_repeatedly(REPLACE_EVERY_S, worker.pool.maintain_pool)
 
 
+class PoolRefused(click.ClickException):
+    """A worker was told to use a pool that is not for our tasks."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, pool: str) -> None:
+        super().__init__(
+            f"tasks that compute need processes of their own, and the pool {pool} has none: start "
+            "the worker with --pool prefork (or solo), and as many processes as it has cores"
+        )
+
+
+class PoolCheck(bootsteps.Step):  # type: ignore[misc]
+    """Refuses pools in which our tasks would be slow, and in one another's way."""
+
+    def __init__(self, worker: Any, **words: Any) -> None:
+        super().__init__(worker, **words)
+        if worker.pool_cls.__module__ not in POOLS:
+            path = f"{worker.pool_cls.__module__}:{worker.pool_cls.__qualname__}"
+            raise PoolRefused(next((name for name, at in ALIASES.items() if at == path), path))
+
+
 @cache
 def worker_application() -> Application:
     """The application of the workers of this process, on the operator's control server.
@@ -174,7 +208,7 @@ def worker_application() -> Application:
         ConfigError: the file that should name the server cannot be read.
     """
     made = Application(broker_url())
-    made.steps["worker"].add(Replacement)
+    made.steps["worker"] |= {PoolCheck, Replacement}
     import_modules.connect(_begin, sender=made)
     return made
 

@@ -16,7 +16,7 @@ from distbelief.app.models.linear import LinearRegression, LogisticRegression, S
 from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Model, Task
 from distbelief.app.models.wide_deep import WideDeep
-from distbelief.app.settings.extras import installation
+from distbelief.app.settings.extras import needed
 from distbelief.app.settings.sections import ModelSettings
 
 
@@ -49,12 +49,9 @@ def _wide_deep(settings: ModelSettings, data: Schema) -> Model:
 
 
 def _torch(settings: ModelSettings, data: Schema) -> Model:
-    try:
-        from distbelief.app.models.torch import build
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ModelError(f'model "torch" needs PyTorch: {installation("torch")}') from error
+    needed("torch", 'model "torch" needs PyTorch', "torch", ModelError)
+    from distbelief.app.models.torch import build
+
     return build(settings.module, settings.loss, settings.model_options, data)
 
 

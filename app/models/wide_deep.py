@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.examples.sparse import relabelled
+from distbelief.app.datasets.examples.sparse import Csr, csr, relabelled
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
 from distbelief.app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
@@ -128,7 +127,7 @@ class WideDeep:
         outputs = self._forward(_Parts(self, parameters), numbers, categories)[-1]
         return self.head.prediction(outputs)
 
-    def _forward(self, of: _Parts, numbers: Vector, categories: csr_array) -> list[Vector]:
+    def _forward(self, of: _Parts, numbers: Vector, categories: Csr) -> list[Vector]:
         """Compute the inputs of every layer, then the outputs of both parts together."""
         rows = (categories @ of.fields).reshape(len(numbers), self.n_fields, -1)
         embeddings = rows[:, :, self.n_outputs :].reshape(len(numbers), -1)
@@ -137,13 +136,13 @@ class WideDeep:
         values[-1] += rows[:, :, : self.n_outputs].sum(axis=1)
         return values
 
-    def _parts(self, features: Features, dtype: np.dtype[np.floating]) -> tuple[Vector, csr_array]:
+    def _parts(self, features: Features, dtype: np.dtype[np.floating]) -> tuple[Vector, Csr]:
         """Split an example into numbers (n, n_dense) and one row for each field.
 
         The latter, (n * n_fields, n_categories), picks rows of ``fields``; row
         ``i * n_fields + f`` is field f of example i.
         """
-        rows: Any = csr_array(features).astype(dtype, copy=False)
+        rows = csr(features).astype(dtype, copy=False)
         n = rows.shape[0]
         numbers = rows[:, : self.n_dense].toarray()
         hashed = rows.indices >= self.n_dense
@@ -152,7 +151,7 @@ class WideDeep:
         owners = np.searchsorted(self.bounds, columns, side="right") - 1
         positions = (examples * self.n_fields + owners, columns)
         shape = (n * self.n_fields, self.bounds[-1])
-        return numbers, csr_array((rows.data[hashed], positions), shape)
+        return numbers, csr((rows.data[hashed], positions), shape)
 
 
 class _Parts:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from distbelief.app.settings.extras import needed
 from distbelief.coordinator.commands.options import SectionedCommand
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import FOLDER, run_names
@@ -32,6 +33,8 @@ def report(runs: tuple[str, ...], folder: str, output: str | None, as_json: bool
     of its name. All comes from the run's folder, so a run may still be going on, and no
     server is asked.
     """
+    for module in ("matplotlib", "jinja2"):
+        needed(module, f"a report needs the package {module}", "report")
     # Drawing takes half a second to import: no other command is to wait for it.
     from distbelief.coordinator.report import reading, writing
 

@@ -101,8 +101,11 @@ def check_control(servers: Servers) -> None:
         ) from error
 
 
-def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> None:
+def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> list[str]:
     """Wait until workers listen on all queues that a run needs.
+
+    Returns:
+        The names of those that answered; several may have one name.
 
     Raises:
         NoWorkers: not within ``timeout_s``.
@@ -112,8 +115,8 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
     while True:
         served = messages.queues_served(answer_s)
         answer_s = min(2 * answer_s, ANSWER_S)
-        if served and needed <= set().union(*served):
-            return
+        if served and needed <= set().union(*(queues for _, queues in served)):
+            return [name for name, _ in served]
         if time.monotonic() > deadline:
             idle = f" ({len(served)} workers listen on other queues)" if served else ""
             raise NoWorkers(

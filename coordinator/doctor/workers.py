@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from distbelief.app.layout.keys import MAILBOXES
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import Finding, error, note, ok, warning
-from distbelief.coordinator.runs.messages import ANSWER_S, Messages
+from distbelief.coordinator.runs.messages import ANSWER_S, Messages, shared_names
 
 #: How long a worker may take to open the data, converting them if it must.
 TRIAL_S = 30.0
@@ -63,7 +63,7 @@ def gather(messages: Messages, control: Servers, config: RunConfig | None) -> Fl
     """
     question, text = uuid.uuid4().hex, config.model_dump_json() if config is not None else ""
     before = time.time()
-    answers = messages.ask("distbelief_examine", question=question, config=text)
+    answers = messages.answers("distbelief_examine", question=question, config=text)
     middle, uncertain = (before + time.time()) / 2, (time.time() - before) / 2
     trials = _trials(messages, question, answers) if config is not None else {}
     workers = tuple(
@@ -73,9 +73,9 @@ def gather(messages: Messages, control: Servers, config: RunConfig | None) -> Fl
             ClockFacts(name, answer["time"] - middle, uncertain) if "time" in answer else None,
             trials.get(name),
         )
-        for name, answer in sorted(answers.items())
+        for name, answer in sorted(answers, key=lambda each: each[0])
     )
-    silent = tuple(sorted(_known(control) - set(answers)))
+    silent = tuple(sorted(_known(control) - {name for name, _ in answers}))
     return Fleet(control.addresses[0], workers, silent)
 
 
@@ -96,6 +96,9 @@ def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
     if lacking := expected.queues - listened:
         what = f"nobody listens on {', '.join(sorted(lacking))}"
         found.append(error("workers", what, START, ExitCode.NO_WORKERS))
+    for sentence in shared_names(each.name for each in fleet.workers):
+        what, _, todo = sentence.partition(": ")
+        found.append(warning("workers", f"{what}, and only one was asked for data and model", todo))
     for worker in fleet.workers:
         found += _judge(worker, expected)
     return found
@@ -171,10 +174,10 @@ def _trial(subject: str, trial: Mapping[str, Any] | None, expected: Expected) ->
 
 
 def _trials(
-    messages: Messages, question: str, answers: Mapping[str, Mapping[str, Any]]
+    messages: Messages, question: str, answers: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> dict[str, dict[str, Any]]:
     """Ask for the results of the trials, as far as they end in time."""
-    waiting = {name for name, answer in answers.items() if "versions" in answer}
+    waiting = {name for name, answer in answers if "versions" in answer}
     found: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + TRIAL_S
     while waiting:

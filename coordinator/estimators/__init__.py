@@ -12,8 +12,15 @@ are not supported: ``fit`` has no ``sample_weight``.
 
 from __future__ import annotations
 
-from distbelief.coordinator.estimators.downpour import DownpourClassifier, DownpourRegressor
-from distbelief.coordinator.estimators.sandblaster import (
+from distbelief.app.settings.extras import needed
+
+needed("sklearn", "the estimators need scikit-learn", "sklearn")
+
+from distbelief.coordinator.estimators.downpour import (  # noqa: E402
+    DownpourClassifier,
+    DownpourRegressor,
+)
+from distbelief.coordinator.estimators.sandblaster import (  # noqa: E402
     SandblasterClassifier,
     SandblasterRegressor,
 )

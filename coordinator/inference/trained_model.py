@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array, issparse
 
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Label, Schema
+from distbelief.app.datasets.examples.sparse import csr, is_sparse
 from distbelief.app.datasets.formats.arrays import as_features
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import Vector, views
@@ -104,8 +104,8 @@ class TrainedModel:
         source, parts = self.saved.source(), []
         for start in range(0, found.shape[0], PREDICTED_TOGETHER):
             chunk = found[start : start + PREDICTED_TOGETHER]
-            if issparse(chunk) != sparse:
-                chunk = csr_array(chunk) if sparse else chunk.toarray()
+            if is_sparse(chunk) != sparse:
+                chunk = csr(chunk) if sparse else chunk.toarray()
             model, parameters, chunk = source(chunk)
             # In double precision an answer does not depend on the examples beside it: BLAS adds
             # in another order for another number of them.

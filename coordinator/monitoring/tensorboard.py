@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distbelief.app.errors import ConfigError
-from distbelief.app.settings.extras import installation
+from distbelief.app.settings.extras import needed
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.status import Status
@@ -95,13 +95,8 @@ def writing(
 
 
 def _open_writer(folder: Path) -> Any:
+    package = needed("tensorboardX", "curves need the package tensorboardX", "tensorboard")
     try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise ConfigError(
-            f"tensorboard needs the package tensorboardX: {installation('tensorboard')}"
-        ) from error
-    try:
-        return SummaryWriter(str(folder), flush_secs=FLUSH_S)
+        return package.SummaryWriter(str(folder), flush_secs=FLUSH_S)
     except OSError as error:
         raise ConfigError(f"cannot write curves to {folder}: {error.strerror}") from error

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from kombu.exceptions import OperationalError
@@ -30,6 +31,8 @@ PUBLISH_PAUSE_S = 0.5
 ANSWER_S = 1.0
 
 
+Answer = TypeVar("Answer")
+
 #: Arguments of a task after the first, which is the run.
 Arguments = tuple[str | int, ...]
 
@@ -39,6 +42,16 @@ def arguments_of(message: bytes) -> tuple[str, Arguments]:
     body = base64.b64decode(json.loads(message)["body"])
     (run, *others), _, _ = json.loads(body)
     return run, tuple(others)
+
+
+def shared_names(names: Iterable[str]) -> list[str]:
+    """For each name that several workers have a sentence that says so."""
+    return [
+        f"{number} workers are called {name}, and Celery shows one of them at most: start each "
+        "with a name of its own (--hostname NAME@%h)"
+        for name, number in sorted(Counter(names).items())
+        if number > 1
+    ]
 
 
 class Messages:
@@ -86,15 +99,15 @@ class Messages:
         """Have the workers that are there tell Flower what they do."""
         self._until_done(self._app.control.enable_events)
 
-    def queues_served(self, answer_s: float = ANSWER_S) -> list[set[str]]:
-        """For each worker that answers within ``answer_s``, the queues it listens on."""
-        answers = self._until_done(lambda: self._inspect(answer_s).active_queues()) or {}
-        return [{queue["name"] for queue in queues} for queues in answers.values()]
+    def queues_served(self, answer_s: float = ANSWER_S) -> list[tuple[str, set[str]]]:
+        """Name and queues of each worker that answers within ``answer_s``."""
+        answers = self.answers("active_queues", answer_s=answer_s)
+        return [(name, {queue["name"] for queue in queues}) for name, queues in answers]
 
     def processes(self) -> int:
         """Processes of all workers that answer; at least 1."""
-        answers = self._until_done(lambda: self._inspect().stats()) or {}
-        return max(1, sum(int(each["pool"]["max-concurrency"]) for each in answers.values()))
+        answers = self.answers("stats")
+        return max(1, sum(int(each["pool"]["max-concurrency"]) for _, each in answers))
 
     def active(self, task: str, run: str) -> dict[Arguments, str] | None:
         """Calls of a task of this run that workers say they are at, and which worker is.
@@ -102,41 +115,50 @@ class Messages:
         The keys are the arguments after the run's name. None if no worker answers at all.
         """
         with self._translate_errors():
-            answers = self._inspect().active()
-        if answers is None:
+            answers = self._broadcast("active", ANSWER_S, self._workers)
+        if not answers:
             return None
         return {
             tuple(each["args"][1:]): worker
-            for worker, tasks in answers.items()
+            for worker, tasks in answers
             for each in tasks
             if each["name"] == f"distbelief.{task}" and each["args"][:1] == [run]
         }
 
-    def ask(self, command: str, to: list[str] | None = None, **words: Any) -> dict[str, Any]:
-        """Send one of Celery's control commands, or of ours; each worker's answer by its name.
+    def ask(self, command: str, to: list[str], **words: Any) -> dict[str, Any]:
+        """Send one of Celery's control commands, or of ours, to workers; their answers by name."""
+        found = self._until_done(lambda: self._broadcast(command, ANSWER_S, len(to), words, to))
+        return dict(found)
 
-        ``to`` names the workers; without it all are asked, and have ``ANSWER_S``.
+    def answers(
+        self, command: str, answer_s: float = ANSWER_S, **words: Any
+    ) -> list[tuple[str, Any]]:
+        """Send one of Celery's control commands, or of ours, to all workers; each one's answer.
+
+        Each comes with its worker's name. Several workers may have one name: they are as many
+        here, where Celery's own ``inspect`` would show one of them.
         """
-        answers = self._until_done(
-            lambda: self._app.control.broadcast(
-                command,
-                arguments=words,
-                destination=to,
-                reply=True,
-                timeout=ANSWER_S,
-                limit=len(to) if to is not None else None,
-            )
-        )
-        return {name: told for each in answers or () for name, told in each.items()}
+        return self._until_done(lambda: self._broadcast(command, answer_s, self._workers, words))
 
     def close(self) -> None:
         """Give connections back to kombu's pool, which serves all applications of a broker."""
         self._app.close()
 
-    def _inspect(self, answer_s: float = ANSWER_S) -> Any:
-        return self._app.control.inspect(timeout=answer_s, limit=self._workers)
+    def _broadcast(
+        self,
+        command: str,
+        answer_s: float,
+        most: int | None,
+        words: Mapping[str, Any] | None = None,
+        to: list[str] | None = None,
+    ) -> list[tuple[str, Any]]:
+        """Ask, and wait for ``most`` answers or ``answer_s``."""
+        found = self._app.control.broadcast(
+            command, arguments=words, destination=to, reply=True, timeout=answer_s, limit=most
+        )
+        return [answer for each in found or () for answer in each.items()]
 
-    def _until_done(self, do: Callable[[], Any]) -> Any:
+    def _until_done(self, do: Callable[[], Answer]) -> Answer:
         """Do it, again and again while the broker does not answer, until the deadline."""
         began = time.monotonic()
         while True:

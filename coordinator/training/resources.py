@@ -27,6 +27,7 @@ from distbelief.coordinator.runs.checkpoints import Checkpoints
 from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.journal import Journal
+from distbelief.coordinator.runs.messages import shared_names
 from distbelief.coordinator.runs.session import Session, open_session
 from distbelief.coordinator.runs.wait_reporter import WaitReporter
 from distbelief.coordinator.training.announcement import announcement
@@ -96,7 +97,7 @@ def open_training(
             )
         ) as checkpoints,
     ):
-        _preflight(session, cluster)
+        _preflight(session, cluster, say)
         callbacks = together(callbacks, monitors, _publisher(session, problem))
         session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
         problem = choose_intervals(problem, session.servers)
@@ -159,7 +160,7 @@ def _flower(
         yield
 
 
-def _preflight(session: Session, cluster: ClusterConfig) -> None:
+def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], None]) -> None:
     """Check that servers and workers are there and can do what this run needs."""
     config = session.config
     for servers in (session.control, session.servers):
@@ -167,7 +168,9 @@ def _preflight(session: Session, cluster: ClusterConfig) -> None:
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
     queues = {config.algorithm, EVALUATION}
-    preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
+    names = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
+    for sentence in shared_names(names):
+        say(f"warning: {sentence}")
     if cluster.flower:  # it asks for them itself, but only every few seconds
         session.messages.enable_events()
 

@@ -32,6 +32,7 @@ from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.training.training import train
+from tests.cluster.installations import build
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 60.0
@@ -99,6 +100,14 @@ def control(fleet: LocalCluster) -> Iterator[Servers]:
     servers = Servers([fleet.endpoints.broker])
     yield servers
     servers.close()
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the archive of the sources, and the wheel that was built from it alone."""
+    folder = tmp_path_factory.mktemp("built")
+    build(folder)
+    return folder
 
 
 @dataclass(frozen=True)

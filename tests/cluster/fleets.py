@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import psutil
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.cluster.processes import Child, end
+from distbelief.coordinator.cluster.processes import Child, end, import_path
 
 
 @contextmanager
@@ -30,9 +31,19 @@ def workers(fleet: LocalCluster, *names: str) -> Iterator[list[Child]]:
         end(started, 0.0)
 
 
+def start_worker(
+    fleet: LocalCluster, folder: Path, name: str, *words: str, **variables: str
+) -> Child:
+    """Start a worker of one process as a user does, with more words and variables."""
+    command = [sys.executable, "-m", "celery", "-A", "distbelief", "worker", "--concurrency=1"]
+    command += [f"--hostname={name}@%h", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
+    environment = {**fleet.environment, "PYTHONPATH": import_path(), **variables}
+    return Child.start(name, [*command, *words], folder, environment)
+
+
 def busy(worker: Child, folder: Path) -> bool:
     """Whether a process of the worker is computing a gradient of slowmodels.Sleepy."""
-    pool = psutil.Process(worker.process.pid).children()
+    pool = psutil.Process(worker.process.pid).children(recursive=True)
     return any((folder / f"busy-{each.pid}").exists() for each in pool)
 
 

@@ -10,11 +10,9 @@ import sys
 import sysconfig
 import tarfile
 import textwrap
-import venv
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,15 +20,9 @@ import pytest
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child, end
 from distbelief.coordinator.runs.messages import Messages
+from tests.cluster.installations import DEADLINE_S, REPOSITORY, Project, install
 
 Until = Callable[..., None]
-
-REPOSITORY = Path(__file__).parents[2]
-DEADLINE_S = 100.0
-
-#: What is made beside the sources.
-MADE = ("__pycache__", "*.so")
-MADE_AT_THE_TOP = (".*", "runs", "build", "dist", "*.egg-info")
 
 #: The folders of the sources, which are names that many projects have for packages of their own.
 FOLDERS = ("app", "worker_tasks", "coordinator")
@@ -123,68 +115,16 @@ TYPED = """
 """
 
 
-@dataclass(frozen=True)
-class Project:
-    """Somebody's folder with packages of their own, and an environment with our wheel in it."""
-
-    folder: Path
-    environment: Path
-
-    @property
-    def python(self) -> Path:
-        return self.environment / "bin" / "python"
-
-    def run(self, *words: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment, by default in the project's folder."""
-        program, *rest = map(str, words)
-        return subprocess.run(
-            [self.environment / "bin" / program, *rest],
-            cwd=folder or self.folder,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=DEADLINE_S,
-        )
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """As in a shell of the user's: nothing of ours says where modules are."""
-        return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the archive of the sources, and the wheel that was built from it alone."""
-    folder = tmp_path_factory.mktemp("built")
-    sources = folder / "sources"
-    made, at_the_top = shutil.ignore_patterns(*MADE), shutil.ignore_patterns(*MADE_AT_THE_TOP)
-
-    def left_out(path: str, names: list[str]) -> set[str]:
-        return made(path, names) | (at_the_top(path, names) if path == str(REPOSITORY) else set())
-
-    shutil.copytree(REPOSITORY, sources, symlinks=True, ignore=left_out)
-    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(sources)]
-    subprocess.run(command, check=True, capture_output=True, timeout=DEADLINE_S)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def project(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The packages that the wheel needs are those of the environment of these tests."""
-    environment = tmp_path_factory.mktemp("installed") / "environment"
-    venv.create(environment, with_pip=True)
-    (wheel,) = built.glob("*.whl")
-    pip = [str(environment / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True, timeout=60)
-    (packages,) = environment.glob("lib/python*/site-packages")
-    (packages / "needed.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     folder = tmp_path_factory.mktemp("project")
     for name in FOLDERS:
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text('OWNER = "the user"\n')
     (folder / "app" / "main.py").write_text('OWNER = "the user"\n')
-    return Project(folder, environment)
+    packages = [Path(sysconfig.get_path("purelib"))]
+    return install(built, tmp_path_factory.mktemp("installed"), folder, packages)
 
 
 def test_the_wheel_is_one_package_with_everything_in_it(built: Path) -> None:
@@ -200,7 +140,8 @@ def test_the_wheel_is_one_package_with_everything_in_it(built: Path) -> None:
         within |= {
             f"distbelief/{path.relative_to(REPOSITORY)}"
             for path in found
-            if path.suffix in (".py", ".lua", ".c", ".h", ".html") or path.parent.name == "shells"
+            if path.suffix in (".py", ".lua", ".c", ".h", ".html", ".npz")
+            or path.parent.name == "shells"
         }
     assert within - names == set()
     assert any(name.endswith("/licenses/LICENSE") for name in names)

@@ -34,7 +34,7 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]+")
 
 #: Flags of other programs.
 CELERY = {"--pool", "--concurrency", "--without-gossip", "--without-mingle"}
-CELERY |= {"--address", "--read_only"}
+CELERY |= {"--address", "--hostname", "--read_only"}
 OTHERS = {"--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--config"} | CELERY
 
 
@@ -235,11 +235,19 @@ def test_a_command_that_is_not_there_is_noticed() -> None:
         check(["make", "tea"], "")
 
 
-@pytest.mark.parametrize("extra", ["flower", "parquet", "remote", "tensorboard", "torch"])
+EXTRAS = ["flower", "parquet", "remote", "report", "sklearn", "sparse", "tensorboard", "torch"]
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
 def test_an_extra_that_a_message_names_is_one(extra: str) -> None:
     assert extra in project()["optional-dependencies"]
     command = installation(extra).partition(" in the ")[0]
     check(shlex.split(command), command)
+
+
+def test_all_extras_but_pytorch_come_with_one_name() -> None:
+    (found,) = project()["optional-dependencies"]["all"]
+    assert found == f"distbelief[{','.join(sorted({*EXTRAS} - {'torch'}))}]"
 
 
 def test_nobody_is_sent_to_an_index_for_a_name_that_anybody_could_register() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array, issparse
 
 from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.checks import (
@@ -24,7 +23,7 @@ from distbelief.app.datasets.examples.checks import (
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of
+from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of, csr, is_sparse
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
@@ -68,9 +67,9 @@ def hand_over(features: Any, targets: Any, folder: Path, wanted: Wanted) -> str:
         column.add(y)
         n_classes, labels, blocks = column.finish()
         found: npt.NDArray[Any] = np.concatenate(list(blocks))
-    schema = Schema(x.shape[1], n_classes, sparse=issparse(x), labels=labels)
+    schema = Schema(x.shape[1], n_classes, sparse=is_sparse(x), labels=labels)
     matrix: Any = x
-    if issparse(x):
+    if is_sparse(x):
         indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
         matrix = SparseFeatures(indptr, indices, x.data, x.shape[1])
     content = hashlib.blake2b(digest_size=16)
@@ -88,19 +87,19 @@ def as_features(values: Any) -> Any:
     Raises:
         DataError: they are no matrix, or not of finite numbers that fit float32.
     """
-    if not issparse(values):
+    if not is_sparse(values):
         dense = np.asarray(values)
         check_features(dense, NAME)
         dense = to_float32(dense, "features", NAME)
         check_finite(dense, "features", NAME)
         return dense
-    found = csr_array(values, copy=True)
+    found = csr(values).copy()
     found.sum_duplicates()  # which also sorts each row
     entries = to_float32(found.data, "features", NAME)
     check_finite(entries, "features", NAME)
     if 0 in found.shape:
         raise DataError(f"{NAME}: there must be examples and features, got shape {found.shape}")
-    return csr_array((entries, found.indices, found.indptr), shape=found.shape)
+    return csr((entries, found.indices, found.indptr), found.shape)
 
 
 def _targets(values: Any) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.errors import DataError
-from distbelief.app.settings.extras import installation
+from distbelief.app.settings.extras import needed
 
 Mask = npt.NDArray[np.bool_]
 
@@ -100,12 +100,7 @@ def open_parquet(file: DataFile) -> Iterator[ParquetFile]:
     Raises:
         DataError: pyarrow is missing, or the file is damaged.
     """
-    try:
-        import pyarrow as arrow
-    except ImportError as error:
-        raise DataError(
-            f"{file.name}: Parquet files need pyarrow: {installation('parquet')}"
-        ) from error
+    arrow = needed("pyarrow", f"{file.name}: Parquet files need pyarrow", "parquet", DataError)
     try:
         with file.open() as stream:
             yield ParquetFile(stream)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from distbelief.app.errors import DataError
-from distbelief.app.settings.extras import installation
+from distbelief.app.settings.extras import needed
 
 
 class FileSystem(Protocol):
@@ -170,14 +170,9 @@ def _data_file(file_system: FileSystem, path: str) -> DataFile:
 def _file_system(source: str) -> tuple[FileSystem, str]:
     if not is_url(source):
         return _Local(), str(Path(source).expanduser())
-    try:
-        from fsspec.core import url_to_fs  # an extra
-    except ImportError as error:
-        raise DataError(
-            f"{source}: files at a URL need fsspec: {installation('remote')}"
-        ) from error
+    core = needed("fsspec.core", f"{source}: files at a URL need fsspec", "remote", DataError)
     with _reading(source):
-        file_system, path = url_to_fs(source)
+        file_system, path = core.url_to_fs(source)
     return file_system, path
 
 

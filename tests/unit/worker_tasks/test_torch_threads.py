@@ -74,3 +74,14 @@ def test_a_worker_of_ours_keeps_to_one_thread(
 def blas_threads() -> list[int]:
     np.zeros((2, 2)) @ np.zeros((2, 2))  # it is loaded
     return [library["num_threads"] for library in threadpoolctl.threadpool_info()]
+
+
+def test_the_last_of_several_tasks_in_threads_leaves_what_the_first_one_found(torch: Torch) -> None:
+    threads = blas_threads()
+    first, second = computing(), computing()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert (torch.threads, blas_threads()) == (1, [1] * len(threads))
+    second.__exit__(None, None, None)
+    assert (torch.threads, blas_threads()) == (4, threads)

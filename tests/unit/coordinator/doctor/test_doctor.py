@@ -208,6 +208,12 @@ def fleet(answer: dict[str, Any], trial: Any = None, silent: tuple[str, ...] = (
 
 
 FLEETS: dict[str, tuple[workers.Fleet, Severity, ExitCode, tuple[str, ...]]] = {
+    "two of one name": (
+        replace(fleet(ANSWER), workers=fleet(ANSWER).workers * 2),
+        Severity.WARNING,
+        ExitCode.OK,
+        ("2 workers are called w@h", "only one was asked for data and model", "--hostname NAME@%h"),
+    ),
     "nobody": (
         workers.Fleet("redis://b", ()),
         Severity.ERROR,

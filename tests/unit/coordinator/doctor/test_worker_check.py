@@ -8,7 +8,7 @@ import pytest
 
 from distbelief.app.errors import NoWorkers
 from distbelief.coordinator.doctor import preflight
-from distbelief.coordinator.runs.messages import Messages
+from distbelief.coordinator.runs.messages import Messages, shared_names
 
 NEEDED = {"downpour", "evaluation"}
 
@@ -22,18 +22,18 @@ class Crowd:
 
     address = "redis://control"
 
-    def queues_served(self, answer_s: float) -> list[set[str]]:
+    def queues_served(self, answer_s: float) -> list[tuple[str, set[str]]]:
         present = self.workers[: self.rounds]
         self.rounds += 1
-        return [set(queues) for queues in present]
+        return [("worker@host", set(queues)) for queues in present]
 
     def monotonic(self) -> float:
         return float(self.rounds)
 
 
-def wait(monkeypatch: pytest.MonkeyPatch, crowd: Crowd, timeout_s: float = 5) -> None:
+def wait(monkeypatch: pytest.MonkeyPatch, crowd: Crowd, timeout_s: float = 5) -> list[str]:
     monkeypatch.setattr(preflight, "time", crowd)
-    preflight.wait_for_workers(cast("Messages", crowd), NEEDED, timeout_s)
+    return preflight.wait_for_workers(cast("Messages", crowd), NEEDED, timeout_s)
 
 
 def test_one_worker_may_serve_all_queues(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,8 +44,14 @@ def test_one_worker_may_serve_all_queues(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_workers_may_share_the_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     crowd = Crowd(["evaluation"], ["sandblaster"], ["downpour"])
-    wait(monkeypatch, crowd)
+    assert wait(monkeypatch, crowd) == ["worker@host"] * 3
     assert crowd.rounds == 4
+
+
+def test_a_name_that_several_workers_have_is_told_with_what_to_do() -> None:
+    (sentence,) = shared_names(["a@host", "b@host", "a@host"])
+    assert sentence.startswith("2 workers are called a@host")
+    assert sentence.endswith("start each with a name of its own (--hostname NAME@%h)")
 
 
 def test_workers_for_other_queues_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

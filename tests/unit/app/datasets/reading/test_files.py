@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import gzip
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -193,27 +193,16 @@ def test_sizes_need_not_be_known(
         read("memory://a.npy", labelled=False)
 
 
-def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def fake(name: str, *arguments: Any, **options: Any) -> Any:
-        if name.split(".")[0] == package:
-            raise ImportError(f"No module named {package!r}")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", fake)
-
-
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(
     read: Any, refuses: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.parquet").write_bytes(b"")
-    without("fsspec", monkeypatch)
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with refuses(
         "s3://a/b.csv: files at a URL need fsspec: pip install '.[remote]' in the checkout"
     ):
         read("s3://a/b.csv")
-    without("pyarrow", monkeypatch)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with refuses("a.parquet: Parquet files need pyarrow: pip install '.[parquet]' in the checkout"):
         read(tmp_path / "a.parquet")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,11 +47,6 @@ def test_digits_are_exact_sixteenths_of_those_of_scikit_learn() -> None:
     assert np.array_equal(digits.features * 16, load_digits().data)
     assert np.array_equal(digits.targets, load_digits().target)
     assert (digits.n_examples, digits.n_features, digits.n_classes) == (1797, 64, 10)
-
-
-def test_scikit_learn_is_imported_for_digits_only() -> None:
-    code = "import sys, distbelief.app.datasets.cache.opening; sys.exit('sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 @pytest.mark.parametrize(

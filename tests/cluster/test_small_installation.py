@@ -1,0 +1,120 @@
+"""What pip installs without our extras trains, and says which extra is missing for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child, end
+from distbelief.coordinator.runs.messages import Messages
+from tests.cluster.installations import DEADLINE_S, Project, install_needed
+
+Start = Callable[..., Any]
+Until = Callable[..., None]
+
+#: What is no worker's business.
+HEAVY = ("sklearn", "scipy", "matplotlib", "jinja2", "pandas", "pyarrow", "fsspec", "torch")
+
+
+@pytest.fixture(scope="module")
+def small(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return install_needed(built, tmp_path_factory.mktemp("small"), tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
+def sparse(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    at, folder = tmp_path_factory.mktemp("sparse"), tmp_path_factory.mktemp("work")
+    return install_needed(built, at, folder, "sparse")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    with LocalCluster(servers=1, processes=0, folder=tmp_path, wait_s=DEADLINE_S) as servers:
+        yield servers
+
+
+def start_worker(project: Project, cluster: LocalCluster, until: Until) -> Child:
+    command = ["env", "-C", str(project.folder), str(project.python), "-m", "celery"]
+    command += ["-A", "distbelief", "worker", "--concurrency=1", "--without-gossip"]
+    variables = dict(cluster.environment)
+    variables.pop("PYTHONPATH", None)
+    started = Child.start("worker", command, project.folder, variables)
+    with closing(Messages(cluster.endpoints.broker)) as messages:
+        until(messages.queues_served, f"the answer of a worker ({started.log})")
+    return started
+
+
+def has(project: Project, module: str) -> bool:
+    """Whether the environment has a module."""
+    code = f"import importlib.util; print(importlib.util.find_spec({module!r}) is not None)"
+    said = project.run("python", "-c", code)
+    assert said.returncode == 0, said.stderr
+    return said.stdout == "True\n"
+
+
+def test_without_extras_nothing_heavy_is_installed(small: Project) -> None:
+    assert [module for module in HEAVY if has(small, module)] == []
+
+
+@pytest.mark.parametrize("algorithm", ["downpour", "sandblaster"])
+def test_without_extras_dense_data_are_trained_on(small: Project, algorithm: str) -> None:
+    """With a coordinator, servers and a worker of that environment, and the digits."""
+    words = ["--algorithm", algorithm, "--passes" if algorithm == "downpour" else "--iterations", 3]
+    trained = small.run("distbelief", "train", "--model", "softmax", *words)
+    assert trained.returncode == 0, trained.stderr
+    assert "held-out accuracy" in trained.stdout
+
+
+@pytest.mark.parametrize("algorithm", ["downpour", "sandblaster"])
+@pytest.mark.parametrize("model", ["logistic", "fm"])
+def test_a_worker_for_sparse_data_needs_the_extra_of_that_name_alone(
+    sparse: Project, algorithm: str, model: str
+) -> None:
+    assert [module for module in HEAVY if has(sparse, module)] == ["scipy"]
+    words = ["--algorithm", algorithm, "--passes" if algorithm == "downpour" else "--iterations", 1]
+    words += ["--data", "synthetic:clicks", "--data-option", "examples=2000"]
+    trained = sparse.run("distbelief", "train", "--model", model, *words)
+    assert trained.returncode == 0, trained.stderr
+    assert "held-out accuracy" in trained.stdout
+
+
+def test_without_extras_sparse_data_name_the_one_that_they_need(small: Project) -> None:
+    trained = small.run("distbelief", "train", "--model", "fm", "--data", "synthetic:clicks")
+    assert trained.returncode == 3, trained.stderr
+    assert "sparse data need SciPy: pip install '.[sparse]' in the checkout" in trained.stderr
+
+
+def test_a_worker_that_lacks_an_extra_is_named_with_it_by_the_doctor(
+    small: Project, cluster: LocalCluster, command: Start, until: Until
+) -> None:
+    worker = start_worker(small, cluster, until)
+    try:
+        words = ["--data", "synthetic:clicks", "--model", "fm"]
+        said = command("doctor", *words, endpoints=cluster.endpoints)
+        assert said.ends() == 3
+        assert "sparse data need SciPy: pip install '.[sparse]'" in said.out
+    finally:
+        end([worker], 5.0)
+
+
+def test_without_extras_a_report_names_the_one_that_it_needs(small: Project) -> None:
+    said = small.run("distbelief", "report", "RUN")
+    assert said.returncode == 2
+    assert "a report needs the package matplotlib: pip install '.[report]'" in said.stderr
+
+
+def test_without_extras_the_estimators_name_the_one_that_they_need(small: Project) -> None:
+    code = """if True:
+        import distbelief
+        try:
+            distbelief.DownpourClassifier
+        except distbelief.ConfigError as error:
+            print(error)
+    """
+    said = small.run("python", "-c", code)
+    assert said.stdout.startswith("the estimators need scikit-learn: pip install '.[sklearn]' in")
