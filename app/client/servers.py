@@ -29,7 +29,7 @@ from distbelief.app.client.failures import complaint, given_up, is_unknown, may_
 from distbelief.app.client.pools import Connection, borrow, make_pool
 from distbelief.app.client.rounds import Round
 from distbelief.app.client.scripts import Script
-from distbelief.app.client.wire import Argument, ReplyBuffer, ReplyReader, packed
+from distbelief.app.client.wire import Argument, ReplyBuffer, ReplyReader, packed, stretches
 from distbelief.app.errors import ServerRefused
 
 log = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ class Servers:
                     connection = stack.enter_context(borrow(self._pools[server], unread))
                     engine = self.choices[server].engine
                     words = [commands[index].words(engine) for index in unread]
-                    connection.send_packed_command(packed(words))
+                    connection.send_packed_command(stretches(packed(words)))
                     sent.append((server, connection))
             for server, connection in sent:
                 unread = by_server[server]
