@@ -25,7 +25,14 @@ import redis
 from distbelief.app.client.addresses import address
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.engine import Choice, Engine
-from distbelief.app.client.failures import complaint, given_up, is_unknown, may_pass, not_let_in
+from distbelief.app.client.failures import (
+    complaint,
+    given_up,
+    is_unknown,
+    may_pass,
+    not_let_in,
+    refused,
+)
 from distbelief.app.client.pools import Connection, borrow, make_pool
 from distbelief.app.client.rounds import Round
 from distbelief.app.client.scripts import Script
@@ -255,7 +262,7 @@ class Servers:
             if may_pass(error):  # while connecting, or loading a script
                 outcome.add(server, unread, error)
                 return
-            raise ServerRefused(f"{self.addresses[server]} refused a command: {error}") from error
+            raise refused(self.addresses[server], error) from error
 
 
 def _reader(

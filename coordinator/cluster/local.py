@@ -261,6 +261,8 @@ class LocalCluster:
                         servers.one("PING", timeout_s=ASK_AGAIN_S)
                         break
                     except ServerUnreachable:
+                        if self.children[index].was_killed:
+                            self.check()
                         self.children[index].check()  # its own words, if it has ended
                         if time.monotonic() - began > self._wait_s:
                             raise

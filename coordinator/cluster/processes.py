@@ -59,6 +59,11 @@ class Child:
     def age_s(self) -> float:
         return time.monotonic() - self.started
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody has ended the process, for no fault of its own."""
+        return self.process.poll() == -signal.SIGKILL
+
     def check(self) -> None:
         """Raise ServerError, with the end of its log, if the process is gone."""
         if self.process.poll() is not None:

@@ -98,7 +98,7 @@ def open_training(
             )
         ) as checkpoints,
     ):
-        _preflight(session, cluster)
+        _preflight(session, cluster, say)
         callbacks = together(callbacks, monitors, _publisher(session, problem))
         session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
         problem = choose_intervals(problem, session.servers)
@@ -172,11 +172,12 @@ def _flower(
         yield
 
 
-def _preflight(session: Session, cluster: ClusterConfig) -> None:
+def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], None]) -> None:
     """Check that servers and workers are there and can do what this run needs."""
     config = session.config
     for servers in (session.control, session.servers):
-        preflight.check_servers(servers, cluster.wait_seconds)
+        parameters = servers is session.servers
+        preflight.check_servers(servers, cluster.wait_seconds, say, parameters=parameters)
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
     queues = {config.algorithm, EVALUATION}

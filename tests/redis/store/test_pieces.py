@@ -116,13 +116,11 @@ def test_what_was_written_in_pieces_is_what_is_written_at_once(
 
 
 def test_what_is_small_is_one_call(clients: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-    call = clients.call
-    monkeypatch.setattr(
-        clients, "call", lambda commands: made.append(len(commands)) or call(commands)
-    )
+    counted = Calls(clients, monkeypatch)
+    monkeypatch.undo()
+    monkeypatch.setattr(clients, "call", counted)
     assert create(store(clients, piece_bytes=PIECE_BYTES))
-    assert made == [DENSE.n_shards]
+    assert counted.made == 1
 
 
 def test_blocks_are_cut_where_the_bytes_end() -> None:
