@@ -28,6 +28,10 @@ TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED", DISK_FULL)
 ELSEWHERE = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
 
 
+#: Errors of who may not enter.
+NOT_LET_IN = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
+
+
 def may_pass(error: redis.ResponseError) -> bool:
     """Whether the same command may be answered if it is asked again."""
     return isinstance(error, TEMPORARY) or str(error).startswith(TEMPORARY_TEXTS)
@@ -44,6 +48,8 @@ def complaint(where: str, failure: Exception) -> str:
         return f"{where} is out of memory"
     if isinstance(failure, redis.exceptions.NoScriptError):
         return f"{where} forgets scripts as soon as it was given them"
+    if isinstance(failure, NOT_LET_IN):
+        return f"{where} refuses the user name or password of now: {failure}"
     if isinstance(failure, redis.ResponseError):
         return f"{where} is not ready: {failure}"
     return f"{where} gives no answer: {_reason(failure)}"
@@ -61,6 +67,8 @@ def refused(where: str, error: redis.ResponseError) -> ServerRefused:
 
 def given_up(where: str, deadline_s: float, failure: Exception) -> ServerError:
     """The error for a failure that has not passed within the deadline."""
+    if isinstance(failure, NOT_LET_IN):
+        return not_let_in(where, failure)
     if isinstance(failure, redis.exceptions.OutOfMemoryError):
         return ServerRefused(
             f"{where} is out of memory, still after {deadline_s:g} s: raise its maxmemory, "
