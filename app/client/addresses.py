@@ -122,6 +122,11 @@ class ServerAddress:
     def is_tls(self) -> bool:
         return self.scheme is Scheme.TLS
 
+    @property
+    def place(self) -> tuple[str, str, int, str]:
+        """Where the server is, whoever we are there."""
+        return (self.scheme, self.host, self.port, self.path)
+
     def connection(self) -> tuple[type[redis.connection.AbstractConnection], dict[str, Any]]:
         """The class and the arguments of redis-py's connections."""
         known: dict[str, Any] = {

@@ -11,6 +11,8 @@ Parameter servers (``stream`` is the index of a training subset):
     ps:{RUN/SHARD}:slot:<name>  hash: the same block ids, an optimizer's state
     ps:{RUN/SHARD}:vec:<name>   hash: the same block ids, a named vector (snapshots, gradients,
                                 trial points, curvature pairs)
+    ps:{RUN/SHARD}:waiting:<vector>  hash: fence, write, and blocks of a large vector that is
+                                being written
     ps:{RUN/SHARD}:counted      bitmap: the portions summed in the current evaluation
 
 Control server:
@@ -48,6 +50,11 @@ def slot(name: str) -> str:
 def named(name: str) -> str:
     """Name of the vector that somebody called ``name``."""
     return f"vec:{name}"
+
+
+def waiting(name: str) -> str:
+    """Name of the place where pieces of a vector wait for the others."""
+    return f"waiting:{name}"
 
 
 #: The snapshot with the best held-out score.

@@ -62,15 +62,23 @@ class Child:
     def age_s(self) -> float:
         return time.monotonic() - self.started
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody has ended the process, for no fault of its own."""
+        return self.process.poll() == -signal.SIGKILL
+
     def check(self) -> None:
         """Raise ServerError, with the end of its log, if the process is gone."""
-        code = self.process.poll()
-        if code is not None:
-            lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-            raise ServerError(
-                f"{self.name} ended with exit code {code}; its log {self.log} ends with:\n"
-                + "\n".join(f"    {line}" for line in lines)
-            )
+        if self.process.poll() is not None:
+            raise self.failure()
+
+    def failure(self) -> ServerError:
+        """The error for a process that is gone, with the end of its log."""
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return ServerError(
+            f"{self.name} ended with exit code {self.process.poll()}; its log {self.log} ends "
+            "with:\n" + "\n".join(f"    {line}" for line in lines)
+        )
 
 
 class Starter:

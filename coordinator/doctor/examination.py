@@ -10,7 +10,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import ClusterConfig, RunConfig
-from distbelief.coordinator.doctor import clocks, machine, preflight, security, workers
+from distbelief.coordinator.doctor import broker, clocks, machine, preflight, security, workers
 from distbelief.coordinator.doctor import servers as server
 from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import Finding, failed, ok
@@ -19,12 +19,15 @@ from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages
 
 
-def examine(config: RunConfig, cluster: ClusterConfig, *, described: bool) -> list[Finding]:
+def examine(
+    config: RunConfig, cluster: ClusterConfig, *, described: bool, source: str = "a program"
+) -> list[Finding]:
     """Examine all that a run needs; its data and model only if they are ``described``.
 
-    Raises ConfigError for URLs that are none.
+    ``source`` is what names the broker. Raises ConfigError for URLs that are none.
     """
     found, problem = _problem(config, cluster) if described else ([], None)
+    found += broker.judge(cluster.broker, source)
     if cluster.broker is None:
         return [*found, *_here(config, cluster, problem)]
     return [*found, *_there(config, cluster, cluster.broker, problem, described=described)]

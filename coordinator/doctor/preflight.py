@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import numpy as np
 
-from distbelief.app.client.info import read_info
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import DistBeliefError, NoWorkers, ScriptSelfTestFailed, UnsafeEviction
+from distbelief.app.errors import (
+    DistBeliefError,
+    NoWorkers,
+    ScriptSelfTestFailed,
+    ServerError,
+    UnsafeEviction,
+)
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
@@ -23,6 +28,7 @@ from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.doctor import support
 from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages
@@ -49,23 +55,42 @@ def check_division(problem: Problem) -> None:
         portions_of(problem)
 
 
-def check_servers(servers: Servers, timeout_s: float) -> None:
-    """Check that every server answers and keeps what it is given.
+def check_servers(
+    servers: Servers, timeout_s: float, say: Callable[[str], None], *, parameters: bool
+) -> None:
+    """Check that every server answers, is one that we can use, and keeps what it is given.
+
+    What a server does not let us see is said, and no reason to refuse it. ``parameters`` tells
+    parameter servers from the control server.
 
     Raises:
         ServerUnreachable, AuthenticationFailed: it does not answer us.
+        ServerError: it is too old, or runs in cluster mode.
         UnsafeEviction: under memory pressure it would throw parameters away.
     """
     for index, address in enumerate(servers.addresses):
         servers.one("PING", server=index, timeout_s=timeout_s)
-        info = read_info(servers, "memory", server=index, timeout_s=timeout_s)
-        policy = info.get("maxmemory_policy", "noeviction")
-        # The volatile policies touch only keys that expire, and ours never do.
-        if policy.startswith("allkeys"):
-            raise UnsafeEviction(
-                f"{address} has maxmemory-policy {policy}, which may throw parameters away: "
-                "set it to noeviction"
+        info = support.look(servers, index, timeout_s)
+        if info is None:
+            say(
+                f"{address} does not let us ask INFO: whether it is new enough, and whether it may "
+                "evict parameters, was not checked"
             )
+            continue
+        if (why := support.unfit(info, parameters=parameters)) is not None:
+            raise ServerError(f"{address} cannot be used, {why[0]}: {why[1]}")
+        check_eviction(address, info)
+
+
+def check_eviction(address: str, info: Mapping[str, str]) -> None:
+    """Raise UnsafeEviction if a server would throw parameters away under memory pressure."""
+    policy = info.get("maxmemory_policy", "noeviction")
+    # The volatile policies touch only keys that expire, and ours never do.
+    if policy.startswith("allkeys"):
+        raise UnsafeEviction(
+            f"{address} has maxmemory-policy {policy}, which may throw parameters away: "
+            "set it to noeviction"
+        )
 
 
 def check_scripts(servers: Servers, config: RunConfig) -> None:

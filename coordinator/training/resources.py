@@ -6,11 +6,12 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distbelief.app.broker.application import EVALUATION
+from distbelief.app.client.servers import Waiting
 from distbelief.app.runs.leadership import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
@@ -75,6 +76,7 @@ def open_training(
         Interruption() as interruption,
         monitoring(cluster, problem, folder.run, say) as monitors,
         _embedded_cluster(problem, cluster, folder, say, local) as embedded,
+        embedded.kept_alive() if embedded is not None else nullcontext(),
         _flower(_endpoints(cluster, embedded), cluster, folder, say),
         closing(
             open_session(
@@ -82,7 +84,7 @@ def open_training(
                 problem,
                 cluster,
                 _endpoints(cluster, embedded),
-                waits,
+                _told_of_waits(waits, embedded),
                 workers=(embedded.workers or None) if embedded is not None else None,
             )
         ) as session,
@@ -141,6 +143,17 @@ def _embedded_cluster(
         shutil.rmtree(folder.servers, ignore_errors=True)
 
 
+def _told_of_waits(waits: Waiting, embedded: LocalCluster | None) -> Waiting:
+    """Tell of waits, and end those for a child of ours that will not come back."""
+
+    def tell(what: str, seconds: float) -> None:
+        if embedded is not None:
+            embedded.check()
+        waits(what, seconds)
+
+    return tell
+
+
 def _endpoints(cluster: ClusterConfig, embedded: LocalCluster | None) -> Endpoints:
     if embedded is not None:
         return embedded.endpoints
@@ -164,7 +177,8 @@ def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], No
     """Check that servers and workers are there and can do what this run needs."""
     config = session.config
     for servers in (session.control, session.servers):
-        preflight.check_servers(servers, cluster.wait_seconds)
+        parameters = servers is session.servers
+        preflight.check_servers(servers, cluster.wait_seconds, say, parameters=parameters)
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
     queues = {config.algorithm, EVALUATION}

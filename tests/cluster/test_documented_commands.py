@@ -207,7 +207,7 @@ class Desk:
         try:
             with closing(Servers([f"unix://{socket}"], deadline_s=DEADLINE_S)) as client:
                 choose_engines(client, "native" if "--loadmodule" in words else "lua", DEADLINE_S)
-                check_servers(client, DEADLINE_S)
+                check_servers(client, DEADLINE_S, pytest.fail, parameters=True)
         finally:
             end([server], 5.0)
 

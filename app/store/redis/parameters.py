@@ -31,6 +31,7 @@ from distbelief.app.store.contract.tables import Begin, beginning, packed_gradie
 from distbelief.app.store.redis.calls import Head, ShardKeys, length
 from distbelief.app.store.redis.meta import positions
 from distbelief.app.store.redis.shards import RedisShards
+from distbelief.app.store.redis.writing import PIECE_BYTES
 
 #: Where the fresh parameters are in the reply to a push.
 FRESH = 3
@@ -58,9 +59,10 @@ class RedisParameterStore(RedisShards):
         dtype: np.dtype[np.floating] | type[np.floating] = np.float32,
         *,
         fence: int,
+        piece_bytes: int = PIECE_BYTES,
     ) -> None:
         vectors = (PARAMETERS, *(slot(name) for name in rule.slots))
-        super().__init__(servers, run, layout, dtype, vectors, fence=fence)
+        super().__init__(servers, run, layout, dtype, vectors, fence=fence, piece_bytes=piece_bytes)
         self.rule = rule
         self._push = push_script(rule)
         self._push_rows = push_script(rule, "push_rows")

@@ -11,7 +11,7 @@ from distbelief.app.client.scan import scan_hash, scan_keys
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import ReplyBuffer, raw
 from distbelief.app.errors import Fenced
-from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard
+from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard, waiting
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.parameters import Fetched, ShardCounts, ShardState, missing
@@ -166,14 +166,10 @@ class RedisShards(ShardCalls):
         vectors: Mapping[str, Vector],
         tables: Mapping[str, Tables] = NO_TABLES,
     ) -> None:
-        packed = self._checked(vectors)
-        for index, shard_state in shards.items():  # a call for each: all at once may be large
-            call = [self._writing("restore", index, shard_state, packed, tables)]
-            self._check(index, self._servers.call(call)[0][0])
+        self._write("restore", shards, vectors, tables)
 
     def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
-        for index, (answer, _) in enumerate(self._write("put", {name: vector}, {name: tables})):
-            self._check(index, answer)
+        self._write("put", self._everywhere, {name: vector}, {name: tables})
 
     def highest_fence(self) -> int:
         replies = self._servers.call(
@@ -190,7 +186,7 @@ class RedisShards(ShardCalls):
         return found
 
     def delete(self) -> None:
-        keys = ("meta", COUNTED, *self._vectors)
+        keys = ("meta", COUNTED, *self._vectors, *map(waiting, self._vectors))
         self._servers.call(
             [
                 Command(at.server, ("UNLINK", *(shard(self._run, index, what) for what in keys)))
