@@ -31,7 +31,7 @@ from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.runs.driver import Driver, DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
-from distbelief.coordinator.runs.removal import remove
+from distbelief.coordinator.runs.removal import keep_after_all, remove, retire
 from distbelief.coordinator.runs.session import Session, new_run_id
 from distbelief.coordinator.sandblaster.driver import Sandblaster
 from distbelief.coordinator.sandblaster.portion_count import portions_of
@@ -94,7 +94,10 @@ def resume(
         session, checkpoints = resources.session, resources.hooks.checkpoints
         # Servers that lost the run, as embedded ones always do, know no fence any more.
         known = (session.highest_fence(), checkpoints.highest_fence())
+        seen = leadership.look(session.control, folder.run)
         session.take(least_fence=1 + max(known), take_over=take_over, say=callbacks.say)
+        if seen is not None and seen.goes_s is not None:
+            keep_after_all(session)
         driver = _driver(resources)
 
         def load_state() -> None:
@@ -225,3 +228,14 @@ def _close(resources: TrainingResources, state: RunState, outcome: dict[str, Any
     resources.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
+    if resources.cluster.broker is None:  # its servers end now
+        return
+    keep, resumable = resources.cluster.keep_on_servers, state is not RunState.FINISHED
+    try:
+        retire(resources.session, keep, resumable=resumable)
+    except ServerError as error:
+        resources.say(f"some of the run stays on its servers ({error}): {_removing(resources)}")
+
+
+def _removing(resources: TrainingResources) -> str:
+    return f"{program()} runs --delete {resources.folder.run} removes it"

@@ -99,6 +99,7 @@ OTHER: dict[str, Any] = {
     "folder": "elsewhere",
     "output": "best.safetensors",
     "wait_seconds": 2.5,
+    "keep_on_servers": "7d",
     "flower": True,
     "metrics_port": 9100,
     "metrics_address": "0.0.0.0",  # noqa: S104 (a value that is not the default)
