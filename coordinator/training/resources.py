@@ -19,6 +19,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.signals import Interruption
 from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.downpour.intervals import choose_intervals
+from distbelief.coordinator.downpour.shard_size import fit_shards
 from distbelief.coordinator.monitoring.monitors import monitoring
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks, together
@@ -59,6 +60,8 @@ def open_training(
     folder: RunFolder,
     callbacks: Callbacks,
     local: LocalCluster | None = None,
+    *,
+    resumed: bool = False,
 ) -> Iterator[TrainingResources]:
     """Start or connect to all that a training needs, and check it; end it again afterwards.
 
@@ -99,8 +102,10 @@ def open_training(
         _preflight(session, cluster)
         callbacks = together(callbacks, monitors, _publisher(session, problem))
         session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
+        if embedded is None and not resumed:  # on servers of a run's own nobody waits
+            problem = fit_shards(problem, session.servers)
         problem = choose_intervals(problem, session.servers)
-        session.record = replace(session.record, config=problem.config)
+        session.record = replace(session.record, config=problem.config, layout=problem.layout)
         for line in announcement(session, problem, chosen=_auto_intervals(config)):
             say(line)
         hooks = _hooks(embedded, session, callbacks, interruption.defer(), checkpoints)

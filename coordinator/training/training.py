@@ -90,7 +90,7 @@ def resume(
         RunTaken: its coordinator lives.
         CheckpointError: the servers lost it, and there is no checkpoint.
     """
-    with open_training(problem, cluster, folder, callbacks) as resources:
+    with open_training(problem, cluster, folder, callbacks, resumed=True) as resources:
         session, checkpoints = resources.session, resources.hooks.checkpoints
         # Servers that lost the run, as embedded ones always do, know no fence any more.
         known = (session.highest_fence(), checkpoints.highest_fence())
@@ -228,14 +228,17 @@ def _close(resources: TrainingResources, state: RunState, outcome: dict[str, Any
     resources.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
-    if resources.cluster.broker is None:  # its servers end now
-        return
-    keep, resumable = resources.cluster.keep_on_servers, state is not RunState.FINISHED
+    if resources.cluster.broker is not None:  # embedded servers end now
+        _retire(resources, resumable=state is not RunState.FINISHED)
+
+
+def _retire(resources: TrainingResources, *, resumable: bool) -> None:
+    """Have the run go from its servers when the settings say so."""
     try:
-        retire(resources.session, keep, resumable=resumable)
+        with suppress(ModelMissing):
+            retire(resources.session, resources.cluster.keep_on_servers, resumable=resumable)
     except ServerError as error:
-        resources.say(f"some of the run stays on its servers ({error}): {_removing(resources)}")
-
-
-def _removing(resources: TrainingResources) -> str:
-    return f"{program()} runs --delete {resources.folder.run} removes it"
+        resources.say(
+            f"some of the run stays on its servers ({error}): "
+            f"{program()} runs --delete {resources.folder.run} removes it"
+        )

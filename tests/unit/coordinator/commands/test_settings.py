@@ -86,6 +86,7 @@ OTHER: dict[str, Any] = {
     "shards": 4,
     "table_numbers": 7,
     "block_numbers": 128,
+    "call_ms": 5.0,
     "lease_seconds": 3.5,
     "server_seconds": 30.0,
     "stall_seconds": 45.0,
