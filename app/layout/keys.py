@@ -39,6 +39,8 @@ import re
 
 CELERY_PREFIX = "dist:celery:"
 MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
+#: How all of our keys begin, on servers of either kind.
+OURS = (b"dist:", b"ps:{")
 PARAMETERS = "params"
 COUNTED = "counted"
 

@@ -102,10 +102,7 @@ def open_training(
         _preflight(session, cluster)
         callbacks = together(callbacks, monitors, _publisher(session, problem))
         session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
-        if embedded is None and not resumed:  # on servers of a run's own nobody waits
-            problem = fit_shards(problem, session.servers)
-        problem = choose_intervals(problem, session.servers)
-        session.record = replace(session.record, config=problem.config, layout=problem.layout)
+        problem = _settle(problem, session, fit=embedded is None and not resumed)
         for line in announcement(session, problem, chosen=_auto_intervals(config)):
             say(line)
         hooks = _hooks(embedded, session, callbacks, interruption.defer(), checkpoints)
@@ -175,6 +172,15 @@ def _preflight(session: Session, cluster: ClusterConfig) -> None:
     preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
     if cluster.flower:  # it asks for them itself, but only every few seconds
         session.messages.enable_events()
+
+
+def _settle(problem: Problem, session: Session, *, fit: bool) -> Problem:
+    """Choose by measuring what is left to us: intervals, and the size of shards."""
+    problem = choose_intervals(problem, session.servers)
+    if fit:  # nobody else is on embedded servers
+        problem = fit_shards(problem, session.servers)
+    session.record = replace(session.record, config=problem.config, layout=problem.layout)
+    return problem
 
 
 def _publisher(session: Session, problem: Problem) -> Callbacks:
