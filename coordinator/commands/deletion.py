@@ -52,7 +52,9 @@ def _ask(runs: Sequence[str]) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("there is nobody to ask here: add --yes, or --dry-run to look")
     what = f"run {runs[0]}" if len(runs) == 1 else f"{len(runs)} runs ({', '.join(runs)})"
-    click.confirm(f"remove {what} from the servers?", abort=True, err=True)
+    if not click.confirm(f"remove {what} from the servers?", err=True):
+        click.echo("nothing was removed", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
 
 
 def _document(removed: Removal, folder: str) -> dict[str, Any]:
