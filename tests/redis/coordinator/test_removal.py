@@ -16,6 +16,7 @@ from distbelief.app.layout.keys import control, patterns, shard
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs import events, leadership
 from distbelief.app.runs.leadership import Claimant, RunState
+from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import configure
 from distbelief.app.store.contract.parameters import Token
@@ -157,7 +158,10 @@ def test_a_coordinator_that_slept_does_not_bring_the_run_back(
     again = Claimant("again", "here", 17, replaces=ME.claimer)
     with pytest.raises(RunTaken, match="was removed from its servers"):
         leadership.lead(control_server, record, again, LONG_S)
+    events.append(control_server, record.run, "late")
+    Ledger(control_server, record.run).submit("late", {}, LONG_S, fence=1)
     assert leadership.look(control_server, record.run) is None
+    assert keys(control_server, patterns(record.run)[0]) == [{control(record.run, "record")}]
 
 
 def test_a_removed_run_may_be_resumed_from_its_folder(
