@@ -18,7 +18,7 @@ PAGES = [
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 PROGRAM = re.compile(
-    r"(?:[A-Z_]+=\S+ )?(?:python|distbelief|celery|make|pip|source|redis-cli|redis-server|"
+    r"(?:[A-Z_]+=\S+ )?(?:python|distbelief|celery|make|pip|source|redis-server|"
     r"valkey-server|docker|systemctl)\s+\S|\.ci/"
 )
 

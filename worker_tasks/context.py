@@ -138,7 +138,10 @@ def open_context(run: str, fence: int) -> RunContext:
     model = build_model(config, record.schema)
     limit_torch()
     servers = Servers(
-        _parameter_servers(record), deadline_s=config.server_seconds, engines=record.engines
+        _parameter_servers(record),
+        deadline_s=config.server_seconds,
+        engines=record.engines,
+        call_ms=config.call_ms / config.callers,
     )
     return RunContext(record, fence, model, data, servers)
 

@@ -53,6 +53,9 @@ LONGEST_PAUSE_S = 1.0
 #: From when on somebody who waits with us wants to know why.
 WAIT_WORTH_SAYING_S = 3.0
 
+#: How long calls of ours may keep others on a server waiting, unless a run says otherwise.
+CALL_MS = 10.0
+
 #: Told what is wrong with a server, and for how many seconds the call has waited.
 Waiting = Callable[[str, float], None]
 
@@ -63,7 +66,8 @@ class Servers:
     Make it after a fork, never before: connections do not survive one. ``waiting`` is
     called now and then, on the thread of the call, while a call has to wait for long.
     ``engines``, one for each server, are those that
-    :func:`distbelief.app.store.engines.choose_engines` found elsewhere.
+    :func:`distbelief.app.store.engines.choose_engines` found elsewhere. ``call_ms`` is how
+    long calls may keep others on a server waiting; whoever makes the calls heeds it.
     """
 
     def __init__(
@@ -73,10 +77,12 @@ class Servers:
         deadline_s: float = 60.0,
         waiting: Waiting | None = None,
         engines: Sequence[Engine] = (),
+        call_ms: float = CALL_MS,
     ) -> None:
         self.addresses = [address(url) for url in urls]
         self.deadline_s = deadline_s
         self.waiting = waiting
+        self.call_ms = call_ms
         self.choices = [Choice(engine) for engine in engines or [Engine.LUA] * len(urls)]
         self._urls = list(urls)
         self._credentials = [file_credentials(url) for url in urls]

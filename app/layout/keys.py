@@ -18,7 +18,8 @@ Parameter servers (``stream`` is the index of a training subset):
 Control server:
 
     dist:run:{RUN}:record       hash: document, state, fence, attempts; claimer, owner, since,
-                                lease, expires (of its coordinator); status, stop, outcome
+                                lease, expires (of its coordinator); status, stop, outcome;
+                                ended, goes (when the run's keys go), in ms since 1970
     dist:run:{RUN}:unit:<unit>  hash: fence, specification, lease, state, owner, attempt,
                                 expires, tries, report
     dist:run:{RUN}:units        set: the names of the units that are there
@@ -36,8 +37,12 @@ Control server:
 
 from __future__ import annotations
 
+import re
+
 CELERY_PREFIX = "dist:celery:"
 MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
+#: How all of our keys begin, on servers of either kind.
+OURS = (b"dist:", b"ps:{")
 PARAMETERS = "params"
 COUNTED = "counted"
 
@@ -73,4 +78,6 @@ def control(run: str, what: str) -> str:
 
 def patterns(run: str) -> tuple[str, str]:
     """Patterns of all keys of a run: on the control server, and on a parameter server."""
-    return control(run, "*"), f"ps:{{{run}/*"
+    # A name with wildcards in it means itself.
+    literal = re.sub(r"([][*?\\])", r"\\\1", run)
+    return control(literal, "*"), f"ps:{{{literal}/*"

@@ -10,7 +10,15 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import ClusterConfig, RunConfig
-from distbelief.coordinator.doctor import broker, clocks, machine, preflight, security, workers
+from distbelief.coordinator.doctor import (
+    broker,
+    clocks,
+    machine,
+    neighbours,
+    preflight,
+    security,
+    workers,
+)
 from distbelief.coordinator.doctor import servers as server
 from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import Finding, failed, ok
@@ -78,6 +86,10 @@ def _there(
                     facts = server.gather(clients, index, parameters, cluster.engine, configs)
                     told.append(clocks.gather(clients, index))
                     found += server.judge(facts, need if parameters else None)
+                    if parameters or url not in cluster.parameter_servers:
+                        engine = facts.engine.engine if facts.engine is not None else None
+                        others = neighbours.gather(clients, index)
+                        found += neighbours.judge(facts.address, others, engine, configs[0].call_ms)
                     if parameters and url == broker:
                         continue  # one server may be both
                     found += security.judge(security.gather(url, facts.config))

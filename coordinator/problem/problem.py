@@ -67,15 +67,20 @@ class Problem:
 
 
 def prepare(
-    config: RunConfig, n_servers: int, progress: Progress | None = None, *, resumed: bool = False
+    config: RunConfig,
+    n_servers: int,
+    progress: Progress | None = None,
+    *,
+    recorded: Layout | None = None,
 ) -> Problem:
     """Open the data, build the model, cut it into shards; mistakes of the user show here.
 
     But for those in the division of the work, which the algorithms know:
     :func:`distbelief.coordinator.doctor.preflight.check_division`.
 
-    ``progress`` is told how far a conversion of the data is. A ``resumed`` run does not
-    need the model file that it was started from any more.
+    ``progress`` is told how far a conversion of the data is. A run that is resumed has a
+    ``recorded`` layout, which it keeps on as many servers; and it does not need the model file
+    that it was started from any more.
 
     Raises:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
@@ -96,7 +101,11 @@ def prepare(
         table_numbers=config.table_numbers if downpour else None,
         seed=config.seed,
     )
-    start = config.model_copy(update={"init_from": None}) if resumed else config
+    start = config
+    if recorded is not None:
+        start = config.model_copy(update={"init_from": None})
+        if (recorded.tensors, recorded.n_servers) == (layout.tensors, n_servers):
+            layout = recorded
     return Problem(
         config=config,
         data=data,

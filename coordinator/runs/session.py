@@ -153,7 +153,12 @@ def open_session(
     """
     deadline_s = problem.config.server_seconds
     control = Servers([endpoints.broker], deadline_s=deadline_s, waiting=waiting)
-    servers = Servers(endpoints.parameter_servers, deadline_s=deadline_s, waiting=waiting)
+    servers = Servers(
+        endpoints.parameter_servers,
+        deadline_s=deadline_s,
+        waiting=waiting,
+        call_ms=problem.config.call_ms,
+    )
     choose_engines(servers, cluster.engine, cluster.wait_seconds)
     record = RunRecord(
         run=run,

@@ -20,6 +20,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.signals import Interruption
 from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.downpour.intervals import choose_intervals
+from distbelief.coordinator.downpour.shard_size import fit_shards
 from distbelief.coordinator.monitoring.monitors import monitoring
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks, together
@@ -61,6 +62,8 @@ def open_training(
     folder: RunFolder,
     callbacks: Callbacks,
     local: LocalCluster | None = None,
+    *,
+    resumed: bool = False,
 ) -> Iterator[TrainingResources]:
     """Start or connect to all that a training needs, and check it; end it again afterwards.
 
@@ -102,8 +105,7 @@ def open_training(
         _preflight(session, cluster, say)
         callbacks = together(callbacks, monitors, _publisher(session, problem))
         session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
-        problem = choose_intervals(problem, session.servers)
-        session.record = replace(session.record, config=problem.config)
+        problem = _settle(problem, session, fit=embedded is None and not resumed)
         for line in announcement(session, problem, chosen=_auto_intervals(config)):
             say(line)
         hooks = _hooks(embedded, session, callbacks, interruption.defer(), checkpoints)
@@ -187,6 +189,15 @@ def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], No
         say(f"warning: {sentence}")
     if cluster.flower:  # it asks for them itself, but only every few seconds
         session.messages.enable_events()
+
+
+def _settle(problem: Problem, session: Session, *, fit: bool) -> Problem:
+    """Choose by measuring what is left to us: intervals, and the size of shards."""
+    problem = choose_intervals(problem, session.servers)
+    if fit:  # nobody else is on embedded servers
+        problem = fit_shards(problem, session.servers)
+    session.record = replace(session.record, config=problem.config, layout=problem.layout)
+    return problem
 
 
 def _publisher(session: Session, problem: Problem) -> Callbacks:

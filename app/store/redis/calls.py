@@ -20,6 +20,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_values
 from distbelief.app.store.contract.parameters import ShardState, missing
 from distbelief.app.store.contract.tables import MARK, blocks_on
+from distbelief.app.store.redis.costs import Cost, longest
 from distbelief.app.store.redis.meta import fields_of
 from distbelief.app.store.redis.writing import (
     PIECE_BYTES,
@@ -192,6 +193,13 @@ class ShardCalls:
     def _keys(self, index: int, *names: str) -> list[str]:
         """The keys of a shard's meta and of vectors."""
         return [shard(self._run, index, what) for what in ("meta", *names)]
+
+    def _at_a_time(self, cost: Cost) -> list[int]:
+        """For each server how many calls on a shard, at this cost a number, may be one behind
+        another until others get their turn.
+        """
+        largest = max(1, length(self._shards[0].part))
+        return [max(1, most // largest) for most in longest(self._servers, cost)]
 
     @property
     def _kind(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distbelief.app.client.commands import Command
+from distbelief.app.client.pacing import call_paced
 from distbelief.app.client.scan import scan_hash, scan_keys
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import ReplyBuffer, raw
@@ -44,7 +45,7 @@ class RedisShards(ShardCalls):
             commands.append(Command(at.server, ("HMGET", at.meta, "clock", f"seq:{stream}")))
             key = shard(self._run, index, name)
             commands.append(Command(at.server, ("HMGET", key, *request.fields(index))))
-        replies = self._servers.call(commands)
+        replies = call_paced(self._servers, commands, self._at_a_time(lambda of: of.send))
         stood: list[tuple[int, int]] = []
         for at, reply in zip(self._shards, replies[:n_dense], strict=False):
             answer, clock, sequence, values = reply
@@ -112,12 +113,12 @@ class RedisShards(ShardCalls):
 
     def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
         names = [name for pair in copies.items() for name in pair]
-        replies = self._servers.call(
-            [
-                Command.call(at.server, COPY, self._keys(index, *names), [self.fence])
-                for index, at in enumerate(self._shards)
-            ]
-        )
+        commands = [
+            Command.call(at.server, COPY, self._keys(index, *names), [self.fence])
+            for index, at in enumerate(self._shards)
+        ]
+        at_a_time = self._at_a_time(lambda of: of.copy * max(1, len(copies)))
+        replies = call_paced(self._servers, commands, at_a_time)
         for index, (answer, _) in enumerate(replies):
             self._check(index, answer)
         return [shard_state_of(meta) for _, meta in replies]
