@@ -12,6 +12,8 @@ Parameter servers (``stream`` is the index of a training subset):
     ps:{RUN/SHARD}:vec:<name>   hash: the same block ids, a named vector (snapshots, gradients,
                                 trial points, curvature pairs)
     ps:{RUN/SHARD}:counted      bitmap: the portions summed in the current evaluation
+    ps:mark:<word>:<index>      string, for a minute: the coordinator's server of that index,
+                                by which workers are asked whether theirs is the same
 
 Control server:
 
@@ -57,6 +59,11 @@ BEST = named("best")
 def shard(run: str, index: int, what: str) -> str:
     """Key of ``what`` (``meta`` or the name of a vector) of one shard."""
     return f"ps:{{{run}/{index}}}:{what}"
+
+
+def mark(word: str, index: int) -> str:
+    """Key by which a worker recognises a parameter server; ``word`` is used once."""
+    return f"ps:mark:{word}:{index}"
 
 
 def control(run: str, what: str) -> str:

@@ -134,9 +134,25 @@ class Network:
             values: Vector = torch.cat([b.flatten() for b in self._buffers]).cpu().numpy()
             return values
 
+    @property
+    def approximate_gradient(self) -> bool:
+        return bool(getattr(self._module, "approximate_gradient", False))
+
+    @contextmanager
+    def on_cpu(self) -> Iterator[None]:
+        """Compute on the CPU meanwhile, and set no GPU up for a few examples."""
+        known = vars(self).get("_device")
+        vars(self)["_device"] = torch.device("cpu")
+        try:
+            yield
+        finally:
+            del vars(self)["_device"]
+            if known is not None:
+                vars(self)["_device"] = known
+
     @cached_property
     def _device(self) -> torch.device:
-        # Not before the first call: a coordinator, which computes nothing, needs no GPU.
+        # Not before the first call: a coordinator, which only tries a few examples, needs no GPU.
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def _made(self, seed: int) -> tuple[nn.Module, int | None]:

@@ -13,7 +13,7 @@ from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.doctor import clocks, machine, preflight, security, workers
 from distbelief.coordinator.doctor import servers as server
 from distbelief.coordinator.doctor.clocks import ClockFacts
-from distbelief.coordinator.doctor.findings import Finding, failed, ok
+from distbelief.coordinator.doctor.findings import Finding, failed, note, ok
 from distbelief.coordinator.doctor.servers import PATIENCE_S
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages
@@ -40,7 +40,8 @@ def _problem(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], 
         f"{problem.n_train:,} training and {problem.n_heldout:,} held-out examples, "
         f"{config.model} with {problem.n_parameters:,} parameters"
     )
-    return [ok("run", what)], problem
+    unjudged = [note("run", problem.unjudged)] if problem.unjudged else []
+    return [ok("run", what), *unjudged], problem
 
 
 def _here(config: RunConfig, cluster: ClusterConfig, problem: Problem | None) -> list[Finding]:

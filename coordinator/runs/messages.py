@@ -86,10 +86,10 @@ class Messages:
         """Have the workers that are there tell Flower what they do."""
         self._until_done(self._app.control.enable_events)
 
-    def queues_served(self, answer_s: float = ANSWER_S) -> list[set[str]]:
-        """For each worker that answers within ``answer_s``, the queues it listens on."""
+    def queues_served(self, answer_s: float = ANSWER_S) -> dict[str, set[str]]:
+        """The queues of each worker that answers within ``answer_s``, by its name."""
         answers = self._until_done(lambda: self._inspect(answer_s).active_queues()) or {}
-        return [{queue["name"] for queue in queues} for queues in answers.values()]
+        return {name: {queue["name"] for queue in queues} for name, queues in answers.items()}
 
     def processes(self) -> int:
         """Processes of all workers that answer; at least 1."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distbelief.app.broker.application import EVALUATION
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.leadership import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
@@ -167,7 +168,8 @@ def _preflight(session: Session, cluster: ClusterConfig) -> None:
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
     queues = {config.algorithm, EVALUATION}
-    preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
+    workers = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
+    preflight.check_workers(session.messages, session.servers, workers, Identity.here())
     if cluster.flower:  # it asks for them itself, but only every few seconds
         session.messages.enable_events()
 

@@ -22,10 +22,10 @@ class Crowd:
 
     address = "redis://control"
 
-    def queues_served(self, answer_s: float) -> list[set[str]]:
+    def queues_served(self, answer_s: float) -> dict[str, set[str]]:
         present = self.workers[: self.rounds]
         self.rounds += 1
-        return [set(queues) for queues in present]
+        return {f"worker{index}": set(queues) for index, queues in enumerate(present)}
 
     def monotonic(self) -> float:
         return float(self.rounds)
