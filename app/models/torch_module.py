@@ -140,12 +140,14 @@ class Network:
 
     @contextmanager
     def on_cpu(self) -> Iterator[None]:
-        """Compute on the CPU meanwhile, and set no GPU up for a few examples."""
-        known = vars(self).get("_device")
+        """Compute on the CPU meanwhile, in one thread: no GPU is set up for a few examples."""
+        known, threads = vars(self).get("_device"), torch.get_num_threads()
         vars(self)["_device"] = torch.device("cpu")
+        torch.set_num_threads(1)
         try:
             yield
         finally:
+            torch.set_num_threads(threads)
             del vars(self)["_device"]
             if known is not None:
                 vars(self)["_device"] = known

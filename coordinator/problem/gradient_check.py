@@ -29,7 +29,7 @@ from distbelief.coordinator.problem.trial import Trial, loss_of, parts
 
 #: Seconds after which no further direction is tried, and of one gradient beyond which none is.
 BUDGET_S = 0.2
-LONGEST_CALL_S = 0.03
+LONGEST_CALL_S = 0.1
 
 #: Numbers of a model beyond which nothing is compared with differences, or tried at all.
 MOST_COMPARED, MOST_TRIED = 2_000_000, 50_000_000

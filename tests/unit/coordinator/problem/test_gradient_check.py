@@ -277,7 +277,7 @@ class Frozen(Right):
 
 class Slow(Right):
     def loss_and_gradient(self, *arguments: Any) -> float:
-        time.sleep(0.04)
+        time.sleep(0.12)
         return super().loss_and_gradient(*arguments)
 
 
@@ -293,7 +293,7 @@ class OnlySingle(Right):
     [
         (Noisy(), "differs from call to call"),
         (Approximate(), "it says that it is approximate"),
-        (Slow(), "one for 8 examples takes 0.04"),
+        (Slow(), "one for 8 examples takes 0.1"),
         (OnlySingle(), "cannot compute in float64"),
         (InSinglePrecision(), ""),
         (Frozen(), ""),
