@@ -14,6 +14,8 @@ Parameter servers (``stream`` is the index of a training subset):
     ps:{RUN/SHARD}:waiting:<vector>  hash: fence, write, and blocks of a large vector that is
                                 being written
     ps:{RUN/SHARD}:counted      bitmap: the portions summed in the current evaluation
+    ps:mark:<word>:<index>      string, for a minute: the coordinator's server of that index,
+                                by which workers are asked whether theirs is the same
 
 Control server:
 
@@ -69,6 +71,11 @@ BEST = named("best")
 def shard(run: str, index: int, what: str) -> str:
     """Key of ``what`` (``meta`` or the name of a vector) of one shard."""
     return f"ps:{{{run}/{index}}}:{what}"
+
+
+def mark(word: str, index: int) -> str:
+    """Key by which a worker recognises a parameter server; ``word`` is used once."""
+    return f"ps:mark:{word}:{index}"
 
 
 def control(run: str, what: str) -> str:

@@ -33,6 +33,7 @@ from distbelief.coordinator.commands.train import collect_settings, config_optio
         ExitCode.SELF_TEST,
         ExitCode.SERVER,
         ExitCode.NO_WORKERS,
+        ExitCode.MISMATCH,
     ),
 )
 @config_option

@@ -20,6 +20,7 @@ from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import ParameterStore, Token
@@ -29,6 +30,11 @@ from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.doctor import support
+from distbelief.coordinator.doctor.introductions import (
+    code_objection,
+    introduce,
+    server_objections,
+)
 from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages
@@ -127,7 +133,9 @@ def check_control(servers: Servers) -> None:
 
 
 def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> list[str]:
-    """Wait until workers listen on all queues that a run needs.
+    """Wait until workers listen on all queues that a run needs: the names of those that do.
+
+    A name that several workers have is there as often.
 
     Returns:
         The names of those that answered; several may have one name.
@@ -141,7 +149,7 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
         served = messages.queues_served(answer_s)
         answer_s = min(2 * answer_s, ANSWER_S)
         if served and needed <= set().union(*(queues for _, queues in served)):
-            return [name for name, _ in served]
+            return sorted(name for name, queues in served if queues & needed)
         if time.monotonic() > deadline:
             idle = f" ({len(served)} workers listen on other queues)" if served else ""
             raise NoWorkers(
@@ -149,6 +157,26 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
                 f"{messages.address} after {timeout_s:g} s{idle}: start one with "
                 "'celery -A distbelief worker'"
             )
+
+
+def check_workers(
+    messages: Messages, servers: Servers, workers: Sequence[str], expected: Identity
+) -> None:
+    """Check that ``workers`` have our code, and the parameter servers in our order.
+
+    One that does not answer is looked at when it takes its first unit.
+
+    Raises:
+        WorkerMismatch: other code, other servers, or another order of them.
+        ServerUnreachable, AuthenticationFailed: a worker does not reach a server.
+    """
+    answers, marked = introduce(messages, servers, workers)
+    for name, answer in sorted(answers.items()):
+        found: list[DistBeliefError | None] = [code_objection(name, answer, expected)]
+        found += server_objections(name, answer, servers.addresses, marked)
+        for objection in found:
+            if objection is not None:
+                raise objection
 
 
 def _same_bits(servers: Servers, config: RunConfig) -> bool:

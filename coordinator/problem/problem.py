@@ -16,10 +16,12 @@ from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.datasets.sources.source import parse
 from distbelief.app.datasets.split.partition import in_file_order
 from distbelief.app.layout.layout import Layout
+from distbelief.app.models.imports import named_modules
 from distbelief.app.models.model import Model
 from distbelief.app.models.registry import build_model
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.problem.gradient_check import check_model
 from distbelief.coordinator.problem.initial_values import InitialValues, make_initial_values
 from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
@@ -27,6 +29,7 @@ from distbelief.coordinator.problem.memory_estimate import (
     estimate_memory,
     estimate_tables,
 )
+from distbelief.coordinator.problem.trial import trial_of
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
 
@@ -34,7 +37,8 @@ from distbelief.coordinator.progress.scores import ScoreFormatter
 class Problem:
     """Examples, a model, and where its parameters begin.
 
-    ``table_estimate`` is there where the layout has tables.
+    ``table_estimate`` is there where the layout has tables. ``unjudged`` is what could not be
+    said of a user's own model, empty if there is none or all was judged.
     """
 
     config: RunConfig
@@ -46,6 +50,7 @@ class Problem:
     initial_values: InitialValues
     score_formatter: ScoreFormatter
     table_estimate: TableEstimate | None = None
+    unjudged: str = ""
 
     def with_interval(self, interval: int) -> Problem:
         """The problem of a run whose ``n_push`` and ``n_fetch`` are chosen."""
@@ -106,6 +111,7 @@ def prepare(
         start = config.model_copy(update={"init_from": None})
         if (recorded.tensors, recorded.n_servers) == (layout.tensors, n_servers):
             layout = recorded
+    first = make_initial_values(start, model, layout)
     return Problem(
         config=config,
         data=data,
@@ -113,7 +119,7 @@ def prepare(
         layout=layout,
         n_train=len(train),
         n_heldout=len(data.heldout),
-        initial_values=make_initial_values(start, model, layout),
+        initial_values=first,
         score_formatter=score_formatter,
         table_estimate=estimate_tables(
             model,
@@ -123,7 +129,16 @@ def prepare(
             config.dtype.itemsize,
             len(build_rule(config).slots),
         ),
+        unjudged=_check_own(config, model, first, data),
     )
+
+
+def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunData) -> str:
+    """Try a model of the user's own, see :func:`check_model`; ours are tried in our tests."""
+    if not named_modules(config):
+        return ""
+    name = f'module "{config.module}"' if config.model == "torch" else f'model "{config.model}"'
+    return check_model(trial_of(name, model, first, data.dataset, data.train), config.dtype)
 
 
 def _absolute(source: str | None) -> str | None:

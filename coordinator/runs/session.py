@@ -11,6 +11,7 @@ from typing import Any
 from distbelief.app.client.servers import Servers, Waiting
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.runs import events
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import ClusterConfig, RunConfig
@@ -168,6 +169,7 @@ def open_session(
         fingerprint=problem.data.fingerprint,
         schema=problem.dataset.schema,
         engines=servers.engines,
+        identity=Identity.here(problem.config),
     )
     leader = Leader(control, run, problem.config.lease_seconds)
     messages = Messages(endpoints.broker, deadline_s, waiting, workers)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from distbelief.app.broker.application import EVALUATION
 from distbelief.app.client.servers import Waiting
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.leadership import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
@@ -187,6 +188,7 @@ def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], No
     names = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
     for sentence in shared_names(names):
         say(f"warning: {sentence}")
+    preflight.check_workers(session.messages, session.servers, sorted({*names}), Identity.here())
     if cluster.flower:  # it asks for them itself, but only every few seconds
         session.messages.enable_events()
 

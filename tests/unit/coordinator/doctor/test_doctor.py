@@ -251,19 +251,19 @@ FLEETS: dict[str, tuple[workers.Fleet, Severity, ExitCode, tuple[str, ...]]] = {
     "an older version": (
         fleet({}),
         Severity.ERROR,
-        ExitCode.NO_WORKERS,
+        ExitCode.MISMATCH,
         ("older version",),
     ),
     "another version": (
         fleet({**ANSWER, "versions": {**HERE, "distbelief": "2"}}),
         Severity.ERROR,
-        ExitCode.NO_WORKERS,
+        ExitCode.MISMATCH,
         ("distbelief 2 (here 1)", "restart the workers"),
     ),
     "other code of the same version": (
         fleet({**ANSWER, "versions": {**HERE, "code": "abd"}}),
         Severity.ERROR,
-        ExitCode.NO_WORKERS,
+        ExitCode.MISMATCH,
         ("code abd (here abc)",),
     ),
     "another NumPy": (
