@@ -18,6 +18,7 @@
     |   `-- SequenceGap         the shard has seen fewer pushes than we sent
     |-- NoWorkers               no Celery worker listens on the queue
     |-- WorkFailed              a unit of work failed as often as it may
+    |-- WorkerMismatch          a worker has other code, another model or other servers
     |-- Diverged                gradients or losses stay non-finite
     |-- RunTaken                another coordinator has the run
     |-- CheckpointError         there is no checkpoint that can be used
@@ -52,6 +53,7 @@ class ExitCode(IntEnum):
     TIMEOUT = 13
     TAKEN = 14
     CHECKPOINT = 15
+    MISMATCH = 16
     INTERRUPTED = 130
 
 
@@ -149,6 +151,12 @@ class WorkFailed(DistBeliefError):
     """A unit of work failed as often as it may."""
 
     exit_code = ExitCode.WORK_FAILED
+
+
+class WorkerMismatch(DistBeliefError):
+    """A worker computes with other code, another model or other servers than the coordinator."""
+
+    exit_code = ExitCode.MISMATCH
 
 
 class Diverged(DistBeliefError):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         StoreError,
         UnsafeEviction,
         WaitTimeout,
+        WorkerMismatch,
         WorkFailed,
     )
     from distbelief.app.layout.tensors import TensorSpec, views
@@ -89,6 +90,7 @@ _MODULES = {
     "UnsafeEviction": "app.errors",
     "WaitTimeout": "app.errors",
     "WorkFailed": "app.errors",
+    "WorkerMismatch": "app.errors",
     "load_model": "coordinator.inference.trained_model",
     "train": "coordinator.api",
     "views": "app.layout.tensors",
@@ -132,6 +134,7 @@ __all__ = [
     "UnsafeEviction",
     "WaitTimeout",
     "WorkFailed",
+    "WorkerMismatch",
     "load_model",
     "train",
     "views",

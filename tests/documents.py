@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "deploy" / "README.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "deploy" / "README.md",
+]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 PROGRAM = re.compile(
-    r"(?:[A-Z_]+=\S+ )?(?:python|distbelief|celery|make|pip|source|redis-cli|redis-server|"
+    r"(?:[A-Z_]+=\S+ )?(?:python|distbelief|celery|make|pip|source|redis-server|"
     r"valkey-server|docker|systemctl)\s+\S|\.ci/"
 )
 

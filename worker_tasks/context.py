@@ -12,12 +12,11 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.datasets.split.partition import Rows, Subset, in_file_order, portion
-from distbelief.app.errors import ConfigError, DataError
+from distbelief.app.errors import DataError, WorkerMismatch
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import Source, looked_up, whole
-from distbelief.app.models.registry import build_model
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs.leadership import read_run
 from distbelief.app.runs.ledger import Ledger
@@ -26,7 +25,10 @@ from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import broker_url, parameter_server_urls
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.worker_tasks import introduction as introduction  # a control command
+from distbelief.worker_tasks.agreement import build_agreed_model, check_code, check_order
 from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.process import is_ours, limit_torch, set_up
 from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.table_copy import shares_of
@@ -128,18 +130,24 @@ def open_context(run: str, fence: int) -> RunContext:
 
     Raises:
         Fenced: the run has ended, or has another fence.
+        WorkerMismatch: this process has other code, another model or another order of servers.
         ModelError: this worker cannot import or build the model.
         DataError: this worker cannot read the data, or its copy differs.
-        ConfigError: this worker's servers are not those of the run.
+        ConfigError: an address of a server is none.
     """
     record = read_run(control_server(), run, fence)
+    check_code(record)
     config = record.config
     data = _open_data(config.model_dump_json(), record.fingerprint)
-    model = build_model(config, record.schema)
+    model = build_agreed_model(record)
     limit_torch()
     servers = Servers(
-        _parameter_servers(record), deadline_s=config.server_seconds, engines=record.engines
+        _parameter_servers(record),
+        deadline_s=config.server_seconds,
+        engines=record.engines,
+        call_ms=config.call_ms / config.callers,
     )
+    check_order(record, servers)
     return RunContext(record, fence, model, data, servers)
 
 
@@ -160,9 +168,10 @@ def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
     """The operator's list if there is one (it may hold passwords), else the record's."""
     ours = parameter_server_urls()
     if ours and len(ours) != len(record.parameter_servers):
-        raise ConfigError(
-            f"run {record.run} uses {len(record.parameter_servers)} parameter servers, this "
-            f"worker's DISTBELIEF_PARAMETER_SERVERS names {len(ours)}: name the same, in order"
+        raise WorkerMismatch(
+            f"run {record.run} uses {len(record.parameter_servers)} parameter servers, but "
+            f"DISTBELIEF_PARAMETER_SERVERS of worker {process_name()} names {len(ours)}: name "
+            "the same there, in the same order"
         )
     return ours or record.parameter_servers
 

@@ -21,6 +21,7 @@ from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.datasets.run_data import open_data
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.models.registry import build_model
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import BLAS_THREADS
@@ -68,7 +69,8 @@ def distbelief_examined(_: Any, question: str = "", last: bool = False) -> dict[
 def try_run(config: RunConfig) -> dict[str, Any]:
     """Open the data and build the model of a run, to see whether this machine can.
 
-    ``fingerprint`` of the data, or the ``data`` error; the ``model`` error, if any.
+    ``fingerprint`` of the data, or the ``data`` error; then the ``model`` error, or digests of the
+    user's ``modules`` as imported here, and the names and shapes of the model's ``tensors``.
     """
     try:
         data = open_data(config, default_cache_folder())
@@ -76,10 +78,12 @@ def try_run(config: RunConfig) -> dict[str, Any]:
         return {"data": str(error)}
     answer: dict[str, Any] = {"fingerprint": data.fingerprint}
     try:
-        build_model(config, data.dataset.schema)
+        model = build_model(config, data.dataset.schema)
     except DistBeliefError as error:
-        answer["model"] = str(error)
-    return answer
+        return {**answer, "model": str(error)}
+    tensors = [[each.name, list(each.shape)] for each in model.tensors]
+    modules = dict(Identity.here(config).modules)
+    return {**answer, "modules": modules, "tensors": tensors}
 
 
 def _begin(question: str, config: str) -> None:

@@ -13,7 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from distbelief.app.errors import DistBeliefError, Fenced, ModelMissing, ServerError
+from distbelief.app.errors import (
+    DistBeliefError,
+    Fenced,
+    ModelMissing,
+    ServerError,
+    WorkerMismatch,
+)
 from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.app.runs.renewal import RENEWALS_PER_LEASE, Renewal
 from distbelief.worker_tasks.shutdown import ending
@@ -72,6 +78,8 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
                 "error": str(error) if ours else f"{type(error).__name__}: {error}",
                 "traceback": "" if ours else traceback.format_exc(),
                 "worker": process_name(),
+                # No other worker is asked: the run ends, and says with whom it cannot work.
+                "mismatch": isinstance(error, WorkerMismatch),
             }
             ledger.finish(claim, UnitState.FAILED, failure)
             raise

@@ -1,4 +1,4 @@
-"""What a process that computes for us is set to, and that others find theirs as it was.
+"""Sets a process up for computing, and leaves those of other applications as they were.
 
 A worker of ours belongs to us: its processes compute with one BLAS thread each and keep memory that
 was freed, from their begin to their end. Where another application's worker runs our tasks, its

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from celery import shared_task
 
-from distbelief.app.errors import DistBeliefError, Fenced, ModelMissing
+from distbelief.app.errors import DistBeliefError, Fenced, ModelMissing, WorkerMismatch
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
 from distbelief.app.store.contract.parameters import Counted
@@ -43,7 +43,8 @@ def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatc
         # Whatever a user's model raises must reach the coordinator.
         ours = isinstance(error, DistBeliefError)
         text = str(error) if ours else traceback.format_exc()
-        report(control_server(), run, replace(answer, error=text))
+        mismatch = isinstance(error, WorkerMismatch)
+        report(control_server(), run, replace(answer, error=text, mismatch=mismatch))
         raise
     seconds = time.monotonic() - began
     done = replace(answer, loss=loss, largest=largest, seconds=seconds)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ from celery.signals import import_modules
 from kombu.entity import Queue
 
 from distbelief.app.client.addresses import ServerAddress
+from distbelief.app.client.credentials import file_credentials
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.settings.environment import BLAS_THREADS, BROKER, broker_url
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 #: Variables of the environment by which Celery, or its command, would take an address or settings
 #: from elsewhere. They are those of the program around us, if of anybody.
 FOREIGN = (
+    "BROKER_URL",
     "CELERY_BROKER_URL",
     "CELERY_BROKER_READ_URL",
     "CELERY_BROKER_WRITE_URL",
@@ -128,7 +131,11 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
     builtin_fixups = frozenset[str]()
 
     def __init__(self, broker: str) -> None:
-        own = ServerAddress.parse(broker).celery_settings()
+        self._credentials = file_credentials(broker)
+        address = ServerAddress.parse(broker)
+        if self._credentials is not None:
+            address = replace(address, username=None, password=None)
+        own = address.celery_settings()
         options = {**SETTINGS["broker_transport_options"], **own["broker_transport_options"]}
         self.address = own["broker_url"]
         self._broker = broker
@@ -147,15 +154,19 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
         return (worker_application, ()) if self.steps["worker"] else (Application, (self._broker,))
 
     def connection_for_read(self, url: str | None = None, **words: Any) -> Any:
-        return super().connection_for_read(url or self.address, **words)
+        return super().connection_for_read(url or self.address, **self._with_credentials(words))
 
     def connection_for_write(self, url: str | None = None, **words: Any) -> Any:
-        return super().connection_for_write(url or self.address, **words)
+        return super().connection_for_write(url or self.address, **self._with_credentials(words))
 
     def connection(self, hostname: str | None = None, **words: Any) -> Any:
         return super().connection(hostname or self.address, **words)
 
     broker_connection = connection
+
+    def _with_credentials(self, words: dict[str, Any]) -> dict[str, Any]:
+        """A password that comes from a file is read anew for each connection."""
+        return {"credential_provider": self._credentials, **words} if self._credentials else words
 
 
 class Loader(AppLoader):  # type: ignore[misc]

@@ -122,6 +122,11 @@ class ServerAddress:
     def is_tls(self) -> bool:
         return self.scheme is Scheme.TLS
 
+    @property
+    def place(self) -> tuple[str, str, int, str]:
+        """Where the server is, whoever we are there."""
+        return (self.scheme, self.host, self.port, self.path)
+
     def connection(self) -> tuple[type[redis.connection.AbstractConnection], dict[str, Any]]:
         """The class and the arguments of redis-py's connections."""
         known: dict[str, Any] = {
@@ -186,7 +191,7 @@ def address(url: str) -> str:
 
 
 def anonymous(url: str) -> str:
-    """The same server, reached in the same way, for somebody without a name and a password."""
+    """A URL without its user name and password, with which a stranger reaches the server."""
     parts = urlsplit(url)
     options = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("username", "password")]
     query = f"?{urlencode(options)}" if options else ""
@@ -198,7 +203,7 @@ def _text(quoted: str | None) -> str | None:
 
 
 def _options(url: str, parts: SplitResult, scheme: Scheme) -> dict[str, str]:
-    """What stands behind the question mark, each option known and there once."""
+    """The options behind the question mark, each of them known and there once."""
     found: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name in OURS:

@@ -20,7 +20,16 @@ TEMPORARY = (
     redis.exceptions.TryAgainError,
     redis.exceptions.OutOfMemoryError,  # a script is refused at its first write, so wholly
 )
-TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED")
+#: A server whose disk is full, which refuses a script at its first write, too.
+DISK_FULL = "MISCONF"
+TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED", DISK_FULL)
+
+#: Answers of a part of a cluster about keys that lie, in part or wholly, on others.
+ELSEWHERE = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
+
+
+#: Errors of who may not enter.
+NOT_LET_IN = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
 
 
 def may_pass(error: redis.ResponseError) -> bool:
@@ -39,13 +48,27 @@ def complaint(where: str, failure: Exception) -> str:
         return f"{where} is out of memory"
     if isinstance(failure, redis.exceptions.NoScriptError):
         return f"{where} forgets scripts as soon as it was given them"
+    if isinstance(failure, NOT_LET_IN):
+        return f"{where} refuses the user name or password of now: {failure}"
     if isinstance(failure, redis.ResponseError):
         return f"{where} is not ready: {failure}"
     return f"{where} gives no answer: {_reason(failure)}"
 
 
+def refused(where: str, error: redis.ResponseError) -> ServerRefused:
+    """The error for an answer that asking again cannot mend."""
+    if isinstance(error, ELSEWHERE):
+        return ServerRefused(
+            f"{where} is a part of a cluster ({error}), which is not supported: name a server of "
+            "its own, with cluster-enabled no"
+        )
+    return ServerRefused(f"{where} refused a command: {error}")
+
+
 def given_up(where: str, deadline_s: float, failure: Exception) -> ServerError:
     """The error for a failure that has not passed within the deadline."""
+    if isinstance(failure, NOT_LET_IN):
+        return not_let_in(where, failure)
     if isinstance(failure, redis.exceptions.OutOfMemoryError):
         return ServerRefused(
             f"{where} is out of memory, still after {deadline_s:g} s: raise its maxmemory, "
@@ -56,6 +79,8 @@ def given_up(where: str, deadline_s: float, failure: Exception) -> ServerError:
             f"{where} forgets scripts: within {deadline_s:g} s it never knew one that it had "
             "just been given"
         )
+    if isinstance(failure, redis.ResponseError) and str(failure).startswith(DISK_FULL):
+        return ServerRefused(f"{where} refused a command, still after {deadline_s:g} s: {failure}")
     return ServerUnreachable(f"{where} gave no answer within {deadline_s:g} s: {_reason(failure)}")
 
 

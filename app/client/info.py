@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerRefused
 
 
 def read_info(
-    servers: Servers, *sections: str, server: int = 0, timeout_s: float | None = None
-) -> dict[str, str]:
-    """The fields of some sections of INFO; without any, those of its usual ones."""
-    reply = servers.one("INFO", *sections, server=server, timeout_s=timeout_s)
+    servers: Servers, *, server: int = 0, timeout_s: float | None = None
+) -> dict[str, str] | None:
+    """The fields of INFO; None where our user has no right to ask for it."""
+    try:
+        reply = servers.one("INFO", server=server, timeout_s=timeout_s)
+    except ServerRefused:
+        return None
     return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
+
+
+def server_name(info: Mapping[str, str]) -> str:
+    """Name and version of a server from its INFO, as "Valkey 9.0.1" or "Redis 7.0.15"."""
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"{info.get('server_name', 'redis').capitalize()} {info.get('redis_version', '?')}"

@@ -11,15 +11,23 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from distbelief.app.client.addresses import ServerAddress
+from distbelief.app.client.credentials import FileCredentials
 
 Connection = redis.connection.Connection
 
 CONNECT_TIMEOUT_S = 5.0
 
 
-def make_pool(url: str, timeout_s: float) -> redis.ConnectionPool:
-    """Connections to the server at ``url``; raises ConfigError if that names none."""
+def make_pool(
+    url: str, timeout_s: float, credentials: FileCredentials | None = None
+) -> redis.ConnectionPool:
+    """Connections to the server at ``url``; raises ConfigError if that names none.
+
+    ``credentials`` go before what the URL says of them.
+    """
     kind, known = ServerAddress.parse(url).connection()
+    if credentials is not None:
+        known |= {"username": None, "password": None, "credential_provider": credentials}
     options: dict[str, Any] = {
         **known,
         "protocol": 2,  # with RESP3, redis-py 8 no longer looks for stray replies

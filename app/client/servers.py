@@ -24,12 +24,21 @@ import redis
 
 from distbelief.app.client.addresses import address
 from distbelief.app.client.commands import Command, Reply
+from distbelief.app.client.credentials import file_credentials
 from distbelief.app.client.engine import Choice, Engine
-from distbelief.app.client.failures import complaint, given_up, is_unknown, may_pass, not_let_in
+from distbelief.app.client.failures import (
+    NOT_LET_IN,
+    complaint,
+    given_up,
+    is_unknown,
+    may_pass,
+    not_let_in,
+    refused,
+)
 from distbelief.app.client.pools import Connection, borrow, make_pool
 from distbelief.app.client.rounds import Round
 from distbelief.app.client.scripts import Script
-from distbelief.app.client.wire import Argument, ReplyBuffer, ReplyReader, packed
+from distbelief.app.client.wire import Argument, ReplyBuffer, ReplyReader, packed, stretches
 from distbelief.app.errors import ServerRefused
 
 log = logging.getLogger(__name__)
@@ -44,6 +53,9 @@ LONGEST_PAUSE_S = 1.0
 #: From when on somebody who waits with us wants to know why.
 WAIT_WORTH_SAYING_S = 3.0
 
+#: How long calls of ours may keep others on a server waiting, unless a run says otherwise.
+CALL_MS = 10.0
+
 #: Told what is wrong with a server, and for how many seconds the call has waited.
 Waiting = Callable[[str, float], None]
 
@@ -54,7 +66,8 @@ class Servers:
     Make it after a fork, never before: connections do not survive one. ``waiting`` is
     called now and then, on the thread of the call, while a call has to wait for long.
     ``engines``, one for each server, are those that
-    :func:`distbelief.app.store.engines.choose_engines` found elsewhere.
+    :func:`distbelief.app.store.engines.choose_engines` found elsewhere. ``call_ms`` is how
+    long calls may keep others on a server waiting; whoever makes the calls heeds it.
     """
 
     def __init__(
@@ -64,13 +77,16 @@ class Servers:
         deadline_s: float = 60.0,
         waiting: Waiting | None = None,
         engines: Sequence[Engine] = (),
+        call_ms: float = CALL_MS,
     ) -> None:
         self.addresses = [address(url) for url in urls]
         self.deadline_s = deadline_s
         self.waiting = waiting
+        self.call_ms = call_ms
         self.choices = [Choice(engine) for engine in engines or [Engine.LUA] * len(urls)]
         self._urls = list(urls)
-        self._pools = [make_pool(url, SOCKET_TIMEOUT_S) for url in urls]
+        self._credentials = [file_credentials(url) for url in urls]
+        self._pools = self._make_pools(SOCKET_TIMEOUT_S)
         self._awaited: dict[int, tuple[str, float]] = {}
 
     def __len__(self) -> int:
@@ -81,7 +97,7 @@ class Servers:
         one = copy(self)
         one.addresses, one._urls = [self.addresses[index]], [self._urls[index]]
         one.choices = [self.choices[index]]
-        one._pools = [self._pools[index]]
+        one._pools, one._credentials = [self._pools[index]], [self._credentials[index]]
         return one
 
     @property
@@ -139,7 +155,7 @@ class Servers:
     def hurry(self, deadline_s: float) -> None:
         """From now on give up after ``deadline_s``, also in calls that are under way."""
         self.deadline_s = deadline_s
-        before, self._pools = self._pools, [make_pool(url, deadline_s) for url in self._urls]
+        before, self._pools = self._pools, self._make_pools(deadline_s)
         for each in before:
             each.disconnect()  # wakes whoever reads from a frozen server
 
@@ -152,6 +168,10 @@ class Servers:
         now = time.monotonic()
         return [(f"{where} is silent", now - since) for where, since in [*self._awaited.values()]]
 
+    def _make_pools(self, timeout_s: float) -> list[redis.ConnectionPool]:
+        pairs = zip(self._urls, self._credentials, strict=True)
+        return [make_pool(url, timeout_s, credentials) for url, credentials in pairs]
+
     @contextmanager
     def _awaiting(self, server: int) -> Iterator[None]:
         """Note that this thread waits for a server: a frozen one says nothing for long."""
@@ -161,6 +181,12 @@ class Servers:
             yield
         finally:
             del self._awaited[thread]
+
+    def _let_in(self, server: int) -> None:
+        """Note that a server has taken our user name and password."""
+        credentials = self._credentials[server]
+        if credentials is not None:
+            credentials.accepted = True
 
     def _round(
         self,
@@ -182,9 +208,10 @@ class Servers:
             for server, unread in by_server.items():
                 with self._noting(server, unread, outcome), self._awaiting(server):
                     connection = stack.enter_context(borrow(self._pools[server], unread))
+                    self._let_in(server)
                     engine = self.choices[server].engine
                     words = [commands[index].words(engine) for index in unread]
-                    connection.send_packed_command(packed(words))
+                    connection.send_packed_command(stretches(packed(words)))
                     sent.append((server, connection))
             for server, connection in sent:
                 unread = by_server[server]
@@ -245,8 +272,11 @@ class Servers:
         """Translate errors of one server; those that may pass are left for the next round."""
         try:
             yield
-        except (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError) as error:
-            raise not_let_in(self.addresses[server], error) from error
+        except NOT_LET_IN as error:
+            credentials = self._credentials[server]
+            if credentials is None or not credentials.accepted:
+                raise not_let_in(self.addresses[server], error) from error
+            outcome.add(server, unread, error)  # a password that is being changed
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             outcome.add(server, unread, error)
         except redis.InvalidResponse as error:
@@ -255,7 +285,7 @@ class Servers:
             if may_pass(error):  # while connecting, or loading a script
                 outcome.add(server, unread, error)
                 return
-            raise ServerRefused(f"{self.addresses[server]} refused a command: {error}") from error
+            raise refused(self.addresses[server], error) from error
 
 
 def _reader(

@@ -8,7 +8,7 @@ socket as they lie, and replies that have a buffer are read into it.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,9 @@ Argument = str | bytes | int | memoryview
 
 #: Shorter arguments are cheaper to copy than to send by themselves.
 LEAST_APART = 4096
+
+#: Sent at a time: each such stretch has a socket's timeout for itself, also on a slow link.
+SENT_BYTES = 1 << 18
 
 #: Read at a time where lines are to come: little, for what follows is read where it belongs.
 READ_BYTES = 4096
@@ -61,6 +64,16 @@ def packed(commands: Sequence[Sequence[Argument]]) -> list[bytes | memoryview]:
     if small:
         pieces.append(b"".join(small))
     return pieces
+
+
+def stretches(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """The same bytes, in pieces that are not large."""
+    for piece in pieces:
+        if len(piece) <= SENT_BYTES:
+            yield piece
+        else:
+            whole = memoryview(piece)
+            yield from (whole[at : at + SENT_BYTES] for at in range(0, len(whole), SENT_BYTES))
 
 
 def _apart(words: Sequence[Argument]) -> Iterator[bytes | memoryview]:

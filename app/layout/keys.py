@@ -11,12 +11,17 @@ Parameter servers (``stream`` is the index of a training subset):
     ps:{RUN/SHARD}:slot:<name>  hash: the same block ids, an optimizer's state
     ps:{RUN/SHARD}:vec:<name>   hash: the same block ids, a named vector (snapshots, gradients,
                                 trial points, curvature pairs)
+    ps:{RUN/SHARD}:waiting:<vector>  hash: fence, write, and blocks of a large vector that is
+                                being written
     ps:{RUN/SHARD}:counted      bitmap: the portions summed in the current evaluation
+    ps:mark:<word>:<index>      string, for a minute: the coordinator's server of that index,
+                                by which workers are asked whether theirs is the same
 
 Control server:
 
     dist:run:{RUN}:record       hash: document, state, fence, attempts; claimer, owner, since,
-                                lease, expires (of its coordinator); status, stop, outcome
+                                lease, expires (of its coordinator); status, stop, outcome;
+                                ended, goes (when the run's keys go), in ms since 1970
     dist:run:{RUN}:unit:<unit>  hash: fence, specification, lease, state, owner, attempt,
                                 expires, tries, report
     dist:run:{RUN}:units        set: the names of the units that are there
@@ -34,8 +39,12 @@ Control server:
 
 from __future__ import annotations
 
+import re
+
 CELERY_PREFIX = "dist:celery:"
 MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
+#: How all of our keys begin, on servers of either kind.
+OURS = (b"dist:", b"ps:{")
 PARAMETERS = "params"
 COUNTED = "counted"
 
@@ -50,6 +59,11 @@ def named(name: str) -> str:
     return f"vec:{name}"
 
 
+def waiting(name: str) -> str:
+    """Name of the place where pieces of a vector wait for the others."""
+    return f"waiting:{name}"
+
+
 #: The snapshot with the best held-out score.
 BEST = named("best")
 
@@ -59,6 +73,11 @@ def shard(run: str, index: int, what: str) -> str:
     return f"ps:{{{run}/{index}}}:{what}"
 
 
+def mark(word: str, index: int) -> str:
+    """Key by which a worker recognises a parameter server; ``word`` is used once."""
+    return f"ps:mark:{word}:{index}"
+
+
 def control(run: str, what: str) -> str:
     """Key of ``what`` (``record``, ``unit:<unit>``, ``wakeup``, ...) of a run."""
     return f"dist:run:{{{run}}}:{what}"
@@ -66,4 +85,6 @@ def control(run: str, what: str) -> str:
 
 def patterns(run: str) -> tuple[str, str]:
     """Patterns of all keys of a run: on the control server, and on a parameter server."""
-    return control(run, "*"), f"ps:{{{run}/*"
+    # A name with wildcards in it means itself.
+    literal = re.sub(r"([][*?\\])", r"\\\1", run)
+    return control(literal, "*"), f"ps:{{{literal}/*"

@@ -117,11 +117,13 @@ class Layout:
         block_numbers: int | None = None,
         n_shards: int | None = None,
         table_numbers: int | None = None,
+        shard_numbers: int = MAX_SHARD_NUMBERS,
         seed: int = 0,
     ) -> Layout:
         """Cut ``tensors``; without ``n_shards`` choose the fewest that keep calls short.
 
-        Those are a multiple of the servers, at most ``MAX_SHARD_NUMBERS`` numbers each.
+        Those are a multiple of the servers, of at most ``shard_numbers`` numbers each, or of
+        one block where that is longer.
         The sparse tensors become tables if together they have at least ``table_numbers``
         numbers (None: never); given shards are then those of the dense part and of the
         tables, each.
@@ -135,7 +137,7 @@ class Layout:
         blocks = math.ceil(size / max(1, block_numbers))
         n_dense, n_tables = n_shards, n_shards
         if n_shards is None:
-            per_shard = max(1, MAX_SHARD_NUMBERS // max(1, block_numbers))
+            per_shard = max(1, shard_numbers // max(1, block_numbers))
             rounds = math.ceil(blocks / (per_shard * max(1, n_servers)))
             n_dense, n_tables = n_servers * rounds, n_servers * TABLE_SHARDS_PER_SERVER
         assert n_dense is not None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from distbelief.app.errors import ModelError
+from distbelief.app.models import sources
 
 #: Holds the comma-separated prefixes of module paths that may be imported as models.
 #: A run's settings reach workers over the network; without this, whoever can write to
@@ -45,9 +46,14 @@ def allow_import(module_path: str) -> None:
 
 def allow_imports_of(settings: ImportSettings) -> None:
     """Allow all that ``settings`` name, for one who trusts whoever wrote them."""
-    for path in (settings.model, settings.module, settings.loss):
-        if path is not None and ":" in path:
-            allow_import(path.partition(":")[0])
+    for module_path in named_modules(settings):
+        allow_import(module_path)
+
+
+def named_modules(settings: ImportSettings) -> list[str]:
+    """The modules of the user's that ``settings`` name."""
+    paths = (settings.model, settings.module, settings.loss)
+    return [path.partition(":")[0] for path in paths if path is not None and ":" in path]
 
 
 def load(path: str, what: str = "model") -> Callable[..., Any]:
@@ -60,6 +66,7 @@ def load(path: str, what: str = "model") -> Callable[..., Any]:
         module = importlib.import_module(module_path)
     except Exception as error:  # importing runs a user's own code
         raise ModelError(f'module "{module_path}" cannot be imported: {named(error)}') from error
+    sources.take(module_path)
     factory: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(factory):
         problem = f'has no "{name}"' if factory is None else f'has "{name}", but cannot call it'

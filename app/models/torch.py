@@ -25,6 +25,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -94,6 +95,15 @@ class TorchModel:
     def n_statistics(self) -> int:
         """How many numbers at the end of the flat vector are buffers."""
         return self._network.n_statistics
+
+    @property
+    def approximate_gradient(self) -> bool:
+        """Whether the module says that its gradient is not quite that of its loss."""
+        return self._network.approximate_gradient
+
+    def on_cpu(self) -> AbstractContextManager[None]:
+        """Compute without a GPU meanwhile."""
+        return self._network.on_cpu()
 
     def initial(self, rng: np.random.Generator) -> Vector:
         return self._network.initial(int(rng.integers(2**63)))

@@ -134,9 +134,27 @@ class Network:
             values: Vector = torch.cat([b.flatten() for b in self._buffers]).cpu().numpy()
             return values
 
+    @property
+    def approximate_gradient(self) -> bool:
+        return bool(getattr(self._module, "approximate_gradient", False))
+
+    @contextmanager
+    def on_cpu(self) -> Iterator[None]:
+        """Compute on the CPU meanwhile, in one thread: no GPU is set up for a few examples."""
+        known, threads = vars(self).get("_device"), torch.get_num_threads()
+        vars(self)["_device"] = torch.device("cpu")
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            del vars(self)["_device"]
+            if known is not None:
+                vars(self)["_device"] = known
+
     @cached_property
     def _device(self) -> torch.device:
-        # Not before the first call: a coordinator, which computes nothing, needs no GPU.
+        # Not before the first call: a coordinator, which only tries a few examples, needs no GPU.
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def _made(self, seed: int) -> tuple[nn.Module, int | None]:

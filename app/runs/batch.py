@@ -33,7 +33,10 @@ class BatchEvaluation:
 
 @dataclass(frozen=True)
 class Report:
-    """A portion's answer: its share of the loss, or the error of its worker."""
+    """A portion's answer: its share of the loss, or the error of its worker.
+
+    With a ``mismatch`` the worker does not compute what the coordinator would.
+    """
 
     fence: int
     evaluation: int
@@ -44,6 +47,7 @@ class Report:
     largest: float = 0.0
     seconds: float = 0.0
     error: str = ""
+    mismatch: bool = False
 
 
 def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:

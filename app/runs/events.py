@@ -6,17 +6,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from distbelief.app.client.commands import Command
+from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
+
+EVENT = Script.load("distbelief.app.runs", "event")
 
 MAX_EVENTS = 10_000
 
 
 def append(servers: Servers, run: str, kind: str, **fields: Any) -> None:
     """Add an event; the oldest go when there are more than about ``MAX_EVENTS``."""
-    key = control(run, "events")
-    event = json.dumps(fields)
-    servers.one("XADD", key, "MAXLEN", "~", MAX_EVENTS, "*", "kind", kind, "event", event)
+    keys, event = (control(run, "record"), control(run, "events")), json.dumps(fields)
+    servers.call([Command.call(0, EVENT, keys, (MAX_EVENTS, kind, event))])
 
 
 def read(servers: Servers, run: str) -> Iterator[tuple[int, str, dict[str, Any]]]:

@@ -18,23 +18,29 @@ from distbelief.app.client.commands import Command
 from distbelief.app.client.scan import scan_keys
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import ConfigError, Fenced, ModelMissing
+from distbelief.app.errors import ConfigError, Fenced, ModelMissing, RunTaken
 from distbelief.app.layout.keys import control
-from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.record import KEEP_S, RunRecord
 
 LEAD = Script.load("distbelief.app.runs", "lead")
 KEEP = Script.load("distbelief.app.runs", "keep")
 CLOSE = Script.load("distbelief.app.runs", "close")
 COMMIT = Script.load("distbelief.app.runs", "commit")
+RETIRE = Script.load("distbelief.app.runs", "retire")
+DISCARD = Script.load("distbelief.app.runs", "discard")
 
 
 class RunState(StrEnum):
-    """State of a run. Stopped and failed ones can be resumed."""
+    """State of a run. Stopped and failed ones can be resumed.
+
+    One is ``REMOVED`` while some of its servers still hold keys of it.
+    """
 
     RUNNING = "running"
     STOPPED = "stopped"
     FAILED = "failed"
     FINISHED = "finished"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,11 @@ class Owner:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run as the control server knows it. ``status`` is what its coordinator told last."""
+    """A run as the control server knows it. ``status`` is what its coordinator told last.
+
+    ``idle_s`` is for how long nothing was heard of it, ``goes_s`` when the servers will remove
+    its keys, None if never.
+    """
 
     state: RunState
     fence: int
@@ -76,6 +86,8 @@ class Snapshot:
     owner: Owner | None
     status: dict[str, Any]
     outcome: dict[str, Any]
+    idle_s: float = 0.0
+    goes_s: float | None = None
 
 
 def lead(
@@ -90,7 +102,8 @@ def lead(
     """Take a run: its new fence; or its coordinator, if there is one that lives.
 
     Raises:
-        ConfigError: the run has finished.
+        ConfigError: the run has finished, or its removal has begun.
+        RunTaken: it was removed while this coordinator had it.
     """
     arguments = (
         claimant.claimer,
@@ -107,8 +120,15 @@ def lead(
     )[0]
     if answer == b"FINISHED":
         raise finished(record.run)
+    if answer == b"REMOVED" and claimant.replaces:
+        raise RunTaken(f"run {record.run} was removed from its servers")
+    if answer == b"REMOVED":
+        raise ConfigError(
+            f"run {record.run} is being removed from its servers: end that with 'runs --delete "
+            f"{record.run}'"
+        )
     if answer == b"HELD":
-        return Owner(**json.loads(owner), age_s=age_ms / 1000, silent_s=silent_ms / 1000)
+        return _owner(owner, age_ms, silent_ms)
     return int(fence)
 
 
@@ -135,6 +155,33 @@ def close(
     _check(run, servers.call([command])[0])
 
 
+def retire(servers: Servers, run: str, claimer: str, seconds: float) -> None:
+    """Have the record of a run that has ended go after ``seconds``; raises Fenced."""
+    arguments = (claimer, round(seconds * 1000))
+    command = Command.call(0, RETIRE, [control(run, "record")], arguments)
+    _check(run, servers.call([command])[0])
+
+
+def discard(servers: Servers, run: str, least_fence: int = 1) -> int | Owner:
+    """Shut everybody out of a run that is to be removed: the fence, or who coordinates it."""
+    command = Command.call(0, DISCARD, [control(run, "record")], [least_fence])
+    answer, fence, owner, age_ms, silent_ms = servers.call([command])[0]
+    return _owner(owner, age_ms, silent_ms) if answer == b"HELD" else int(fence)
+
+
+def forget(servers: Servers, run: str) -> None:
+    """Leave nothing of a discarded run but the note that it was, and that for a day."""
+    key = control(run, "record")
+    fields = ("document", "status", "outcome", "since", "expires", "ended", "attempts")
+    servers.call(
+        [
+            Command(0, ("HDEL", key, *fields)),
+            Command(0, ("HSET", key, "goes", 0)),  # whoever begins the run again keeps the record
+            Command(0, ("EXPIRE", key, KEEP_S)),
+        ]
+    )
+
+
 def commit(servers: Servers, run: str, fence: int, state: Mapping[str, Any]) -> None:
     """Make ``state`` what a new coordinator goes on from; raises like :func:`keep`."""
     keys = (control(run, "record"), control(run, "state"))
@@ -157,25 +204,29 @@ def look(servers: Servers, run: str) -> Snapshot | None:
     names = ("document", "state", "fence", "owner", "since", "expires", "lease", "status")
     fields, seconds = servers.call(
         [
-            Command(0, ("HMGET", control(run, "record"), *names, "outcome")),
+            Command(0, ("HMGET", control(run, "record"), *names, "outcome", "ended", "goes")),
             Command(0, ("TIME",)),
         ]
     )
-    document, state, fence, owner, since, expires, lease, status, outcome = fields
+    document, state, fence, owner, since, expires, lease, status, outcome, ended, goes = fields
     if document is None or state is None:
         return None
     now_ms = int(seconds[0]) * 1000 + int(seconds[1]) // 1000
-    silent_ms = now_ms - int(expires) + int(lease)
-    running = state == RunState.RUNNING.encode()
+    running, told = state == RunState.RUNNING.encode(), json.loads(outcome or "{}")
+    if running:
+        idle_ms = now_ms - int(expires) + int(lease)
+    else:  # who ended it before there was "ended" told how long it took
+        took_ms = 1000 * float(told.get("seconds", 0))
+        idle_ms = max(0, now_ms - int(ended or int(since or 0) + took_ms))
     return Snapshot(
         RunState(state.decode()),
         int(fence),
         json.loads(document),
-        Owner(**json.loads(owner), age_s=(now_ms - int(since)) / 1000, silent_s=silent_ms / 1000)
-        if running
-        else None,
+        _owner(owner, now_ms - int(since), idle_ms) if running else None,
         json.loads(status or "{}"),
-        json.loads(outcome or "{}"),
+        told,
+        idle_ms / 1000,
+        (int(goes) - now_ms) / 1000 if goes else None,
     )
 
 
@@ -201,6 +252,10 @@ def finished(run: str) -> ConfigError:
         f"run {run} has finished: there is nothing to resume. To train further, start from its "
         "model with --init-from"
     )
+
+
+def _owner(owner: bytes, age_ms: int, silent_ms: int) -> Owner:
+    return Owner(**json.loads(owner), age_s=age_ms / 1000, silent_s=silent_ms / 1000)
 
 
 def _check(run: str, answer: bytes) -> None:

@@ -82,7 +82,8 @@ class Ledger:
         It can be claimed, renewed and reported while ``fence`` is the run's.
         """
         arguments = (fence, unit, json.dumps(specification), round(lease_s * 1000))
-        self._servers.call([Command.call(0, ENTER, (self._unit(unit), self._units), arguments)])
+        keys = (self._unit(unit), self._units, self._record)
+        self._servers.call([Command.call(0, ENTER, keys, arguments)])
 
     def claim(self, unit: str, claimer: str) -> Claim | None:
         """The lease on ``unit``, or None if it is held, finished or unknown.

@@ -12,6 +12,7 @@ from distbelief.app.client.engine import Engine
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ConfigError
 from distbelief.app.layout.layout import Layout
+from distbelief.app.runs.identity import Identity
 from distbelief.app.settings.config import RunConfig
 
 FORMAT = 3
@@ -26,7 +27,8 @@ class RunRecord:
 
     ``fingerprint`` identifies the data, so that a worker whose file differs from the
     coordinator's says so instead of training on something else. ``engines`` are what the
-    parameter servers compute with (empty: Lua).
+    parameter servers compute with (empty: Lua). ``identity`` is the code that workers must
+    share; None in records of older programs, which workers do not compare.
     """
 
     run: str
@@ -36,6 +38,7 @@ class RunRecord:
     fingerprint: str
     schema: Schema
     engines: tuple[Engine, ...] = ()
+    identity: Identity | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +49,7 @@ class RunRecord:
             "fingerprint": self.fingerprint,
             "schema": self.schema.to_json(),
             "engines": list(self.engines),
+            "identity": self.identity.to_json() if self.identity is not None else None,
         }
 
     @classmethod
@@ -62,6 +66,7 @@ class RunRecord:
                 f"run {run} has settings that this version does not know: use the same version "
                 f"for coordinator and workers ({error.errors()[0]['loc']})"
             ) from None
+        identity = document.get("identity")
         return cls(
             run,
             config,
@@ -70,4 +75,5 @@ class RunRecord:
             document["fingerprint"],
             Schema.from_json(document["schema"]),
             tuple(Engine(name) for name in document["engines"]),
+            Identity.from_json(identity) if identity is not None else None,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,22 +17,29 @@ CODE = ("app", "worker_tasks")
 
 def versions() -> dict[str, str]:
     """By name: ``python``, each of ``PACKAGES``, and ``code``, which changes with every edit."""
-    found = {package: _version(package) for package in PACKAGES}
-    return found | {"python": platform.python_version(), "code": _code()}
+    found = {package: version_of(package) for package in PACKAGES}
+    return found | {"python": platform.python_version(), "code": code_digest()}
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The installed version of a package, or that there is none."""
     try:
         return version(package)
     except PackageNotFoundError:  # ours may run from where its sources lie
         return "not installed"
 
 
-def _code() -> str:
-    root, digest = Path(__file__).parents[2], hashlib.sha256()
+@cache
+def code_digest() -> str:
+    """A digest of the code that computes; empty where there is no source (zip, .pyc alone).
+
+    Asked for as soon as this code is imported, for later the files may be others.
+    """
+    root, digest, found = Path(__file__).parents[2], hashlib.sha256(), False
     for folder in CODE:
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in (".py", ".lua"):
                 digest.update(str(path.relative_to(root)).encode())
                 digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+                found = found or path.suffix == ".py"
+    return digest.hexdigest()[:12] if found else ""

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from distbelief.app.settings.durations import FORMS, seconds_of
 from distbelief.app.settings.sections import Positive, Section, WantedEngine
+
+#: Of ``keep_on_servers``, beside lengths of time.
+KEEP_NOTHING, FOREVER = "no", "forever"
 
 
 class ClusterSettings(Section):
@@ -44,6 +48,21 @@ class ClusterSettings(Section):
     wait_seconds: float = Field(
         10.0, gt=0, description="seconds to wait for servers and workers before training"
     )
+    keep_on_servers: str = Field(
+        FOREVER,
+        description="servers of your own: how long a run's keys stay there once it has ended: no, "
+        f"forever, or {FORMS} (no: one that is to be resumed stays)",
+    )
+
+    @field_validator("keep_on_servers")
+    @classmethod
+    def _forever_or_for_a_while(cls, written: str) -> str:
+        if written not in (KEEP_NOTHING, FOREVER):
+            try:
+                seconds_of(written)
+            except ValueError as error:
+                raise ValueError(f"{error}, or no, or forever") from None
+        return written
 
 
 class MonitoringSettings(Section):

@@ -32,6 +32,9 @@ from distbelief.app.settings.sections import (
 )
 from distbelief.app.settings.synonyms import advice
 
+#: Workers that add up gradients of the batch at one moment, as far as is known beforehand.
+BATCH_CALLERS = 4
+
 
 class RunConfig(
     RunSettings,
@@ -97,6 +100,11 @@ class RunConfig(
         return self.model_copy(
             update={name: known for name, each in given.items() if each == "auto"}
         )
+
+    @property
+    def callers(self) -> int:
+        """Those who call a server at the same time, and share ``call_ms``."""
+        return self.replicas if self.algorithm == "downpour" else BATCH_CALLERS
 
     @property
     def dtype(self) -> np.dtype[np.floating]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from distbelief.app.errors import ConfigError
@@ -21,6 +22,18 @@ DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+#: The files from which URLs were read in this process.
+_files: dict[str, Path] = {}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an operator said, and ``source``, which is the variable that says it."""
+
+    text: str
+    source: str
+
+
 def broker_url() -> str:
     """URL of the control server, which is Celery's broker; raises ConfigError."""
     return named_broker() or DEFAULT_BROKER
@@ -28,6 +41,12 @@ def broker_url() -> str:
 
 def named_broker() -> str | None:
     """URL of the control server, if the operator named one; raises ConfigError."""
+    found = told_broker()
+    return found.text if found is not None else None
+
+
+def told_broker() -> Told | None:
+    """The control server, if the operator named one, and by which variable; raises ConfigError."""
     return _told(BROKER)
 
 
@@ -37,20 +56,34 @@ def parameter_server_urls() -> tuple[str, ...]:
     Raises:
         ConfigError: their file cannot be read.
     """
-    return tuple(split_urls(_told(PARAMETER_SERVERS) or ""))
+    found = _told(PARAMETER_SERVERS)
+    return tuple(split_urls(found.text)) if found is not None else ()
 
 
-def _told(variable: str) -> str | None:
+def file_of(url: str) -> Path | None:
+    """The file from which this process has read a URL, if it comes from one."""
+    return _files.get(url)
+
+
+def _told(variable: str) -> Told | None:
     """The value of a variable, or else the content of the file that VARIABLE_FILE names."""
     if said := os.environ.get(variable):
-        return said
-    name = os.environ.get(f"{variable}_FILE")
+        return Told(said, variable)
+    source = f"{variable}_FILE"
+    name = os.environ.get(source)
     if not name:
         return None
     try:
-        return Path(name).read_text(encoding="utf-8").strip() or None
+        text = read_secret(Path(name))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{variable}_FILE names {name}, which cannot be read: {error}") from error
+        raise ConfigError(f"{source} names {name}, which cannot be read: {error}") from error
+    _files.update(dict.fromkeys((text, *split_urls(text)), Path(name)))
+    return Told(text, source) if text else None
+
+
+def read_secret(path: Path) -> str:
+    """The content of such a file; raises OSError or UnicodeDecodeError."""
+    return path.read_text(encoding="utf-8").strip()
 
 
 def split_urls(text: str) -> list[str]:

@@ -245,7 +245,7 @@ class StoreSettings(Section):
     shards: Positive | None = Field(
         None,
         description="number of shards (with tables: that many for them, too) "
-        "[default: at most 65,536 numbers in each]",
+        "[default: at most 65,536 numbers in each, and fewer for call_ms]",
     )
     table_numbers: int = Field(
         65_536,
@@ -259,6 +259,12 @@ class StoreSettings(Section):
         le=65_536,
         description="numbers in one block (one field of a hash) [default: 4096, and fewer in small "
         "models]",
+    )
+    call_ms: float = Field(
+        10.0,
+        ge=1,
+        description="milliseconds that calls may keep others on a parameter server waiting: there "
+        "calls are shorter, and where Lua computes shards are smaller",
     )
     lease_seconds: float = Field(
         10.0, ge=0.2, description="seconds after which the work of a silent worker is given away"

@@ -14,9 +14,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +28,7 @@ from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.cluster.keeping import Keeper, looking
 from distbelief.coordinator.cluster.processes import Child, Starter, end, import_path
 from distbelief.coordinator.cluster.server_process import (
     KEEP_MEMORY,
@@ -38,10 +38,6 @@ from distbelief.coordinator.cluster.server_process import (
 from distbelief.coordinator.cluster.signals import hold_signals
 
 STOP_GRACE_S = 5.0
-
-#: A child that ends so soon after its start, so many times in a row, is not started again.
-EARLY_S = 3.0
-MOST_EARLY_ENDS = 5
 
 LONGEST_HOME = 70
 
@@ -91,7 +87,7 @@ class LocalCluster:
         self._say = say
         #: Worker processes that were started.
         self.processes = 0
-        self._early_ends: Counter[str] = Counter()
+        self._keeper = Keeper(self._child, say)
         self._sockets: Path | None = None
         self._starter: Starter | None = None
         self._checking = threading.Lock()
@@ -153,19 +149,12 @@ class LocalCluster:
     def check(self) -> None:
         """Start children again that ended; raise ServerError if one ends again and again."""
         with self._checking:  # several trainings may look at once
-            self._check()
+            if self.running:
+                self._keeper.look(self.children)
 
-    def _check(self) -> None:
-        for index, each in enumerate(self.children):
-            code = each.process.poll()
-            if code is None:
-                continue
-            early = each.age_s < EARLY_S
-            self._early_ends[each.name] = self._early_ends[each.name] + 1 if early else 0
-            if self._early_ends[each.name] >= MOST_EARLY_ENDS:
-                each.check()
-            self._say(f"{each.name} ended with exit code {code}: started again")
-            self.children[index] = self._child(each.again)
+    def kept_alive(self) -> AbstractContextManager[None]:
+        """Check all the time, on a thread of its own, while this one may wait for a server."""
+        return looking(self.check)
 
     def start_worker(self, processes: int, name: str = "worker") -> Child:
         """Start one more Celery worker; it takes its share of the work at once."""
@@ -198,7 +187,7 @@ class LocalCluster:
         atexit.unregister(self.close)
         if self._owner != os.getpid():
             return  # never started, or a fork's copy of its parent's
-        with hold_signals():
+        with hold_signals(), self._checking:
             # Workers before the servers, which they would try to reach instead of ending. And
             # at once: their run is over, or goes on under a new fence, and to end in order takes
             # Celery two seconds.
@@ -272,6 +261,8 @@ class LocalCluster:
                         servers.one("PING", timeout_s=ASK_AGAIN_S)
                         break
                     except ServerUnreachable:
+                        if self.children[index].was_killed:
+                            self.check()
                         self.children[index].check()  # its own words, if it has ended
                         if time.monotonic() - began > self._wait_s:
                             raise

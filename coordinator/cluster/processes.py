@@ -20,6 +20,9 @@ from distbelief.coordinator.cluster import child
 
 LOG_TAIL_LINES = 15
 
+#: The thread that starts children has nothing else to do: it ends at once.
+END_S = 5.0
+
 
 @dataclass(frozen=True)
 class Child:
@@ -59,15 +62,23 @@ class Child:
     def age_s(self) -> float:
         return time.monotonic() - self.started
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody has ended the process, for no fault of its own."""
+        return self.process.poll() == -signal.SIGKILL
+
     def check(self) -> None:
         """Raise ServerError, with the end of its log, if the process is gone."""
-        code = self.process.poll()
-        if code is not None:
-            lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-            raise ServerError(
-                f"{self.name} ended with exit code {code}; its log {self.log} ends with:\n"
-                + "\n".join(f"    {line}" for line in lines)
-            )
+        if self.process.poll() is not None:
+            raise self.failure()
+
+    def failure(self) -> ServerError:
+        """The error for a process that is gone, with the end of its log."""
+        lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return ServerError(
+            f"{self.name} ended with exit code {self.process.poll()}; its log {self.log} ends "
+            "with:\n" + "\n".join(f"    {line}" for line in lines)
+        )
 
 
 class Starter:
@@ -80,7 +91,8 @@ class Starter:
 
     def __init__(self) -> None:
         self._asked: SimpleQueue[tuple[Callable[[], Child], Future[Child]] | None] = SimpleQueue()
-        threading.Thread(target=self._serve, name="starter", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="starter", daemon=True)
+        self._thread.start()
 
     def start(self, make: Callable[[], Child]) -> Child:
         """Call ``make`` on that thread; returns or raises what it does."""
@@ -91,6 +103,7 @@ class Starter:
     def close(self) -> None:
         """End the thread, and with it, on Linux, all children that are left."""
         self._asked.put(None)
+        self._thread.join(END_S)
 
     def _serve(self) -> None:
         while (asked := self._asked.get()) is not None:
@@ -121,10 +134,11 @@ def _signal(each: Child, number: signal.Signals) -> None:
 
 
 def import_path() -> str:
-    """The import path of this process, for children that are to find the same modules.
+    """The import path of this process and of its environment: its children find the same modules.
 
     They are started with ``-P``: not from this folder, where a module of the user's may have the
     name of one that they need.
     """
     here = str(Path.cwd())
-    return os.pathsep.join([*(entry or here for entry in sys.path), here])
+    said = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join([*filter(None, said), *(entry or here for entry in sys.path), here])

@@ -12,6 +12,7 @@ from distbelief.app.errors import ExitCode
 from distbelief.app.settings.config import SECTIONS, RunConfig
 from distbelief.coordinator.commands.options import SectionedCommand, settings_options
 from distbelief.coordinator.commands.output import as_json, open_console
+from distbelief.coordinator.commands.run_flags import broker_source
 from distbelief.coordinator.commands.train import collect_settings, config_option
 
 
@@ -32,6 +33,7 @@ from distbelief.coordinator.commands.train import collect_settings, config_optio
         ExitCode.SELF_TEST,
         ExitCode.SERVER,
         ExitCode.NO_WORKERS,
+        ExitCode.MISMATCH,
     ),
 )
 @config_option
@@ -55,7 +57,9 @@ def doctor(config_file: str | None, as_json: bool, **flags: Any) -> None:
     settings = collect_settings(config_file, flags)
     config, cluster = configure(settings)
     allow_imports_of(config)
-    findings = examine(config, cluster, described=bool(settings.keys() & RunConfig.model_fields))
+    described = bool(settings.keys() & RunConfig.model_fields)
+    source = broker_source(config_file, flags)
+    findings = examine(config, cluster, described=described, source=source)
     code = exit_code(findings)
     if as_json:
         document = {"findings": [each.to_json() for each in findings], "exit_code": code}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from distbelief.app.settings.environment import named_broker, parameter_server_urls
+from distbelief.app.settings.config import read_toml
+from distbelief.app.settings.environment import (
+    BROKER,
+    named_broker,
+    parameter_server_urls,
+    told_broker,
+)
 
 FOLDER = "runs"
 
@@ -44,3 +51,19 @@ def add_environment(settings: dict[str, Any]) -> None:
         settings["broker"] = broker
     if "parameter_servers" not in settings and parameter_server_urls():
         settings["parameter_servers"] = parameter_server_urls()
+
+
+def broker_source(config_file: str | None, flags: Mapping[str, Any]) -> str:
+    """What names the broker: a flag, the TOML file or a variable; empty if nothing does.
+
+    The order is that of :func:`distbelief.coordinator.commands.train.collect_settings`.
+    """
+    if flags.get("broker") is not None:
+        return "--broker"
+    if config_file and "broker" in read_toml(Path(config_file)):
+        return config_file
+    told = told_broker()
+    if told is None:
+        return ""
+    named = f" ({os.environ[told.source]})" if told.source != BROKER else ""
+    return f"{told.source}{named}"

@@ -8,6 +8,9 @@ import sys
 import click
 
 from distbelief.app.errors import ExitCode
+from distbelief.app.settings.durations import seconds_of
+from distbelief.app.settings.environment import split_urls
+from distbelief.coordinator.commands import deletion
 from distbelief.coordinator.commands.options import SectionedCommand
 from distbelief.coordinator.commands.output import as_json, open_console
 from distbelief.coordinator.commands.run_flags import cluster_settings, run_flags, run_names
@@ -56,23 +59,66 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     examples=(
         "runs",
         "runs --broker redis://host:6379/0 --json",
+        "runs --delete 20261122-180858-050a",
+        "runs --delete --older-than 7d --yes",
     ),
-    codes=ASKING,
+    codes=(*ASKING, ExitCode.TAKEN),
 )
+@click.argument("named", metavar="[RUN]...", nargs=-1, shell_complete=run_names)
+@click.option(
+    "--older-than", metavar="TIME", help="Those that servers have not heard of for so long: 7d."
+)
+@click.option("--delete", is_flag=True, help="Remove them from their servers; folders stay.")
+@click.option("--dry-run", is_flag=True, help="With --delete: only say what would go.")
+@click.option("--yes", "-y", is_flag=True, help="With --delete: do not ask.")
 @run_flags
+@click.option(
+    "--parameter-servers", metavar="LIST", default=None, help="Where their parameters are."
+)
 @as_json
-def runs(as_json: bool, **flags: str | None) -> None:
-    """List runs: those in the folder, and those on the control server."""
+def runs(
+    named: tuple[str, ...],
+    older_than: str | None,
+    delete: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **flags: str | None,
+) -> None:
+    """List runs: those in the folder, and those on the control server.
+
+    With --delete the runs that are named, or that are older, are taken off their control and
+    parameter servers, all keys of each. One that somebody coordinates is refused. Models and
+    checkpoints in the runs' folders stay: such a run can still be resumed from there, unless
+    it had finished. What a silent server holds is said; delete again when it is back.
+    """
     from distbelief.coordinator.views.overview import look_at_runs
     from distbelief.coordinator.views.progress import tabulate_runs
 
-    seen = look_at_runs(cluster_settings(flags))
+    servers = flags.pop("parameter_servers")
+    settings = cluster_settings(flags)
+    if servers is not None:
+        settings["parameter_servers"] = tuple(split_urls(servers))
+    if delete and not named and older_than is None:
+        raise click.UsageError("--delete needs the names of runs, or --older-than")
+    if (dry_run or yes) and not delete:
+        raise click.UsageError("--dry-run and --yes belong to --delete")
+    seen = look_at_runs(settings, named, idle_s=_duration(older_than))
+    if delete:
+        sys.exit(deletion.run([each.run for each in seen], settings, dry_run, yes, as_json))
     if as_json:
         click.echo(json.dumps([each.to_json() for each in seen], indent=2))
     elif seen:
         open_console().print(tabulate_runs(seen))
     else:
-        click.echo("there are no runs here: --folder and --broker say where to look", err=True)
+        click.echo("there are no such runs here: --folder and --broker say where to look", err=True)
+
+
+def _duration(text: str | None) -> float:
+    try:
+        return 0.0 if text is None else seconds_of(text)
+    except ValueError as error:
+        raise click.UsageError(f"--older-than {text} {error}") from None
 
 
 @click.command(

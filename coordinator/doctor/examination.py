@@ -8,23 +8,35 @@ from pathlib import Path
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import ClusterConfig, RunConfig
-from distbelief.coordinator.doctor import clocks, machine, preflight, security, workers
+from distbelief.coordinator.doctor import (
+    broker,
+    clocks,
+    machine,
+    neighbours,
+    preflight,
+    security,
+    workers,
+)
 from distbelief.coordinator.doctor import servers as server
 from distbelief.coordinator.doctor.clocks import ClockFacts
-from distbelief.coordinator.doctor.findings import Finding, failed, ok
+from distbelief.coordinator.doctor.findings import Finding, failed, note, ok
 from distbelief.coordinator.doctor.servers import PATIENCE_S
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages
 
 
-def examine(config: RunConfig, cluster: ClusterConfig, *, described: bool) -> list[Finding]:
+def examine(
+    config: RunConfig, cluster: ClusterConfig, *, described: bool, source: str = "a program"
+) -> list[Finding]:
     """Examine all that a run needs; its data and model only if they are ``described``.
 
-    Raises ConfigError for URLs that are none.
+    ``source`` is what names the broker. Raises ConfigError for URLs that are none.
     """
     found, problem = _problem(config, cluster) if described else ([], None)
+    found += broker.judge(cluster.broker, source)
     if cluster.broker is None:
         return [*found, *_here(config, cluster, problem)]
     return [*found, *_there(config, cluster, cluster.broker, problem, described=described)]
@@ -40,7 +52,8 @@ def _problem(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], 
         f"{problem.n_train:,} training and {problem.n_heldout:,} held-out examples, "
         f"{config.model} with {problem.n_parameters:,} parameters"
     )
-    return [ok("run", what)], problem
+    unjudged = [note("run", problem.unjudged)] if problem.unjudged else []
+    return [ok("run", what), *unjudged], problem
 
 
 def _here(config: RunConfig, cluster: ClusterConfig, problem: Problem | None) -> list[Finding]:
@@ -75,6 +88,10 @@ def _there(
                     facts = server.gather(clients, index, parameters, cluster.engine, configs)
                     told.append(clocks.gather(clients, index))
                     found += server.judge(facts, need if parameters else None)
+                    if parameters or url not in cluster.parameter_servers:
+                        engine = facts.engine.engine if facts.engine is not None else None
+                        others = neighbours.gather(clients, index)
+                        found += neighbours.judge(facts.address, others, engine, configs[0].call_ms)
                     if parameters and url == broker:
                         continue  # one server may be both
                     found += security.judge(security.gather(url, facts.config))
@@ -84,7 +101,7 @@ def _there(
                     )
                     reached &= parameters
     if reached:
-        found += _workers(broker, config if described else None, problem, told)
+        found += _workers(cluster, broker, config if described else None, problem, told)
     return [*found, *clocks.judge(told)]
 
 
@@ -93,21 +110,36 @@ def _server_name(address: str, parameters: bool) -> str:
 
 
 def _workers(
-    broker: str, config: RunConfig | None, problem: Problem | None, told: list[ClockFacts]
+    cluster: ClusterConfig,
+    broker: str,
+    config: RunConfig | None,
+    problem: Problem | None,
+    told: list[ClockFacts],
 ) -> Sequence[Finding]:
     """The findings on the workers; their clocks are added to ``told``."""
     with (
         closing(Messages(broker, PATIENCE_S)) as messages,
         closing(Servers([broker], deadline_s=PATIENCE_S)) as control,
+        closing(Servers(cluster.parameter_servers, deadline_s=PATIENCE_S)) as servers,
     ):
+        servers.hurry(PATIENCE_S)
         try:
             fleet = workers.gather(
-                messages, control, problem.config if problem is not None else None
+                messages, control, servers, problem.config if problem is not None else None
             )
         except DistBeliefError as failure:
             return [failed("broker", failure)]
     told += [each.clock for each in fleet.workers if each.clock is not None]
-    fingerprint = problem.data.fingerprint if problem is not None else None
-    return workers.judge(
-        fleet, workers.Expected(versions(), workers.needed_queues(config), fingerprint)
+    return workers.judge(fleet, _expected(config, problem, servers.addresses))
+
+
+def _expected(
+    config: RunConfig | None, problem: Problem | None, addresses: Sequence[str]
+) -> workers.Expected:
+    known, queues = versions(), workers.needed_queues(config)
+    if problem is None:
+        return workers.Expected(known, queues, servers=addresses)
+    modules = Identity.here(problem.config).modules
+    return workers.Expected(
+        known, queues, problem.data.fingerprint, modules, problem.model.tensors, addresses
     )

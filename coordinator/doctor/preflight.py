@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import numpy as np
 
-from distbelief.app.client.info import read_info
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import DistBeliefError, NoWorkers, ScriptSelfTestFailed, UnsafeEviction
+from distbelief.app.errors import (
+    DistBeliefError,
+    NoWorkers,
+    ScriptSelfTestFailed,
+    ServerError,
+    UnsafeEviction,
+)
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import ParameterStore, Token
@@ -23,6 +29,12 @@ from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
+from distbelief.coordinator.doctor import support
+from distbelief.coordinator.doctor.introductions import (
+    code_objection,
+    introduce,
+    server_objections,
+)
 from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages
@@ -49,23 +61,42 @@ def check_division(problem: Problem) -> None:
         portions_of(problem)
 
 
-def check_servers(servers: Servers, timeout_s: float) -> None:
-    """Check that every server answers and keeps what it is given.
+def check_servers(
+    servers: Servers, timeout_s: float, say: Callable[[str], None], *, parameters: bool
+) -> None:
+    """Check that every server answers, is one that we can use, and keeps what it is given.
+
+    What a server does not let us see is said, and no reason to refuse it. ``parameters`` tells
+    parameter servers from the control server.
 
     Raises:
         ServerUnreachable, AuthenticationFailed: it does not answer us.
+        ServerError: it is too old, or runs in cluster mode.
         UnsafeEviction: under memory pressure it would throw parameters away.
     """
     for index, address in enumerate(servers.addresses):
         servers.one("PING", server=index, timeout_s=timeout_s)
-        info = read_info(servers, "memory", server=index, timeout_s=timeout_s)
-        policy = info.get("maxmemory_policy", "noeviction")
-        # The volatile policies touch only keys that expire, and ours never do.
-        if policy.startswith("allkeys"):
-            raise UnsafeEviction(
-                f"{address} has maxmemory-policy {policy}, which may throw parameters away: "
-                "set it to noeviction"
+        info = support.look(servers, index, timeout_s)
+        if info is None:
+            say(
+                f"{address} does not let us ask INFO: whether it is new enough, and whether it may "
+                "evict parameters, was not checked"
             )
+            continue
+        if (why := support.unfit(info, parameters=parameters)) is not None:
+            raise ServerError(f"{address} cannot be used, {why[0]}: {why[1]}")
+        check_eviction(address, info)
+
+
+def check_eviction(address: str, info: Mapping[str, str]) -> None:
+    """Raise UnsafeEviction if a server would throw parameters away under memory pressure."""
+    policy = info.get("maxmemory_policy", "noeviction")
+    # The volatile policies touch only keys that expire, and ours never do.
+    if policy.startswith("allkeys"):
+        raise UnsafeEviction(
+            f"{address} has maxmemory-policy {policy}, which may throw parameters away: "
+            "set it to noeviction"
+        )
 
 
 def check_scripts(servers: Servers, config: RunConfig) -> None:
@@ -102,7 +133,9 @@ def check_control(servers: Servers) -> None:
 
 
 def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> list[str]:
-    """Wait until workers listen on all queues that a run needs.
+    """Wait until workers listen on all queues that a run needs: the names of those that do.
+
+    A name that several workers have is there as often.
 
     Returns:
         The names of those that answered; several may have one name.
@@ -116,7 +149,7 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
         served = messages.queues_served(answer_s)
         answer_s = min(2 * answer_s, ANSWER_S)
         if served and needed <= set().union(*(queues for _, queues in served)):
-            return [name for name, _ in served]
+            return sorted(name for name, queues in served if queues & needed)
         if time.monotonic() > deadline:
             idle = f" ({len(served)} workers listen on other queues)" if served else ""
             raise NoWorkers(
@@ -124,6 +157,26 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
                 f"{messages.address} after {timeout_s:g} s{idle}: start one with "
                 "'celery -A distbelief worker'"
             )
+
+
+def check_workers(
+    messages: Messages, servers: Servers, workers: Sequence[str], expected: Identity
+) -> None:
+    """Check that ``workers`` have our code, and the parameter servers in our order.
+
+    One that does not answer is looked at when it takes its first unit.
+
+    Raises:
+        WorkerMismatch: other code, other servers, or another order of them.
+        ServerUnreachable, AuthenticationFailed: a worker does not reach a server.
+    """
+    answers, marked = introduce(messages, servers, workers)
+    for name, answer in sorted(answers.items()):
+        found: list[DistBeliefError | None] = [code_objection(name, answer, expected)]
+        found += server_objections(name, answer, servers.addresses, marked)
+        for objection in found:
+            if objection is not None:
+                raise objection
 
 
 def _same_bits(servers: Servers, config: RunConfig) -> bool:

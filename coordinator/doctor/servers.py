@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from distbelief.app.client.engine import Choice, Engine
-from distbelief.app.client.info import read_info
+from distbelief.app.client.info import server_name
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError, ExitCode, ServerRefused
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import WantedEngine
 from distbelief.app.store.engines import choose_engines
-from distbelief.coordinator.cluster.binaries import OLDEST
-from distbelief.coordinator.doctor import preflight
+from distbelief.coordinator.doctor import preflight, support
 from distbelief.coordinator.doctor.findings import Finding, error, failed, note, ok, warning
 from distbelief.coordinator.problem.memory_estimate import bytes_text
 
@@ -37,13 +36,13 @@ class ServerFacts:
     """Facts on one server that answers.
 
     ``parameters`` tells parameter servers from the control server. ``info`` are the fields of
-    INFO; ``config`` is what CONFIG GET says, None where it is not allowed. ``failures`` are
-    what checks raised.
+    INFO, ``config`` is what CONFIG GET says, each None where it is not allowed. ``failures``
+    are what checks raised.
     """
 
     address: str
     parameters: bool
-    info: Mapping[str, str]
+    info: Mapping[str, str] | None
     config: Mapping[str, str] | None
     round_trips_ms: tuple[float, ...]
     engine: Choice | None = None
@@ -59,7 +58,8 @@ def gather(
     """
     one = servers.only(index)
     round_trips = tuple(_round_trip_ms(one) for _ in range(1 + ROUND_TRIPS))[1:]
-    failures = [*_failures_of(lambda: preflight.check_servers(one, PATIENCE_S))]
+    info = support.look(one, 0, PATIENCE_S)
+    failures = _failures_of(lambda: preflight.check_eviction(one.addresses[0], info or {}))
     engine = None
     if parameters:
         choosing = _failures_of(lambda: choose_engines(one, wanted, PATIENCE_S))
@@ -71,7 +71,7 @@ def gather(
     return ServerFacts(
         address=servers.addresses[index],
         parameters=parameters,
-        info=read_info(one, timeout_s=PATIENCE_S),
+        info=info,
         config=_config(one),
         round_trips_ms=round_trips,
         engine=engine,
@@ -82,31 +82,34 @@ def gather(
 def judge(facts: ServerFacts, need_bytes: int | None = None) -> list[Finding]:
     """The findings on a server; ``need_bytes`` is what a run will take there."""
     subject = f"{'parameter' if facts.parameters else 'control'} server {facts.address}"
-    found = [_version(subject, facts), *(failed(subject, each) for each in facts.failures)]
+    if facts.info is None:
+        what = "it does not let us ask INFO: version, memory and eviction were not looked at"
+        seen = [warning(subject, what, "allow +info to its user (ACL)")]
+    else:
+        seen = [
+            _version(subject, facts.info, parameters=facts.parameters),
+            _persistence(subject, facts.info, facts),
+            _memory(subject, facts.info, need_bytes),
+        ]
+    found = [*seen[:1], *(failed(subject, each) for each in facts.failures)]
     if not facts.failures:
         found.append(ok(subject, "it computes what it should, and throws nothing away"))
-    found += [_persistence(subject, facts), _memory(subject, facts, need_bytes)]
+    found += seen[1:]
     if facts.engine is not None:
         found.append(_engine(subject, facts.engine))
     return [*found, _latency(subject, facts.round_trips_ms)]
 
 
-def _version(subject: str, facts: ServerFacts) -> Finding:
-    name = facts.info.get("server_name", "redis").capitalize()
-    text = facts.info.get("valkey_version") or facts.info.get("redis_version", "?")
-    numbers = tuple(int(part) for part in text.split(".") if part.isdigit())
-    if numbers < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
-        what = f"it is {name} {text}, older than {oldest}"
-        todo = "use Redis 7.0 or Valkey 7.2 or newer"
-        return error(subject, what, todo, ExitCode.SERVER)
-    return ok(subject, f"{name} {text}")
+def _version(subject: str, info: Mapping[str, str], *, parameters: bool) -> Finding:
+    if (why := support.unfit(info, parameters=parameters)) is not None:
+        return error(subject, *why, ExitCode.SERVER)
+    return ok(subject, server_name(info))
 
 
-def _persistence(subject: str, facts: ServerFacts) -> Finding:
-    aof = facts.info.get("aof_enabled") == "1"
+def _persistence(subject: str, info: Mapping[str, str], facts: ServerFacts) -> Finding:
+    aof = info.get("aof_enabled") == "1"
     saves = (facts.config or {}).get("save", "")
-    if facts.info.get("rdb_last_bgsave_status") == "err":
+    if info.get("rdb_last_bgsave_status") == "err":
         return warning(subject, "its last snapshot failed", "look into its log; is the disk full?")
     if not facts.parameters:
         if aof:
@@ -122,9 +125,9 @@ def _persistence(subject: str, facts: ServerFacts) -> Finding:
     return ok(subject, "it keeps nothing on disk: checkpoints bring back what it loses")
 
 
-def _memory(subject: str, facts: ServerFacts, need: int | None) -> Finding:
-    used, limit = int(facts.info["used_memory"]), int(facts.info.get("maxmemory", 0))
-    total = limit or int(facts.info.get("total_system_memory", 0))
+def _memory(subject: str, info: Mapping[str, str], need: int | None) -> Finding:
+    used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
+    total = limit or int(info.get("total_system_memory", 0))
     free = max(0, total - used)
     whose = "maxmemory" if limit else "the machine"
     have = f"{bytes_text(free)} are free of the {bytes_text(total)} of {whose}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,12 @@ from distbelief.app.broker.application import DOWNPOUR, EVALUATION, SANDBLASTER
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import MAILBOXES
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.models.sources import differing
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.doctor.clocks import ClockFacts
-from distbelief.coordinator.doctor.findings import Finding, error, note, ok, warning
+from distbelief.coordinator.doctor.findings import Finding, error, failed, note, ok, warning
+from distbelief.coordinator.doctor.introductions import introduce, seen_text, server_objections
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages, shared_names
 
 #: How long a worker may take to open the data, converting them if it must.
@@ -26,11 +29,18 @@ START = "start one with 'celery -A distbelief worker'"
 
 @dataclass(frozen=True)
 class Expected:
-    """The facts that workers must share; ``fingerprint`` is None where no data are named."""
+    """The facts that workers must share.
+
+    ``fingerprint`` is None where no data are named; ``modules`` are digests of the user's own,
+    ``tensors`` those of the model; ``servers`` are the addresses of the parameter servers.
+    """
 
     versions: Mapping[str, str]
     queues: frozenset[str]
     fingerprint: str | None = None
+    modules: Mapping[str, str] = field(default_factory=dict)
+    tensors: Sequence[TensorSpec] | None = None
+    servers: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -38,26 +48,34 @@ class WorkerFacts:
     """Facts on one worker. ``answer`` is empty if it did not understand the question.
 
     ``trial`` is what :func:`distbelief.worker_tasks.examination.try_run` found there, None if
-    no run was described, and ``{"pending": True}`` if it took too long.
+    no run was described, and ``{"pending": True}`` if it took too long. ``introduction`` is what
+    it says of the parameter servers, None if it was not asked.
     """
 
     name: str
     answer: Mapping[str, Any]
     clock: ClockFacts | None = None
     trial: Mapping[str, Any] | None = None
+    introduction: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """All workers of a broker. ``silent`` are known to it, and give no answer."""
+    """All workers of a broker. ``silent`` are known to it, and give no answer.
+
+    ``marked`` are the parameter servers that workers could recognise.
+    """
 
     broker: str
     workers: tuple[WorkerFacts, ...]
     silent: tuple[str, ...] = field(default=())
+    marked: frozenset[int] = frozenset()
 
 
-def gather(messages: Messages, control: Servers, config: RunConfig | None) -> Fleet:
-    """Ask all workers, and have each try the data and the model of ``config``.
+def gather(
+    messages: Messages, control: Servers, servers: Servers, config: RunConfig | None
+) -> Fleet:
+    """Ask all workers how they see ``servers``, and have each try data and model of ``config``.
 
     Raises ServerUnreachable if the broker does not answer.
     """
@@ -65,18 +83,21 @@ def gather(messages: Messages, control: Servers, config: RunConfig | None) -> Fl
     before = time.time()
     answers = messages.answers("distbelief_examine", question=question, config=text)
     middle, uncertain = (before + time.time()) / 2, (time.time() - before) / 2
-    trials = _trials(messages, question, answers) if config is not None else {}
+    understood = sorted({name for name, answer in answers if "versions" in answer})
+    told, marked = introduce(messages, servers, understood)
+    trials = _trials(messages, question, understood) if config is not None else {}
     workers = tuple(
         WorkerFacts(
             name,
             answer if "versions" in answer else {},
             ClockFacts(name, answer["time"] - middle, uncertain) if "time" in answer else None,
             trials.get(name),
+            told.get(name),
         )
         for name, answer in sorted(answers, key=lambda each: each[0])
     )
     silent = tuple(sorted(_known(control) - {name for name, _ in answers}))
-    return Fleet(control.addresses[0], workers, silent)
+    return Fleet(control.addresses[0], workers, silent, frozenset(marked))
 
 
 def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
@@ -100,7 +121,7 @@ def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
         what, _, todo = sentence.partition(": ")
         found.append(warning("workers", f"{what}, and only one was asked for data and model", todo))
     for worker in fleet.workers:
-        found += _judge(worker, expected)
+        found += _judge(worker, expected, fleet.marked)
     return found
 
 
@@ -110,16 +131,37 @@ def needed_queues(config: RunConfig | None) -> frozenset[str]:
     return frozenset({*algorithms, EVALUATION})
 
 
-def _judge(worker: WorkerFacts, expected: Expected) -> list[Finding]:
+def _judge(worker: WorkerFacts, expected: Expected, marked: frozenset[int]) -> list[Finding]:
     subject, answer = f"worker {worker.name}", worker.answer
     if not answer:
         what = "it does not understand the question: it runs an older version of this program"
-        return [error(subject, what, "install the coordinator's version", ExitCode.NO_WORKERS)]
+        return [error(subject, what, "install the coordinator's version", ExitCode.MISMATCH)]
     found = [*_versions(subject, answer["versions"], expected.versions), _cores(subject, answer)]
     if threads := {name: n for name, n in answer["threads"].items() if n != "1"}:
         what = f"{', '.join(f'{name}={n}' for name, n in threads.items())} is set there"
         found.append(note(subject, f"{what}; its processes use one thread each all the same"))
-    return [*found, *_trial(subject, worker.trial, expected)]
+    found += _servers(worker, expected.servers, marked)
+    return [*found, *_trial(worker, expected)]
+
+
+def _servers(
+    worker: WorkerFacts, addresses: Sequence[str], marked: frozenset[int]
+) -> list[Finding]:
+    """Whether it reaches the parameter servers, in our order, and how fast."""
+    subject, told = f"worker {worker.name}", worker.introduction
+    if not addresses:
+        return []
+    if told is None or "identity" not in told:
+        todo = "install the coordinator's version, and restart the worker"
+        return [warning(subject, "it does not say how it sees the parameter servers", todo)]
+    objections = server_objections(worker.name, told, addresses, marked)
+    if objections:
+        return [failed(subject, each) for each in objections]
+    found = [ok(subject, f"it reaches the parameter servers in our order: {seen_text(told)}")]
+    if unmarked := [each for index, each in enumerate(addresses) if index not in marked]:
+        what = f"whether {', '.join(unmarked)} is the same server there could not be seen"
+        found.append(warning(subject, what, "let its user SET keys: see deploy/parameters.acl"))
+    return found
 
 
 def _versions(subject: str, there: Mapping[str, str], here: Mapping[str, str]) -> list[Finding]:
@@ -129,10 +171,16 @@ def _versions(subject: str, there: Mapping[str, str], here: Mapping[str, str]) -
         for name in here
         if name in different
     ]
+    unread = "" in (there.get("code"), here.get("code"))
+    if unread:  # then the version has to do
+        different -= {"code"}
     if different & {"distbelief", "code"}:
         what = f"it runs another version of this program: {', '.join(told)}"
         todo = "install the same version on coordinator and workers, and restart the workers"
-        return [error(subject, what, todo, ExitCode.NO_WORKERS)]
+        return [error(subject, what, todo, ExitCode.MISMATCH)]
+    if unread:
+        what = "there is no source to compare here or there: only the versions are known to agree"
+        return [note(subject, what, "install from a wheel or a checkout, with the .py files")]
     if told:
         what = f"it has other versions: {', '.join(told)}"
         todo = "install the same; runs work, but need not be repeatable to the bit"
@@ -149,7 +197,8 @@ def _cores(subject: str, answer: Mapping[str, Any]) -> Finding:
     return ok(subject, what)
 
 
-def _trial(subject: str, trial: Mapping[str, Any] | None, expected: Expected) -> list[Finding]:
+def _trial(worker: WorkerFacts, expected: Expected) -> list[Finding]:
+    subject, trial = f"worker {worker.name}", worker.trial
     if trial is None:
         return []
     if "pending" in trial or "error" in trial:
@@ -170,14 +219,38 @@ def _trial(subject: str, trial: Mapping[str, Any] | None, expected: Expected) ->
         return [
             error(subject, f"it cannot build the model: {trial['model']}", todo, ExitCode.MODEL)
         ]
-    return [ok(subject, "it sees the same data, and can build the model")]
+    return _model(subject, trial, expected)
+
+
+def _model(subject: str, trial: Mapping[str, Any], expected: Expected) -> list[Finding]:
+    """Whether it imports the same sources, and builds the same tensors."""
+    todo = "bring the same files to both, and restart the workers"
+    modules = trial.get("modules", {})
+    if names := differing(modules, expected.modules):
+        first = names[0]
+        what = (
+            f"it imports another {' and another '.join(names)} than the coordinator: digest "
+            f"{modules[first]}, here {expected.modules[first]}"
+        )
+        return [error(subject, what, todo, ExitCode.MISMATCH)]
+    tensors = [[each.name, list(each.shape)] for each in expected.tensors or ()]
+    if expected.tensors is not None and trial.get("tensors", tensors) != tensors:
+        what = f"its model has the tensors {trial['tensors']}, here {tensors}"
+        return [error(subject, what, todo, ExitCode.MISMATCH)]
+    found = [ok(subject, "it sees the same data, and can build the same model")]
+    if unread := [
+        name for name in expected.modules if "" in (expected.modules[name], modules.get(name))
+    ]:
+        what = f"the source of {', '.join(unread)} cannot be read: it could not be compared"
+        found.append(note(subject, what))
+    return found
 
 
 def _trials(
-    messages: Messages, question: str, answers: Sequence[tuple[str, Mapping[str, Any]]]
+    messages: Messages, question: str, workers: Collection[str]
 ) -> dict[str, dict[str, Any]]:
     """Ask for the results of the trials, as far as they end in time."""
-    waiting = {name for name, answer in answers if "versions" in answer}
+    waiting = set(workers)
     found: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + TRIAL_S
     while waiting:

@@ -106,8 +106,10 @@ def _measure(problem: Problem, servers: Servers) -> MeasuredCosts:
         [problem.layout.server(shard) for shard in range(problem.layout.n_shards)],
         minlength=len(servers),
     )
+    part = problem.layout.shard_slice(0)
+    numbers = part.stop - part.start
     exchanges = (
-        float(n_shards * _measure_exchange_s(problem, servers.only(index)))
+        float(n_shards * measure_push_s(problem.config, servers.only(index), numbers))
         for index, n_shards in enumerate(on_server)
     )
     return MeasuredCosts(_measure_step_s(problem), max(exchanges))
@@ -129,15 +131,13 @@ def _measure_step_s(problem: Problem) -> float:
         return _median_s(step)
 
 
-def _measure_exchange_s(problem: Problem, servers: Servers) -> float:
-    """Time a push to one shard of the run's size, under a name that is gone afterwards."""
-    rule, dtype = build_rule(problem.config), problem.config.dtype
-    part = problem.layout.shard_slice(0)
-    numbers = part.stop - part.start
+def measure_push_s(config: RunConfig, servers: Servers, numbers: int) -> float:
+    """Time a push to one shard of so many numbers, under a name that is gone afterwards."""
+    rule, dtype = build_rule(config), config.dtype
     layout = Layout.plan(
         [TensorSpec("trial", (numbers,))],
         n_servers=1,
-        block_numbers=problem.config.block_numbers,
+        block_numbers=config.block_numbers,
         n_shards=1,
     )
     run = f"trial-{uuid.uuid4().hex[:8]}"

@@ -16,10 +16,12 @@ from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.datasets.sources.source import parse
 from distbelief.app.datasets.split.partition import in_file_order
 from distbelief.app.layout.layout import Layout
+from distbelief.app.models.imports import named_modules
 from distbelief.app.models.model import Model
 from distbelief.app.models.registry import build_model
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.problem.gradient_check import check_model
 from distbelief.coordinator.problem.initial_values import InitialValues, make_initial_values
 from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
@@ -27,6 +29,7 @@ from distbelief.coordinator.problem.memory_estimate import (
     estimate_memory,
     estimate_tables,
 )
+from distbelief.coordinator.problem.trial import trial_of
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
 
@@ -34,7 +37,8 @@ from distbelief.coordinator.progress.scores import ScoreFormatter
 class Problem:
     """Examples, a model, and where its parameters begin.
 
-    ``table_estimate`` is there where the layout has tables.
+    ``table_estimate`` is there where the layout has tables. ``unjudged`` is what could not be
+    said of a user's own model, empty if there is none or all was judged.
     """
 
     config: RunConfig
@@ -46,6 +50,7 @@ class Problem:
     initial_values: InitialValues
     score_formatter: ScoreFormatter
     table_estimate: TableEstimate | None = None
+    unjudged: str = ""
 
     def with_interval(self, interval: int) -> Problem:
         """The problem of a run whose ``n_push`` and ``n_fetch`` are chosen."""
@@ -67,15 +72,20 @@ class Problem:
 
 
 def prepare(
-    config: RunConfig, n_servers: int, progress: Progress | None = None, *, resumed: bool = False
+    config: RunConfig,
+    n_servers: int,
+    progress: Progress | None = None,
+    *,
+    recorded: Layout | None = None,
 ) -> Problem:
     """Open the data, build the model, cut it into shards; mistakes of the user show here.
 
     But for those in the division of the work, which the algorithms know:
     :func:`distbelief.coordinator.doctor.preflight.check_division`.
 
-    ``progress`` is told how far a conversion of the data is. A ``resumed`` run does not
-    need the model file that it was started from any more.
+    ``progress`` is told how far a conversion of the data is. A run that is resumed has a
+    ``recorded`` layout, which it keeps on as many servers; and it does not need the model file
+    that it was started from any more.
 
     Raises:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
@@ -96,7 +106,12 @@ def prepare(
         table_numbers=config.table_numbers if downpour else None,
         seed=config.seed,
     )
-    start = config.model_copy(update={"init_from": None}) if resumed else config
+    start = config
+    if recorded is not None:
+        start = config.model_copy(update={"init_from": None})
+        if (recorded.tensors, recorded.n_servers) == (layout.tensors, n_servers):
+            layout = recorded
+    first = make_initial_values(start, model, layout)
     return Problem(
         config=config,
         data=data,
@@ -104,7 +119,7 @@ def prepare(
         layout=layout,
         n_train=len(train),
         n_heldout=len(data.heldout),
-        initial_values=make_initial_values(start, model, layout),
+        initial_values=first,
         score_formatter=score_formatter,
         table_estimate=estimate_tables(
             model,
@@ -114,7 +129,16 @@ def prepare(
             config.dtype.itemsize,
             len(build_rule(config).slots),
         ),
+        unjudged=_check_own(config, model, first, data),
     )
+
+
+def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunData) -> str:
+    """Try a model of the user's own, see :func:`check_model`; ours are tried in our tests."""
+    if not named_modules(config):
+        return ""
+    name = f'module "{config.module}"' if config.model == "torch" else f'model "{config.model}"'
+    return check_model(trial_of(name, model, first, data.dataset, data.train), config.dtype)
 
 
 def _absolute(source: str | None) -> str | None:

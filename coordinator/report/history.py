@@ -69,7 +69,7 @@ class Dispatch:
 
 
 @dataclass(frozen=True)
-class BatchEvaluation:
+class EvaluatedBatch:
     """An evaluation of the batch, which ended at ``time_s``."""
 
     number: int
@@ -127,7 +127,7 @@ class History:
     units: Sequence[UnitDone] = ()
     iterations: Sequence[Iteration] = ()
     heldout: Sequence[HeldoutPoint] = ()
-    evaluations: Sequence[BatchEvaluation] = ()
+    evaluations: Sequence[EvaluatedBatch] = ()
     marks: Sequence[Mark] = ()
     rates: Sequence[Rates] = ()
     notes: Sequence[str] = ()

@@ -15,8 +15,8 @@ from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.report import rates
 from distbelief.coordinator.report.clock import Clock
 from distbelief.coordinator.report.history import (
-    BatchEvaluation,
     Dispatch,
+    EvaluatedBatch,
     HeldoutPoint,
     History,
     Iteration,
@@ -121,7 +121,7 @@ class _Collector:
         self.units: list[UnitDone] = []
         self.iterations: list[Iteration] = []
         self.heldout: list[HeldoutPoint] = []
-        self.evaluations: list[BatchEvaluation] = []
+        self.evaluations: list[EvaluatedBatch] = []
         self.marks: list[Mark] = []
         #: By the fence of each start, what a coordinator's seconds have to be raised by.
         self.shifts: dict[int, float] = {}
@@ -212,7 +212,7 @@ class _Collector:
             for portion, number, worker, sent, began, ended, fate in fields["dispatches"]
         ]
         time_s, seconds = self.clock.at(event.at), float(fields["seconds"])
-        found = BatchEvaluation(int(fields["evaluation"]), time_s, seconds, dispatches)
+        found = EvaluatedBatch(int(fields["evaluation"]), time_s, seconds, dispatches)
         self.evaluations.append(found)
         if found.repeated:
             self.marks.append(Mark(time_s, event.at, "repeated", _repeats(found)))
@@ -224,7 +224,7 @@ class _Collector:
         self.marks.append(Mark(self.clock.at(event.at), event.at, event.kind, text))
 
 
-def _repeats(evaluation: BatchEvaluation) -> str:
+def _repeats(evaluation: EvaluatedBatch) -> str:
     again = evaluation.repeated
     won = sum(each.fate is Fate.WON for each in again)
     failed = [each for each in evaluation.dispatches if each.fate is Fate.FAILED]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from distbelief.app.errors import ModelMissing, WaitTimeout, WorkFailed
+from distbelief.app.errors import ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
 from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs.liveness import WorkerLiveness
@@ -138,6 +138,7 @@ class Dispatcher:
 
         Raises:
             WorkFailed: a unit failed, or lost its worker, as often as it may.
+            WorkerMismatch: a worker has other code, another model or other servers.
             WaitTimeout: no worker has been at work for ``stall_s``.
             ModelMissing: the control server no longer knows a unit.
         """
@@ -180,6 +181,8 @@ class Dispatcher:
         return True
 
     def _send_again(self, name: str, unit: LedgerUnit) -> None:
+        if unit.state is UnitState.FAILED and unit.report.get("mismatch"):
+            raise WorkerMismatch(unit.report["error"])
         if unit.tries >= self._max_tries:
             raise WorkFailed(_failure(name, unit))
         entry = self._in_flight[name]

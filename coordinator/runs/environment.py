@@ -8,7 +8,7 @@ import socket
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from distbelief.app.client.info import read_info
+from distbelief.app.client.info import read_info, server_name
 from distbelief.app.client.servers import Servers
 
 #: Packages whose versions may change what a run computes, or how fast.
@@ -39,11 +39,8 @@ def environment(control: Servers, servers: Servers) -> dict[str, Any]:
 
 
 def server_version(servers: Servers, index: int) -> str:
-    """Name and version of a server, as "Valkey 9.0.1" or "Redis 7.0.15"."""
-    info = read_info(servers, "server", server=index)
-    if "valkey_version" in info:
-        return f"Valkey {info['valkey_version']}"
-    return f"Redis {info.get('redis_version', '?')}"
+    """Name and version of a server, with a question mark where it does not say."""
+    return server_name(read_info(servers, server=index) or {})
 
 
 def _version(package: str) -> str | None:

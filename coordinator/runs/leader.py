@@ -127,6 +127,10 @@ class Leader:
         self.stop()
         leadership.close(self._control, self._run, self._claimer, state, outcome)
 
+    def retire(self, seconds: float) -> None:
+        """Have the record of the run go some time after its end; raises like :meth:`close`."""
+        leadership.retire(self._control, self._run, self._claimer, seconds)
+
     def stop(self) -> None:
         """End the thread, without a word to the server: the lease runs out."""
         if self._renewal is not None:

@@ -150,9 +150,8 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
                 f"checkpoint in {found.folder.path}"
             )
     cluster = found.cluster
-    problem = prepare(
-        record.config, len(cluster.parameter_servers) or cluster.servers, resumed=True
-    )
+    n_servers = len(cluster.parameter_servers) or cluster.servers
+    problem = prepare(record.config, n_servers, recorded=record.layout)
     if problem.data.fingerprint != record.fingerprint:
         raise DataError(
             f"{record.config.data} has changed since run {record.run} began: fingerprint "

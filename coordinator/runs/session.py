@@ -11,6 +11,7 @@ from typing import Any
 from distbelief.app.client.servers import Servers, Waiting
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.runs import events
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import ClusterConfig, RunConfig
@@ -153,7 +154,12 @@ def open_session(
     """
     deadline_s = problem.config.server_seconds
     control = Servers([endpoints.broker], deadline_s=deadline_s, waiting=waiting)
-    servers = Servers(endpoints.parameter_servers, deadline_s=deadline_s, waiting=waiting)
+    servers = Servers(
+        endpoints.parameter_servers,
+        deadline_s=deadline_s,
+        waiting=waiting,
+        call_ms=problem.config.call_ms,
+    )
     choose_engines(servers, cluster.engine, cluster.wait_seconds)
     record = RunRecord(
         run=run,
@@ -163,6 +169,7 @@ def open_session(
         fingerprint=problem.data.fingerprint,
         schema=problem.dataset.schema,
         engines=servers.engines,
+        identity=Identity.here(problem.config),
     )
     leader = Leader(control, run, problem.config.lease_seconds)
     messages = Messages(endpoints.broker, deadline_s, waiting, workers)

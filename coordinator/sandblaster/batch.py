@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 
-from distbelief.app.errors import SequenceGap, ServerUnreachable, WaitTimeout
+from distbelief.app.errors import SequenceGap, ServerUnreachable, WaitTimeout, WorkerMismatch
 from distbelief.app.layout.keys import named
 from distbelief.app.runs import batch
 from distbelief.app.store.contract.parameters import missing
@@ -134,6 +134,7 @@ class BatchEvaluator:
 
         Raises:
             SequenceGap: shards lost portions again and again.
+            WorkerMismatch: a worker has other code, another model or other servers.
         """
         dtype, losses_of_portions = self._session.config.dtype, 0
         while True:
@@ -191,6 +192,8 @@ class BatchEvaluator:
                 )
                 self._dispatches.note_answer(report, won=first)
                 self._liveness.note(report.worker)
+                if report.mismatch:
+                    raise WorkerMismatch(report.error)
                 if report.error:
                     self._check_shards(request.point)
                     self._portions.fail(report.portion, f"on {report.worker}: {report.error}")

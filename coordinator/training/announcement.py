@@ -10,7 +10,7 @@ from distbelief.coordinator.sandblaster.portion_count import portions_of
 
 
 def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[str]:
-    """A line on the run and, where there are tables, one on their memory.
+    """A line on the run; one on the memory of tables, and on what was not judged, if any.
 
     ``chosen`` tells that the intervals of pushes and fetches were chosen here.
     """
@@ -25,7 +25,8 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
         line += _downpour(config) + (" (auto)" if chosen else "")
     else:
         line += _sandblaster(config, portions_of(problem))
-    return [line] if problem.table_estimate is None else [line, _tables(problem.table_estimate)]
+    tables = [] if problem.table_estimate is None else [_tables(problem.table_estimate)]
+    return [line, *tables, *([problem.unjudged] if problem.unjudged else [])]
 
 
 def _downpour(config: RunConfig) -> str:

@@ -6,11 +6,13 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distbelief.app.broker.application import EVALUATION
+from distbelief.app.client.servers import Waiting
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.leadership import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
@@ -19,6 +21,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.signals import Interruption
 from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.downpour.intervals import choose_intervals
+from distbelief.coordinator.downpour.shard_size import fit_shards
 from distbelief.coordinator.monitoring.monitors import monitoring
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks, together
@@ -60,6 +63,8 @@ def open_training(
     folder: RunFolder,
     callbacks: Callbacks,
     local: LocalCluster | None = None,
+    *,
+    resumed: bool = False,
 ) -> Iterator[TrainingResources]:
     """Start or connect to all that a training needs, and check it; end it again afterwards.
 
@@ -75,6 +80,7 @@ def open_training(
         Interruption() as interruption,
         monitoring(cluster, problem, folder.run, say) as monitors,
         _embedded_cluster(problem, cluster, folder, say, local) as embedded,
+        embedded.kept_alive() if embedded is not None else nullcontext(),
         _flower(_endpoints(cluster, embedded), cluster, folder, say),
         closing(
             open_session(
@@ -82,7 +88,7 @@ def open_training(
                 problem,
                 cluster,
                 _endpoints(cluster, embedded),
-                waits,
+                _told_of_waits(waits, embedded),
                 workers=(embedded.workers or None) if embedded is not None else None,
             )
         ) as session,
@@ -100,8 +106,7 @@ def open_training(
         _preflight(session, cluster, say)
         callbacks = together(callbacks, monitors, _publisher(session, problem))
         session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
-        problem = choose_intervals(problem, session.servers)
-        session.record = replace(session.record, config=problem.config)
+        problem = _settle(problem, session, fit=embedded is None and not resumed)
         for line in announcement(session, problem, chosen=_auto_intervals(config)):
             say(line)
         hooks = _hooks(embedded, session, callbacks, interruption.defer(), checkpoints)
@@ -141,6 +146,17 @@ def _embedded_cluster(
         shutil.rmtree(folder.servers, ignore_errors=True)
 
 
+def _told_of_waits(waits: Waiting, embedded: LocalCluster | None) -> Waiting:
+    """Tell of waits, and end those for a child of ours that will not come back."""
+
+    def tell(what: str, seconds: float) -> None:
+        if embedded is not None:
+            embedded.check()
+        waits(what, seconds)
+
+    return tell
+
+
 def _endpoints(cluster: ClusterConfig, embedded: LocalCluster | None) -> Endpoints:
     if embedded is not None:
         return embedded.endpoints
@@ -164,19 +180,30 @@ def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], No
     """Check that servers and workers are there and can do what this run needs."""
     config = session.config
     for servers in (session.control, session.servers):
-        preflight.check_servers(servers, cluster.wait_seconds)
+        parameters = servers is session.servers
+        preflight.check_servers(servers, cluster.wait_seconds, say, parameters=parameters)
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
     queues = {config.algorithm, EVALUATION}
     names = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
     for sentence in shared_names(names):
         say(f"warning: {sentence}")
+    preflight.check_workers(session.messages, session.servers, sorted({*names}), Identity.here())
     if cluster.flower:  # it asks for them itself, but only every few seconds
         session.messages.enable_events()
 
 
+def _settle(problem: Problem, session: Session, *, fit: bool) -> Problem:
+    """Choose by measuring what is left to us: intervals, and the size of shards."""
+    problem = choose_intervals(problem, session.servers)
+    if fit:  # nobody else is on embedded servers
+        problem = fit_shards(problem, session.servers)
+    session.record = replace(session.record, config=problem.config, layout=problem.layout)
+    return problem
+
+
 def _publisher(session: Session, problem: Problem) -> Callbacks:
-    """Publish the progress for ``status`` on other terminals."""
+    """Callbacks that publish the progress for ``status`` on other terminals."""
     tracker, published_at = ProgressTracker(problem.score_formatter), -math.inf
 
     def on_status(status: Status) -> None:

@@ -31,7 +31,7 @@ from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.runs.driver import Driver, DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
-from distbelief.coordinator.runs.removal import remove
+from distbelief.coordinator.runs.removal import keep_after_all, remove, retire
 from distbelief.coordinator.runs.session import Session, new_run_id
 from distbelief.coordinator.sandblaster.driver import Sandblaster
 from distbelief.coordinator.sandblaster.portion_count import portions_of
@@ -90,11 +90,14 @@ def resume(
         RunTaken: its coordinator lives.
         CheckpointError: the servers lost it, and there is no checkpoint.
     """
-    with open_training(problem, cluster, folder, callbacks) as resources:
+    with open_training(problem, cluster, folder, callbacks, resumed=True) as resources:
         session, checkpoints = resources.session, resources.hooks.checkpoints
         # Servers that lost the run, as embedded ones always do, know no fence any more.
         known = (session.highest_fence(), checkpoints.highest_fence())
+        seen = leadership.look(session.control, folder.run)
         session.take(least_fence=1 + max(known), take_over=take_over, say=callbacks.say)
+        if seen is not None and seen.goes_s is not None:
+            keep_after_all(session)
         driver = _driver(resources)
 
         def load_state() -> None:
@@ -225,3 +228,17 @@ def _close(resources: TrainingResources, state: RunState, outcome: dict[str, Any
     resources.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
+    if resources.cluster.broker is not None:  # embedded servers end now
+        _retire(resources, resumable=state is not RunState.FINISHED)
+
+
+def _retire(resources: TrainingResources, *, resumable: bool) -> None:
+    """Have the run go from its servers when the settings say so."""
+    try:
+        with suppress(ModelMissing):
+            retire(resources.session, resources.cluster.keep_on_servers, resumable=resumable)
+    except ServerError as error:
+        resources.say(
+            f"some of the run stays on its servers ({error}): "
+            f"{program()} runs --delete {resources.folder.run} removes it"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,8 @@ class Overview:
 
     ``state`` is a :class:`~distbelief.app.runs.leadership.RunState`, or "dead" where neither
     servers nor an end are known: it can be resumed. ``snapshot`` is what its screens draw,
-    None before its coordinator told anything.
+    None before its coordinator told anything. ``idle_s`` is for how long its servers have not
+    heard of it, None if they do not know it, ``goes_s`` when they will remove it, None if never.
     """
 
     run: str
@@ -45,6 +46,8 @@ class Overview:
     outcome: dict[str, Any]
     checkpoints: list[str]
     events: list[str]
+    idle_s: float | None = None
+    goes_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +61,8 @@ class Overview:
             "outcome": self.outcome,
             "checkpoints": self.checkpoints,
             "events": self.events,
+            "idle_s": self.idle_s,
+            "goes_s": self.goes_s,
         }
 
 
@@ -71,21 +76,34 @@ def glance_at_run(run: str, settings: Mapping[str, Any]) -> Overview:
     return _look(resumption.find(run, settings), brief=True)
 
 
-def look_at_runs(settings: Mapping[str, Any]) -> list[Overview]:
-    """Look at all runs in the folder, and on the control server if one is named; oldest first."""
-    cluster = configure(settings)[1]
-    folder = Path(cluster.folder)
-    runs = {path.parent.name for path in folder.glob("*/run.json")}
-    if cluster.broker is not None:
-        with closing(Servers([cluster.broker], deadline_s=ANSWER_S)) as control:
-            runs.update(leadership.runs(control))
+def look_at_runs(
+    settings: Mapping[str, Any], names: Sequence[str] = (), *, idle_s: float = 0.0
+) -> list[Overview]:
+    """Look at runs: those named, or all in the folder and on the control server; oldest first.
+
+    With ``idle_s`` only those that their servers have not heard of for so long.
+
+    Raises:
+        ConfigError: there is none of a name.
+    """
     found = []
-    for run in sorted(runs):
+    for run in sorted(set(names)) or _names(settings):
         try:
             found.append(glance_at_run(run, settings))
         except ConfigError:
+            if names:
+                raise
             continue  # of another version, or it has just been removed
-    return found
+    return [each for each in found if not idle_s or (each.idle_s or 0.0) >= idle_s]
+
+
+def _names(settings: Mapping[str, Any]) -> list[str]:
+    cluster = configure(settings)[1]
+    runs = {path.parent.name for path in Path(cluster.folder).glob("*/run.json")}
+    if cluster.broker is not None:
+        with closing(Servers([cluster.broker], deadline_s=ANSWER_S)) as control:
+            runs.update(leadership.runs(control))
+    return sorted(runs)
 
 
 def _look(found: Found, *, brief: bool = False) -> Overview:
@@ -108,6 +126,8 @@ def _look(found: Found, *, brief: bool = False) -> Overview:
         outcome=known.outcome if known is not None and known.outcome else ended,
         checkpoints=[] if brief else checkpoint.names(found.folder.checkpoints),
         events=_last_events(found) if known is not None and not brief else [],
+        idle_s=known.idle_s if known is not None else None,
+        goes_s=known.goes_s if known is not None else None,
     )
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from distbelief.app.models.model import Task
+from distbelief.app.settings.durations import duration_text
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.progress.program import program
@@ -74,6 +75,8 @@ def describe_run(seen: Overview) -> list[str]:
     if seen.checkpoints:
         lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")
     lines += [f"event: {event}" for event in seen.events]
+    if seen.goes_s is not None:
+        lines.append(f"on servers: for another {duration_text(max(0.0, seen.goes_s))}")
     if seen.state in ("dead", "stopped", "failed"):
         lines.append(f"to go on: {program()} resume {seen.run}")
     return lines
@@ -82,11 +85,14 @@ def describe_run(seen: Overview) -> list[str]:
 def tabulate_runs(runs: Sequence[Overview]) -> Table:
     """Put runs into a table, a line each."""
     table = Table(box=None, pad_edge=False)
-    for title in ("run", "state", "algorithm", "model", "data", "progress"):
+    going = any(each.goes_s is not None for each in runs)
+    titles = ("run", "state", "algorithm", "model", "data", "progress", "goes")
+    for title in titles if going else titles[:-1]:
         table.add_column(title, no_wrap=True)
     for each in runs:
         first = list(figures(each.snapshot))[:1] if each.snapshot is not None else []
         progress = "  ".join(f"{name} {text}" for name, text in first)
         what = (each.algorithm, each.model, each.data)
-        table.add_row(each.run, each.state, *what, progress)
+        goes = "" if each.goes_s is None else f"in {duration_text(max(0.0, each.goes_s))}"
+        table.add_row(each.run, each.state, *what, progress, *([goes] if going else []))
     return table

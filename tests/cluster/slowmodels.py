@@ -1,11 +1,13 @@
 """Models that take their time without using a core; workers import this file by its name.
 
-They are logistic and softmax regressions, and compute the same whatever their options are.
+They are logistic and softmax regressions, and compute the same whatever their options are. They are
+slow in workers only, not where a coordinator tries them.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from pathlib import Path
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import LogisticRegression, SoftmaxRegression
 from distbelief.app.models.model import Features, Targets
+
+IN_WORKER = Path(sys.argv[0]).parent.name == "celery"
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,10 @@ class Sleepy(SoftmaxRegression):
     def loss_and_gradient(
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
     ) -> float:
-        busy = Path(self.folder) / f"busy-{os.getpid()}" if self.folder else None
+        busy = Path(self.folder) / f"busy-{os.getpid()}" if self.folder and IN_WORKER else None
         if busy:
             busy.touch()
-        time.sleep(self.seconds)
+        time.sleep(self.seconds if IN_WORKER else 0)
         if busy:
             busy.unlink()
         return super().loss_and_gradient(parameters, features, targets, gradient)
@@ -44,7 +48,7 @@ class SleepyClicks(LogisticRegression):
     def loss_and_gradient(
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
     ) -> float:
-        time.sleep(self.seconds)
+        time.sleep(self.seconds if IN_WORKER else 0)
         return super().loss_and_gradient(parameters, features, targets, gradient)
 
 
@@ -64,10 +68,11 @@ class Straggling(SoftmaxRegression):
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
     ) -> float:
         straggler = Path(self.folder) / "straggler"
-        with suppress(FileExistsError), straggler.open("x") as file:
-            file.write(str(os.getpid()))
-        if straggler.read_text() == str(os.getpid()):
-            time.sleep(self.seconds)
+        if IN_WORKER:
+            with suppress(FileExistsError), straggler.open("x") as file:
+                file.write(str(os.getpid()))
+            if straggler.read_text() == str(os.getpid()):
+                time.sleep(self.seconds)
         return super().loss_and_gradient(parameters, features, targets, gradient)
 
 
@@ -81,6 +86,6 @@ class Dawdling(SoftmaxRegression):
     def loss_and_gradient(
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
     ) -> float:
-        if (Path(self.folder) / "slow").exists():
+        if IN_WORKER and (Path(self.folder) / "slow").exists():
             time.sleep(self.seconds)
         return super().loss_and_gradient(parameters, features, targets, gradient)

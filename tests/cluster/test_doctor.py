@@ -26,24 +26,38 @@ Ask = Callable[[RunConfig], workers.Fleet]
 @pytest.fixture
 def ask(shared: LocalCluster) -> Iterator[Ask]:
     """Has the workers of ``shared`` try a configuration."""
-    broker = shared.endpoints.broker
-    with closing(Messages(broker)) as messages, closing(Servers([broker])) as control:
+    broker, addresses = shared.endpoints.broker, shared.endpoints.parameter_servers
+    with (
+        closing(Messages(broker)) as messages,
+        closing(Servers([broker])) as control,
+        closing(Servers(addresses)) as servers,
+    ):
         while not messages.queues_served():
             pass  # it has a deadline of its own for each answer, and the suite one for all
-        yield lambda config: workers.gather(messages, control, config)
+        yield lambda config: workers.gather(messages, control, servers, config)
 
 
-def expected(config: RunConfig, fingerprint: str | None = None) -> workers.Expected:
-    return workers.Expected(versions(), workers.needed_queues(config), fingerprint)
+def expected(
+    config: RunConfig, fingerprint: str | None = None, servers: tuple[str, ...] = ()
+) -> workers.Expected:
+    queues = workers.needed_queues(config)
+    return workers.Expected(versions(), queues, fingerprint, servers=servers)
 
 
-def test_a_worker_beside_us_has_our_versions_and_our_data(ask: Ask) -> None:
-    config = RunConfig(model="softmax")
-    fleet = ask(config)
-    found = workers.judge(fleet, expected(config, prepare(config, 1).data.fingerprint))
+def test_a_worker_beside_us_has_our_versions_our_data_and_our_servers(
+    ask: Ask, shared: LocalCluster
+) -> None:
+    config, servers = RunConfig(model="softmax"), shared.endpoints.parameter_servers
+    fleet, fingerprint = ask(config), prepare(config, 1).data.fingerprint
+    found = workers.judge(fleet, expected(config, fingerprint, servers))
     assert [each for each in found if each.severity is Severity.ERROR] == []
     (worker,) = fleet.workers
-    assert worker.trial == {"fingerprint": prepare(config, 1).data.fingerprint}
+    assert worker.trial is not None
+    assert worker.trial["fingerprint"] == fingerprint
+    assert worker.trial["tensors"][1] == ["bias", [10]]
+    (told,) = [each.what for each in found if "in our order" in each.what]
+    assert all(f"{address} in " in told for address in servers)
+    assert told.count("engine") == 2
     assert worker.clock is not None
     assert abs(worker.clock.ahead_s) < 2.0
 

@@ -7,7 +7,6 @@ import os
 import re
 import runpy
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +46,8 @@ TYPED = list(dict.fromkeys(command for block in BLOCKS for command in block.comm
 #: Not typed, and why. What they run exists: tests/unit/test_documents.py.
 NOT_TYPED = {
     "make test": "these tests are what it runs",
+    "make lint": "CI runs it before these tests",
+    "pip install .": "tests/cluster/test_installed.py installs the wheel",
     # tests/cluster/test_deployment.py runs what is behind these.
     "sh deploy/make-secrets": "it writes beside itself; tried with another folder",
     "docker compose -f deploy/compose.yaml up -d --build --scale worker=2": "no container engine",
@@ -109,8 +110,6 @@ class Desk:
                 (self.folder / file).write_text(self.invoke(rest))
             case ["python", "-m", "coordinator", *rest]:
                 self.coordinate(rest)
-            case ["redis-cli", *_]:
-                self.tidy(line)
             case ["valkey-server" | "redis-server", configuration, *rest]:
                 self.serve(ROOT / "deploy" / configuration, rest)
             case _:
@@ -124,6 +123,8 @@ class Desk:
                 self.finished.append(self.new_run())
             case "resume":
                 self.resume(words)
+            case "runs" if "--delete" in words:
+                self.remove(words)
             case "runs" | "status" | "stop":
                 self.keep_one_running()
                 self.invoke(filled(words, self.current))
@@ -175,22 +176,18 @@ class Desk:
 
         self._until(begun, f"{words} in {started.log}")
 
-    def tidy(self, line: str) -> None:
-        """Remove a run from servers, with whatever is called redis-cli here."""
-        cli = shutil.which("redis-cli") or shutil.which("valkey-cli")
-        if cli is None:
-            pytest.skip("there is no redis-cli or valkey-cli here")
+    def remove(self, words: list[str]) -> None:
+        """Remove a finished run from the servers, all of it."""
         while len(self.finished) < 2:  # the first is for those who read
             self.coordinate(["train"])
         run = self.finished[-1]
-        control = "dist:" in line
-        for url in [self.endpoints.broker] if control else self.endpoints.parameter_servers:
-            server, socket = redis.Redis.from_url(url), url.removeprefix("unix://")
-            pattern = shlex.split(line)[3].replace("RUN", run)
-            assert list(server.scan_iter(pattern))
-            text = line.replace("RUN", run).replace("redis-cli", f"{cli} -s {socket}")
-            self.start(["bash", "-euo", "pipefail", "-c", text])
-            assert [key for key in server.scan_iter() if run.encode() in key] == []
+        said = self.invoke(filled(words, run))
+        if "--yes" in words and "RUN" in words:
+            assert f"run {run}: removed" in said
+            self.finished.pop()
+            for url in self.endpoints.parameter_servers:
+                server = redis.Redis.from_url(url)
+                assert [key for key in server.scan_iter() if run.encode() in key] == []
 
     def serve(self, configuration: Path, words: list[str]) -> None:
         """A server as it is started by hand, but that it listens on a socket here."""
@@ -205,7 +202,7 @@ class Desk:
         try:
             with closing(Servers([f"unix://{socket}"], deadline_s=DEADLINE_S)) as client:
                 choose_engines(client, "native" if "--loadmodule" in words else "lua", DEADLINE_S)
-                check_servers(client, DEADLINE_S)
+                check_servers(client, DEADLINE_S, pytest.fail, parameters=True)
         finally:
             end([server], 5.0)
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from fakeredis import TcpFakeServer
 
-from distbelief.app.runs.leadership import CLOSE, COMMIT, KEEP, LEAD
+from distbelief.app.runs.events import EVENT
+from distbelief.app.runs.leadership import CLOSE, COMMIT, DISCARD, KEEP, LEAD, RETIRE
 from distbelief.app.runs.ledger import CLAIM, ENTER, FINISH, RELEASE, RENEW
 from tests.redis.private import connected
 
@@ -23,7 +24,8 @@ def fake_control_server() -> Iterator[str]:
     try:
         with connected(url) as servers:
             # It closes a connection after any error, NOSCRIPT as well.
-            for script in (ENTER, CLAIM, RENEW, FINISH, RELEASE, LEAD, KEEP, CLOSE, COMMIT):
+            of_units = (ENTER, CLAIM, RENEW, FINISH, RELEASE)
+            for script in (*of_units, LEAD, KEEP, CLOSE, COMMIT, RETIRE, DISCARD, EVENT):
                 servers.one("SCRIPT", "LOAD", script.source)
         yield url
     finally:

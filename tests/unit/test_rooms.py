@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 #: users and programs come in and which need the rooms, and at most one that all rooms share.
 DOORS = {
     "coordinator": {"api", "__main__"},
-    "app": {"celery"},
+    "app": set[str](),
     "app/store": set[str](),
     "app/datasets": set[str](),
 }

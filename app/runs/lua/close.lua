@@ -8,6 +8,8 @@
 local claimer = redis.call('HGET', KEYS[1], 'claimer')
 if not claimer then return 'GONE' end
 if claimer ~= ARGV[1] then return 'LOST' end
-redis.call('HSET', KEYS[1], 'state', ARGV[2], 'outcome', ARGV[3], 'expires', 0)
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+redis.call('HSET', KEYS[1], 'state', ARGV[2], 'outcome', ARGV[3], 'expires', 0, 'ended', now)
 redis.call('UNLINK', KEYS[2])
 return 'OK'

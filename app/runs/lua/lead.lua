@@ -9,11 +9,14 @@
 --   GRANTED   or again, to the claimer that holds the lease
 --   HELD      somebody else holds a live lease
 --   FINISHED  the run is over for good
+--   REMOVED   it was taken off the servers, or that has begun. Where it was, a request that
+--             replaces none may begin it again
 
-local names = { 'fence', 'claimer', 'owner', 'since', 'expires', 'lease', 'state' }
+local names = { 'fence', 'claimer', 'owner', 'since', 'expires', 'lease', 'state', 'document' }
 local record = redis.call('HMGET', KEYS[1], unpack(names))
-local fence, claimer, owner, since, expires, lease, state = unpack(record)
+local fence, claimer, owner, since, expires, lease, state, document = unpack(record)
 if state == 'finished' then return { 'FINISHED', 0, '', 0, 0 } end
+if state == 'removed' and (document or ARGV[2] ~= '') then return { 'REMOVED', 0, '', 0, 0 } end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -32,5 +35,6 @@ end
 redis.call('HSET', KEYS[1], 'document', ARGV[7], 'state', 'running', 'fence', fence,
   'claimer', ARGV[1], 'owner', ARGV[4], 'since', since, 'lease', ARGV[5],
   'expires', now + tonumber(ARGV[5]))
-redis.call('HDEL', KEYS[1], 'outcome')
+redis.call('HDEL', KEYS[1], 'outcome', 'ended')
+if redis.call('HDEL', KEYS[1], 'goes') == 1 then redis.call('PERSIST', KEYS[1]) end
 return { 'GRANTED', tonumber(fence), ARGV[4], 0, 0 }

@@ -161,14 +161,6 @@ class Blocks:
     numbers: tuple[int, ...]
     values: bytes
 
-    @property
-    def id_text(self) -> str:
-        return ",".join(map(str, (MARK, *self.ids)))
-
-    @property
-    def number_text(self) -> str:
-        return ",".join(map(str, (0, *self.numbers)))
-
 
 def blocks_on(layout: Layout, shard: int, rows: Sequence[TableRows], dtype: Float) -> Blocks:
     """The blocks that make up ``rows`` on a table shard; every row of a block that exists."""

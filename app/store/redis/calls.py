@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,18 +11,30 @@ import numpy as np
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
-from distbelief.app.client.wire import Argument
+from distbelief.app.client.wire import Argument, raw
 from distbelief.app.errors import Fenced, LayoutError
-from distbelief.app.layout.keys import PARAMETERS, shard
+from distbelief.app.layout.keys import PARAMETERS, shard, waiting
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_values
 from distbelief.app.store.contract.parameters import ShardState, missing
-from distbelief.app.store.contract.tables import blocks_on
+from distbelief.app.store.contract.tables import MARK, blocks_on
+from distbelief.app.store.redis.costs import Cost, longest
 from distbelief.app.store.redis.meta import fields_of
+from distbelief.app.store.redis.writing import (
+    PIECE_BYTES,
+    WINDOW_BYTES,
+    Piece,
+    Sent,
+    cut,
+    windows,
+)
 
 Head = tuple[Argument, ...]
+
+#: Times that a shard is written whose server loses pieces before it has all.
+MOST_WRITES = 3
 
 CREATE = Script.load("distbelief.app.store", "create", "prelude")
 
@@ -41,7 +54,8 @@ class ShardKeys:
 class ShardCalls:
     """Calls that all stores on Redis servers are made of.
 
-    ``vectors`` are the names of those that exist from the beginning.
+    ``vectors`` are the names of those that exist from the beginning; more than
+    ``piece_bytes`` of whole vectors are not written at once.
     """
 
     def __init__(
@@ -53,6 +67,7 @@ class ShardCalls:
         vectors: tuple[str, ...] = (PARAMETERS,),
         *,
         fence: int,
+        piece_bytes: int = PIECE_BYTES,
     ) -> None:
         if layout.n_servers != len(servers):
             raise LayoutError(
@@ -64,46 +79,103 @@ class ShardCalls:
         self._servers = servers
         self._run = run
         self._vectors = vectors
+        self._piece_bytes = piece_bytes
         self._shards = [self._describe(index) for index in range(layout.n_shards)]
 
     def _create(self, vectors: Sequence[Vector], tables: Mapping[str, Tables] = NO_TABLES) -> bool:
         """Write first values, in the order of the names, where the run has none."""
         first = dict(zip(self._vectors, vectors, strict=True))
-        replies = self._write("create", first, tables)
+        replies = self._write("create", self._everywhere, first, tables)
         if any(stored.decode() != self.layout.digest for _, stored in replies):
             raise LayoutError(f"run {self._run} is there already with another layout")
         return all(answer == b"CREATED" for answer, _ in replies)
 
-    def _write(
-        self, mode: str, vectors: Mapping[str, Vector], tables: Mapping[str, Tables]
-    ) -> list[Reply]:
-        """Write vectors to all shards; the reply of each."""
-        packed, new, indices = self._checked(vectors), ShardState(), range(len(self._shards))
-        return self._servers.call(
-            [self._writing(mode, index, new, packed, tables) for index in indices]
-        )
+    @property
+    def _everywhere(self) -> dict[int, ShardState]:
+        """Every shard, as it stands at the beginning."""
+        return dict.fromkeys(range(len(self._shards)), ShardState())
 
-    def _writing(
+    def _write(
+        self,
+        mode: str,
+        shards: Mapping[int, ShardState],
+        vectors: Mapping[str, Vector],
+        tables: Mapping[str, Tables],
+    ) -> list[Reply]:
+        """Write vectors to shards, and where these stand; the last reply of each.
+
+        Raises Fenced, and ModelMissing for a shard that loses one piece after another.
+        """
+        packed, replies = self._checked(vectors), dict[int, Reply]()
+        for _ in range(MOST_WRITES):
+            left = {index: state for index, state in shards.items() if index not in replies}
+            if not left:
+                break
+            self._write_once(mode, left, packed, tables, replies)
+        for index in shards.keys() - replies.keys():
+            raise missing(index)
+        return [replies[index] for index in shards]
+
+    def _write_once(
+        self,
+        mode: str,
+        shards: Mapping[int, ShardState],
+        packed: Mapping[str, Vector],
+        tables: Mapping[str, Tables],
+        replies: dict[int, Reply],
+    ) -> None:
+        """Write to each shard until it has answered for good, or lost what came before."""
+        over, write = set[int](), uuid.uuid4().hex
+
+        def sent_to(server: int) -> Iterator[Sent]:
+            for index in shards:
+                if self._shards[index].server == server:
+                    for piece in self._pieces(index, packed, tables):
+                        if index not in over:
+                            yield self._sent(mode, index, shards[index], piece, write, packed)
+
+        servers = [sent_to(server) for server in range(len(self._servers))]
+        for window in windows(servers, WINDOW_BYTES):
+            answered = self._servers.call([each.command for each in window])
+            for sent, reply in zip(window, answered, strict=True):
+                self._check(sent.shard, reply[0])
+                if reply[0] != b"MORE":
+                    over.add(sent.shard)
+                    if reply[0] != b"LOST":
+                        replies[sent.shard] = reply
+
+    def _pieces(
+        self, index: int, packed: Mapping[str, Vector], tables: Mapping[str, Tables]
+    ) -> list[Piece]:
+        """A shard's part of vectors."""
+        at, width = self._shards[index], self.dtype.itemsize
+        if at.blocks:
+            numbers = [length(self.layout.block_slice(block)) for block in at.blocks]
+            values = [raw(vector[at.part]) for vector in packed.values()]
+            return cut(at.blocks, numbers, values, width, self._piece_bytes)
+        parts = [blocks_on(self.layout, index, tables.get(v, ()), self.dtype) for v in packed]
+        values = [memoryview(part.values) for part in parts]
+        ids, numbers = [MARK, *map(str, parts[0].ids)], [0, *parts[0].numbers]
+        return cut(ids, numbers, values, width, self._piece_bytes)
+
+    def _sent(
         self,
         mode: str,
         index: int,
         shard_state: ShardState,
-        packed: Mapping[str, Vector],
-        tables: Mapping[str, Tables],
-    ) -> Command:
-        """The command that writes a shard's part of vectors, and where it stands."""
-        at = self._shards[index]
-        if at.blocks:
-            ids = at.ids
-            numbers = ",".join(str(length(self.layout.block_slice(b))) for b in at.blocks)
-            values = [vector[at.part].tobytes() for vector in packed.values()]
-        else:
-            parts = [blocks_on(self.layout, index, tables.get(v, ()), self.dtype) for v in packed]
-            ids, numbers = parts[0].id_text, parts[0].number_text
-            values = [part.values for part in parts]
-        head: Head = (self.fence, mode, self._kind, self.layout.digest, ids, numbers)
-        arguments = [*head, fields_of(shard_state), *values]
-        return Command.call(at.server, CREATE, self._keys(index, *packed), arguments)
+        piece: Piece,
+        write: str,
+        names: Iterable[str],
+    ) -> Sent:
+        """The command that writes a piece, and with the last one where the shard stands."""
+        keys, in_pieces = self._keys(index, *names), bool(piece.before or piece.more)
+        if in_pieces:
+            keys += self._keys(index, *map(waiting, names))[1:]
+        head: Head = (self.fence, mode, self._kind, self.layout.digest, piece.ids, piece.numbers)
+        name = write if in_pieces else ""
+        arguments = (*head, fields_of(shard_state), name, *piece.arguments)
+        command = Command.call(self._shards[index].server, CREATE, keys, arguments)
+        return Sent(index, command, piece.nbytes)
 
     def _checked(self, vectors: Mapping[str, Vector]) -> dict[str, Vector]:
         """In the wire's dtype, and finite."""
@@ -121,6 +193,13 @@ class ShardCalls:
     def _keys(self, index: int, *names: str) -> list[str]:
         """The keys of a shard's meta and of vectors."""
         return [shard(self._run, index, what) for what in ("meta", *names)]
+
+    def _at_a_time(self, cost: Cost) -> list[int]:
+        """For each server how many calls on a shard, at this cost a number, may be one behind
+        another until others get their turn.
+        """
+        largest = max(1, length(self._shards[0].part))
+        return [max(1, most // largest) for most in longest(self._servers, cost)]
 
     @property
     def _kind(self) -> str:

@@ -8,6 +8,7 @@ from importlib.resources import files
 import numpy as np
 
 from distbelief.app.client.commands import Command
+from distbelief.app.client.pacing import call_paced
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
 from distbelief.app.client.wire import Argument, ReplyBuffer, raw
@@ -29,8 +30,10 @@ from distbelief.app.store.contract.parameters import (
 )
 from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
 from distbelief.app.store.redis.calls import Head, ShardKeys, length
+from distbelief.app.store.redis.costs import LEAST_APART
 from distbelief.app.store.redis.meta import positions
 from distbelief.app.store.redis.shards import RedisShards
+from distbelief.app.store.redis.writing import PIECE_BYTES
 
 #: Where the fresh parameters are in the reply to a push.
 FRESH = 3
@@ -58,9 +61,10 @@ class RedisParameterStore(RedisShards):
         dtype: np.dtype[np.floating] | type[np.floating] = np.float32,
         *,
         fence: int,
+        piece_bytes: int = PIECE_BYTES,
     ) -> None:
         vectors = (PARAMETERS, *(slot(name) for name in rule.slots))
-        super().__init__(servers, run, layout, dtype, vectors, fence=fence)
+        super().__init__(servers, run, layout, dtype, vectors, fence=fence, piece_bytes=piece_bytes)
         self.rule = rule
         self._push = push_script(rule)
         self._push_rows = push_script(rule, "push_rows")
@@ -129,11 +133,16 @@ class RedisParameterStore(RedisShards):
             arguments = [*head, since, *about, *self._rule_arguments]
             into = ReplyBuffer(raw(fresh[part]), skip=FRESH) if fresh is not None else None
             commands.append(Command.call(at.server, script, at.keys, arguments, into))
-        replies = self._servers.call(commands)
+        replies = call_paced(self._servers, commands, self._pushes_at_a_time())
         answers = tuple(Answer(reply[0].decode()) for reply in replies)
         stand = positions(reply[1:3] for reply in replies)
         check_answers(answers, stand, sequence)
         return Pushed(answers, stand, fresh)
+
+    def _pushes_at_a_time(self) -> list[int]:
+        if length(self._shards[0].part) * self.dtype.itemsize >= LEAST_APART:
+            return [len(self._shards)] * self.layout.n_servers
+        return self._at_a_time(lambda of: of.pushing(len(self.rule.slots)))
 
     def _parts(self, blocks: Sequence[int] | None) -> list[tuple[ShardKeys, str, slice]]:
         """For each dense shard the ids to push and where their numbers lie in the gradient."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distbelief.app.client.commands import Command
+from distbelief.app.client.pacing import call_paced
 from distbelief.app.client.scan import scan_hash, scan_keys
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import ReplyBuffer, raw
 from distbelief.app.errors import Fenced
-from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard
+from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard, waiting
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.parameters import Fetched, ShardCounts, ShardState, missing
@@ -44,7 +45,7 @@ class RedisShards(ShardCalls):
             commands.append(Command(at.server, ("HMGET", at.meta, "clock", f"seq:{stream}")))
             key = shard(self._run, index, name)
             commands.append(Command(at.server, ("HMGET", key, *request.fields(index))))
-        replies = self._servers.call(commands)
+        replies = call_paced(self._servers, commands, self._at_a_time(lambda of: of.send))
         stood: list[tuple[int, int]] = []
         for at, reply in zip(self._shards, replies[:n_dense], strict=False):
             answer, clock, sequence, values = reply
@@ -112,12 +113,12 @@ class RedisShards(ShardCalls):
 
     def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
         names = [name for pair in copies.items() for name in pair]
-        replies = self._servers.call(
-            [
-                Command.call(at.server, COPY, self._keys(index, *names), [self.fence])
-                for index, at in enumerate(self._shards)
-            ]
-        )
+        commands = [
+            Command.call(at.server, COPY, self._keys(index, *names), [self.fence])
+            for index, at in enumerate(self._shards)
+        ]
+        at_a_time = self._at_a_time(lambda of: of.copy * max(1, len(copies)))
+        replies = call_paced(self._servers, commands, at_a_time)
         for index, (answer, _) in enumerate(replies):
             self._check(index, answer)
         return [shard_state_of(meta) for _, meta in replies]
@@ -166,14 +167,10 @@ class RedisShards(ShardCalls):
         vectors: Mapping[str, Vector],
         tables: Mapping[str, Tables] = NO_TABLES,
     ) -> None:
-        packed = self._checked(vectors)
-        for index, shard_state in shards.items():  # a call for each: all at once may be large
-            call = [self._writing("restore", index, shard_state, packed, tables)]
-            self._check(index, self._servers.call(call)[0][0])
+        self._write("restore", shards, vectors, tables)
 
     def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
-        for index, (answer, _) in enumerate(self._write("put", {name: vector}, {name: tables})):
-            self._check(index, answer)
+        self._write("put", self._everywhere, {name: vector}, {name: tables})
 
     def highest_fence(self) -> int:
         replies = self._servers.call(
@@ -190,7 +187,7 @@ class RedisShards(ShardCalls):
         return found
 
     def delete(self) -> None:
-        keys = ("meta", COUNTED, *self._vectors)
+        keys = ("meta", COUNTED, *self._vectors, *map(waiting, self._vectors))
         self._servers.call(
             [
                 Command(at.server, ("UNLINK", *(shard(self._run, index, what) for what in keys)))

@@ -1,7 +1,8 @@
 """The vector store on Redis servers: operations that Sandblaster has the shards do.
 
-A call covers a range of blocks small enough that its server is held for ten milliseconds;
-ranges, shards and servers are all in flight together. What crosses the wire is names,
+A call covers a range of blocks small enough that its server is held for ``call_ms`` at most;
+servers work side by side, each on one such call or on as many as take no longer together. What
+crosses the wire is names,
 coefficients and sums, never a vector (except a portion's gradient, from a worker).
 """
 
@@ -9,12 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from distbelief.app.client.commands import Command, Reply
-from distbelief.app.client.engine import Engine
+from distbelief.app.client.pacing import call_paced
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import raw
 from distbelief.app.errors import Fenced, NotFinite
@@ -23,6 +23,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_gradient, refuse_overwriting
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.app.store.redis.calls import Head, length
+from distbelief.app.store.redis.costs import Cost, EngineCosts, longest
 from distbelief.app.store.redis.shards import RedisShards
 
 BEGIN = Script.load("distbelief.app.store", "begin", twin="begin")
@@ -32,29 +33,6 @@ COMBINE = Script.load("distbelief.app.store", "combine", "prelude", twin="combin
 PSEUDO = Script.load("distbelief.app.store", "pseudo", "prelude", "walk", twin="pseudo")
 ORTHANT = Script.load("distbelief.app.store", "orthant", "prelude", "walk", twin="orthant")
 SPARSITY = Script.load("distbelief.app.store", "sparsity", "prelude", "walk", twin="sparsity")
-
-#: How long a call may hold its server.
-CALL_NS = 10e6
-
-
-@dataclass(frozen=True)
-class EngineCosts:
-    """Nanoseconds that an engine takes for one number of one vector: to read it, and so on."""
-
-    unpack: float
-    multiply: float
-    write: float
-    choose: float
-
-    def writing(self, terms: int) -> float:
-        """For one number of a sum of vectors."""
-        return self.write + (self.unpack + self.multiply) * terms
-
-
-COSTS = {Engine.LUA: EngineCosts(35, 20, 70, 100), Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7)}
-
-#: Nanoseconds of a whole call for one number.
-Cost = Callable[[EngineCosts], float]
 
 #: Arguments of a script about a range of blocks, beside where it lies.
 Arguments = Callable[[range], Head]
@@ -181,7 +159,8 @@ class RedisVectorStore(RedisShards):
             head: Head = (self.fence, blocks[0], blocks[-1], *arguments(blocks))
             commands.append(Command.call(self._shards[index].server, script, keys, head))
             shards.append(index)
-        yield from zip(shards, self._servers.call(commands), strict=True)
+        replies = call_paced(self._servers, commands, self._at_a_time(cost))
+        yield from zip(shards, replies, strict=True)
 
     def _covered(self, blocks: range) -> str:
         """The stretches of a range of blocks that the L1 term covers, for a script."""
@@ -191,8 +170,8 @@ class RedisVectorStore(RedisShards):
 
     def _ranges(self, cost: Cost) -> Iterator[tuple[int, range]]:
         """Ranges of blocks, each within one shard and one call's time on its server."""
-        engines, longest = self._servers.engines, CALL_NS / self.layout.block_numbers
-        at_a_time = [max(1, int(longest / cost(COSTS[engine]))) for engine in engines]
+        size = self.layout.block_numbers
+        at_a_time = [max(1, most // size) for most in longest(self._servers, cost)]
         for index, at in enumerate(self._shards):
             step = at_a_time[at.server]
             for first in range(0, len(at.blocks), step):

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from distbelief.coordinator.report.history import BatchEvaluation, Dispatch, History
+from distbelief.coordinator.report.history import Dispatch, EvaluatedBatch, History
 from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
@@ -54,14 +54,14 @@ KINDS = {
 }
 
 
-def pick_evaluation(history: History) -> BatchEvaluation | None:
+def pick_evaluation(history: History) -> EvaluatedBatch | None:
     """Pick the evaluation that is worth a look: most portions sent again, else the slowest."""
     return max(
         history.evaluations, key=lambda each: (len(each.repeated), each.seconds), default=None
     )
 
 
-def bars(evaluation: BatchEvaluation) -> list[Bar]:
+def bars(evaluation: EvaluatedBatch) -> list[Bar]:
     """A bar for each dispatch, in a lane for each worker; without an answer, one of its own."""
     return [_bar(each, evaluation.seconds) for each in evaluation.dispatches]
 

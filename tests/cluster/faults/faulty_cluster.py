@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -42,6 +43,7 @@ class FaultyCluster:
         """Start a worker that may import the models of these tests."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "pacedmodels")
+            patch.syspath_prepend(str(Path(__file__).parents[1]))
             return self.cluster.start_worker(processes, name)
 
     # --- faults

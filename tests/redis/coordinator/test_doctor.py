@@ -31,7 +31,7 @@ def program() -> ServerProgram:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("examination", "servers", "security", "clocks"):
+    for module in ("examination", "servers", "security", "clocks", "neighbours"):
         monkeypatch.setattr(f"distbelief.coordinator.doctor.{module}.PATIENCE_S", 0.5)
     monkeypatch.setattr("distbelief.coordinator.runs.messages.ANSWER_S", 0.1)
 
@@ -135,6 +135,34 @@ def test_snapshots_and_little_memory_are_named(program: ServerProgram) -> None:
     assert of(found, "save 3600 1")
     (small,) = of(found, "the run needs about")
     assert (small.severity, small.code) == (Severity.ERROR, ExitCode.SERVER)
+
+
+def test_others_on_a_server_are_seen_and_what_to_do_is_said(private: PrivateServer) -> None:
+    with connected(private.url) as servers:
+        servers.one("MSET", *(word for n in range(300) for word in (f"cart:{n}", "x")))
+        servers.one("MSET", *(word for n in range(100) for word in (f"ps:{{r/{n}}}:meta", "x")))
+        found = of(examined(private.url, engine="lua"), "on a shared Redis")
+    (shared,) = found
+    assert shared.severity is Severity.NOTE
+    assert "some 300 of 40" in shared.what
+    for word in ("a server of their own", "native engine", "call_ms = 10 ms"):
+        assert word in shared.todo
+
+
+def test_keys_and_connections_of_other_databases_are_those_of_others(
+    private: PrivateServer,
+) -> None:
+    with connected(f"{private.url}?db=3") as elsewhere:
+        elsewhere.one("SET", "ps:{like ours}", "x")
+        (shared,) = of(examined(private.url, engine="lua"), "on a shared Redis")
+        assert "some 1 of " in shared.what
+        assert "1 connections of other users, or to other databases" in shared.what
+
+
+def test_nobody_else_is_seen_where_nobody_is(private: PrivateServer) -> None:
+    found = examined(private.url, engine="lua")
+    assert of(found, "nobody else is seen there")
+    assert not of(found, "on a shared Redis")
 
 
 def test_a_server_that_is_no_redis_is_an_error(program: ServerProgram) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerError
-from distbelief.coordinator.cluster import local
+from distbelief.coordinator.cluster import keeping
 from distbelief.coordinator.cluster.binaries import ServerProgram
-from distbelief.coordinator.cluster.local import MOST_EARLY_ENDS, LocalCluster
+from distbelief.coordinator.cluster.keeping import MOST_EARLY_ENDS
+from distbelief.coordinator.cluster.local import LocalCluster
 from tests.redis.private import connected
 
 DEADLINE_S = 20.0
@@ -114,7 +115,7 @@ def test_a_durable_cluster_finds_what_the_one_before_it_had(start: Start, tmp_pa
 def test_a_server_that_dies_again_and_again_ends_the_run_with_its_log(
     start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "EARLY_S", math.inf)
+    monkeypatch.setattr(keeping, "EARLY_S", math.inf)
     cluster = start()
     for _ in range(MOST_EARLY_ENDS - 1):
         kill(cluster, "parameters0")
@@ -123,12 +124,39 @@ def test_a_server_that_dies_again_and_again_ends_the_run_with_its_log(
     with pytest.raises(ServerError, match=r"parameters0 ended with exit code -9; its log .*\.log"):
         cluster.check()
     assert len(said) == MOST_EARLY_ENDS - 1
+    monkeypatch.setattr(keeping, "EARLY_S", 0.0)
+    with pytest.raises(ServerError, match=r"parameters0 ended"):  # given up for good
+        cluster.check()
+
+
+@pytest.mark.parametrize("name", ["control", "parameters0"])
+def test_a_server_comes_back_while_a_call_waits_for_it(start: Start, name: str) -> None:
+    cluster = start()
+    with (
+        connected(cluster.endpoints.broker, parameters(cluster)) as servers,
+        cluster.kept_alive(),
+    ):
+        for _ in range(MOST_EARLY_ENDS - 1):
+            kill(cluster, name)
+            for each in range(len(servers)):
+                assert servers.one("PING", server=each, timeout_s=DEADLINE_S) == b"PONG"
+
+
+def test_a_cluster_that_is_closed_while_it_is_kept_alive_leaves_no_child(start: Start) -> None:
+    cluster = start()
+    with cluster.kept_alive():
+        children = list(cluster.children)
+        cluster.close()
+        assert cluster.children == []
+        cluster.check()
+    assert all(child.process.poll() is not None for child in children)
+    assert cluster.children == []
 
 
 def test_ends_of_different_servers_are_counted_apart(
     start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "EARLY_S", math.inf)
+    monkeypatch.setattr(keeping, "EARLY_S", math.inf)
     cluster = start()
     for _ in range(MOST_EARLY_ENDS - 1):
         for name in ("control", "parameters0"):
@@ -143,7 +171,7 @@ def test_a_server_that_lived_for_long_before_each_end_is_always_started_again(
     cluster = start()
     for number in range(2 * MOST_EARLY_ENDS):
         # Every third one lived for long: the ends before it are forgiven.
-        monkeypatch.setattr(local, "EARLY_S", 0.0 if number % 3 == 2 else math.inf)
+        monkeypatch.setattr(keeping, "EARLY_S", 0.0 if number % 3 == 2 else math.inf)
         kill(cluster, "parameters0")
         cluster.check()
     assert len(said) == 2 * MOST_EARLY_ENDS

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -14,6 +16,7 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ConfigError, Fenced, ModelMissing
 from distbelief.app.layout.keys import control
 from distbelief.app.runs import leadership
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.leadership import Claimant, Owner, RunState, Snapshot
 from distbelief.app.runs.record import RunRecord
 
@@ -372,6 +375,15 @@ def test_an_ended_run_is_not_running(servers: Servers, led: RunRecord, state: Ru
     leadership.close(servers, led.run, "me", state, {"reason": "target"})
     with pytest.raises(Fenced, match=f"run {led.run} is not running"):
         leadership.read_run(servers, led.run, 1)
+
+
+def test_a_record_without_an_identity_is_read(record: RunRecord) -> None:
+    """Those of older programs have none; their coordinators are not compared."""
+    document = record.to_json()
+    del document["identity"]
+    assert RunRecord.from_json(record.run, document) == record
+    known = replace(record, identity=Identity("1", "abc", {"own": "def"}))
+    assert RunRecord.from_json(record.run, json.loads(json.dumps(known.to_json()))) == known
 
 
 def test_a_record_of_another_format_is_refused(record: RunRecord) -> None:

@@ -19,7 +19,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.memory.vectors import MemoryVectorStore
-from distbelief.app.store.redis import vectors
+from distbelief.app.store.redis import costs
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from tests.redis.store.test_twins import ANY, FINITE, Array, layouts, mixtures
 
@@ -89,7 +89,7 @@ def test_combinations_have_the_same_bits(
 ) -> None:
     script, twin = pair(layout, kind, values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "CALL_NS", call_ns)
+        patch.setattr(costs, "NS_PER_MS", call_ns)
         assert combined(script, terms, constant) == combined(twin, terms, constant)
     forget(script)
 
@@ -140,7 +140,7 @@ def test_operations_of_an_l1_term_have_the_same_bits(
 ) -> None:
     script, twin = pair(with_biases(layout, penalised), kind, values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "CALL_NS", call_ns)
+        patch.setattr(costs, "NS_PER_MS", call_ns)
         assert after_l1(script, l1, step) == after_l1(twin, l1, step)
         for name in NAMES:
             assert script.sparsity(name)[0] == pytest.approx(twin.sparsity(name)[0], rel=1e-13)
@@ -189,7 +189,7 @@ def test_dots_agree_with_the_exact_sum(
     stores = pair(layout, kind, values)
     pairs = [(a, b) for a in NAMES for b in NAMES]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "CALL_NS", call_ns)
+        patch.setattr(costs, "NS_PER_MS", call_ns)
         for store in stores:
             whole = {name: store.fetch(name).vector.astype(np.float64) for name in NAMES}
             for (a, b), dot in zip(pairs, store.dots(pairs), strict=True):

@@ -19,7 +19,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.app.store.contract.vectors import VectorStore
-from distbelief.app.store.redis import vectors
+from distbelief.app.store.redis import costs
 from distbelief.app.store.redis.vectors import (
     ACCUMULATE,
     BEGIN,
@@ -267,7 +267,7 @@ def test_what_an_iteration_moves_does_not_grow_with_the_number_of_parameters(
     private: PrivateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many shards and calls for 100 times as many parameters: only digits may differ."""
-    monkeypatch.setattr(vectors, "CALL_NS", 1e12)
+    monkeypatch.setattr(costs, "NS_PER_MS", 1e12)
     with connected(private.url) as servers:
         few, many = Metered(servers, 1_000, 125), Metered(servers, 100_000, 12_500)
         small, large = moved_by_iterations(few), moved_by_iterations(many)

@@ -19,7 +19,7 @@ from distbelief.app.store.contract.parameters import Counted, ShardState
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.memory.vectors import MemoryVectorStore
-from distbelief.app.store.redis import vectors
+from distbelief.app.store.redis import costs
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
@@ -76,7 +76,7 @@ def store(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, open_store: Open
 ) -> VectorStore:
     if request.param == "a call for each block":
-        monkeypatch.setattr(vectors, "CALL_NS", 1.0)
+        monkeypatch.setattr(costs, "NS_PER_MS", 1.0)
     store = open_store()
     store.create(VALUES)
     return store

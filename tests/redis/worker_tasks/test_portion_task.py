@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +16,14 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.split.partition import portion, split
+from distbelief.app.errors import WorkerMismatch
 from distbelief.app.layout.keys import PARAMETERS, named, shard
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Targets
 from distbelief.app.runs import batch, leadership
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.leadership import Claimant, RunState
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
@@ -28,6 +32,7 @@ from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.worker_tasks import context, sandblaster
+from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.portion import Share, rounded
 from distbelief.worker_tasks.sandblaster import compute_portion
 
@@ -328,3 +333,47 @@ def test_a_sum_that_is_not_finite_is_reported_as_an_infinite_loss(
     compute_portion(run.id, FENCE, 1, 1, 0)
     assert [report.loss for report in run.reports()] == [math.inf]
     assert run.store.fetch(GRADIENT).vector.tolist() == largest.tolist()
+
+
+def other(run: Run, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> str:
+    """The error of a portion whose run has another record than this process would write."""
+    record = replace(leadership.read_run(run.control, run.id, FENCE), **changes)
+    monkeypatch.setattr(context, "read_run", lambda *_: record)
+    context.open_context.cache_clear()
+    run.begin(1)
+    before = run.shards()
+    with pytest.raises(WorkerMismatch):
+        compute_portion(run.id, FENCE, 1, 1, 0)
+    assert run.shards() == before
+    (report,) = run.reports()
+    assert report.mismatch
+    return report.error
+
+
+def test_a_portion_of_a_coordinator_with_other_code_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = other(run, monkeypatch, identity=Identity("1", "abc"))
+    assert "(version 1, digest abc)" in said
+    assert process_name() in said
+
+
+def test_a_model_with_other_tensors_than_the_layout_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = run.store.layout
+    tensors = (replace(layout.tensors[0], name="W"), *layout.tensors[1:])
+    said = other(run, monkeypatch, layout=replace(layout, tensors=tensors))
+    assert "builds softmax with the tensors weights (6, 3), bias (3,)" in said
+    assert "the coordinator with W (6, 3), bias (3,)" in said
+
+
+def test_servers_in_another_order_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    turned = ",".join(reversed(os.environ[PARAMETER_SERVERS].split(",")))
+    monkeypatch.setenv(PARAMETER_SERVERS, turned)
+    assert "in another order than the coordinator" in other(run, monkeypatch)
+
+
+def test_another_number_of_servers_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PARAMETER_SERVERS, os.environ[PARAMETER_SERVERS].split(",")[0])
+    assert "names 1" in other(run, monkeypatch)

@@ -78,7 +78,8 @@ class Calls:
     def create(self) -> None:
         ids = ",".join(map(str, range(self.first, self.first + len(self.sizes))))
         numbers = ",".join(map(str, self.sizes))
-        head = (self.fence, "create", self.kind, "layout", ids, numbers, "clock,0,refused,0")
+        about = (self.kind, "layout", ids, numbers, "clock,0,refused,0")
+        head = (self.fence, "create", *about, "", 0, "last")
         slots = [slot(name) for name in self.rule.slots]
         values = [self.values(sum(self.sizes)) for _ in (PARAMETERS, *VECTORS)]
         states = [np.abs(self.values(sum(self.sizes))) for _ in slots]

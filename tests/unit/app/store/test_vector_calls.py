@@ -34,12 +34,15 @@ class Counted:
 
     def __init__(self, *engines: Engine) -> None:
         self.engines, self.calls = engines, Counter[int]()
+        self.call_ms, self.most_at_once = 10.0, Counter[int]()
 
     def __len__(self) -> int:
         return len(self.engines)
 
     def call(self, commands: Sequence[Command]) -> list[Reply]:
-        self.calls.update(command.server for command in commands)
+        at_once = Counter(command.server for command in commands)
+        self.calls.update(at_once)
+        self.most_at_once |= at_once
         return [(b"OK", np.zeros(2).tobytes()) for _ in commands]
 
 
@@ -65,3 +68,20 @@ def test_the_engine_of_each_server_decides_for_it(name: str) -> None:
     found = calls(name, Engine.NATIVE, Engine.LUA)
     assert found[0] == 1
     assert 5 < found[1] <= 64
+
+
+@pytest.mark.parametrize("name", ["dots", "combine"])
+def test_others_on_a_server_get_their_turn_between_calls(name: str) -> None:
+    """What Lua needs ten milliseconds for is sent alone; the native engine takes more at once."""
+    servers = Counted(Engine.LUA)
+    layout = Layout.plan([TensorSpec("w", (4 * MAX_SHARD_NUMBERS,))], n_servers=1)
+    store = RedisVectorStore(cast("Servers", servers), "run", layout, fence=1)
+    OPERATIONS[name](store)
+    assert servers.most_at_once == {0: 1}
+
+
+def test_calls_that_take_no_time_are_all_sent_at_once() -> None:
+    servers = Counted(Engine.NATIVE)
+    layout = Layout.plan([TensorSpec("w", (64,))], n_servers=1, block_numbers=4, n_shards=8)
+    RedisVectorStore(cast("Servers", servers), "run", layout, fence=1).combine("vec:out", [])
+    assert servers.most_at_once == {0: 8}

@@ -78,7 +78,7 @@ def test_a_misspelt_command_names_the_nearest(run: Run) -> None:
 def test_debug_shows_a_traceback_wherever_it_stands(
     words: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no such luck")
 
     monkeypatch.setattr("distbelief.coordinator.views.overview.look_at_runs", broken)

@@ -86,6 +86,7 @@ OTHER: dict[str, Any] = {
     "shards": 4,
     "table_numbers": 7,
     "block_numbers": 128,
+    "call_ms": 5.0,
     "lease_seconds": 3.5,
     "server_seconds": 30.0,
     "stall_seconds": 45.0,
@@ -99,6 +100,7 @@ OTHER: dict[str, Any] = {
     "folder": "elsewhere",
     "output": "best.safetensors",
     "wait_seconds": 2.5,
+    "keep_on_servers": "7d",
     "flower": True,
     "metrics_port": 9100,
     "metrics_address": "0.0.0.0",  # noqa: S104 (a value that is not the default)

@@ -28,17 +28,18 @@ from distbelief.coordinator.doctor.findings import (
 from distbelief.coordinator.views.diagnosis import show, verdict
 
 MIB = 1 << 20
+INFO = {
+    "redis_version": "7.0.15",
+    "aof_enabled": "0",
+    "rdb_last_bgsave_status": "ok",
+    "used_memory": str(100 * MIB),
+    "maxmemory": "0",
+    "total_system_memory": str(1100 * MIB),
+}
 HEALTHY = servers.ServerFacts(
     address="redis://ps1:6379",
     parameters=True,
-    info={
-        "redis_version": "7.0.15",
-        "aof_enabled": "0",
-        "rdb_last_bgsave_status": "ok",
-        "used_memory": str(100 * MIB),
-        "maxmemory": "0",
-        "total_system_memory": str(1100 * MIB),
-    },
+    info=INFO,
     config={"save": ""},
     round_trips_ms=(0.1, 0.2, 0.3),
     engine=Choice(Engine.NATIVE),
@@ -48,11 +49,32 @@ CONTROL = replace(HEALTHY, parameters=False, engine=None)
 #: Changes of a healthy server, what it will hold, and: severity, code, words of what is said.
 SERVERS: dict[str, tuple[servers.ServerFacts, int | None, Severity, ExitCode, tuple[str, ...]]] = {
     "old": (
-        replace(HEALTHY, info={**HEALTHY.info, "redis_version": "6.2.14"}),
+        replace(HEALTHY, info={**INFO, "redis_version": "6.2.14"}),
         None,
         Severity.ERROR,
         ExitCode.SERVER,
         ("Redis 6.2.14", "7.0"),
+    ),
+    "of a cluster": (
+        replace(HEALTHY, info={**INFO, "redis_mode": "cluster", "cluster_size": "3"}),
+        None,
+        Severity.ERROR,
+        ExitCode.SERVER,
+        ("cluster mode", "3 shards", "cluster-enabled no"),
+    ),
+    "of a cluster, for Celery": (
+        replace(CONTROL, info={**INFO, "redis_mode": "cluster", "aof_enabled": "1"}),
+        None,
+        Severity.ERROR,
+        ExitCode.SERVER,
+        ("cluster mode", "Celery", "cluster-enabled no"),
+    ),
+    "silent about itself": (
+        replace(HEALTHY, info=None),
+        None,
+        Severity.WARNING,
+        ExitCode.OK,
+        ("INFO", "+info"),
     ),
     "evicting": (
         replace(HEALTHY, failures=(UnsafeEviction("allkeys-lru, set it to noeviction"),)),
@@ -83,14 +105,14 @@ SERVERS: dict[str, tuple[servers.ServerFacts, int | None, Severity, ExitCode, tu
         ("save 3600 1",),
     ),
     "a snapshot that failed": (
-        replace(HEALTHY, info={**HEALTHY.info, "rdb_last_bgsave_status": "err"}),
+        replace(HEALTHY, info={**INFO, "rdb_last_bgsave_status": "err"}),
         None,
         Severity.WARNING,
         ExitCode.OK,
         ("snapshot failed",),
     ),
     "an append-only file": (
-        replace(HEALTHY, info={**HEALTHY.info, "aof_enabled": "1"}),
+        replace(HEALTHY, info={**INFO, "aof_enabled": "1"}),
         None,
         Severity.NOTE,
         ExitCode.OK,
@@ -107,7 +129,7 @@ SERVERS: dict[str, tuple[servers.ServerFacts, int | None, Severity, ExitCode, tu
     "too small": (HEALTHY, 1001 * MIB, Severity.ERROR, ExitCode.SERVER, ("1,001 MiB", "1,000 MiB")),
     "just large enough": (HEALTHY, 900 * MIB, Severity.WARNING, ExitCode.OK, ("900 MiB",)),
     "limited": (
-        replace(HEALTHY, info={**HEALTHY.info, "maxmemory": str(150 * MIB)}),
+        replace(HEALTHY, info={**INFO, "maxmemory": str(150 * MIB)}),
         60 * MIB,
         Severity.ERROR,
         ExitCode.SERVER,
@@ -229,19 +251,19 @@ FLEETS: dict[str, tuple[workers.Fleet, Severity, ExitCode, tuple[str, ...]]] = {
     "an older version": (
         fleet({}),
         Severity.ERROR,
-        ExitCode.NO_WORKERS,
+        ExitCode.MISMATCH,
         ("older version",),
     ),
     "another version": (
         fleet({**ANSWER, "versions": {**HERE, "distbelief": "2"}}),
         Severity.ERROR,
-        ExitCode.NO_WORKERS,
+        ExitCode.MISMATCH,
         ("distbelief 2 (here 1)", "restart the workers"),
     ),
     "other code of the same version": (
         fleet({**ANSWER, "versions": {**HERE, "code": "abd"}}),
         Severity.ERROR,
-        ExitCode.NO_WORKERS,
+        ExitCode.MISMATCH,
         ("code abd (here abc)",),
     ),
     "another NumPy": (

@@ -25,7 +25,7 @@ class Crowd:
     def queues_served(self, answer_s: float) -> list[tuple[str, set[str]]]:
         present = self.workers[: self.rounds]
         self.rounds += 1
-        return [("worker@host", set(queues)) for queues in present]
+        return [(f"worker{index}", set(queues)) for index, queues in enumerate(present)]
 
     def monotonic(self) -> float:
         return float(self.rounds)

@@ -157,7 +157,7 @@ def test_what_cannot_be_trained_is_said_before_it_begins(
             "portions = 900 is more than the 800 training examples: use at most 800",
         ),
     ],
-    ids=str,
+    ids=["too many replicas", "too long a warm start", "too many portions"],
 )
 def test_work_that_cannot_be_divided_is_refused_before_anything_is_started(
     settings: dict[str, Any], error: type[Exception], words: str, tmp_path: Path

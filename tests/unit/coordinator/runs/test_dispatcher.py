@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from distbelief.app.errors import ModelMissing, WaitTimeout, WorkFailed
+from distbelief.app.errors import ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
 from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs import dispatch
@@ -123,6 +123,13 @@ def test_what_was_sent_again_is_counted_on_from_earlier_fences(clock: Clock) -> 
     office = Office(clock, resent=6)
     assert office.messages_after(EXPIRED, LEASE_S + 1) == 2
     assert office.dispatcher.resent == 7
+
+
+def test_a_worker_with_other_code_ends_the_run_at_its_first_attempt(office: Office) -> None:
+    refused = replace(FAILED, tries=1, report={**FAILURE, "error": "no", "mismatch": True})
+    with pytest.raises(WorkerMismatch, match=r"^no$"):
+        office.messages_after(refused, 0)
+    assert len(office.sent) == 1
 
 
 def test_a_message_names_its_task_and_its_unit(office: Office) -> None:

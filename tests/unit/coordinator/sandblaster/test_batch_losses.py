@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from distbelief.app.errors import SequenceGap
+from distbelief.app.errors import SequenceGap, WorkerMismatch
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.runs.batch import Report
@@ -91,3 +91,15 @@ def test_a_server_that_loses_portions_every_time_ends_the_run(
 ) -> None:
     with pytest.raises(SequenceGap, match="lost portions of 5 evaluations in a row"):
         evaluated(MOST_LOSSES, monkeypatch)
+
+
+def test_a_worker_with_other_code_ends_the_run_at_its_first_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: Workers, evaluation: int, portion: int, dispatch: int) -> None:
+        answer = Report(FENCE, evaluation, portion, dispatch, "w", error="no", mismatch=True)
+        self.reports.append(answer)
+
+    monkeypatch.setattr(Workers, "send_portion", refuse)
+    with pytest.raises(WorkerMismatch, match=r"^no$"):
+        evaluated(0, monkeypatch)

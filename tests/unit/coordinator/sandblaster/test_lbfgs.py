@@ -1,4 +1,4 @@
-"""The minimiser as a whole: how it gets on, how it ends, what it holds, how it is taken up."""
+"""The minimiser as a whole: how it gets on, how it ends, what it holds, how another goes on."""
 
 from __future__ import annotations
 
@@ -320,7 +320,7 @@ def test_nothing_that_is_asked_for_grows_with_the_number_of_parameters() -> None
     assert set(directions[1 : len(few)]) == set(directions[len(few) + 1 :]) == {2}
 
 
-# --- taken up by another coordinator
+# --- another coordinator goes on
 
 
 @pytest.mark.parametrize(

@@ -358,7 +358,7 @@ def test_a_step_asks_for_one_call_before_it_is_tried_and_two_after() -> None:
         assert row[-4:] == ["pseudo_gradient", "combine", "combine", "dots"]
 
 
-# --- taken up by another coordinator
+# --- another coordinator goes on
 
 SHORT = Settings(history=3, max_iterations=25, decrease_tolerance=0)
 

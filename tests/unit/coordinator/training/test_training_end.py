@@ -46,6 +46,7 @@ class Farewell:
             "Any",
             SimpleNamespace(
                 say=self.said.append,
+                cluster=SimpleNamespace(broker=None),
                 folder=SimpleNamespace(conclude=conclude),
                 session=SimpleNamespace(leader=leader, note=lambda *_, **__: None),
             ),

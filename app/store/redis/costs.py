@@ -1,0 +1,53 @@
+"""What calls cost a server, so that none of them keeps others waiting beyond ``call_ms``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.servers import Servers
+
+
+@dataclass(frozen=True)
+class EngineCosts:
+    """Nanoseconds that an engine takes for one number of one vector: to read it, and so on.
+
+    ``send`` is to read it for a client, ``copy`` to copy it on the server.
+    """
+
+    unpack: float
+    multiply: float
+    write: float
+    choose: float
+    send: float
+    copy: float
+
+    def writing(self, terms: int) -> float:
+        """For one number of a sum of vectors."""
+        return self.write + (self.unpack + self.multiply) * terms
+
+    def pushing(self, slots: int) -> float:
+        """For one number of a gradient, the parameters and their slots."""
+        return (self.unpack + self.multiply) * (2 + slots) + self.write * (1 + slots)
+
+
+COSTS = {
+    Engine.LUA: EngineCosts(35, 20, 70, 100, 9, 2),
+    Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7, 1.5, 2),
+}
+
+NS_PER_MS = 1e6
+
+#: A server reads so long an argument by itself, and turns to others before it goes on: then
+#: commands behind one another need no pauses between them.
+LEAST_APART = 32 << 10
+
+#: Nanoseconds of a whole call for one number.
+Cost = Callable[[EngineCosts], float]
+
+
+def longest(servers: Servers, cost: Cost) -> list[int]:
+    """For each server the most numbers that calls may be about until others get their turn."""
+    budget = servers.call_ms * NS_PER_MS
+    return [max(1, int(min(budget / cost(COSTS[engine]), 1e12))) for engine in servers.engines]

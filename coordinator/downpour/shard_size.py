@@ -1,0 +1,59 @@
+"""The size of shards on servers that others use: a push must not keep them waiting for long.
+
+Chosen once, before the training, from what a push costs on these very servers; a resumed run
+keeps its shards. Only Lua is slow enough for it to matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from distbelief.app.client.engine import Engine
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.layout import BLOCK_NUMBERS, MAX_SHARD_NUMBERS, Layout
+from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.redis.costs import COSTS
+from distbelief.coordinator.downpour.intervals import measure_push_s
+from distbelief.coordinator.problem.problem import Problem
+
+#: Numbers of the two pushes whose difference is what numbers cost, without the way there.
+SMALL, LARGE = BLOCK_NUMBERS, 4 * BLOCK_NUMBERS
+
+
+def fit_shards(problem: Problem, servers: Servers) -> Problem:
+    """Cut the parameters into shards that ``call_ms`` allows, where Lua computes.
+
+    Raises the ServerError family if a server cannot be used.
+    """
+    config, layout = problem.config, problem.layout
+    largest = layout.shard_slice(0)
+    slow = [index for index, engine in enumerate(servers.engines) if engine is Engine.LUA]
+    if not slow or config.shards is not None or largest.stop - largest.start <= BLOCK_NUMBERS:
+        return problem
+    cost_ns = max(measure_cost_ns(config, servers.only(index)) for index in slow)
+    numbers = shard_numbers(config.call_ms, config.callers, cost_ns)
+    if numbers >= largest.stop - largest.start:
+        return problem
+    fitted = Layout.plan(
+        layout.tensors,
+        n_servers=layout.n_servers,
+        block_numbers=config.block_numbers,
+        table_numbers=config.table_numbers if layout.tables else None,
+        shard_numbers=numbers,
+        seed=config.seed,
+    )
+    return replace(problem, layout=fitted)
+
+
+def shard_numbers(call_ms: float, callers: int, cost_ns: float) -> int:
+    """The most numbers of a shard: all callers at once may take ``call_ms`` of a server."""
+    return min(MAX_SHARD_NUMBERS, max(1, int(call_ms * 1e6 / callers / cost_ns)))
+
+
+def measure_cost_ns(config: RunConfig, servers: Servers) -> float:
+    """Nanoseconds for each number of a call with a gradient; never less than is known of Lua."""
+    costs = COSTS[Engine.LUA]
+    if config.algorithm == "sandblaster":
+        return costs.unpack + costs.writing(1)  # it adds a portion to the sum
+    small, large = (measure_push_s(config, servers, numbers) for numbers in (SMALL, LARGE))
+    return max(costs.unpack, 1e9 * (large - small) / (LARGE - SMALL))
