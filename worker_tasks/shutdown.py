@@ -45,8 +45,8 @@ def begin(sender: Any = None, **_: Any) -> None:
     Celery's signal comes after the soft shutdown (SIGQUIT, and SIGTERM under REMAP_SIGTERM), in
     which processes are to end what they do: they are told when that begins.
     """
-    _forget()
-    atexit.register(_forget)
+    forget()
+    atexit.register(forget)
     soft_shutdown = sender.wait_for_soft_shutdown
 
     def tell_and_wait() -> None:
@@ -65,5 +65,6 @@ def end(**_: Any) -> None:
         log.warning("units under way cost their leases: %s cannot be written: %s", _flag(), error)
 
 
-def _forget() -> None:
+def forget() -> None:
+    """Forget that the worker has been told to end."""
     _flag().unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import logging
 import os
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import IO, Any
 
 import click
 from celery import Celery, bootsteps
@@ -199,6 +199,10 @@ class PoolRefused(click.ClickException):
             f"tasks that compute need processes of their own, and the pool {pool} has none: start "
             "the worker with --pool prefork (or solo), and as many processes as it has cores"
         )
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it as our own commands do."""
+        click.echo(f"error: {self.message}", file=file, err=file is None)
 
 
 class PoolCheck(bootsteps.Step):  # type: ignore[misc]

@@ -51,9 +51,9 @@ class OneUnit:
 @pytest.fixture(autouse=True)
 def _running() -> Iterator[None]:
     """This process's worker has not been told to end, neither before a test nor after it."""
-    shutdown.begin()
+    shutdown.forget()
     yield
-    shutdown.begin()
+    shutdown.forget()
 
 
 def do_work(ledger: OneUnit, do: Any) -> str:

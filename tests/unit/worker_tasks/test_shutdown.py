@@ -99,7 +99,7 @@ if __name__ == "__main__":
     process.start()
     print(answers.get())
     process.join()
-    shutdown._forget()
+    shutdown.forget()
 """
 
 
