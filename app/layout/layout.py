@@ -118,12 +118,13 @@ class Layout:
         n_shards: int | None = None,
         table_numbers: int | None = None,
         shard_numbers: int = MAX_SHARD_NUMBERS,
+        table_shards: int = TABLE_SHARDS_PER_SERVER,
         seed: int = 0,
     ) -> Layout:
         """Cut ``tensors``; without ``n_shards`` choose the fewest that keep calls short.
 
         Those are a multiple of the servers, of at most ``shard_numbers`` numbers each, or of
-        one block where that is longer.
+        one block where that is longer; of tables each server has ``table_shards``.
         The sparse tensors become tables if together they have at least ``table_numbers``
         numbers (None: never); given shards are then those of the dense part and of the
         tables, each.
@@ -139,7 +140,7 @@ class Layout:
         if n_shards is None:
             per_shard = max(1, shard_numbers // max(1, block_numbers))
             rounds = math.ceil(blocks / (per_shard * max(1, n_servers)))
-            n_dense, n_tables = n_servers * rounds, n_servers * TABLE_SHARDS_PER_SERVER
+            n_dense, n_tables = n_servers * rounds, n_servers * table_shards
         assert n_dense is not None
         assert n_tables is not None
         if n_shards is None or tabled:

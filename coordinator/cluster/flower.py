@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distbelief.app.errors import ConfigError, WaitTimeout
-from distbelief.app.settings.environment import BROKER
+from distbelief.app.settings.environment import BROKER, file_of
 from distbelief.app.settings.extras import installation
 from distbelief.coordinator.cluster.processes import Child, end, import_path
 
@@ -52,8 +52,10 @@ def run_flower(
     port = _free_port()
     command = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "flower", "--read_only"]
     command += [f"--address={HOST}", f"--port={port}", f"--tasks_columns={COLUMNS}"]
-    # By the environment, as to workers: the URL may hold a password.
-    environment = {**os.environ, BROKER: broker, "PYTHONPATH": import_path()}
+    # By the environment, as to workers: the URL may hold a password. One that comes from a file is
+    # read there, as often as it changes.
+    named = {} if file_of(broker) is not None else {BROKER: broker}
+    environment = {**os.environ, **named, "PYTHONPATH": import_path()}
     child = Child.start("flower", command, folder, environment)
     try:
         _wait_for(child, port, wait_s)

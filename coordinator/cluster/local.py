@@ -238,6 +238,7 @@ class LocalCluster:
     def _serve(self, program: binaries.ServerProgram, module: Path | None) -> None:
         """Start the servers, the parameter servers with ``module``, and wait for them."""
         assert self._sockets is not None
+        self._keeper = Keeper(self._child, self._say)  # what was given up before counts no more
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
         if self._durable is not None:
             forget_other_shapes(self._durable, [Path(url).stem for url in urls])

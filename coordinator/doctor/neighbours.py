@@ -50,13 +50,13 @@ class NeighbourFacts:
 def gather(servers: Servers, index: int) -> NeighbourFacts:
     """Look at a server that answers; raises the ServerError family if it does not any more."""
     one = servers.only(index)
-    info = read_info(one, timeout_s=PATIENCE_S) or {}  # else only keys that we see count
+    info = read_info(one, timeout_s=PATIENCE_S) or {}
     keys = dict(_keyspace(info))
     clients, database = _clients(one)
     pages = islice(scan_keys(one, "*"), PAGES)
     sample = set(chain.from_iterable(pages))
     return NeighbourFacts(
-        keys=sum(keys.values()),
+        keys=sum(keys.values()) or len(sample),  # no right to INFO: those that we see
         elsewhere=0 if database is None else sum(keys.values()) - keys.get(database, 0),
         sampled=len(sample),
         foreign=sum(not key.startswith(OURS) for key in sample),

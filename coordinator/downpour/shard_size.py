@@ -6,15 +6,29 @@ keeps its shards. Only Lua is slow enough for it to matter.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import cast
+
+import numpy as np
 
 from distbelief.app.client.engine import Engine
 from distbelief.app.client.servers import Servers
-from distbelief.app.layout.layout import BLOCK_NUMBERS, MAX_SHARD_NUMBERS, Layout
+from distbelief.app.datasets.split.partition import Subset
+from distbelief.app.layout.layout import (
+    BLOCK_NUMBERS,
+    MAX_SHARD_NUMBERS,
+    TABLE_SHARDS_PER_SERVER,
+    Layout,
+)
+from distbelief.app.models.model import SparseModel
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.redis.costs import COSTS
 from distbelief.coordinator.downpour.intervals import measure_push_s
 from distbelief.coordinator.problem.problem import Problem
+
+#: Each is a call more for every push and fetch.
+MOST_TABLE_SHARDS = 64
 
 #: Numbers of the two pushes whose difference is what numbers cost, without the way there.
 SMALL, LARGE = BLOCK_NUMBERS, 4 * BLOCK_NUMBERS
@@ -23,26 +37,41 @@ SMALL, LARGE = BLOCK_NUMBERS, 4 * BLOCK_NUMBERS
 def fit_shards(problem: Problem, servers: Servers) -> Problem:
     """Cut the parameters into shards that ``call_ms`` allows, where Lua computes.
 
-    Raises the ServerError family if a server cannot be used.
+    ``n_push`` is chosen already. Raises the ServerError family if a server cannot be used.
     """
     config, layout = problem.config, problem.layout
-    largest = layout.shard_slice(0)
     slow = [index for index, engine in enumerate(servers.engines) if engine is Engine.LUA]
-    if not slow or config.shards is not None or largest.stop - largest.start <= BLOCK_NUMBERS:
+    if not slow or config.shards is not None:
         return problem
-    cost_ns = max(measure_cost_ns(config, servers.only(index)) for index in slow)
-    numbers = shard_numbers(config.call_ms, config.callers, cost_ns)
-    if numbers >= largest.stop - largest.start:
-        return problem
+    largest, numbers = layout.shard_slice(0), MAX_SHARD_NUMBERS
+    if largest.stop - largest.start > BLOCK_NUMBERS:
+        cost_ns = max(measure_cost_ns(config, servers.only(index)) for index in slow)
+        numbers = shard_numbers(config.call_ms, config.callers, cost_ns)
     fitted = Layout.plan(
         layout.tensors,
         n_servers=layout.n_servers,
         block_numbers=config.block_numbers,
         table_numbers=config.table_numbers if layout.tables else None,
         shard_numbers=numbers,
+        table_shards=_table_shards(problem),
         seed=config.seed,
     )
     return replace(problem, layout=fitted)
+
+
+def _table_shards(problem: Problem) -> int:
+    """Shards of tables on each server, so that each gets few enough rows of a push."""
+    config, layout = problem.config, problem.layout
+    if not layout.tables:
+        return TABLE_SHARDS_PER_SERVER
+    subset = Subset(problem.data.train, 0, config.replicas, config.seed)
+    steps = range(config.push_interval)
+    examples = [subset.minibatch(step, config.batch_size) for step in steps]
+    features = problem.dataset.features[np.concatenate(examples)]
+    touched = sum(map(len, cast("SparseModel", problem.model).narrowed(features).rows))
+    held_ns = COSTS[Engine.LUA].row * touched / layout.n_servers
+    wanted = math.ceil(held_ns * config.callers / (config.call_ms * 1e6))
+    return min(MOST_TABLE_SHARDS, max(TABLE_SHARDS_PER_SERVER, wanted))
 
 
 def shard_numbers(call_ms: float, callers: int, cost_ns: float) -> int:

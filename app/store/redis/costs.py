@@ -13,7 +13,8 @@ from distbelief.app.client.servers import Servers
 class EngineCosts:
     """Nanoseconds that an engine takes for one number of one vector: to read it, and so on.
 
-    ``send`` is to read it for a client, ``copy`` to copy it on the server.
+    ``send`` is to read it for a client, ``copy`` to copy it on the server. ``row`` is to update
+    a whole row of a table.
     """
 
     unpack: float
@@ -22,6 +23,7 @@ class EngineCosts:
     choose: float
     send: float
     copy: float
+    row: float
 
     def writing(self, terms: int) -> float:
         """For one number of a sum of vectors."""
@@ -33,8 +35,8 @@ class EngineCosts:
 
 
 COSTS = {
-    Engine.LUA: EngineCosts(35, 20, 70, 100, 9, 2),
-    Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7, 1.5, 2),
+    Engine.LUA: EngineCosts(35, 20, 70, 100, 9, 2, row=12_000),
+    Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7, 1.5, 2, row=500),
 }
 
 NS_PER_MS = 1e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
@@ -30,7 +31,7 @@ from distbelief.app.store.contract.parameters import (
 )
 from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
 from distbelief.app.store.redis.calls import Head, ShardKeys, length
-from distbelief.app.store.redis.costs import LEAST_APART
+from distbelief.app.store.redis.costs import LEAST_APART, longest
 from distbelief.app.store.redis.meta import positions
 from distbelief.app.store.redis.shards import RedisShards
 from distbelief.app.store.redis.writing import PIECE_BYTES
@@ -133,13 +134,18 @@ class RedisParameterStore(RedisShards):
             arguments = [*head, since, *about, *self._rule_arguments]
             into = ReplyBuffer(raw(fresh[part]), skip=FRESH) if fresh is not None else None
             commands.append(Command.call(at.server, script, at.keys, arguments, into))
-        replies = call_paced(self._servers, commands, self._pushes_at_a_time())
+        replies = call_paced(self._servers, commands, self._pushes_at_a_time(rows))
         answers = tuple(Answer(reply[0].decode()) for reply in replies)
         stand = positions(reply[1:3] for reply in replies)
         check_answers(answers, stand, sequence)
         return Pushed(answers, stand, fresh)
 
-    def _pushes_at_a_time(self) -> list[int]:
+    def _pushes_at_a_time(self, rows: Tables) -> list[int]:
+        """For each server how many of a push's calls may be one behind another."""
+        if rows:
+            per_shard = math.ceil(sum(len(each.ids) for each in rows) / self.layout.n_table_shards)
+            most = longest(self._servers, lambda of: of.row)
+            return [max(1, rows_at_once // max(1, per_shard)) for rows_at_once in most]
         if length(self._shards[0].part) * self.dtype.itemsize >= LEAST_APART:
             return [len(self._shards)] * self.layout.n_servers
         return self._at_a_time(lambda of: of.pushing(len(self.rule.slots)))

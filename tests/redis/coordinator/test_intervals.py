@@ -44,5 +44,5 @@ def test_a_server_that_is_slow_is_asked_less_often(
 ) -> None:
     problem = prepare(RunConfig(**DIGITS), len(servers))
     for exchange_s, expected in ((0.0, 1), (1.0, 4)):
-        monkeypatch.setattr(intervals, "_measure_exchange_s", lambda *_, taken=exchange_s: taken)
+        monkeypatch.setattr(intervals, "measure_push_s", lambda *_, taken=exchange_s: taken)
         assert intervals.choose_intervals(problem, servers).config.push_interval == expected

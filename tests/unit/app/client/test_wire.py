@@ -18,10 +18,12 @@ from redis._parsers import _RESP2Parser
 from distbelief.app.client.wire import (
     LEAST_APART,
     READ_BYTES,
+    SENT_BYTES,
     ReplyBuffer,
     ReplyReader,
     packed,
     raw,
+    stretches,
 )
 
 
@@ -146,3 +148,12 @@ def test_a_large_array_is_sent_from_where_it_lies() -> None:
     (piece,) = pieces_of(array)
     array[5] = 1.0
     assert bytes(piece) == array.tobytes()
+
+
+@pytest.mark.parametrize("length", [0, 1, SENT_BYTES, SENT_BYTES + 1, 3 * SENT_BYTES])
+@pytest.mark.parametrize("kind", [bytes, memoryview])
+def test_what_is_long_is_sent_in_stretches(kind: Any, length: int) -> None:
+    long = bytes(range(256)) * (length // 256 + 1)
+    sent = list(stretches([b"before", kind(long[:length]), b"behind"]))
+    assert b"".join(sent) == b"before" + long[:length] + b"behind"
+    assert max(map(len, sent)) <= max(SENT_BYTES, 6)

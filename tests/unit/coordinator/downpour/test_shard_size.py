@@ -13,7 +13,7 @@ from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.downpour import shard_size
 from distbelief.coordinator.downpour.shard_size import fit_shards, shard_numbers
-from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.problem.problem import Problem, prepare
 
 SIZE = 600_000
 COST_NS = 300.0
@@ -90,3 +90,23 @@ def test_sandblaster_needs_no_push_to_know_what_a_sum_costs(
     monkeypatch.setattr(shard_size, "measure_push_s", None)
     layout = fitted(problem(algorithm="sandblaster"))
     assert 4096 < largest(layout) < MAX_SHARD_NUMBERS / 2
+
+
+@pytest.mark.parametrize(
+    ("call_ms", "least", "most"), [(100.0, 4, 4), (10.0, 5, 30), (1.0, 64, 64)]
+)
+def test_tables_lie_in_as_many_shards_as_the_rows_of_a_push_ask_for(
+    call_ms: float, least: int, most: int
+) -> None:
+    clicks = RunConfig(
+        data="synthetic:clicks",
+        data_options={"examples": 5000},
+        model="fm",
+        table_numbers=1,
+        batch_size=2000,
+        n_push=1,
+        n_fetch=1,
+        call_ms=call_ms,
+    )
+    assert least <= fitted(prepare(clicks, 1)).n_table_shards <= most
+    assert fitted(prepare(clicks, 1), Engine.NATIVE).n_table_shards == 4

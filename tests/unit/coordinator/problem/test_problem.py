@@ -11,6 +11,7 @@ import pytest
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.split.partition import Subset, split
 from distbelief.app.errors import ConfigError, DataError, ModelError
+from distbelief.app.layout.layout import Layout
 from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.settings.sections import ModelSettings
@@ -209,3 +210,10 @@ def test_portions_of_sparse_data_follow_what_an_example_touches() -> None:
     )
     assert made.layout.size > 2**19
     assert portions_of(made) == LEAST_PORTIONS
+
+
+def test_a_resumed_run_keeps_its_shards_on_as_many_servers() -> None:
+    config = RunConfig(n_push=1, n_fetch=1)
+    recorded = Layout.plan(prepare(config, 2).layout.tensors, n_servers=2, n_shards=5)
+    assert prepare(config, 2, recorded=recorded).layout == recorded
+    assert prepare(config, 3, recorded=recorded).layout == prepare(config, 3).layout
