@@ -137,9 +137,6 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
 
     A name that several workers have is there as often.
 
-    Returns:
-        The names of those that answered; several may have one name.
-
     Raises:
         NoWorkers: not within ``timeout_s``.
         ServerUnreachable: the broker does not answer.
