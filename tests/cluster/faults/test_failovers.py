@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from distbelief.app.client.servers import Servers
+from distbelief.app.store.native import library
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from tests.cluster.faults.paced import (
@@ -49,8 +50,12 @@ class Pair:
         stack.callback(shutil.rmtree, self.disk, ignore_errors=True)
         disk = ("--dir", str(self.disk), "--save", "3600 1000000000", "--repl-diskless-sync", "yes")
         delay = ("--repl-diskless-sync-delay", "0")
-        self.primary = stack.enter_context(PrivateServer(program, options=(*disk, *delay)))
-        of = ("--replicaof", f"127.0.0.1 {self.primary.port}")
+        # With the engine of the undisturbed run: the other one adds in another order.
+        module = library()
+        engine = () if module is None else ("--loadmodule", str(module))
+        own = (*disk, *delay, *engine)
+        self.primary = stack.enter_context(PrivateServer(program, options=own))
+        of = ("--replicaof", f"127.0.0.1 {self.primary.port}", *engine)
         self.replica = stack.enter_context(PrivateServer(program, options=of))
         self.address: MovingAddress = stack.enter_context(moving_address(self.primary.port))
 
