@@ -154,19 +154,24 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
         return (worker_application, ()) if self.steps["worker"] else (Application, (self._broker,))
 
     def connection_for_read(self, url: str | None = None, **words: Any) -> Any:
-        return super().connection_for_read(url or self.address, **self._with_credentials(words))
+        return self._with_credentials(super().connection_for_read(url or self.address, **words))
 
     def connection_for_write(self, url: str | None = None, **words: Any) -> Any:
-        return super().connection_for_write(url or self.address, **self._with_credentials(words))
+        return self._with_credentials(super().connection_for_write(url or self.address, **words))
 
     def connection(self, hostname: str | None = None, **words: Any) -> Any:
         return super().connection(hostname or self.address, **words)
 
     broker_connection = connection
 
-    def _with_credentials(self, words: dict[str, Any]) -> dict[str, Any]:
-        """A password that comes from a file is read anew for each connection."""
-        return {"credential_provider": self._credentials, **words} if self._credentials else words
+    def _with_credentials(self, made: Any) -> Any:
+        """The connection, which reads a password that comes from a file whenever it connects.
+
+        Celery hands no provider on to kombu.
+        """
+        if self._credentials is not None:
+            made.credential_provider = self._credentials
+        return made
 
 
 class Loader(AppLoader):  # type: ignore[misc]

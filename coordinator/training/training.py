@@ -126,7 +126,7 @@ def _run(
         _saved_model(resources, ending).save(resources.output)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
-        raise RunTaken(f"stopped: {error}") from error
+        raise _taken(resources, error) from error
     except BaseException as error:
         _give_up(resources, driver, error)
         raise
@@ -142,6 +142,12 @@ def _run(
         seconds=driver.seconds,
         unit="passes" if resources.problem.config.algorithm == "downpour" else "iterations",
     )
+
+
+def _taken(resources: TrainingResources, error: RunTaken | Fenced) -> RunTaken:
+    if isinstance(error, RunTaken):
+        return RunTaken(f"stopped: {error}")
+    return RunTaken(f"stopped: run {resources.session.record.run} was taken over ({error})")
 
 
 def _describe(resources: TrainingResources) -> None:
@@ -197,7 +203,7 @@ def _conclude(resources: TrainingResources, ending: Ending, seconds: float) -> N
     try:
         _close(resources, state, outcome)
     except Fenced as error:
-        raise RunTaken(f"stopped: {error}") from error
+        raise _taken(resources, error) from error
     except (ServerError, ConfigError) as error:
         resources.say(f"the model is saved, but the end of the run could not be noted: {error}")
 

@@ -55,6 +55,8 @@ class Secrets:
             with connected(server.url) as admin:
                 admin.one("ACL", "SETUSER", USER, "reset", "on", "allkeys", "allchannels")
                 admin.one("ACL", "SETUSER", USER, "+@all", f">{password}")
+                # Who has no password looks on: else nobody would need one.
+                admin.one("ACL", "SETUSER", "default", "-@write")
                 for kind in ("normal", "pubsub"):
                     admin.one("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
@@ -74,12 +76,12 @@ def rotated(module_command: Start, tmp_path_factory: pytest.TempPathFactory) -> 
         training = module_command(*downpour(folder), environment=secrets.environment)
         progress(control, [training.run])
         before = pool(crew)
-        secrets.write("second")
-        secrets.set("second")
+        secrets.write("s3c0nd-word")
+        secrets.set("s3c0nd-word")
         progress(control, [training.run])
-        secrets.set("third")
+        secrets.set("th1rd-word")
         time.sleep(BETWEEN_S)
-        secrets.write("third")
+        secrets.write("th1rd-word")
         progress(control, [training.run])
         go(folder)
         training.ends()
@@ -97,6 +99,6 @@ def test_no_worker_is_restarted(rotated: Any) -> None:
 def test_no_password_is_told(rotated: Any) -> None:
     training, _, _, log = rotated
     for text in (training.out, training.err, log):
-        for password in (FIRST, "second", "third"):
+        for password in (FIRST, "s3c0nd-word", "th1rd-word"):
             assert f":{password}@" not in text
             assert password not in text
