@@ -147,7 +147,7 @@ def _run(
 def _taken(resources: TrainingResources, error: RunTaken | Fenced) -> RunTaken:
     if isinstance(error, RunTaken):
         return RunTaken(f"stopped: {error}")
-    return RunTaken(f"stopped: run {resources.session.record.run} was taken over ({error})")
+    return RunTaken(f"stopped: run {resources.folder.run} was taken over ({error})")
 
 
 def _describe(resources: TrainingResources) -> None:

@@ -47,7 +47,7 @@ class Farewell:
             SimpleNamespace(
                 say=self.said.append,
                 cluster=SimpleNamespace(broker=None),
-                folder=SimpleNamespace(conclude=conclude),
+                folder=SimpleNamespace(run="r7", conclude=conclude),
                 session=SimpleNamespace(leader=leader, note=lambda *_, **__: None),
             ),
         )
@@ -97,5 +97,5 @@ def test_what_could_not_be_told_is_said_and_is_no_failure(
 
 def test_a_run_that_was_taken_at_the_last_moment_is_said_to_be() -> None:
     farewell = Farewell(Fenced("coordinator 7 has it"), None)
-    with pytest.raises(RunTaken, match="coordinator 7 has it"):
+    with pytest.raises(RunTaken, match="run r7 was taken over .coordinator 7 has it"):
         _conclude(farewell.resources, ENDING, 1.0)
