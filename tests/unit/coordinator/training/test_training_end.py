@@ -97,5 +97,5 @@ def test_what_could_not_be_told_is_said_and_is_no_failure(
 
 def test_a_run_that_was_taken_at_the_last_moment_is_said_to_be() -> None:
     farewell = Farewell(Fenced("coordinator 7 has it"), None)
-    with pytest.raises(RunTaken, match="run r7 was taken over .coordinator 7 has it"):
+    with pytest.raises(RunTaken, match=r"run r7 was taken over \(coordinator 7 has it"):
         _conclude(farewell.resources, ENDING, 1.0)
