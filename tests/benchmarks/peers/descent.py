@@ -40,7 +40,7 @@ def loaded(options: dict[str, Any]) -> tuple[Numbers, npt.NDArray[np.int64]]:
     return np.load(x).astype(np.float64), np.load(y)
 
 
-class DownsampledSeries:
+class ObjectiveTrace:
     """When an objective was reached: seconds since the beginning, and the objective."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from distbelief.coordinator.problem.problem import prepare
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.status import SandblasterStatus, Status
 from distbelief.coordinator.training.training import train
-from peers.descent import HISTORY, L2, DownsampledSeries, data
+from peers.descent import HISTORY, L2, ObjectiveTrace, data
 
 
 @contextmanager
@@ -47,7 +47,7 @@ class Watch:
     """Notes when each iteration ended, from when the training itself began."""
 
     def __init__(self) -> None:
-        self._course, self._iteration, self.lines = DownsampledSeries(), 0, list[str]()
+        self._trace, self._iteration, self.lines = ObjectiveTrace(), 0, list[str]()
 
     def say(self, line: str) -> None:
         self.lines.append(line)
@@ -56,8 +56,8 @@ class Watch:
         assert isinstance(status, SandblasterStatus)
         if status.iteration > self._iteration:
             self._iteration = status.iteration
-            self._course.points.append((status.seconds, status.loss))
+            self._trace.points.append((status.seconds, status.loss))
 
     def answer(self) -> dict[str, Any]:
-        points = self._course.points
+        points = self._trace.points
         return {"seconds": points[-1][0], "iterations": self._iteration, "course": points}

@@ -11,7 +11,7 @@ from scipy import optimize
 
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.linear import SoftmaxRegression
-from peers.descent import CLASSES, HISTORY, L2, DownsampledSeries, Numbers, data
+from peers.descent import CLASSES, HISTORY, L2, Numbers, ObjectiveTrace, data
 
 #: Within 1e-12 of the least objective there is.
 FINEST = {"ftol": 1e-15, "gtol": 1e-9, "maxls": 50}
@@ -32,18 +32,18 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         return loss + 0.5 * float(penalty @ np.square(parameters)), gradient
 
     def work(request: dict[str, Any]) -> dict[str, Any]:
-        course = DownsampledSeries()
+        trace = ObjectiveTrace()
         if request["kind"] == "gradient":
             objective(np.zeros(layout.size))
-            return course.answer(1)
+            return trace.answer(1)
         found = optimize.minimize(
             objective,
             np.zeros(layout.size),
             jac=True,
             method="L-BFGS-B",
-            callback=lambda intermediate_result: course.reached(intermediate_result.fun),
+            callback=lambda intermediate_result: trace.reached(intermediate_result.fun),
             options={"maxcor": HISTORY, "maxiter": request["iterations"], **FINEST},
         )
-        return course.answer(int(found.nit))
+        return trace.answer(int(found.nit))
 
     yield work

@@ -11,7 +11,7 @@ from warnings import catch_warnings, simplefilter
 from scipy import optimize
 from sklearn.linear_model import LogisticRegression
 
-from peers.descent import L2, DownsampledSeries, loaded
+from peers.descent import L2, ObjectiveTrace, loaded
 
 
 @contextmanager
@@ -23,13 +23,13 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         model = LogisticRegression(
             C=1 / (L2 * len(y)), solver="lbfgs", tol=1e-12, max_iter=request["iterations"]
         )
-        course = DownsampledSeries()
+        trace = ObjectiveTrace()
 
         def told(*arguments: Any, callback: Any = None, **named: Any) -> Any:
             """scikit-learn tells nobody how far it is: SciPy, which it calls, does."""
 
             def both(intermediate_result: Any) -> None:
-                course.reached(intermediate_result.fun)
+                trace.reached(intermediate_result.fun)
                 if callback is not None:
                     callback(intermediate_result)
 
@@ -38,6 +38,6 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         with mock.patch.object(optimize, "minimize", told), catch_warnings():
             simplefilter("ignore")  # it has not converged yet: that is meant
             model.fit(x, y)
-        return course.answer(int(model.n_iter_[0]))
+        return trace.answer(int(model.n_iter_[0]))
 
     yield work

@@ -14,7 +14,7 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 
-from peers.descent import L2, DownsampledSeries, data, loaded
+from peers.descent import L2, ObjectiveTrace, data, loaded
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def _frame(spark: Any, x: Any, y: Any, file: Path) -> Any:
 
 
 def _fit(frame: Any, iterations: int) -> dict[str, Any]:
-    course = DownsampledSeries()
+    trace = ObjectiveTrace()
     model = LogisticRegression(
         regParam=L2,
         elasticNetParam=0.0,
@@ -58,7 +58,7 @@ def _fit(frame: Any, iterations: int) -> dict[str, Any]:
         maxIter=iterations,
         tol=1e-12,
     ).fit(frame)
-    answer = course.answer(len(model.summary.objectiveHistory) - 1)
+    answer = trace.answer(len(model.summary.objectiveHistory) - 1)
     each = answer["seconds"] / max(1, answer["iterations"])
     history = model.summary.objectiveHistory
     answer["course"] = [(each * index, objective) for index, objective in enumerate(history)][1:]

@@ -71,7 +71,7 @@ class Minibatches:
 
 
 @dataclass(frozen=True)
-class DownsampledSeries:
+class Budget:
     """How far a training goes: ``minibatches`` at most, with an evaluation after every ``every``
     and an end at the ``target``; without a target nothing is evaluated.
     """
@@ -81,7 +81,7 @@ class DownsampledSeries:
     target: float | None
 
     @classmethod
-    def of(cls, request: dict[str, Any]) -> DownsampledSeries:
+    def of(cls, request: dict[str, Any]) -> Budget:
         return cls(request["minibatches"], request["every"], request["target"])
 
     def stop(self, done: int) -> int:
@@ -95,18 +95,18 @@ class DownsampledSeries:
 class Record:
     """The clock of a training, and what it has reached."""
 
-    course: DownsampledSeries
+    budget: Budget
     clock: Clock = field(default_factory=Clock)
     trace: list[tuple[int, float, float]] = field(default_factory=list)
 
     def judge(self, minibatches: int, accuracy: float) -> bool:
         """Note a held-out accuracy; whether it is good enough."""
         self.trace.append((minibatches, self.clock.wall, accuracy))
-        return self.course.target is not None and accuracy >= self.course.target
+        return self.budget.target is not None and accuracy >= self.budget.target
 
     def answer(self, minibatches: int) -> dict[str, Any]:
         """To be asked for while all processes of the training still live."""
-        wall, cpu, target = self.clock.wall, self.clock.cpu, self.course.target
+        wall, cpu, target = self.clock.wall, self.clock.cpu, self.budget.target
         reached = target is not None and self.trace[-1][2] >= target
         return {
             "minibatches": minibatches,

@@ -15,7 +15,7 @@ from torch import distributed
 from torch.multiprocessing import get_context
 from torch.nn.parallel import DistributedDataParallel
 
-from peers.digits import Digits, DownsampledSeries, Minibatches, Record, meeting
+from peers.digits import Budget, Digits, Minibatches, Record, meeting
 from peers.torch_digits import accuracy, adagrad, network, step
 
 
@@ -25,26 +25,26 @@ def work(digits: Digits, rank: int, n_workers: int, meet: str, requests: Any, en
         "gloo", init_method=f"file://{meet}", rank=rank, world_size=n_workers
     )
     batches = Minibatches(*digits.part(rank, n_workers), digits.batch, rank)
-    while (course := requests.get()) is not None:
-        trace = train(digits, course, batches, rank, n_workers)
+    while (budget := requests.get()) is not None:
+        trace = train(digits, budget, batches, rank, n_workers)
         if rank == 0:
             ends.put(trace)
     distributed.destroy_process_group()
 
 
 def train(
-    digits: Digits, course: DownsampledSeries, batches: Minibatches, rank: int, n_workers: int
+    digits: Digits, budget: Budget, batches: Minibatches, rank: int, n_workers: int
 ) -> tuple[int, list[tuple[int, float, float]]]:
     """Minibatches of all processes together, and the trace of the first one."""
     model = DistributedDataParallel(network(digits))
-    optimizer, record, done = adagrad(digits, model), Record(course), 0
+    optimizer, record, done = adagrad(digits, model), Record(budget), 0
     enough = torch.zeros(1)
-    while done < course.minibatches and not enough:
-        stop = course.stop(done)
+    while done < budget.minibatches and not enough:
+        stop = budget.stop(done)
         while done < stop:
             step(model, optimizer, *batches.next())
             done += n_workers
-        if course.target is not None:
+        if budget.target is not None:
             if rank == 0:  # the others wait for its word
                 enough[0] = record.judge(done, accuracy(digits, model.module))
             distributed.broadcast(enough, 0)
@@ -66,10 +66,10 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         worker.start()
 
     def run(request: dict[str, Any]) -> dict[str, Any]:
-        course = DownsampledSeries.of(request)
-        record = Record(course)
+        budget = Budget.of(request)
+        record = Record(budget)
         for each in requests:
-            each.put(course)
+            each.put(budget)
         done, record.trace = ends.get()
         return record.answer(done)
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.multiprocessing import get_context
 
-from peers.digits import Digits, DownsampledSeries, Minibatches, Record
+from peers.digits import Budget, Digits, Minibatches, Record
 from peers.torch_digits import accuracy, adagrad, network, step
 
 LOOK_S, WAIT_S = 0.005, 120.0
@@ -58,15 +58,15 @@ class Hogwild:
         for worker in self._workers:
             worker.start()
 
-    def train(self, course: DownsampledSeries) -> dict[str, Any]:
-        self._begin(course.minibatches)
+    def train(self, budget: Budget) -> dict[str, Any]:
+        self._begin(budget.minibatches)
         self._barrier.wait(WAIT_S)
-        record, done = Record(course), 0
-        while done < course.minibatches:
-            stop = course.stop(done)
+        record, done = Record(budget), 0
+        while done < budget.minibatches:
+            stop = budget.stop(done)
             while (done := sum(self._counts)) < stop:
                 time.sleep(LOOK_S)
-            judged = course.target is not None
+            judged = budget.target is not None
             if judged and record.judge(done, accuracy(self._digits, self._model)):
                 self._limit.value = 0
                 break
@@ -93,6 +93,6 @@ class Hogwild:
 def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     hogwild = Hogwild(Digits.load(options), options["workers"])
     try:
-        yield lambda request: hogwild.train(DownsampledSeries.of(request))
+        yield lambda request: hogwild.train(Budget.of(request))
     finally:
         hogwild.close()

@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 
 from peers.adagrad import adagrad
-from peers.digits import Digits, DownsampledSeries, Minibatches, Record
+from peers.digits import Budget, Digits, Minibatches, Record
 
 
-def train(digits: Digits, course: DownsampledSeries) -> dict[str, Any]:
+def train(digits: Digits, budget: Budget) -> dict[str, Any]:
     model, parameters = digits.model, digits.first.copy()
     squares = np.full_like(parameters, digits.first_squares)
     gradient, spare = np.empty_like(parameters), np.empty_like(parameters)
-    batches, record, done = Minibatches(digits.x, digits.y, digits.batch, 0), Record(course), 0
-    while done < course.minibatches:
-        stop = course.stop(done)
+    batches, record, done = Minibatches(digits.x, digits.y, digits.batch, 0), Record(budget), 0
+    while done < budget.minibatches:
+        stop = budget.stop(done)
         while done < stop:
             model.loss_and_gradient(parameters, *batches.next(), gradient)
             adagrad(parameters, squares, gradient, spare, digits.rate, digits.epsilon)
             done += 1
-        if course.target is not None and record.judge(done, digits.accuracy(parameters)):
+        if budget.target is not None and record.judge(done, digits.accuracy(parameters)):
             break
     return record.answer(done)
 
@@ -31,4 +31,4 @@ def train(digits: Digits, course: DownsampledSeries) -> dict[str, Any]:
 @contextmanager
 def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     digits = Digits.load(options)
-    yield lambda request: train(digits, DownsampledSeries.of(request))
+    yield lambda request: train(digits, Budget.of(request))

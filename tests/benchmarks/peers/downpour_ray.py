@@ -16,7 +16,7 @@ import numpy as np
 import ray
 
 from peers.adagrad import adagrad
-from peers.digits import Digits, DownsampledSeries, Minibatches, Numbers, Record
+from peers.digits import Budget, Digits, Minibatches, Numbers, Record
 from peers.ray_cluster import cluster
 
 #: Between two looks at how far the workers are.
@@ -70,17 +70,15 @@ class Worker:
             parameters = ray.get(self._server.exchange.remote(self._gradient))
 
 
-def train(
-    digits: Digits, course: DownsampledSeries, server: Any, workers: list[Any]
-) -> dict[str, Any]:
-    ray.get(server.begin.remote(course.minibatches))
-    record, done = Record(course), 0
+def train(digits: Digits, budget: Budget, server: Any, workers: list[Any]) -> dict[str, Any]:
+    ray.get(server.begin.remote(budget.minibatches))
+    record, done = Record(budget), 0
     running = [worker.train.remote() for worker in workers]
-    while done < course.minibatches:
-        stop = course.stop(done)
+    while done < budget.minibatches:
+        stop = budget.stop(done)
         while (done := ray.get(server.done.remote())) < stop:
             time.sleep(LOOK_S)
-        if course.target is None:
+        if budget.target is None:
             break
         if record.judge(done, digits.accuracy(ray.get(server.fetch.remote()))):
             ray.get(server.end.remote())
@@ -96,4 +94,4 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
         server = ray.remote(Server).remote(digits)
         workers = [ray.remote(Worker).remote(digits, index, n, server) for index in range(n)]
         ray.get([worker.ready.remote() for worker in workers])
-        yield lambda request: train(digits, DownsampledSeries.of(request), server, workers)
+        yield lambda request: train(digits, Budget.of(request), server, workers)
