@@ -1,6 +1,5 @@
 """The command line: ``distbelief``, and ``python -m distbelief``."""
 
-import os
 import sys
 
 
@@ -10,7 +9,7 @@ def main() -> None:
     A model is found in the folder where the command is typed, as with ``python -m``, but behind
     everything else: a module there may have the name of one that we need.
     """
-    sys.path.append(os.getcwd())
+    sys.path.append("")
     try:
         from distbelief.coordinator.commands.cli import run
     except KeyboardInterrupt:

@@ -157,11 +157,16 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
 
 
 def check_workers(
-    messages: Messages, servers: Servers, workers: Sequence[str], expected: Identity
+    messages: Messages,
+    servers: Servers,
+    workers: Sequence[str],
+    expected: Identity,
+    say: Callable[[str], None],
 ) -> None:
     """Check that ``workers`` have our code, and the parameter servers in our order.
 
-    One that does not answer is looked at when it takes its first unit.
+    One that does not answer is looked at when it takes its first unit; ``say`` is told of servers
+    that take no mark.
 
     Raises:
         WorkerMismatch: other code, other servers, or another order of them.
@@ -174,6 +179,11 @@ def check_workers(
         for objection in found:
             if objection is not None:
                 raise objection
+    if unmarked := [each for index, each in enumerate(servers.addresses) if index not in marked]:
+        say(
+            f"warning: whether workers find {', '.join(unmarked)} in the same order could not be "
+            "seen: let its user SET keys (deploy/parameters.acl)"
+        )
 
 
 def _same_bits(servers: Servers, config: RunConfig) -> bool:

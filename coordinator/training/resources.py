@@ -188,7 +188,8 @@ def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], No
     names = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
     for sentence in shared_names(names):
         say(f"warning: {sentence}")
-    preflight.check_workers(session.messages, session.servers, sorted({*names}), Identity.here())
+    workers, here = sorted({*names}), Identity.here()
+    preflight.check_workers(session.messages, session.servers, workers, here, say)
     if cluster.flower:  # it asks for them itself, but only every few seconds
         session.messages.enable_events()
 

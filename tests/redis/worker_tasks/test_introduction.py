@@ -51,7 +51,7 @@ def test_a_worker_with_our_servers_is_welcome_and_no_mark_stays(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told(monkeypatch, *servers.addresses)
-    check_workers(WORKER, servers, ["w@h"], HERE)
+    check_workers(WORKER, servers, ["w@h"], HERE, print)
     answers, marked = introductions.introduce(WORKER, servers, ["w@h"])
     assert marked == {0, 1}
     assert [each["marks"] for each in answers["w@h"]["servers"]] == [[0], [1]]
@@ -62,13 +62,13 @@ def test_a_worker_without_addresses_of_its_own_takes_ours(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(PARAMETER_SERVERS, raising=False)
-    check_workers(WORKER, servers, ["w@h"], HERE)
+    check_workers(WORKER, servers, ["w@h"], HERE, print)
 
 
 def test_another_order_ends_the_training(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     told(monkeypatch, *reversed(servers.addresses))
     with pytest.raises(WorkerMismatch, match=r"its number 1 \(.*\) is number 2 of the coordinator"):
-        check_workers(WORKER, servers, ["w@h"], HERE)
+        check_workers(WORKER, servers, ["w@h"], HERE, print)
 
 
 def test_a_server_that_a_worker_cannot_reach_is_named_within_seconds(
@@ -78,17 +78,17 @@ def test_a_server_that_a_worker_cannot_reach_is_named_within_seconds(
     told(monkeypatch, servers.addresses[0], nobody)
     began = time.monotonic()
     with pytest.raises(ServerUnreachable, match=f"cannot use parameter server 2 .*{nobody}"):
-        check_workers(WORKER, servers, ["w@h"], HERE)
+        check_workers(WORKER, servers, ["w@h"], HERE, print)
     assert time.monotonic() - began < 4
 
 
 def test_other_code_ends_the_training(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     told(monkeypatch, *servers.addresses)
     with pytest.raises(WorkerMismatch, match="runs other code"):
-        check_workers(WORKER, servers, ["w@h"], Identity("1", "abc"))
+        check_workers(WORKER, servers, ["w@h"], Identity("1", "abc"), print)
 
 
-def test_a_user_that_may_not_set_leaves_the_order_unchecked(
+def test_a_user_that_may_not_set_leaves_the_order_unchecked_which_is_told(
     program: ServerProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with PrivateServer(program) as private, connected(private.url) as servers:
@@ -96,4 +96,6 @@ def test_a_user_that_may_not_set_leaves_the_order_unchecked(
         told(monkeypatch, private.url)
         _, marked = introductions.introduce(WORKER, servers, ["w@h"])
         assert marked == set()
-        check_workers(WORKER, servers, ["w@h"], HERE)
+        said: list[str] = []
+        check_workers(WORKER, servers, ["w@h"], HERE, said.append)
+        assert said[0].startswith(f"warning: whether workers find {servers.addresses[0]} in the")
