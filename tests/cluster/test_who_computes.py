@@ -60,8 +60,8 @@ def test_a_worker_with_one_line_changed_ends_a_training_before_it_begins(
 ) -> None:
     with importing_from(other_code), workers(fleet, "changed"):
         training = command(*WORDS, "--model=softmax", endpoints=fleet.endpoints)
+        assert training.ends() == ExitCode.MISMATCH, training.err  # so it answers by now
         doctor = command("doctor", endpoints=fleet.endpoints)
-        assert training.ends() == ExitCode.MISMATCH, training.err
         assert doctor.ends() == ExitCode.MISMATCH, doctor.out
     said = message(training)
     assert said.startswith("worker changed@")
@@ -107,8 +107,8 @@ def test_a_worker_with_an_old_copy_of_the_model_is_refused(
         environment = {"PYTHONPATH": str(tmp_path / "new")}
         words = ("--model=ownmodel:Model", "--data=synthetic:softmax")
         training = command(*WORDS, *words, endpoints=fleet.endpoints, environment=environment)
+        assert training.ends() == ExitCode.MISMATCH, training.err  # so it answers by now
         doctor = command("doctor", *words, endpoints=fleet.endpoints, environment=environment)
-        assert training.ends() == ExitCode.MISMATCH, training.err
         assert doctor.ends() == ExitCode.MISMATCH, doctor.out
     assert re.search(r"imported another ownmodel \(digest \w{12}\)", message(training))
     assert "it imports another ownmodel than the coordinator" in " ".join(doctor.out.split())
@@ -141,8 +141,8 @@ def test_a_worker_with_the_servers_in_another_order_is_named_at_once(
     monkeypatch.setattr(LocalCluster, "environment", property(environment))
     with workers(fleet, "turned"):
         training = command(*WORDS, "--model=softmax", endpoints=fleet.endpoints)
+        assert training.ends() == ExitCode.MISMATCH, training.err  # so it answers by now
         doctor = command("doctor", endpoints=fleet.endpoints)
-        assert training.ends() == ExitCode.MISMATCH, training.err
         assert doctor.ends() == ExitCode.MISMATCH, doctor.out
     said = message(training)
     assert "turned@" in said
