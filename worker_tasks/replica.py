@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from distbelief.app.errors import SequenceGap
 from distbelief.app.models.model import Model
+from distbelief.app.models.scaling import loss_unit
+from distbelief.app.optimizers.schedule import Schedule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import (
     Answer,
@@ -52,6 +54,7 @@ class Replica:
         self.store = store
         self.config = config
         subset = examples.subset
+        self.schedule = Schedule.of(config, subset.steps_per_pass(config.batch_size))
         parts = (replace(subset, index=index) for index in range(subset.n_subsets))
         self.bound = StalenessBound.of(
             config, [part.steps_per_pass(config.batch_size) for part in parts]
@@ -126,6 +129,9 @@ class _Loop:
             replica.model, replica.examples, self._store, self._config, token.stream
         )
         self._window = range(0)
+        self._schedule = replica.schedule
+        self._share = 1.0
+        self._loss_unit = loss_unit(replica.model)
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -174,7 +180,8 @@ class _Loop:
 
     def _step_locally(self) -> None:
         """A rule may need to know how many steps the copy has taken since its fetch."""
-        self._copy.step_locally(int(self._positions.clocks.max()) + self._steps_since)
+        clock = int(self._positions.clocks.max()) + self._steps_since
+        self._copy.step_locally(clock, self._share)
         self._steps_since += 1
 
     def _note_positions(self, positions: Positions) -> None:
@@ -206,17 +213,25 @@ class _Loop:
         """Gradient of one minibatch on the local copy, added to the accrued gradient."""
         if new_push:
             self._accrued_base = self._positions
+            self._share = self._schedule.share(step)
         loss, n_examples = self._copy.compute(step)
         self._report.steps += 1
         self._report.examples += n_examples
-        self._report.loss_sum += loss * n_examples
+        self._report.loss_sum += loss * n_examples * self._loss_unit
 
     def _start_push(self, sequence: int, *, fetch: bool) -> None:
         self._await_push()
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
-            self._store.push, self._token, sequence, gradient, rows=rows, fetch=fetch, base=base
+            self._store.push,
+            self._token,
+            sequence,
+            gradient,
+            rows=rows,
+            fetch=fetch,
+            base=base,
+            share=self._share,
         )
         self._push = _PushInFlight(future, sequence, self._accrued_base)
         self._step_locally()  # while the push is under way

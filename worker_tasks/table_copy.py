@@ -84,14 +84,14 @@ class TableCopy(FlatCopy):
             accrued.append(TableRows(rows, values))
         return loss, len(targets)
 
-    def step_locally(self, clock: int) -> None:
+    def step_locally(self, clock: int, share: float = 1.0) -> None:
         window = self._window
         assert window is not None
         dense, (of_tables, indices) = self._last, self._last_rows
         if not self._local_steps or not all(finite(g) for g in (dense, *of_tables)):
             return
-        rule = self._store.rule
-        self._move(dense, clock)
+        rule = self._store.rule.paced(share)
+        self._move(dense, clock, rule)
         if len(window.minibatches) > 1:
             for i, (gradient, index) in enumerate(zip(of_tables, indices, strict=True)):
                 stored = [window.fetched.tables[i], *(slots[i] for slots in window.slots)]
@@ -127,7 +127,9 @@ class TableCopy(FlatCopy):
         parts = zip(layout.tables, narrowed.rows, narrowed.counts, strict=True)
         for i, (table, rows, counts) in enumerate(parts):
             if table.spec.penalised:
-                factor = self._config.l2 * counts / n_examples / self._examples.shares[i][rows]
+                factor = (
+                    (self._config.l2 or 0.0) * counts / n_examples / self._examples.shares[i][rows]
+                )
                 of_tables[i][...] += factor[:, None].astype(dense.dtype) * tables[i]
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,12 @@ from distbelief.app.files.atomic import replacing
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models.folding import fold, fold_untouched
 from distbelief.app.models.initial import drawn_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import Source, joined, looked_up, whole
 from distbelief.app.models.registry import build_model
+from distbelief.app.models.scaling import Foldable, Scaling
 from distbelief.app.settings.sections import ModelSettings
 
 FORMAT = "distbelief-2"
@@ -47,6 +49,9 @@ class SavedModel:
     :mod:`distbelief.app.layout.keys`); all others are as ``seed`` draws them. ``facts`` is JSON
     about the
     training: data, split, held-out score.
+
+    Parameters are those for the columns as they are. With a ``scaling`` they were trained on
+    scaled ones, to which the slots belong.
     """
 
     settings: ModelSettings
@@ -56,6 +61,7 @@ class SavedModel:
     facts: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Tables] = field(default_factory=dict)
     seed: int = 0
+    scaling: Scaling | None = None
 
     def build(self) -> Model:
         """The model that the parameters belong to; raises ModelError."""
@@ -84,6 +90,21 @@ class SavedModel:
         rows = [self._rows(tensor, table, np.arange(tensor.shape[0])) for tensor, table in pairs]
         return joined(tensors, self.parameters, rows)
 
+    def folded(self, scaling: Scaling | None) -> SavedModel:
+        """The model for the columns as they are, this being one for those under ``scaling``."""
+        return self if scaling is None else self._under(scaling, scaling)
+
+    def unfolded(self) -> SavedModel:
+        """The model as it was trained, for columns under its :attr:`scaling`."""
+        return self if self.scaling is None else self._under(self.scaling.inverse, None)
+
+    def _under(self, scaling: Scaling, known: Scaling | None) -> SavedModel:
+        model = cast("Foldable", self.build())
+        tables = self.tables.get(PARAMETERS, ())
+        parameters, tables = fold(model, scaling, self.parameters, tables)
+        by_name = {**self.tables, PARAMETERS: tables} if self.tables else self.tables
+        return replace(self, parameters=parameters, tables=by_name, scaling=known)
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The parameters by the name of their tensor; of a table the rows there are, and ids."""
         return _named("", self.parameters, self.build().tensors, self.tables.get(PARAMETERS))
@@ -96,6 +117,15 @@ class SavedModel:
         rows = rows.astype(self.parameters.dtype)
         positions = np.searchsorted(table.ids, ids)
         known = np.append(table.ids, -1)[positions] == ids
+        if self.scaling is not None and not known.all():
+            rows[~known] = fold_untouched(
+                cast("Foldable", self.build()),
+                self.scaling,
+                self.parameters,
+                table,
+                ids[~known],
+                rows[~known],
+            )
         rows[known] = table.values[positions[known]]
         return rows
 
@@ -116,6 +146,8 @@ class SavedModel:
             "facts": json.dumps(self.facts),
             "seed": str(self.seed),
         }
+        if self.scaling is not None:
+            header["scaling"] = json.dumps(self.scaling.to_json())
         try:
             with replacing(path) as partial:
                 save_file(arrays, partial, header)
@@ -169,6 +201,7 @@ def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -
         facts,
         {name: _tables(prefix, arrays, sparse) for name, prefix in prefixes.items() if tabled},
         int(header["seed"]),
+        Scaling.from_json(json.loads(header["scaling"])) if "scaling" in header else None,
     )
 
 

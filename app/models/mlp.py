@@ -31,8 +31,8 @@ class MLP(ByColumn):
     Without classes the last layer has one output, the value, and the loss is half the mean
     squared error. Tensors: ``layer0.weights`` (n_features, hidden[0]), ``layer0.bias``
     (hidden[0],) and so on to n_classes; biases begin at zero and are free of the L2 term.
-    Without hidden layers this is softmax regression, or least squares. On sparse data the first weights are sparse, and
-    drawn evenly with the variance of ``init``.
+    Without hidden layers this is softmax regression, or least squares. On sparse data the first
+    weights are sparse, and drawn evenly with the variance of ``init``.
 
     Raises:
         ModelError: a hidden layer without units, an unknown activation or init.

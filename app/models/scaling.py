@@ -1,8 +1,8 @@
-"""Standardisation: models are trained on columns of mean 0 and spread 1, and answer for the raw ones.
+"""Standardisation: models trained on columns of mean 0 and deviation 1 that answer for raw ones.
 
-A :class:`Scaling` says how. While a model is trained its parameters belong to the scaled columns, and
-:class:`Scaled` stands between it and the data. Afterwards they are folded: every built-in model can say
-which parameters give the same answers for the columns as they are (:class:`Foldable`).
+A :class:`Scaling` says how. While a model is trained its parameters belong to the scaled columns,
+and :class:`Scaled` stands between it and the data. Afterwards they are folded: every built-in model
+can say which parameters give the same answers for the columns as they are (:class:`Foldable`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from distbelief.app.models.model import (
     Targets,
     Task,
 )
-
 
 
 @dataclass(frozen=True)
@@ -121,9 +120,9 @@ class Scaling:
         bias -= np.array(self.means) @ own
 
     def fold_targets(self, *weights: Vector, bias: Vector) -> None:
-        """Change the last layer, which may have several ``weights``, to one that gives raw values."""
-        for each in (*weights, bias):
-            each /= self.target_factor
+        """Change the last layer, which may have several ``weights``, to one with raw values."""
+        for part in (*weights, bias):
+            np.divide(part, self.target_factor, out=part)
         bias += self.target_mean
 
     def to_json(self) -> dict[str, Any]:
@@ -219,6 +218,11 @@ class Scaled:
 
     def _targets(self, targets: Targets) -> Targets:
         return self.scaling.targets(targets) if self.task is Task.REGRESSION else targets
+
+
+def loss_unit(model: Model) -> float:
+    """A loss as the model's training computes it, in the unit of the targets as they are."""
+    return model.scaling.loss_unit if isinstance(model, Scaled) else 1.0
 
 
 def scaled(model: Model, scaling: Scaling | None) -> Model:

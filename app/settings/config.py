@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from pydantic import ValidationError, model_validator
@@ -50,17 +50,40 @@ class RunConfig(
     """One training job. Frozen; equal configurations have equal JSON."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> RunConfig:
+    def _consistent_rule(self) -> RunConfig:
         if self.optimizer == "adagrad" and self.initial_accumulator == 0 and _tiny(self.epsilon):
             raise ValueError("initial_accumulator 0 needs an epsilon of at least 1e-30")
         if self.optimizer in ("rmsprop", "adam") and _tiny(self.epsilon):
             raise ValueError(f"{self.optimizer} needs an epsilon of at least 1e-30")
-        if self.optimizer == "ftrl" and self.learning_rate_decay:
+        if self.optimizer != "ftrl":
+            return self
+        if self.learning_rate_decay:
             raise ValueError(
                 "learning_rate_decay must be 0 for ftrl: it slows each number down by itself"
             )
-        if self.optimizer == "ftrl" and self.scale_by_staleness:
-            raise ValueError("scale_by_staleness is not for ftrl, whose steps have no rate")
+        for name in ("scale_by_staleness", "schedule", "warm_up"):
+            if getattr(self, name):
+                raise ValueError(f"{name} is not for ftrl, whose steps have no rate")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent_schedule(self) -> RunConfig:
+        if self.schedule == "inverse" and not self.learning_rate_decay:
+            raise ValueError("schedule inverse needs a learning_rate_decay above 0")
+        if self.schedule not in (None, "inverse") and self.learning_rate_decay:
+            raise ValueError(
+                f"learning_rate_decay is for schedule inverse, not for {self.schedule}: leave out "
+                "one of them"
+            )
+        if self.warm_up >= self.passes:
+            raise ValueError(
+                f"warm_up = {self.warm_up:g} must be less than passes = {self.passes}: the rate "
+                "would not reach its full height"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
         heldout = self.holdout > 0 or self.holdout_data is not None
         judged = (self.target, self.patience, self.metric)
         if not heldout and any(each is not None for each in judged):
@@ -182,7 +205,7 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
 
 def _is_switch(name: str) -> bool:
     field = RunConfig.model_fields.get(name) or ClusterConfig.model_fields[name]
-    return field.annotation is bool
+    return bool in (field.annotation, *get_args(field.annotation))
 
 
 def _sentence(error: ValidationError) -> str:

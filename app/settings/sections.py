@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from distbelief.app.settings.objective import ObjectiveSettings as ObjectiveSettings
+from distbelief.app.settings.section import Section as Section
 
 Scalar = bool | int | float | str
 OptionValue = Scalar | list[int] | list[float] | list[str]
@@ -17,12 +20,6 @@ WantedEngine = Literal["auto", "lua", "native"]
 Positive = Annotated[int, Field(ge=1)]
 #: Steps between exchanges with the servers; ``auto`` is chosen before the training.
 Interval = Positive | Literal["auto"]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, nothing unknown, no infinities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelSettings(Section):
@@ -85,55 +82,11 @@ class DataSettings(Section):
     holdout_data: str | None = Field(
         None, description="held-out examples of their own, as data; the fraction is then unused"
     )
-
-
-class ObjectiveSettings(Section):
-    """Objective and update rule"""
-
-    optimizer: Literal["adagrad", "sgd", "momentum", "rmsprop", "adam", "ftrl"] = Field(
-        "adagrad", description="update rule on the server"
-    )
-    learning_rate: float = Field(
-        0.05, gt=0, description="the rule's rate: Adagrad's gamma, FTRL's alpha"
-    )
-    learning_rate_decay: float = Field(
-        0.0, ge=0, description="rate / (1 + decay * updates applied by the shard) (not FTRL)"
-    )
-    initial_accumulator: float = Field(
-        0.1, ge=0, description="Adagrad: first value of the sums of squared gradients"
-    )
-    epsilon: float | None = Field(
+    standardize: bool | None = Field(
         None,
-        gt=0,
-        description="added to the root of the squares [default: Adagrad 1e-10, RMSProp and "
-        "Adam 1e-8]",
-    )
-    momentum: float = Field(
-        0.9, ge=0, lt=1, description="momentum: share of the velocity that an update keeps"
-    )
-    smoothing: float = Field(
-        0.99, ge=0, lt=1, description="RMSProp: share of the mean square that an update keeps"
-    )
-    beta1: float = Field(
-        0.9, ge=0, lt=1, description="Adam: share of the mean gradient that an update keeps"
-    )
-    beta2: float = Field(
-        0.999, ge=0, lt=1, description="Adam: share of the mean square that an update keeps"
-    )
-    weight_decay: float = Field(
-        0.0, ge=0, description="Adam: rate * this share of every number is taken off (AdamW)"
-    )
-    ftrl_beta: float = Field(1.0, gt=0, description="FTRL: added to the root of the squares")
-    ftrl_l1: float = Field(
-        0.0, ge=0, description="FTRL: L1, held against the sum of all gradients (biases too)"
-    )
-    ftrl_l2: float = Field(0.0, ge=0, description="FTRL: L2, likewise")
-    l1: float = Field(
-        0.0, ge=0, description="Sandblaster: adds l1 * |weights|_1 to the loss (not biases)"
-    )
-    l2: float = Field(0.0, ge=0, description="adds l2/2 * |weights|^2 to the loss (not biases)")
-    clip_norm: float | None = Field(
-        None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"
+        description="train on columns (and targets of a regression) of mean 0 and deviation 1, and "
+        "give parameters for the raw ones [default: with our own models yes, but for the columns "
+        "of sparse data]",
     )
 
 
@@ -151,6 +104,15 @@ class DownpourSettings(Section):
         "as the servers can take, at most 4",
     )
     overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
+    schedule: Literal["constant", "inverse", "step", "cosine"] | None = Field(
+        None,
+        description="rate in the course of the training: inverse as learning_rate_decay says; step "
+        "is a tenth of it after half of the passes and a hundredth after three quarters; cosine "
+        "falls to 0 (not FTRL) [default: inverse with a decay, else constant]",
+    )
+    warm_up: float = Field(
+        0.0, ge=0, description="passes in which the rate rises to its full height (not FTRL)"
+    )
     max_staleness: int | None = Field(
         None,
         ge=0,

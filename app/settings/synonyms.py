@@ -44,6 +44,8 @@ SYNONYMS = {
     "learning_rate": "lr lrate eta eta0 step_size stepsize base_lr learn_rate learning_rate_init "
     "initial_learning_rate init_lr",
     "learning_rate_decay": "lr_decay decay decay_rate",
+    "schedule": "lr_schedule lr_scheduler learning_rate_schedule scheduler",
+    "standardize": "standardise standardization normalize scale_features standard_scaler",
     "max_seconds": "max_time max_runtime time_limit time_budget timeout walltime",
     "max_staleness": "staleness staleness_bound staleness_threshold max_delay",
     "metric": "metrics scoring eval_metric monitor",
@@ -107,10 +109,8 @@ SENTENCES = {
     "beta": "Adam has {beta1} and {beta2}, FTRL has {ftrl_beta}",
     "betas": "Adam has {beta1} and {beta2}",
     "clip_value clipvalue": "gradients are clipped by their length: {clip_norm}",
-    "lr_schedule lr_scheduler learning_rate_schedule schedule scheduler": "there is one schedule, "
-    "{learning_rate_decay}: rate / (1 + decay * updates)",
-    "warmup warmup_steps": "{warm_start_steps} are steps that one replica takes alone before the "
-    "others start",
+    "warmup warmup_steps warmup_epochs num_warmup_steps": "{warm_up} are passes in which the rate "
+    "rises, {warm_start_steps} are steps that one replica takes alone before the others start",
     "warm_start": "{init_from} is a saved model to start from, {warm_start_steps} are steps that "
     "one replica takes alone before the others start",
     "shuffle": "minibatches are always shuffled, in an order that {seed} decides",

@@ -265,7 +265,7 @@ class Downpour:
         return Diverged(
             f"the training diverged after {self._plan.steps_done} steps: losses or gradients "
             "are not finite any more. Try a lower --learning-rate "
-            f"(now {self._session.config.learning_rate:g}), --clip-norm 1, or --warm-start-steps"
+            f"(now {self._store.rule.arguments()[0]:g}), --clip-norm 1, or --warm-start-steps"
         )
 
     def status(self) -> DownpourStatus:

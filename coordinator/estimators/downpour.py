@@ -51,7 +51,7 @@ class DownpourClassifier(_Downpour, Classifier):
         hidden: units of each hidden layer (mlp).
         activation: relu, tanh or sigmoid (mlp).
         optimizer: update rule on the servers, by its name (docs/configuration.md lists them).
-        learning_rate: of the optimizer.
+        learning_rate: of the optimizer, by default its own.
         l2: adds l2/2 * |weights|^2 to the mean loss.
         batch_size: examples in a minibatch.
         passes: over the training data, at most.
@@ -71,7 +71,7 @@ class DownpourClassifier(_Downpour, Classifier):
         hidden: tuple[int, ...] = (64,),
         activation: str = "relu",
         optimizer: str = "adagrad",
-        learning_rate: float = 0.05,
+        learning_rate: float | None = None,
         l2: float = 0.0,
         batch_size: int = 32,
         passes: int = 40,
@@ -121,7 +121,7 @@ class DownpourRegressor(_Downpour, Regressor):
         *,
         rank: int = 8,
         optimizer: str = "adagrad",
-        learning_rate: float = 0.05,
+        learning_rate: float | None = None,
         l2: float = 0.0,
         batch_size: int = 32,
         passes: int = 40,

@@ -121,7 +121,8 @@ def _model(found: Found, vector: Any, tables: Tables) -> SavedModel:
     facts = {"run": record.run, "config": record.config.model_dump(mode="json")}
     by_name = {PARAMETERS: tables} if tables else {}
     settings, seed = record.config.model_settings(), record.config.seed
-    return SavedModel(settings, record.schema, vector, {}, facts, by_name, seed)
+    saved = SavedModel(settings, record.schema, vector, {}, facts, by_name, seed)
+    return saved.folded(record.scaling)
 
 
 def _complete(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,10 +12,11 @@ from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.models.files import SavedModel, read_model
+from distbelief.app.models.files import SavedModel
 from distbelief.app.models.initial import initial_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import parted
+from distbelief.app.models.scaling import Scaling
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.optimizers.rule import NO_SLOTS, Slots
 from distbelief.app.settings.config import RunConfig
@@ -34,22 +34,32 @@ class InitialValues:
     tables: Mapping[str, Tables]
 
 
-def make_initial_values(config: RunConfig, model: Model, layout: Layout) -> InitialValues:
-    """Draw values from the seed, or take those of the model in ``init_from``, slots included.
+def make_initial_values(
+    config: RunConfig,
+    model: Model,
+    layout: Layout,
+    saved: SavedModel | None = None,
+    scaling: Scaling | None = None,
+) -> InitialValues:
+    """Draw values from the seed, or take those of a ``saved`` model, slots included.
+
+    Under another ``scaling`` than that of the saved model its slots mean nothing, and begin anew.
 
     Raises:
         ModelError: the saved model is another one, or values are not finite.
     """
-    if config.init_from is None:
+    if saved is None:
         return _from_seed(config, model, layout)
-    saved = read_model(Path(config.init_from))
     if saved.build().tensors != model.tensors:
         raise ModelError(
             f"{config.init_from} holds a {saved.settings.model} for {saved.schema.n_features} "
             f"features with other tensors than this run's {config.model}: "
             "choose the same model settings and data"
         )
-    first = _from_saved(saved, config, layout)
+    if saved.scaling != scaling:
+        by_name = {name: each for name, each in saved.tables.items() if name == PARAMETERS}
+        saved = replace(saved, slots=NO_SLOTS, tables=by_name, scaling=scaling)
+    first = _from_saved(saved.unfolded(), config, layout)
     if not _finite(first):
         raise ModelError(f"{config.init_from} holds NaN or infinity")
     return first

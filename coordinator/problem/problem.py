@@ -8,6 +8,7 @@ It knows no algorithm: each of them computes from the problem how it divides the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.datasets.examples.dataset import Dataset
@@ -16,11 +17,15 @@ from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.datasets.sources.source import parse
 from distbelief.app.datasets.split.partition import in_file_order
 from distbelief.app.layout.layout import Layout
+from distbelief.app.models.files import read_model
 from distbelief.app.models.imports import named_modules
 from distbelief.app.models.model import Model
 from distbelief.app.models.registry import build_model
+from distbelief.app.models.scaling import Scaling, loss_unit, scaled
 from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.problem.completion import completed
 from distbelief.coordinator.problem.gradient_check import check_model
 from distbelief.coordinator.problem.initial_values import InitialValues, make_initial_values
 from distbelief.coordinator.problem.memory_estimate import (
@@ -29,6 +34,7 @@ from distbelief.coordinator.problem.memory_estimate import (
     estimate_memory,
     estimate_tables,
 )
+from distbelief.coordinator.problem.standardisation import scaling_of
 from distbelief.coordinator.problem.trial import trial_of
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
@@ -37,6 +43,8 @@ from distbelief.coordinator.progress.scores import ScoreFormatter
 class Problem:
     """Examples, a model, and where its parameters begin.
 
+    The model takes the columns as they are; its parameters belong to those under ``scaling``,
+    if there is one.
     ``table_estimate`` is there where the layout has tables. ``unjudged`` is what could not be
     said of a user's own model, empty if there is none or all was judged.
     """
@@ -49,6 +57,7 @@ class Problem:
     n_heldout: int
     initial_values: InitialValues
     score_formatter: ScoreFormatter
+    scaling: Scaling | None = None
     table_estimate: TableEstimate | None = None
     unjudged: str = ""
 
@@ -60,6 +69,11 @@ class Problem:
     def n_parameters(self) -> int:
         """Numbers of all tensors, those of tables included."""
         return sum(tensor.size for tensor in self.layout.tensors)
+
+    @property
+    def loss_unit(self) -> float:
+        """A loss as training computes it, in the unit of the targets as they are."""
+        return loss_unit(self.model)
 
     @property
     def dataset(self) -> Dataset:
@@ -76,16 +90,16 @@ def prepare(
     n_servers: int,
     progress: Progress | None = None,
     *,
-    recorded: Layout | None = None,
+    recorded: RunRecord | None = None,
 ) -> Problem:
     """Open the data, build the model, cut it into shards; mistakes of the user show here.
 
     But for those in the division of the work, which the algorithms know:
     :func:`distbelief.coordinator.doctor.preflight.check_division`.
 
-    ``progress`` is told how far a conversion of the data is. A run that is resumed has a
-    ``recorded`` layout, which it keeps on as many servers; and it does not need the model file
-    that it was started from any more.
+    ``progress`` is told how far a conversion of the data is. A run that is resumed has been
+    ``recorded``: it keeps its scaling, and its layout on as many servers; and it does not need the
+    model file that it was started from any more.
 
     Raises:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
@@ -96,26 +110,19 @@ def prepare(
     data = open_data(config, default_cache_folder(), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
+    saved, scaling = None, None if recorded is None else recorded.scaling
+    if recorded is None:
+        saved = None if config.init_from is None else read_model(Path(config.init_from))
+        config = completed(config, model, len(train))
+        scaling = scaling_of(config, model, dataset, saved)
     score_formatter = ScoreFormatter.of(model.task, config, dataset.schema, config.metric)
-    downpour = config.algorithm == "downpour"
-    layout = Layout.plan(
-        model.tensors,
-        n_servers=n_servers,
-        block_numbers=config.block_numbers,
-        n_shards=config.shards,
-        table_numbers=config.table_numbers if downpour else None,
-        seed=config.seed,
-    )
-    start = config
-    if recorded is not None:
-        start = config.model_copy(update={"init_from": None})
-        if (recorded.tensors, recorded.n_servers) == (layout.tensors, n_servers):
-            layout = recorded
-    first = make_initial_values(start, model, layout)
+    layout = _layout(config, model, n_servers, None if recorded is None else recorded.layout)
+    first = make_initial_values(config, model, layout, saved, scaling)
     return Problem(
         config=config,
         data=data,
-        model=model,
+        model=scaled(model, scaling),
+        scaling=scaling,
         layout=layout,
         n_train=len(train),
         n_heldout=len(data.heldout),
@@ -131,6 +138,22 @@ def prepare(
         ),
         unjudged=_check_own(config, model, first, data),
     )
+
+
+def _layout(config: RunConfig, model: Model, n_servers: int, recorded: Layout | None) -> Layout:
+    downpour = config.algorithm == "downpour"
+    layout = Layout.plan(
+        model.tensors,
+        n_servers=n_servers,
+        block_numbers=config.block_numbers,
+        n_shards=config.shards,
+        table_numbers=config.table_numbers if downpour else None,
+        seed=config.seed,
+    )
+    kept = recorded is not None and (
+        (recorded.tensors, recorded.n_servers) == (layout.tensors, n_servers)
+    )
+    return recorded if recorded is not None and kept else layout
 
 
 def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunData) -> str:

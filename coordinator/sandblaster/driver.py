@@ -128,7 +128,9 @@ class Sandblaster:
             WorkFailed: a portion failed as often as it may.
             WaitTimeout: no portion was answered for very long.
         """
-        asking = minimiser(self._space, self._start(), self._session.config)
+        asking = minimiser(
+            self._space, self._start(), self._session.config, self._problem.loss_unit
+        )
         try:
             request = next(asking)
             while True:
@@ -181,7 +183,7 @@ class Sandblaster:
         self._store.raise_fence(self._session.fence)
 
     def summary(self) -> list[str]:
-        return summary(self._evaluator, self._state, self._problem.layout.n_penalised)
+        return summary(self._evaluator, self._state, self._problem)
 
     def _turn(self) -> None:
         """Look around between reports, without waiting for anything."""
@@ -203,7 +205,7 @@ class Sandblaster:
         self._session.tell(
             "iteration",
             iteration=state.iteration,
-            loss=state.loss,
+            loss=self._problem.loss_unit * state.loss,
             gradient_norm=state.gradient_norm,
             step=news.step,
             evaluations=news.evaluations,

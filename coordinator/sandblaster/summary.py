@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import DescentState
 
 
-def summary(evaluator: BatchEvaluator, state: DescentState | None, n_weights: int) -> list[str]:
+def summary(evaluator: BatchEvaluator, state: DescentState | None, problem: Problem) -> list[str]:
     """Iterations, non-zero weights of those that an L1 term covers, evaluations and backups."""
     tally = evaluator.tally
     evaluations = (
@@ -16,9 +17,9 @@ def summary(evaluator: BatchEvaluator, state: DescentState | None, n_weights: in
     if state is None:
         return [evaluations]
     lines = [
-        f"{state.iteration} iterations; objective {state.loss:.10g}, "
+        f"{state.iteration} iterations; objective {problem.loss_unit * state.loss:.10g}, "
         f"gradient norm {state.gradient_norm:.3g}"
     ]
     if state.nonzeros is not None:
-        lines.append(f"non-zero weights {state.nonzeros:,} of {n_weights:,}")
+        lines.append(f"non-zero weights {state.nonzeros:,} of {problem.layout.n_penalised:,}")
     return [*lines, evaluations]

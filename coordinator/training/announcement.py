@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.memory_estimate import TableEstimate
 from distbelief.coordinator.problem.problem import Problem
@@ -30,8 +31,10 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
 
 
 def _downpour(config: RunConfig) -> str:
+    rate = build_rule(config).arguments()[0]
+    schedule = f", {config.schedule}," if config.schedule else ","
     return (
-        f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}, "
+        f"{config.replicas} replicas, {config.optimizer} with rate {rate:g}{schedule} "
         f"n_push {config.n_push}, n_fetch {config.n_fetch}"
     )
 

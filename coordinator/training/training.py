@@ -190,7 +190,7 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     dense = recompute_statistics(
         problem.model, saved.parameters, source, problem.dataset, problem.data.train, size
     )
-    return replace(saved, parameters=dense)
+    return replace(saved, parameters=dense).folded(problem.scaling)
 
 
 def _conclude(resources: TrainingResources, ending: Ending, seconds: float) -> None:

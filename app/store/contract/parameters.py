@@ -245,6 +245,7 @@ class ParameterStore(ShardStore, Protocol):
         fetch: bool = False,
         base: Counts | None = None,
         rows: Tables = (),
+        share: float = 1.0,
     ) -> Pushed:
         """Apply ``gradient``, and that of ``rows``, on every shard exactly once.
 
@@ -252,6 +253,7 @@ class ParameterStore(ShardStore, Protocol):
         ``gradient`` then holds one after another; shards without any still advance.
         With ``base`` (``others`` at the gradient's fetch) each shard divides the rate by the
         updates of others since (Zhang et al. 2016, "Staleness-aware async-SGD", eq. 5).
+        ``share`` is that of the rule's rate with which it is applied.
         Raises SequenceGap if a shard misses earlier ones, ServerRefused (unsent) if it is unfit.
         """
         ...

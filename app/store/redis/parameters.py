@@ -69,7 +69,6 @@ class RedisParameterStore(RedisShards):
         self.rule = rule
         self._push = push_script(rule)
         self._push_rows = push_script(rule, "push_rows")
-        self._rule_arguments = tuple(repr(number) for number in rule.arguments())
 
     def create(
         self,
@@ -112,6 +111,7 @@ class RedisParameterStore(RedisShards):
         fetch: bool = False,
         base: Counts | None = None,
         rows: Tables = (),
+        share: float = 1.0,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         check_rows(self.layout, rows)
@@ -128,10 +128,10 @@ class RedisParameterStore(RedisShards):
             (self._push_rows, at, part, none) for at, part in zip(tables, by_row, strict=True)
         ]
         head: Head = (token.fence, token.stream, token.attempt, sequence, int(fetch))
-        commands = []
+        rule_arguments, commands = [repr(x) for x in self.rule.paced(share).arguments()], []
         for index, (script, at, about, part) in enumerate(pushed):
             since = "" if base is None else int(base[index])
-            arguments = [*head, since, *about, *self._rule_arguments]
+            arguments = [*head, since, *about, *rule_arguments]
             into = ReplyBuffer(raw(fresh[part]), skip=FRESH) if fresh is not None else None
             commands.append(Command.call(at.server, script, at.keys, arguments, into))
         replies = call_paced(self._servers, commands, self._pushes_at_a_time(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import copy
 import itertools
 import threading
@@ -332,14 +333,14 @@ class PlainLoop:
                 g *= config.clip_norm / norm
             accrued += g
             if config.fetch_interval > 1:
-                local = local - np.float32(config.learning_rate) * g
+                local = local - np.float32(config.learning_rate or math.nan) * g
             if (step + 1) % config.push_interval == 0 or step + 1 == steps:
                 server = self._stepped(server, accrued)
                 accrued[...] = 0
         return server
 
     def _stepped(self, values: Vector, gradient: Vector) -> Vector:
-        rate = self.config.learning_rate
+        rate = self.config.learning_rate or math.nan
         stepped: Vector = values.astype(np.float64) - rate * gradient.astype(np.float64)
         return stepped.astype(np.float32)
 
@@ -600,7 +601,8 @@ def test_the_copy_of_a_lone_replica_goes_where_the_shards_go(optimizer: str) -> 
     for n_fetch in (1, 2, 64):
         config = RunConfig(
             optimizer=optimizer, replicas=1, batch_size=4, n_push=1, n_fetch=n_fetch, overlap=False,
-            learning_rate_decay=0.0 if optimizer == "ftrl" else 0.1, ftrl_l1=0.3,
+            learning_rate=0.05, ftrl_l1=0.3,
+            learning_rate_decay=0.0 if optimizer == "ftrl" else 0.1,
         )  # fmt: skip
         store = store_for(model, config)
         replica_of(model, data, store, config).run(Token(FENCE, 0, 1), 48)

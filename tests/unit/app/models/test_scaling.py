@@ -46,7 +46,7 @@ SPARSE = [
 
 def scaling(rng: np.random.Generator, task: Task) -> Scaling:
     means = rng.normal(0, 100, N_NUMBERS).astype(np.float32)
-    factors = np.exp(rng.normal(0, 3, N_NUMBERS)).astype(np.float32)
+    factors = np.exp(rng.normal(0, 1, N_NUMBERS)).astype(np.float32)
     ours = Scaling(tuple(means.tolist()), tuple(factors.tolist()))
     if task is not Task.REGRESSION:
         return ours

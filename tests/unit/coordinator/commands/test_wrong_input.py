@@ -161,7 +161,9 @@ WRONG = {
         "train --model sofmax", ExitCode.MODEL, ("sofmax", 'did you mean "softmax"', "mlp")
     ),
     "classifier of real numbers": Wrong(
-        "train --data real.npz", ExitCode.MODEL, ('"mlp"', "class labels", "real numbers")
+        "train --data real.npz --model softmax",
+        ExitCode.MODEL,
+        ('"softmax"', "class labels", "real numbers"),
     ),
     "model without a module": Wrong(
         "train --model nomodule.here:Model", ExitCode.MODEL, ("nomodule.here", "ModuleNotFound")

@@ -13,6 +13,7 @@ from distbelief.app.datasets.split.partition import Subset, split
 from distbelief.app.errors import ConfigError, DataError, ModelError
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.files import SavedModel
+from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.settings.sections import ModelSettings
 from distbelief.coordinator.downpour.units import UnitPlan
@@ -214,6 +215,8 @@ def test_portions_of_sparse_data_follow_what_an_example_touches() -> None:
 
 def test_a_resumed_run_keeps_its_shards_on_as_many_servers() -> None:
     config = RunConfig(n_push=1, n_fetch=1)
-    recorded = Layout.plan(prepare(config, 2).layout.tensors, n_servers=2, n_shards=5)
-    assert prepare(config, 2, recorded=recorded).layout == recorded
+    before = prepare(config, 2)
+    layout = Layout.plan(before.layout.tensors, n_servers=2, n_shards=5)
+    recorded = RunRecord("run", before.config, layout, (), "", before.dataset.schema)
+    assert prepare(config, 2, recorded=recorded).layout == layout
     assert prepare(config, 3, recorded=recorded).layout == prepare(config, 3).layout
