@@ -28,9 +28,13 @@ class SandblasterClassifier(_Sandblaster, Classifier):
     """Batch L-BFGS on several workers: the minimum of the objective, the same each time.
 
     Args:
-        model: softmax, logistic (two classes), mlp, fm, wide_deep, or your own.
+        model: logistic (two classes), softmax, mlp, fm, wide_deep, or your own; by default
+            logistic where there are two classes, else softmax.
         l1: adds l1 * |weights|_1 to the mean loss.
-        l2: adds l2/2 * |weights|^2 to the mean loss (for scikit-learn's C: 1 / (C * n)).
+        l2: adds l2/2 * |weights|^2 to the mean loss; by default 1 / n of n examples, as
+            scikit-learn's C = 1 does. Of any C it is 1 / (C * n), and for softmax with two classes
+            2 / (C * n), which has half of a weight on either side. Weights are those of
+            standardised columns, unless ``settings`` has ``{"standardize": False}``.
         iterations: at most.
         gradient_tolerance: a norm of the gradient that is small enough.
         random_state, cluster, settings: as :class:`DownpourClassifier`.
@@ -38,10 +42,10 @@ class SandblasterClassifier(_Sandblaster, Classifier):
 
     def __init__(
         self,
-        model: str = "softmax",
+        model: str | None = None,
         *,
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: float | None = None,
         iterations: int = 100,
         gradient_tolerance: float = 1e-5,
         random_state: Any = None,
@@ -57,6 +61,11 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         self.cluster = cluster
         self.settings = settings
 
+    def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+        if self.model is None:
+            more["model"] = "logistic" if len(self.classes_) == 2 else "softmax"
+        return super()._train(features, targets, options, **more)
+
 
 class SandblasterRegressor(_Sandblaster, Regressor):
     """Batch L-BFGS on several workers: least squares; the same each time.
@@ -69,7 +78,7 @@ class SandblasterRegressor(_Sandblaster, Regressor):
         model: str = "linear",
         *,
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: float | None = None,
         iterations: int = 100,
         gradient_tolerance: float = 1e-5,
         random_state: Any = None,

@@ -111,7 +111,11 @@ OTHER: dict[str, Any] = {
 }
 
 #: Settings that are allowed only together.
-TOGETHER = ({"broker", "parameter_servers"}, {"algorithm", "l1"})
+TOGETHER = (
+    {"broker", "parameter_servers"},
+    {"algorithm", "l1"},
+    {"schedule", "learning_rate_decay"},
+)
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:
