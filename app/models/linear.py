@@ -76,6 +76,9 @@ class _OneLayer(ByColumn):
             scaling.fold_targets(weights, bias=bias)
         return folded
 
+    def pull_back(self, gradient: Vector, scaling: Scaling) -> None:
+        scaling.pull_back(*views(gradient, self.tensors))
+
 
 @dataclass(frozen=True)
 class LinearRegression(_OneLayer):

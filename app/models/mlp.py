@@ -92,6 +92,9 @@ class MLP(ByColumn):
             scaling.fold_targets(layers[-1][0], bias=layers[-1][1])
         return folded
 
+    def pull_back(self, gradient: Vector, scaling: Scaling) -> None:
+        scaling.pull_back(*self._layers(gradient)[0])
+
     def _layers(self, vector: Vector) -> list[Layer]:
         """View ``vector`` as (weights, bias) of each layer."""
         tensors = views(vector, self.tensors)

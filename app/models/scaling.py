@@ -29,6 +29,9 @@ from distbelief.app.models.model import (
     Task,
 )
 
+#: To fold a parameter costs as much as to scale so many features.
+WORTH_FOLDING = 3
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -83,6 +86,11 @@ class Scaling:
         means = tuple(self.means[index] for index in kept)
         return replace(self, means=means, factors=tuple(self.factors[index] for index in kept))
 
+    @cached_property
+    def of_columns(self) -> Scaling:
+        """That of the columns alone."""
+        return Scaling(self.means, self.factors)
+
     @property
     def of_targets(self) -> Scaling:
         """That of the targets alone."""
@@ -116,14 +124,22 @@ class Scaling:
         ``weights`` (n_in, n_out) begin with those of the columns.
         """
         own = weights[: self.n_columns]
-        own *= np.array(self.factors)[:, None]
-        bias -= np.array(self.means) @ own
+        means, factors = self._arrays[np.dtype(np.float64)]
+        own *= factors[:, None]
+        bias -= means @ own
 
     def fold_targets(self, *weights: Vector, bias: Vector) -> None:
         """Change the last layer, which may have several ``weights``, to one with raw values."""
         for part in (*weights, bias):
             np.divide(part, self.target_factor, out=part)
         bias += self.target_mean
+
+    def pull_back(self, weights: Vector, bias: Vector) -> None:
+        """Change the gradient by a layer of :meth:`fold_columns` to that by what was folded."""
+        own = weights[: self.n_columns]
+        means, factors = self._arrays[np.dtype(np.float64)]
+        own -= np.outer(means, bias)
+        own *= factors[:, None]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -170,6 +186,15 @@ class Foldable(SparseModel, Protocol):
         ...
 
 
+@runtime_checkable
+class LinearlyFoldable(Foldable, Protocol):
+    """One whose folded parameters are a linear function of its parameters, and a constant."""
+
+    def pull_back(self, gradient: Vector, scaling: Scaling) -> None:
+        """Change the gradient by folded parameters to that by the parameters."""
+        ...
+
+
 @dataclass(frozen=True)
 class Scaled:
     """A model that is trained on scaled columns and targets; whoever asks it gives raw ones.
@@ -200,8 +225,16 @@ class Scaled:
     def loss_and_gradient(
         self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
     ) -> float:
+        wanted = self._targets(targets)
+        if self._folds(parameters, features):
+            # More examples than numbers: it costs less to fold these. In float32 they would cancel.
+            columns, model = self.scaling.of_columns, cast("LinearlyFoldable", self.model)
+            folded = model.folded(parameters, columns)
+            loss = model.loss_and_gradient(folded, features, wanted, gradient)
+            model.pull_back(gradient, columns)
+            return loss
         scaled = self.scaling.features(features, parameters.dtype)
-        return self.model.loss_and_gradient(parameters, scaled, self._targets(targets), gradient)
+        return self.model.loss_and_gradient(parameters, scaled, wanted, gradient)
 
     def loss(self, parameters: Vector, features: Features, targets: Targets) -> float:
         scaled, wanted = self.scaling.features(features, parameters.dtype), self._targets(targets)
@@ -215,6 +248,18 @@ class Scaled:
     def predict(self, parameters: Vector, features: Features) -> Vector:
         found = self.model.predict(parameters, self.scaling.features(features, parameters.dtype))
         return self.scaling.values(found) if self.task is Task.REGRESSION else found
+
+    def _folds(self, parameters: Vector, features: Features) -> bool:
+        return (
+            isinstance(features, np.ndarray)
+            and parameters.dtype == np.float64
+            and features.size > WORTH_FOLDING * parameters.size
+            and self._is_linear
+        )
+
+    @cached_property
+    def _is_linear(self) -> bool:
+        return isinstance(self.model, LinearlyFoldable)
 
     def _targets(self, targets: Targets) -> Targets:
         return self.scaling.targets(targets) if self.task is Task.REGRESSION else targets
