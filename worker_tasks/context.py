@@ -29,6 +29,7 @@ from distbelief.worker_tasks import introduction as introduction  # a control co
 from distbelief.worker_tasks.agreement import build_agreed_model, check_code, check_order
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.lease import process_name
+from distbelief.worker_tasks.prescaled import prescaled
 from distbelief.worker_tasks.process import is_ours, limit_torch, set_up
 from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.table_copy import shares_of
@@ -139,7 +140,7 @@ def open_context(run: str, fence: int) -> RunContext:
     check_code(record)
     config = record.config
     data = _open_data(config.model_dump_json(), record.fingerprint)
-    model = build_agreed_model(record)
+    model, data = prescaled(build_agreed_model(record), data, config.dtype)
     limit_torch()
     servers = Servers(
         _parameter_servers(record),

@@ -11,6 +11,7 @@ from distbelief.app.errors import Diverged
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS, slot
 from distbelief.app.layout.rows import Tables
+from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, missing
 from distbelief.app.store.redis.parameters import RedisParameterStore
@@ -137,6 +138,9 @@ class Downpour:
         tabled = sources.items() if self._problem.layout.tables else ()
         tables: dict[str, Tables] = {name: self._store.touched(source) for name, source in tabled}
         return FinalState(best, self._store.fetch(vector).vector, slots, tables)
+
+    def publish(self, parameters: Vector, tables: Tables) -> None:
+        self._store.put(PARAMETERS, parameters, tables)
 
     def summary(self) -> list[str]:
         return summary(self._store, self._plan, self._reports.waited_s)

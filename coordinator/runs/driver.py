@@ -93,6 +93,10 @@ class Driver(Protocol):
         """
         ...
 
+    def publish(self, parameters: Vector, tables: Tables) -> None:
+        """Put a finished model in place of what the shards hold, for those who read it there."""
+        ...
+
     def abandon(self) -> None:
         """Shut the workers out and stop the evaluation that is running."""
         ...

@@ -16,6 +16,8 @@ from typing import Any
 from distbelief.app.errors import Diverged, NotFinite
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
+from distbelief.app.layout.rows import Tables
+from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs import batch
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -181,6 +183,9 @@ class Sandblaster:
         self.evaluations.abandon()
         self._session.renew()
         self._store.raise_fence(self._session.fence)
+
+    def publish(self, parameters: Vector, tables: Tables) -> None:
+        self._store.put(PARAMETERS, parameters, tables)
 
     def summary(self) -> list[str]:
         return summary(self._evaluator, self._state, self._problem)

@@ -17,6 +17,7 @@ from distbelief.app.errors import (
     StoreError,
 )
 from distbelief.app.files import checkpoint
+from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
 from distbelief.app.runs import leadership
@@ -123,14 +124,15 @@ def _run(
         _describe(resources)
         ending = train_to_the_end(resources, driver, begin, resumed=resumed)
         # Before the last words to any server: what is trained must not depend on them.
-        _saved_model(resources, ending).save(resources.output)
+        saved = _saved_model(resources, ending)
+        saved.save(resources.output)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
         raise _taken(resources, error) from error
     except BaseException as error:
         _give_up(resources, driver, error)
         raise
-    _conclude(resources, ending, driver.seconds)
+    _conclude(resources, ending, driver, saved)
     return Outcome(
         run=resources.session.record.run,
         reason=ending.reason,
@@ -193,15 +195,19 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     return replace(saved, parameters=dense).folded(problem.scaling)
 
 
-def _conclude(resources: TrainingResources, ending: Ending, seconds: float) -> None:
+def _conclude(
+    resources: TrainingResources, ending: Ending, driver: Driver, saved: SavedModel
+) -> None:
     """Tell everybody that the run is over; the model is saved, whoever can be told."""
     state = RunState.STOPPED if ending.resumable else RunState.FINISHED
-    outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(seconds, 1)}
+    outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(driver.seconds, 1)}
     if ending.final.heldout is not None:
         score = ending.final.heldout.score
         outcome["heldout"] = resources.problem.score_formatter.document(score)
+    # The shards hold what belongs to scaled columns as long as the run may be resumed.
+    publish = state is RunState.FINISHED and saved.scaling is not None
     try:
-        _close(resources, state, outcome)
+        _close(resources, state, outcome, (driver, saved) if publish else None)
     except Fenced as error:
         raise _taken(resources, error) from error
     except (ServerError, ConfigError) as error:
@@ -228,13 +234,24 @@ def _give_up(resources: TrainingResources, driver: Driver, error: BaseException)
         )
 
 
-def _close(resources: TrainingResources, state: RunState, outcome: dict[str, Any]) -> None:
-    """Note the end in the journal and the folder, and let the run go."""
+def _close(
+    resources: TrainingResources,
+    state: RunState,
+    outcome: dict[str, Any],
+    published: tuple[Driver, SavedModel] | None = None,
+) -> None:
+    """Note the end in the journal and the folder, and let the run go.
+
+    A model that is ``published`` takes the place of what the shards hold.
+    """
     resources.session.note("end", state=state, **outcome)
     resources.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
     if resources.cluster.broker is not None:  # embedded servers end now
+        if published is not None:
+            driver, saved = published
+            driver.publish(saved.parameters, saved.tables.get(PARAMETERS, ()))
         _retire(resources, resumable=state is not RunState.FINISHED)
 
 
