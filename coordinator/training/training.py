@@ -132,7 +132,9 @@ def _run(
     except BaseException as error:
         _give_up(resources, driver, error)
         raise
-    _conclude(resources, ending, driver, saved)
+    # Until then the shards hold what belongs to scaled columns, and the run may be resumed.
+    published = saved if saved.scaling is not None and not ending.resumable else None
+    _conclude(resources, ending, driver.seconds, _publishing(driver, published))
     return Outcome(
         run=resources.session.record.run,
         reason=ending.reason,
@@ -195,19 +197,30 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     return replace(saved, parameters=dense).folded(problem.scaling)
 
 
+def _publishing(driver: Driver, saved: SavedModel | None) -> Callable[[], None]:
+    """What puts a model in place of what the shards hold; nothing without one."""
+    if saved is None:
+        return lambda: None
+    return lambda: driver.publish(saved.parameters, saved.tables.get(PARAMETERS, ()))
+
+
 def _conclude(
-    resources: TrainingResources, ending: Ending, driver: Driver, saved: SavedModel
+    resources: TrainingResources,
+    ending: Ending,
+    seconds: float,
+    publish: Callable[[], None] = lambda: None,
 ) -> None:
-    """Tell everybody that the run is over; the model is saved, whoever can be told."""
+    """Tell everybody that the run is over; the model is saved, whoever can be told.
+
+    ``publish`` is called for servers that outlive the run.
+    """
     state = RunState.STOPPED if ending.resumable else RunState.FINISHED
-    outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(driver.seconds, 1)}
+    outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(seconds, 1)}
     if ending.final.heldout is not None:
         score = ending.final.heldout.score
         outcome["heldout"] = resources.problem.score_formatter.document(score)
-    # The shards hold what belongs to scaled columns as long as the run may be resumed.
-    publish = state is RunState.FINISHED and saved.scaling is not None
     try:
-        _close(resources, state, outcome, (driver, saved) if publish else None)
+        _close(resources, state, outcome, publish)
     except Fenced as error:
         raise _taken(resources, error) from error
     except (ServerError, ConfigError) as error:
@@ -238,20 +251,15 @@ def _close(
     resources: TrainingResources,
     state: RunState,
     outcome: dict[str, Any],
-    published: tuple[Driver, SavedModel] | None = None,
+    publish: Callable[[], None] = lambda: None,
 ) -> None:
-    """Note the end in the journal and the folder, and let the run go.
-
-    A model that is ``published`` takes the place of what the shards hold.
-    """
+    """Note the end in the journal and the folder, and let the run go."""
     resources.session.note("end", state=state, **outcome)
     resources.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
     if resources.cluster.broker is not None:  # embedded servers end now
-        if published is not None:
-            driver, saved = published
-            driver.publish(saved.parameters, saved.tables.get(PARAMETERS, ()))
+        publish()
         _retire(resources, resumable=state is not RunState.FINISHED)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_wine
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -33,7 +33,7 @@ L2 = 1e-2
 EXACT: dict[str, Any] = {
     "iterations": 500,
     "gradient_tolerance": 3e-7,
-    "settings": {"decrease_tolerance": 0.0},
+    "settings": {"decrease_tolerance": 0.0, "standardize": False},
 }
 
 
@@ -80,6 +80,37 @@ def test_sandblaster_finds_the_logistic_regression_of_scikit_learn() -> None:
     assert np.array_equal(ours.predict(X), theirs.predict(X))
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_defaults_are_those_of_scikit_learn_on_standardised_columns(n_classes: int) -> None:
+    x, y = load_wine(return_X_y=True)
+    x, y = x[y < n_classes], y[y < n_classes]
+    settings = {"decrease_tolerance": 0.0}
+    ours = SandblasterClassifier(iterations=500, gradient_tolerance=3e-7, settings=settings)
+    ours.fit(x, y)
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-9, max_iter=2000)).fit(x, y)
+    assert ours.predict_proba(x) == pytest.approx(theirs.predict_proba(x), abs=1e-5)
+
+
+def test_softmax_of_two_classes_needs_twice_the_penalty() -> None:
+    x, y = X[Y < 2], Y[Y < 2]
+    ours = SandblasterClassifier("softmax", l2=2 * L2, **EXACT).fit(x, y)
+    theirs = LogisticRegression(C=1 / (len(x) * L2), tol=1e-9, max_iter=2000)
+    theirs.fit(x.astype(np.float64), y)
+    assert ours.predict_proba(x) == pytest.approx(theirs.predict_proba(x), abs=1e-5)
+
+
+@pytest.mark.parametrize(("unit", "zero"), [(1.0, 100.0), (1000.0, 0.0)])
+@pytest.mark.parametrize("model", ["linear", "mlp"])
+def test_the_unit_of_the_targets_changes_nothing(model: str, unit: float, zero: float) -> None:
+    x, y = line()
+    alone: dict[str, Any] = {"passes": 10, "replicas": 1, "random_state": 0}
+    before = DownpourRegressor(model, **alone).fit(1e3 * x + 1e4, y)
+    after = DownpourRegressor(model, **alone).fit(1e3 * x + 1e4, unit * y + zero)
+    score = before.score(1e3 * x + 1e4, y)
+    assert score > 0.9
+    assert after.score(1e3 * x + 1e4, unit * y + zero) == pytest.approx(score, abs=1e-3)
+
+
 def line(n: int = 400) -> tuple[Any, Any]:
     rng = np.random.default_rng(5)
     x = rng.normal(size=(n, 6)).astype(np.float32)
@@ -96,7 +127,7 @@ def test_sandblaster_finds_the_ridge_regression_of_scikit_learn() -> None:
 
 def test_downpour_comes_close_to_least_squares() -> None:
     x, y = line()
-    ours = DownpourRegressor(learning_rate=0.5, random_state=0).fit(x, y)
+    ours = DownpourRegressor(random_state=0).fit(x, y)
     best, *_ = np.linalg.lstsq(np.c_[x, np.ones(len(x))], y, rcond=None)
     assert ours.model_.parameters["weights"][:, 0] == pytest.approx(best[:6], abs=0.05)
     assert ours.score(x, y) > 0.99

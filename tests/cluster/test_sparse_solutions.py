@@ -24,6 +24,7 @@ GAP = 1e-6
 LOGISTIC = {
     "algorithm": "sandblaster",
     "model": "logistic",
+    "standardize": False,
     "data": "synthetic:logistic",
     "data_options": {"examples": 1000, "features": 60},
     "shards": 3,
