@@ -334,7 +334,8 @@ def test_another_file_is_read_the_same_way_whatever_it_holds(read: Any, tmp_path
 UNCLEAR: dict[str, Any] = {
     "no target": ("a,b\n1,2\n", {}, "no column is called target, label, y or class: say with the "
                   "option target which one holds the targets, the file has 'a', 'b'"),
-    "two targets": ("y,class,b\n1,2,3\n", {}, "several columns are called target, label, y or"),
+    "two targets": ("y,class,b\n1,2,3\n", {}, "several columns, 'y' and 'class', are called "
+                    "target, label, y or class: say with the option target which one"),
     "unknown": ("age,y\n1,2\n", {"ignore": "aged"}, "option ignore: there is no column 'aged', the "
                 "file has 'age', 'y' (did you mean 'age'?)"),
     "beyond": ("1,2\n3,4\n", {"target": 2}, "option target: there is no column '2', the file has "
