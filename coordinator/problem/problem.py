@@ -29,6 +29,7 @@ from distbelief.coordinator.problem.memory_estimate import (
     estimate_memory,
     estimate_tables,
 )
+from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.problem.trial import trial_of
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
@@ -93,7 +94,7 @@ def prepare(
     config = config.model_copy(
         update={"data": _absolute(config.data), "holdout_data": _absolute(config.holdout_data)}
     )
-    data = open_data(config, default_cache_folder(), progress)
+    config, data = _open(told(config), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
     score_formatter = ScoreFormatter.of(model.task, config, dataset.schema, config.metric)
@@ -131,6 +132,15 @@ def prepare(
         ),
         unjudged=_check_own(config, model, first, data),
     )
+
+
+def _open(config: RunConfig, progress: Progress | None) -> tuple[RunConfig, RunData]:
+    """The data as the model needs their targets, and the configuration that says so."""
+    data = open_data(config, default_cache_folder(), progress)
+    while (again := agreed(config, data.dataset.schema)) is not config:
+        config = again
+        data = open_data(config, default_cache_folder(), progress)
+    return config, data
 
 
 def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunData) -> str:

@@ -10,7 +10,7 @@ from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.examples.faults import Fault, Faults
 from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.files import DataFile
-from distbelief.app.datasets.reading.values import fault_of_target
+from distbelief.app.datasets.reading.values import MISSING_WORDS, fault_of_target
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
@@ -105,7 +105,8 @@ class Reader(ABC):
         """The examples of one file; a chunk may be empty."""
 
     def _fault_of_target(self, text: str) -> str | None:
-        return fault_of_target(text, self._needs_number)
+        missing = self._settings.get("na", MISSING_WORDS)
+        return fault_of_target(text, self._needs_number, missing)
 
     def _fault(self, file: DataFile, line: int, reason: str) -> None:
         self._faults.add(Fault(file.name, line, reason, self.unit))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from distbelief.app.datasets.reading.decimals import number
 Objects = npt.NDArray[np.object_]
 
 #: Words for a target that is not there.
-MISSING = frozenset(("", "NA", "N/A", "null", "NULL", "None", "?", "-"))
+MISSING_WORDS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
 
 _TOO_LARGE = 2.0**128 - 2.0**103  # from here on numbers are rounded to infinity in float32
 _TRUTHS = {"false": False, "true": True}
@@ -59,13 +59,15 @@ def target_number(text: str) -> float | None:
         return None if meant is None else float(meant)
 
 
-def fault_of_target(text: str, needs_number: str = "") -> str | None:
-    """Why ``text`` cannot be a target: missing, no usable number, or a name.
+def fault_of_target(
+    text: str, needs_number: str = "", missing: Collection[str] = MISSING_WORDS
+) -> str | None:
+    """Why ``text`` cannot be a target: ``missing``, no usable number, or a name.
 
     Names can be targets unless a number is needed, because of what ``needs_number`` says.
     """
-    if text in MISSING:
-        return "the target is missing" + (f", it is {shown(text)}" if text else "")
+    if not text or text in missing:
+        return "the target is missing" + (f", it is {text!r}" if text else "")
     try:
         value = number(text.encode())
     except ValueError:
