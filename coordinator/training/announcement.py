@@ -42,7 +42,8 @@ def targets_line(problem: Problem) -> list[str]:
     config, dataset = problem.config, problem.dataset
     if isinstance(parse(config.data), Generated):
         return []
-    asked = "" if declared_task(config) is None else f'model "{config.model}" needs'
+    own = declared_task(config) is not None or ":" in config.model
+    asked = f'which model "{config.model}" is for' if own else ""
     return ["; ".join(target_lines(dataset, config.data_options, asked))]
 
 

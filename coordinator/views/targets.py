@@ -26,18 +26,19 @@ def target_lines(dataset: Dataset, options: Mapping[str, Scalar], asked: str = "
         given = "" if "header" in options else " (header=true or header=false says it)"
         lines.append(f"header: {'found' if choice.header else 'none'}{given}")
     task = CLASSIFICATION if schema.n_classes else REGRESSION
-    lines.append(f"task: {task}{_why(facts.guessed, options, asked)}")
+    other = REGRESSION if schema.n_classes else CLASSIFICATION
+    lines.append(f"task: {task}{_why(facts.guessed, other, options, asked)}")
     if schema.n_classes == 2:
-        other, positive = schema.names
-        how = "as the option says" if "positive" in options else f"positive={other} is the other"
+        negative, positive = schema.names
+        how = "as the option says" if "positive" in options else f"positive={negative} is the other"
         lines.append(f"positive class: {positive} ({how})")
     return lines
 
 
-def _why(guessed: str, options: Mapping[str, Scalar], asked: str) -> str:
-    if asked:
-        return f", as {asked}"
+def _why(guessed: str, other: str, options: Mapping[str, Scalar], asked: str) -> str:
     if guessed:
-        return f", as {guessed} (the option task says otherwise)"
+        return f", because the targets are {guessed} (task={other} says otherwise)"
+    if asked:
+        return f", {asked}"
     name = next((each for each in ("task", "classes") if each in options), "")
     return f", as the option {name} says" if name else ""

@@ -13,32 +13,28 @@ from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.reading.reader import Reader
 from distbelief.app.datasets.targets.column import TargetColumn
+from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED
 from distbelief.app.datasets.targets.wanted import REGRESSION, Wanted
 from distbelief.app.files.atomic import flush
 
 Array = npt.NDArray[Any]
 
 
-#: Why a target must be a number.
-_REGRESSION = "and a regression needs numbers; models for classes, such as softmax, take names"
-_AS_OTHERS = "as nearly all others are; the option task=classification takes all for labels"
-
-
 def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> tuple[Schema, str]:
     """Write what ``reader`` gives into ``folder``: the files of ``DENSE`` or ``SPARSE``.
 
     Returns:
-        The schema, and why targets were guessed to be what they are; empty if they were not.
+        The schema, and what the targets are in words if it was guessed; else empty.
 
     Raises:
         DataError: the files, or the targets, are unusable.
         OSError: the folder cannot be written.
     """
     if wanted.kind == REGRESSION:
-        reader.require_numbers(_REGRESSION)
+        reader.require_numbers(NEEDED)
     found = _converted(reader, source, wanted, folder)
     if found is None:  # known only now, wherever in the file these few are
-        reader.require_numbers(_AS_OTHERS)
+        reader.require_numbers(AS_OTHERS)
         found = _converted(reader, source, wanted, folder)
     assert found is not None
     return found
@@ -73,7 +69,7 @@ def _converted(
         columns.n_fields,
         found.labels,
     )
-    return schema, found.why
+    return schema, found.what
 
 
 class GrowingArray:

@@ -28,7 +28,8 @@ class TargetFacts:
 
     Attributes:
         choice: of their column.
-        guessed: why they are taken for labels or numbers; empty where somebody said it.
+        guessed: what they are, in words, from which it was guessed whether they are labels or
+            numbers; empty where somebody said it.
     """
 
     choice: TargetChoice = field(default_factory=TargetChoice)

@@ -77,7 +77,7 @@ def hand_over(features: Any, values: Any, folder: Path, wanted: Wanted) -> str:
     for array in arrays_of(matrix, found):
         content.update(np.ascontiguousarray(array).data)
     folder.mkdir(parents=True, exist_ok=True)
-    facts = Facts(target=TargetFacts(guessed=targets.why))
+    facts = Facts(target=TargetFacts(guessed=targets.what))
     dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), facts)
     stored.write(dataset, folder)
     return f"{PREFIX}{folder}"

@@ -3,6 +3,14 @@
     format      csv, libsvm, parquet or npy; by default what the names of the files say
     bad_lines   how many unusable lines are skipped; the next one is an error
 
+Of the targets, in all formats:
+
+    task        classification or regression; by default what the model is for, and if it is for
+                both what they look like
+    classes     number of classes, which are called 0, 1, 2, ...
+    positive    the class that threshold, AUC, precision and recall are about, where there are
+                two; by default the second
+
 CSV and Parquet:
 
     target      column of the targets: its name, or its position from 0. By default the one

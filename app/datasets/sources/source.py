@@ -142,7 +142,7 @@ class File:
             found = column.finish()
             targets: Array = np.concatenate(list(found.blocks))
         schema = Schema(features.shape[1], found.n_classes, labels=found.labels)
-        facts = Facts(target=TargetFacts(guessed=found.why))
+        facts = Facts(target=TargetFacts(guessed=found.what))
         dataset = Dataset(features, targets, schema, self.name, fingerprint, facts)
         dataset.validate()
         return dataset

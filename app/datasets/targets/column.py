@@ -21,7 +21,7 @@ from distbelief.app.datasets.examples.checks import MAX_GUESSED_CLASSES, check_l
 from distbelief.app.datasets.examples.schema import Label
 from distbelief.app.datasets.targets.guess import ADVICE, FEW, Evidence, guess
 from distbelief.app.datasets.targets.labels import FoundLabels, KnownLabels, whole
-from distbelief.app.datasets.targets.numbers import Numbers
+from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED, Numbers
 from distbelief.app.datasets.targets.spool import Spool
 from distbelief.app.datasets.targets.wanted import CLASSIFICATION, REGRESSION, Wanted, listed
 from distbelief.app.errors import DataError
@@ -39,13 +39,13 @@ class Targets:
     Attributes:
         n_classes: 0 for numbers.
         labels: names of the classes, unless they are 0, 1, ...
-        why: of the guess, in words; empty where it was known what they are.
+        what: they are, in words, from which it was guessed; empty where it was known.
         blocks: the targets, float32 or numbers of classes.
     """
 
     n_classes: int
     labels: tuple[Label, ...]
-    why: str
+    what: str
     blocks: Iterator[Array]
 
 
@@ -111,25 +111,24 @@ class TargetColumn:
         Raises:
             DataError: they are not what they should be, or it has to be asked.
         """
-        kind, why = self._wanted.kind, ""
+        kind, what = self._wanted.kind, ""
         if kind is None:
-            kind, why = guess(self._seen())
+            kind, what = guess(self._seen())
             if kind is None:
-                raise DataError(
-                    f"{self._source}: the targets may be labels or numbers, {why}: {ADVICE}"
-                )
-        if kind == REGRESSION or (why and not self._seen().texts):
-            self._numbers.check(self._source)
+                what = f"the targets are {what}, which may be labels or numbers"
+                raise DataError(f"{self._source}: {what}: {ADVICE}")
+        if kind == REGRESSION or (what and not self._seen().texts):
+            self._numbers.check(self._source, f", {AS_OTHERS if what else NEEDED}")
         if kind == REGRESSION:
             self._check_no_positive()
-            return Targets(0, (), why, self._numbers.spool.blocks())
+            return Targets(0, (), what, self._numbers.spool.blocks())
         if self._labels is None:
             raise DataError(f"{self._source}: {self._too_many()}")
         self._check_fractions()
         names, table = self._with_positive(*self._labels.names(self._typed))
         counted = all(type(name) is int and name == i for i, name in enumerate(names))
         blocks = (table[block] for block in self._labels.spool.blocks())
-        return Targets(len(names), () if counted else names, why, blocks)
+        return Targets(len(names), () if counted else names, what, blocks)
 
     @property
     def _most(self) -> int:

@@ -29,7 +29,6 @@ class Evidence:
         codes: whether some have zeros in front, as postal codes and the like.
         truths: whether all are truth values.
         fractions: whether one is no whole number.
-        floating: whether some whole ones are written as floating-point numbers.
         kinds: different ones; None if they are too many to be labels.
         counted: whether they are 0, 1, 2, ... or 1, 2, 3, ...
     """
@@ -39,7 +38,6 @@ class Evidence:
     codes: bool = False
     truths: bool = False
     fractions: bool = False
-    floating: bool = False
     kinds: int | None = None
     counted: bool = False
 
@@ -56,30 +54,24 @@ class Evidence:
 
 
 def guess(seen: Evidence) -> tuple[str | None, str]:
-    """The task, and why; None if it has to be asked."""
+    """The task, None if it has to be asked; and what the targets are, in words."""
     if seen.truths:
-        return CLASSIFICATION, "they are true or false"
+        return CLASSIFICATION, "true or false"
     if seen.codes:
-        return CLASSIFICATION, "some have zeros in front, as codes have and numbers do not"
+        return CLASSIFICATION, "codes, some with zeros in front"
     if seen.n_texts:
-        return CLASSIFICATION, "they are text"
+        return CLASSIFICATION, "text"
     if seen.fractions:
-        return REGRESSION, "they are numbers with fractions"
+        return REGRESSION, "numbers with fractions"
     return _guess_whole(seen)
 
 
 def _guess_whole(seen: Evidence) -> tuple[str | None, str]:
     if seen.kinds is None:
-        return REGRESSION, "they are whole numbers of very many kinds"
+        return REGRESSION, "very many different whole numbers"
     kinds, n_examples = seen.kinds, seen.n_examples
-    why = f"they are {kinds:,} different whole numbers in {n_examples:,} examples"
-    if kinds <= 2:
-        return CLASSIFICATION, why
-    rare = n_examples < (TWICE if kinds <= FEW else OFTEN) * kinds
-    if rare and kinds > VERY_FEW and not (seen.counted and kinds > FEW):
-        return REGRESSION, why
-    if kinds > FEW:
-        return None, why
-    if seen.floating:
-        return None, f"{why}, written as floating-point ones"
-    return CLASSIFICATION, why
+    what = f"{kinds:,} different whole numbers in {n_examples:,} examples"
+    if kinds <= FEW:
+        prices = kinds > VERY_FEW and n_examples < TWICE * kinds
+        return REGRESSION if prices else CLASSIFICATION, what
+    return REGRESSION if n_examples < OFTEN * kinds and not seen.counted else None, what

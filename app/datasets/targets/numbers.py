@@ -17,6 +17,10 @@ from distbelief.app.errors import DataError
 
 Array = npt.NDArray[Any]
 
+#: Why a target must be a number.
+NEEDED = "and a regression needs numbers; models for classes, such as softmax, take names"
+AS_OTHERS = "as nearly all others are; the option task=classification takes all for labels"
+
 
 class Numbers:
     """Each target as float32; NaN for the texts that are none, which are counted.
@@ -31,7 +35,6 @@ class Numbers:
         self._n_truths = 0
         self._codes = False
         self._fractions = False
-        self._floating = False
         self._count = 0
 
     def add(self, values: Array) -> None:
@@ -40,7 +43,6 @@ class Numbers:
         if typed:
             numbers = values.astype(np.float64)
             self._n_truths += len(values) if values.dtype.kind == "b" else 0
-            self._floating |= values.dtype.kind == "f"
         else:
             numbers = self._read(values.tolist())
         with np.errstate(over="ignore"):
@@ -52,10 +54,10 @@ class Numbers:
         self.spool.add(rounded)
         self._count += len(values)
 
-    def check(self, source: str) -> None:
-        """Raise DataError if one is no number."""
+    def check(self, source: str, advice: str) -> None:
+        """Raise DataError if one is no usable number, with advice for the case that it is text."""
         if self._complaint:
-            raise DataError(f"{source}: {self._complaint}")
+            raise DataError(f"{source}: {self._complaint}{advice if self._n_texts else ''}")
 
     def seen(self, n_examples: int, names: Sequence[Label] | None) -> Evidence:
         """The evidence; ``names`` are the different ones, None if they are too many."""
@@ -66,7 +68,6 @@ class Numbers:
             codes=self._codes,
             truths=0 < self._n_truths == n_examples,
             fractions=self._fractions,
-            floating=self._floating,
             kinds=kinds,
             counted=kinds is not None and tuple(names or ()) in _ranges(kinds),
         )
@@ -74,10 +75,7 @@ class Numbers:
     def _complain(self, row: int, value: Any, number: float) -> None:
         row += self._count
         if isinstance(value, str) and target_number(value) is None:
-            self._complaint = (
-                f"targets must be numbers, row {row} holds {shown(value)}: a regression needs "
-                "numbers, and the option task=classification takes all for labels"
-            )
+            self._complaint = f"targets must be numbers, row {row} holds {shown(str(value))}"
             return
         fits = "be finite" if not np.isfinite(number) else "fit float32 (at most 3.4e38)"
         self._complaint = f"targets must {fits}, row {row} holds {value!s}"
@@ -86,21 +84,18 @@ class Numbers:
         numbers = {text: target_number(text) for text in set(written)}
         texts = {text for text, number in numbers.items() if number is None}
         truths = {text for text in numbers if truth(text) is not None}
-        for text in numbers.keys() - texts - truths:
-            self._look_at(text)
+        self._codes |= any(map(_is_code, numbers))
         if texts or truths:
             self._n_texts += sum(text in texts for text in written)
             self._n_truths += sum(text in truths for text in written)
         # None becomes NaN
         return np.array([numbers[text] for text in written], np.float64)
 
-    def _look_at(self, number: str) -> None:
-        """Look how a number is written."""
-        digits = number.lstrip("+-")
-        if digits.isdecimal():
-            self._codes |= digits[0] == "0" and len(digits) > 1
-        else:
-            self._floating = True
+
+def _is_code(text: str) -> bool:
+    """Whether a whole number has zeros in front, as postal codes and the like have."""
+    digits = text.lstrip("+-")
+    return len(digits) > 1 and digits[0] == "0" and digits.isdecimal()
 
 
 def _ranges(kinds: int) -> tuple[tuple[int, ...], ...]:

@@ -125,23 +125,20 @@ def test_targets_are_what_they_look_like_or_what_was_said(case: str) -> None:
 UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
     "nan among numbers": ([text(1, "nan")], Wanted(), "targets must be finite, row 1 holds nan"),
     "one text in twenty numbers": (
-        [text(*range(20), "x")], Wanted(), "targets must be numbers, row 20 holds 'x': a regression"
-        " needs numbers, and the option task=classification takes all for labels",
+        [text(*range(20), "x")], Wanted(), "targets must be numbers, row 20 holds 'x', as nearly "
+        "all others are; the option task=classification takes all for labels",
     ),
     "nan typed among labels": (
         [np.array([0.0, np.nan])], Wanted(), "targets must be finite, row 1 holds nan"
     ),
     "ages": (
         [text(*range(17, 90)), *[text(*range(17, 90))] * 9], Wanted(),
-        "the targets may be labels or numbers, they are 73 different whole numbers in 730 examples:"
-        " say with the option task what they are: task=classification or task=regression",
-    ),
-    "ratings or labels": (
-        [np.array([1.0, 2.0, 3.0] * 9)], Wanted(), "the targets may be labels or numbers, they are "
-        "3 different whole numbers in 27 examples, written as floating-point ones: say",
+        "the targets are 73 different whole numbers in 730 examples, which may be labels or "
+        "numbers: say with the option task what they are: task=classification or task=regression",
     ),
     "letters or rings": (
-        [text(*range(26))], Wanted(), "the targets may be labels or numbers, they are 26 different"
+        [text(*range(26))], Wanted(), "the targets are 26 different whole numbers in 26 examples, "
+        "which may be labels or numbers",
     ),
     "real numbers as labels": (
         [text(*(each / 2 for each in range(30)))], CLASSIFICATION,
