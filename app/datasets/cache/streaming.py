@@ -45,7 +45,9 @@ def _converted(
 ) -> tuple[Schema, str] | None:
     """As :func:`convert`; None if but a few targets, which are bad then, are numbers."""
     with ExitStack() as stack:
-        targets = TargetColumn(source, wanted, folder, typed=reader.typed)
+        targets = TargetColumn(
+            source, wanted, folder, typed=reader.typed, column=reader.target.column
+        )
         stack.enter_context(closing(targets))
         features = _SparseFiles(folder) if reader.sparse else _DenseFiles(folder)
         stack.enter_context(closing(features))

@@ -58,14 +58,22 @@ class TargetColumn:
         folder: where to put what does not stay in memory.
         typed: whether text is text, and not what a text file has of numbers, too: its labels
             are texts, also those that look like numbers.
+        column: which one they are, for messages.
     """
 
     def __init__(
-        self, source: str, wanted: Wanted, folder: Path | None = None, *, typed: bool = False
+        self,
+        source: str,
+        wanted: Wanted,
+        folder: Path | None = None,
+        *,
+        typed: bool = False,
+        column: str = "",
     ) -> None:
         self._source = source
         self._wanted = wanted
         self._typed = typed
+        self._targets = f"the targets, {column}," if column else "the targets"
         self._numbers = Numbers(folder)
         self._labels: _Labels | None = None
         if wanted.kind != REGRESSION:
@@ -115,7 +123,7 @@ class TargetColumn:
         if kind is None:
             kind, what = guess(self._seen())
             if kind is None:
-                what = f"the targets are {what}, which may be labels or numbers"
+                what = f"{self._targets} are {what}, which may be labels or numbers"
                 raise DataError(f"{self._source}: {what}: {ADVICE}")
         if kind == REGRESSION or (what and not self._seen().texts):
             self._numbers.check(self._source, f", {AS_OTHERS if what else NEEDED}")
@@ -145,7 +153,7 @@ class TargetColumn:
         kinds = seen.kinds or 0
         if seen.fractions and not seen.texts and kinds > FEW:
             raise DataError(
-                f"{self._source}: the targets are numbers with fractions, {kinds:,} different "
+                f"{self._source}: {self._targets} are numbers with fractions, {kinds:,} different "
                 "ones, and no labels of classes: choose a model for numbers, such as linear"
             )
 
@@ -195,7 +203,7 @@ class TargetColumn:
                 ": are these the targets? The option task=classification allows "
                 f"{MAX_CLASSES:,}, and the option target names another column"
             )
-        return f"targets have more than {self._most:,} different labels{advice}"
+        return f"{self._targets} have more than {self._most:,} different labels{advice}"
 
 
 class _Labels:

@@ -96,7 +96,7 @@ def test_two_outputs_are_judged_as_one(pairs: list[tuple[float, int]], threshold
 def test_at_one_half_the_higher_of_two_outputs_wins(
     pairs: list[tuple[float, int]], dtype: type
 ) -> None:
-    chances = np.array([chance for chance, _ in pairs], dtype)
+    chances: Vector = np.array([chance for chance, _ in pairs], dtype)
     both = np.stack([1 - chances, chances], axis=1)
     assert likeliest(both, 0.5).tolist() == np.argmax(both, axis=1).tolist()
 

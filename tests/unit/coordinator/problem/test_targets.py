@@ -172,7 +172,10 @@ def test_classes_for_a_regression_are_an_error(tmp_path: Path) -> None:
 
 def test_numbers_for_a_classifier_are_an_error(tmp_path: Path) -> None:
     source = written(tmp_path, [price / 7 + i for i, price in enumerate(PRICES)])
-    with pytest.raises(DataError, match="numbers with fractions, 29 different ones, and no labels"):
+    with pytest.raises(
+        DataError,
+        match="targets, column 'y', are numbers with fractions, 29 dif",
+    ):
         problem(source, model="softmax")
 
 

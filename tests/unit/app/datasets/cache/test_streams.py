@@ -23,6 +23,7 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures
 from distbelief.app.datasets.examples.stored import SPARSE
+from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
 
@@ -257,6 +258,7 @@ class Parts:
 
     columns = type("C", (), {"n_features": 1000, "n_dense": 0, "n_fields": 0})()
     typed = True
+    target = TargetChoice()
 
     def __init__(self, chunks: list[Chunk], *, sparse: bool) -> None:
         self._chunks, self.sparse = chunks, sparse

@@ -64,7 +64,7 @@ UNUSABLE = {
     "objects": ({"x": np.array([[None]]), "y": LABELS}, "pickled Python objects, which are never"),
     "names": (
         {"x": np.zeros((1001, 1)), "y": np.array([f"x{i}" for i in range(1001)])},
-        "targets have more than 1,000 different labels: are these the targets? The option "
+        "the targets have more than 1,000 different labels: are these the targets? The option "
         "task=classification allows 100,000, and the option target names another column",
     ),
 }  # fmt: skip

@@ -245,7 +245,7 @@ def test_the_order_of_targets_does_not_matter(values: list[str], step: int) -> N
 
 def test_many_names_are_refused_unless_they_are_wanted() -> None:
     names = text(*(f"name {i}" for i in range(MAX_GUESSED_CLASSES + 1)))
-    with refuses("targets have more than 1,000 different labels: are these the targets?"):
+    with refuses("the targets have more than 1,000 different labels: are these the targets?"):
         found(names)
     assert found(names, wanted=CLASSIFICATION)[0] == MAX_GUESSED_CLASSES + 1
 
