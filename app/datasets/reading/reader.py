@@ -48,6 +48,7 @@ class Reader(ABC):
         self._progress = progress
         self._faults = Faults(settings["bad_lines"])
         self._needs_number = ""
+        self._missing = settings.get("na", MISSING_WORDS)
 
     @property
     @abstractmethod
@@ -105,8 +106,7 @@ class Reader(ABC):
         """The examples of one file; a chunk may be empty."""
 
     def _fault_of_target(self, text: str) -> str | None:
-        missing = self._settings.get("na", MISSING_WORDS)
-        return fault_of_target(text, self._needs_number, missing)
+        return fault_of_target(text, self._needs_number, self._missing)
 
     def _fault(self, file: DataFile, line: int, reason: str) -> None:
         self._faults.add(Fault(file.name, line, reason, self.unit))

@@ -108,7 +108,8 @@ def test_options_of_a_configuration_are_heeded_for_arrays() -> None:
 
 
 def test_the_default_is_a_network_for_the_task(tmp_path: Path) -> None:
-    assert isinstance(problem(written(tmp_path, ["a", "b"] * 9)).model, MLP)
+    made = problem(written(tmp_path, ["a", "b"] * 9))
+    assert (made.config.model, made.model.task.targets) == ("mlp", "classification")
 
 
 @pytest.mark.skipif(not hasattr(MLP, "head"), reason="the MLP knows classes only")
