@@ -27,6 +27,7 @@ from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
 from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import EndReason, Outcome
@@ -132,9 +133,10 @@ def train(
         KeyboardInterrupt: interrupted before training began, or twice.
     """
     began = time.monotonic()
-    with _hand_over(data, holdout_data, settings) as sources:
-        run, where = _configure(config, cluster, settings | sources)
-        allow_imports_of(run)
+    given = {"data": data, "holdout_data": holdout_data}
+    run, where = _configure(config, cluster, settings | _sources(given))
+    allow_imports_of(run)
+    with _handed_over(run, given) as run:
         n_servers = len(where.parameter_servers) or where.servers
         problem, history, started = prepare(run, n_servers), list[Event](), list[float]()
         prepared = time.monotonic()
@@ -197,30 +199,44 @@ def _configure(
     return configure({**known, **settings})
 
 
-@contextmanager
-def _hand_over(
-    data: Data | None, holdout_data: Data | None, settings: Mapping[str, Any]
-) -> Iterator[dict[str, str]]:
-    """Give settings for the data, with arrays written to files for as long as it takes."""
-    given = {"data": data, "holdout_data": holdout_data}
-    sources = {name: str(each) for name, each in given.items() if isinstance(each, str | Path)}
-    in_memory: dict[str, Any] = {name: each for name, each in given.items() if _is_pair(each)}
+def _sources(given: Mapping[str, Data | None]) -> dict[str, str]:
+    """Settings for the data; those in memory have no place yet. Raises ConfigError."""
+    sources = {}
     for name, each in given.items():
-        if each is not None and name not in sources and name not in in_memory:
+        if isinstance(each, str | Path):
+            sources[name] = str(each)
+        elif _is_pair(each):
+            sources[name] = arrays.PREFIX
+        elif each is not None:
             raise ConfigError(
                 f"{name} must be a source, or a pair (features, targets), got {type(each).__name__}"
             )
+    return sources
+
+
+@contextmanager
+def _handed_over(run: RunConfig, given: Mapping[str, Data | None]) -> Iterator[RunConfig]:
+    """``run`` with arrays written to files for as long as it takes, targets as its model needs."""
+    in_memory: dict[str, Any] = {name: each for name, each in given.items() if _is_pair(each)}
     if not in_memory:
-        yield sources
+        yield run
         return
-    known = wanted_targets(arrays.NAME, settings.get("data_options", {}))
+    run = told(run)
+    known = wanted_targets(arrays.NAME, run.data_options)
     with _private_folder() as folder:
         for name, (features, targets) in in_memory.items():
-            sources[name] = arrays.hand_over(features, targets, folder / name, known)
+            place = folder / name
+            source = arrays.hand_over(features, targets, place, known)
             if name == "data":
-                schema = arrays.open_arrays(folder / name, sources[name]).schema
+                schema = arrays.open_arrays(place, source).schema
+                if (again := agreed(run, schema)) is not run:
+                    run, place = again, folder / "again"
+                    known = wanted_targets(arrays.NAME, run.data_options)
+                    source = arrays.hand_over(features, targets, place, known)
+                    schema = arrays.open_arrays(place, source).schema
                 known = Wanted(schema=schema, known_by="the training data")
-        yield sources
+            run = run.model_copy(update={name: source})
+        yield run
 
 
 def _is_pair(data: Any) -> bool:

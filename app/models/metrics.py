@@ -17,7 +17,7 @@ from distbelief.app.models.criterion import METRICS, Metric
 from distbelief.app.models.losses import silently
 from distbelief.app.models.model import Features, LossModel, Model, Targets, Task
 from distbelief.app.models.parameters import Source
-from distbelief.app.models.predictions import likeliest, probability_of
+from distbelief.app.models.predictions import likeliest, of_positive, probability_of
 
 #: With more classes no confusion matrix is kept.
 MOST_CLASSES = 100
@@ -86,13 +86,13 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """The share of a binary model's answers 1 that are right; NaN without any."""
+        """The share of answers 1 of two classes that are right; NaN without any."""
         (_, wrong, _), (_, right, _) = self.confusion
         return right / (right + wrong) if right + wrong else math.nan
 
     @property
     def recall(self) -> float:
-        """The share of the examples of class 1 that a binary model finds."""
+        """The share of the examples of class 1 of two that are found."""
         positives = self.confusion[1]
         return positives[1] / sum(positives) if sum(positives) else math.nan
 
@@ -118,7 +118,7 @@ class Score:
         return replace(self, histogram=(), auc=auc, auc_exact=False)
 
     def measures(self, task: Task) -> dict[str, float]:
-        """All figures that fit the task, by name; NaN for those that are unknown.
+        """All figures that fit the task of :func:`judged_as`, by name; NaN for unknown ones.
 
         Precision and recall are there where the confusion matrix still is.
         """
@@ -156,7 +156,7 @@ def score(
 ) -> Score:
     """Score a model on examples (n, n_features) and (n,), ``chunk`` at a time.
 
-    A binary model answers 1 where its probability is above ``threshold``; with
+    Of two classes 1 is answered where its probability is above ``threshold``; with
     ``histogram`` its probabilities are counted in bins. ``seen`` is called with the
     predictions and targets of each chunk. Memory is bounded by a chunk and one scratch
     gradient, whatever n is.
@@ -174,7 +174,7 @@ def score(
         if seen is not None:
             seen(predictions, labels)
         part = _judged(model, predictions, labels, threshold)
-        bins = binned(predictions, labels) if histogram else ()
+        bins = binned(of_positive(predictions), labels) if histogram else ()
         total += replace(part, loss_sum=loss_sum, histogram=bins)
     return total
 

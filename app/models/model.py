@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from distbelief.app.datasets.targets.wanted import CLASSIFICATION, REGRESSION
 from distbelief.app.layout.tensors import TensorSpec, Vector
 
 #: Or a ``scipy.sparse.csr_array``, which has no types.
@@ -27,6 +28,11 @@ class Task(StrEnum):
     REGRESSION = "regression"
     BINARY = "binary"
     MULTICLASS = "multiclass"
+
+    @property
+    def targets(self) -> str:
+        """What targets are to such a model, as the option ``task`` of data says it."""
+        return REGRESSION if self is Task.REGRESSION else CLASSIFICATION
 
 
 class Model(Protocol):

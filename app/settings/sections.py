@@ -59,7 +59,7 @@ class ModelSettings(Section):
         0.5,
         ge=0,
         le=1,
-        description="models of two classes: probability above which an example is of class 1",
+        description="two classes: probability above which an example is of the positive one",
     )
 
 

@@ -143,6 +143,7 @@ def _print_plan(
     problem: Problem, config: RunConfig, cluster: ClusterConfig, *, as_json: bool
 ) -> None:
     from distbelief.coordinator.commands.effective import effective, toml_of
+    from distbelief.coordinator.training.announcement import targets_line
     from distbelief.coordinator.training.plan import Plan
 
     plan = Plan.of(problem, cluster)
@@ -151,7 +152,7 @@ def _print_plan(
         click.echo(json.dumps(document, indent=2))
         return
     click.echo(toml_of(config, cluster))
-    click.echo("\n".join(f"# plan: {line}" for line in plan.lines()))
+    click.echo("\n".join(f"# plan: {line}" for line in (*plan.lines(), *targets_line(problem))))
 
 
 def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None:

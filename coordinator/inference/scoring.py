@@ -23,6 +23,7 @@ from distbelief.app.datasets.sources.source import File, Stream, parse
 from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError, ModelError
 from distbelief.app.models.auc import AucBy, Ranks
+from distbelief.app.models.criterion import judged_as
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.model import Features, Task
@@ -93,7 +94,8 @@ def predict(
 
 
 def _score(saved: SavedModel, examples: Selection) -> Score:
-    by, ranks = AucBy.of(saved.build().task, len(examples)), Ranks()
+    task = judged_as(saved.build().task, saved.schema.n_classes)
+    by, ranks = AucBy.of(task, len(examples)), Ranks()
     source, total = saved.source(), Score()
     for start in range(0, len(examples), CHUNK_EXAMPLES):
         total += score(

@@ -35,6 +35,7 @@ from distbelief.coordinator.problem.memory_estimate import (
     estimate_tables,
 )
 from distbelief.coordinator.problem.standardisation import scaling_of
+from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.problem.trial import trial_of
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
@@ -107,7 +108,7 @@ def prepare(
     config = config.model_copy(
         update={"data": _absolute(config.data), "holdout_data": _absolute(config.holdout_data)}
     )
-    data = open_data(config, default_cache_folder(), progress)
+    config, data = _open(told(config), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
     saved, scaling = None, None if recorded is None else recorded.scaling
@@ -154,6 +155,15 @@ def _layout(config: RunConfig, model: Model, n_servers: int, recorded: Layout | 
         (recorded.tensors, recorded.n_servers) == (layout.tensors, n_servers)
     )
     return recorded if recorded is not None and kept else layout
+
+
+def _open(config: RunConfig, progress: Progress | None) -> tuple[RunConfig, RunData]:
+    """The data as the model needs their targets, and the configuration that says so."""
+    data = open_data(config, default_cache_folder(), progress)
+    while (again := agreed(config, data.dataset.schema)) is not config:
+        config = again
+        data = open_data(config, default_cache_folder(), progress)
+    return config, data
 
 
 def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunData) -> str:

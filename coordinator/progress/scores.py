@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distbelief.app.datasets.examples.schema import Label, Schema
-from distbelief.app.models.criterion import Metric, metric_of
+from distbelief.app.models.criterion import Metric, judged_as, metric_of
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.sections import ModelSettings
@@ -24,8 +24,9 @@ HISTOGRAM = "AUC (histogram)"
 class ScoreFormatter:
     """Reads and tells a held-out score; its ``metric`` decides which model is best.
 
-    ``names`` are what the classes are called; a binary model answers with the second one
-    where its probability is above ``threshold``.
+    ``task`` is what predictions are judged by. ``names`` are what the classes are called; of two
+    the second is the positive one, which is the answer where its probability is above
+    ``threshold``.
     """
 
     task: Task
@@ -37,7 +38,8 @@ class ScoreFormatter:
     def of(
         cls, task: Task, settings: ModelSettings, schema: Schema, metric: str | None = None
     ) -> ScoreFormatter:
-        """Raises ConfigError if the metric does not fit the task."""
+        """Raises ConfigError if the metric does not fit the task of the model."""
+        task = judged_as(task, schema.n_classes)
         return cls(task, metric_of(task, metric), schema.names, settings.threshold)
 
     def text(self, score: Score) -> str:
@@ -63,7 +65,7 @@ class ScoreFormatter:
         found = score.measures(self.task).items()
         lines = [f"{self._title(name, score)} {_number(value, '.6g')}" for name, value in found]
         if self.task is Task.BINARY:
-            lines.append(f"threshold {self.threshold:g}")
+            lines += [f"threshold {self.threshold:g}", f"positive class {self.names[1]}"]
         return lines
 
     def confusion(self, score: Score) -> list[str]:
@@ -85,6 +87,7 @@ class ScoreFormatter:
         }
         if self.task is Task.BINARY:
             document |= {"auc_exact": score.auc_exact, "threshold": self.threshold}
+            document |= {"positive": self.names[1]}
         return document
 
     def document(self, score: Score) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class HeldoutEvaluations:
         self._problem = problem
         self._store = store
         self._metric = problem.score_formatter.metric
-        self._auc = AucBy.of(problem.model.task, problem.n_heldout)
+        self._auc = AucBy.of(problem.score_formatter.task, problem.n_heldout)
         self._current: _Current | None = None
         self.history: list[HeldoutEvaluation] = []
         self.best: HeldoutEvaluation | None = None

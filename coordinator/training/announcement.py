@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from distbelief.app.datasets.sources.source import Generated, parse
+from distbelief.app.models.registry import declared_task
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.memory_estimate import TableEstimate
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.portion_count import portions_of
+from distbelief.coordinator.views.targets import target_lines
 
 
 def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[str]:
-    """A line on the run; one on the memory of tables, and on what was not judged, if any.
+    """A line on the run; on the targets, the memory of tables, and what was not judged, if any.
 
     ``chosen`` tells that the intervals of pushes and fetches were chosen here.
     """
@@ -27,7 +30,22 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
     else:
         line += _sandblaster(config, portions_of(problem))
     tables = [] if problem.table_estimate is None else [_tables(problem.table_estimate)]
-    return [line, *tables, *([problem.unjudged] if problem.unjudged else [])]
+    return [
+        line,
+        *targets_line(problem),
+        *tables,
+        *([problem.unjudged] if problem.unjudged else []),
+    ]
+
+
+def targets_line(problem: Problem) -> list[str]:
+    """A line on the targets of a user's data; what we make ourselves is known."""
+    config, dataset = problem.config, problem.dataset
+    if isinstance(parse(config.data), Generated):
+        return []
+    own = declared_task(config) is not None or ":" in config.model
+    asked = f'which model "{config.model}" is for' if own else ""
+    return ["; ".join(target_lines(dataset, config.data_options, asked))]
 
 
 def _downpour(config: RunConfig) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Label
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.settings.sections import Scalar
+from distbelief.coordinator.views.targets import target_lines
 
 #: Targets, and numbers of features, that are looked at together.
 CHUNK = 1 << 20
@@ -25,13 +26,15 @@ class Description:
     """A data set in figures.
 
     ``density`` is the share of the features that are not zero; ``classes`` the examples of
-    each, empty for a regression, whose ``targets`` are (least, mean, greatest).
+    each, empty for a regression, whose ``targets`` are (least, mean, greatest). ``options`` are
+    those that the data were read with.
     """
 
     dataset: Dataset
     density: float
     classes: Mapping[Label, int]
     targets: tuple[float, float, float] | None
+    options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         data, schema, facts = self.dataset, self.dataset.schema, self.dataset.facts
@@ -41,7 +44,9 @@ class Description:
             "features": schema.n_features,
             "storage": "sparse" if schema.sparse else "dense",
             "density": self.density,
+            "target": facts.target.to_json(),
             "task": "classification" if schema.n_classes else "regression",
+            "positive": schema.names[1] if schema.n_classes == 2 else None,
             "classes": [{"label": name, "examples": n} for name, n in self.classes.items()],
             "targets": self.targets and dict(zip(_TARGETS, self.targets, strict=True)),
             "numeric_columns": list(facts.names[: schema.n_dense]),
@@ -63,6 +68,7 @@ class Description:
             f"examples: {data.n_examples:,}",
             f"features: {schema.n_features:,}, {storage}, {self.density:.3g} of them not zero",
             *self._columns(),
+            *target_lines(data, self.options),
             *self._targets(),
             f"bad lines: {len(facts.skipped):,}",
             *_cut([f"  {fault}" for fault in facts.skipped]),
@@ -118,6 +124,7 @@ def describe(
         _not_zero(dataset) / (dataset.n_examples * dataset.n_features),
         dict(zip(dataset.schema.names, counts.tolist(), strict=True)),
         None if n_classes else (float(least), total / dataset.n_examples, float(greatest)),
+        options,
     )
 
 

@@ -16,6 +16,7 @@ from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.formats.options import Options, wanted_targets
 from distbelief.app.datasets.reading.digests import joined
 from distbelief.app.datasets.reading.reader import Progress, Reader
@@ -129,12 +130,17 @@ class _StreamConversion(Conversion):
 
     def write(self, folder: Path) -> None:
         reader = self._reader
-        schema = convert(reader, self.name, self.wanted, folder)
+        schema, guessed = convert(reader, self.name, self.wanted, folder)
         if self._states != _states(reader):
             raise self._changed()
         self._check_schema(schema)
         assert self.content is not None
-        facts = Facts(reader.columns.names, tuple(reader.skipped), reader.reading_options)
+        facts = Facts(
+            reader.columns.names,
+            tuple(reader.skipped),
+            reader.reading_options,
+            target=TargetFacts(reader.target, guessed),
+        )
         stored.describe(schema, self.content, facts, folder)
 
 

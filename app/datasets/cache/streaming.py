@@ -13,36 +13,65 @@ from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.reading.reader import Reader
 from distbelief.app.datasets.targets.column import TargetColumn
-from distbelief.app.datasets.targets.wanted import Wanted
+from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED
+from distbelief.app.datasets.targets.wanted import REGRESSION, Wanted
 from distbelief.app.files.atomic import flush
 
 Array = npt.NDArray[Any]
 
 
-def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Schema:
+def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> tuple[Schema, str]:
     """Write what ``reader`` gives into ``folder``: the files of ``DENSE`` or ``SPARSE``.
+
+    Returns:
+        The schema, and what the targets are in words if it was guessed; else empty.
 
     Raises:
         DataError: the files, or the targets, are unusable.
         OSError: the folder cannot be written.
     """
+    if wanted.kind == REGRESSION:
+        reader.require_numbers(NEEDED)
+    found = _converted(reader, source, wanted, folder)
+    if found is None:  # known only now, wherever in the file these few are
+        reader.require_numbers(AS_OTHERS)
+        found = _converted(reader, source, wanted, folder)
+    assert found is not None
+    return found
+
+
+def _converted(
+    reader: Reader, source: str, wanted: Wanted, folder: Path
+) -> tuple[Schema, str] | None:
+    """As :func:`convert`; None if but a few targets, which are bad then, are numbers."""
     with ExitStack() as stack:
-        targets = stack.enter_context(closing(TargetColumn(source, wanted, folder)))
+        targets = TargetColumn(
+            source, wanted, folder, typed=reader.typed, column=reader.target.column
+        )
+        stack.enter_context(closing(targets))
         features = _SparseFiles(folder) if reader.sparse else _DenseFiles(folder)
         stack.enter_context(closing(features))
         for chunk in reader:
             assert chunk.targets is not None  # the reader was asked for them
             features.add(chunk)
             targets.add(chunk.targets)
-        n_classes, labels, blocks = targets.finish()
-        dtype = np.dtype(np.int64 if n_classes else np.float32)
+        if targets.nearly_numbers:
+            return None
+        found = targets.finish()
+        dtype = np.dtype(np.int64 if found.n_classes else np.float32)
         with closing(GrowingArray(folder / "targets.npy", dtype)) as file:
-            for block in blocks:
+            for block in found.blocks:
                 file.add(block)
     columns = reader.columns
-    return Schema(
-        columns.n_features, n_classes, reader.sparse, columns.n_dense, columns.n_fields, labels
+    schema = Schema(
+        columns.n_features,
+        found.n_classes,
+        reader.sparse,
+        columns.n_dense,
+        columns.n_fields,
+        found.labels,
     )
+    return schema, found.what
 
 
 class GrowingArray:

@@ -17,6 +17,7 @@ from distbelief.app.datasets.examples.checks import (
 )
 from distbelief.app.datasets.examples.faults import Fault
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
@@ -34,12 +35,14 @@ class Facts:
         skipped: lines of its files that could not be used and were tolerated.
         reading: options with which other files give the same features.
         cached_bytes: what it takes on disk.
+        target: how its targets were found.
     """
 
     names: tuple[str, ...] = ()
     skipped: tuple[Fault, ...] = ()
     reading: Mapping[str, Scalar] = field(default_factory=dict)
     cached_bytes: int = 0
+    target: TargetFacts = field(default_factory=TargetFacts)
 
 
 @dataclass(frozen=True, eq=False)

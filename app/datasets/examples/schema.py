@@ -20,8 +20,9 @@ class Schema:
         n_dense: leading columns that hold numbers, where others are hashed categories.
         n_fields: categorical columns of the user's file. Each owns a range of
             ``buckets`` features behind the dense ones, and an example has one 1 in each.
-        labels: the user's name for each class, in ascending order; empty if the
-            classes are called 0 to ``n_classes - 1``.
+        labels: the user's name for each class: a whole number, a text as it was given, or a
+            truth value; in ascending order, but for two of which the user called one positive,
+            which is the second. Empty if the classes are called 0 to ``n_classes - 1``.
     """
 
     n_features: int

@@ -20,6 +20,7 @@ from distbelief.app.datasets.examples.faults import Fault
 from distbelief.app.datasets.examples.mapped import open_arrays
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of
+from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.files.atomic import flush
 
 #: The files of dense features, and of sparse ones.
@@ -27,7 +28,7 @@ DENSE = ("features.npy", "targets.npy")
 SPARSE = ("indptr.npy", "indices.npy", "values.npy", "targets.npy")
 
 #: Raise it when the files in the cache, or what is made of a source, change.
-FORMAT = 3
+FORMAT = 4
 
 
 def open_folder(folder: Path, source: str) -> Dataset | None:
@@ -71,6 +72,7 @@ def _facts(meta: Mapping[str, Any]) -> Facts:
         tuple(Fault(**fault) for fault in meta["skipped"]),
         meta["reading"],
         sum(meta["bytes"].values()),
+        TargetFacts.from_json(meta["target"]),
     )
 
 
@@ -93,6 +95,7 @@ def describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> No
         "names": list(facts.names),
         "skipped": [asdict(fault) for fault in facts.skipped],
         "reading": dict(facts.reading),
+        "target": facts.target.to_json(),
     }
     with _synced(folder / "meta.json") as stream:
         stream.write(json.dumps(meta).encode())

@@ -24,6 +24,7 @@ from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of, csr, is_sparse
+from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
@@ -48,12 +49,12 @@ def open_arrays(folder: Path, source: str, compatibility: Compatibility | None =
     return dataset
 
 
-def hand_over(features: Any, targets: Any, folder: Path, wanted: Wanted) -> str:
+def hand_over(features: Any, values: Any, folder: Path, wanted: Wanted) -> str:
     """Write arrays into ``folder``; returns the source that they then are.
 
     Args:
         features: numbers, shape (n_examples, n_features), or sparse of any kind of SciPy.
-        targets: numbers or texts, shape (n_examples,).
+        values: the targets, numbers or texts, shape (n_examples,).
         folder: empty, or not there.
         wanted: what is known of the targets.
 
@@ -61,13 +62,13 @@ def hand_over(features: Any, targets: Any, folder: Path, wanted: Wanted) -> str:
         DataError: numbers are not finite or do not fit float32, shapes do not fit, ...
         OSError: the folder cannot be written.
     """
-    x, y = as_features(features), _targets(targets)
+    x, y = as_features(features), _as_targets(values)
     check_targets(y, x.shape[0], NAME, texts=True)
     with closing(TargetColumn(NAME, wanted)) as column:
         column.add(y)
-        n_classes, labels, blocks = column.finish()
-        found: npt.NDArray[Any] = np.concatenate(list(blocks))
-    schema = Schema(x.shape[1], n_classes, sparse=is_sparse(x), labels=labels)
+        targets = column.finish()
+        found: npt.NDArray[Any] = np.concatenate(list(targets.blocks))
+    schema = Schema(x.shape[1], targets.n_classes, sparse=is_sparse(x), labels=targets.labels)
     matrix: Any = x
     if is_sparse(x):
         indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
@@ -76,7 +77,8 @@ def hand_over(features: Any, targets: Any, folder: Path, wanted: Wanted) -> str:
     for array in arrays_of(matrix, found):
         content.update(np.ascontiguousarray(array).data)
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), Facts())
+    facts = Facts(target=TargetFacts(guessed=targets.what))
+    dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), facts)
     stored.write(dataset, folder)
     return f"{PREFIX}{folder}"
 
@@ -102,7 +104,17 @@ def as_features(values: Any) -> Any:
     return csr((entries, found.indices, found.indptr), found.shape)
 
 
-def _targets(values: Any) -> npt.NDArray[Any]:
-    """Texts in an array of objects, as pandas has them, become an array of texts."""
+def _as_targets(values: Any) -> npt.NDArray[Any]:
+    """Texts in an array of objects, as pandas has them, become an array of texts.
+
+    Raises:
+        DataError: one is missing; as a text, NaN would be a name like any other.
+    """
     targets = np.asarray(values)
-    return np.array(targets.tolist()) if targets.dtype.kind == "O" else targets
+    if targets.dtype.kind != "O":
+        return targets
+    written = targets.tolist()
+    for row, value in enumerate(written):
+        if value is None or (not isinstance(value, str) and not value == value):
+            raise DataError(f"{NAME}: row {row} of the targets is missing, it is {value!r}")
+    return np.array(written)

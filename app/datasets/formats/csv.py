@@ -13,13 +13,14 @@ from contextlib import closing
 from typing import Any
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
-from distbelief.app.datasets.reading.columns import AllColumns, plan_columns
+from distbelief.app.datasets.reading.columns import AllColumns, plan_columns, target_choice
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.header import has_header, is_number
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.records import Records, records
-from distbelief.app.datasets.reading.values import fault_of_target, fault_of_text, objects
+from distbelief.app.datasets.reading.values import fault_of_text, objects
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
@@ -63,6 +64,10 @@ class CsvReader(Reader):
     @property
     def columns(self) -> Columns:
         return self._plan.columns
+
+    @property
+    def target(self) -> TargetChoice:
+        return target_choice(self._plan, self._settings, header=bool(self._plan.names))
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
@@ -146,7 +151,7 @@ class CsvReader(Reader):
         if plan.target is None:
             return Chunk(features, None)
         targets = [text.decode().strip() for text in cells.texts(plan.target)]
-        if any(map(fault_of_target, set(targets))):
+        if any(map(self._fault_of_target, set(targets))):
             raise ValueError("a target is missing or unusable")
         return Chunk(features, objects(targets))
 
@@ -168,4 +173,4 @@ class CsvReader(Reader):
         for column in plan.dense:
             if row[column] and (fault := fault_of_text(row[column])):
                 return f"{plan.name(column)}: {fault}"
-        return None if plan.target is None else fault_of_target(row[plan.target].strip())
+        return None if plan.target is None else self._fault_of_target(row[plan.target].strip())

@@ -24,7 +24,7 @@ from distbelief.app.datasets.reading.decimals import Content, Positions
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.lines import Block, blocks
 from distbelief.app.datasets.reading.reader import Progress, Reader
-from distbelief.app.datasets.reading.values import fault_of_target, fault_of_text, objects, shown
+from distbelief.app.datasets.reading.values import fault_of_text, objects, shown
 from distbelief.app.settings.sections import Scalar
 
 _COMMENT = re.compile(rb"#[^\n]*")
@@ -82,7 +82,7 @@ class LibsvmReader(Reader):
         if self._labelled:
             pairs = zip(*(ends.tolist() for ends in tokens.labels), strict=True)
             labels = [content[start:end].decode() for start, end in pairs]
-            if len(labels) < len(tokens.indptr) - 1 or any(map(_fault_of_label, set(labels))):
+            if len(labels) < len(tokens.indptr) - 1 or any(map(self._fault_of_label, set(labels))):
                 raise ValueError("a label is missing or unusable")
             targets = objects(labels)
         self._seen = max(self._seen, int(indices.max(initial=-1)) + 1)
@@ -125,9 +125,16 @@ class LibsvmReader(Reader):
             return None
         if ":" in label:
             return f"there is no label before {shown(label)}"
-        if self._labelled and (fault := _fault_of_label(label)):
+        if self._labelled and (fault := self._fault_of_label(label)):
             return fault
         return self._fault_of_pairs(rest.split(" ") if rest else [])
+
+    def _fault_of_label(self, label: str) -> str | None:
+        if "," in label:
+            return f"{shown(label)}: several labels for one example are not supported"
+        if "\0" in label:
+            return "there is a NUL byte in the label"
+        return self._fault_of_target(label)
 
     def _fault_of_pairs(self, pairs: Sequence[str]) -> str | None:
         last = self._base - 1
@@ -196,11 +203,3 @@ def _tokens(content: bytes, labelled: bool) -> _Tokens:
     return _Tokens(
         (starts[labels], ends[labels]), (at[::2], to[::2]), (at[1::2], to[1::2]), indptr // 2
     )
-
-
-def _fault_of_label(label: str) -> str | None:
-    if "," in label:
-        return f"{shown(label)}: several labels for one example are not supported"
-    if "\0" in label:
-        return "there is a NUL byte in the label"
-    return fault_of_target(label)

@@ -26,7 +26,6 @@ from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.values import (
     fault_of_number,
-    fault_of_target,
     objects,
     to_float32,
 )
@@ -64,6 +63,7 @@ class NpyReader(Reader):
     """
 
     sparse = False
+    typed = True
 
     def __init__(
         self,
@@ -117,13 +117,29 @@ class NpyReader(Reader):
         for row in np.flatnonzero(~np.isfinite(features).all(axis=1)).tolist():
             column = int(np.argmin(np.isfinite(features[row])))
             bad[row] = f"column {column}: {fault_of_number(float(wide[row, column]))}"
-        targets = None if labels is None else _as_targets(labels.read(rows), bad)
+        targets = None if labels is None else self._as_targets(labels.read(rows), bad)
         for row, reason in sorted(bad.items()):
             self._fault(array.file, rows.start + row, reason)
         if bad:
             good = [row for row in range(len(rows)) if row not in bad]
             features, targets = features[good], None if targets is None else targets[good]
         return Chunk(features, targets)
+
+    def _as_targets(self, values: npt.NDArray[Any], bad: dict[int, str]) -> npt.NDArray[Any]:
+        """bool, int64, float64 or str; what is wrong with some is added to ``bad``."""
+        faults: Iterator[tuple[int, str | None]]
+        if values.dtype.kind == "U":
+            texts = [text.strip() for text in _texts(values)]
+            faults = ((row, self._fault_of_target(text)) for row, text in enumerate(texts))
+            bad.update({row: fault for row, fault in faults if fault})
+            return objects(texts)
+        if values.dtype.kind == "f":
+            for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
+                bad[row] = f"the target {fault_of_number(float(values[row]))}"
+            return values.astype(np.float64)
+        for row in np.flatnonzero(values > np.iinfo(np.int64).max).tolist():
+            bad[row] = f"the target {values[row]} does not fit 64 bits"
+        return values if values.dtype.kind == "b" else values.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -227,23 +243,6 @@ def _check_targets(labels: _Array, n_examples: int, file: DataFile) -> None:
         raise DataError(
             f"{name}: there are {len(labels)} targets for the {n_examples} examples in {file.name}"
         )
-
-
-def _as_targets(values: npt.NDArray[Any], bad: dict[int, str]) -> npt.NDArray[Any]:
-    """int64, float64 or str; what is wrong with some is added to ``bad``."""
-    faults: Iterator[tuple[int, str | None]]
-    if values.dtype.kind == "U":
-        texts = [text.strip() for text in _texts(values)]
-        faults = ((row, fault_of_target(text)) for row, text in enumerate(texts))
-        bad.update({row: fault for row, fault in faults if fault})
-        return objects(texts)
-    if values.dtype.kind == "f":
-        for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
-            bad[row] = f"the target {fault_of_number(float(values[row]))}"
-        return values.astype(np.float64)
-    for row in np.flatnonzero(values > np.iinfo(np.int64).max).tolist():
-        bad[row] = f"the target {values[row]} does not fit 64 bits"
-    return values.astype(np.int64)
 
 
 def _texts(values: npt.NDArray[np.str_]) -> list[str]:

@@ -3,6 +3,14 @@
     format      csv, libsvm, parquet or npy; by default what the names of the files say
     bad_lines   how many unusable lines are skipped; the next one is an error
 
+Of the targets, in all formats:
+
+    task        classification or regression; by default what the model is for, and if it is for
+                both what they look like
+    classes     number of classes, which are called 0, 1, 2, ...
+    positive    the class that threshold, AUC, precision and recall are about, where there are
+                two; by default the second
+
 CSV and Parquet:
 
     target      column of the targets: its name, or its position from 0. By default the one
@@ -61,7 +69,7 @@ MOST_FEATURES = 2**31 - 1
 
 
 #: Options of the targets, which files of all formats have.
-TARGET_OPTIONS = ("task", "classes")
+TARGET_OPTIONS = ("task", "classes", "positive")
 
 
 @dataclass(frozen=True)
@@ -203,7 +211,7 @@ _CLASSES = NumberOption(int, None, 1)
 
 
 def wanted_targets(source: str, options: Options) -> Wanted:
-    """Targets as the options ``task`` and ``classes`` want them.
+    """Targets as the options ``task``, ``classes`` and ``positive`` want them.
 
     Raises:
         DataError: a value that is not allowed, or two that contradict each other.
@@ -214,4 +222,8 @@ def wanted_targets(source: str, options: Options) -> Wanted:
     if classes is not None and task not in (None, CLASSIFICATION):
         raise DataError(f"{source}: the options task={task} and classes exclude each other")
     checked = None if classes is None else _CLASSES.check(f"{source}: option classes", classes)
-    return Wanted(None if task is None else str(task), None if checked is None else int(checked))
+    return Wanted(
+        None if task is None else str(task),
+        None if checked is None else int(checked),
+        options.get("positive"),
+    )

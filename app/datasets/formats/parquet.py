@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.arrow import (
     NUMBERS,
     TEXT,
@@ -25,12 +26,11 @@ from distbelief.app.datasets.reading.arrow import (
     open_parquet,
 )
 from distbelief.app.datasets.reading.column_plan import Float32s
-from distbelief.app.datasets.reading.columns import AllColumns, plan_columns
+from distbelief.app.datasets.reading.columns import AllColumns, plan_columns, target_choice
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.values import (
     fault_of_number,
-    fault_of_target,
     objects,
     to_float32,
 )
@@ -73,6 +73,8 @@ class ParquetReader(Reader):
         self._require(plan.fields, _CATEGORICAL)
         self._require([] if plan.target is None else [plan.target], _TARGETS)
 
+    typed = True
+
     @property
     def sparse(self) -> bool:
         return bool(self._plan.fields)
@@ -80,6 +82,10 @@ class ParquetReader(Reader):
     @property
     def columns(self) -> Columns:
         return self._plan.columns
+
+    @property
+    def target(self) -> TargetChoice:
+        return target_choice(self._plan, self._settings, header=None)
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
@@ -157,12 +163,13 @@ class ParquetReader(Reader):
         if kind == TEXT:
             texts = [text if text is None else text.strip() for text in batch.texts(name)]
             for row, text in enumerate(texts):
-                fault = "the target is not UTF-8" if text is None else fault_of_target(text)
+                fault = "the target is not UTF-8" if text is None else self._fault_of_target(text)
                 if fault:
                     bad.setdefault(row, fault)
             return objects([text or "" for text in texts])
         if kind in (WHOLE, TRUTH):
-            return batch.integers(name)
+            wholes = batch.integers(name)
+            return wholes.astype(np.bool_) if kind == TRUTH else wholes
         values = batch.floats(name)
         for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
             bad.setdefault(row, f"the target {fault_of_number(values[row])}")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.errors import DataError
@@ -115,12 +116,27 @@ def _target(columns: AllColumns, given: str | None, labelled: bool) -> int | Non
         return columns.width - 1 if labelled else None
     known = known_targets(columns.names)
     if len(known) > 1 or (labelled and not known):
+        several = " and ".join(repr(columns.names[i]) for i in known)
+        found = f"several columns, {several}, are" if known else "no column is"
         raise DataError(
-            f"{columns.source}: {'several columns are' if known else 'no column is'} called "
-            f"{', '.join(TARGET_NAMES[:-1])} or {TARGET_NAMES[-1]}: say with the option target "
-            f"which one holds the targets, the file has {columns.listed()}"
+            f"{columns.source}: {found} called {', '.join(TARGET_NAMES[:-1])} or "
+            f"{TARGET_NAMES[-1]}: say with the option target which one holds the targets, the "
+            f"file has {columns.listed()}"
         )
     return known[0] if known else None
+
+
+def target_choice(
+    plan: ColumnPlan, settings: Mapping[str, Any], *, header: bool | None
+) -> TargetChoice:
+    """Which column the plan takes for the targets, and why; ``header`` as in ``TargetChoice``."""
+    if plan.target is None:
+        return TargetChoice(header=header)
+    if settings["target"] is not None:
+        why = "as the option target says"
+    else:
+        why = "by its name" if plan.names else "the last one, as no header names one"
+    return TargetChoice(plan.name(plan.target), why, header)
 
 
 def known_targets(names: Sequence[str]) -> list[int]:

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.examples.faults import Fault, Faults
+from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.values import MISSING_WORDS, fault_of_target
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
@@ -30,6 +32,9 @@ class Reader(ABC):
     #: What a fault's number counts.
     unit: ClassVar[str] = "row"
 
+    #: Whether files say of each target if it is a text or a number.
+    typed: ClassVar[bool] = False
+
     def __init__(
         self,
         files: Sequence[DataFile],
@@ -42,6 +47,8 @@ class Reader(ABC):
         self._labelled = labelled
         self._progress = progress
         self._faults = Faults(settings["bad_lines"])
+        self._needs_number = ""
+        self._missing = settings.get("na", MISSING_WORDS)
 
     @property
     @abstractmethod
@@ -68,6 +75,15 @@ class Reader(ABC):
         """The bad lines of the last iteration."""
         return self._faults.skipped
 
+    @property
+    def target(self) -> TargetChoice:
+        """Which column the targets are, and why."""
+        return TargetChoice()
+
+    def require_numbers(self, why: str) -> None:
+        """Take lines whose target is no number for bad ones from now on."""
+        self._needs_number = why
+
     def __iter__(self) -> Iterator[Chunk]:
         """Read everything, from the beginning.
 
@@ -88,6 +104,9 @@ class Reader(ABC):
     @abstractmethod
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         """The examples of one file; a chunk may be empty."""
+
+    def _fault_of_target(self, text: str) -> str | None:
+        return fault_of_target(text, self._needs_number, self._missing)
 
     def _fault(self, file: DataFile, line: int, reason: str) -> None:
         self._faults.add(Fault(file.name, line, reason, self.unit))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,11 @@ from distbelief.app.datasets.reading.decimals import number
 
 Objects = npt.NDArray[np.object_]
 
+#: Words for a target that is not there.
+MISSING_WORDS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
+
 _TOO_LARGE = 2.0**128 - 2.0**103  # from here on numbers are rounded to infinity in float32
+_TRUTHS = {"false": False, "true": True}
 _SHOWN = 40  # characters of a value in a message
 
 
@@ -39,14 +43,37 @@ def fault_of_number(value: float) -> str | None:
     )
 
 
-def fault_of_target(text: str) -> str | None:
-    """Why ``text`` cannot be a target: nothing, or no usable number. Any name can be one."""
-    if not text:
-        return "the target is missing"
+def truth(written: object) -> bool | None:
+    """The truth value that is meant: by True, "true" or "FALSE", but not by 1."""
+    if isinstance(written, str):
+        return _TRUTHS.get(written.lower())
+    return written if isinstance(written, bool) else None
+
+
+def target_number(text: str) -> float | None:
+    """A target as a number, if it is one; truth values are 1 and 0."""
+    try:
+        return number(text.encode())
+    except ValueError:
+        meant = truth(text)
+        return None if meant is None else float(meant)
+
+
+def fault_of_target(
+    text: str, needs_number: str = "", missing: Collection[str] = MISSING_WORDS
+) -> str | None:
+    """Why ``text`` cannot be a target: ``missing``, no usable number, or a name.
+
+    Names can be targets unless a number is needed, because of what ``needs_number`` says.
+    """
+    if not text or text in missing:
+        return "the target is missing" + (f", it is {text!r}" if text else "")
     try:
         value = number(text.encode())
     except ValueError:
-        return None
+        if not needs_number or truth(text) is not None:
+            return None
+        return f"the target {shown(text)} is not a number, {needs_number}"
     fault = fault_of_number(value)
     return None if fault is None else f"the target {fault}"
 

@@ -27,9 +27,10 @@ from distbelief.app.datasets.examples.checks import (
     to_float32,
 )
 from distbelief.app.datasets.examples.compatibility import Compatibility
-from distbelief.app.datasets.examples.dataset import Dataset, Features
+from distbelief.app.datasets.examples.dataset import Dataset, Facts, Features
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import arrays_of
+from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.formats import arrays
 from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
 from distbelief.app.datasets.formats.options import (
@@ -138,10 +139,11 @@ class File:
             TargetColumn(self.name, wanted or wanted_targets(self.name, options))
         ) as column:
             column.add(y)
-            n_classes, labels, blocks = column.finish()
-            targets: Array = np.concatenate(list(blocks))
-        schema = Schema(features.shape[1], n_classes, labels=labels)
-        dataset = Dataset(features, targets, schema, self.name, fingerprint)
+            found = column.finish()
+            targets: Array = np.concatenate(list(found.blocks))
+        schema = Schema(features.shape[1], found.n_classes, labels=found.labels)
+        facts = Facts(target=TargetFacts(guessed=found.what))
+        dataset = Dataset(features, targets, schema, self.name, fingerprint, facts)
         dataset.validate()
         return dataset
 

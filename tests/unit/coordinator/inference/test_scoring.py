@@ -22,6 +22,7 @@ from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ModelSettings
 from distbelief.coordinator.inference import scoring
+from distbelief.coordinator.inference.trained_model import TrainedModel
 
 Run = Callable[..., Any]
 OPTIONS = {"examples": 200, "features": 3}
@@ -212,6 +213,7 @@ def test_the_command_evaluates_for_machines(run: Run, tmp_path: Path) -> None:
         "recall": score.recall,
         "auc_exact": True,
         "threshold": 0.5,
+        "positive": 1,
         "classes": [0, 1],
         "confusion": [list(row) for row in score.confusion],
     }
@@ -241,6 +243,32 @@ def test_a_model_speaks_the_labels_of_its_training(run: Run, tmp_path: Path) -> 
         "Ulm",
         "Bern",
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "written"),
+    [
+        (("00501", "10115"), ("00501", "10115")),
+        (("01", "1"), ("01", "1")),
+        (("10", "1_0"), ("10", "1_0")),
+        ((False, True), ("false", "true")),
+        ((-1, 1), ("-1.0", "+1")),
+    ],
+)
+def test_labels_keep_their_names_through_file_predictions_and_scores(
+    run: Run, tmp_path: Path, labels: tuple[Any, Any], written: tuple[str, str]
+) -> None:
+    model = of_towns(reading=READING)
+    replace(model, schema=replace(model.schema, labels=labels)).save(tmp_path / "model")
+    again = TrainedModel.load(tmp_path / "model")
+    assert [type(name) for name in again.classes] == [type(name) for name in labels]
+    assert again.predict(np.array([[9, 0], [0, 3]])).tolist() == list(labels)
+    (tmp_path / "new.csv").write_text(f"id;a;b;town\n1;9;0;{written[0]}\n2;0;3;{written[1]}\n")
+    words = ("--model", tmp_path / "model", "--data", tmp_path / "new.csv")
+    _, *rows = run("predict", *words).out.splitlines()
+    assert [row.partition(",")[0] for row in rows] == [str(name) for name in labels]
+    found = json.loads(run("evaluate", *words, "--json").out)
+    assert (found["accuracy"], found["auc"], found["positive"]) == (1.0, 1.0, labels[1])
 
 
 def test_predictions_need_no_column_of_targets(run: Run, tmp_path: Path) -> None:

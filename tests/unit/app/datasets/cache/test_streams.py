@@ -23,6 +23,7 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures
 from distbelief.app.datasets.examples.stored import SPARSE
+from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
 
@@ -190,10 +191,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     source = written(tmp_path, "a.csv", CSV)
 
-    def convert(*words: Any) -> Schema:
-        schema = streaming.convert(*words)
+    def convert(*words: Any) -> tuple[Schema, str]:
+        found = streaming.convert(*words)
         written(tmp_path, "a.csv", CSV + "5,no,1\n")
-        return schema
+        return found
 
     monkeypatch.setattr(conversion, "convert", convert)
     with pytest.raises(DataError, match="the file changed while it was read, try again"):
@@ -256,6 +257,8 @@ class Parts:
     """A reader of chunks that are in memory."""
 
     columns = type("C", (), {"n_features": 1000, "n_dense": 0, "n_fields": 0})()
+    typed = True
+    target = TargetChoice()
 
     def __init__(self, chunks: list[Chunk], *, sparse: bool) -> None:
         self._chunks, self.sparse = chunks, sparse
@@ -275,7 +278,7 @@ def test_sparse_chunks_join_to_one_matrix(
         rows = CsrRows(indptr, indices.astype(np.int64), random.random(indptr[-1], np.float32))
         chunks.append(Chunk(rows, np.arange(len(lengths))))
     reader: Any = Parts(chunks, sparse=True)
-    schema = streaming.convert(reader, "a", Wanted(), folder)
+    schema, _ = streaming.convert(reader, "a", Wanted(), folder)
     indptr, indices, values, targets = (np.load(folder / name) for name in SPARSE)
     joined = SparseFeatures(indptr, indices, values, schema.n_features)[:]
     start = 0

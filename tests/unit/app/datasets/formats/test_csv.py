@@ -95,7 +95,8 @@ BAD = {
     "1_0,2,3": "column 'a': '1_0' is not a number",
     "1,2,": "the target is missing",
     "1,2, ": "the target is missing",
-    "1,2,NaN": "the target nan is not finite",
+    "1,2,NaN": "the target is missing, it is 'NaN'",
+    "1,2,N/A": "the target is missing, it is 'N/A'",
     "1,2,1e400": "the target inf is not finite",
     "1,2\r3,4": "there is a carriage return within the line",
     "1,\0,3": "there is a NUL byte, this is not text",
@@ -334,7 +335,8 @@ def test_another_file_is_read_the_same_way_whatever_it_holds(read: Any, tmp_path
 UNCLEAR: dict[str, Any] = {
     "no target": ("a,b\n1,2\n", {}, "no column is called target, label, y or class: say with the "
                   "option target which one holds the targets, the file has 'a', 'b'"),
-    "two targets": ("y,class,b\n1,2,3\n", {}, "several columns are called target, label, y or"),
+    "two targets": ("y,class,b\n1,2,3\n", {}, "several columns, 'y' and 'class', are called "
+                    "target, label, y or class: say with the option target which one"),
     "unknown": ("age,y\n1,2\n", {"ignore": "aged"}, "option ignore: there is no column 'aged', the "
                 "file has 'age', 'y' (did you mean 'age'?)"),
     "beyond": ("1,2\n3,4\n", {"target": 2}, "option target: there is no column '2', the file has "

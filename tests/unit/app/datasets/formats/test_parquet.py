@@ -91,7 +91,7 @@ def test_all_kinds_of_text_are_categories(read: Any, tmp_path: Path, kind: str) 
         ("y", [0, None], "the target is missing"),
         ("y", [0, np.inf], "the target inf is not finite"),
         ("y", ["a", " "], "the target is missing"),
-        ("y", ["a", "nan"], "the target nan is not finite"),
+        ("y", ["a", "nan"], "the target is missing, it is 'nan'"),
         ("y", ["a", None], "the target is missing"),
         ("y", [True, None], "the target is missing"),
     ],

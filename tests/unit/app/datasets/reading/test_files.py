@@ -158,7 +158,7 @@ def test_urls_are_files_folders_and_patterns_too(read: Any, tmp_path: Path, memo
 
 def test_errors_name_the_url(read: Any, refuses: Any, memory: Any) -> None:
     memory.pipe({"/d/b.csv": b"a,y\nx,1\nx,nan\n"})
-    with refuses("memory:///d/b.csv: line 3: the target nan is not finite"):
+    with refuses("memory:///d/b.csv: line 3: the target is missing, it is 'nan'"):
         read("memory://d/*.csv")
     with refuses("memory://d/none.csv: there is no such file or folder"):
         read("memory://d/none.csv")

@@ -133,8 +133,8 @@ def test_whole_targets_are_labels(npz: WriteNpz, y: Any, options: Options, n_cla
     assert np.array_equal(dataset.targets, y)
 
 
-def test_float_targets_are_regression(npz: WriteNpz) -> None:
-    dataset = load(npz(x=X, y=np.array([0.0, 3.0, 1.0])), {})
+def test_fractions_are_regression(npz: WriteNpz) -> None:
+    dataset = load(npz(x=X, y=np.array([0.0, 3.5, 1.0])), {})
     assert dataset.n_classes == 0
     assert dataset.targets.dtype == np.float32
 
