@@ -58,7 +58,7 @@ def evaluate(
     """Score a saved model on labelled data.
 
     The data are read as those of the training were, unless an option says otherwise. The
-    part heldout of a model that was trained with --holdout-data is that file.
+    part heldout of a model that was trained with --holdout-data is that file: name it.
     """
     saved = read_model(Path(model_file))
     with show_conversion(Console(stderr=True)) as progress:

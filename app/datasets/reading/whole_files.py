@@ -10,6 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from tokenize import TokenError
 
+from distbelief.app.datasets.reading.access import check_access
 from distbelief.app.errors import DataError
 
 #: What NumPy and zipfile raise on damaged, encrypted or absurdly large files.
@@ -32,8 +33,11 @@ def open_file(path: str) -> Iterator[BufferedReader]:
     """Open a data file for reading.
 
     Raises:
-        DataError: it is missing, a folder, or may not be read.
+        DataError: it is missing, no regular file, or may not be read or opened here.
     """
+    check_access(path)
+    if (found := Path(path).expanduser()).exists() and not found.is_file() and not found.is_dir():
+        raise DataError(f"{path}: this is no regular file, and reading it might never end")
     try:
         stream = Path(path).expanduser().open("rb")
     except FileNotFoundError:

@@ -40,8 +40,9 @@ from distbelief.app.datasets.formats.options import (
     wanted_targets,
 )
 from distbelief.app.datasets.formats.registry import IN_MEMORY, open_reader, options_of
+from distbelief.app.datasets.reading.access import check_access, is_url
 from distbelief.app.datasets.reading.digests import digest
-from distbelief.app.datasets.reading.files import is_pattern, is_url
+from distbelief.app.datasets.reading.files import is_pattern
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.whole_files import open_file
@@ -208,7 +209,8 @@ class HandedOver:
         return self.name
 
     def open(self, compatibility: Compatibility | None = None) -> Dataset:
-        """Open the arrays; raises DataError if they are gone, or are not compatible."""
+        """Open the arrays; raises DataError if they are gone, do not fit, or may not be opened."""
+        check_access(str(self.folder))
         return arrays.open_arrays(self.folder, self.name, compatibility)
 
 

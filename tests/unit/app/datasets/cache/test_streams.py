@@ -175,7 +175,10 @@ def test_a_changed_file_is_converted_again(tmp_path: Path) -> None:
     assert before.targets[:].tolist() == [0, 1, 0]  # what is open stays as it was
 
 
-def test_a_remote_file_is_known_by_what_its_server_says(folder: Path) -> None:
+def test_a_remote_file_is_known_by_what_its_server_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_DATA_PROTOCOLS", "memory")
     files = pytest.importorskip("fsspec").filesystem("memory")
     for content, n_examples in ((CSV, 3), (CSV, 3), (CSV + "3,yes,1\n", 4)):
         if not files.exists("/cached.csv") or files.cat("/cached.csv").decode() != content:
