@@ -14,6 +14,7 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.reading.reader import Reader
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
+from distbelief.app.errors import DataError
 from distbelief.app.files.atomic import flush
 
 Array = npt.NDArray[Any]
@@ -34,6 +35,11 @@ def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Schema
             assert chunk.targets is not None  # the reader was asked for them
             features.add(chunk)
             targets.add(chunk.targets)
+        if not reader.columns.n_features:
+            raise DataError(
+                f"{source}: no example has a feature; if that is so, the option features says how "
+                "many there are"
+            )
         n_classes, labels, blocks = targets.finish()
         dtype = np.dtype(np.int64 if n_classes else np.float32)
         with closing(GrowingArray(folder / "targets.npy", dtype)) as file:

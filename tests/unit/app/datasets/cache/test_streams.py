@@ -303,3 +303,12 @@ def test_an_array_may_grow(
         array.add(piece)
     array.close()
     assert np.array_equal(np.load(path), np.concatenate([np.zeros((0, *row)), *pieces]))
+
+
+def test_data_without_any_feature_are_refused_unless_their_number_is_said(
+    tmp_path: Path, folder: Path
+) -> None:
+    source = written(tmp_path, "a.libsvm", "0\n1\n")
+    with pytest.raises(DataError, match=r"a\.libsvm: no example has a feature.* option features"):
+        open_cached(source, {}, folder)
+    assert open_cached(source, {"features": 3}, folder).schema.n_features == 3
