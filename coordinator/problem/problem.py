@@ -26,6 +26,7 @@ from distbelief.coordinator.problem.initial_values import InitialValues, make_in
 from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
     TableEstimate,
+    check_room,
     estimate_memory,
     estimate_tables,
 )
@@ -96,6 +97,7 @@ def prepare(
     data = open_data(config, default_cache_folder(), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
+    check_room(config, model.tensors)
     score_formatter = ScoreFormatter.of(model.task, config, dataset.schema, config.metric)
     downpour = config.algorithm == "downpour"
     layout = Layout.plan(

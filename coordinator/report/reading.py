@@ -49,7 +49,7 @@ def read(folder: Path) -> History:
     document = without_secrets(document)
     config = document["record"]["config"]
     collected = _Collector(downpour=config.get("algorithm") == "downpour")
-    for event in journal.read(run.journal):
+    for event in journal.read(run.journal, collected.skip):
         collected.add(event)
     return History(
         run=folder.name,
@@ -127,6 +127,10 @@ class _Collector:
         self.shifts: dict[int, float] = {}
         self.damaged = 0
 
+    def skip(self) -> None:
+        """Count something that was no event at all."""
+        self.damaged += 1
+
     def add(self, event: Event) -> None:
         """Take in an event; one that is not as it should be is counted and passed over."""
         fields = without_secrets(dict(event.fields))
@@ -135,7 +139,7 @@ class _Collector:
         )
         try:
             take(event, fields)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
             self.damaged += 1
 
     def _take_surroundings(self, event: Event, fields: dict[str, Any]) -> None:

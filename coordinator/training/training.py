@@ -103,8 +103,9 @@ def resume(
         def load_state() -> None:
             document = leadership.committed(session.control, folder.run)
             if document is None and checkpoint.names(folder.checkpoints):
-                document = checkpoints.latest().document["driver"]
-            if document is not None:
+                with checkpoint.understood(checkpoints.latest()) as saved:
+                    driver.load_state(saved["driver"])
+            elif document is not None:
                 driver.load_state(document)
 
         return _run(resources, driver, load_state, resumed=True)
@@ -220,10 +221,9 @@ def _give_up(resources: TrainingResources, driver: Driver, error: BaseException)
     with suppress(ServerError, StoreError, ConfigError):  # the first error is what counts
         code = getattr(error, "exit_code", ExitCode.INTERNAL)
         _close(resources, RunState.FAILED, {"error": str(error), "exit_code": code})
-    names = checkpoint.names(folder.checkpoints)
-    if names:
+    if last := checkpoint.latest(folder.checkpoints, resources.say):
         resources.say(
-            f"the last good checkpoint is {folder.checkpoints / names[-1]}; to go on from it: "
+            f"the last good checkpoint is {last.path}; to go on from it: "
             f"{program()} resume {folder.run}"
         )
 

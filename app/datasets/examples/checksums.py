@@ -16,6 +16,7 @@ from pathlib import Path
 
 from distbelief.app.datasets.examples.mapped import MAPPED_BYTES
 from distbelief.app.files.atomic import replacing
+from distbelief.app.files.documents import parse
 
 #: In the folder of a large data set: how its files were when they were checked.
 CHECKED = "checked.json"
@@ -37,7 +38,7 @@ def is_as_written(folder: Path, expected: Mapping[str, int]) -> bool:
     is_large = sum(size for size, *_ in states) > ALWAYS_BYTES
     if is_large:
         with suppress(OSError, ValueError):
-            if json.loads((folder / CHECKED).read_text()) == states:
+            if parse((folder / CHECKED).read_text()) == states:
                 return True
     if checksums(folder, expected) != expected:
         return False

@@ -22,6 +22,7 @@ from distbelief.app.datasets.examples.mapped import open_arrays
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of
 from distbelief.app.files.atomic import flush
+from distbelief.app.files.documents import parse_object
 
 #: The files of dense features, and of sparse ones.
 DENSE = ("features.npy", "targets.npy")
@@ -34,7 +35,7 @@ FORMAT = 4
 def open_folder(folder: Path, source: str) -> Dataset | None:
     """The data set in ``folder``; None unless everything is there, bit by bit as it was written."""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = parse_object((folder / "meta.json").read_text())
         if meta["format"] != FORMAT or meta["bytes"] != _sizes(folder, meta["bytes"]):
             return None
         if not is_as_written(folder, meta["crc32"]):
