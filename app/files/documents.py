@@ -19,7 +19,7 @@ def parse(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     level = [document] if isinstance(document, list | dict) else []
-    for _ in range(MOST_DEPTH):
+    for _ in range(MOST_DEPTH + 1):
         if not level:
             return document
         level = [each for outer in level for each in _inside(outer)]

@@ -74,7 +74,7 @@ def _rates(folder: Path, document: Mapping[str, Any], collected: _Collector) -> 
         return []
     found = list(rates.rates_in_checkpoints(folder, rule, collected.shifts))
     if document["outcome"].get("state") == RunState.FINISHED:
-        model = Path(document["cluster"]["output"] or folder / "model.safetensors")
+        model = Path(document["cluster"].get("output") or folder / "model.safetensors")
         pushes = sum(unit.pushes for unit in collected.units)
         found += rates.rates_in_model(model, rule, collected.clock.now, pushes)
     return sorted(found, key=lambda each: each.time_s)

@@ -73,7 +73,11 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
                 "parameter_servers": tuple(known["parameter_servers"]),
             }
         cluster = configure({**written["cluster"], **servers, **settings})[1]
-        record = RunRecord.from_json(run, written["record"])
+        try:
+            record = RunRecord.from_json(run, written["record"])
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"the record of {folder.path} is damaged ({what})") from error
         allow_imports_of(record.config)  # whoever may write to the folder may run code here
         return Found(record, cluster, folder, known["embedded"], known["broker"])
     if given.broker is None:
