@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from distbelief.app.models.model import Task
 from distbelief.app.settings.durations import duration_text
@@ -94,5 +95,6 @@ def tabulate_runs(runs: Sequence[Overview]) -> Table:
         progress = "  ".join(f"{name} {text}" for name, text in first)
         what = (each.algorithm, each.model, each.data)
         goes = "" if each.goes_s is None else f"in {duration_text(max(0.0, each.goes_s))}"
-        table.add_row(each.run, each.state, *what, progress, *([goes] if going else []))
+        cells = (each.run, each.state, *what, progress, *([goes] if going else []))
+        table.add_row(*map(Text, cells))  # as they are: no markup in them
     return table
