@@ -11,7 +11,7 @@ from typing import Any
 from distbelief.app.errors import ConfigError
 from distbelief.app.runs.leadership import RunState
 from distbelief.coordinator.progress.events import Event
-from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.report import rates
 from distbelief.coordinator.report.clock import Clock
 from distbelief.coordinator.report.history import (
@@ -43,8 +43,9 @@ def read(folder: Path) -> History:
     document = run.read()
     if document is None:
         raise ConfigError(
-            f"there is no run {folder.name} in {folder.parent.resolve()}: '{program()} runs' "
-            "lists those that are there, --folder names another place"
+            f"there is no run {folder.name} in {folder.parent.resolve()}: "
+            f"'{command('runs', folder=folder.parent)}' lists those that are there, --folder names "
+            "another place"
         )
     document = without_secrets(document)
     config = document["record"]["config"]

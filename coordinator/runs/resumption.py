@@ -23,6 +23,7 @@ from distbelief.app.runs import leadership
 from distbelief.app.runs.leadership import RunState, Snapshot
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import ClusterConfig, configure
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _end_embedded(found: Found, *, take_over: bool) -> None:
     if not take_over:
         raise RunTaken(
             f"run {found.record.run} is coordinated by {known.owner}: stop it with "
-            f"'stop {found.record.run}', or take the run from it with --take-over"
+            f"'{command('stop', found.record.run, folder=found.folder.path.parent)}', or take the "
+            "run from it with --take-over"
         )
     stop(found)
     wait_for_end(found)

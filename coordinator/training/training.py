@@ -27,7 +27,7 @@ from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.driver import Driver, DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
@@ -141,6 +141,7 @@ def _run(
         model_file=resources.output,
         checkpoint=ending.checkpoint,
         seconds=driver.seconds,
+        folder=resources.folder.path.parent,
         unit="passes" if resources.problem.config.algorithm == "downpour" else "iterations",
     )
 
@@ -224,7 +225,7 @@ def _give_up(resources: TrainingResources, driver: Driver, error: BaseException)
     if last := checkpoint.latest(folder.checkpoints, resources.say):
         resources.say(
             f"the last good checkpoint is {last.path}; to go on from it: "
-            f"{program()} resume {folder.run}"
+            + command("resume", folder.run, folder=folder.path.parent)
         )
 
 
@@ -246,5 +247,6 @@ def _retire(resources: TrainingResources, *, resumable: bool) -> None:
     except ServerError as error:
         resources.say(
             f"some of the run stays on its servers ({error}): "
-            f"{program()} runs --delete {resources.folder.run} removes it"
+            + command("runs", "--delete", resources.folder.run, folder=resources.folder.path.parent)
+            + " removes it"
         )

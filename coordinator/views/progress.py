@@ -13,7 +13,7 @@ from distbelief.app.models.model import Task
 from distbelief.app.settings.durations import duration_text
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.views.figures import figures
@@ -58,8 +58,8 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
             lines += score_formatter.confusion(outcome.heldout.score)
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
-        lines.append(f"to go on: {program()} resume {outcome.run}")
-    lines.append(f"figures: {program()} report {outcome.run}")
+        lines.append(f"to go on: {command('resume', outcome.run, folder=outcome.folder)}")
+    lines.append(f"figures: {command('report', outcome.run, folder=outcome.folder)}")
     return [*lines, f"model: {outcome.model_file}"]
 
 
@@ -79,7 +79,7 @@ def describe_run(seen: Overview) -> list[str]:
     if seen.goes_s is not None:
         lines.append(f"on servers: for another {duration_text(max(0.0, seen.goes_s))}")
     if seen.state in ("dead", "stopped", "failed"):
-        lines.append(f"to go on: {program()} resume {seen.run}")
+        lines.append(f"to go on: {seen.going_on}")
     return lines
 
 

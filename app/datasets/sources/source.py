@@ -100,7 +100,6 @@ class File:
 
     def checked(self, options: Options) -> dict[str, Any]:
         """The options as they are; raises DataError."""
-        _check_no_password(self.name)
         wanted_targets(self.name, options)
         _check_known(self.name, options, TARGET_OPTIONS)
         return dict(options)
@@ -172,9 +171,8 @@ class Stream:
         """The options as they are; those of the format are checked when files are opened.
 
         Raises:
-            DataError: options of the targets are wrong, or the name holds a password.
+            DataError: options of the targets are wrong.
         """
-        _check_no_password(self.name)
         wanted_targets(self.name, options)
         return dict(options)
 
@@ -221,8 +219,9 @@ def parse(source: str) -> Source:
     """Say what ``source`` is; files need not be there.
 
     Raises:
-        DataError: it is none of them.
+        DataError: it is none of them, or holds a password.
     """
+    _check_no_password(source)
     if source.startswith(arrays.PREFIX):
         return HandedOver(source, Path(source.removeprefix(arrays.PREFIX)))
     if source in GENERATORS:
