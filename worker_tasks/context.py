@@ -9,8 +9,7 @@ from functools import cached_property, lru_cache
 from celery.signals import worker_process_init
 
 from distbelief.app.client.servers import Servers
-from distbelief.app.datasets.cache.opening import default_cache_folder
-from distbelief.app.datasets.run_data import RunData, open_data
+from distbelief.app.datasets.run_data import RunData
 from distbelief.app.datasets.split.partition import Rows, Subset, in_file_order, portion
 from distbelief.app.errors import DataError, WorkerMismatch
 from distbelief.app.layout.tensors import Vector
@@ -28,6 +27,7 @@ from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks import introduction as introduction  # a control command
 from distbelief.worker_tasks.agreement import build_agreed_model, check_code, check_order
 from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.data import open_here
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.prescaled import prescaled
 from distbelief.worker_tasks.process import is_ours, limit_torch, set_up
@@ -156,7 +156,7 @@ def open_context(run: str, fence: int) -> RunContext:
 def _open_data(settings: str, fingerprint: str) -> RunData:
     """Open the data of a run, once for all its fences: each time may map all of them again."""
     config = RunConfig.model_validate_json(settings)
-    data = open_data(config, default_cache_folder())
+    data = open_here(config)
     if data.fingerprint != fingerprint:
         raise DataError(
             f"this worker's copy of {config.data} differs from the coordinator's: "

@@ -17,14 +17,13 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from distbelief.app.datasets.cache.opening import default_cache_folder
-from distbelief.app.datasets.run_data import open_data
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.models.registry import build_model
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import BLAS_THREADS
+from distbelief.worker_tasks.data import open_here
 
 #: The trial that is under way, by its question: a new one ends it.
 _trials: dict[str, subprocess.Popen[str]] = {}
@@ -73,7 +72,7 @@ def try_run(config: RunConfig) -> dict[str, Any]:
     user's ``modules`` as imported here, and the names and shapes of the model's ``tensors``.
     """
     try:
-        data = open_data(config, default_cache_folder())
+        data = open_here(config)
     except DistBeliefError as error:
         return {"data": str(error)}
     answer: dict[str, Any] = {"fingerprint": data.fingerprint}

@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.files.atomic import replacing
+from distbelief.app.files.documents import parse, parse_object
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
@@ -179,20 +180,26 @@ def read_model(path: Path) -> SavedModel:
 
 def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -> SavedModel:
     settings = ModelSettings.model_validate_json(header["model"])
-    schema = Schema.from_json(json.loads(header["schema"]))
+    schema = Schema.from_json(parse(header["schema"]))
+    facts, seed = parse_object(header["facts"]), int(header["seed"])
     tensors = build_model(settings, schema).tensors
     slots = sorted(
         {name.split(":")[1].split("/")[0] for name in arrays if name.startswith("slot:")}
     )
-    tabled = any(name.endswith(ROWS) for name in arrays)
-    for tensor in tensors:
-        _check(tensor, arrays, path, tabled=tabled)
-    facts = json.loads(header["facts"])
-    if not isinstance(facts, dict):
-        raise ValueError("its facts are no JSON object")
     prefixes = {PARAMETERS: ""} | {slot(name): f"slot:{name}/" for name in slots}
+    tabled = any(name.endswith(ROWS) for name in arrays)
     dense = [tensor for tensor in tensors if not (tabled and tensor.sparse)]
     sparse = [tensor for tensor in tensors if tabled and tensor.sparse]
+    expected = {name for prefix in prefixes.values() for name in _names(prefix, dense, sparse)}
+    if missing := sorted(expected - set(arrays)):
+        raise ModelError(f"{path}: tensor {missing[0]} is missing")
+    if strange := sorted(set(arrays) - expected):
+        raise ModelError(f"{path}: tensor {strange[0]} is none of this model's")
+    if seed < 0:
+        raise ValueError(f"its seed is {seed}")
+    for prefix in prefixes.values():
+        for tensor in tensors:
+            _check(tensor, prefix, arrays, path, tabled=tabled)
     return SavedModel(
         settings,
         schema,
@@ -200,19 +207,34 @@ def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -
         {name: _flat(f"slot:{name}/", arrays, dense) for name in slots},
         facts,
         {name: _tables(prefix, arrays, sparse) for name, prefix in prefixes.items() if tabled},
-        int(header["seed"]),
+        seed,
         Scaling.from_json(json.loads(header["scaling"])) if "scaling" in header else None,
     )
 
 
-def _check(tensor: TensorSpec, arrays: Mapping[str, Any], path: Path, *, tabled: bool) -> None:
-    shape = tensor.shape
-    if tabled and tensor.sparse and tensor.name + ROWS in arrays:
-        shape = (len(arrays[tensor.name + ROWS]), *shape[1:])
-    if tensor.name not in arrays or arrays[tensor.name].shape != shape:
-        raise ModelError(f"{path}: tensor {tensor.name} is missing or not {shape}")
-    if arrays[tensor.name].dtype not in (np.float32, np.float64):
-        raise ModelError(f"{path}: tensor {tensor.name} is not of floating-point numbers")
+def _names(prefix: str, dense: Sequence[TensorSpec], sparse: Sequence[TensorSpec]) -> list[str]:
+    """The names of all arrays of some parameters."""
+    names = [prefix + tensor.name for tensor in (*dense, *sparse)]
+    return names + [prefix + tensor.name + ROWS for tensor in sparse]
+
+
+def _check(
+    tensor: TensorSpec, prefix: str, arrays: Mapping[str, Any], path: Path, *, tabled: bool
+) -> None:
+    name, shape = prefix + tensor.name, tensor.shape
+    if tabled and tensor.sparse:
+        ids = arrays[name + ROWS]
+        if ids.dtype != np.int64 or ids.ndim != 1 or not _ascend(ids, shape[0]):
+            raise ModelError(f"{path}: {name + ROWS} are no rows of a table of {shape[0]}")
+        shape = (len(ids), *shape[1:])
+    if arrays[name].shape != shape:
+        raise ModelError(f"{path}: tensor {name} is not {shape}, but {arrays[name].shape}")
+    if arrays[name].dtype not in (np.float32, np.float64):
+        raise ModelError(f"{path}: tensor {name} is not of floating-point numbers")
+
+
+def _ascend(ids: Ids, n_rows: int) -> bool:
+    return not len(ids) or bool(ids[0] >= 0 and ids[-1] < n_rows and (np.diff(ids) > 0).all())
 
 
 def _named(

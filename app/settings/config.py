@@ -35,6 +35,9 @@ from distbelief.app.settings.synonyms import advice
 #: Workers that add up gradients of the batch at one moment, as far as is known beforehand.
 BATCH_CALLERS = 4
 
+#: Characters of a value in a message.
+MOST_SHOWN = 200
+
 
 class RunConfig(
     RunSettings,
@@ -175,8 +178,10 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # that of tomllib, of Unicode, and of numbers without end
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from None
 
 
 def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
@@ -203,6 +208,14 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
         raise ConfigError(_sentence(error)) from None
 
 
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return "..."
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
 def _is_switch(name: str) -> bool:
     field = RunConfig.model_fields.get(name) or ClusterConfig.model_fields[name]
     return bool in (field.annotation, *get_args(field.annotation))
@@ -214,7 +227,7 @@ def _sentence(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
-    name, value = str(first["loc"][0]), repr(first["input"])
+    name, value = str(first["loc"][0]), _shown(first["input"])
     for other in others:  # another kind of value that the same setting may have
         if other["loc"][0] == name and other["type"] == "literal_error":
             message += f", or {other['ctx']['expected']}"

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.reading.access import ROOTS_VARIABLE
 from distbelief.app.errors import ConfigError, ServerError, ServerUnreachable
 from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
@@ -142,6 +143,7 @@ class LocalCluster:
         return {
             **os.environ,
             ALLOWED_IMPORTS_VARIABLE: ",".join(allowed_imports()),
+            ROOTS_VARIABLE: "",  # they open what we have opened ourselves
             BROKER: self.endpoints.broker,
             PARAMETER_SERVERS: ",".join(self.endpoints.parameter_servers),
         }

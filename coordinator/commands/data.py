@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import click
-from rich.console import Console
 
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.commands.conversion import show_conversion
 from distbelief.coordinator.commands.options import SectionedCommand, pairs
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.views.description import describe
+from distbelief.coordinator.views.terminal import safe_console
 
 data_options = click.option(
     "--data-option", multiple=True, metavar="KEY=VALUE", help="Option of the data source."
@@ -38,6 +38,6 @@ def data_command(file: str, data_option: tuple[str, ...], as_json: bool) -> None
     training on it begins at once.
     """
     options = pairs("data_options", data_option)
-    with show_conversion(Console(stderr=True)) as progress:
+    with show_conversion(safe_console(stderr=True)) as progress:
         found = describe(file, options, progress)
     click.echo(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))

@@ -8,14 +8,14 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
-from rich.console import Console
 
 from distbelief.app.errors import DataError, ExitCode
+from distbelief.app.files.atomic import obstacle, replacing
 from distbelief.app.models.files import read_model
 from distbelief.app.models.model import Task
 from distbelief.coordinator.commands.conversion import show_conversion
@@ -24,6 +24,7 @@ from distbelief.coordinator.commands.options import SectionedCommand, pairs
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.inference import scoring
 from distbelief.coordinator.progress.scores import ScoreFormatter
+from distbelief.coordinator.views.terminal import safe_console
 
 _model = click.option("--model", "model_file", metavar="FILE", required=True, help="Saved model.")
 _data = click.option("--data", metavar="SOURCE", required=True, help="As for train.")
@@ -58,10 +59,10 @@ def evaluate(
     """Score a saved model on labelled data.
 
     The data are read as those of the training were, unless an option says otherwise. The
-    part heldout of a model that was trained with --holdout-data is that file.
+    part heldout of a model that was trained with --holdout-data is that file: name it.
     """
     saved = read_model(Path(model_file))
-    with show_conversion(Console(stderr=True)) as progress:
+    with show_conversion(safe_console(stderr=True)) as progress:
         score = scoring.evaluate(saved, data, pairs("data_options", data_option), part, progress)
     score_formatter = ScoreFormatter.of(saved.build().task, saved.settings, saved.schema)
     if as_json:
@@ -135,8 +136,11 @@ def _open_output(output: str | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
+    path = Path(output)
     try:
-        with Path(output).open("w", newline="") as stream:
+        # A device or a pipe takes what it is given; a file is there as a whole, or as before.
+        place = nullcontext(path) if obstacle(path) else replacing(path)
+        with place as target, target.open("w", newline="", encoding="utf-8") as stream:
             yield stream
     except OSError as error:
         raise DataError(f"cannot write {output}: {error.strerror}") from error

@@ -26,6 +26,7 @@ from distbelief.coordinator.commands.options import (
 )
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import add_environment, run_names
+from distbelief.coordinator.views.terminal import safe_console
 
 if TYPE_CHECKING:  # completion and help begin sooner without them
     from distbelief.coordinator.problem.problem import Problem
@@ -72,8 +73,6 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
 
     With --dry-run a TOML file is printed, with the plan in its last lines, as comments.
     """
-    from rich.console import Console
-
     from distbelief.app.models.imports import allow_imports_of
     from distbelief.coordinator.commands.conversion import show_conversion
     from distbelief.coordinator.problem import problem as problems
@@ -84,7 +83,7 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
     # Whoever types an import path on the command line allows it, for this process and for
     # the workers that it starts; workers elsewhere ask their own operator.
     allow_imports_of(config)
-    console = Console(stderr=True)
+    console = safe_console(stderr=True)
     with show_conversion(console) as progress:
         problem = problems.prepare(
             config, len(cluster.parameter_servers) or cluster.servers, progress
@@ -116,8 +115,6 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     their servers go on from where they stand, lost ones from the last checkpoint; the
     number of servers may be another one than before.
     """
-    from rich.console import Console
-
     from distbelief.coordinator.runs import resumption
     from distbelief.coordinator.training import training
     from distbelief.coordinator.views.progress import display
@@ -126,7 +123,7 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     add_environment(settings)
     found = resumption.find(run, settings)
     problem = resumption.prepare_again(found, take_over=take_over)
-    with display(Console(stderr=True), problem.score_formatter) as shown:
+    with display(safe_console(stderr=True), problem.score_formatter) as shown:
         outcome = training.resume(problem, found.cluster, found.folder, shown, take_over=take_over)
     _print_outcome(outcome, problem, as_json=as_json)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy.typing as npt
 
 from distbelief.app.errors import ModelMissing
-from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import BEST, PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows
@@ -79,7 +79,8 @@ def restore(
     lost = [shard for shard, shard_state in enumerate(found) if shard_state is None]
     if lost:
         saved, acknowledged = latest(), _acknowledged(found)
-        shard_states = from_json(store.layout, saved.document["shards"])
+        with understood(saved) as document:
+            shard_states = from_json(store.layout, document["shards"])
         vectors = {name: saved.vector(name) for name in _names(store)}
         tables = {name: tables_of(store.layout, saved, name) for name in vectors}
         store.restore({shard: shard_states[shard] for shard in lost}, vectors, tables)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from distbelief.app.errors import Diverged
-from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import BEST, PARAMETERS, slot
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
@@ -92,7 +92,8 @@ class Downpour:
         self._reports.forgive()
         self.evaluations.forget()
         if restored.checkpoint is not None:
-            self.evaluations.load_state(restored.checkpoint.document["driver"]["evaluations"])
+            with understood(restored.checkpoint) as document:
+                self.evaluations.load_state(document["driver"]["evaluations"])
         if self.evaluations.best is not None and None in self._store.shard_states(BEST):
             self.evaluations.best = None  # somebody died before it was back on all shards
         # Or a coordinator after this one would believe in a best model that is gone.

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from distbelief.app.datasets.targets.wanted import REGRESSION
+from distbelief.app.errors import ConfigError
 from distbelief.coordinator.api import Cluster, Result, train
 from distbelief.coordinator.cluster.shared import shared_cluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
@@ -23,6 +24,15 @@ Array = npt.NDArray[Any]
 
 #: Parameters that are no settings of the same name.
 OTHERS = ("random_state", "cluster", "settings")
+
+#: What ``settings`` must not hold, and what says it instead.
+ELSEWHERE = {
+    "seed": "random_state is the seed",
+    "cluster": "it is a parameter of its own",
+    "algorithm": "the class of the estimator says it",
+    "data": "fit is given X and y",
+    "data_options": "X and y are as they are",
+}
 
 SEEDS = 2**31 - 1
 
@@ -61,6 +71,10 @@ class Estimator(BaseEstimator):
         return x, y
 
     def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+        settings = dict(self.settings or {})
+        for name in settings:
+            if name in ELSEWHERE:
+                raise ConfigError(f"settings must not hold {name}: {ELSEWHERE[name]}")
         given = self.get_params(deep=False)
         own = {name: value for name, value in given.items() if name not in OTHERS}
         if "replicas" in own:  # each needs an example
@@ -73,7 +87,7 @@ class Estimator(BaseEstimator):
                 algorithm=self.algorithm,
                 seed=seed,
                 data_options=options,
-                **({"folder": folder} | own | more | dict(self.settings or {})),
+                **({"folder": folder} | own | more | settings),
             )
         self.model_ = self.result_.model
         return self

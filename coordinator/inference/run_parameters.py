@@ -103,7 +103,8 @@ def _read_servers(found: Found) -> SavedModel:
 
 
 def _read_checkpoint(found: Found, saved: Checkpoint) -> SavedModel:
-    name = _vector(saved.document["driver"])
+    with checkpoint.understood(saved) as document:
+        name = _vector(document["driver"])
     if name not in saved:
         name = PARAMETERS
     tables = tables_of(found.record.layout, saved, name)

@@ -46,15 +46,16 @@ def evaluate(
 ) -> Score:
     """Score a saved model on labelled data; ``part`` is by the split of its training.
 
-    If the training had held-out data of their own, those are the part ``heldout``, and
-    ``source`` is all of the part ``train``.
+    If the training had held-out data of their own, ``source`` must be those for the part
+    ``heldout``, and is all of the part ``train``. Nothing is opened that only the model names:
+    it may be a stranger's.
 
     Raises:
-        DataError: unreadable data, or data that do not fit the model.
+        DataError: unreadable data, data that do not fit the model, or others than it names.
     """
     config = None if part == "all" else _config(saved)
     if config is not None and config.holdout_data is not None and part == "heldout":
-        source = config.holdout_data
+        _check_named(source, config.holdout_data)
     dataset = open_cached(
         source,
         options,
@@ -91,6 +92,15 @@ def predict(
             continue
         classes = likeliest(answers, saved.settings.threshold)
         yield [names[number] for number in classes], probability_of(classes, answers)
+
+
+def _check_named(source: str, heldout: str) -> None:
+    if parse(source).absolute() != heldout:
+        raise DataError(
+            f"{source} is not what was held out: the training had held-out data of its own, in "
+            f"{heldout}, and data that a model file names are opened only if you name them, too "
+            "(if they lie elsewhere now, name those and all as the part)"
+        )
 
 
 def _score(saved: SavedModel, examples: Selection) -> Score:

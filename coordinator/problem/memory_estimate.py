@@ -10,7 +10,10 @@ import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.split.partition import Rows
+from distbelief.app.errors import ModelError
+from distbelief.app.files.memory import available_memory, size_text
 from distbelief.app.layout.layout import Layout, Table
+from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.models.model import Model, SparseModel
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
@@ -33,10 +36,32 @@ OTHER_VECTORS = 18
 PROCESS_BYTES, DOWNPOUR_VECTORS, SANDBLASTER_VECTORS = 100 << 20, 7, 5
 
 
+#: Of the coordinator for each number: drawn in float64, and joined to one vector.
+BYTES_AT_FIRST = 16
+
+
 def bytes_text(n_bytes: int) -> str:
     """A number of bytes as a person would say it."""
     unit, name = (2**20, "MiB") if n_bytes >= 2**20 else (2**10, "KiB")
     return f"{n_bytes / unit:,.0f} {name}"
+
+
+def check_room(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
+    """Look whether the numbers that a training begins with can be in this process at all.
+
+    Raises:
+        ModelError: they cannot; nothing of that size has been made yet.
+    """
+    # Rows of tables come into being on the servers.
+    tables = config.algorithm == "downpour"
+    numbers = sum(each.size for each in tensors if not (each.sparse and tables))
+    need, have = numbers * BYTES_AT_FIRST, available_memory()
+    if need > have:
+        raise ModelError(
+            f"the model has {numbers:,} numbers: to draw them takes {size_text(need)} of memory, "
+            f"and {size_text(have)} are left here; make it smaller (hidden, rank, embedding, "
+            "buckets or features of the data)"
+        )
 
 
 @dataclass(frozen=True)

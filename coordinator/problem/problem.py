@@ -31,6 +31,7 @@ from distbelief.coordinator.problem.initial_values import InitialValues, make_in
 from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
     TableEstimate,
+    check_room,
     estimate_memory,
     estimate_tables,
 )
@@ -111,6 +112,7 @@ def prepare(
     config, data = _open(told(config), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
+    check_room(config, model.tensors)
     saved, scaling = None, None if recorded is None else recorded.scaling
     if recorded is None:
         saved = None if config.init_from is None else read_model(Path(config.init_from))

@@ -57,7 +57,7 @@ class Outcome:
 
     ``heldout`` is the score of the model that was kept, ``details`` what the algorithm has to
     say, a line each, ``unit`` in what it counts its progress, ``checkpoint`` that from which an
-    interrupted run can be resumed.
+    interrupted run can be resumed, ``folder`` where runs are.
     """
 
     run: str
@@ -68,4 +68,5 @@ class Outcome:
     model_file: Path
     checkpoint: Path | None
     seconds: float
+    folder: Path
     unit: str

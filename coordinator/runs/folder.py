@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.files.atomic import obstacle, replacing
+from distbelief.app.files.documents import parse
 from distbelief.app.settings.config import ClusterConfig
 
 FORMAT = 1
@@ -95,13 +96,17 @@ class RunFolder:
             ConfigError: it is damaged, or of another version.
         """
         try:
-            document = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            document = parse((self.path / "run.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise ConfigError(f"cannot read {self.path / 'run.json'}: {error}") from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise ConfigError(f"{self.path / 'run.json'} was written by another version")
+        if not _is_whole(document):
+            raise ConfigError(
+                f"{self.path / 'run.json'} is damaged: it does not say what it should"
+            )
         return document
 
     def _write(self, document: Mapping[str, Any]) -> None:
@@ -112,6 +117,22 @@ class RunFolder:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
+
+
+def _is_whole(document: Mapping[str, Any]) -> bool:
+    """Whether a record has the parts that :meth:`RunFolder.describe` writes, as it does."""
+    parts = [document.get(name) for name in ("record", "cluster", "place", "outcome")]
+    if not all(isinstance(part, dict) for part in parts):
+        return False
+    record, _, place, _ = (cast("dict[str, Any]", part) for part in parts)
+    servers = place.get("parameter_servers")
+    return (
+        isinstance(record.get("config"), dict)
+        and isinstance(place.get("embedded"), bool)
+        and isinstance(place.get("broker"), str)
+        and isinstance(servers, list)
+        and all(isinstance(each, str) for each in servers)
+    )
 
 
 def make_folder(folder: Path) -> Path:

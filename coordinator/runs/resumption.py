@@ -23,6 +23,7 @@ from distbelief.app.runs import leadership
 from distbelief.app.runs.leadership import RunState, Snapshot
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import ClusterConfig, configure
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
                 "parameter_servers": tuple(known["parameter_servers"]),
             }
         cluster = configure({**written["cluster"], **servers, **settings})[1]
-        record = RunRecord.from_json(run, written["record"])
+        try:
+            record = RunRecord.from_json(run, written["record"])
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"the record of {folder.path} is damaged ({what})") from error
         allow_imports_of(record.config)  # whoever may write to the folder may run code here
         return Found(record, cluster, folder, known["embedded"], known["broker"])
     if given.broker is None:
@@ -168,7 +173,8 @@ def _end_embedded(found: Found, *, take_over: bool) -> None:
     if not take_over:
         raise RunTaken(
             f"run {found.record.run} is coordinated by {known.owner}: stop it with "
-            f"'stop {found.record.run}', or take the run from it with --take-over"
+            f"'{command('stop', found.record.run, folder=found.folder.path.parent)}', or take the "
+            "run from it with --take-over"
         )
     stop(found)
     wait_for_end(found)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from distbelief.app.errors import Diverged, NotFinite
-from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
@@ -99,7 +99,8 @@ class Sandblaster:
         store.fence = self._session.fence
         if None in store.shard_states(*map(named, self._in_force)):
             saved, before = latest(), self._iteration
-            self.load_state(saved.document["driver"])
+            with understood(saved) as document:
+                self.load_state(document["driver"])
             self._space.restore(saved, self._in_force)
             lines = [
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "

@@ -28,7 +28,7 @@ from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.driver import Driver, DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
@@ -104,8 +104,9 @@ def resume(
         def load_state() -> None:
             document = leadership.committed(session.control, folder.run)
             if document is None and checkpoint.names(folder.checkpoints):
-                document = checkpoints.latest().document["driver"]
-            if document is not None:
+                with checkpoint.understood(checkpoints.latest()) as saved:
+                    driver.load_state(saved["driver"])
+            elif document is not None:
                 driver.load_state(document)
 
         return _run(resources, driver, load_state, resumed=True)
@@ -144,6 +145,7 @@ def _run(
         model_file=resources.output,
         checkpoint=ending.checkpoint,
         seconds=driver.seconds,
+        folder=resources.folder.path.parent,
         unit="passes" if resources.problem.config.algorithm == "downpour" else "iterations",
     )
 
@@ -239,11 +241,10 @@ def _give_up(resources: TrainingResources, driver: Driver, error: BaseException)
     with suppress(ServerError, StoreError, ConfigError):  # the first error is what counts
         code = getattr(error, "exit_code", ExitCode.INTERNAL)
         _close(resources, RunState.FAILED, {"error": str(error), "exit_code": code})
-    names = checkpoint.names(folder.checkpoints)
-    if names:
+    if last := checkpoint.latest(folder.checkpoints, resources.say):
         resources.say(
-            f"the last good checkpoint is {folder.checkpoints / names[-1]}; to go on from it: "
-            f"{program()} resume {folder.run}"
+            f"the last good checkpoint is {last.path}; to go on from it: "
+            + command("resume", folder.run, folder=folder.path.parent)
         )
 
 
@@ -271,5 +272,6 @@ def _retire(resources: TrainingResources, *, resumable: bool) -> None:
     except ServerError as error:
         resources.say(
             f"some of the run stays on its servers ({error}): "
-            f"{program()} runs --delete {resources.folder.run} removes it"
+            + command("runs", "--delete", resources.folder.run, folder=resources.folder.path.parent)
+            + " removes it"
         )

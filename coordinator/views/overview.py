@@ -15,6 +15,7 @@ from distbelief.app.files import checkpoint
 from distbelief.app.runs import events, leadership
 from distbelief.app.runs.leadership import RunState, Snapshot
 from distbelief.app.settings.config import configure
+from distbelief.coordinator.progress.program import FOLDER, command
 from distbelief.coordinator.runs import resumption
 from distbelief.coordinator.runs.resumption import ANSWER_S, Found
 from distbelief.coordinator.views.snapshot import ProgressSnapshot
@@ -34,6 +35,7 @@ class Overview:
     servers nor an end are known: it can be resumed. ``snapshot`` is what its screens draw,
     None before its coordinator told anything. ``idle_s`` is for how long its servers have not
     heard of it, None if they do not know it, ``goes_s`` when they will remove it, None if never.
+    ``folder`` is where runs are.
     """
 
     run: str
@@ -48,6 +50,12 @@ class Overview:
     events: list[str]
     idle_s: float | None = None
     goes_s: float | None = None
+    folder: Path = Path(FOLDER)
+
+    @property
+    def going_on(self) -> str:
+        """The command that goes on with it."""
+        return command("resume", self.run, folder=self.folder)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -128,6 +136,7 @@ def _look(found: Found, *, brief: bool = False) -> Overview:
         events=_last_events(found) if known is not None and not brief else [],
         idle_s=known.idle_s if known is not None else None,
         goes_s=known.goes_s if known is not None else None,
+        folder=found.folder.path.parent,
     )
 
 

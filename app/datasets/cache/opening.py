@@ -12,6 +12,7 @@ FOLDER may be deleted while no conversion is under way.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -89,9 +90,14 @@ def open_cached(
 def _locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``path``; the kernel lets go of it if we are killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    if path.is_symlink():  # the flag below is for one that comes this very moment
+        raise OSError(errno.ELOOP, f"{path.name} is a symbolic link, which nobody of us made")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 def _convert(conversion: Conversion, complete: Path) -> None:

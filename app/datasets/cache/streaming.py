@@ -15,6 +15,7 @@ from distbelief.app.datasets.reading.reader import Reader
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED
 from distbelief.app.datasets.targets.wanted import REGRESSION, Wanted
+from distbelief.app.errors import DataError
 from distbelief.app.files.atomic import flush
 
 Array = npt.NDArray[Any]
@@ -55,6 +56,11 @@ def _converted(
             assert chunk.targets is not None  # the reader was asked for them
             features.add(chunk)
             targets.add(chunk.targets)
+        if not reader.columns.n_features:
+            raise DataError(
+                f"{source}: no example has a feature; if that is so, the option features says how "
+                "many there are"
+            )
         if targets.nearly_numbers:
             return None
         found = targets.finish()

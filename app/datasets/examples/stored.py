@@ -1,7 +1,7 @@
 """A converted data set in a folder: arrays that all processes of a machine map.
 
 features.npy, targets.npy, or SPARSE    the arrays
-meta.json                               the schema, and how large the arrays are
+meta.json                               the schema, and how large the arrays are, with checksums
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from distbelief.app.datasets.examples.checksums import checksums, is_as_written
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.faults import Fault
 from distbelief.app.datasets.examples.mapped import open_arrays
@@ -22,6 +23,7 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of
 from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.files.atomic import flush
+from distbelief.app.files.documents import parse_object
 
 #: The files of dense features, and of sparse ones.
 DENSE = ("features.npy", "targets.npy")
@@ -32,10 +34,12 @@ FORMAT = 4
 
 
 def open_folder(folder: Path, source: str) -> Dataset | None:
-    """The data set in ``folder``; None unless everything is there in its full size."""
+    """The data set in ``folder``; None unless everything is there, bit by bit as it was written."""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = parse_object((folder / "meta.json").read_text())
         if meta["format"] != FORMAT or meta["bytes"] != _sizes(folder, meta["bytes"]):
+            return None
+        if not is_as_written(folder, meta["crc32"]):
             return None
         schema = Schema.from_json(meta["schema"])
         *arrays, targets = open_arrays([folder / name for name in _names(schema)])
@@ -92,6 +96,7 @@ def describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> No
         "schema": schema.to_json(),
         "fingerprint": fingerprint,
         "bytes": _sizes(folder, _names(schema)),
+        "crc32": checksums(folder, _names(schema)),
         "names": list(facts.names),
         "skipped": [asdict(fault) for fault in facts.skipped],
         "reading": dict(facts.reading),

@@ -156,9 +156,7 @@ class _Array:
     @classmethod
     def open(cls, stream: BinaryIO, file: DataFile) -> _Array:
         try:
-            version = np.lib.format.read_magic(stream)
-            read = _HEADERS[version]
-            shape, by_columns, dtype = read(stream)
+            shape, by_columns, dtype = read_header(stream)
         except _UNREADABLE as error:
             raise DataError(
                 f"{file.name}: this is no .npy file of one array, or it is cut short: {error}"
@@ -202,6 +200,21 @@ _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+
+
+def read_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it is by columns, and dtype of the array that a stream begins with.
+
+    Raises:
+        ValueError, and what else NumPy raises where there is none.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"a header of version {version}")
+    shape, by_columns, dtype = _HEADERS[version](stream)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"a shape of {shape}")
+    return shape, by_columns, dtype
 
 
 def _features(array: _Array, file: DataFile) -> _Array:

@@ -58,7 +58,7 @@ class ColumnPlan:
 
     def reading_options(self) -> dict[str, Scalar]:
         """Options with which another file is cut the same way."""
-        kept = (self.target, *self.dense, *self.fields)
+        kept = {self.target, *self.dense, *self.fields}
         ignored = [column for column in range(self.width) if column not in kept]
         options: dict[str, Scalar] = {
             "categorical": self._list(self.fields),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from distbelief.app.datasets.examples.target_facts import TargetChoice
@@ -74,11 +75,9 @@ class AllColumns:
 
     def check(self) -> None:
         """Refuse two columns of the same name."""
-        seen: set[str] = set()
-        for name in self.names:
-            if name in seen:
-                raise DataError(f"{self.source}: two columns are called {name!r}, rename one")
-            seen.add(name)
+        if len(self._positions) < len(self.names):
+            name = next(each for i, each in enumerate(self.names) if self._positions[each] > i)
+            raise DataError(f"{self.source}: two columns are called {name!r}, rename one")
 
     def find(self, option: str, key: str) -> int:
         """The column that the user calls ``key``: by name, else by position."""
@@ -91,9 +90,14 @@ class AllColumns:
         return column
 
     def look_up(self, key: str) -> int | None:
-        if key in self.names:
-            return self.names.index(key)
+        if key in self._positions:
+            return self._positions[key]
         return int(key) if key.isdecimal() and len(key) < 10 and int(key) < self.width else None
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """Each name's column: options may name a hundred thousand of them."""
+        return {name: i for i, name in enumerate(self.names)}
 
     def listed(self) -> str:
         if not self.names:

@@ -15,8 +15,12 @@ from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from distbelief.app.datasets.reading.access import LOCAL, check_access, is_url
 from distbelief.app.errors import DataError
-from distbelief.app.settings.extras import needed
+from distbelief.app.settings.extras import installation, needed
+
+#: Older ones run, and open, what a reference file (reference://) says.
+OLDEST_FSSPEC = (2026, 6)
 
 
 class FileSystem(Protocol):
@@ -55,6 +59,7 @@ class _Local:
         return [status.st_size, status.st_mtime_ns, status.st_ino]
 
     def open(self, path: str, mode: str) -> BinaryIO:
+        check_access(path)  # a link in a folder that is allowed may lead out of it
         if not Path(path).is_file():  # reading from a pipe or a terminal would wait
             raise OSError("this is neither a file nor a folder")
         return Path(path).open("rb")
@@ -110,11 +115,6 @@ class DataFile:
         return _data_file(self.file_system, f"{folder}/{name}" if folder else name)
 
 
-def is_url(source: str) -> bool:
-    """Whether ``source`` is a URL, not a path of this machine."""
-    return "://" in source
-
-
 def is_pattern(source: str) -> bool:
     """Whether ``source`` has ``*``, ``?`` or ``[...]`` in it."""
     return glob.has_magic(source)
@@ -128,8 +128,10 @@ def find_files(source: str) -> list[DataFile]:
     with ``.`` or ``_`` are skipped: they are notes of other programs.
 
     Raises:
-        DataError: there is none, a folder has folders in it, or a server does not answer.
+        DataError: there is none, a folder has folders in it, a server does not answer, or
+            files there may not be opened.
     """
+    check_access(source, pattern=is_pattern(source))
     file_system, path = _file_system(source)
     with _reading(source):
         if file_system.isdir(path):
@@ -170,10 +172,25 @@ def _data_file(file_system: FileSystem, path: str) -> DataFile:
 def _file_system(source: str) -> tuple[FileSystem, str]:
     if not is_url(source):
         return _Local(), str(Path(source).expanduser())
+    if source.startswith(LOCAL):
+        return _Local(), source.removeprefix(LOCAL)
     core = needed("fsspec.core", f"{source}: files at a URL need fsspec", "remote", DataError)
+    _check_fsspec(source)
     with _reading(source):
         file_system, path = core.url_to_fs(source)
     return file_system, path
+
+
+def _check_fsspec(source: str) -> None:
+    import fsspec  # an extra
+
+    found = tuple(int(part) for part in fsspec.__version__.split(".")[:2] if part.isdigit())
+    if found < OLDEST_FSSPEC:
+        oldest = ".".join(map(str, OLDEST_FSSPEC))
+        raise DataError(
+            f"{source}: fsspec {fsspec.__version__} is installed, and files at a URL are opened "
+            f"with {oldest} or newer, which runs nothing that a file says: {installation('remote')}"
+        )
 
 
 def _name(path: str) -> str:

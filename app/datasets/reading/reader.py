@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
@@ -115,7 +117,13 @@ class Reader(ABC):
         """Tell how far it is: so many bytes of ``file``."""
         if self._progress is None:
             return
+        before, total = self._bytes_before
+        self._progress(before[file.path] + position, total)
+
+    @cached_property
+    def _bytes_before(self) -> tuple[dict[str, int], int]:
+        """The bytes of all files before each one; and of all, 0 where one does not say."""
         sizes = [each.size for each in self._files]
-        before = sum(size or 0 for size in sizes[: self._files.index(file)])
-        total = 0 if None in sizes else sum(size or 0 for size in sizes)
-        self._progress(before + position, total)
+        starts = accumulate((size or 0 for size in sizes), initial=0)
+        before = dict(zip((each.path for each in self._files), starts, strict=False))
+        return before, 0 if None in sizes else sum(size or 0 for size in sizes)

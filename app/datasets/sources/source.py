@@ -41,8 +41,9 @@ from distbelief.app.datasets.formats.options import (
     wanted_targets,
 )
 from distbelief.app.datasets.formats.registry import IN_MEMORY, open_reader, options_of
+from distbelief.app.datasets.reading.access import check_access, is_url
 from distbelief.app.datasets.reading.digests import digest
-from distbelief.app.datasets.reading.files import is_pattern, is_url
+from distbelief.app.datasets.reading.files import is_pattern
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.whole_files import open_file
@@ -100,7 +101,6 @@ class File:
 
     def checked(self, options: Options) -> dict[str, Any]:
         """The options as they are; raises DataError."""
-        _check_no_password(self.name)
         wanted_targets(self.name, options)
         _check_known(self.name, options, TARGET_OPTIONS)
         return dict(options)
@@ -173,9 +173,8 @@ class Stream:
         """The options as they are; those of the format are checked when files are opened.
 
         Raises:
-            DataError: options of the targets are wrong, or the name holds a password.
+            DataError: options of the targets are wrong.
         """
-        _check_no_password(self.name)
         wanted_targets(self.name, options)
         return dict(options)
 
@@ -210,7 +209,8 @@ class HandedOver:
         return self.name
 
     def open(self, compatibility: Compatibility | None = None) -> Dataset:
-        """Open the arrays; raises DataError if they are gone, or are not compatible."""
+        """Open the arrays; raises DataError if they are gone, do not fit, or may not be opened."""
+        check_access(str(self.folder))
         return arrays.open_arrays(self.folder, self.name, compatibility)
 
 
@@ -221,8 +221,9 @@ def parse(source: str) -> Source:
     """Say what ``source`` is; files need not be there.
 
     Raises:
-        DataError: it is none of them.
+        DataError: it is none of them, or holds a password.
     """
+    _check_no_password(source)
     if source.startswith(arrays.PREFIX):
         return HandedOver(source, Path(source.removeprefix(arrays.PREFIX)))
     if source in GENERATORS:

@@ -338,5 +338,15 @@ def test_held_out_data_of_their_own_are_the_part_that_is_held_out(tmp_path: Path
     train = str(tmp_path / "train.csv")
     config = RunConfig(data=train, holdout_data=str(tmp_path / "held.csv"), model="softmax")
     model = of_towns(reading=READING, config=config.model_dump(mode="json"))
-    parts = [scoring.evaluate(model, train, {}, part).n_examples for part in scoring.PARTS]
+    sources = {"all": train, "train": train, "heldout": str(tmp_path / "held.csv")}
+    parts = [scoring.evaluate(model, sources[part], {}, part).n_examples for part in scoring.PARTS]
     assert dict(zip(scoring.PARTS, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}
+
+
+def test_what_only_a_model_file_names_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("id;a;b;town\n" + ROWS)
+    train, secret = str(tmp_path / "train.csv"), "/etc/hostname"
+    config = RunConfig(data=train, holdout_data=secret, model="softmax")
+    model = of_towns(reading=READING, config=config.model_dump(mode="json"))
+    with pytest.raises(DataError, match=r"train\.csv is not what was held out.*name them, too"):
+        scoring.evaluate(model, train, {}, "heldout")

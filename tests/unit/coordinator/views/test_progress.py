@@ -133,6 +133,7 @@ def outcome(**changes: Any) -> Outcome:
         "model_file": Path("runs/run/model.safetensors"),
         "checkpoint": None,
         "seconds": 12.3,
+        "folder": Path("runs"),
         "unit": "passes",
     }
     return Outcome(**settings | changes)

@@ -176,7 +176,10 @@ def test_a_changed_file_is_converted_again(tmp_path: Path) -> None:
     assert before.targets[:].tolist() == [0, 1, 0]  # what is open stays as it was
 
 
-def test_a_remote_file_is_known_by_what_its_server_says(folder: Path) -> None:
+def test_a_remote_file_is_known_by_what_its_server_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_DATA_PROTOCOLS", "memory")
     files = pytest.importorskip("fsspec").filesystem("memory")
     for content, n_examples in ((CSV, 3), (CSV, 3), (CSV + "3,yes,1\n", 4)):
         if not files.exists("/cached.csv") or files.cat("/cached.csv").decode() != content:
@@ -303,3 +306,12 @@ def test_an_array_may_grow(
         array.add(piece)
     array.close()
     assert np.array_equal(np.load(path), np.concatenate([np.zeros((0, *row)), *pieces]))
+
+
+def test_data_without_any_feature_are_refused_unless_their_number_is_said(
+    tmp_path: Path, folder: Path
+) -> None:
+    source = written(tmp_path, "a.libsvm", "0\n1\n")
+    with pytest.raises(DataError, match=r"a\.libsvm: no example has a feature.* option features"):
+        open_cached(source, {}, folder)
+    assert open_cached(source, {"features": 3}, folder).schema.n_features == 3

@@ -16,6 +16,7 @@ import pytest
 from distbelief.app.datasets.formats.options import KNOWN
 from distbelief.app.datasets.formats.registry import open_reader
 from distbelief.app.datasets.reading import lines
+from distbelief.app.datasets.reading.access import PROTOCOLS_VARIABLE
 from distbelief.app.errors import DataError
 
 fsspec = pytest.importorskip("fsspec")
@@ -25,7 +26,8 @@ FEATURES = [[1], [3]]
 
 
 @pytest.fixture
-def memory() -> Iterator[Any]:
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv(PROTOCOLS_VARIABLE, "file,memory")
     files = fsspec.filesystem("memory")
     files.store.clear()
     yield files
@@ -162,7 +164,7 @@ def test_errors_name_the_url(read: Any, refuses: Any, memory: Any) -> None:
         read("memory://d/*.csv")
     with refuses("memory://d/none.csv: there is no such file or folder"):
         read("memory://d/none.csv")
-    with refuses("nowhere://a.csv: the file cannot be read: Protocol not known: nowhere"):
+    with refuses("nowhere://a.csv: data at nowhere:// are not opened here, only at file, memory"):
         read("nowhere://a.csv")
 
 
