@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distbelief.app.broker.application import EVALUATION
+from distbelief.app.broker.messages import EVALUATION
 from distbelief.app.client.servers import Waiting
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.leadership import RunState
