@@ -13,7 +13,7 @@ from pathlib import Path
 from distbelief.app.broker.messages import EVALUATION
 from distbelief.app.client.servers import Waiting
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
 from distbelief.coordinator.cluster.endpoints import Endpoints

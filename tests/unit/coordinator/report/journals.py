@@ -20,7 +20,9 @@ def folder_of(
     """A folder with that configuration, those events and that end."""
     folder = RunFolder(path)
     record = {"config": RunConfig(**settings).model_dump(mode="json")}
-    folder.describe(record, ClusterConfig(), {"embedded": True})
+    folder.describe(
+        record, ClusterConfig(), {"embedded": True, "broker": "", "parameter_servers": []}
+    )
     folder.conclude(outcome or {})
     journal = Journal(folder.journal, print)
     for event in events:
