@@ -72,6 +72,10 @@ _SENTENCES = {
 }
 
 
+#: Beside the counts of each kind, in their hash: when the last one came, in seconds since 1970.
+LAST = "last"
+
+
 class OddMessage(ValueError):
     """A message is not ours; ``kind`` says why."""
 

@@ -16,16 +16,20 @@ import redis
 from kombu.connection import Connection
 from kombu.transport import redis as kombu_redis
 
-from distbelief.app.broker.messages import TYPES, OddKind, OddMessage, check_answer, read_task
+from distbelief.app.broker.messages import (
+    LAST,
+    TYPES,
+    OddKind,
+    OddMessage,
+    check_answer,
+    read_task,
+)
 from distbelief.app.layout.keys import CELERY_PREFIX, ODD_MESSAGES
 
 log = logging.getLogger(__name__)
 
 #: Seconds that the counts stay after the last odd message.
 COUNTED_S = 7 * 86_400
-
-#: Field of the counts: when the last one came, in seconds since 1970.
-LAST = "last"
 
 #: Kinds that this process has told of.
 _told: set[OddKind] = set()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from distbelief.app.broker.messages import OddKind
+from distbelief.app.broker.messages import LAST, OddKind
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import ODD_MESSAGES
 from distbelief.coordinator.doctor.findings import Finding, ok, warning
@@ -23,7 +23,7 @@ class OddMessageFacts:
 
 def gather(control: Servers) -> OddMessageFacts:
     """Read the counts; raises the ServerError family if the server does not answer."""
-    *counts, last = control.one("HMGET", ODD_MESSAGES, *OddKind, "last", timeout_s=PATIENCE_S)
+    *counts, last = control.one("HMGET", ODD_MESSAGES, *OddKind, LAST, timeout_s=PATIENCE_S)
     known = {kind: _whole(count) for kind, count in zip(OddKind, counts, strict=True)}
     when = _whole(last)
     return OddMessageFacts(
