@@ -2,7 +2,9 @@
 
     DistBeliefError
     |-- ConfigError             a setting is unknown, malformed or out of range
-    |   `-- LayoutError         the parameters cannot be cut as asked
+    |   |-- LayoutError         the parameters cannot be cut as asked
+    |   |-- RunUnknown          there is no run of that id
+    |   `-- RunDamaged          what was written down of a run cannot be
     |-- DataError               a data file or a data set is unusable
     |-- ModelError              a model cannot be imported, built or loaded
     |-- ServerError             a Redis server cannot do what we need
@@ -71,6 +73,14 @@ class ConfigError(DistBeliefError):
 
 class LayoutError(ConfigError):
     """The parameters cannot be cut into blocks, shards and servers as asked."""
+
+
+class RunUnknown(ConfigError):
+    """There is no run of that id where it was looked for."""
+
+
+class RunDamaged(ConfigError):
+    """What a record or a folder says of a run cannot be, or is of another version."""
 
 
 class DataError(DistBeliefError):

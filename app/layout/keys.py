@@ -34,6 +34,8 @@ Control server:
     dist:run:{RUN}:state        string: JSON of what the driver committed last
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
     dist:celery:*               Celery's own queues
+    dist:odd-messages           hash: kind -> how many messages that are not ours were removed, and
+                                last (when, in seconds since 1970); gone a week after that
     dist:celery:_kombu.binding.celery.pidbox  set: the mailboxes of workers (Celery's, only read)
 """
 
@@ -43,6 +45,7 @@ import re
 
 CELERY_PREFIX = "dist:celery:"
 MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
+ODD_MESSAGES = "dist:odd-messages"
 #: How all of our keys begin, on servers of either kind.
 OURS = (b"dist:", b"ps:{")
 PARAMETERS = "params"

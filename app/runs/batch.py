@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter, ValidationError
 
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
 from distbelief.app.runs.record import KEEP_S
+
+log = logging.getLogger(__name__)
 
 #: Reports taken from the list in one round trip.
 MOST_REPORTS = 1000
@@ -50,6 +55,9 @@ class Report:
     mismatch: bool = False
 
 
+REPORTS = TypeAdapter(Report)
+
+
 def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
     """Make ``evaluation`` known, and forget the one before it."""
     document, number = json.dumps(asdict(evaluation)), evaluation.number
@@ -79,7 +87,15 @@ def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
     """The reports that have come, waiting up to ``timeout_s`` for the first."""
     key = control(run, "portions")
     popped = servers.one("BLMPOP", f"{timeout_s:.3f}", 1, key, "LEFT", "COUNT", MOST_REPORTS)
-    return [Report(**json.loads(document)) for document in (popped[1] if popped else ())]
+    return list(_reports(popped[1] if popped else ()))
+
+
+def _reports(documents: Sequence[bytes]) -> Iterator[Report]:
+    for document in documents:
+        try:
+            yield REPORTS.validate_json(document, strict=True)
+        except ValidationError:
+            log.warning("what lies among the portions' reports is none, and was left out")
 
 
 def _key(run: str, number: int) -> str:

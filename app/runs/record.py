@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distbelief.app.client.engine import Engine
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.errors import ConfigError
+from distbelief.app.errors import RunDamaged
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.scaling import Scaling
 from distbelief.app.runs.identity import Identity
+from distbelief.app.runs.snapshot import Whole, damaged
 from distbelief.app.settings.config import RunConfig
 
 FORMAT = 3
 
+#: More than anybody has.
+MOST_SHARDS = 1 << 20
+
 #: Seconds that a key stays which nobody removes, because its coordinator or worker died.
 KEEP_S = 86_400
+
+
+class _Part(BaseModel):
+    """Of a record as it is written: each thing is what it is, whether or not it fits the others."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _Layout(_Part):
+    tensors: list[list[Any]]
+    block_numbers: Whole
+    n_shards: int = Field(ge=1, le=MOST_SHARDS)
+    n_servers: int = Field(ge=1, le=MOST_SHARDS)
+    n_table_shards: Whole
+    seed: int
+
+
+class _Schema(_Part):
+    n_features: Whole
+    n_classes: Whole = 0
+    sparse: bool = False
+    n_dense: Whole = 0
+    n_fields: Whole = 0
+    labels: Sequence[int | str]
+
+
+class _Identity(_Part):
+    version: str
+    code: str
+    modules: dict[str, str] = {}
+
+
+class _Written(_Part):
+    config: dict[str, Any]
+    layout: _Layout
+    parameter_servers: list[str]
+    fingerprint: str
+    data_schema: _Schema = Field(alias="schema")
+    engines: list[str]
+    identity: _Identity | None = None
 
 
 @dataclass(frozen=True)
@@ -58,15 +102,28 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, run: str, document: Mapping[str, Any]) -> RunRecord:
+        """Read what :meth:`to_json` made.
+
+        Raises:
+            RunDamaged: it is of another version, or says what cannot be.
+        """
         if document.get("format") != FORMAT:
-            raise ConfigError(
+            raise RunDamaged(
                 f"run {run} was written in format {document.get('format')}, this program reads "
                 f"format {FORMAT}: use the same version for coordinator and workers"
             )
         try:
+            _Written.model_validate(document)
+            return cls._read(run, document)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise damaged(run, "its record", error) from None
+
+    @classmethod
+    def _read(cls, run: str, document: Mapping[str, Any]) -> RunRecord:
+        try:
             config = RunConfig(**document["config"])
         except ValidationError as error:
-            raise ConfigError(
+            raise RunDamaged(
                 f"run {run} has settings that this version does not know: use the same version "
                 f"for coordinator and workers ({error.errors()[0]['loc']})"
             ) from None

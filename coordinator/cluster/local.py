@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from typing import Self
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.reading.access import ROOTS_VARIABLE
 from distbelief.app.errors import ConfigError, ServerError, ServerUnreachable
+from distbelief.app.files.owned import OWNER, lock, sweep_folders
 from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store import native
@@ -41,6 +43,9 @@ from distbelief.coordinator.cluster.signals import hold_signals
 STOP_GRACE_S = 5.0
 
 LONGEST_HOME = 70
+
+#: Folders of embedded clusters, in the folder for temporary files.
+HOMES = re.compile(r"distbelief-[a-z0-9_]{8}")
 
 #: Between two looks at a server that is starting.
 ASK_AGAIN_S = 0.5
@@ -91,6 +96,7 @@ class LocalCluster:
         self._keeper = Keeper(self._child, say)
         self._sockets: Path | None = None
         self._starter: Starter | None = None
+        self._held: int | None = None
         self._checking = threading.Lock()
         self._owner = 0
         self.children: list[Child] = []
@@ -200,7 +206,9 @@ class LocalCluster:
                 self._starter.close()
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets = self._starter = None
+            if self._held is not None:
+                os.close(self._held)
+            self._sockets = self._starter = self._held = None
             self.processes = 0
 
     @property
@@ -224,7 +232,9 @@ class LocalCluster:
         # Not below the run's folder: the path of a Unix socket has room for 107 characters.
         home = tempfile.gettempdir()
         home = home if len(home) <= LONGEST_HOME else "/tmp"  # noqa: S108  (mkdtemp is private)
+        sweep_folders(Path(home), HOMES)  # those of coordinators that were killed
         self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-", dir=home))
+        self._held = lock(self._sockets / OWNER)
         try:
             self._serve(program, module := native.library())
         except ServerError as error:

@@ -110,7 +110,10 @@ def runs(
     if as_json:
         click.echo(json.dumps([each.to_json() for each in seen], indent=2))
     elif seen:
-        safe_console(soft_wrap=True).print(tabulate_runs(seen))
+        console = safe_console(soft_wrap=True)
+        console.print(tabulate_runs(seen))
+        for each in filter(lambda each: each.problem, seen):
+            console.print(f"{each.run}: {each.problem}", markup=False)
     else:
         click.echo("there are no such runs here: --folder and --broker say where to look", err=True)
 

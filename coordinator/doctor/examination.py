@@ -16,6 +16,7 @@ from distbelief.coordinator.doctor import (
     clocks,
     machine,
     neighbours,
+    odd_messages,
     preflight,
     security,
     workers,
@@ -92,6 +93,8 @@ def _there(
                         engine = facts.engine.engine if facts.engine is not None else None
                         others = neighbours.gather(clients, index)
                         found += neighbours.judge(facts.address, others, engine, configs[0].call_ms)
+                    if not parameters:
+                        found += odd_messages.judge(odd_messages.gather(clients))
                     if parameters and url == broker:
                         continue  # one server may be both
                     found += security.judge(security.gather(url, facts.config))

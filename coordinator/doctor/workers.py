@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from distbelief.app.broker.application import DOWNPOUR, EVALUATION, SANDBLASTER
+from distbelief.app.broker.messages import DOWNPOUR, EVALUATION, SANDBLASTER
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import MAILBOXES

@@ -19,7 +19,7 @@ from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distbelief.app.errors import ConfigError
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.report import rates

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from distbelief.app.broker.messages import Arguments
 from distbelief.app.errors import ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
 from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs.liveness import WorkerLiveness
-from distbelief.coordinator.runs.messages import Arguments
 
 #: ``send(task, run's unit, attempt)`` publishes a message for what will be the unit's attempt
 #: of that number; ``waiting(task)`` are the messages not taken.

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from distbelief.app.errors import ConfigError
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
+
+from distbelief.app.errors import ConfigError, RunDamaged
 from distbelief.app.files.atomic import obstacle, replacing
-from distbelief.app.files.documents import parse
+from distbelief.app.runs.snapshot import check_id, check_outcome, damaged
 from distbelief.app.settings.config import ClusterConfig
 
 FORMAT = 1
 
+#: Bytes of a run.json: one of a model with a million tensors has fewer.
+LARGEST = 64 << 20
+
 #: Settings of a cluster that may hold passwords, which are not written down.
 SECRETS = ("broker", "parameter_servers")
+
+
+class _Place(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    embedded: bool
+    broker: str
+    parameter_servers: list[str]
+
+
+class _Written(BaseModel):
+    """What run.json says, beside how the run ended."""
+
+    model_config = ConfigDict(strict=True)
+
+    record: dict[str, Any]
+    cluster: dict[str, Any]
+    place: _Place
+    outcome: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,6 +56,8 @@ class RunFolder:
 
     @classmethod
     def of(cls, cluster: ClusterConfig, run: str) -> RunFolder:
+        """The folder of the run of that id; raises RunDamaged if no run can be called so."""
+        check_id(run)
         return cls(Path(cluster.folder) / run)
 
     @property
@@ -93,20 +122,22 @@ class RunFolder:
         """Read what was written down; None if there is no such folder.
 
         Raises:
-            ConfigError: it is damaged, or of another version.
+            RunDamaged: it is damaged, or of another version.
         """
+        file = self.path / "run.json"
         try:
-            document = parse((self.path / "run.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            document = from_json(_text(file))
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot read {self.path / 'run.json'}: {error}") from error
+            raise RunDamaged(f"cannot read {file}: {error}") from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ConfigError(f"{self.path / 'run.json'} was written by another version")
-        if not _is_whole(document):
-            raise ConfigError(
-                f"{self.path / 'run.json'} is damaged: it does not say what it should"
-            )
+            raise RunDamaged(f"{file} was written by another version")
+        try:
+            _Written.model_validate(document)
+            check_outcome(document["outcome"])
+        except ValueError as error:
+            raise damaged(self.run, str(file), error) from None
         return document
 
     def _write(self, document: Mapping[str, Any]) -> None:
@@ -119,20 +150,18 @@ class RunFolder:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
 
 
-def _is_whole(document: Mapping[str, Any]) -> bool:
-    """Whether a record has the parts that :meth:`RunFolder.describe` writes, as it does."""
-    parts = [document.get(name) for name in ("record", "cluster", "place", "outcome")]
-    if not all(isinstance(part, dict) for part in parts):
-        return False
-    record, _, place, _ = (cast("dict[str, Any]", part) for part in parts)
-    servers = place.get("parameter_servers")
-    return (
-        isinstance(record.get("config"), dict)
-        and isinstance(place.get("embedded"), bool)
-        and isinstance(place.get("broker"), str)
-        and isinstance(servers, list)
-        and all(isinstance(each, str) for each in servers)
-    )
+def _text(file: Path) -> bytes:
+    """What is in a regular file of a size that run.json has; a pipe is not waited for."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if found.st_size > LARGEST:
+            raise OSError(
+                errno.EFBIG, f"it has {found.st_size:,} bytes, at most {LARGEST:,} are read"
+            )
+        return stream.read(LARGEST)
 
 
 def make_folder(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from distbelief.app.errors import ConfigError, RunTaken, ServerError
 from distbelief.app.layout.keys import control, patterns, shard
 from distbelief.app.layout.layout import Layout
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import Owner
+from distbelief.app.runs.snapshot import Owner
 from distbelief.app.settings.cluster import FOREVER, KEEP_NOTHING
 from distbelief.app.settings.durations import seconds_of
 from distbelief.app.store.redis.shards import FENCE

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distbelief.app.client.pools import refuses
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import (
     CheckpointError,
     ConfigError,
     DataError,
     RunTaken,
+    RunUnknown,
     ServerUnreachable,
     WaitTimeout,
 )
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import RunState, Snapshot
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import RunState, Snapshot
 from distbelief.app.settings.config import ClusterConfig, configure
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.folder import RunFolder
@@ -60,7 +62,8 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
     """The run of that id; ``settings`` of a cluster override those that it was started with.
 
     Raises:
-        ConfigError: there is no such run here.
+        RunUnknown: there is no such run here.
+        RunDamaged: what was written down of it cannot be.
     """
     given = configure(settings)[1]
     folder = RunFolder.of(given, run)
@@ -82,13 +85,13 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
         allow_imports_of(record.config)  # whoever may write to the folder may run code here
         return Found(record, cluster, folder, known["embedded"], known["broker"])
     if given.broker is None:
-        raise ConfigError(
+        raise RunUnknown(
             f"there is no run {run} in {Path(given.folder).resolve()}: name its folder with "
             "--folder, or its servers with --broker and --parameter-servers"
         )
     snapshot = look(given.broker, run)
     if snapshot is None:
-        raise ConfigError(f"the control server knows no run {run}: see 'runs'")
+        raise RunUnknown(f"the control server knows no run {run}: see 'runs'")
     return Found(RunRecord.from_json(run, snapshot.document), given, folder, False, given.broker)
 
 
@@ -100,7 +103,7 @@ def look(broker: str, run: str) -> Snapshot | None:
 
 def state_of(found: Found) -> Snapshot | None:
     """The run as its control server knows it; None if the server is gone with its run."""
-    if found.embedded and not Path(found.broker.removeprefix("unix://")).exists():
+    if found.embedded and refuses(found.broker):
         return None
     try:
         return look(found.control, found.record.run)

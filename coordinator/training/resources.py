@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distbelief.app.broker.application import EVALUATION
+from distbelief.app.broker.messages import EVALUATION
 from distbelief.app.client.servers import Waiting
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
 from distbelief.coordinator.cluster.endpoints import Endpoints

@@ -21,7 +21,7 @@ from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.driver import Downpour

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from distbelief.app.errors import ExitCode
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.views.overview import Overview, glance_at_run, look_at_run
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.progress import describe_run

@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 from distbelief import LocalCluster, Result, TrainedModel, train
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import WorkFailed
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import EndReason

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distbelief.app.errors import ExitCode
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.cluster.endpoints import Endpoints
 
 DEADLINE_S = 240.0

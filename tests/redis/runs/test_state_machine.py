@@ -65,6 +65,10 @@ class AnythingHappens(RunMachine):
     def the_lease_runs_out(self, unit: str) -> None:
         self.mirrored.expire(unit)
 
+    @rule(hours=st.sampled_from([-1, 1]))
+    def the_clock_jumps(self, hours: int) -> None:
+        self.mirrored.jump(hours)
+
     @rule(claim=claims)
     def renew(self, claim: Claim) -> None:
         self.renewed(claim)

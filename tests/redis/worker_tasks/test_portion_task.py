@@ -24,8 +24,9 @@ from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Targets
 from distbelief.app.runs import batch, leadership
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.leadership import Claimant, RunState
+from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store.redis.vectors import RedisVectorStore

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
+from distbelief.app.broker.messages import Arguments
 from distbelief.app.errors import ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
 from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs import dispatch
 from distbelief.coordinator.runs.dispatch import SILENT_S, TAKEN_S, Dispatcher
-from distbelief.coordinator.runs.messages import Arguments
 
 LEASE_S = 10.0
 STALL_S = 100.0

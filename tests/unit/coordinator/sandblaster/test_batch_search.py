@@ -9,13 +9,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from distbelief.app.broker.messages import Arguments
 from distbelief.app.errors import ServerUnreachable, WorkFailed
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.runs.batch import Report
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.memory.vectors import MemoryVectorStore
-from distbelief.coordinator.runs.messages import Arguments
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster import batch
 from distbelief.coordinator.sandblaster.batch import (
