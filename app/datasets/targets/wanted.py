@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distbelief.app.datasets.examples.schema import Label, Schema
-from distbelief.app.settings.sections import Scalar
 
 CLASSIFICATION, REGRESSION = TASKS = ("classification", "regression")
 
@@ -25,7 +24,7 @@ class Wanted:
 
     task: str | None = None
     classes: int | None = None
-    positive: Scalar | None = None
+    positive: bool | int | float | str | None = None
     schema: Schema | None = None
     known_by: str = ""
 
