@@ -60,7 +60,7 @@ def test_a_share_changes_the_rate_of_a_rule_and_nothing_else() -> None:
 def test_the_description_says_each_rules_own_rate(name: str) -> None:
     rule = build_rule(ObjectiveSettings.model_validate({"optimizer": name}))
     said = ObjectiveSettings.model_fields["learning_rate"].description or ""
-    rates = {}
+    rates: dict[str, float] = {}
     for group in said.partition("the rule's own, ")[2].rstrip("]").split(", "):
         *names, rate = group.replace(" and ", " ").split()
         rates |= dict.fromkeys(names, float(rate))

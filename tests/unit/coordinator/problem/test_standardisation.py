@@ -64,7 +64,7 @@ def test_sparse_columns_cannot_be_standardised() -> None:
 
 def test_a_model_of_the_users_own_scales_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "tests")
-    theirs = {"model": "tests.cluster.usermodels:Centred", "data": "synthetic:linear"}
+    theirs = {"model": "tests.cluster.usermodels:Centred", "data": "synthetic:softmax"}
     with pytest.raises(
         ConfigError, match=r"standardize = true is for our own .*usermodels:Centred"
     ):
