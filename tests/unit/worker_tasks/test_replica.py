@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import math
@@ -747,3 +748,25 @@ def test_a_copy_spoilt_by_a_step_of_its_own_is_healed_by_fresh_parameters() -> N
     copied.install_fresh(np.arange(4, dtype=np.float32))
     copied.compute(1)
     assert seen[1] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n_push", [1, 3])
+def test_steps_that_are_made_again_have_the_rate_that_they_had(n_push: int) -> None:
+    data = Generated("synthetic:softmax").load({"examples": 64, "features": 5, "classes": 3})
+    model, trained = SoftmaxRegression(5, 3), list[Vector]()
+    config = tallying(
+        replicas=1, batch_size=4, passes=3, n_push=n_push, n_fetch=n_push, learning_rate=0.1,
+        schedule="cosine", warm_up=0.5,
+    )  # fmt: skip
+    for at in (set[int](), {5, 17, 30}):
+        store, check = store_for(model, config), Fuse(at)
+        for attempt in range(1, 5):
+            with contextlib.suppress(Stopped):
+                replica_of(model, data, store, config).run(Token(FENCE, 0, attempt), 48, check)
+        assert store.sequences(1) == [48 // n_push]
+        trained.append(store.fetch().vector)
+    assert trained[0].tobytes() == trained[1].tobytes()
+    constant = store_for(model, config)
+    unscheduled = config.model_copy(update={"schedule": None, "warm_up": 0.0})
+    replica_of(model, data, constant, unscheduled).run(Token(FENCE, 0, 1), 48)
+    assert constant.fetch().vector.tobytes() != trained[0].tobytes()
