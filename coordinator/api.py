@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.formats import arrays
-from distbelief.app.datasets.formats.options import wanted_targets
+from distbelief.app.datasets.formats.options import TARGET_OPTIONS, wanted_targets
+from distbelief.app.datasets.run_data import compatibility_of
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import ConfigError, DataError
+from distbelief.app.models.files import read_model
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
 from distbelief.coordinator.cluster.endpoints import Endpoints
@@ -115,9 +118,9 @@ def train(
             :class:`distbelief.LocalCluster` goes on afterwards, and nothing of the run stays
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
         data: as on the command line, or (features, targets): numbers of the shape
-            (n_examples, n_features), or sparse ones of SciPy, and numbers or texts. Arrays
-            lie in files in the cache folder while the training lasts, where workers read
-            them.
+            (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns the
+            model knows by their names; and numbers or texts. Arrays lie in files in the cache
+            folder while the training lasts, where workers read them.
         holdout_data: held-out examples of their own, likewise.
         on_event: told each :class:`distbelief.Event`, in this thread; what it raises ends the
             training.
@@ -132,7 +135,8 @@ def train(
         KeyboardInterrupt: interrupted before training began, or twice.
     """
     began = time.monotonic()
-    with _hand_over(data, holdout_data, settings) as sources:
+    known = {} if config is None else config.model_dump(include={"init_from", "data_options"})
+    with _hand_over(data, holdout_data, known | settings) as sources:
         run, where = _configure(config, cluster, settings | sources)
         allow_imports_of(run)
         n_servers = len(where.parameter_servers) or where.servers
@@ -213,14 +217,27 @@ def _hand_over(
     if not in_memory:
         yield sources
         return
-    known = wanted_targets(arrays.NAME, settings.get("data_options", {}))
+    options = settings.get("data_options", {})
+    of_columns = {key: each for key, each in options.items() if key not in TARGET_OPTIONS}
+    wanted, known = wanted_targets(arrays.NAME, options), _model_known(settings.get("init_from"))
     with _private_folder() as folder:
         for name, (features, targets) in in_memory.items():
-            sources[name] = arrays.hand_over(features, targets, folder / name, known)
+            if known is not None:
+                wanted = Wanted(schema=known.schema, known_by=known.name)
+            sources[name] = arrays.hand_over(
+                features, targets, folder / name, wanted, known, of_columns
+            )
             if name == "data":
-                schema = arrays.open_arrays(folder / name, sources[name]).schema
-                known = Wanted(schema=schema, known_by="the training data")
+                known = compatibility_of(
+                    arrays.open_arrays(folder / name, sources[name]), "the training data"
+                )
+                of_columns = {}
         yield sources
+
+
+def _model_known(path: str | Path | None) -> Compatibility | None:
+    """What arrays must fit that a training goes on with, from the model in ``path``."""
+    return None if path is None else read_model(Path(path)).compatibility(f"the model {path}")
 
 
 def _is_pair(data: Any) -> bool:

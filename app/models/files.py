@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.files.atomic import replacing
@@ -60,6 +61,15 @@ class SavedModel:
     def build(self) -> Model:
         """The model that the parameters belong to; raises ModelError."""
         return build_model(self.settings, self.schema)
+
+    def compatibility(self, name: str = "the model") -> Compatibility:
+        """What data must be for the model, which messages call ``name``; raises ModelError."""
+        reading, facts = self.facts.get("reading", {}), self.facts
+        names = [facts.get(key, []) for key in ("features", "all_columns")]
+        if not isinstance(reading, dict) or not all(isinstance(each, list) for each in names):
+            raise ModelError("the model file does not say how its data were read")
+        features, columns = (tuple(map(str, each)) for each in names)
+        return Compatibility(self.schema, name, reading, features, columns)
 
     def source(self) -> Source:
         """The model with its numbers, for any examples; raises ModelError."""

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from distbelief.app.client.engine import Engine
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ConfigError
 from distbelief.app.layout.layout import Layout
@@ -28,7 +29,8 @@ class RunRecord:
     ``fingerprint`` identifies the data, so that a worker whose file differs from the
     coordinator's says so instead of training on something else. ``engines`` are what the
     parameter servers compute with (empty: Lua). ``identity`` is the code that workers must
-    share; None in records of older programs, which workers do not compare.
+    share; None in records of older programs, which workers do not compare. ``fits`` is what
+    the training data must fit, the model that the run goes on from.
     """
 
     run: str
@@ -39,6 +41,7 @@ class RunRecord:
     schema: Schema
     engines: tuple[Engine, ...] = ()
     identity: Identity | None = None
+    fits: Compatibility | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +53,7 @@ class RunRecord:
             "schema": self.schema.to_json(),
             "engines": list(self.engines),
             "identity": self.identity.to_json() if self.identity is not None else None,
+            "fits": self.fits.to_json() if self.fits is not None else None,
         }
 
     @classmethod
@@ -66,7 +70,7 @@ class RunRecord:
                 f"run {run} has settings that this version does not know: use the same version "
                 f"for coordinator and workers ({error.errors()[0]['loc']})"
             ) from None
-        identity = document.get("identity")
+        identity, fits = document.get("identity"), document.get("fits")
         return cls(
             run,
             config,
@@ -76,4 +80,5 @@ class RunRecord:
             Schema.from_json(document["schema"]),
             tuple(Engine(name) for name in document["engines"]),
             Identity.from_json(identity) if identity is not None else None,
+            Compatibility.from_json(fits) if fits is not None else None,
         )

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Label, Schema
 from distbelief.app.datasets.examples.sparse import csr, is_sparse
-from distbelief.app.datasets.formats.arrays import as_features
+from distbelief.app.datasets.formats.arrays import as_table
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import Vector, views
 from distbelief.app.models.files import SavedModel, read_model
@@ -70,7 +69,8 @@ class TrainedModel:
         """The value, or the name of the likeliest class, of each example: shape (n,).
 
         Args:
-            features: numbers, shape (n, n_features), or a sparse matrix of SciPy.
+            features: numbers, shape (n, n_features), a sparse matrix of SciPy, or a DataFrame,
+                whose columns are taken by the names that they had in the training.
 
         Raises:
             DataError: they do not fit the model.
@@ -96,11 +96,10 @@ class TrainedModel:
 
     def _answers(self, features: Any) -> npt.NDArray[np.floating]:
         """The predictions of the model, see :class:`distbelief.app.models.model.Model`."""
-        found, sparse = as_features(features), self.saved.schema.sparse
+        known, sparse = self.saved.compatibility(), self.saved.schema.sparse
+        found = as_table(features, "X", known).features
         # Which of the two kinds they are is no matter here.
-        Compatibility(self.saved.schema, "the model").check(
-            Schema(found.shape[1], sparse=sparse), "X"
-        )
+        known.check(Schema(found.shape[1], sparse=sparse), "X")
         source, parts = self.saved.source(), []
         for start in range(0, found.shape[0], PREDICTED_TOGETHER):
             chunk = found[start : start + PREDICTED_TOGETHER]

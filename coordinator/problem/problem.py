@@ -10,19 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.datasets.sources.source import parse
 from distbelief.app.datasets.split.partition import in_file_order
 from distbelief.app.layout.layout import Layout
+from distbelief.app.models.files import SavedModel
 from distbelief.app.models.imports import named_modules
 from distbelief.app.models.model import Model
 from distbelief.app.models.registry import build_model
 from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.gradient_check import check_model
-from distbelief.coordinator.problem.initial_values import InitialValues, make_initial_values
+from distbelief.coordinator.problem.initial_values import (
+    InitialValues,
+    make_initial_values,
+    model_to_go_on_from,
+)
 from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
     TableEstimate,
@@ -76,16 +83,16 @@ def prepare(
     n_servers: int,
     progress: Progress | None = None,
     *,
-    recorded: Layout | None = None,
+    recorded: RunRecord | None = None,
 ) -> Problem:
     """Open the data, build the model, cut it into shards; mistakes of the user show here.
 
     But for those in the division of the work, which the algorithms know:
     :func:`distbelief.coordinator.doctor.preflight.check_division`.
 
-    ``progress`` is told how far a conversion of the data is. A run that is resumed has a
-    ``recorded`` layout, which it keeps on as many servers; and it does not need the model file
-    that it was started from any more.
+    ``progress`` is told how far a conversion of the data is. A run that is resumed is ``recorded``:
+    it keeps its layout on as many servers, and does not need the model file that it was started
+    from any more.
 
     Raises:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
@@ -93,7 +100,8 @@ def prepare(
     config = config.model_copy(
         update={"data": _absolute(config.data), "holdout_data": _absolute(config.holdout_data)}
     )
-    data = open_data(config, default_cache_folder(), progress)
+    saved = None if recorded is not None else model_to_go_on_from(config)
+    data = open_data(config, default_cache_folder(), progress, _fits(config, saved, recorded))
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
     score_formatter = ScoreFormatter.of(model.task, config, dataset.schema, config.metric)
@@ -106,12 +114,11 @@ def prepare(
         table_numbers=config.table_numbers if downpour else None,
         seed=config.seed,
     )
-    start = config
     if recorded is not None:
-        start = config.model_copy(update={"init_from": None})
-        if (recorded.tensors, recorded.n_servers) == (layout.tensors, n_servers):
-            layout = recorded
-    first = make_initial_values(start, model, layout)
+        known = recorded.layout
+        if (known.tensors, known.n_servers) == (layout.tensors, n_servers):
+            layout = known
+    first = make_initial_values(config, model, layout, dataset.schema, saved)
     return Problem(
         config=config,
         data=data,
@@ -131,6 +138,18 @@ def prepare(
         ),
         unjudged=_check_own(config, model, first, data),
     )
+
+
+def _fits(
+    config: RunConfig, saved: SavedModel | None, recorded: RunRecord | None
+) -> Compatibility | None:
+    """What the training data must fit: columns and classes of the model that training goes on from.
+
+    A run that was recorded by an older program fitted nothing.
+    """
+    if recorded is not None:
+        return recorded.fits
+    return None if saved is None else saved.compatibility(f"the model {config.init_from}")
 
 
 def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunData) -> str:

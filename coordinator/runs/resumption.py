@@ -151,7 +151,7 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
             )
     cluster = found.cluster
     n_servers = len(cluster.parameter_servers) or cluster.servers
-    problem = prepare(record.config, n_servers, recorded=record.layout)
+    problem = prepare(record.config, n_servers, recorded=record)
     if problem.data.fingerprint != record.fingerprint:
         raise DataError(
             f"{record.config.data} has changed since run {record.run} began: fingerprint "

@@ -170,6 +170,7 @@ def open_session(
         schema=problem.dataset.schema,
         engines=servers.engines,
         identity=Identity.here(problem.config),
+        fits=problem.data.fits,
     )
     leader = Leader(control, run, problem.config.lease_seconds)
     messages = Messages(endpoints.broker, deadline_s, waiting, workers)

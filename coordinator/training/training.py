@@ -174,7 +174,7 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     record, problem, final = resources.session.record, resources.problem, ending.final
     config = record.config
     facts = {"run": record.run, "reason": ending.reason, "config": config.model_dump(mode="json")}
-    facts["reading"] = dict(problem.dataset.facts.reading)
+    facts |= problem.data.to_remember()
     if final.heldout is not None:
         facts["heldout"] = problem.score_formatter.document(final.heldout.score)
     saved = SavedModel(

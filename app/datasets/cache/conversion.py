@@ -19,6 +19,7 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.formats.options import Options, wanted_targets
 from distbelief.app.datasets.reading.digests import joined
 from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.sources.source import File, Generated, Stream
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
@@ -48,7 +49,7 @@ class Conversion(ABC):
     def digest(self) -> str:
         """Digest of all that decides how the data set looks in the cache."""
         other = self.compatibility
-        known = other and [other.schema.to_json(), other.name]
+        known = other and other.to_json()
         facts = [stored.FORMAT, self.name, self.options, self.content, known]
         text = json.dumps(facts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -120,9 +121,9 @@ class _StreamConversion(Conversion):
         progress: Progress | None,
     ) -> None:
         if compatibility is not None:
-            options = source.completed(options, compatibility.reading)
+            options = source.completed(options, compatibility)
         checked = source.checked(options)
-        self._reader = source.open_reader(options, progress)
+        self._reader = source.open_reader(options, progress, Use(known=compatibility))
         self._states = _states(self._reader)
         content = digest_of_files(self._reader.files, cache)
         super().__init__(source.name, checked, content, compatibility)
@@ -134,7 +135,13 @@ class _StreamConversion(Conversion):
             raise self._changed()
         self._check_schema(schema)
         assert self.content is not None
-        facts = Facts(reader.columns.names, tuple(reader.skipped), reader.reading_options)
+        columns = reader.columns
+        facts = Facts(
+            columns.names,
+            tuple(reader.skipped),
+            reader.reading_options,
+            all_names=columns.all_names,
+        )
         stored.describe(schema, self.content, facts, folder)
 
 

@@ -34,12 +34,14 @@ class Facts:
         skipped: lines of its files that could not be used and were tolerated.
         reading: options with which other files give the same features.
         cached_bytes: what it takes on disk.
+        all_names: all the user's columns, in the order of the file, if they have names.
     """
 
     names: tuple[str, ...] = ()
     skipped: tuple[Fault, ...] = ()
     reading: Mapping[str, Scalar] = field(default_factory=dict)
     cached_bytes: int = 0
+    all_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

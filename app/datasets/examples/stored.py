@@ -27,7 +27,7 @@ DENSE = ("features.npy", "targets.npy")
 SPARSE = ("indptr.npy", "indices.npy", "values.npy", "targets.npy")
 
 #: Raise it when the files in the cache, or what is made of a source, change.
-FORMAT = 3
+FORMAT = 4
 
 
 def open_folder(folder: Path, source: str) -> Dataset | None:
@@ -71,6 +71,7 @@ def _facts(meta: Mapping[str, Any]) -> Facts:
         tuple(Fault(**fault) for fault in meta["skipped"]),
         meta["reading"],
         sum(meta["bytes"].values()),
+        tuple(meta["all_names"]),
     )
 
 
@@ -91,6 +92,7 @@ def describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> No
         "fingerprint": fingerprint,
         "bytes": _sizes(folder, _names(schema)),
         "names": list(facts.names),
+        "all_names": list(facts.all_names),
         "skipped": [asdict(fault) for fault in facts.skipped],
         "reading": dict(facts.reading),
     }
