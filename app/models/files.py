@@ -27,6 +27,8 @@ from distbelief.app.files.atomic import replacing
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models import sources
+from distbelief.app.models.imports import named_modules
 from distbelief.app.models.initial import drawn_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import Source, joined, looked_up, whole
@@ -70,6 +72,12 @@ class SavedModel:
             raise ModelError("the model file does not say how its data were read")
         features, columns = (tuple(map(str, each)) for each in names)
         return Compatibility(self.schema, name, reading, features, columns)
+
+    def changed_modules(self) -> list[str]:
+        """The user's modules that are not as they were in the training; raises ModelError."""
+        self.build()  # imports them
+        trained = self.facts.get("modules", {})
+        return sources.differing(sources.digests(named_modules(self.settings)), trained)
 
     def source(self) -> Source:
         """The model with its numbers, for any examples; raises ModelError."""

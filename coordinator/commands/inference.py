@@ -9,12 +9,13 @@ import click
 from rich.console import Console
 
 from distbelief.app.errors import ExitCode
-from distbelief.app.models.files import read_model
+from distbelief.app.models.files import SavedModel, read_model
 from distbelief.coordinator.commands.conversion import show_conversion
 from distbelief.coordinator.commands.data import data_options
 from distbelief.coordinator.commands.options import SectionedCommand, pairs
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.inference import scoring
+from distbelief.coordinator.inference.trained_model import changed_text
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
 model_option = click.option(
@@ -50,7 +51,7 @@ def evaluate(
     taken by their names. The part heldout of a model that was trained with --holdout-data is that
     file; other files than those of the training have no such parts.
     """
-    saved = read_model(Path(model_file))
+    saved = open_model(model_file)
     with show_conversion(Console(stderr=True)) as progress:
         score = scoring.evaluate(saved, data, pairs("data_options", data_option), part, progress)
     score_formatter = ScoreFormatter.of(saved.build().task, saved.settings, saved.schema)
@@ -63,3 +64,11 @@ def evaluate(
         *score_formatter.confusion(score),
     ]
     click.echo("\n".join(lines))
+
+
+def open_model(path: str) -> SavedModel:
+    """Read a model file, and say if a module of the user's is another one; raises ModelError."""
+    saved = read_model(Path(path))
+    if changed := saved.changed_modules():
+        click.echo(f"warning: {changed_text(changed)}", err=True)
+    return saved

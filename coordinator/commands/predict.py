@@ -17,10 +17,15 @@ import click
 import numpy as np
 
 from distbelief.app.errors import ConfigError, DataError
-from distbelief.app.models.files import SavedModel, read_model
+from distbelief.app.models.files import SavedModel
 from distbelief.app.models.model import Task
 from distbelief.coordinator.commands.data import data_options
-from distbelief.coordinator.commands.inference import READING, model_option, source_option
+from distbelief.coordinator.commands.inference import (
+    READING,
+    model_option,
+    open_model,
+    source_option,
+)
 from distbelief.coordinator.commands.options import SectionedCommand, pairs
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.inference.predicting import Predictions, Predictor
@@ -76,7 +81,7 @@ def predict(
     bad_lines=N tolerates it, has an empty prediction. With --json each line is an object with
     those names.
     """
-    saved = read_model(Path(model_file))
+    saved = open_model(model_file)
     columns = _columns(saved, passed, proba)
     predictor = Predictor(saved, data, pairs("data_options", data_option), passed)
     found = iter(predictor)

@@ -118,7 +118,9 @@ def _vector(driver: Any) -> str:
 
 def _model(found: Found, vector: Any, tables: Tables) -> SavedModel:
     record = found.record
-    facts = {"run": record.run, "config": record.config.model_dump(mode="json")}
+    facts: dict[str, Any] = {"run": record.run, "config": record.config.model_dump(mode="json")}
+    if record.identity is not None:
+        facts["modules"] = dict(record.identity.modules)
     by_name = {PARAMETERS: tables} if tables else {}
     settings, seed = record.config.model_settings(), record.config.seed
     return SavedModel(settings, record.schema, vector, {}, facts, by_name, seed)

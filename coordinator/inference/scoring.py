@@ -14,6 +14,7 @@ from distbelief.app.datasets.cache.opening import default_cache_folder, open_cac
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.run_data import Selection
+from distbelief.app.datasets.sources.source import parse
 from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError, ModelError
 from distbelief.app.models.auc import AucBy, Ranks
@@ -37,16 +38,16 @@ def evaluate(
 ) -> Score:
     """Score a saved model on labelled data; ``part`` is by the split of its training.
 
-    If the training had held-out data of their own, those are the part ``heldout``, and
-    ``source`` is all of the part ``train``.
+    If the training had held-out data of their own, those are the part ``heldout``, also of the
+    training data as ``source``, which are all of the part ``train``.
 
     Raises:
         DataError: unreadable data, data that do not fit the model, or for a part of the training
             other data than it had.
     """
     config = None if part == "all" else _config(saved)
-    if config is not None and config.holdout_data is not None and part == "heldout":
-        source = config.holdout_data
+    if config is not None and part == "heldout":
+        source = _heldout_source(saved, config, source)
     dataset = open_cached(
         source,
         options,
@@ -77,6 +78,14 @@ def _score(saved: SavedModel, examples: Selection) -> Score:
             seen=ranks.add if by is AucBy.RANKS else None,
         )
     return replace(total, auc=ranks.auc()) if by is AucBy.RANKS else total.with_histogram_auc()
+
+
+def _heldout_source(saved: SavedModel, config: RunConfig, source: str) -> str:
+    """Where the held-out examples are; older models do not know whether it is the file they had."""
+    beside, known = config.holdout_data, "heldout_fingerprint" in saved.facts
+    if beside is not None and not (known and parse(source).absolute() != config.data):
+        return beside
+    return source
 
 
 def _check_same(saved: SavedModel, config: RunConfig, dataset: Dataset, part: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,14 @@ from distbelief.app.models.predictions import likeliest
 PREDICTED_TOGETHER = 4096
 
 
+def changed_text(modules: Sequence[str]) -> str:
+    """The sentence on modules that are not as they were in the training."""
+    return (
+        f"{', '.join(modules)} changed since the training: what the model computes may be something "
+        "else now, bring back the source that it was trained with"
+    )
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A trained model. It needs no server; any number of threads may use it at once."""
@@ -32,8 +41,14 @@ class TrainedModel:
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedModel:
-        """Read a model file; raises ModelError if it is none, or damaged."""
-        return cls(read_model(Path(path)))
+        """Read a model file; raises ModelError if it is none, or damaged.
+
+        Warns if a module of yours is not as it was in the training.
+        """
+        model = cls(read_model(Path(path)))
+        if changed := model.saved.changed_modules():
+            warnings.warn(changed_text(changed), stacklevel=2)
+        return model
 
     def save(self, path: str | Path) -> None:
         """Write a file that ``--init-from``, ``predict`` and :meth:`load` take."""
@@ -64,6 +79,23 @@ class TrainedModel:
         tensors = self.saved.build().tensors
         flat = views(self.saved.flat(), tensors)
         return {tensor.name: view for tensor, view in zip(tensors, flat, strict=True)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of a PyTorch module: ``module.load_state_dict`` takes it, strictly.
+
+        Raises:
+            ModelError: the model is no module of PyTorch.
+        """
+        if self.saved.settings.model != "torch":
+            raise ModelError(
+                f"the model is {self.saved.settings.model}, which is no module of PyTorch: its "
+                "numbers are in parameters"
+            )
+        from distbelief.app.models.torch import TorchModel
+
+        model = self.saved.build()
+        assert isinstance(model, TorchModel)
+        return model.state_dict(self.saved.flat())
 
     def predict(self, features: Any) -> npt.NDArray[Any]:
         """The value, or the name of the likeliest class, of each example: shape (n,).

@@ -16,7 +16,9 @@ from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.datasets.sources.source import parse
 from distbelief.app.datasets.split.partition import in_file_order
+from distbelief.app.errors import ModelError
 from distbelief.app.layout.layout import Layout
+from distbelief.app.models import sources
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.imports import named_modules
 from distbelief.app.models.model import Model
@@ -154,8 +156,14 @@ def _fits(
 
 def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunData) -> str:
     """Try a model of the user's own, see :func:`check_model`; ours are tried in our tests."""
-    if not named_modules(config):
+    modules = named_modules(config)
+    if not modules:
         return ""
+    if older := sources.outdated(modules):
+        raise ModelError(
+            f"{older[0]} has changed since this program imported it, and workers may import it as "
+            f"it is now: call importlib.reload({older[0]}), or start the program again"
+        )
     name = f'module "{config.module}"' if config.model == "torch" else f'model "{config.model}"'
     return check_model(trial_of(name, model, first, data.dataset, data.train), config.dtype)
 

@@ -94,8 +94,8 @@ def _check_features(columns: AllColumns, settings: Mapping[str, Any], known: Com
                 f"are then taken in the order of {known.name}"
             )
         raise DataError(
-            f"{columns.source}: there is no column {quoted(missing)}, which {known.name} has as "
-            f"{'a feature' if len(missing) == 1 else 'features'}; the file has "
+            f"{columns.source}: {known.name} has the feature{'s'[: len(missing) - 1]} "
+            f"{quoted(missing)}, there is no column of that name; the file has "
             f"{columns.listed()}{advice}"
         )
     for name in known.features:
