@@ -28,8 +28,8 @@ PREDICTED_TOGETHER = 4096
 def changed_text(modules: Sequence[str]) -> str:
     """The sentence on modules that are not as they were in the training."""
     return (
-        f"{', '.join(modules)} changed since the training: what the model computes may be something "
-        "else now, bring back the source that it was trained with"
+        f"{', '.join(modules)} changed since the training, what the model computes may be another "
+        "thing now: bring back the source that it was trained with"
     )
 
 

@@ -49,7 +49,7 @@ class Conversion(ABC):
     def digest(self) -> str:
         """Digest of all that decides how the data set looks in the cache."""
         other = self.compatibility
-        known = other and other.to_json()
+        known = other and {**other.to_json(), "name": None}
         facts = [stored.FORMAT, self.name, self.options, self.content, known]
         text = json.dumps(facts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -137,8 +137,8 @@ def _check_unknown(columns: AllColumns, left: Sequence[int], known: Compatibilit
     unknown = [columns.names[i] for i in left if columns.names[i] not in names]
     if unknown:
         raise DataError(
-            f"{columns.source}: {known.name} does not know the column {quoted(unknown)}: leave it "
-            f"out of the file, or with the option ignore={','.join(unknown)}"
+            f"{columns.source}: {known.name} does not know {quoted(unknown)} among the columns: "
+            f"leave out what is no feature (of a file by the option ignore={','.join(unknown)})"
         )
 
 
