@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,9 @@ from distbelief.coordinator.inference.predicting import Predictions, Predictor
 
 #: What --proba says without a class: no class has this name.
 ALL = ""
+
+#: Before the names of what is predicted, where the data have columns of those names.
+PREDICTED = "predicted_"
 
 _SHOWN = 5  # rows without a prediction that are named
 
@@ -77,7 +80,8 @@ def predict(
 
     Columns: class, by the label that the training data had, and its probability; or value
     for a regression. The data may be anything that train takes; columns are taken by their
-    names, and targets are not needed. A row that cannot be used, where the option
+    names, and targets are not needed. With a column of the data that is called class, too, those
+    of the prediction are predicted_class and so on. A row that cannot be used, where the option
     bad_lines=N tolerates it, has an empty prediction. With --json each line is an object with
     those names.
     """
@@ -100,36 +104,43 @@ def predict(
 class Columns:
     """The columns of the output, and how the last of them come of predictions.
 
-    ``numbers`` gives the last ``n_numbers`` columns of all rows, shape (n_rows, n_numbers); before
-    them there is the answer itself, unless that is a number.
+    Attributes:
+        passed: those that come along.
+        found: those of the prediction; the first is its class, where it has one.
+        has_class: whether that is so.
+        digits: how numbers are written.
+        numbers: gives the others for all rows, shape (n_rows, n_numbers).
     """
 
-    names: tuple[str, ...]
-    answer: bool
+    passed: tuple[str, ...]
+    found: tuple[str, ...]
+    has_class: bool
     digits: str
     numbers: Callable[[Predictions], Any]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names; predictions are marked as such where the data have a column of that name."""
+        mark = PREDICTED if {*self.passed} & {*self.found} else ""
+        return (*self.passed, *(mark + name for name in self.found))
 
-def _columns(saved: SavedModel, passed: Sequence[str], proba: str | None) -> Columns:
+
+def _columns(saved: SavedModel, passed: tuple[str, ...], proba: str | None) -> Columns:
+    for name in passed:
+        if passed.count(name) > 1:
+            raise ConfigError(f"--with {name} is there twice")
     if saved.build().task is Task.REGRESSION:
         if proba is not None:
             raise ConfigError("--proba: the model is a regression, it has no probabilities")
-        found = Columns((*passed, "value"), False, ".9g", _values)
-    elif proba is None:
-        found = Columns((*passed, "class", "probability"), True, ".6g", _greatest(saved))
-    else:
-        names = [str(name) for name in saved.schema.names]
-        if proba != ALL and proba not in names:
-            raise ConfigError(f"--proba: there is no class {proba!r}, they are {', '.join(names)}")
-        chosen = [i for i, name in enumerate(names) if proba in (ALL, name)]
-        heads = [f"probability_{names[i]}" for i in chosen]
-        found = Columns(
-            (*passed, "class", *heads), True, ".6g", lambda each: each.chances[:, chosen]
-        )
-    for name in passed:
-        if found.names.count(name) > 1:
-            raise ConfigError(f"--with {name}: the output has a column of this name already")
-    return found
+        return Columns(passed, ("value",), False, ".9g", _values)
+    if proba is None:
+        return Columns(passed, ("class", "probability"), True, ".6g", _greatest(saved))
+    names = [str(name) for name in saved.schema.names]
+    if proba != ALL and proba not in names:
+        raise ConfigError(f"--proba: there is no class {proba!r}, they are {', '.join(names)}")
+    chosen = [i for i, name in enumerate(names) if proba in (ALL, name)]
+    heads = (f"probability_{names[i]}" for i in chosen)
+    return Columns(passed, ("class", *heads), True, ".6g", lambda each: each.chances[:, chosen])
 
 
 def _values(predictions: Predictions) -> Any:
@@ -155,7 +166,7 @@ def _rows(predictions: Iterable[Predictions], columns: Columns) -> Iterator[tupl
         for row, (answer, values) in enumerate(zip(each.answers, numbers, strict=True)):
             written = [format(v, columns.digits) if math.isfinite(v) else None for v in values]
             passed = (texts[row] for texts in each.passed)
-            yield (*passed, *((answer,) if columns.answer else ()), *written)
+            yield (*passed, *((answer,) if columns.has_class else ()), *written)
 
 
 def _write_csv(stream: TextIO, columns: Columns, rows: Iterator[tuple[Any, ...]]) -> None:
@@ -165,9 +176,7 @@ def _write_csv(stream: TextIO, columns: Columns, rows: Iterator[tuple[Any, ...]]
 
 
 def _write_json(stream: TextIO, columns: Columns, rows: Iterator[tuple[Any, ...]]) -> None:
-    n_texts = len(columns.names) - 1
-    if columns.answer:
-        n_texts = columns.names.index("class") + 1
+    n_texts = len(columns.passed) + columns.has_class
     for row in rows:
         numbers = [None if text is None else float(text) for text in row[n_texts:]]
         document = dict(zip(columns.names, [*row[:n_texts], *numbers], strict=True))

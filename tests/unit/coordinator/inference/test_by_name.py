@@ -117,6 +117,12 @@ def test_a_row_of_the_input_is_a_row_of_the_output(run: Run, words: Any) -> None
     assert documents[1] == {"id": "r2", "class": None, "probability": None}
 
 
+def test_a_column_may_have_the_name_of_a_prediction(run: Run, words: Any, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("a,b,class\n9,0,I\n")
+    head, row = run(*words, "--with=class").out.splitlines()
+    assert (head, row[:7]) == ("class,predicted_class,predicted_probability", "I,Bern,")
+
+
 def test_a_bad_row_is_an_error_unless_such_are_tolerated(run: Run, words: Any) -> None:
     answer = run(*words[:-1])
     assert answer.code == ExitCode.DATA
@@ -144,7 +150,7 @@ def test_probabilities_of_all_classes_or_of_one_are_written(run: Run, words: Any
     ("flags", "said"),
     [
         (["--proba=Rome"], "there is no class 'Rome', they are Bern, Ulm"),
-        (["--with=class"], "--with class: the output has a column of this name already"),
+        (["--with=id", "--with=id"], "--with id is there twice"),
         (["--with=when"], "there is no column 'when'"),
     ],
 )
