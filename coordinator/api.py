@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.formats import arrays
 from distbelief.app.datasets.formats.options import TARGET_OPTIONS, wanted_targets
@@ -135,7 +135,9 @@ def train(
         KeyboardInterrupt: interrupted before training began, or twice.
     """
     began = time.monotonic()
-    known = {} if config is None else config.model_dump(include={"init_from", "data_options"})
+    known = (
+        {} if config is None else config.model_dump(include={"init_from", "data", "data_options"})
+    )
     with _hand_over(data, holdout_data, known | settings) as sources:
         run, where = _configure(config, cluster, settings | sources)
         allow_imports_of(run)
@@ -220,6 +222,9 @@ def _hand_over(
     options = settings.get("data_options", {})
     of_columns = {key: each for key, each in options.items() if key not in TARGET_OPTIONS}
     wanted, known = wanted_targets(arrays.NAME, options), _model_known(settings.get("init_from"))
+    if "data" not in in_memory and (source := sources.get("data") or settings.get("data")):
+        files = open_cached(source, options, default_cache_folder(), compatibility=known)
+        known, of_columns = compatibility_of(files, "the training data"), {}
     with _private_folder() as folder:
         for name, (features, targets) in in_memory.items():
             if known is not None:

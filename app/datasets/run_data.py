@@ -92,10 +92,11 @@ def open_data(
         train, heldout = split(dataset.n_examples, config.holdout, config.seed)
         return RunData(dataset, train, Selection(dataset, heldout), dataset.fingerprint, fits)
     known = compatibility_of(dataset, "the training data")
+    by_name = OF_COLUMNS if known.features else ()
     options = {
         key: value
         for key, value in config.data_options.items()
-        if not (known.features and key in OF_COLUMNS)
+        if key not in by_name or (key == "target" and known.target is None)
     }
     other = open_cached(
         config.holdout_data, options, folder, compatibility=known, progress=progress

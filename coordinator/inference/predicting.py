@@ -88,8 +88,8 @@ class Predictor:
 
     def __iter__(self) -> Iterator[Predictions]:
         if self._reader is None:
-            features = self._whole()
-            self._known.check(Schema(features.shape[1]), self._source)
+            features, schema = self._whole()
+            self._known.check(schema, self._source)
             for start in range(0, features.shape[0], CHUNK_EXAMPLES):
                 yield self._predicted(features[start : start + CHUNK_EXAMPLES])
             return
@@ -99,12 +99,14 @@ class Predictor:
             self._known.check(schema, self._source)
             yield _with_gaps(self._predicted(features), chunk.dropped, chunk.passed)
 
-    def _whole(self) -> Any:
+    def _whole(self) -> tuple[Any, Schema]:
         """The features of a source that is in memory as a whole."""
         found = parse(self._source)
         if isinstance(found, File):
-            return found.features()
-        return open_cached(self._source, self._options, default_cache_folder()).features
+            features = found.features()
+            return features, Schema(features.shape[1])
+        dataset = open_cached(self._source, self._options, default_cache_folder())
+        return dataset.features, dataset.schema
 
     def _predicted(self, features: Features) -> Predictions:
         names = self._saved.schema.names

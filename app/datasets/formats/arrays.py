@@ -57,8 +57,8 @@ def open_arrays(folder: Path, source: str, compatibility: Compatibility | None =
             "program that handed them over, and only while it trains"
         )
     if compatibility is not None:
-        compatibility.check(dataset.schema, "holdout_data")
-        compatibility.check_classes(dataset.schema, "holdout_data")
+        compatibility.check(dataset.schema, NAME)
+        compatibility.check_classes(dataset.schema, NAME)
     return dataset
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
-from distbelief.app.datasets.reading.columns import AllColumns, plan_columns
+from distbelief.app.datasets.reading.columns import AllColumns, known_targets, plan_columns
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.errors import DataError
@@ -104,22 +104,27 @@ def _check_features(columns: AllColumns, settings: Mapping[str, Any], known: Com
 
 
 def _target(columns: AllColumns, given: str | None, use: Use, known: Compatibility) -> int | None:
-    key = known.target if given is None else given
-    if key is None:
-        if use.labelled:
-            raise DataError(
-                f"{columns.source}: {known.name} does not know the name of the targets: say with "
-                f"the option target which column holds them, the file has {columns.listed()}"
-            )
-        return None
-    return columns.find("target", key) if use.labelled else columns.look_up(key)
+    """The column of the targets; a name that is known and absent is no position."""
+    if given is not None and (given != known.target or given in columns.names):
+        return columns.find("target", given) if use.labelled else columns.look_up(given)
+    if known.target in columns.names:
+        return columns.names.index(known.target)
+    usual = [i for i in known_targets(columns.names) if columns.names[i] not in known.features]
+    if known.target is None and len(usual) == 1:
+        return usual[0]
+    if use.labelled:
+        name = "" if known.target is None else f" {known.target!r}"
+        raise DataError(
+            f"{columns.source}: there is no column{name} with the targets: say with the option "
+            f"target which one holds them, the file has {columns.listed()}"
+        )
+    return None
 
 
 def _ignored(columns: AllColumns, given: Sequence[str], known: Compatibility) -> set[int]:
     """What the user leaves out; what the other table left out may be absent."""
-    found = {key: columns.look_up(key) for key in given if key in known.columns}
-    rest = {columns.find("ignore", key) for key in given if key not in found}
-    return rest | {column for column in found.values() if column is not None}
+    absent = {key for key in given if key in known.columns and key not in columns.names}
+    return {columns.find("ignore", key) for key in given if key not in absent}
 
 
 def _check_categories(
@@ -138,8 +143,13 @@ def _check_unknown(columns: AllColumns, left: Sequence[int], known: Compatibilit
     if unknown:
         raise DataError(
             f"{columns.source}: {known.name} does not know {quoted(unknown)} among the columns: "
-            f"leave out what is no feature (of a file by the option ignore={','.join(unknown)})"
+            f"leave out what is no feature (of a file by the option ignore={_option(unknown)})"
         )
+
+
+def _option(names: Sequence[str]) -> str:
+    """Names as an option takes them."""
+    return ",".join('"{}"'.format(n.replace('"', '""')) if {*n} & {*',"'} else n for n in names)
 
 
 def quoted(names: Sequence[str]) -> str:

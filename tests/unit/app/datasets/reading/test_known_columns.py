@@ -90,7 +90,7 @@ def test_what_was_left_out_may_be_absent_and_so_may_the_targets_of_a_prediction(
     other = csv(tmp_path / "other.csv", ["size", "colour", "age"])
     (chunk,) = open_reader(other, {"buckets": 3}, use=Use(labelled=False, known=known))
     assert numbers(chunk).tolist() == [[5, 0.5], [6, 1.5], [7, 2.5]]
-    with pytest.raises(DataError, match="option target: there is no column 'kind'"):
+    with pytest.raises(DataError, match="there is no column 'kind' with the targets"):
         open_cached(other, {}, tmp_path / "cache", compatibility=known)
 
 
@@ -118,6 +118,24 @@ def test_columns_without_names_are_taken_in_the_known_order_if_the_user_says_so(
 
 
 NAMES = [*COLUMNS]
+
+
+def test_names_that_are_numbers_are_no_positions(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("4,0,1,2\n1.5,7,a,9\n2.5,8,b,6\n")
+    options: dict[str, Any] = {"header": True, "target": "1", "ignore": "0"}
+    known = compatibility_of(
+        open_cached(str(tmp_path / "train.csv"), options, tmp_path / "cache"), "the model"
+    )
+    (tmp_path / "new.csv").write_text("2,4\n9,1.5\n")
+    (chunk,) = open_reader(
+        str(tmp_path / "new.csv"), {"ignore": "0"}, use=Use(labelled=False, known=known)
+    )
+    assert isinstance(chunk.features, np.ndarray)
+    assert chunk.features.tolist() == [[1.5, 9]]
+    with pytest.raises(DataError, match="there is no column '1' with the targets"):
+        open_reader(str(tmp_path / "new.csv"), {}, use=Use(known=known))
+
+
 UNFIT: dict[str, tuple[str, dict[str, Any], str]] = {
     "missing": ("id,age,colour,kind", {}, "the model has the feature 'size', there is no column"),
     "mistyped": ("age,colour,sized,kind", {}, r"'size'.*did you mean 'sized'\?"),
