@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.formats import arrays
-from distbelief.app.datasets.formats.options import wanted_targets
+from distbelief.app.datasets.formats.options import TARGET_OPTIONS, wanted_targets
+from distbelief.app.datasets.run_data import compatibility_of
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import ConfigError, DataError
+from distbelief.app.models.files import read_model
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
 from distbelief.coordinator.cluster.endpoints import Endpoints
@@ -116,9 +119,9 @@ def train(
             :class:`distbelief.LocalCluster` goes on afterwards, and nothing of the run stays
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
         data: as on the command line, or (features, targets): numbers of the shape
-            (n_examples, n_features), or sparse ones of SciPy, and numbers or texts. Arrays
-            lie in files in the cache folder while the training lasts, where workers read
-            them.
+            (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns the
+            model knows by their names; and numbers or texts. Arrays lie in files in the cache
+            folder while the training lasts, where workers read them.
         holdout_data: held-out examples of their own, likewise.
         on_event: told each :class:`distbelief.Event`, in this thread; what it raises ends the
             training.
@@ -222,21 +225,42 @@ def _handed_over(run: RunConfig, given: Mapping[str, Data | None]) -> Iterator[R
         yield run
         return
     run = told(run)
-    known = wanted_targets(arrays.NAME, run.data_options)
+    options = run.data_options
+    of_columns = {key: each for key, each in options.items() if key not in TARGET_OPTIONS}
+    wanted, known = wanted_targets(arrays.NAME, options), _model_known(run.init_from)
+    if "data" not in in_memory:
+        files = open_cached(run.data, options, default_cache_folder(), compatibility=known)
+        known, of_columns = compatibility_of(files, "the training data"), {}
+
+    def written(name: str, place: Path) -> str:
+        features, targets = in_memory[name]
+        if known is not None:
+            return arrays.hand_over(features, targets, place, _as_known(known), known, of_columns)
+        return arrays.hand_over(features, targets, place, wanted, None, of_columns)
+
     with _private_folder() as folder:
-        for name, (features, targets) in in_memory.items():
+        for name in in_memory:
             place = folder / name
-            source = arrays.hand_over(features, targets, place, known)
+            source = written(name, place)
             if name == "data":
                 schema = arrays.open_arrays(place, source).schema
                 if (again := agreed(run, schema)) is not run:
                     run, place = again, folder / "again"
-                    known = wanted_targets(arrays.NAME, run.data_options)
-                    source = arrays.hand_over(features, targets, place, known)
-                    schema = arrays.open_arrays(place, source).schema
-                known = Wanted(schema=schema, known_by="the training data")
+                    wanted = wanted_targets(arrays.NAME, run.data_options)
+                    source = written(name, place)
+                known = compatibility_of(arrays.open_arrays(place, source), "the training data")
+                of_columns = {}
             run = run.model_copy(update={name: source})
         yield run
+
+
+def _as_known(known: Compatibility) -> Wanted:
+    return Wanted(schema=known.schema, known_by=known.name)
+
+
+def _model_known(path: str | Path | None) -> Compatibility | None:
+    """What arrays must fit that a training goes on with, from the model in ``path``."""
+    return None if path is None else read_model(Path(path)).compatibility(f"the model {path}")
 
 
 def _is_pair(data: Any) -> bool:

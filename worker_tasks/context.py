@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -9,6 +10,7 @@ from functools import cached_property, lru_cache
 from celery.signals import worker_process_init
 
 from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.run_data import RunData
 from distbelief.app.datasets.split.partition import Rows, Subset, in_file_order, portion
 from distbelief.app.errors import DataError, WorkerMismatch
@@ -139,7 +141,8 @@ def open_context(run: str, fence: int) -> RunContext:
     record = read_run(control_server(), run, fence)
     check_code(record)
     config = record.config
-    data = _open_data(config.model_dump_json(), record.fingerprint)
+    fits = None if record.fits is None else json.dumps(record.fits.to_json())
+    data = _open_data(config.model_dump_json(), record.fingerprint, fits)
     model, data = prescaled(build_agreed_model(record), data, config.dtype)
     limit_torch()
     servers = Servers(
@@ -153,10 +156,11 @@ def open_context(run: str, fence: int) -> RunContext:
 
 
 @lru_cache(maxsize=OPEN_RUNS)
-def _open_data(settings: str, fingerprint: str) -> RunData:
+def _open_data(settings: str, fingerprint: str, fits: str | None) -> RunData:
     """Open the data of a run, once for all its fences: each time may map all of them again."""
     config = RunConfig.model_validate_json(settings)
-    data = open_here(config)
+    known = None if fits is None else Compatibility.from_json(json.loads(fits))
+    data = open_here(config, known)
     if data.fingerprint != fingerprint:
         raise DataError(
             f"this worker's copy of {config.data} differs from the coordinator's: "

@@ -7,6 +7,7 @@ file is there, but nothing of what is in one that is no data.
 from __future__ import annotations
 
 from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.formats.options import format_of
 from distbelief.app.datasets.reading.access import data_roots, is_url, only_under
 from distbelief.app.datasets.reading.files import find_files
@@ -16,8 +17,8 @@ from distbelief.app.errors import DataError
 from distbelief.app.settings.config import RunConfig
 
 
-def open_here(config: RunConfig) -> RunData:
-    """Open the data of a run in this worker.
+def open_here(config: RunConfig, fits: Compatibility | None = None) -> RunData:
+    """Open the data of a run in this worker; ``fits`` is what they must fit.
 
     Raises:
         DataError: they are unusable, or not where this worker may open data.
@@ -26,7 +27,7 @@ def open_here(config: RunConfig) -> RunData:
     with only_under(roots):
         doubtful = [] if roots is not None else _doubtful(config)
         try:
-            return open_data(config, default_cache_folder())
+            return open_data(config, default_cache_folder(), fits=fits)
         except DataError:
             if not doubtful:
                 raise

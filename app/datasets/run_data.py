@@ -1,4 +1,4 @@
-"""The data of a run: what it is trained on, and what is held out."""
+"""The data of a run: what is trained on, and what is held out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from distbelief.app.datasets.reading.digests import joined
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.split.partition import ShuffledRows, split
 from distbelief.app.settings.config import RunConfig
+
+#: Options that say which column is what: of another file its names say it.
+OF_COLUMNS = ("target", "ignore", "categorical")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,32 +45,62 @@ class RunData:
         train: the rows of ``dataset`` that are trained on.
         heldout: the examples that are not.
         fingerprint: of all files together.
+        fits: what the training data had to fit: the model that the run goes on from.
     """
 
     dataset: Dataset
     train: ShuffledRows
     heldout: Selection
     fingerprint: str
+    fits: Compatibility | None = None
+
+    def to_remember(self) -> dict[str, Any]:
+        """What a model must remember of its data, as JSON: columns, reading, which files."""
+        facts = self.dataset.facts
+        return {
+            "reading": dict(facts.reading),
+            "features": list(facts.names),
+            "all_columns": list(facts.all_names),
+            "fingerprint": self.dataset.fingerprint,
+            "heldout_fingerprint": self.heldout.dataset.fingerprint,
+        }
 
 
-def open_data(config: RunConfig, folder: Path, progress: Progress | None = None) -> RunData:
+def compatibility_of(dataset: Dataset, name: str) -> Compatibility:
+    """What other data must be to go with ``dataset``, which messages call ``name``."""
+    facts = dataset.facts
+    return Compatibility(dataset.schema, name, facts.reading, facts.names, facts.all_names)
+
+
+def open_data(
+    config: RunConfig,
+    folder: Path,
+    progress: Progress | None = None,
+    fits: Compatibility | None = None,
+) -> RunData:
     """Open the data of a run, through the cache in ``folder``.
+
+    ``fits`` is what the training data must fit.
 
     Raises:
         DataError: they are unusable, or the held-out file does not fit the training data.
     """
-    dataset = open_cached(config.data, config.data_options, folder, progress=progress)
+    dataset = open_cached(
+        config.data, config.data_options, folder, compatibility=fits, progress=progress
+    )
     if config.holdout_data is None:
         train, heldout = split(dataset.n_examples, config.holdout, config.seed)
-        return RunData(dataset, train, Selection(dataset, heldout), dataset.fingerprint)
-    compatibility = Compatibility(dataset.schema, "the training data", dataset.facts.reading)
+        return RunData(dataset, train, Selection(dataset, heldout), dataset.fingerprint, fits)
+    known = compatibility_of(dataset, "the training data")
+    by_name = OF_COLUMNS if known.features else ()
+    options = {
+        key: value
+        for key, value in config.data_options.items()
+        if key not in by_name or (key == "target" and known.target is None)
+    }
     other = open_cached(
-        config.holdout_data,
-        config.data_options,
-        folder,
-        compatibility=compatibility,
-        progress=progress,
+        config.holdout_data, options, folder, compatibility=known, progress=progress
     )
     train, _ = split(dataset.n_examples, 0, config.seed)
     fingerprint = joined([dataset.fingerprint, other.fingerprint])
-    return RunData(dataset, train, Selection(other), fingerprint)
+    return RunData(dataset, train, Selection(other), fingerprint, fits)

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.files.atomic import replacing
@@ -27,7 +28,9 @@ from distbelief.app.files.documents import parse, parse_object
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models import sources
 from distbelief.app.models.folding import fold, fold_untouched
+from distbelief.app.models.imports import named_modules
 from distbelief.app.models.initial import drawn_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import Source, joined, looked_up, whole
@@ -67,6 +70,21 @@ class SavedModel:
     def build(self) -> Model:
         """The model that the parameters belong to; raises ModelError."""
         return build_model(self.settings, self.schema)
+
+    def compatibility(self, name: str = "the model") -> Compatibility:
+        """What data must be for the model, which messages call ``name``; raises ModelError."""
+        reading, facts = self.facts.get("reading", {}), self.facts
+        names = [facts.get(key, []) for key in ("features", "all_columns")]
+        if not isinstance(reading, dict) or not all(isinstance(each, list) for each in names):
+            raise ModelError("the model file does not say how its data were read")
+        features, columns = (tuple(map(str, each)) for each in names)
+        return Compatibility(self.schema, name, reading, features, columns)
+
+    def changed_modules(self) -> list[str]:
+        """The user's modules that are not as they were in the training; raises ModelError."""
+        self.build()  # imports them
+        trained = self.facts.get("modules", {})
+        return sources.differing(sources.digests(named_modules(self.settings)), trained)
 
     def source(self) -> Source:
         """The model with its numbers, for any examples; raises ModelError."""

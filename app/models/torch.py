@@ -18,8 +18,8 @@ training examples (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", sec. 3:
 moving averages, which mix in those of older parameters): see :meth:`TorchModel.statistics`
 and :mod:`distbelief.app.models.batch_norm`. Batch norm cannot train on a single example, so no
 minibatch may have only one: where one is left over, choose another ``batch_size``. Buffers
-of integers, and those that are not part of the module's state, stay as the factory makes
-them.
+of integers, those with infinities in them (causal masks), and those that are not part of the
+module's state, stay as the factory makes them.
 """
 
 from __future__ import annotations
@@ -132,6 +132,10 @@ class TorchModel:
             outputs = outputs.sigmoid()
         predictions: Vector = outputs.cpu().numpy()
         return predictions
+
+    def state_dict(self, parameters: Vector) -> dict[str, torch.Tensor]:
+        """The module's state with these parameters, (D,): its ``load_state_dict`` takes it all."""
+        return self._network.state_dict(parameters)
 
     def statistics(self, parameters: Vector, features: Features) -> Vector:
         """The buffers, (n_statistics,), as these examples alone would make them."""

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distbelief.app.client.engine import Engine
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import RunDamaged
 from distbelief.app.layout.layout import Layout
@@ -74,7 +75,8 @@ class RunRecord:
     coordinator's says so instead of training on something else. ``engines`` are what the
     parameter servers compute with (empty: Lua). ``identity`` is the code that workers must
     share; None in records of older programs, which workers do not compare. ``scaling`` is that
-    under which the model is trained, None if it is trained on the columns as they are.
+    under which the model is trained, None if it is trained on the columns as they are. ``fits``
+    is what the training data must fit, the model that the run goes on from.
     """
 
     run: str
@@ -86,6 +88,7 @@ class RunRecord:
     engines: tuple[Engine, ...] = ()
     identity: Identity | None = None
     scaling: Scaling | None = None
+    fits: Compatibility | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -98,6 +101,7 @@ class RunRecord:
             "engines": list(self.engines),
             "identity": self.identity.to_json() if self.identity is not None else None,
             "scaling": self.scaling.to_json() if self.scaling is not None else None,
+            "fits": self.fits.to_json() if self.fits is not None else None,
         }
 
     @classmethod
@@ -128,6 +132,7 @@ class RunRecord:
                 f"for coordinator and workers ({error.errors()[0]['loc']})"
             ) from None
         identity, scaling = document.get("identity"), document.get("scaling")
+        fits = document.get("fits")
         return cls(
             run,
             config,
@@ -138,4 +143,5 @@ class RunRecord:
             tuple(Engine(name) for name in document["engines"]),
             Identity.from_json(identity) if identity is not None else None,
             Scaling.from_json(scaling) if scaling is not None else None,
+            Compatibility.from_json(fits) if fits is not None else None,
         )

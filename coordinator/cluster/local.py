@@ -26,7 +26,12 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.reading.access import ROOTS_VARIABLE
 from distbelief.app.errors import ConfigError, ServerError, ServerUnreachable
 from distbelief.app.files.owned import OWNER, lock, sweep_folders
-from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
+from distbelief.app.models.imports import (
+    ALLOWED_IMPORTS_VARIABLE,
+    OWNER_FILE_VARIABLE,
+    allowed_imports,
+    tell,
+)
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
@@ -150,9 +155,15 @@ class LocalCluster:
             **os.environ,
             ALLOWED_IMPORTS_VARIABLE: ",".join(allowed_imports()),
             ROOTS_VARIABLE: "",  # they open what we have opened ourselves
+            OWNER_FILE_VARIABLE: str(self._owner_file),
             BROKER: self.endpoints.broker,
             PARAMETER_SERVERS: ",".join(self.endpoints.parameter_servers),
         }
+
+    def tell_workers(self) -> None:
+        """Tell the workers what this process lets them import by now, and where it is found."""
+        if self.running:
+            tell(self._owner_file)
 
     def check(self) -> None:
         """Start children again that ended; raise ServerError if one ends again and again."""
@@ -210,6 +221,11 @@ class LocalCluster:
                 os.close(self._held)
             self._sockets = self._starter = self._held = None
             self.processes = 0
+
+    @property
+    def _owner_file(self) -> Path:
+        assert self._sockets is not None
+        return self._sockets / "owner.json"
 
     @property
     def _logs(self) -> Path:

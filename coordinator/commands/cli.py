@@ -76,7 +76,7 @@ main.add_lazy(
 )
 main.add_lazy(
     "predict",
-    "distbelief.coordinator.commands.inference:predict",
+    "distbelief.coordinator.commands.predict:predict",
     "Predict for new examples: a line each, as CSV.",
 )
 main.add_lazy(

@@ -123,6 +123,10 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     add_environment(settings)
     found = resumption.find(run, settings)
     problem = resumption.prepare_again(found, take_over=take_over)
+    for name in resumption.changed_modules(found.record):
+        click.echo(
+            f"warning: {name} has changed since the run began, it trains on as it is", err=True
+        )
     with display(safe_console(stderr=True), problem.score_formatter) as shown:
         outcome = training.resume(problem, found.cluster, found.folder, shown, take_over=take_over)
     _print_outcome(outcome, problem, as_json=as_json)

@@ -127,9 +127,8 @@ def _workers(
     ):
         servers.hurry(PATIENCE_S)
         try:
-            fleet = workers.gather(
-                messages, control, servers, problem.config if problem is not None else None
-            )
+            tried = (None, None) if problem is None else (problem.config, problem.data.fits)
+            fleet = workers.gather(messages, control, servers, *tried)
         except DistBeliefError as failure:
             return [failed("broker", failure)]
     told += [each.clock for each in fleet.workers if each.clock is not None]

@@ -14,6 +14,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from distbelief.app.datasets.formats.frames import named
 from distbelief.app.datasets.targets.wanted import REGRESSION
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.api import Cluster, Result, train
@@ -47,6 +48,7 @@ class Estimator(BaseEstimator):
         model_: the trained model, after a fit.
         result_: of the last training: its history, figures and timings.
         n_features_in_: features of the examples.
+        feature_names_in_: names of the columns, if ``X`` was a DataFrame; ``model_`` knows them.
     """
 
     algorithm: str
@@ -83,7 +85,7 @@ class Estimator(BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="distbelief-") as folder:
             self.result_ = train(
                 cluster=self.cluster or shared_cluster(self._processes()),
-                data=(features, targets),
+                data=(named(features, getattr(self, "feature_names_in_", None)), targets),
                 algorithm=self.algorithm,
                 seed=seed,
                 data_options=options,

@@ -8,16 +8,18 @@ It knows no algorithm: each of them computes from the problem how it divides the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.run_data import RunData, open_data
 from distbelief.app.datasets.sources.source import parse
 from distbelief.app.datasets.split.partition import in_file_order
+from distbelief.app.errors import ModelError
 from distbelief.app.layout.layout import Layout
-from distbelief.app.models.files import read_model
+from distbelief.app.models import sources
+from distbelief.app.models.files import SavedModel
 from distbelief.app.models.imports import named_modules
 from distbelief.app.models.model import Model
 from distbelief.app.models.registry import build_model
@@ -27,7 +29,11 @@ from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.completion import completed
 from distbelief.coordinator.problem.gradient_check import check_model
-from distbelief.coordinator.problem.initial_values import InitialValues, make_initial_values
+from distbelief.coordinator.problem.initial_values import (
+    InitialValues,
+    make_initial_values,
+    model_to_go_on_from,
+)
 from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
     TableEstimate,
@@ -109,18 +115,18 @@ def prepare(
     config = config.model_copy(
         update={"data": _absolute(config.data), "holdout_data": _absolute(config.holdout_data)}
     )
-    config, data = _open(told(config), progress)
+    saved = None if recorded is not None else model_to_go_on_from(config)
+    config, data = _open(told(config), progress, _fits(config, saved, recorded))
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
     check_room(config, model.tensors)
-    saved, scaling = None, None if recorded is None else recorded.scaling
+    scaling = None if recorded is None else recorded.scaling
     if recorded is None:
-        saved = None if config.init_from is None else read_model(Path(config.init_from))
         config = completed(config, model, len(train))
         scaling = scaling_of(config, model, dataset, saved)
     score_formatter = ScoreFormatter.of(model.task, config, dataset.schema, config.metric)
     layout = _layout(config, model, n_servers, None if recorded is None else recorded.layout)
-    first = make_initial_values(config, model, layout, saved, scaling)
+    first = make_initial_values(config, model, layout, dataset.schema, saved, scaling)
     return Problem(
         config=config,
         data=data,
@@ -159,19 +165,39 @@ def _layout(config: RunConfig, model: Model, n_servers: int, recorded: Layout | 
     return recorded if recorded is not None and kept else layout
 
 
-def _open(config: RunConfig, progress: Progress | None) -> tuple[RunConfig, RunData]:
+def _open(
+    config: RunConfig, progress: Progress | None, fits: Compatibility | None
+) -> tuple[RunConfig, RunData]:
     """The data as the model needs their targets, and the configuration that says so."""
-    data = open_data(config, default_cache_folder(), progress)
+    data = open_data(config, default_cache_folder(), progress, fits)
     while (again := agreed(config, data.dataset.schema)) is not config:
         config = again
-        data = open_data(config, default_cache_folder(), progress)
+        data = open_data(config, default_cache_folder(), progress, fits)
     return config, data
+
+
+def _fits(
+    config: RunConfig, saved: SavedModel | None, recorded: RunRecord | None
+) -> Compatibility | None:
+    """What the training data must fit: columns and classes of the model that training goes on from.
+
+    A run that was recorded by an older program fitted nothing.
+    """
+    if recorded is not None:
+        return recorded.fits
+    return None if saved is None else saved.compatibility(f"the model {config.init_from}")
 
 
 def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunData) -> str:
     """Try a model of the user's own, see :func:`check_model`; ours are tried in our tests."""
-    if not named_modules(config):
+    modules = named_modules(config)
+    if not modules:
         return ""
+    if older := sources.outdated(modules):
+        raise ModelError(
+            f"{older[0]} has changed since this program imported it, and workers may import it as "
+            f"it is now: call importlib.reload({older[0]}), or start the program again"
+        )
     name = f'module "{config.module}"' if config.model == "torch" else f'model "{config.model}"'
     return check_model(trial_of(name, model, first, data.dataset, data.train), config.dtype)
 

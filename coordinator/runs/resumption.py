@@ -20,8 +20,10 @@ from distbelief.app.errors import (
     ServerUnreachable,
     WaitTimeout,
 )
+from distbelief.app.models import sources
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.runs import leadership
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import RunState, Snapshot
 from distbelief.app.settings.config import ClusterConfig, configure
@@ -166,6 +168,14 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
             f"{problem.data.fingerprint}, expected {record.fingerprint}"
         )
     return problem
+
+
+def changed_modules(record: RunRecord) -> list[str]:
+    """The user's modules, as imported here, that are not those that a run began with."""
+    if record.identity is None:
+        return []
+    here = Identity.here(record.config).modules
+    return sources.differing(here, record.identity.modules)
 
 
 def _end_embedded(found: Found, *, take_over: bool) -> None:

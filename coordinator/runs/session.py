@@ -172,6 +172,7 @@ def open_session(
         engines=servers.engines,
         identity=Identity.here(problem.config),
         scaling=problem.scaling,
+        fits=problem.data.fits,
     )
     leader = Leader(control, run, problem.config.lease_seconds)
     messages = Messages(endpoints.broker, deadline_s, waiting, workers)

@@ -126,6 +126,8 @@ def _embedded_cluster(
     None if the servers and workers run elsewhere.
     """
     if given is not None or cluster.broker is not None:
+        if given is not None:
+            given.tell_workers()
         yield given
         return
     processes, logs = cluster.processes or problem.config.replicas, folder.make_logs()

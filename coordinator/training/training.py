@@ -21,6 +21,7 @@ from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
 from distbelief.app.runs import leadership
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
@@ -180,7 +181,8 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     record, problem, final = resources.session.record, resources.problem, ending.final
     config = record.config
     facts = {"run": record.run, "reason": ending.reason, "config": config.model_dump(mode="json")}
-    facts["reading"] = dict(problem.dataset.facts.reading)
+    facts |= problem.data.to_remember()
+    facts["modules"] = dict(Identity.here(config).modules)
     if final.heldout is not None:
         facts["heldout"] = problem.score_formatter.document(final.heldout.score)
     saved = SavedModel(

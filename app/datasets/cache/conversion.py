@@ -20,6 +20,7 @@ from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.formats.options import Options, wanted_targets
 from distbelief.app.datasets.reading.digests import joined
 from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.sources.source import File, Generated, Stream
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
@@ -49,7 +50,7 @@ class Conversion(ABC):
     def digest(self) -> str:
         """Digest of all that decides how the data set looks in the cache."""
         other = self.compatibility
-        known = other and [other.schema.to_json(), other.name]
+        known = other and {**other.to_json(), "name": None}
         facts = [stored.FORMAT, self.name, self.options, self.content, known]
         text = json.dumps(facts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -121,9 +122,9 @@ class _StreamConversion(Conversion):
         progress: Progress | None,
     ) -> None:
         if compatibility is not None:
-            options = source.completed(options, compatibility.reading)
+            options = source.completed(options, compatibility)
         checked = source.checked(options)
-        self._reader = source.open_reader(options, progress)
+        self._reader = source.open_reader(options, progress, Use(known=compatibility))
         self._states = _states(self._reader)
         content = digest_of_files(self._reader.files, cache)
         super().__init__(source.name, checked, content, compatibility)
@@ -135,11 +136,13 @@ class _StreamConversion(Conversion):
             raise self._changed()
         self._check_schema(schema)
         assert self.content is not None
+        columns = reader.columns
         facts = Facts(
-            reader.columns.names,
+            columns.names,
             tuple(reader.skipped),
             reader.reading_options,
             target=TargetFacts(reader.target, guessed),
+            all_names=columns.all_names,
         )
         stored.describe(schema, self.content, facts, folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,10 +37,16 @@ class Chunk:
         targets: shape (n_examples,), as read: float64, int64, or str in an object array.
             Text files give str, exactly as written but for surrounding blanks. A number
             is finite, a text not empty. None if the reader was not asked for targets.
+        dropped: rows of the file that could not be used and were tolerated, by their position
+            among all rows that the chunk was made of, ascending.
+        passed: for each column that comes along the texts of all these rows, the dropped ones
+            included; empty where such a row does not have the column.
     """
 
     features: npt.NDArray[np.float32] | CsrRows
     targets: npt.NDArray[Any] | None
+    dropped: tuple[int, ...] = ()
+    passed: tuple[Sequence[str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.features)
@@ -57,9 +64,11 @@ class Columns:
             features behind the dense ones, and an example has one 1 in each.
         names: the user's columns that became features, the dense ones first; empty where
             the file has no names.
+        all_names: all columns of the file, in its order, likewise.
     """
 
     n_features: int
     n_dense: int = 0
     n_fields: int = 0
     names: tuple[str, ...] = ()
+    all_names: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import DataError
@@ -12,17 +13,62 @@ from distbelief.app.settings.sections import Scalar
 
 @dataclass(frozen=True)
 class Compatibility:
-    """A schema that data must have: that of other data, or of what a model was trained on.
+    """What data must be: like other data, or like those that a model was trained on.
 
     Attributes:
         schema: number of features and names of the classes.
         name: the other data or the model, for messages.
         reading: options with which other files give the same features.
+        features: the columns that became features, numbers first; empty where they had no names.
+        columns: all columns of the other file, in its order; empty likewise.
     """
 
     schema: Schema
     name: str
     reading: Mapping[str, Scalar] = field(default_factory=dict)
+    features: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The columns of numbers."""
+        return self.features[: len(self.features) - self.schema.n_fields]
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """The columns of categories."""
+        return self.features[len(self.numeric) :]
+
+    @property
+    def options(self) -> Mapping[str, Scalar]:
+        """Options for another file; of named columns, which may stand anywhere, it needs none."""
+        by_name = ("header", "categorical", "ignore") if self.features else ()
+        return {key: value for key, value in self.reading.items() if key not in by_name}
+
+    @property
+    def target(self) -> str | None:
+        """The column of the targets, where it has a name."""
+        target = self.reading.get("target")
+        return str(target) if self.features and target is not None else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": self.schema.to_json(),
+            "name": self.name,
+            "reading": dict(self.reading),
+            "features": list(self.features),
+            "columns": list(self.columns),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Compatibility:
+        return cls(
+            Schema.from_json(document["schema"]),
+            document["name"],
+            document["reading"],
+            tuple(document["features"]),
+            tuple(document["columns"]),
+        )
 
     def check(self, schema: Schema, source: str) -> None:
         """Raise DataError unless features of ``schema`` fit."""

@@ -36,6 +36,7 @@ class Facts:
         reading: options with which other files give the same features.
         cached_bytes: what it takes on disk.
         target: how its targets were found.
+        all_names: all the user's columns, in the order of the file, if they have names.
     """
 
     names: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Facts:
     reading: Mapping[str, Scalar] = field(default_factory=dict)
     cached_bytes: int = 0
     target: TargetFacts = field(default_factory=TargetFacts)
+    all_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

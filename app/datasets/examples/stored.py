@@ -77,6 +77,7 @@ def _facts(meta: Mapping[str, Any]) -> Facts:
         meta["reading"],
         sum(meta["bytes"].values()),
         TargetFacts.from_json(meta["target"]),
+        tuple(meta["all_names"]),
     )
 
 
@@ -98,6 +99,7 @@ def describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> No
         "bytes": _sizes(folder, _names(schema)),
         "crc32": checksums(folder, _names(schema)),
         "names": list(facts.names),
+        "all_names": list(facts.all_names),
         "skipped": [asdict(fault) for fault in facts.skipped],
         "reading": dict(facts.reading),
         "target": facts.target.to_json(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,29 @@ from distbelief.app.datasets.examples.checks import (
     check_targets,
     to_float32,
 )
+from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of, csr, is_sparse
+from distbelief.app.datasets.examples.sparse import (
+    SparseFeatures,
+    arrays_of,
+    csr,
+    is_sparse,
+    matrix,
+)
 from distbelief.app.datasets.examples.target_facts import TargetFacts
+from distbelief.app.datasets.formats.frames import frame_of
+from distbelief.app.datasets.formats.options import Options
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
+from distbelief.app.settings.sections import Scalar
 
 PREFIX = "arrays:"
+
+NO_OPTIONS: Options = {}
 
 #: For messages.
 NAME = "the arrays"
@@ -44,31 +58,50 @@ def open_arrays(folder: Path, source: str, compatibility: Compatibility | None =
             "program that handed them over, and only while it trains"
         )
     if compatibility is not None:
-        compatibility.check(dataset.schema, "holdout_data")
-        compatibility.check_classes(dataset.schema, "holdout_data")
+        compatibility.check(dataset.schema, NAME)
+        compatibility.check_classes(dataset.schema, NAME)
     return dataset
 
 
-def hand_over(features: Any, values: Any, folder: Path, wanted: Wanted) -> str:
+def hand_over(
+    features: Any,
+    values: Any,
+    folder: Path,
+    wanted: Wanted,
+    known: Compatibility | None = None,
+    options: Options = NO_OPTIONS,
+) -> str:
     """Write arrays into ``folder``; returns the source that they then are.
 
     Args:
-        features: numbers, shape (n_examples, n_features), or sparse of any kind of SciPy.
+        features: numbers, shape (n_examples, n_features), sparse of any kind of SciPy, or a
+            table of named columns.
         values: the targets, numbers or texts, shape (n_examples,).
         folder: empty, or not there.
         wanted: what is known of the targets.
+        known: what the features must be like.
+        options: of the columns of a table.
 
     Raises:
         DataError: numbers are not finite or do not fit float32, shapes do not fit, ...
         OSError: the folder cannot be written.
     """
-    x, y = as_features(features), _as_targets(values)
+    table, y = as_table(features, NAME, known, options), _as_targets(values)
+    x = table.features
     check_targets(y, x.shape[0], NAME, texts=True)
     with closing(TargetColumn(NAME, wanted)) as column:
         column.add(y)
         targets = column.finish()
         found: npt.NDArray[Any] = np.concatenate(list(targets.blocks))
-    schema = Schema(x.shape[1], targets.n_classes, sparse=is_sparse(x), labels=targets.labels)
+    columns = table.columns
+    schema = Schema(
+        x.shape[1],
+        targets.n_classes,
+        is_sparse(x),
+        columns.n_dense,
+        columns.n_fields,
+        targets.labels,
+    )
     matrix: Any = x
     if is_sparse(x):
         indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
@@ -76,11 +109,49 @@ def hand_over(features: Any, values: Any, folder: Path, wanted: Wanted) -> str:
     content = hashlib.blake2b(digest_size=16)
     for array in arrays_of(matrix, found):
         content.update(np.ascontiguousarray(array).data)
+    reading: dict[str, Scalar] = {}
+    if columns.names and isinstance(name := getattr(values, "name", None), str):
+        reading["target"] = name
+    facts = Facts(
+        columns.names,
+        reading=reading,
+        target=TargetFacts(guessed=targets.what),
+        all_names=columns.all_names,
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    facts = Facts(target=TargetFacts(guessed=targets.what))
     dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), facts)
     stored.write(dataset, folder)
     return f"{PREFIX}{folder}"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Features as a model takes them, and what their columns were."""
+
+    features: Any
+    columns: Columns
+
+
+def as_table(
+    values: Any, source: str, known: Compatibility | None = None, options: Options = NO_OPTIONS
+) -> Table:
+    """Features of arrays by position, of a table by the names that are ``known``.
+
+    ``options`` are those of a table.
+
+    Raises:
+        DataError: as :func:`as_features`, or a column is missing or unknown.
+    """
+    frame = frame_of(values, source)
+    if frame is None:
+        features = as_features(values)
+        return Table(features, Columns(features.shape[1]))
+    plan = frame.plan(options, Use(labelled=False, known=known))
+    features, columns = frame.features(plan), plan.columns
+    found = matrix(Chunk(features, None), columns.n_features)
+    if not found.shape[0]:
+        raise DataError(f"{source}: there are no examples, at least one is needed")
+    return Table(found, columns)
 
 
 def as_features(values: Any) -> Any:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
-from distbelief.app.datasets.reading.columns import AllColumns, plan_columns, target_choice
+from distbelief.app.datasets.reading.columns import AllColumns, target_choice
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.header import has_header, is_number
+from distbelief.app.datasets.reading.known_columns import plan_table
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.records import Records, records
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import fault_of_text, objects
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
@@ -41,21 +44,21 @@ class CsvReader(Reader):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> None:
-        super().__init__(files, settings, progress, labelled)
+        super().__init__(files, settings, progress, use)
         tabs = files[0].name.lower().removesuffix(".gz").endswith(".tsv")
         self._delimiter: str = settings["delimiter"] or ("\t" if tabs else ",")
         file, head = self._head()
-        if len(head.rows[0]) == 1 and labelled:
+        if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
                 f"{file.name}: there is only one column; is the option delimiter right?"
             )
-        header = self._has_header(head.rows, file)
-        names = tuple(field.strip() for field in head.rows[0]) if header else ()
+        self._header = self._has_header(head.rows, file)
+        names = tuple(field.strip() for field in head.rows[0]) if self._header else ()
         self._all = AllColumns(names, len(head.rows[0]), file.name)
-        texts = self._texts(head.rows[header:], self._all.width)
-        self._plan = plan_columns(self._all, texts, settings, labelled)
+        texts = self._texts(head.rows[self._header :], self._all.width)
+        self._plan = plan_table(self._all, texts, settings, use)
 
     @property
     def sparse(self) -> bool:
@@ -71,7 +74,7 @@ class CsvReader(Reader):
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
-        settings = {"header": bool(self._plan.names), "delimiter": self._delimiter}
+        settings = {"header": self._header, "delimiter": self._delimiter}
         return {**settings, "missing": self._settings["missing"], **self._plan.reading_options()}
 
     def _head(self) -> tuple[DataFile, Records]:
@@ -91,6 +94,8 @@ class CsvReader(Reader):
         given: bool | None = self._settings["header"]
         if given is not None:
             return given
+        if self._use.known is not None and self._use.known.features:
+            return True
         keys = (
             self._settings["target"],
             *self._settings["ignore"],
@@ -108,7 +113,7 @@ class CsvReader(Reader):
         }
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
-        header = bool(self._plan.names)
+        header = self._header
         for found in records(file, self._delimiter):
             if header:
                 found.parse()
@@ -122,14 +127,30 @@ class CsvReader(Reader):
             for line, reason in sorted(found.faults):
                 self._fault(file, line, reason)
             self._report(file, found.position)
-            yield chunk
+            yield self._with_gaps(chunk, found) if found.faults else chunk
+
+    def _with_gaps(self, chunk: Chunk, found: Records) -> Chunk:
+        """Say where rows are missing, and what they hold in the columns that come along."""
+        bad = {line for line, _ in found.faults}
+        lines = sorted([*found.lines, *bad])
+        passed = []
+        for column, texts in zip(self._plan.passed, chunk.passed, strict=True):
+            good = iter(texts)
+            passed.append(
+                [
+                    found.refused.get(n, {}).get(column, "") if n in bad else next(good)
+                    for n in lines
+                ]
+            )
+        dropped = tuple(i for i, line in enumerate(lines) if line in bad)
+        return replace(chunk, dropped=dropped, passed=tuple(passed))
 
     def _check_header(self, found: Records, file: DataFile) -> bool:
         """Take the header away; False if there are no lines."""
         if not found.rows:
             return False
         names = tuple(field.strip() for field in found.rows[0])
-        if names != self._plan.names:
+        if names != self._all.names:
             raise DataError(
                 f"{file.name}: line {found.lines[0]}: the names of the columns must be those "
                 f"of the other files, {self._all.listed()}"
@@ -148,12 +169,13 @@ class CsvReader(Reader):
         plan = self._plan
         dense = cells.numbers(plan.dense, self._settings["missing"])
         features = plan.features(dense, [cells.texts(i) for i in plan.fields])
+        passed = tuple([text.decode() for text in cells.texts(i)] for i in plan.passed)
         if plan.target is None:
-            return Chunk(features, None)
+            return Chunk(features, None, passed=passed)
         targets = [text.decode().strip() for text in cells.texts(plan.target)]
         if any(map(self._fault_of_target, set(targets))):
             raise ValueError("a target is missing or unusable")
-        return Chunk(features, objects(targets))
+        return Chunk(features, objects(targets), passed=passed)
 
     def _drop_faulty_rows(self, found: Records) -> None:
         good = []
@@ -163,6 +185,7 @@ class CsvReader(Reader):
                 good.append((line, row))
             else:
                 found.faults.append((line, reason))
+                found.refused[line] = dict(enumerate(row)) if len(row) == self._plan.width else {}
         found.lines, found.rows = [line for line, _ in good], [row for _, row in good]
 
     def _judged(self, row: Sequence[str]) -> str | None:

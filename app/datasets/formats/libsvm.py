@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from distbelief.app.datasets.reading.decimals import Content, Positions
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.lines import Block, blocks
 from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import fault_of_text, objects, shown
 from distbelief.app.settings.sections import Scalar
 
@@ -44,9 +45,9 @@ class LibsvmReader(Reader):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> None:
-        super().__init__(files, settings, progress, labelled)
+        super().__init__(files, settings, progress, use)
         self._base = 0 if settings["zero_based"] else 1
         self._limit: int = settings["features"] or MOST_FEATURES
         self._seen = 0
@@ -64,7 +65,8 @@ class LibsvmReader(Reader):
             try:
                 chunk = self._read(block.content)
             except ValueError:
-                chunk = self._read(self._without_faults(file, block))
+                content, dropped = self._without_faults(file, block)
+                chunk = replace(self._read(content), dropped=dropped)
             self._report(file, block.position)
             yield chunk
 
@@ -73,13 +75,13 @@ class LibsvmReader(Reader):
         content = _COMMENT.sub(b"", content) if b"#" in content else content
         if not content.isascii():
             content.decode()
-        tokens = _tokens(content, self._labelled)
+        tokens = _tokens(content, self._use.labelled)
         numbers = Content(content)
         indices = numbers.integers(*tokens.indices) - self._base
         values = numbers.numbers(*tokens.values)
         self._check(indices, values, tokens.indptr)
         targets = None
-        if self._labelled:
+        if self._use.labelled:
             pairs = zip(*(ends.tolist() for ends in tokens.labels), strict=True)
             labels = [content[start:end].decode() for start, end in pairs]
             if len(labels) < len(tokens.indptr) - 1 or any(map(self._fault_of_label, set(labels))):
@@ -101,16 +103,19 @@ class LibsvmReader(Reader):
         if not np.isfinite(values).all():
             raise ValueError("a value is not finite")
 
-    def _without_faults(self, file: DataFile, block: Block) -> bytes:
-        """The lines that can be used; the others are counted, or are an error."""
-        good = []
+    def _without_faults(self, file: DataFile, block: Block) -> tuple[bytes, tuple[int, ...]]:
+        """The lines that can be used, and where others were; these are counted, or are an error."""
+        good, dropped, n_rows = [], list[int](), 0
         for number, line in enumerate(block.content.split(b"\n"), block.first):
             reason = self._judged(line)
             if reason is None:
                 good.append(line)
+                n_rows += bool(_BLANKS.sub(b"", _COMMENT.sub(b"", line)))
             else:
                 self._fault(file, number, reason)
-        return b"\n".join(good)
+                dropped.append(n_rows)
+                n_rows += 1
+        return b"\n".join(good), tuple(dropped)
 
     def _judged(self, line: bytes) -> str | None:
         """Why a line cannot be used; None if it can."""
@@ -119,13 +124,13 @@ class LibsvmReader(Reader):
         except UnicodeDecodeError:
             return "this is not UTF-8 text"
         label, _, rest = text.partition(" ")
-        if not self._labelled and ":" in label:
+        if not self._use.labelled and ":" in label:
             label, rest = "", text
         if not text:
             return None
         if ":" in label:
             return f"there is no label before {shown(label)}"
-        if self._labelled and (fault := self._fault_of_label(label)):
+        if self._use.labelled and (fault := self._fault_of_label(label)):
             return fault
         return self._fault_of_pairs(rest.split(" ") if rest else [])
 

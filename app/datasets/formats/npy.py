@@ -24,6 +24,7 @@ import numpy.typing as npt
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import (
     fault_of_number,
     objects,
@@ -70,9 +71,9 @@ class NpyReader(Reader):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> None:
-        super().__init__(files, settings, progress, labelled)
+        super().__init__(files, settings, progress, use)
         with files[0].open() as stream:
             self._n_features = _features(_Array.open(stream, files[0]), files[0]).shape[1]
 
@@ -82,7 +83,7 @@ class NpyReader(Reader):
 
     @property
     def files(self) -> Sequence[DataFile]:
-        if not self._labelled:
+        if not self._use.labelled:
             return self._files
         return [each for file in self._files for each in (file, _targets_of(file))]
 
@@ -99,7 +100,7 @@ class NpyReader(Reader):
                     f"{self._n_features}"
                 )
             labels = None
-            if self._labelled:
+            if self._use.labelled:
                 beside = _targets_of(file)
                 labels = _Array.open(stack.enter_context(beside.open()), beside)
                 _check_targets(labels, len(array), file)
@@ -123,7 +124,7 @@ class NpyReader(Reader):
         if bad:
             good = [row for row in range(len(rows)) if row not in bad]
             features, targets = features[good], None if targets is None else targets[good]
-        return Chunk(features, targets)
+        return Chunk(features, targets, tuple(sorted(bad)))
 
     def _as_targets(self, values: npt.NDArray[Any], bad: dict[int, str]) -> npt.NDArray[Any]:
         """bool, int64, float64 or str; what is wrong with some is added to ``bad``."""

@@ -61,6 +61,9 @@ ENDINGS: Mapping[str, str] = {
 }
 TEXT_FORMATS = ("csv", "libsvm")
 
+#: Formats whose files have columns of which each may be something else.
+TABLES = ("csv", "parquet")
+
 #: Categories are hashed to 32 bits, and these are features of every categorical column.
 MOST_BUCKETS = 1 << 30
 

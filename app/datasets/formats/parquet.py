@@ -26,9 +26,11 @@ from distbelief.app.datasets.reading.arrow import (
     open_parquet,
 )
 from distbelief.app.datasets.reading.column_plan import Float32s
-from distbelief.app.datasets.reading.columns import AllColumns, plan_columns, target_choice
+from distbelief.app.datasets.reading.columns import AllColumns, target_choice
 from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.known_columns import plan_table
 from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import (
     fault_of_number,
     objects,
@@ -60,15 +62,15 @@ class ParquetReader(Reader):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> None:
-        super().__init__(files, settings, progress, labelled)
+        super().__init__(files, settings, progress, use)
         with open_parquet(files[0]) as parquet:
             self._kinds = parquet.kinds()
         names = tuple(name for name, _ in self._kinds)
         texts = [i for i, (_, kind) in enumerate(self._kinds) if kind == TEXT]
         columns = AllColumns(names, len(names), files[0].name)
-        self._plan = plan = plan_columns(columns, texts, settings, labelled)
+        self._plan = plan = plan_table(columns, texts, settings, use)
         self._require(plan.dense, _DENSE)
         self._require(plan.fields, _CATEGORICAL)
         self._require([] if plan.target is None else [plan.target], _TARGETS)
@@ -102,7 +104,8 @@ class ParquetReader(Reader):
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         plan = self._plan
-        used = [i for i in (plan.target, *plan.dense, *plan.fields) if i is not None]
+        needed = dict.fromkeys((plan.target, *plan.dense, *plan.fields, *plan.passed))
+        used = [i for i in needed if i is not None]
         with open_parquet(file) as parquet:
             self._check_kinds(parquet.kinds(), file)
             start, step = 0, max(1, CHUNK_NUMBERS // len(used))
@@ -142,7 +145,8 @@ class ParquetReader(Reader):
             good = [row for row in range(len(batch)) if row not in bad]
             dense, texts = dense[good], [[column[row] for row in good] for column in texts]
             targets = None if targets is None else targets[good]
-        return Chunk(plan.features(dense, texts), targets)
+        passed = tuple([text or "" for text in batch.texts(plan.names[i])] for i in plan.passed)
+        return Chunk(plan.features(dense, texts), targets, tuple(sorted(bad)), passed)
 
     def _numbers(self, batch: ParquetBatch, bad: BadRows) -> Float32s:
         plan = self._plan

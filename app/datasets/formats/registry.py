@@ -14,6 +14,7 @@ from distbelief.app.datasets.formats.npz import NPZ
 from distbelief.app.datasets.formats.options import (
     ENDINGS,
     KNOWN,
+    TABLES,
     Options,
     format_of,
     resolve,
@@ -22,6 +23,7 @@ from distbelief.app.datasets.formats.parquet import ParquetReader
 from distbelief.app.datasets.reading.files import DataFile, find_files
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.use import TRAINING, Use
 from distbelief.app.errors import DataError
 
 
@@ -31,7 +33,7 @@ class _Factory(Protocol):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> Reader: ...
 
 
@@ -48,7 +50,7 @@ READERS: Mapping[str, _Factory] = {
 
 
 def open_reader(
-    source: str, options: Options, progress: Progress | None = None, *, labelled: bool = True
+    source: str, options: Options, progress: Progress | None = None, use: Use = TRAINING
 ) -> Reader:
     """Open a reader of the files that ``source`` means.
 
@@ -57,7 +59,7 @@ def open_reader(
             (:func:`distbelief.app.datasets.reading.files.find_files`); all of one format.
         options: see :mod:`distbelief.app.datasets.formats.options`.
         progress: told how far the reader is.
-        labelled: whether there must be targets; without, those in the files are left out.
+        use: what they are read for.
 
     Raises:
         DataError: there are no such files, their format is not known, an option is wrong,
@@ -66,9 +68,11 @@ def open_reader(
     files = find_files(source)
     form = _format(source, files, options)
     settings = resolve(form, options, source)
+    if use.passed and form not in TABLES:
+        raise DataError(f"{source}: {form} data have no columns that could come along")
     if form == "npy":
         files = without_targets(files)
-    return READERS[form](files, settings, progress, labelled)
+    return READERS[form](files, settings, progress, use)
 
 
 def options_of(source: str, options: Options) -> Collection[str]:

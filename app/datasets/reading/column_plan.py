@@ -30,9 +30,10 @@ class ColumnPlan:
         names: of all columns; empty where the file has none.
         width: number of columns.
         target: column of the targets; None if there is none.
-        dense: columns of numbers, ascending.
-        fields: columns of categories, ascending.
+        dense: columns of numbers, in the order of the features.
+        fields: columns of categories, likewise.
         buckets: features of each categorical column.
+        passed: columns whose texts come along as they are.
     """
 
     names: tuple[str, ...]
@@ -41,6 +42,7 @@ class ColumnPlan:
     dense: tuple[int, ...]
     fields: tuple[int, ...]
     buckets: int
+    passed: tuple[int, ...] = ()
 
     @property
     def columns(self) -> Columns:
@@ -50,6 +52,7 @@ class ColumnPlan:
             len(self.dense),
             len(self.fields),
             tuple(self.names[column] for column in used),
+            self.names,
         )
 
     def name(self, column: int) -> str:

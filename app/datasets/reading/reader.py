@@ -12,6 +12,7 @@ from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.examples.faults import Fault, Faults
 from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import MISSING_WORDS, fault_of_target
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
@@ -27,8 +28,7 @@ class Reader(ABC):
         files: all that are read, in their order.
         settings: the options of the format, all of them, checked.
         progress: told, after each chunk, how far it is.
-        labelled: whether there must be targets. Without, chunks have none, and those in
-            the files are left out.
+        use: what they are read for.
     """
 
     #: What a fault's number counts.
@@ -42,11 +42,11 @@ class Reader(ABC):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> None:
         self._files = files
         self._settings = settings
-        self._labelled = labelled
+        self._use = use
         self._progress = progress
         self._faults = Faults(settings["bad_lines"])
         self._needs_number = ""
@@ -98,6 +98,7 @@ class Reader(ABC):
             for chunk in self._chunks(file):
                 if len(chunk):
                     anything = True
+                if len(chunk) or chunk.dropped:
                     yield chunk
         if not anything:
             names = self._files[0].name + (" and others" if len(self._files) > 1 else "")

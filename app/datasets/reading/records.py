@@ -34,6 +34,7 @@ class Records:
         rows: the fields of each line; blank lines are left out.
         lines: where each row begins, from 1.
         faults: numbers of lines that are no rows, and why.
+        refused: by the number of a line its fields by column, where it is a row nobody can use.
         position: bytes of the file, as it is stored, that were read so far.
     """
 
@@ -42,6 +43,7 @@ class Records:
         self.rows: list[list[str]] = []
         self.lines: list[int] = []
         self.faults: list[tuple[int, str]] = []
+        self.refused: dict[int, dict[int, str]] = {}
         self.position = position
         self._unread: bytes | None = content
         self._first = first

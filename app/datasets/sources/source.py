@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -46,12 +46,12 @@ from distbelief.app.datasets.reading.digests import digest
 from distbelief.app.datasets.reading.files import is_pattern
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.use import TRAINING, Use
 from distbelief.app.datasets.reading.whole_files import open_file
 from distbelief.app.datasets.sources.generators import GENERATORS
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
-from distbelief.app.settings.sections import Scalar
 
 _PASSWORD = re.compile("://[^/]*:[^/]*@")
 
@@ -181,21 +181,21 @@ class Stream:
     def absolute(self) -> str:
         return _absolute(self.name)
 
-    def completed(self, options: Options, reading: Mapping[str, Scalar]) -> dict[str, Any]:
-        """``options``, and where they are silent those of ``reading`` that the format has.
+    def completed(self, options: Options, known: Compatibility) -> dict[str, Any]:
+        """``options``, and where they are silent those that ``known`` has for the format.
 
         Raises:
             DataError: there are no such files, or their format is not known.
         """
-        known = options_of(self.name, options)
-        return {name: value for name, value in reading.items() if name in known} | dict(options)
+        names = options_of(self.name, options)
+        return {key: value for key, value in known.options.items() if key in names} | dict(options)
 
     def open_reader(
-        self, options: Options, progress: Progress | None = None, *, labelled: bool = True
+        self, options: Options, progress: Progress | None = None, use: Use = TRAINING
     ) -> Reader:
         """Open a reader, as :func:`distbelief.app.datasets.formats.registry.open_reader`."""
         reading = {key: value for key, value in options.items() if key not in TARGET_OPTIONS}
-        return open_reader(self.name, reading, progress, labelled=labelled)
+        return open_reader(self.name, reading, progress, use)
 
 
 @dataclass(frozen=True)

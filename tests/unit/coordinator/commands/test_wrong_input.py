@@ -185,8 +185,8 @@ WRONG = {
     ),
     "model of another shape to start from": Wrong(
         "train --data good.npz --init-from linear.safetensors",
-        ExitCode.MODEL,
-        ("linear.safetensors", "other tensors", "same model settings"),
+        ExitCode.DATA,
+        ("has 2 features, it must have the 3 of the model linear.safetensors",),
     ),
     "output that is a folder": Wrong(
         "train --data good.npz --output folder", ExitCode.USAGE, ("output = folder", "a folder")

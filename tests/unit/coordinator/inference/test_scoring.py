@@ -21,7 +21,8 @@ from distbelief.app.models import auc
 from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ModelSettings
-from distbelief.coordinator.inference import scoring
+from distbelief.coordinator.inference import predicting, scoring
+from distbelief.coordinator.inference.predicting import Predictor
 from distbelief.coordinator.inference.trained_model import TrainedModel
 
 Run = Callable[..., Any]
@@ -39,9 +40,13 @@ def saved(kind: str, **settings: Any) -> SavedModel:
 
 
 def predict(model: SavedModel, *words: Any) -> tuple[list[Any], Any]:
-    """Answers and probabilities of all examples."""
-    answers, chances = zip(*scoring.predict(model, *words), strict=True)
-    return list(itertools.chain(*answers)), np.concatenate(chances)
+    """Answers and probabilities of the answers, of all examples."""
+    found = list(Predictor(model, *words))
+    answers = list(itertools.chain(*(each.answers for each in found)))
+    chances = np.concatenate([each.chances for each in found])
+    names = model.schema.names
+    rows = [row[names.index(answer)] for row, answer in zip(chances, answers, strict=True) if names]
+    return answers, np.array(rows)
 
 
 @pytest.mark.parametrize("kind", ["logistic", "softmax"])
@@ -69,7 +74,7 @@ def test_the_probability_is_that_of_the_predicted_class(kind: str) -> None:
 def test_a_regression_predicts_values_without_probabilities() -> None:
     values, chances = predict(saved("linear"), "synthetic:linear", OPTIONS)
     assert np.array_equal(values, synthetic.linear(**OPTIONS).targets)
-    assert np.isnan(chances).all()
+    assert not len(chances)
 
 
 def test_parts_are_those_of_the_training() -> None:
@@ -325,6 +330,7 @@ def test_answers_do_not_depend_on_how_many_are_computed_together(
     whole = predict(model, "synthetic:softmax", OPTIONS)
     scored = scoring.evaluate(model, "synthetic:softmax", OPTIONS)
     monkeypatch.setattr(scoring, "CHUNK_EXAMPLES", 7)
+    monkeypatch.setattr(predicting, "CHUNK_EXAMPLES", 7)
     parts = predict(model, "synthetic:softmax", OPTIONS)
     assert parts[0] == whole[0]
     np.testing.assert_allclose(parts[1], whole[1], rtol=1e-6)

@@ -6,6 +6,7 @@ import csv
 import math
 import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -329,7 +330,7 @@ def test_another_file_is_read_the_same_way_whatever_it_holds(read: Any, tmp_path
     (tmp_path / "test.csv").write_text("a;b;c\n1;2;3\n")
     train = read(tmp_path / "train.csv", delimiter=";", ignore="b", buckets=8).reader
     test = read(tmp_path / "test.csv", labelled=False, **train.reading_options)
-    assert test.columns == train.columns
+    assert replace(test.columns, all_names=()) == replace(train.columns, all_names=())
     assert test.reader.sparse
 
 

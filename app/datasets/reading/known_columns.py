@@ -1,0 +1,158 @@
+"""The use of each column of a table that must be like another: by their names, in any order.
+
+A feature that is missing is an error, and so is a column that nobody knows. What the other table
+had beside its features, the targets too, may be there or not. A table without names is taken in
+the order of the other one, but only where the user says that it has no header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.reading.column_plan import ColumnPlan
+from distbelief.app.datasets.reading.columns import AllColumns, known_targets, plan_columns
+from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.use import Use
+from distbelief.app.errors import DataError
+
+#: The option whose columns come along, for messages.
+PASSED = "with"
+
+_LISTED = 10  # columns in a message
+
+
+def plan_table(
+    columns: AllColumns, texts: Collection[int], settings: Mapping[str, Any], use: Use
+) -> ColumnPlan:
+    """Plan what each column is for: as it is known, or else by what the table holds.
+
+    ``use`` is what it is read for, the rest as for
+    :func:`distbelief.app.datasets.reading.columns.plan_columns`.
+
+    Raises:
+        DataError: a column is missing, unknown, there twice, or has two uses.
+    """
+    if use.known is not None and use.known.features:
+        return _plan_known(columns, settings, use, use.known)
+    plan = plan_columns(columns, texts, settings, use.labelled)
+    return replace(plan, passed=tuple(columns.find(PASSED, key) for key in use.passed))
+
+
+def _plan_known(
+    columns: AllColumns, settings: Mapping[str, Any], use: Use, known: Compatibility
+) -> ColumnPlan:
+    named = columns if columns.names else _named(columns, known)
+    _check_features(named, settings, known)
+    target = _target(named, settings["target"], use, known)
+    ignored = _ignored(named, settings["ignore"], known)
+    passed = tuple(named.find(PASSED, key) for key in use.passed)
+    dense, fields = (
+        tuple(named.names.index(name) for name in names)
+        for names in (known.numeric, known.categorical)
+    )
+    for column in (*dense, *fields):
+        if column == target or column in ignored:
+            raise named.twice(column)
+    _check_categories(named, settings["categorical"], fields, known)
+    left_out = {target, *ignored, *passed}
+    _check_unknown(named, [i for i in range(named.width) if i not in left_out], known)
+    return ColumnPlan(
+        names=named.names,
+        width=named.width,
+        target=target if use.labelled else None,
+        dense=dense,
+        fields=fields,
+        buckets=known.schema.buckets or settings["buckets"],
+        passed=passed,
+    )
+
+
+def _named(columns: AllColumns, known: Compatibility) -> AllColumns:
+    """The names of columns without any, which the user says to be in the known order."""
+    everything = known.columns or known.features
+    beside = [name for name in everything if name != known.target]
+    alone = [name for name in everything if name in known.features]
+    for names in (everything, beside, alone):
+        if len(names) == columns.width:
+            return replace(columns, names=tuple(names))
+    raise DataError(
+        f"{columns.source}: there are {columns.width} columns without names, those of {known.name} "
+        f"are {quoted(everything)}: give the file a header"
+    )
+
+
+def _check_features(columns: AllColumns, settings: Mapping[str, Any], known: Compatibility) -> None:
+    missing = [name for name in known.features if name not in columns.names]
+    if missing:
+        advice = hint(missing[0], columns.names)
+        if "header" in settings and not {*columns.names} & {*known.columns, *known.features}:
+            advice = (
+                "; if its first line holds no names, say so with the option header=false: columns "
+                f"are then taken in the order of {known.name}"
+            )
+        raise DataError(
+            f"{columns.source}: {known.name} has the feature{'s'[: len(missing) - 1]} "
+            f"{quoted(missing)}, there is no column of that name; the file has "
+            f"{columns.listed()}{advice}"
+        )
+    for name in known.features:
+        if columns.names.count(name) > 1:
+            raise DataError(f"{columns.source}: two columns are called {name!r}, rename one")
+
+
+def _target(columns: AllColumns, given: str | None, use: Use, known: Compatibility) -> int | None:
+    """The column of the targets; a name that is known and absent is no position."""
+    if given is not None and (given != known.target or given in columns.names):
+        return columns.find("target", given) if use.labelled else columns.look_up(given)
+    if known.target in columns.names:
+        return columns.names.index(known.target)
+    usual = [i for i in known_targets(columns.names) if columns.names[i] not in known.features]
+    if known.target is None and len(usual) == 1:
+        return usual[0]
+    if use.labelled:
+        name = "" if known.target is None else f" {known.target!r}"
+        raise DataError(
+            f"{columns.source}: there is no column{name} with the targets: say with the option "
+            f"target which one holds them, the file has {columns.listed()}"
+        )
+    return None
+
+
+def _ignored(columns: AllColumns, given: Sequence[str], known: Compatibility) -> set[int]:
+    """What the user leaves out; what the other table left out may be absent."""
+    absent = {key for key in given if key in known.columns and key not in columns.names}
+    return {columns.find("ignore", key) for key in given if key not in absent}
+
+
+def _check_categories(
+    columns: AllColumns, given: Sequence[str] | None, fields: Sequence[int], known: Compatibility
+) -> None:
+    if given is not None and {columns.find("categorical", key) for key in given} != {*fields}:
+        raise DataError(
+            f"{columns.source}: the option categorical must be as for {known.name}: "
+            f"{quoted(known.categorical) or 'none'}"
+        )
+
+
+def _check_unknown(columns: AllColumns, left: Sequence[int], known: Compatibility) -> None:
+    names = {*known.columns, *known.features, known.target}
+    unknown = [columns.names[i] for i in left if columns.names[i] not in names]
+    if unknown:
+        raise DataError(
+            f"{columns.source}: {known.name} does not know {quoted(unknown)} among the columns: "
+            f"leave out what is no feature (of a file by the option ignore={_option(unknown)})"
+        )
+
+
+def _option(names: Sequence[str]) -> str:
+    """Names as an option takes them."""
+    return ",".join('"{}"'.format(n.replace('"', '""')) if {*n} & {*',"'} else n for n in names)
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Names in a message."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(map(repr, names[:_LISTED])) + more
