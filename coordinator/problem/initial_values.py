@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.models.files import SavedModel
+from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.models.initial import initial_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import parted

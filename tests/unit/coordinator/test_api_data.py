@@ -31,8 +31,10 @@ class Table(dict[str, Any]):
 
 def heldout(data: Any, holdout_data: Any, **settings: Any) -> tuple[Any, Any]:
     """What a training would hold out: features and targets."""
-    with api._hand_over(data, holdout_data, settings) as sources:
-        found = open_data(RunConfig(**{**settings, **sources}), default_cache_folder())
+    given = {"data": data, "holdout_data": holdout_data}
+    config = RunConfig(**{**settings, **api._sources(given)})
+    with api._handed_over(config, given) as run:
+        found = open_data(run, default_cache_folder())
         features, targets = found.heldout.between(0, 100)
         return np.array(features).tolist(), np.array(targets).tolist()
 
