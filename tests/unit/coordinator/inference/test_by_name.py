@@ -83,14 +83,16 @@ def test_held_out_data_of_their_own_may_be_named_and_must_be_those(tmp_path: Pat
     held = write(tmp_path / "held.csv", NAMES[::-1])
     model = trained(tmp_path, holdout_data=held)
     train, moved = str(tmp_path / "train.csv"), write(tmp_path / "moved.csv", NAMES[::-1])
-    for source in (train, held, moved):
+    with pytest.raises(DataError, match="are opened only if you name them"):
+        scoring.evaluate(model, train, {}, "heldout")
+    for source in (held, moved):
         assert scoring.evaluate(model, source, {}, "heldout").n_examples == 4
     for source, part in ((held, "train"), (write(tmp_path / "x.csv", NAMES[1:]), "heldout")):
         with pytest.raises(DataError, match="is not the file of the training"):
             scoring.evaluate(model, source, {}, part)
     Path(held).write_text(Path(held).read_text() + "Ulm,0,0,r5\n")
     with pytest.raises(DataError, match=r"is not the file of the training, .*held\.csv"):
-        scoring.evaluate(model, train, {}, "heldout")
+        scoring.evaluate(model, held, {}, "heldout")
 
 
 BAD = "b,id,a\n0,r1,9\nx,r2,0\n\n1,r3\n3,r4,0\n"
