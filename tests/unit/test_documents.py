@@ -16,6 +16,7 @@ from flower import options as _flower  # noqa: F401  (defines them)
 from tornado.options import options
 
 from distbelief.app.datasets.cache import opening as data_cache
+from distbelief.app.datasets.reading import access
 from distbelief.app.errors import ExitCode
 from distbelief.app.models import imports
 from distbelief.app.settings import environment
@@ -134,6 +135,7 @@ def test_flags_in_the_text_exist(page: Path) -> None:
 def test_environment_variables_in_the_text_exist(page: Path) -> None:
     places = (environment.BROKER, environment.PARAMETER_SERVERS)
     known = {imports.ALLOWED_IMPORTS_VARIABLE, *places, *(f"{place}_FILE" for place in places)}
+    known |= {access.PROTOCOLS_VARIABLE, access.ROOTS_VARIABLE}
     assert data_cache.default_cache_folder.__doc__ is not None
     known |= set(re.findall(r"DISTBELIEF_\w+", data_cache.default_cache_folder.__doc__))
     assert set(re.findall(r"DISTBELIEF_\w+", page.read_text(encoding="utf-8"))) <= known
