@@ -144,10 +144,13 @@ def _print_plan(
     problem: Problem, config: RunConfig, cluster: ClusterConfig, *, as_json: bool
 ) -> None:
     from distbelief.coordinator.commands.effective import effective, toml_of
+    from distbelief.coordinator.problem.completion import COMPLETED
     from distbelief.coordinator.training.announcement import targets_line
     from distbelief.coordinator.training.plan import Plan
 
     plan = Plan.of(problem, cluster)
+    completed = {name: getattr(problem.config, name) for name in COMPLETED}
+    config = config.model_copy(update=completed)
     if as_json:
         document = {"configuration": effective(config, cluster), "plan": plan.to_json()}
         click.echo(json.dumps(document, indent=2))

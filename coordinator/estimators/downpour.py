@@ -109,9 +109,9 @@ class DownpourClassifier(_Downpour, Classifier):
 
 
 class DownpourRegressor(_Downpour, Regressor):
-    """Asynchronous SGD on several workers; linear regression or a factorization machine.
+    """Asynchronous SGD on several workers; linear regression, a network, ...
 
-    Args: as :class:`DownpourClassifier`; ``model`` is linear, fm, or your own, and ``rank``
+    Args: as :class:`DownpourClassifier`; ``model`` is linear, mlp, fm, or your own, and ``rank``
     the factors of a feature (fm).
     """
 

@@ -70,7 +70,8 @@ class SandblasterClassifier(_Sandblaster, Classifier):
 class SandblasterRegressor(_Sandblaster, Regressor):
     """Batch L-BFGS on several workers: least squares; the same each time.
 
-    Args: as :class:`SandblasterClassifier`; ``model`` is linear, fm, or your own.
+    Args: as :class:`SandblasterClassifier`; ``model`` is linear, mlp, fm, or your own, and l2
+    is 0 by default (for the alpha of Ridge: alpha / n).
     """
 
     def __init__(

@@ -7,6 +7,9 @@ from distbelief.app.models.scaling import Foldable
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 
+#: Those settings.
+COMPLETED = ("learning_rate", "l2")
+
 
 def completed(config: RunConfig, model: Model, n_train: int) -> RunConfig:
     """The settings of a run that trains ``model`` on so many examples."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -123,6 +123,19 @@ def test_sandblaster_finds_the_ridge_regression_of_scikit_learn() -> None:
     theirs = Ridge(alpha=len(x) * L2).fit(x, y)
     assert ours.model_.parameters["weights"][:, 0] == pytest.approx(theirs.coef_, abs=1e-5)
     assert ours.model_.parameters["bias"] == pytest.approx([theirs.intercept_], abs=1e-5)
+
+
+def test_l1_means_the_same_whatever_the_spread_of_the_targets() -> None:
+    x, y = line()
+    x, y = StandardScaler().fit_transform(x), 100 * y
+    settings = {"decrease_tolerance": 0.0}
+    ours = SandblasterRegressor(l1=70.0, iterations=500, gradient_tolerance=1e-9, settings=settings)
+    ours.fit(x, y)
+    theirs = Lasso(alpha=70.0, tol=1e-8).fit(x.astype(np.float64), y)
+    weights = ours.model_.parameters["weights"][:, 0]
+    assert weights == pytest.approx(theirs.coef_, abs=1e-3)
+    assert np.array_equal(weights == 0, theirs.coef_ == 0)
+    assert 0 < np.count_nonzero(weights) < 6
 
 
 def test_downpour_comes_close_to_least_squares() -> None:
