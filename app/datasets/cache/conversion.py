@@ -134,7 +134,8 @@ class _StreamConversion(Conversion):
             raise self._changed()
         self._check_schema(schema)
         assert self.content is not None
-        facts = Facts(reader.columns.names, tuple(reader.skipped), reader.reading_options)
+        reading = {"format": reader.form, **reader.reading_options}
+        facts = Facts(reader.columns.names, tuple(reader.skipped), reading)
         stored.describe(schema, self.content, facts, folder)
 
 

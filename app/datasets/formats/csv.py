@@ -15,10 +15,14 @@ from typing import Any
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
 from distbelief.app.datasets.reading.columns import AllColumns, plan_columns
+from distbelief.app.datasets.reading.delimiters import guessed
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.header import has_header, is_number
+from distbelief.app.datasets.reading.lines import blocks
+from distbelief.app.datasets.reading.packing import unpacked_name
 from distbelief.app.datasets.reading.reader import Progress, Reader
-from distbelief.app.datasets.reading.records import Records, records
+from distbelief.app.datasets.reading.records import Form, Records, records
+from distbelief.app.datasets.reading.text import Text
 from distbelief.app.datasets.reading.values import fault_of_target, fault_of_text, objects
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
@@ -33,6 +37,7 @@ class CsvReader(Reader):
         DataError: the first file does not say which columns there are.
     """
 
+    form = "csv"
     unit = "line"
 
     def __init__(
@@ -43,15 +48,21 @@ class CsvReader(Reader):
         labelled: bool,
     ) -> None:
         super().__init__(files, settings, progress, labelled)
-        tabs = files[0].name.lower().removesuffix(".gz").endswith(".tsv")
-        self._delimiter: str = settings["delimiter"] or ("\t" if tabs else ",")
+        text = Text.of(settings)
+        self._delimiter: str = settings["delimiter"] or _delimiter(files, text)
+        self._form = Form(self._delimiter, text)
         file, head = self._head()
         if len(head.rows[0]) == 1 and labelled:
             raise DataError(
                 f"{file.name}: there is only one column; is the option delimiter right?"
             )
         header = self._has_header(head.rows, file)
-        names = tuple(field.strip() for field in head.rows[0]) if header else ()
+        names = _names(head.rows[0], file) if header else ()
+        if file.partition and not header:
+            raise DataError(
+                f"{file.name}: files in folders name=value must have a header, which the option "
+                "header=true claims; a pattern of the files leaves the folders out"
+            )
         self._all = AllColumns(names, len(head.rows[0]), file.name)
         texts = self._texts(head.rows[header:], self._all.width)
         self._plan = plan_columns(self._all, texts, settings, labelled)
@@ -67,12 +78,13 @@ class CsvReader(Reader):
     @property
     def reading_options(self) -> dict[str, Scalar]:
         settings = {"header": bool(self._plan.names), "delimiter": self._delimiter}
+        settings |= self._form.text.reading_options()
         return {**settings, "missing": self._settings["missing"], **self._plan.reading_options()}
 
     def _head(self) -> tuple[DataFile, Records]:
         """The first lines of the first file that has some."""
         for file in self._files:
-            with closing(records(file, self._delimiter)) as stream:
+            with closing(records(file, self._form)) as stream:
                 for found in stream:
                     found.parse()
                     if found.faults and found.faults[0][0] < min(found.lines, default=2**63):
@@ -104,7 +116,7 @@ class CsvReader(Reader):
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         header = bool(self._plan.names)
-        for found in records(file, self._delimiter):
+        for found in records(file, self._form):
             if header:
                 found.parse()
                 header = not self._check_header(found, file)
@@ -123,7 +135,7 @@ class CsvReader(Reader):
         """Take the header away; False if there are no lines."""
         if not found.rows:
             return False
-        names = tuple(field.strip() for field in found.rows[0])
+        names = _names(found.rows[0], file)
         if names != self._plan.names:
             raise DataError(
                 f"{file.name}: line {found.lines[0]}: the names of the columns must be those "
@@ -133,8 +145,9 @@ class CsvReader(Reader):
         return True
 
     def _cells(self, found: Records) -> Cells:
-        if found.plain and len(self._delimiter.encode()) == 1:
-            return PlainCells(found.plain, self._delimiter, self._plan.width)
+        delimiter = self._form.delimiter
+        if found.plain and len(delimiter.encode()) == 1:
+            return PlainCells(found.plain, delimiter, self._plan.width)
         found.parse()
         return RowCells(found.rows, self._plan.width)
 
@@ -169,3 +182,24 @@ class CsvReader(Reader):
             if row[column] and (fault := fault_of_text(row[column])):
                 return f"{plan.name(column)}: {fault}"
         return None if plan.target is None else fault_of_target(row[plan.target].strip())
+
+
+def _delimiter(files: Sequence[DataFile], text: Text) -> str:
+    """What the name of the first file that has lines says, or else these lines."""
+    for file in files:
+        with closing(blocks(file, text)) as stream:
+            content = next(stream).content
+        if content.strip():
+            return guessed(content, _named_delimiter(file), file.name)
+    return ","
+
+
+def _named_delimiter(file: DataFile) -> str | None:
+    name = unpacked_name(file.name).lower()
+    return {"csv": ",", "tsv": "\t"}.get(name.rpartition(".")[2])
+
+
+def _names(row: Sequence[str], file: DataFile) -> tuple[str, ...]:
+    """The names of the columns in the first line of a file, and those of its partition."""
+    own = row[: len(row) - len(file.partition)]
+    return (*(field.strip() for field in own), *(name for name, _ in file.partition))

@@ -55,6 +55,8 @@ class ParquetReader(Reader):
         DataError: pyarrow is missing, or the first file is unusable.
     """
 
+    form = "parquet"
+
     def __init__(
         self,
         files: Sequence[DataFile],

@@ -27,6 +27,9 @@ class Reader(ABC):
             the files are left out.
     """
 
+    #: The name of the format.
+    form: ClassVar[str]
+
     #: What a fault's number counts.
     unit: ClassVar[str] = "row"
 

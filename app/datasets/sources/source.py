@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -33,15 +34,14 @@ from distbelief.app.datasets.examples.sparse import arrays_of
 from distbelief.app.datasets.formats import arrays
 from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
 from distbelief.app.datasets.formats.options import (
-    ENDINGS,
     TARGET_OPTIONS,
     Options,
     format_of,
     wanted_targets,
 )
-from distbelief.app.datasets.formats.registry import IN_MEMORY, open_reader, options_of
+from distbelief.app.datasets.formats.registry import IN_MEMORY, completed, open_reader
 from distbelief.app.datasets.reading.digests import digest
-from distbelief.app.datasets.reading.files import is_pattern, is_url
+from distbelief.app.datasets.reading.files import is_pattern, is_url, local_path
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.whole_files import open_file
@@ -181,13 +181,8 @@ class Stream:
         return _absolute(self.name)
 
     def completed(self, options: Options, reading: Mapping[str, Scalar]) -> dict[str, Any]:
-        """``options``, and where they are silent those of ``reading`` that the format has.
-
-        Raises:
-            DataError: there are no such files, or their format is not known.
-        """
-        known = options_of(self.name, options)
-        return {name: value for name, value in reading.items() if name in known} | dict(options)
+        """As :func:`distbelief.app.datasets.formats.registry.completed`."""
+        return completed(self.name, options, reading)
 
     def open_reader(
         self, options: Options, progress: Progress | None = None, *, labelled: bool = True
@@ -228,21 +223,23 @@ def parse(source: str) -> Source:
     for each in IN_MEMORY:
         if each.matches(source):
             return File(source, each)
-    if is_url(source) or is_pattern(source) or format_of(source) is not None or _is_folder(source):
+    if is_url(source) or is_pattern(source) or format_of(source) is not None or _exists(source):
         return Stream(source)
     raise DataError(
-        f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a path ending in .npz, "
-        f"{', '.join(ENDINGS)} (text also in .gz) or images-idx3-ubyte (also .gz), a folder "
-        f"or a pattern of such files, or a URL{hint(source, GENERATORS)}"
+        f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a file, a folder or a "
+        f"pattern of files, or a URL; there is no such file (seen from {Path.cwd()})"
+        f"{hint(source, GENERATORS)}"
     )
 
 
-def _is_folder(source: str) -> bool:
-    return bool(source) and Path(source).expanduser().is_dir()
+def _exists(source: str) -> bool:
+    return bool(source) and Path(source).expanduser().exists()
 
 
-def _absolute(path: str) -> str:
-    return path if is_url(path) else str(Path(path).expanduser().resolve())
+def _absolute(source: str) -> str:
+    """The path that any process of this machine may use; links keep their names."""
+    path = local_path(source)
+    return source if path is None else os.path.abspath(path)
 
 
 def _check_no_password(source: str) -> None:

@@ -1,0 +1,98 @@
+"""What stands between two fields of a line: guessed where all lines agree, else asked for."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from distbelief.app.errors import DataError
+
+#: Any number of blanks, as the option says it.
+BLANKS = r"\s+"
+
+CANDIDATES = (",", "\t", ";", "|")
+
+#: Lines that are looked at, and the share of them that must have as many fields as the first.
+LINES, AGREE = 200, 0.9
+
+_NAMES = {",": "a comma", "\t": "a tab", ";": ";", "|": "|", BLANKS: "blanks"}
+
+_QUOTED_OR_BLANKS = re.compile(rb'"[^"\n]*"|[ \t]+')
+_AROUND = re.compile(rb"(?m)^ +| +(?=\r?$)")
+_NUMBERS = re.compile(r"\s*[-+.\d]\S*(\s+[-+.\d]\S*)+\s*")
+_DECIMAL = re.compile(r"\s*[-+]?\d*,\d+\s*")
+
+
+def single_blanks(content: bytes) -> bytes:
+    """Lines with one blank wherever there are several outside of quotes, and none around."""
+    if b'"' in content:
+        return _AROUND.sub(b"", _QUOTED_OR_BLANKS.sub(_one, content))
+    return _AROUND.sub(b"", re.sub(rb"[ \t]+", b" ", content))
+
+
+def fitting(content: bytes) -> list[str]:
+    """The delimiters with which the first lines have as many fields each, two at least.
+
+    Blanks count only where nothing else does. What is in all numbers a decimal comma, or leaves
+    numbers with blanks between them in one field, is no delimiter.
+    """
+    lines = content.decode(errors="replace").splitlines()[:LINES]
+    lines = [line for line in lines if line.strip()]
+    rows = {each: _rows(lines, each) for each in CANDIDATES}
+    found = [each for each in CANDIDATES if _agree(rows[each]) and not _several(rows[each])]
+    for other in found:
+        if other != "," and "," in found and _all_decimal(rows[other]):
+            found.remove(",")
+    if not found:
+        single = single_blanks("\n".join(lines).encode()).decode().split("\n")
+        found = [BLANKS] if _agree(_rows(single, " ")) else []
+    return found
+
+
+def guessed(content: bytes, named: str | None, source: str) -> str:
+    """The delimiter of lines; ``named`` is what the ending of the file's name says.
+
+    Raises:
+        DataError: several are possible, and the name says nothing.
+    """
+    found = fitting(content)
+    if named is not None and (named in found or not found):
+        return named
+    if len(found) == 1:
+        return found[0]
+    names = " or ".join(_NAMES[each] for each in found) or "anything"
+    raise DataError(
+        f"{source}: what stands between two fields may be {names}: say with the option "
+        f"delimiter (a character, tab, or {BLANKS})"
+    )
+
+
+def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    dialect = {"delimiter": delimiter, "skipinitialspace": delimiter != " "}
+    try:
+        return [row for row in csv.reader(lines, **dialect) if row]
+    except csv.Error:
+        return []
+
+
+def _agree(rows: Sequence[Sequence[str]]) -> bool:
+    if not rows or len(rows[0]) < 2:
+        return False
+    return Counter(map(len, rows))[len(rows[0])] >= AGREE * len(rows)
+
+
+def _all_decimal(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether all commas are in numbers."""
+    fields = [field for row in rows for field in row if "," in field]
+    return all(map(_DECIMAL.fullmatch, fields))
+
+
+def _several(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether each row has a field of several numbers."""
+    return all(any(map(_NUMBERS.fullmatch, row)) for row in rows)
+
+
+def _one(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[0].startswith(b'"') else b" "
