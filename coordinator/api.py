@@ -71,6 +71,7 @@ class Result:
         reason: why it ended.
         model: the trained model.
         heldout: figures of the model on held-out data, None without any: accuracy, loss, ...
+        test: likewise on the data of the test, which were scored once, at the end.
         evaluations: for each held-out evaluation its ``passes`` (Sandblaster: iterations),
             ``seconds`` and figures.
         history: everything that happened, oldest first.
@@ -84,6 +85,7 @@ class Result:
     reason: EndReason
     model: TrainedModel
     heldout: Mapping[str, Any] | None
+    test: Mapping[str, Any] | None
     evaluations: tuple[Mapping[str, Any], ...] = field(repr=False)
     history: tuple[Event, ...] = field(repr=False)
     details: tuple[str, ...] = field(repr=False)
@@ -98,6 +100,7 @@ def train(
     cluster: Cluster | None = None,
     data: Data | None = None,
     holdout_data: Data | None = None,
+    test_data: Data | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     on_status: Callable[[Status], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
@@ -119,6 +122,7 @@ def train(
             lie in files in the cache folder while the training lasts, where workers read
             them.
         holdout_data: held-out examples of their own, likewise.
+        test_data: examples that are scored once, at the end, likewise.
         on_event: told each :class:`distbelief.Event`, in this thread; what it raises ends the
             training.
         on_status: told the :class:`distbelief.Status`, several times a second; likewise.
@@ -132,7 +136,9 @@ def train(
         KeyboardInterrupt: interrupted before training began, or twice.
     """
     began = time.monotonic()
-    with _hand_over(data, holdout_data, settings) as sources:
+    with _hand_over(
+        {"data": data, "holdout_data": holdout_data, "test_data": test_data}, settings
+    ) as sources:
         run, where = _configure(config, cluster, settings | sources)
         allow_imports_of(run)
         n_servers = len(where.parameter_servers) or where.servers
@@ -169,6 +175,7 @@ def _result(
         reason=outcome.reason,
         model=model,
         heldout=heldout,
+        test=None if outcome.test is None else measures(outcome.test),
         evaluations=tuple(
             {"passes": each.passes, "seconds": each.seconds, **measures(each.score)}
             for each in outcome.evaluations
@@ -199,10 +206,9 @@ def _configure(
 
 @contextmanager
 def _hand_over(
-    data: Data | None, holdout_data: Data | None, settings: Mapping[str, Any]
+    given: Mapping[str, Data | None], settings: Mapping[str, Any]
 ) -> Iterator[dict[str, str]]:
     """Give settings for the data, with arrays written to files for as long as it takes."""
-    given = {"data": data, "holdout_data": holdout_data}
     sources = {name: str(each) for name, each in given.items() if isinstance(each, str | Path)}
     in_memory: dict[str, Any] = {name: each for name, each in given.items() if _is_pair(each)}
     for name, each in given.items():

@@ -61,7 +61,8 @@ class RunConfig(
             )
         if self.optimizer == "ftrl" and self.scale_by_staleness:
             raise ValueError("scale_by_staleness is not for ftrl, whose steps have no rate")
-        heldout = self.holdout > 0 or self.holdout_data is not None
+        self._check_division()
+        heldout = bool(self.holdout) or self.holdout_data is not None
         judged = (self.target, self.patience, self.metric)
         if not heldout and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
@@ -71,6 +72,22 @@ class RunConfig(
                 "ftrl and set ftrl_l1"
             )
         return self
+
+    def _check_division(self) -> None:
+        """Examples can be divided in one way only."""
+        if isinstance(self.holdout, str):
+            ways = {"stratify": self.stratify, "order_by": self.order_by, "test": self.test}
+            for name in (name for name, way in ways.items() if way):
+                raise ValueError(
+                    f"{name} and a column as holdout ({self.holdout}) exclude each other: the "
+                    "column says the part of each example"
+                )
+            if self.holdout_data is not None:
+                raise ValueError("holdout_data and a column as holdout exclude each other")
+        if self.stratify and self.order_by is not None:
+            raise ValueError("stratify and order_by exclude each other")
+        if self.test and self.test_data is not None:
+            raise ValueError("test and test_data exclude each other: give the share, or the file")
 
     @property
     def unit_length(self) -> int:

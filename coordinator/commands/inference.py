@@ -15,6 +15,8 @@ from typing import Any, TextIO
 import click
 from rich.console import Console
 
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.cache.standard_input import kept
 from distbelief.app.errors import DataError, ExitCode
 from distbelief.app.models.files import read_model
 from distbelief.app.models.model import Task
@@ -58,11 +60,13 @@ def evaluate(
     """Score a saved model on labelled data.
 
     The data are read as those of the training were, unless an option says otherwise. The
-    part heldout of a model that was trained with --holdout-data is that file.
+    part heldout of a model that was trained with --holdout-data is that file, and so is the
+    part test with --test-data.
     """
     saved = read_model(Path(model_file))
     with show_conversion(Console(stderr=True)) as progress:
-        score = scoring.evaluate(saved, data, pairs("data_options", data_option), part, progress)
+        source = kept(data, default_cache_folder())
+        score = scoring.evaluate(saved, source, pairs("data_options", data_option), part, progress)
     score_formatter = ScoreFormatter.of(saved.build().task, saved.settings, saved.schema)
     if as_json:
         click.echo(json.dumps(score_formatter.document(score), indent=2))
@@ -99,7 +103,8 @@ def predict(
     """
     saved = read_model(Path(model_file))
     regression = saved.build().task is Task.REGRESSION
-    predictions = scoring.predict(saved, data, pairs("data_options", data_option))
+    source = kept(data, default_cache_folder())
+    predictions = scoring.predict(saved, source, pairs("data_options", data_option))
     first = next(predictions)  # what is wrong with the data shows before the file is touched
     write = _write_json if as_json else _write_csv
     with _open_output(output) as stream:

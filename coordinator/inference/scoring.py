@@ -18,9 +18,8 @@ from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import matrix
 from distbelief.app.datasets.reading.reader import Progress
-from distbelief.app.datasets.run_data import Selection
+from distbelief.app.datasets.run_data import Selection, divide, training_options
 from distbelief.app.datasets.sources.source import File, Stream, parse
-from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError, ModelError
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.files import SavedModel
@@ -30,7 +29,7 @@ from distbelief.app.models.predictions import likeliest, probability_of
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import Scalar
 
-PARTS = ("all", "train", "heldout")
+PARTS = ("all", "train", "heldout", "test")
 
 #: Examples that are in memory at a time.
 CHUNK_EXAMPLES = 4096
@@ -45,29 +44,31 @@ def evaluate(
 ) -> Score:
     """Score a saved model on labelled data; ``part`` is by the split of its training.
 
-    If the training had held-out data of their own, those are the part ``heldout``, and
-    ``source`` is all of the part ``train``.
+    If the training had files of their own for the parts ``heldout`` or ``test``, those are the
+    parts, whatever ``source`` is.
 
     Raises:
         DataError: unreadable data, or data that do not fit the model.
     """
     config = None if part == "all" else _config(saved)
-    if config is not None and config.holdout_data is not None and part == "heldout":
-        source = config.holdout_data
+    own = {} if config is None else {"heldout": config.holdout_data, "test": config.test_data}
+    beside = own.get(part)
+    if config is not None and beside is None:
+        options = {**training_options(config), **options}
     dataset = open_cached(
-        source,
+        beside or source,
         options,
         default_cache_folder(),
         compatibility=_compatibility(saved),
         progress=progress,
     )
     examples = Selection(dataset)
-    if config is not None and config.holdout_data is None:
-        train, heldout = split(dataset.n_examples, config.holdout, config.seed)
-        examples = Selection(dataset, train if part == "train" else heldout)
+    if config is not None and beside is None:
+        parts = divide(dataset, config)
+        examples = Selection(dataset, getattr(parts, part))
         if not len(examples):
-            raise DataError(f"the model was trained with holdout 0: there is no part {part}")
-    return _score(saved, examples)
+            raise DataError(f"the training had no part {part}")
+    return score_examples(saved, examples)
 
 
 def predict(
@@ -92,7 +93,8 @@ def predict(
         yield [names[number] for number in classes], probability_of(classes, answers)
 
 
-def _score(saved: SavedModel, examples: Selection) -> Score:
+def score_examples(saved: SavedModel, examples: Selection) -> Score:
+    """Score a saved model on some examples, a chunk at a time."""
     by, ranks = AucBy.of(saved.build().task, len(examples)), Ranks()
     source, total = saved.source(), Score()
     for start in range(0, len(examples), CHUNK_EXAMPLES):

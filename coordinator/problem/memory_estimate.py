@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -10,6 +11,7 @@ import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.split.partition import Rows
+from distbelief.app.errors import ConfigError
 from distbelief.app.layout.layout import Layout, Table
 from distbelief.app.models.model import Model, SparseModel
 from distbelief.app.optimizers.registry import build_rule
@@ -23,6 +25,9 @@ ROUNDING, ENTRY_BYTES = 1.25, 64
 #: evaluated, and copies of the first two that are being written to a checkpoint. Of slots:
 #: themselves and the copy for the checkpoint.
 PARAMETER_COPIES, SLOT_COPIES = 5, 2
+
+#: Vectors in float64 of the coordinator before a training: first values, their copy, slots.
+FIRST_VECTORS = 3
 
 #: Vectors of Sandblaster beside those of its history, at most: points, gradients, directions,
 #: snapshots, and those that a checkpoint still reads.
@@ -77,6 +82,31 @@ def estimate_memory(
     stored = int(vector * ROUNDING) + layout.n_blocks * ENTRY_BYTES
     servers = copies * stored if tables is None else tables.likely
     return MemoryEstimate(servers, PROCESS_BYTES + n_vectors * vector)
+
+
+def check_room(config: RunConfig, layout: Layout, n_features: int) -> None:
+    """Refuse dense parameters that this machine has no room for, before anything is allocated.
+
+    Raises:
+        ConfigError: with what they would take, and what to do.
+    """
+    needed, there = FIRST_VECTORS * 8 * layout.size, os.sysconf("SC_PAGE_SIZE")
+    there *= os.sysconf("SC_PHYS_PAGES")
+    if needed <= there:
+        return
+    advice = "choose a smaller model"
+    if any(tensor.sparse for tensor in layout.dense):
+        advice = (
+            "lower table_numbers, so that they become tables"
+            if config.algorithm == "downpour"
+            else "algorithm downpour keeps them as tables, of which only used rows exist"
+        )
+    raise ConfigError(
+        f"{config.data}: {n_features:,} features make {layout.size:,} dense parameters of model "
+        f'"{config.model}", some {bytes_text(needed)} here before anything is trained, and this '
+        f"machine has {bytes_text(there)}: {advice}, or check that the largest index of a feature "
+        "is no mistake"
+    )
 
 
 def estimate_tables(

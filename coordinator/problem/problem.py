@@ -26,6 +26,7 @@ from distbelief.coordinator.problem.initial_values import InitialValues, make_in
 from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
     TableEstimate,
+    check_room,
     estimate_memory,
     estimate_tables,
 )
@@ -91,7 +92,9 @@ def prepare(
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
     """
     config = config.model_copy(
-        update={"data": _absolute(config.data), "holdout_data": _absolute(config.holdout_data)}
+        update={
+            name: _absolute(getattr(config, name)) for name in ("data", "holdout_data", "test_data")
+        }
     )
     data = open_data(config, default_cache_folder(), progress)
     dataset, train = data.dataset, data.train
@@ -106,6 +109,7 @@ def prepare(
         table_numbers=config.table_numbers if downpour else None,
         seed=config.seed,
     )
+    check_room(config, layout, dataset.n_features)
     start = config
     if recorded is not None:
         start = config.model_copy(update={"init_from": None})

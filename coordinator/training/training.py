@@ -19,11 +19,13 @@ from distbelief.app.errors import (
 from distbelief.app.files import checkpoint
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
+from distbelief.app.models.metrics import Score
 from distbelief.app.runs import leadership
 from distbelief.app.runs.leadership import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.driver import Downpour
+from distbelief.coordinator.inference.scoring import score_examples
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
@@ -123,18 +125,24 @@ def _run(
         _describe(resources)
         ending = train_to_the_end(resources, driver, begin, resumed=resumed)
         # Before the last words to any server: what is trained must not depend on them.
-        _saved_model(resources, ending).save(resources.output)
+        saved = _saved_model(resources, ending)
+        test = None if ending.resumable else _tested(resources, saved)
+        if test is not None:
+            facts = {**saved.facts, "test": resources.problem.score_formatter.document(test)}
+            saved = replace(saved, facts=facts)
+        saved.save(resources.output)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
         raise _taken(resources, error) from error
     except BaseException as error:
         _give_up(resources, driver, error)
         raise
-    _conclude(resources, ending, driver.seconds)
+    _conclude(resources, ending, driver.seconds, test)
     return Outcome(
         run=resources.session.record.run,
         reason=ending.reason,
         heldout=ending.final.heldout,
+        test=test,
         evaluations=tuple(driver.evaluations.history),
         details=ending.details,
         model_file=resources.output,
@@ -165,6 +173,7 @@ def _describe(resources: TrainingResources) -> None:
         parameters=problem.n_parameters,
         training_examples=problem.n_train,
         heldout_examples=problem.n_heldout,
+        test_examples=len(problem.data.test),
         portions=portions_of(problem) if problem.config.algorithm == "sandblaster" else None,
     )
 
@@ -193,13 +202,23 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     return replace(saved, parameters=dense)
 
 
-def _conclude(resources: TrainingResources, ending: Ending, seconds: float) -> None:
+def _tested(resources: TrainingResources, saved: SavedModel) -> Score | None:
+    """The score on the examples of the test, which nothing else has seen; None without any."""
+    examples = resources.problem.data.test
+    return score_examples(saved, examples) if len(examples) else None
+
+
+def _conclude(
+    resources: TrainingResources, ending: Ending, seconds: float, test: Score | None = None
+) -> None:
     """Tell everybody that the run is over; the model is saved, whoever can be told."""
     state = RunState.STOPPED if ending.resumable else RunState.FINISHED
     outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(seconds, 1)}
     if ending.final.heldout is not None:
         score = ending.final.heldout.score
         outcome["heldout"] = resources.problem.score_formatter.document(score)
+    if test is not None:
+        outcome["test"] = resources.problem.score_formatter.document(test)
     try:
         _close(resources, state, outcome)
     except Fenced as error:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.stored import APART
 from distbelief.app.datasets.reading.reader import Reader
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
@@ -30,10 +31,17 @@ def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Schema
         targets = stack.enter_context(closing(TargetColumn(source, wanted, folder)))
         features = _SparseFiles(folder) if reader.sparse else _DenseFiles(folder)
         stack.enter_context(closing(features))
+        apart = None
+        if reader.apart:
+            apart = GrowingArray(folder / APART, np.dtype(np.float64))
+            stack.enter_context(closing(apart))
         for chunk in reader:
             assert chunk.targets is not None  # the reader was asked for them
             features.add(chunk)
             targets.add(chunk.targets)
+            if apart is not None:
+                assert chunk.apart is not None
+                apart.add(chunk.apart)
         n_classes, labels, blocks = targets.finish()
         dtype = np.dtype(np.int64 if n_classes else np.float32)
         with closing(GrowingArray(folder / "targets.npy", dtype)) as file:

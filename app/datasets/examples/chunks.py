@@ -36,10 +36,13 @@ class Chunk:
         targets: shape (n_examples,), as read: float64, int64, or str in an object array.
             Text files give str, exactly as written but for surrounding blanks. A number
             is finite, a text not empty. None if the reader was not asked for targets.
+        apart: float64, shape (n_examples,): what the column says that is no feature; None
+            if the reader was not asked for one.
     """
 
     features: npt.NDArray[np.float32] | CsrRows
     targets: npt.NDArray[Any] | None
+    apart: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.features)

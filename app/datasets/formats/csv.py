@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import Any
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart, given
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
 from distbelief.app.datasets.reading.columns import AllColumns, plan_columns
 from distbelief.app.datasets.reading.delimiters import guessed
@@ -70,6 +71,10 @@ class CsvReader(Reader):
     @property
     def sparse(self) -> bool:
         return bool(self._plan.fields)
+
+    @property
+    def apart(self) -> bool:
+        return self._plan.apart is not None
 
     @property
     def columns(self) -> Columns:
@@ -156,12 +161,16 @@ class CsvReader(Reader):
         plan = self._plan
         dense = cells.numbers(plan.dense, self._settings["missing"])
         features = plan.features(dense, [cells.texts(i) for i in plan.fields])
+        apart = None
+        if plan.apart is not None:
+            said = (text.decode() for text in cells.texts(plan.apart))
+            apart = apart_values(said, self._apart_option)
         if plan.target is None:
-            return Chunk(features, None)
+            return Chunk(features, None, apart)
         targets = [text.decode().strip() for text in cells.texts(plan.target)]
         if any(map(fault_of_target, set(targets))):
             raise ValueError("a target is missing or unusable")
-        return Chunk(features, objects(targets))
+        return Chunk(features, objects(targets), apart)
 
     def _drop_faulty_rows(self, found: Records) -> None:
         good = []
@@ -181,7 +190,17 @@ class CsvReader(Reader):
         for column in plan.dense:
             if row[column] and (fault := fault_of_text(row[column])):
                 return f"{plan.name(column)}: {fault}"
+        if plan.apart is not None and (
+            fault := fault_of_apart(row[plan.apart], self._apart_option)
+        ):
+            return f"{plan.name(plan.apart)}: {fault}"
         return None if plan.target is None else fault_of_target(row[plan.target].strip())
+
+    @property
+    def _apart_option(self) -> str:
+        option = given(self._settings)
+        assert option is not None
+        return option[0]
 
 
 def _delimiter(files: Sequence[DataFile], text: Text) -> str:

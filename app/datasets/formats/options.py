@@ -13,6 +13,8 @@ CSV and Parquet:
                 those with text in them (CSV: in the first megabyte)
     buckets     features for each categorical column; its values are hashed to one of them
     missing     number that stands where a number is missing
+    holdout, order_by
+                the settings of these names, where they name a column
 
 CSV:
 
@@ -42,6 +44,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distbelief.app.datasets.reading.apart import APART
 from distbelief.app.datasets.reading.delimiters import BLANKS
 from distbelief.app.datasets.reading.packing import unpacked_name
 from distbelief.app.datasets.reading.spelling import hint
@@ -159,6 +162,7 @@ _TABLE = {
     ),
     "buckets": _whole(1, MOST_BUCKETS, 1 << 16),
     "missing": FormatOption(0.0, _number, "a finite number that fits float32"),
+    **{name: FormatOption(None, _column, "the name or the position of a column") for name in APART},
     **_BAD_LINES,
 }
 KNOWN: Mapping[str, Mapping[str, FormatOption]] = {
@@ -196,6 +200,11 @@ def resolve(form: str, options: Options, source: str) -> dict[str, Any]:
         DataError: an option is unknown to the format, or its value is not allowed.
     """
     known = KNOWN[form]
+    for name in APART:
+        if name in options and name not in known:
+            raise DataError(
+                f"{source}: {name}={options[name]} names a column, which {form} has not"
+            )
     for name in options:
         if name != "format" and name not in known:
             raise DataError(

@@ -33,6 +33,7 @@ class ColumnPlan:
         dense: columns of numbers, ascending.
         fields: columns of categories, ascending.
         buckets: features of each categorical column.
+        apart: column that is no feature, and yet read; None if there is none.
     """
 
     names: tuple[str, ...]
@@ -41,6 +42,7 @@ class ColumnPlan:
     dense: tuple[int, ...]
     fields: tuple[int, ...]
     buckets: int
+    apart: int | None = None
 
     @property
     def columns(self) -> Columns:

@@ -70,9 +70,9 @@ def guessed(content: bytes, named: str | None, source: str) -> str:
 
 
 def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    dialect = {"delimiter": delimiter, "skipinitialspace": delimiter != " "}
     try:
-        return [row for row in csv.reader(lines, **dialect) if row]
+        read = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != " ")
+        return [row for row in read if row]
     except csv.Error:
         return []
 
@@ -90,8 +90,8 @@ def _all_decimal(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _several(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether each row has a field of several numbers."""
-    return all(any(map(_NUMBERS.fullmatch, row)) for row in rows)
+    """Whether rows have a field of several numbers."""
+    return sum(any(map(_NUMBERS.fullmatch, row)) for row in rows) >= AGREE * len(rows)
 
 
 def _one(match: re.Match[bytes]) -> bytes:

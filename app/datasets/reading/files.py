@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import lzma
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,6 +127,12 @@ def local_path(source: str) -> str | None:
     """The path that ``source`` means, a path or ``file://`` URL; None if it is elsewhere."""
     path = source.removeprefix("file://") if source.startswith("file:///") else source
     return None if is_url(path) else str(Path(path).expanduser())
+
+
+def real_name(source: str) -> str:
+    """The one name of a file that may be written in several ways."""
+    path = local_path(source)
+    return source if path is None else os.path.realpath(path)
 
 
 def is_pattern(source: str) -> bool:

@@ -36,8 +36,8 @@ class Begun:
 class _Zstandard:
     """Unpacks Zstandard, frame after frame; the package's own reader passes over a cut end."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        words = "files in .zst need zstandard"
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        words = f"{name}: files in Zstandard (.zst) need zstandard"
         self._module = needed("zstandard", words, "zstd", DataError)
         self._stream = stream
         self._frame: Any = None
@@ -68,10 +68,10 @@ class _Zstandard:
 
 
 #: What unpacks a stream, by the ending, and the bytes with which such files begin.
-PACKINGS: Mapping[str, tuple[bytes, Callable[[Any], Any]]] = {
-    ".gz": (b"\x1f\x8b", lambda stream: gzip.GzipFile(fileobj=stream)),
-    ".bz2": (b"BZh", bz2.BZ2File),
-    ".xz": (b"\xfd7zXZ\0", lzma.LZMAFile),
+PACKINGS: Mapping[str, tuple[bytes, Callable[[Any, str], Any]]] = {
+    ".gz": (b"\x1f\x8b", lambda stream, _: gzip.GzipFile(fileobj=stream)),
+    ".bz2": (b"BZh", lambda stream, _: bz2.BZ2File(stream)),
+    ".xz": (b"\xfd7zXZ\0", lambda stream, _: lzma.LZMAFile(stream)),  # noqa: SIM115
     ".zst": (b"\x28\xb5\x2f\xfd", _Zstandard),
 }
 
@@ -93,7 +93,7 @@ def unpacked(stream: BinaryIO, name: str) -> BinaryIO:
     begun, ending = Begun(head, stream), _ending(name)
     for known, (magic, unpack) in PACKINGS.items():
         if known == ending or (not ending and head.startswith(magic)):
-            return cast("BinaryIO", unpack(begun))
+            return cast("BinaryIO", unpack(begun, name))
     return cast("BinaryIO", begun)
 
 

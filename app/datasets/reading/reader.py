@@ -47,6 +47,11 @@ class Reader(ABC):
         self._faults = Faults(settings["bad_lines"])
 
     @property
+    def apart(self) -> bool:
+        """Whether the chunks have values of a column that is no feature."""
+        return False
+
+    @property
     @abstractmethod
     def sparse(self) -> bool:
         """Whether the features of the chunks are CSR rows."""

@@ -15,13 +15,13 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.sources import synthetic
-from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError
 from distbelief.app.models import auc
 from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ModelSettings
 from distbelief.coordinator.inference import scoring
+from tests.dividing import split
 
 Run = Callable[..., Any]
 OPTIONS = {"examples": 200, "features": 3}
