@@ -12,7 +12,7 @@ from distbelief.app.datasets.cache.opening import open_cached
 from distbelief.app.datasets.cache.parts import listed
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.reading.apart import HOLDOUT, ORDER_BY
+from distbelief.app.datasets.reading.apart import HOLDOUT, SPLIT
 from distbelief.app.datasets.reading.digests import joined
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.sources.source import Stream, parse
@@ -30,6 +30,7 @@ from distbelief.app.datasets.split.division import (
 from distbelief.app.datasets.split.partition import RowPart
 from distbelief.app.errors import DataError
 from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.data import RANDOM, STRATIFIED
 from distbelief.app.settings.sections import Scalar
 
 
@@ -103,8 +104,11 @@ def training_options(config: RunConfig) -> dict[str, Scalar]:
     Raises:
         DataError: there should be such a column, and the data have none.
     """
-    said = {HOLDOUT: config.holdout, ORDER_BY: config.order_by}
-    named = {name: column for name, column in said.items() if isinstance(column, str)}
+    named = {}
+    if isinstance(config.holdout, str):
+        named[HOLDOUT] = config.holdout
+    if config.split not in (RANDOM, STRATIFIED):
+        named[SPLIT] = config.split
     if named and not isinstance(parse(config.data), Stream):
         raise DataError(
             f"{config.data}: {' and '.join(f'{key}={value}' for key, value in named.items())} "
@@ -122,21 +126,22 @@ def divide(dataset: Dataset, config: RunConfig) -> Division:
     if isinstance(config.holdout, str):
         return _checked(listed(dataset, f"holdout/{config.seed}", lambda: _said(dataset)), config)
     holdout = config.holdout if config.holdout_data is None else 0.0
-    shares = Shares(dataset.n_examples, holdout, config.test)
-    key = f"{holdout}/{config.test}/{config.seed}"
-    if config.order_by is not None:
-        return listed(dataset, f"order/{key}", lambda: by_order(dataset.apart, shares))
-    if not config.stratify:
+    test = config.test if config.test_data is None else 0.0
+    shares = Shares(dataset.n_examples, holdout, test)
+    key = f"{holdout}/{test}/{config.seed}"
+    if config.split == RANDOM:
         return at_random(shares, config.seed)
+    if config.split != STRATIFIED:
+        return listed(dataset, f"order/{key}", lambda: by_order(dataset.apart, shares))
     if not dataset.n_classes:
         raise DataError(
-            f"{dataset.name}: stratify is for classes, and the targets are numbers: leave it out, "
-            "or say task=classification"
+            f"{dataset.name}: split {STRATIFIED} is for classes, and the targets are numbers: "
+            "leave it out, or say task=classification"
         )
     return _checked(
         listed(
             dataset,
-            f"stratify/{key}",
+            f"stratified/{key}",
             lambda: by_class(dataset.targets, dataset.n_classes, shares, config.seed),
         ),
         config,

@@ -18,9 +18,9 @@ from pydantic import ValidationError, model_validator
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
+from distbelief.app.settings.data import RANDOM, DataSettings
 from distbelief.app.settings.sections import (
     CheckpointSettings,
-    DataSettings,
     DownpourSettings,
     ModelSettings,
     ObjectiveSettings,
@@ -76,18 +76,13 @@ class RunConfig(
     def _check_division(self) -> None:
         """Examples can be divided in one way only."""
         if isinstance(self.holdout, str):
-            ways = {"stratify": self.stratify, "order_by": self.order_by, "test": self.test}
-            for name in (name for name, way in ways.items() if way):
+            others = {"split": self.split != RANDOM, "test": self.test}
+            others["holdout_data"] = self.holdout_data is not None
+            for name in (name for name, given in others.items() if given):
                 raise ValueError(
                     f"{name} and a column as holdout ({self.holdout}) exclude each other: the "
                     "column says the part of each example"
                 )
-            if self.holdout_data is not None:
-                raise ValueError("holdout_data and a column as holdout exclude each other")
-        if self.stratify and self.order_by is not None:
-            raise ValueError("stratify and order_by exclude each other")
-        if self.test and self.test_data is not None:
-            raise ValueError("test and test_data exclude each other: give the share, or the file")
 
     @property
     def unit_length(self) -> int:

@@ -6,9 +6,9 @@ name everywhere. :mod:`distbelief.app.settings.config` puts the groups together 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Scalar = bool | int | float | str
 OptionValue = Scalar | list[int] | list[float] | list[str]
@@ -17,19 +17,6 @@ WantedEngine = Literal["auto", "lua", "native"]
 Positive = Annotated[int, Field(ge=1)]
 #: Steps between exchanges with the servers; ``auto`` is chosen before the training.
 Interval = Positive | Literal["auto"]
-
-
-def _share_or_column(value: Any) -> float | str:
-    """A share, also as text; anything else is the name of a column."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
-        raise ValueError("must be a share from 0 to below 1, or the name of a column")
-    try:
-        share = float(value)
-    except ValueError:
-        return str(value)
-    if not 0 <= share < 1:
-        raise ValueError("must be at least 0 and below 1, or the name of a column")
-    return share
 
 
 class Section(BaseModel):
@@ -76,47 +63,6 @@ class ModelSettings(Section):
         ge=0,
         le=1,
         description="models of two classes: probability above which an example is of class 1",
-    )
-
-
-class DataSettings(Section):
-    """Data"""
-
-    data: str = Field(
-        "digits",
-        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
-        "synthetic:clicks; .csv, .tsv, .libsvm (all also .gz) or .parquet files: one, a folder "
-        "or a pattern, also https:// and the like; a .npz file with arrays x and y, a pair "
-        "x.npy and y.npy, or MNIST's images-idx3-ubyte(.gz) with the labels beside it",
-    )
-    data_options: dict[str, Scalar] = Field(
-        {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"
-    )
-    holdout: Annotated[float | str, BeforeValidator(_share_or_column)] = Field(
-        0.2,
-        description="fraction of the examples held out for evaluation; or the name of a column "
-        "that says which are (train, heldout, test; 0 or 1), which is then no feature",
-    )
-    holdout_data: str | None = Field(
-        None, description="held-out examples of their own, as data; the fraction is then unused"
-    )
-    stratify: bool = Field(
-        False, description="hold out the same fraction of each class, as far as it goes"
-    )
-    order_by: str | None = Field(
-        None,
-        description="name of a column of numbers or dates: the last examples by it are held out, "
-        "not random ones; it is then no feature",
-    )
-    test: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="fraction of the examples that neither trains nor chooses: it is scored once, "
-        "at the end (by order_by, the very last)",
-    )
-    test_data: str | None = Field(
-        None, description="examples to be scored once, at the end, as data; instead of a fraction"
     )
 
 

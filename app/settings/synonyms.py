@@ -63,7 +63,7 @@ SYNONYMS = {
     "nproc_per_node",
     "rank": "factors n_factors num_factors latent_dim",
     "replicas": "n_replicas num_replicas world_size",
-    "order_by": "order_column sort_by time_column timestamp_column",
+    "split": "order_by sort_by split_by stratify stratified time_column timestamp_column",
     "seed": "random_seed random_state manual_seed rng rng_seed",
     "servers": "n_servers num_servers num_ps n_parameter_servers num_parameter_servers",
     "shards": "n_shards num_shards num_partitions",

@@ -32,7 +32,7 @@ data_options = click.option(
         "data train.libsvm.gz --json",
         "data --cache",
     ),
-    codes=(ExitCode.CONFIG, ExitCode.DATA),
+    codes=(ExitCode.DATA,),
 )
 @click.argument("file", required=False)
 @data_options

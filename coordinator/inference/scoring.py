@@ -67,7 +67,8 @@ def evaluate(
         parts = divide(dataset, config)
         examples = Selection(dataset, getattr(parts, part))
         if not len(examples):
-            raise DataError(f"the training had no part {part}")
+            setting = "test" if part == "test" else "holdout"
+            raise DataError(f"the model was trained with {setting} 0: there is no part {part}")
     return score_examples(saved, examples)
 
 

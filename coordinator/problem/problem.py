@@ -91,11 +91,7 @@ def prepare(
     Raises:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
     """
-    config = config.model_copy(
-        update={
-            name: _absolute(getattr(config, name)) for name in ("data", "holdout_data", "test_data")
-        }
-    )
+    config = _with_absolute_paths(config)
     data = open_data(config, default_cache_folder(), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
@@ -145,6 +141,9 @@ def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunD
     return check_model(trial_of(name, model, first, data.dataset, data.train), config.dtype)
 
 
-def _absolute(source: str | None) -> str | None:
+def _with_absolute_paths(config: RunConfig) -> RunConfig:
     """A worker on this machine may have another working directory."""
-    return None if source is None else parse(source).absolute()
+    sources = {name: getattr(config, name) for name in ("data", "holdout_data", "test_data")}
+    return config.model_copy(
+        update={name: each and parse(each).absolute() for name, each in sources.items()}
+    )

@@ -15,6 +15,7 @@ from distbelief.app.datasets.examples.stored import APART
 from distbelief.app.datasets.reading.reader import Reader
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
+from distbelief.app.errors import DataError
 from distbelief.app.files.atomic import flush
 
 Array = npt.NDArray[Any]
@@ -48,6 +49,11 @@ def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Schema
             for block in blocks:
                 file.add(block)
     columns = reader.columns
+    if not columns.n_features:
+        raise DataError(
+            f"{source}: there are no features, only targets; of LIBSVM files the option features=N "
+            "says how many are zero"
+        )
     return Schema(
         columns.n_features, n_classes, reader.sparse, columns.n_dense, columns.n_fields, labels
     )

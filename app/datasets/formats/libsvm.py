@@ -26,7 +26,6 @@ from distbelief.app.datasets.reading.lines import Block, blocks
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.text import Text, fault_of_bytes
 from distbelief.app.datasets.reading.values import fault_of_target, fault_of_text, objects, shown
-from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
 _COMMENT = re.compile(rb"#[^\n]*")
@@ -63,14 +62,6 @@ class LibsvmReader(Reader):
     def reading_options(self) -> dict[str, Scalar]:
         settings = {"features": self.columns.n_features, "zero_based": not self._base}
         return {**settings, **self._text.reading_options()}
-
-    def __iter__(self) -> Iterator[Chunk]:
-        yield from super().__iter__()
-        if not self.columns.n_features:
-            raise DataError(
-                f"{self._files[0].name}: there are no features, only labels: each line should be "
-                "LABEL INDEX:VALUE INDEX:VALUE ... (the option features=N says how many are zero)"
-            )
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         for block in blocks(file, self._text):

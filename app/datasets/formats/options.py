@@ -13,8 +13,8 @@ CSV and Parquet:
                 those with text in them (CSV: in the first megabyte)
     buckets     features for each categorical column; its values are hashed to one of them
     missing     number that stands where a number is missing
-    holdout, order_by
-                the settings of these names, where they name a column
+    holdout     column that says which examples are held out; the setting of this name sets it
+    split       column by which the last examples are held out; likewise
 
 CSV:
 

@@ -1,7 +1,7 @@
 """A column that is no feature: it says which examples are held out, or in which order they are.
 
 holdout     train, 0, false or no; heldout, validation, 1, true or yes; test
-order_by    numbers, or dates and times as ISO 8601 writes them; without a zone they are UTC
+split    numbers, or dates and times as ISO 8601 writes them; without a zone they are UTC
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from distbelief.app.datasets.split.division import HELDOUT, TEST, TRAIN
 Float64s = npt.NDArray[np.float64]
 
 #: Options that name such a column; one at most is given.
-HOLDOUT, ORDER_BY = APART = ("holdout", "order_by")
+HOLDOUT, SPLIT = APART = ("holdout", "split")
 
 _PARTS = {
     TRAIN: "train training 0 0.0 false f no n",
@@ -48,7 +48,7 @@ def fault_of_apart(text: str, option: str) -> str | None:
         _READ[option](text)
     except ValueError:
         allowed = "train, heldout or test (or 0 or 1)"
-        if option == ORDER_BY:
+        if option == SPLIT:
             allowed = "a finite number, or a date or time like 2024-12-31 or 2024-12-31T23:59:59"
         return f"{shown(text)} must be {allowed}, for {option}"
     return None
@@ -79,4 +79,4 @@ def _microseconds(text: str) -> float:
     return float((moment - _EPOCH) // timedelta(microseconds=1))
 
 
-_READ: Mapping[str, Callable[[str], float]] = {HOLDOUT: _part, ORDER_BY: _place}
+_READ: Mapping[str, Callable[[str], float]] = {HOLDOUT: _part, SPLIT: _place}

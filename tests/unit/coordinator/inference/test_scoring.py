@@ -75,16 +75,26 @@ def test_parts_are_those_of_the_training() -> None:
     model = saved("softmax", seed=5, holdout=0.3)
     train, heldout = split(200, 0.3, 5)
     parts = {
-        part: scoring.evaluate(model, "synthetic:softmax", OPTIONS, part) for part in scoring.PARTS
+        part: scoring.evaluate(model, "synthetic:softmax", OPTIONS, part)
+        for part in ("all", "train", "heldout")
     }
     assert parts["train"].n_examples == len(train)
     assert parts["heldout"].n_examples == len(heldout)
     assert parts["train"].correct + parts["heldout"].correct == parts["all"].correct
+    model = saved("softmax", seed=5, holdout=0.3, test=0.1, split="stratified")
+    three = [
+        scoring.evaluate(model, "synthetic:softmax", OPTIONS, part)
+        for part in ("train", "heldout", "test")
+    ]
+    assert [part.n_examples for part in three] == [120, 60, 20]
+    assert sum(part.correct for part in three) == parts["all"].correct
 
 
 def test_a_part_that_the_training_did_not_have_is_named() -> None:
     with pytest.raises(DataError, match="holdout 0: there is no part heldout"):
         scoring.evaluate(saved("softmax", holdout=0.0), "synthetic:softmax", OPTIONS, "heldout")
+    with pytest.raises(DataError, match="test 0: there is no part test"):
+        scoring.evaluate(saved("softmax"), "synthetic:softmax", OPTIONS, "test")
 
 
 def test_a_file_may_lack_some_classes(tmp_path: Path) -> None:
@@ -310,5 +320,8 @@ def test_held_out_data_of_their_own_are_the_part_that_is_held_out(tmp_path: Path
     train = str(tmp_path / "train.csv")
     config = RunConfig(data=train, holdout_data=str(tmp_path / "held.csv"), model="softmax")
     model = of_towns(reading=READING, config=config.model_dump(mode="json"))
-    parts = [scoring.evaluate(model, train, {}, part).n_examples for part in scoring.PARTS]
-    assert dict(zip(scoring.PARTS, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}
+    parts = {
+        part: scoring.evaluate(model, train, {}, part).n_examples
+        for part in ("all", "train", "heldout")
+    }
+    assert parts == {"all": 3, "train": 3, "heldout": 1}
