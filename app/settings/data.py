@@ -50,8 +50,8 @@ class DataSettings(Section):
         RANDOM,
         min_length=1,
         description="which examples are held out: random ones; stratified, the same fraction of "
-        "each class; or the name of a column of numbers or dates, the last by which are held out, and "
-        "which is then no feature",
+        "each class; or the name of a column of numbers or dates, the last by which are held out, "
+        "and which is then no feature",
     )
     test: float = Field(
         0.0,
