@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from distbelief.app.datasets.cache.opening import default_cache_folder
-from distbelief.app.datasets.cache.standard_input import STANDARD_INPUT, kept
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.config import (
     CLUSTER_SECTIONS,
@@ -142,12 +140,15 @@ def collect_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str
         ConfigError: the file cannot be read.
         DataError: standard input cannot be kept.
     """
+    from distbelief.app.datasets.cache.opening import default_cache_folder
+    from distbelief.app.datasets.cache.standard_input import kept
+
     settings = read_toml(Path(config_file)) if config_file else {}
     settings |= given_settings(flags, SECTIONS)
     add_environment(settings)
     for name in ("data", "holdout_data", "test_data"):
-        if settings.get(name) == STANDARD_INPUT:
-            settings[name] = kept(STANDARD_INPUT, default_cache_folder())
+        if isinstance(source := settings.get(name), str):
+            settings[name] = kept(source, default_cache_folder())
     return settings
 
 
