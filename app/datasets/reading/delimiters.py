@@ -21,7 +21,7 @@ _NAMES = {",": "a comma", "\t": "a tab", ";": ";", "|": "|", BLANKS: "blanks"}
 
 _QUOTED_OR_BLANKS = re.compile(rb'"[^"\n]*"|[ \t]+')
 _AROUND = re.compile(rb"(?m)^ +| +(?=\r?$)")
-_NUMBERS = re.compile(r"\s*[-+.\d]\S*(\s+[-+.\d]\S*)+\s*")
+_NUMBERS = re.compile(r"\s*[-+.\d][-+.\deE]*(\s+[-+.\d][-+.\deE]*)+\s*")
 _DECIMAL = re.compile(r"\s*[-+]?\d*,\d+\s*")
 
 
@@ -35,20 +35,20 @@ def single_blanks(content: bytes) -> bytes:
 def fitting(content: bytes) -> list[str]:
     """The delimiters with which the first lines have as many fields each, two at least.
 
-    Blanks count only where nothing else does. What is in all numbers a decimal comma, or leaves
-    numbers with blanks between them in one field, is no delimiter.
+    Blanks count where nothing else does, or where anything else would leave several numbers in
+    one field. A comma does not count where it is the decimal point of all numbers.
     """
     lines = content.decode(errors="replace").splitlines()[:LINES]
     lines = [line for line in lines if line.strip()]
+    single = single_blanks("\n".join(lines).encode()).decode().split("\n")
+    blanks = _agree(_rows(single, " "))
     rows = {each: _rows(lines, each) for each in CANDIDATES}
-    found = [each for each in CANDIDATES if _agree(rows[each]) and not _several(rows[each])]
-    for other in found:
-        if other != "," and "," in found and _all_decimal(rows[other]):
-            found.remove(",")
-    if not found:
-        single = single_blanks("\n".join(lines).encode()).decode().split("\n")
-        found = [BLANKS] if _agree(_rows(single, " ")) else []
-    return found
+    found = [each for each in CANDIDATES if _agree(rows[each])]
+    if blanks:
+        found = [each for each in found if not _several(rows[each])]
+    if "," in found and any(_all_decimal(rows[each]) for each in found if each != ","):
+        found.remove(",")
+    return found or ([BLANKS] if blanks else [])
 
 
 def guessed(content: bytes, named: str | None, source: str) -> str:

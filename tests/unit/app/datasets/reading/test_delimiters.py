@@ -27,6 +27,8 @@ MPG = """18.0   8   307.0      130.0      3504.      12.0   70  1\t"chevrolet ch
         ("iris.data", "5.1,3.5,Iris-setosa\n4.9,3.0,Iris-setosa\n", ","),
         ("auto-mpg.data", MPG, r"\s+"),
         ("a.txt", "  1 2  3\n 4   5 6 \n", r"\s+"),
+        ("temps", "temp,date\n39.4,2010/01/01 00:00\n39.2,2010/01/01 01:00\n", ","),
+        ("places", "name,at\nBonn,50.7 7.1\nUlm,48.4 10.0\n", ","),
         ("a.tsv", "a\ty\n1,5\t2,5\n", "\t"),
     ],
 )
