@@ -75,6 +75,7 @@ class Result:
         reason: why it ended.
         model: the trained model.
         heldout: figures of the model on held-out data, None without any: accuracy, loss, ...
+        test: likewise on the data of the test, which were scored once, at the end.
         evaluations: for each held-out evaluation its ``passes`` (Sandblaster: iterations),
             ``seconds`` and figures.
         history: everything that happened, oldest first.
@@ -88,6 +89,7 @@ class Result:
     reason: EndReason
     model: TrainedModel
     heldout: Mapping[str, Any] | None
+    test: Mapping[str, Any] | None
     evaluations: tuple[Mapping[str, Any], ...] = field(repr=False)
     history: tuple[Event, ...] = field(repr=False)
     details: tuple[str, ...] = field(repr=False)
@@ -102,6 +104,7 @@ def train(
     cluster: Cluster | None = None,
     data: Data | None = None,
     holdout_data: Data | None = None,
+    test_data: Data | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     on_status: Callable[[Status], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
@@ -123,6 +126,7 @@ def train(
             model knows by their names; and numbers or texts. Arrays lie in files in the cache
             folder while the training lasts, where workers read them.
         holdout_data: held-out examples of their own, likewise.
+        test_data: examples that are scored once, at the end, likewise.
         on_event: told each :class:`distbelief.Event`, in this thread; what it raises ends the
             training.
         on_status: told the :class:`distbelief.Status`, several times a second; likewise.
@@ -136,7 +140,7 @@ def train(
         KeyboardInterrupt: interrupted before training began, or twice.
     """
     began = time.monotonic()
-    given = {"data": data, "holdout_data": holdout_data}
+    given = {"data": data, "holdout_data": holdout_data, "test_data": test_data}
     run, where = _configure(config, cluster, settings | _sources(given))
     allow_imports_of(run)
     with _handed_over(run, given) as run:
@@ -174,6 +178,7 @@ def _result(
         reason=outcome.reason,
         model=model,
         heldout=heldout,
+        test=None if outcome.test is None else measures(outcome.test),
         evaluations=tuple(
             {"passes": each.passes, "seconds": each.seconds, **measures(each.score)}
             for each in outcome.evaluations

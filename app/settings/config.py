@@ -18,9 +18,9 @@ from pydantic import ValidationError, model_validator
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
+from distbelief.app.settings.data import RANDOM, DataSettings
 from distbelief.app.settings.sections import (
     CheckpointSettings,
-    DataSettings,
     DownpourSettings,
     ModelSettings,
     ObjectiveSettings,
@@ -87,7 +87,8 @@ class RunConfig(
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
-        heldout = self.holdout > 0 or self.holdout_data is not None
+        self._check_division()
+        heldout = bool(self.holdout) or self.holdout_data is not None
         judged = (self.target, self.patience, self.metric)
         if not heldout and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
@@ -97,6 +98,17 @@ class RunConfig(
                 "ftrl and set ftrl_l1"
             )
         return self
+
+    def _check_division(self) -> None:
+        """Examples can be divided in one way only."""
+        if isinstance(self.holdout, str):
+            others = {"split": self.split != RANDOM, "test": self.test}
+            others["holdout_data"] = self.holdout_data is not None
+            for name in (name for name, given in others.items() if given):
+                raise ValueError(
+                    f"{name} and a column as holdout ({self.holdout}) exclude each other: the "
+                    "column says the part of each example"
+                )
 
     @property
     def unit_length(self) -> int:

@@ -63,33 +63,6 @@ class ModelSettings(Section):
     )
 
 
-class DataSettings(Section):
-    """Data"""
-
-    data: str = Field(
-        "digits",
-        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
-        "synthetic:clicks; .csv, .tsv, .libsvm (all also .gz) or .parquet files: one, a folder "
-        "or a pattern, also https:// and the like; a .npz file with arrays x and y, a pair "
-        "x.npy and y.npy, or MNIST's images-idx3-ubyte(.gz) with the labels beside it",
-    )
-    data_options: dict[str, Scalar] = Field(
-        {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"
-    )
-    holdout: float = Field(
-        0.2, ge=0, lt=1, description="fraction of the examples held out for evaluation"
-    )
-    holdout_data: str | None = Field(
-        None, description="held-out examples of their own, as data; the fraction is then unused"
-    )
-    standardize: bool | None = Field(
-        None,
-        description="train on columns (and targets of a regression) of mean 0 and deviation 1, and "
-        "give parameters for the raw ones [default: with our own models yes, but for the columns "
-        "of sparse data]",
-    )
-
-
 class DownpourSettings(Section):
     """Downpour SGD"""
 

@@ -33,7 +33,7 @@ SYNONYMS = {
     "history": "history_size lbfgs_memory maxcor memory m num_corrections",
     "holdout": "test_size test_split test_fraction holdout_size holdout_fraction "
     "validation_split validation_fraction validation_size val_split val_fraction val_size",
-    "holdout_data": "eval_data eval_set test_data test_set val_data validation_data validation_set",
+    "holdout_data": "eval_data eval_set val_data validation_data validation_set",
     "init": "initializer initialization kernel_initializer weight_init",
     "initial_accumulator": "initial_accumulator_value",
     "init_from": "init_model pretrained pretrained_model initial_model from_checkpoint",
@@ -65,6 +65,7 @@ SYNONYMS = {
     "nproc_per_node",
     "rank": "factors n_factors num_factors latent_dim",
     "replicas": "n_replicas num_replicas world_size",
+    "split": "order_by sort_by split_by stratify stratified time_column timestamp_column",
     "seed": "random_seed random_state manual_seed rng rng_seed",
     "servers": "n_servers num_servers num_ps n_parameter_servers num_parameter_servers",
     "shards": "n_shards num_shards num_partitions",

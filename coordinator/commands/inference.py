@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.cache.standard_input import kept
 from distbelief.app.errors import ExitCode
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.coordinator.commands.conversion import show_conversion
@@ -49,11 +51,13 @@ def evaluate(
 
     The data are read as those of the training were, unless an option says otherwise; columns are
     taken by their names. The part heldout of a model that was trained with --holdout-data is that
-    file: name it. Other files than those of the training have no such parts.
+    file, and so is the part test with --test-data: name it. Other files than those of the training
+    have no such parts.
     """
     saved = open_model(model_file)
     with show_conversion(safe_console(stderr=True)) as progress:
-        score = scoring.evaluate(saved, data, pairs("data_options", data_option), part, progress)
+        source = kept(data, default_cache_folder())
+        score = scoring.evaluate(saved, source, pairs("data_options", data_option), part, progress)
     score_formatter = ScoreFormatter.of(saved.build().task, saved.settings, saved.schema)
     if as_json:
         click.echo(json.dumps(score_formatter.document(score), indent=2))

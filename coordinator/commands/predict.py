@@ -16,6 +16,8 @@ from typing import Any, TextIO
 import click
 import numpy as np
 
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.cache.standard_input import kept
 from distbelief.app.errors import ConfigError, DataError
 from distbelief.app.files.atomic import obstacle, replacing
 from distbelief.app.models.files import SavedModel
@@ -88,7 +90,8 @@ def predict(
     """
     saved = open_model(model_file)
     columns = _columns(saved, passed, proba)
-    predictor = Predictor(saved, data, pairs("data_options", data_option), passed)
+    source = kept(data, default_cache_folder())
+    predictor = Predictor(saved, source, pairs("data_options", data_option), passed)
     found = iter(predictor)
     first = next(found)  # what is wrong with the data shows before the file is touched
     write = _write_json if as_json else _write_csv

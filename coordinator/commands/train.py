@@ -133,10 +133,23 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
 
 
 def collect_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """Collect settings from a file, flags over it, and the environment; raises ConfigError."""
+    """Collect settings from a file, flags over it, and the environment.
+
+    Data from standard input are kept in a file, which is then the setting.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        DataError: standard input cannot be kept.
+    """
+    from distbelief.app.datasets.cache.opening import default_cache_folder
+    from distbelief.app.datasets.cache.standard_input import kept
+
     settings = read_toml(Path(config_file)) if config_file else {}
     settings |= given_settings(flags, SECTIONS)
     add_environment(settings)
+    for name in ("data", "holdout_data", "test_data"):
+        if isinstance(source := settings.get(name), str):
+            settings[name] = kept(source, default_cache_folder())
     return settings
 
 

@@ -13,9 +13,8 @@ from pydantic import ValidationError
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.reading.reader import Progress
-from distbelief.app.datasets.run_data import Selection
+from distbelief.app.datasets.run_data import Selection, divide, training_options
 from distbelief.app.datasets.sources.source import parse
-from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError, ModelError
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.criterion import judged_as
@@ -24,7 +23,7 @@ from distbelief.app.models.metrics import Score, score
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import Scalar
 
-PARTS = ("all", "train", "heldout")
+PARTS = ("all", "train", "heldout", "test")
 
 #: Examples that are in memory at a time.
 CHUNK_EXAMPLES = 4096
@@ -39,17 +38,21 @@ def evaluate(
 ) -> Score:
     """Score a saved model on labelled data; ``part`` is by the split of its training.
 
-    If the training had held-out data of their own, ``source`` must be those for the part
-    ``heldout``, and is all of the part ``train``. Nothing is opened that only the model names:
-    it may be a stranger's.
+    If the training had files of their own for the parts ``heldout`` or ``test``, ``source`` must
+    be those; all of the training data are then its other part. Nothing is opened that only the
+    model names: it may be a stranger's.
 
     Raises:
         DataError: unreadable data, data that do not fit the model, or for a part of the training
             other data than it had.
     """
     config = None if part == "all" else _config(saved)
-    if config is not None and config.holdout_data is not None and part == "heldout":
-        _check_named(saved, source, config)
+    own = {} if config is None else {"heldout": config.holdout_data, "test": config.test_data}
+    beside = own.get(part)
+    if config is not None and beside is not None:
+        _check_named(saved, source, config, part, beside)
+    elif config is not None:
+        options = {**training_options(config), **options}
     dataset = open_cached(
         source,
         options,
@@ -60,27 +63,29 @@ def evaluate(
     if config is not None:
         _check_same(saved, config, dataset, part)
     examples = Selection(dataset)
-    if config is not None and config.holdout_data is None:
-        train, heldout = split(dataset.n_examples, config.holdout, config.seed)
-        examples = Selection(dataset, train if part == "train" else heldout)
+    if config is not None and beside is None:
+        parts = divide(dataset, config)
+        examples = Selection(dataset, getattr(parts, part))
         if not len(examples):
-            raise DataError(f"the model was trained with holdout 0: there is no part {part}")
-    return _score(saved, examples)
+            setting = "test" if part == "test" else "holdout"
+            raise DataError(f"the model was trained with {setting} 0: there is no part {part}")
+    return score_examples(saved, examples)
 
 
-def _check_named(saved: SavedModel, source: str, config: RunConfig) -> None:
-    """Refuse the training data where others were held out; a file that was moved is the same."""
-    heldout, found = config.holdout_data, parse(source).absolute()
-    known = "heldout_fingerprint" in saved.facts and found != config.data
-    if found != heldout and not known:
+def _check_named(saved: SavedModel, source: str, config: RunConfig, part: str, beside: str) -> None:
+    """Refuse the training data where others are the part; a file that was moved is the same."""
+    found = parse(source).absolute()
+    known = f"{part}_fingerprint" in saved.facts and found != config.data
+    if found != beside and not known:
         raise DataError(
-            f"{source} is not what was held out: the training had held-out data of its own, in "
-            f"{heldout}, and data that a model file names are opened only if you name them, too "
+            f"{source} is not what was held out: the training had data of their own for {part}, in "
+            f"{beside}, and data that a model file names are opened only if you name them, too "
             "(if they lie elsewhere now, name those and all as the part)"
         )
 
 
-def _score(saved: SavedModel, examples: Selection) -> Score:
+def score_examples(saved: SavedModel, examples: Selection) -> Score:
+    """Score a saved model on some examples, a chunk at a time."""
     task = judged_as(saved.build().task, saved.schema.n_classes)
     by, ranks = AucBy.of(task, len(examples)), Ranks()
     source, total = saved.source(), Score()
@@ -97,10 +102,10 @@ def _score(saved: SavedModel, examples: Selection) -> Score:
 
 def _check_same(saved: SavedModel, config: RunConfig, dataset: Dataset, part: str) -> None:
     """Refuse other data than the training had: the same split of them would be another part."""
-    beside = config.holdout_data is not None and part == "heldout"
-    expected = saved.facts.get("heldout_fingerprint" if beside else "fingerprint")
+    beside = {"heldout": config.holdout_data, "test": config.test_data}.get(part)
+    expected = saved.facts.get("fingerprint" if beside is None else f"{part}_fingerprint")
     if expected is not None and dataset.fingerprint != expected:
-        of = config.holdout_data if beside else config.data
+        of = beside or config.data
         raise DataError(
             f"{dataset.name} is not the file of the training, {of}, as that was then (fingerprint "
             f"{dataset.fingerprint}, expected {expected}): it has no part {part}; all of it is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -52,16 +53,21 @@ def check_room(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
     Raises:
         ModelError: they cannot; nothing of that size has been made yet.
     """
-    # Rows of tables come into being on the servers.
-    tables = config.algorithm == "downpour"
-    numbers = sum(each.size for each in tensors if not (each.sparse and tables))
+    tables = config.algorithm == "downpour"  # whose rows come into being on the servers
+    least = config.table_numbers if tables else math.inf
+    dense = [each for each in tensors if not (each.sparse and each.size >= least)]
+    numbers = sum(each.size for each in dense)
     need, have = numbers * BYTES_AT_FIRST, available_memory()
-    if need > have:
-        raise ModelError(
-            f"the model has {numbers:,} numbers: to draw them takes {size_text(need)} of memory, "
-            f"and {size_text(have)} are left here; make it smaller (hidden, rank, embedding, "
-            "buckets or features of the data)"
-        )
+    if need <= have:
+        return
+    advice = "make it smaller (hidden, rank, embedding, buckets or features of the data)"
+    if any(each.sparse for each in dense):
+        way = "lower table_numbers" if tables else "algorithm downpour"
+        advice = f"{way} keeps rows as tables, of which only used ones exist, or {advice}"
+    raise ModelError(
+        f"the model has {numbers:,} numbers: to draw them takes {size_text(need)} of memory, "
+        f"and {size_text(have)} are left here; {advice}"
+    )
 
 
 @dataclass(frozen=True)

@@ -112,9 +112,7 @@ def prepare(
     Raises:
         DataError, ModelError, ConfigError: with what is wrong and what is allowed.
     """
-    config = config.model_copy(
-        update={"data": _absolute(config.data), "holdout_data": _absolute(config.holdout_data)}
-    )
+    config = _with_absolute_paths(config)
     saved = None if recorded is not None else model_to_go_on_from(config)
     config, data = _open(told(config), progress, _fits(config, saved, recorded))
     dataset, train = data.dataset, data.train
@@ -202,6 +200,9 @@ def _check_own(config: RunConfig, model: Model, first: InitialValues, data: RunD
     return check_model(trial_of(name, model, first, data.dataset, data.train), config.dtype)
 
 
-def _absolute(source: str | None) -> str | None:
+def _with_absolute_paths(config: RunConfig) -> RunConfig:
     """A worker on this machine may have another working directory."""
-    return None if source is None else parse(source).absolute()
+    sources = {name: getattr(config, name) for name in ("data", "holdout_data", "test_data")}
+    return config.model_copy(
+        update={name: each and parse(each).absolute() for name, each in sources.items()}
+    )

@@ -55,9 +55,10 @@ class HeldoutEvaluation:
 class Outcome:
     """The result of a training, before a program gets it.
 
-    ``heldout`` is the score of the model that was kept, ``details`` what the algorithm has to
-    say, a line each, ``unit`` in what it counts its progress, ``checkpoint`` that from which an
-    interrupted run can be resumed, ``folder`` where runs are.
+    ``heldout`` is the score of the model that was kept, ``test`` that of the same model on the
+    examples that were put aside for it, ``details`` what the algorithm has to say, a line each,
+    ``unit`` in what it counts its progress, ``checkpoint`` that from which an interrupted run can
+    be resumed, ``folder`` where runs are.
     """
 
     run: str
@@ -70,3 +71,4 @@ class Outcome:
     seconds: float
     folder: Path
     unit: str
+    test: Score | None = None

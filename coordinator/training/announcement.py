@@ -25,6 +25,8 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
         f"{problem.n_train:,} training and {problem.n_heldout:,} held-out examples "
         f"of {config.data}, "
     )
+    if n_test := len(problem.data.test):
+        line += f"{n_test:,} more for the test, "
     if config.algorithm == "downpour":
         line += _downpour(config) + (" (auto)" if chosen else "")
     else:

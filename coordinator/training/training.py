@@ -20,12 +20,14 @@ from distbelief.app.files import checkpoint
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
+from distbelief.app.models.metrics import Score
 from distbelief.app.runs import leadership
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.driver import Downpour
+from distbelief.coordinator.inference.scoring import score_examples
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
@@ -127,6 +129,10 @@ def _run(
         ending = train_to_the_end(resources, driver, begin, resumed=resumed)
         # Before the last words to any server: what is trained must not depend on them.
         saved = _saved_model(resources, ending)
+        test = None if ending.resumable else _tested(resources, saved)
+        if test is not None:
+            facts = {**saved.facts, "test": resources.problem.score_formatter.document(test)}
+            saved = replace(saved, facts=facts)
         saved.save(resources.output)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
@@ -136,11 +142,12 @@ def _run(
         raise
     # Until then the shards hold what belongs to scaled columns, and the run may be resumed.
     published = saved if saved.scaling is not None and not ending.resumable else None
-    _conclude(resources, ending, driver.seconds, _publishing(driver, published))
+    _conclude(resources, ending, driver.seconds, test, _publishing(driver, published))
     return Outcome(
         run=resources.session.record.run,
         reason=ending.reason,
         heldout=ending.final.heldout,
+        test=test,
         evaluations=tuple(driver.evaluations.history),
         details=ending.details,
         model_file=resources.output,
@@ -172,6 +179,7 @@ def _describe(resources: TrainingResources) -> None:
         parameters=problem.n_parameters,
         training_examples=problem.n_train,
         heldout_examples=problem.n_heldout,
+        test_examples=len(problem.data.test),
         portions=portions_of(problem) if problem.config.algorithm == "sandblaster" else None,
     )
 
@@ -208,10 +216,17 @@ def _publishing(driver: Driver, saved: SavedModel | None) -> Callable[[], None]:
     return lambda: driver.publish(saved.parameters, saved.tables.get(PARAMETERS, ()))
 
 
+def _tested(resources: TrainingResources, saved: SavedModel) -> Score | None:
+    """The score on the examples of the test, which nothing else has seen; None without any."""
+    examples = resources.problem.data.test
+    return score_examples(saved, examples) if len(examples) else None
+
+
 def _conclude(
     resources: TrainingResources,
     ending: Ending,
     seconds: float,
+    test: Score | None = None,
     publish: Callable[[], None] = lambda: None,
 ) -> None:
     """Tell everybody that the run is over; the model is saved, whoever can be told.
@@ -223,6 +238,8 @@ def _conclude(
     if ending.final.heldout is not None:
         score = ending.final.heldout.score
         outcome["heldout"] = resources.problem.score_formatter.document(score)
+    if test is not None:
+        outcome["test"] = resources.problem.score_formatter.document(test)
     try:
         _close(resources, state, outcome, publish)
     except Fenced as error:

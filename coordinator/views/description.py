@@ -129,11 +129,11 @@ def describe(
 
 
 def _not_zero(dataset: Dataset) -> int:
-    step = max(1, CHUNK // (1 if dataset.schema.sparse else dataset.n_features))
+    values, step = dataset.features, max(1, CHUNK // dataset.n_features)
+    if dataset.schema.sparse:
+        values, step = dataset.features.values, CHUNK  # whatever the examples have of them
     return sum(
-        int(np.count_nonzero(chunk.data if dataset.schema.sparse else chunk))
-        for start in range(0, dataset.n_examples, step)
-        for chunk in [dataset.features[start : start + step]]
+        int(np.count_nonzero(values[start : start + step])) for start in range(0, len(values), step)
     )
 
 

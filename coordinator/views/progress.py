@@ -56,6 +56,11 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
             lines.append(f"held-out {rest}")
         if score_formatter.task is Task.BINARY:  # of more classes, `evaluate` tells
             lines += score_formatter.confusion(outcome.heldout.score)
+    if outcome.test is not None:
+        text = score_formatter.text(outcome.test)
+        lines.append(f"test {text} ({outcome.test.n_examples:,} examples, scored once)")
+        if rest := score_formatter.rest(outcome.test):
+            lines.append(f"test {rest}")
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: {command('resume', outcome.run, folder=outcome.folder)}")
@@ -72,6 +77,8 @@ def describe_run(seen: Overview) -> list[str]:
     facts.pop("state", None)  # the first line says it
     if (heldout := facts.pop("heldout", None)) is not None:
         facts["held-out"] = brief(heldout)
+    if (test := facts.pop("test", None)) is not None:
+        facts["test"] = brief(test)
     lines += [f"{name}: {value}" for name, value in facts.items()]
     if seen.checkpoints:
         lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")

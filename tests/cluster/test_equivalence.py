@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.datasets.split.partition import Subset, split
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.files import checkpoint
 from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.parameters import whole
@@ -25,6 +25,7 @@ from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
 from tests.cluster.fleets import keys_of
+from tests.dividing import split
 
 Train = Callable[..., Any]
 

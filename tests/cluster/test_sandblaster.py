@@ -18,7 +18,6 @@ from sklearn.linear_model import LogisticRegression, _logistic
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
-from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import named
 from distbelief.app.models.files import read_model
@@ -28,6 +27,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.sandblaster.descent import DescentState
 from tests.cluster.fleets import keys_of
+from tests.dividing import split
 
 Start = Callable[..., Any]
 Train = Callable[..., Any]

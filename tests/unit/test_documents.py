@@ -16,6 +16,7 @@ from flower import options as _flower  # noqa: F401  (defines them)
 from tornado.options import options
 
 from distbelief.app.datasets.cache import opening as data_cache
+from distbelief.app.datasets.cache import upkeep
 from distbelief.app.datasets.reading import access
 from distbelief.app.errors import ExitCode
 from distbelief.app.models import imports
@@ -138,6 +139,7 @@ def test_environment_variables_in_the_text_exist(page: Path) -> None:
     known |= {access.PROTOCOLS_VARIABLE, access.ROOTS_VARIABLE}
     assert data_cache.default_cache_folder.__doc__ is not None
     known |= set(re.findall(r"DISTBELIEF_\w+", data_cache.default_cache_folder.__doc__))
+    known.add(upkeep.LIMIT_VARIABLE)
     assert set(re.findall(r"DISTBELIEF_\w+", page.read_text(encoding="utf-8"))) <= known
 
 
@@ -237,7 +239,17 @@ def test_a_command_that_is_not_there_is_noticed() -> None:
         check(["make", "tea"], "")
 
 
-EXTRAS = ["flower", "parquet", "remote", "report", "sklearn", "sparse", "tensorboard", "torch"]
+EXTRAS = [
+    "flower",
+    "parquet",
+    "remote",
+    "report",
+    "sklearn",
+    "sparse",
+    "tensorboard",
+    "torch",
+    "zstd",
+]
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.stored import APART
 from distbelief.app.datasets.reading.reader import Reader
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED
@@ -52,14 +53,21 @@ def _converted(
         stack.enter_context(closing(targets))
         features = _SparseFiles(folder) if reader.sparse else _DenseFiles(folder)
         stack.enter_context(closing(features))
+        apart = None
+        if reader.apart:
+            apart = GrowingArray(folder / APART, np.dtype(np.float64))
+            stack.enter_context(closing(apart))
         for chunk in reader:
             assert chunk.targets is not None  # the reader was asked for them
             features.add(chunk)
             targets.add(chunk.targets)
+            if apart is not None:
+                assert chunk.apart is not None
+                apart.add(chunk.apart)
         if not reader.columns.n_features:
             raise DataError(
-                f"{source}: no example has a feature; if that is so, the option features says how "
-                "many there are"
+                f"{source}: there are no features, only targets; of LIBSVM files the option "
+                "features=N says how many are zero"
             )
         if targets.nearly_numbers:
             return None

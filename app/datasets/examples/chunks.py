@@ -41,12 +41,15 @@ class Chunk:
             among all rows that the chunk was made of, ascending.
         passed: for each column that comes along the texts of all these rows, the dropped ones
             included; empty where such a row does not have the column.
+        apart: float64, shape (n_examples,): what the column says that is no feature; None
+            if the reader was not asked for one.
     """
 
     features: npt.NDArray[np.float32] | CsrRows
     targets: npt.NDArray[Any] | None
     dropped: tuple[int, ...] = ()
     passed: tuple[Sequence[str], ...] = ()
+    apart: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.features)

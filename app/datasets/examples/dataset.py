@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,9 @@ class Dataset:
         fingerprint: hexadecimal digest of the content; machines whose fingerprints
             differ would train on different data.
         facts: where it comes from.
+        apart: float64, shape (n_examples,): what a column says that is no feature, by which
+            examples are divided; None without one.
+        folder: where it lies, if it does.
     """
 
     features: Any
@@ -70,6 +74,8 @@ class Dataset:
     name: str
     fingerprint: str
     facts: Facts = Facts()
+    apart: Any = None
+    folder: Path | None = None
 
     @property
     def n_examples(self) -> int:

@@ -1,12 +1,17 @@
 """A converted data set in a folder: arrays that all processes of a machine map.
 
 features.npy, targets.npy, or SPARSE    the arrays
+apart.npy                               what a column says that is no feature
+parts-KEY/                              lists of rows: parts of the data (cache/parts.py)
 meta.json                               the schema, and how large the arrays are, with checksums
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -29,12 +34,43 @@ from distbelief.app.files.documents import parse_object
 DENSE = ("features.npy", "targets.npy")
 SPARSE = ("indptr.npy", "indices.npy", "values.npy", "targets.npy")
 
+#: What the column says that is no feature, where there is one.
+APART = "apart.npy"
+
 #: Raise it when the files in the cache, or what is made of a source, change.
 FORMAT = 4
 
 
 def open_folder(folder: Path, source: str) -> Dataset | None:
-    """The data set in ``folder``; None unless everything is there, bit by bit as it was written."""
+    """The data set in ``folder``; None unless all is there, bit by bit as it was written.
+
+    As long as it is open there is a shared lock on its ``meta.json``: it is in use.
+    """
+    try:
+        lock = _shared_lock(folder / "meta.json")
+    except OSError:
+        return None
+    dataset = _opened(folder, source)
+    if dataset is None:
+        os.close(lock)
+    else:
+        weakref.finalize(dataset, os.close, lock)
+    return dataset
+
+
+def _shared_lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:  # it is just being removed
+        os.close(descriptor)
+        raise
+    except OSError:  # a file system without locks, where nothing is removed either
+        pass
+    return descriptor
+
+
+def _opened(folder: Path, source: str) -> Dataset | None:
     try:
         meta = parse_object((folder / "meta.json").read_text())
         if meta["format"] != FORMAT or meta["bytes"] != _sizes(folder, meta["bytes"]):
@@ -43,6 +79,7 @@ def open_folder(folder: Path, source: str) -> Dataset | None:
             return None
         schema = Schema.from_json(meta["schema"])
         *arrays, targets = open_arrays([folder / name for name in _names(schema)])
+        apart = open_arrays([folder / APART])[0] if APART in meta["bytes"] else None
         return Dataset(
             _features(arrays, schema),
             targets,
@@ -50,6 +87,8 @@ def open_folder(folder: Path, source: str) -> Dataset | None:
             source,
             meta["fingerprint"],
             _facts(meta),
+            apart,
+            folder,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -87,17 +126,19 @@ def write(dataset: Dataset, folder: Path) -> None:
     for name, array in zip(_names(dataset.schema), arrays, strict=True):
         with _synced(folder / name) as stream:
             np.lib.format.write_array(stream, array, allow_pickle=False)
-    describe(dataset.schema, dataset.fingerprint, dataset.facts, folder)
+    describe(dataset.schema, dataset.name, dataset.fingerprint, dataset.facts, folder)
 
 
-def describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> None:
+def describe(schema: Schema, source: str, fingerprint: str, facts: Facts, folder: Path) -> None:
     """Say what the arrays in ``folder`` are."""
+    names = (*_names(schema), *([APART] if (folder / APART).exists() else []))
     meta = {
         "format": FORMAT,
+        "source": source,
         "schema": schema.to_json(),
         "fingerprint": fingerprint,
-        "bytes": _sizes(folder, _names(schema)),
-        "crc32": checksums(folder, _names(schema)),
+        "bytes": _sizes(folder, names),
+        "crc32": checksums(folder, names),
         "names": list(facts.names),
         "all_names": list(facts.all_names),
         "skipped": [asdict(fault) for fault in facts.skipped],

@@ -15,13 +15,18 @@ from typing import Any
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart, given
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
 from distbelief.app.datasets.reading.columns import AllColumns, target_choice
+from distbelief.app.datasets.reading.delimiters import guessed
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.header import has_header, is_number
 from distbelief.app.datasets.reading.known_columns import plan_table
+from distbelief.app.datasets.reading.lines import blocks
+from distbelief.app.datasets.reading.packing import unpacked_name
 from distbelief.app.datasets.reading.reader import Progress, Reader
-from distbelief.app.datasets.reading.records import Records, records
+from distbelief.app.datasets.reading.records import Form, Records, records
+from distbelief.app.datasets.reading.text import Text
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import fault_of_text, objects
 from distbelief.app.errors import DataError
@@ -37,6 +42,7 @@ class CsvReader(Reader):
         DataError: the first file does not say which columns there are.
     """
 
+    form = "csv"
     unit = "line"
 
     def __init__(
@@ -47,15 +53,21 @@ class CsvReader(Reader):
         use: Use,
     ) -> None:
         super().__init__(files, settings, progress, use)
-        tabs = files[0].name.lower().removesuffix(".gz").endswith(".tsv")
-        self._delimiter: str = settings["delimiter"] or ("\t" if tabs else ",")
+        text = Text.of(settings)
+        self._delimiter: str = settings["delimiter"] or _delimiter(files, text)
+        self._form = Form(self._delimiter, text)
         file, head = self._head()
         if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
                 f"{file.name}: there is only one column; is the option delimiter right?"
             )
         self._header = self._has_header(head.rows, file)
-        names = tuple(field.strip() for field in head.rows[0]) if self._header else ()
+        names = _names(head.rows[0], file) if self._header else ()
+        if file.partition and not self._header:
+            raise DataError(
+                f"{file.name}: files in folders name=value must have a header, which the option "
+                "header=true claims; a pattern of the files leaves the folders out"
+            )
         self._all = AllColumns(names, len(head.rows[0]), file.name)
         texts = self._texts(head.rows[self._header :], self._all.width)
         self._plan = plan_table(self._all, texts, settings, use)
@@ -63,6 +75,10 @@ class CsvReader(Reader):
     @property
     def sparse(self) -> bool:
         return bool(self._plan.fields)
+
+    @property
+    def apart(self) -> bool:
+        return self._plan.apart is not None
 
     @property
     def columns(self) -> Columns:
@@ -75,12 +91,13 @@ class CsvReader(Reader):
     @property
     def reading_options(self) -> dict[str, Scalar]:
         settings = {"header": self._header, "delimiter": self._delimiter}
+        settings |= self._form.text.reading_options()
         return {**settings, "missing": self._settings["missing"], **self._plan.reading_options()}
 
     def _head(self) -> tuple[DataFile, Records]:
         """The first lines of the first file that has some."""
         for file in self._files:
-            with closing(records(file, self._delimiter)) as stream:
+            with closing(records(file, self._form)) as stream:
                 for found in stream:
                     found.parse()
                     if found.faults and found.faults[0][0] < min(found.lines, default=2**63):
@@ -114,7 +131,7 @@ class CsvReader(Reader):
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         header = self._header
-        for found in records(file, self._delimiter):
+        for found in records(file, self._form):
             if header:
                 found.parse()
                 header = not self._check_header(found, file)
@@ -149,7 +166,7 @@ class CsvReader(Reader):
         """Take the header away; False if there are no lines."""
         if not found.rows:
             return False
-        names = tuple(field.strip() for field in found.rows[0])
+        names = _names(found.rows[0], file)
         if names != self._all.names:
             raise DataError(
                 f"{file.name}: line {found.lines[0]}: the names of the columns must be those "
@@ -159,8 +176,9 @@ class CsvReader(Reader):
         return True
 
     def _cells(self, found: Records) -> Cells:
-        if found.plain and len(self._delimiter.encode()) == 1:
-            return PlainCells(found.plain, self._delimiter, self._plan.width)
+        delimiter = self._form.delimiter
+        if found.plain and len(delimiter.encode()) == 1:
+            return PlainCells(found.plain, delimiter, self._plan.width)
         found.parse()
         return RowCells(found.rows, self._plan.width)
 
@@ -170,12 +188,16 @@ class CsvReader(Reader):
         dense = cells.numbers(plan.dense, self._settings["missing"])
         features = plan.features(dense, [cells.texts(i) for i in plan.fields])
         passed = tuple([text.decode() for text in cells.texts(i)] for i in plan.passed)
+        apart = None
+        if plan.apart is not None:
+            said = (text.decode() for text in cells.texts(plan.apart))
+            apart = apart_values(said, self._apart_option)
         if plan.target is None:
-            return Chunk(features, None, passed=passed)
+            return Chunk(features, None, passed=passed, apart=apart)
         targets = [text.decode().strip() for text in cells.texts(plan.target)]
         if any(map(self._fault_of_target, set(targets))):
             raise ValueError("a target is missing or unusable")
-        return Chunk(features, objects(targets), passed=passed)
+        return Chunk(features, objects(targets), passed=passed, apart=apart)
 
     def _drop_faulty_rows(self, found: Records) -> None:
         good = []
@@ -196,4 +218,35 @@ class CsvReader(Reader):
         for column in plan.dense:
             if row[column] and (fault := fault_of_text(row[column])):
                 return f"{plan.name(column)}: {fault}"
+        if plan.apart is not None and (
+            fault := fault_of_apart(row[plan.apart], self._apart_option)
+        ):
+            return f"{plan.name(plan.apart)}: {fault}"
         return None if plan.target is None else self._fault_of_target(row[plan.target].strip())
+
+    @property
+    def _apart_option(self) -> str:
+        option = given(self._settings)
+        assert option is not None
+        return option[0]
+
+
+def _delimiter(files: Sequence[DataFile], text: Text) -> str:
+    """What the name of the first file that has lines says, or else these lines."""
+    for file in files:
+        with closing(blocks(file, text)) as stream:
+            content = next(stream).content
+        if content.strip():
+            return guessed(content, _named_delimiter(file), file.name)
+    return ","
+
+
+def _named_delimiter(file: DataFile) -> str | None:
+    name = unpacked_name(file.name).lower()
+    return {"csv": ",", "tsv": "\t"}.get(name.rpartition(".")[2])
+
+
+def _names(row: Sequence[str], file: DataFile) -> tuple[str, ...]:
+    """The names of the columns in the first line of a file, and those of its partition."""
+    own = row[: len(row) - len(file.partition)]
+    return (*(field.strip() for field in own), *(name for name, _ in file.partition))

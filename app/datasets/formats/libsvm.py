@@ -24,6 +24,7 @@ from distbelief.app.datasets.reading.decimals import Content, Positions
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.lines import Block, blocks
 from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.text import Text, fault_of_bytes
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import fault_of_text, objects, shown
 from distbelief.app.settings.sections import Scalar
@@ -37,6 +38,7 @@ _IS_BREAK = np.isin(np.arange(256), list(b" \t\r\n:"))
 class LibsvmReader(Reader):
     """Reads LIBSVM files; the number of features is known after the last chunk."""
 
+    form = "libsvm"
     unit = "line"
     sparse = True
 
@@ -51,6 +53,7 @@ class LibsvmReader(Reader):
         self._base = 0 if settings["zero_based"] else 1
         self._limit: int = settings["features"] or MOST_FEATURES
         self._seen = 0
+        self._text = Text.of(settings)
 
     @property
     def columns(self) -> Columns:
@@ -58,10 +61,11 @@ class LibsvmReader(Reader):
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
-        return {"features": self.columns.n_features, "zero_based": not self._base}
+        settings = {"features": self.columns.n_features, "zero_based": not self._base}
+        return {**settings, **self._text.reading_options()}
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
-        for block in blocks(file):
+        for block in blocks(file, self._text):
             try:
                 chunk = self._read(block.content)
             except ValueError:
@@ -119,10 +123,11 @@ class LibsvmReader(Reader):
 
     def _judged(self, line: bytes) -> str | None:
         """Why a line cannot be used; None if it can."""
-        try:
-            text = _BLANKS.sub(b" ", _COMMENT.sub(b"", line)).decode().strip(" ")
-        except UnicodeDecodeError:
-            return "this is not UTF-8 text"
+        line = _COMMENT.sub(b"", line)
+        # NUL bytes are found where they stand.
+        if wrong := fault_of_bytes(line.replace(b"\0", b"?"), self._text.encoding):
+            return wrong
+        text = _BLANKS.sub(b" ", line).decode().strip(" ")
         label, _, rest = text.partition(" ")
         if not self._use.labelled and ":" in label:
             label, rest = "", text

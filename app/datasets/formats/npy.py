@@ -63,6 +63,7 @@ class NpyReader(Reader):
         DataError: the first file is unusable.
     """
 
+    form = "npy"
     sparse = False
     typed = True
 

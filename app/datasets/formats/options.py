@@ -1,6 +1,7 @@
-"""Options that say how a file is to be read, and the format that its name says.
+r"""Options that say how a file is to be read, and the format that its name says.
 
-    format      csv, libsvm, parquet or npy; by default what the names of the files say
+    format      csv, libsvm, parquet or npy; by default what the names of the files say, or
+                else their content
     bad_lines   how many unusable lines are skipped; the next one is an error
 
 Of the targets, in all formats:
@@ -20,27 +21,40 @@ CSV and Parquet:
                 those with text in them (CSV: in the first megabyte)
     buckets     features for each categorical column; its values are hashed to one of them
     missing     number that stands where a number is missing
+    holdout     column that says which examples are held out; the setting of this name sets it
+    split       column by which the last examples are held out; likewise
 
 CSV:
 
     header      true, false or auto: whether the first line holds names
-    delimiter   the character between two fields, or the word tab; by default a comma, and
-                a tab for files named .tsv
+    delimiter   the character between two fields, the word tab, or \s+ for any blanks; by
+                default the one with which all lines have as many fields
+    comment     what lines without data begin with
 
 LIBSVM:
 
     features    number of features; by default the largest index says it
     zero_based  whether the first feature has the index 0 instead of 1
+
+CSV and LIBSVM:
+
+    encoding    of the text, by Python's names: cp1252, latin-1, cp949, ...; by default UTF-8,
+                and UTF-16 where the file begins with its mark
+    skip        lines without data at the beginning of each file
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distbelief.app.datasets.reading.apart import APART
+from distbelief.app.datasets.reading.delimiters import BLANKS
+from distbelief.app.datasets.reading.packing import unpacked_name
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.targets.wanted import CLASSIFICATION, TASKS, Wanted
 from distbelief.app.errors import DataError
@@ -48,7 +62,7 @@ from distbelief.app.settings.sections import Scalar
 
 Options = Mapping[str, Scalar]
 
-#: The format by the ending of a name, of text formats also before ``.gz``.
+#: The format by the ending of a name, of text formats also before that of a packed file.
 ENDINGS: Mapping[str, str] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -110,10 +124,28 @@ def _choice(default: Any, **choices: Any) -> FormatOption:
 
 
 def _delimiter(value: Scalar) -> str:
+    if value == BLANKS:
+        return BLANKS
     character = "\t" if value in ("tab", "\\t") else value
     if not isinstance(character, str) or len(character) != 1 or character in '"\r\n\0':
         raise ValueError
     return character
+
+
+def _encoding(value: Scalar) -> str:
+    """Python's own name, so that there is one for each."""
+    try:
+        found = codecs.lookup(str(value)).name
+        codecs.getincrementaldecoder(found)().decode("0".encode(found))
+    except (LookupError, TypeError, UnicodeError):  # there is none, or it is not one of text
+        raise ValueError from None
+    return found
+
+
+def _comment(value: Scalar) -> str:
+    if not isinstance(value, str) or not value.strip() or set(value) & set('\r\n\0"'):
+        raise ValueError
+    return value.strip()
 
 
 def _column(value: Scalar) -> str:
@@ -129,6 +161,10 @@ def _columns(value: Scalar) -> tuple[str, ...]:
 
 _FLAG = {"true": True, "false": False}
 _BAD_LINES = {"bad_lines": _whole(0, 1_000_000, 0)}
+_TEXT = {
+    "encoding": FormatOption("utf-8", _encoding, "a name that Python has for an encoding"),
+    "skip": _whole(0, 1_000_000, 0),
+}
 _TABLE = {
     "target": FormatOption(None, _column, "the name or the position of a column"),
     "ignore": FormatOption((), _columns, "names or positions of columns, a comma between two"),
@@ -137,18 +173,22 @@ _TABLE = {
     ),
     "buckets": _whole(1, MOST_BUCKETS, 1 << 16),
     "missing": FormatOption(0.0, _number, "a finite number that fits float32"),
+    **{name: FormatOption(None, _column, "the name or the position of a column") for name in APART},
     **_BAD_LINES,
 }
 KNOWN: Mapping[str, Mapping[str, FormatOption]] = {
     "csv": {
         "header": _choice(None, auto=None, **_FLAG),
-        "delimiter": FormatOption(None, _delimiter, "one character, or the word tab"),
+        "delimiter": FormatOption(None, _delimiter, f"one character, the word tab, or {BLANKS}"),
+        "comment": FormatOption(None, _comment, "the text that such lines begin with"),
+        **_TEXT,
         **_TABLE,
     },
     "parquet": _TABLE,
     "libsvm": {
         "features": _whole(1, MOST_FEATURES, None),
         "zero_based": _choice(False, **_FLAG),
+        **_TEXT,
         **_BAD_LINES,
     },
     "npy": _BAD_LINES,
@@ -157,10 +197,9 @@ KNOWN: Mapping[str, Mapping[str, FormatOption]] = {
 
 def format_of(name: str) -> str | None:
     """The format that a file's name says, if any."""
-    lower = name.lower()
-    packed = lower.endswith(".gz")
+    lower, inner = name.lower(), unpacked_name(name).lower()
     for ending, form in ENDINGS.items():
-        if lower.removesuffix(".gz").endswith(ending) and (form in TEXT_FORMATS or not packed):
+        if inner.endswith(ending) and (form in TEXT_FORMATS or inner == lower):
             return form
     return None
 
@@ -172,6 +211,11 @@ def resolve(form: str, options: Options, source: str) -> dict[str, Any]:
         DataError: an option is unknown to the format, or its value is not allowed.
     """
     known = KNOWN[form]
+    for name in APART:
+        if name in options and name not in known:
+            raise DataError(
+                f"{source}: {name}={options[name]} names a column, which {form} has not"
+            )
     for name in options:
         if name != "format" and name not in known:
             raise DataError(

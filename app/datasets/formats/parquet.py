@@ -8,6 +8,7 @@ within each file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -17,17 +18,27 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns
 from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.reading.apart import (
+    HOLDOUT,
+    SPLIT,
+    apart_values,
+    fault_of_apart,
+    given,
+)
 from distbelief.app.datasets.reading.arrow import (
+    MOMENTS,
     NUMBERS,
     TEXT,
     TRUTH,
     WHOLE,
+    Constant,
     ParquetBatch,
     open_parquet,
 )
 from distbelief.app.datasets.reading.column_plan import Float32s
 from distbelief.app.datasets.reading.columns import AllColumns, target_choice
 from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.header import is_number
 from distbelief.app.datasets.reading.known_columns import plan_table
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.use import Use
@@ -42,6 +53,7 @@ from distbelief.app.settings.sections import Scalar
 #: Numbers in a chunk: a megabyte.
 CHUNK_NUMBERS = 1 << 18
 
+_APART = {HOLDOUT: (TEXT, TRUTH, WHOLE), SPLIT: (NUMBERS, WHOLE, TRUTH, TEXT, MOMENTS)}
 _DENSE = (NUMBERS, WHOLE, TRUTH)
 _CATEGORICAL = (TEXT, WHOLE)
 _TARGETS = (NUMBERS, WHOLE, TRUTH, TEXT)
@@ -57,6 +69,8 @@ class ParquetReader(Reader):
         DataError: pyarrow is missing, or the first file is unusable.
     """
 
+    form = "parquet"
+
     def __init__(
         self,
         files: Sequence[DataFile],
@@ -65,7 +79,8 @@ class ParquetReader(Reader):
         use: Use,
     ) -> None:
         super().__init__(files, settings, progress, use)
-        with open_parquet(files[0]) as parquet:
+        self._partition_kinds = _partition_kinds(files)
+        with open_parquet(files[0], self._constants(files[0])) as parquet:
             self._kinds = parquet.kinds()
         names = tuple(name for name, _ in self._kinds)
         texts = [i for i, (_, kind) in enumerate(self._kinds) if kind == TEXT]
@@ -74,12 +89,17 @@ class ParquetReader(Reader):
         self._require(plan.dense, _DENSE)
         self._require(plan.fields, _CATEGORICAL)
         self._require([] if plan.target is None else [plan.target], _TARGETS)
+        self._require([] if plan.apart is None else [plan.apart], _APART[self._apart_option])
 
     typed = True
 
     @property
     def sparse(self) -> bool:
         return bool(self._plan.fields)
+
+    @property
+    def apart(self) -> bool:
+        return self._plan.apart is not None
 
     @property
     def columns(self) -> Columns:
@@ -104,9 +124,9 @@ class ParquetReader(Reader):
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         plan = self._plan
-        needed = dict.fromkeys((plan.target, *plan.dense, *plan.fields, *plan.passed))
+        needed = dict.fromkeys((plan.target, *plan.dense, *plan.fields, *plan.passed, plan.apart))
         used = [i for i in needed if i is not None]
-        with open_parquet(file) as parquet:
+        with open_parquet(file, self._constants(file)) as parquet:
             self._check_kinds(parquet.kinds(), file)
             start, step = 0, max(1, CHUNK_NUMBERS // len(used))
             for batch in parquet.batches([plan.names[i] for i in used], step):
@@ -136,17 +156,49 @@ class ParquetReader(Reader):
         for field, column in zip(plan.fields, columns, strict=True):
             for row in (row for row, text in enumerate(column) if text is None):
                 bad.setdefault(row, f"{plan.name(field)}: the text is not UTF-8")
-        targets = None
-        if plan.target is not None:
-            targets = self._targets(batch, *self._kinds[plan.target], bad)
+        targets = (
+            None if plan.target is None else self._targets(batch, *self._kinds[plan.target], bad)
+        )
+        apart = None if plan.apart is None else self._apart(batch, *self._kinds[plan.apart], bad)
         for row, reason in sorted(bad.items()):
             self._fault(file, start + row, reason)
         if bad:
             good = [row for row in range(len(batch)) if row not in bad]
             dense, texts = dense[good], [[column[row] for row in good] for column in texts]
             targets = None if targets is None else targets[good]
+            apart = None if apart is None else apart[good]
         passed = tuple([text or "" for text in batch.texts(plan.names[i])] for i in plan.passed)
-        return Chunk(plan.features(dense, texts), targets, tuple(sorted(bad)), passed)
+        return Chunk(plan.features(dense, texts), targets, tuple(sorted(bad)), passed, apart)
+
+    @property
+    def _apart_option(self) -> str:
+        option = given(self._settings)
+        return HOLDOUT if option is None else option[0]
+
+    def _apart(self, batch: ParquetBatch, name: str, kind: str, bad: BadRows) -> npt.NDArray[Any]:
+        """The column that divides the examples; what is wrong with some is added to ``bad``."""
+        option = self._apart_option
+        if kind in (TEXT, WHOLE, TRUTH) and (option == HOLDOUT or kind == TEXT):
+            texts = [text or "" for text in batch.texts(name)]
+            for row, text in enumerate(texts):
+                if fault := fault_of_apart(text, option):
+                    bad.setdefault(row, f"column {name!r}: {fault}")
+            any_good = "0"
+            return apart_values(
+                (any_good if row in bad else t for row, t in enumerate(texts)), option
+            )
+        values = batch.moments(name) if kind == MOMENTS else batch.floats(name)
+        for row in np.flatnonzero(~np.isfinite(values)).tolist():
+            bad.setdefault(row, f"column {name!r}: there is no finite number, for {option}")
+        return values
+
+    def _constants(self, file: DataFile) -> dict[str, Constant]:
+        """The columns that the folders of a file stand for."""
+        kinds, constants = {TEXT: str, WHOLE: int, NUMBERS: float}, {}
+        for name, value in file.partition:
+            kind = self._partition_kinds[name]
+            constants[name] = Constant(kind, kinds[kind](value) if value else None)
+        return constants
 
     def _numbers(self, batch: ParquetBatch, bad: BadRows) -> Float32s:
         plan = self._plan
@@ -178,6 +230,21 @@ class ParquetReader(Reader):
         for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
             bad.setdefault(row, f"the target {fault_of_number(values[row])}")
         return values
+
+
+def _partition_kinds(files: Sequence[DataFile]) -> dict[str, str]:
+    """Whole numbers if all folders say such, else numbers, else text."""
+    values: dict[str, list[str]] = {}
+    for name, value in (pair for file in files for pair in file.partition if pair[1]):
+        values.setdefault(name, []).append(value)
+    names = [name for name, _ in files[0].partition]
+    return {name: _kind_of_texts(values.get(name, [])) for name in names}
+
+
+def _kind_of_texts(texts: Sequence[str]) -> str:
+    if all(re.fullmatch("-?(0|[1-9][0-9]{0,17})", text) for text in texts):
+        return WHOLE
+    return NUMBERS if all(map(is_number, texts)) else TEXT
 
 
 def _described(column: tuple[str, str] | None) -> str:

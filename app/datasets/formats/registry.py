@@ -1,10 +1,11 @@
-"""All formats, and a reader for files by their name."""
+"""All formats, and a reader for files by their name or content."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from distbelief.app.datasets.formats.content import advice, certain_format, format_by_content
 from distbelief.app.datasets.formats.csv import CsvReader
 from distbelief.app.datasets.formats.idx import IDX
 from distbelief.app.datasets.formats.in_memory import InMemoryFormat
@@ -12,7 +13,6 @@ from distbelief.app.datasets.formats.libsvm import LibsvmReader
 from distbelief.app.datasets.formats.npy import NpyReader, without_targets
 from distbelief.app.datasets.formats.npz import NPZ
 from distbelief.app.datasets.formats.options import (
-    ENDINGS,
     KNOWN,
     TABLES,
     Options,
@@ -75,9 +75,19 @@ def open_reader(
     return READERS[form](files, settings, progress, use)
 
 
-def options_of(source: str, options: Options) -> Collection[str]:
-    """Names of the options that the format of ``source`` has; raises as :func:`open_reader`."""
-    return KNOWN[_format(source, find_files(source), options)]
+def completed(source: str, options: Options, reading: Options) -> dict[str, Any]:
+    """``options``, and where they are silent those of ``reading`` that the format has.
+
+    The format of ``reading`` counts where neither the options nor names of files say one.
+
+    Raises:
+        DataError: there are no such files, or their format is not known.
+    """
+    files, given = find_files(source), dict(options)
+    if "format" in reading and all(format_of(file.name) is None for file in files):
+        given.setdefault("format", certain_format(files[0]) or reading["format"])
+    known = KNOWN[_format(source, files, given)]
+    return {name: value for name, value in reading.items() if name in known} | given
 
 
 def _format(source: str, files: Sequence[DataFile], options: Options) -> str:
@@ -90,11 +100,10 @@ def _format(source: str, files: Sequence[DataFile], options: Options) -> str:
             )
         return str(given)
     formats = {format_of(file.name): file.name for file in files}
+    if list(formats) == [None]:
+        return format_by_content(files[0])
     if None in formats:
-        raise DataError(
-            f"{formats[None]}: the format is not known from the name; names end in "
-            f"{', '.join(ENDINGS)} (text also in .gz), or the option format says {', '.join(KNOWN)}"
-        )
+        raise DataError(f"{formats[None]}: the format is not known from the name; {advice()}")
     if len(formats) > 1:
         raise DataError(
             f"{source}: the files must be of one format, there are "

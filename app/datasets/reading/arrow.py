@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ Mask = npt.NDArray[np.bool_]
 
 #: Kinds of columns, as messages call them.
 TEXT, WHOLE, NUMBERS, TRUTH = "text", "whole numbers", "numbers", "truth values"
+MOMENTS = "dates or times"
 
 #: What pyarrow raises on damaged files besides its own errors, which these mostly are.
 _UNREADABLE = (ValueError, KeyError, OverflowError, MemoryError, NotImplementedError)
@@ -36,9 +39,12 @@ _LEFT_OUT = "categories are short, the option ignore leaves a column out"
 
 
 class ParquetFile:
-    """An open Parquet file; values are read while it is open."""
+    """An open Parquet file; values are read while it is open.
 
-    def __init__(self, stream: Any, source: str) -> None:
+    ``constants`` are columns that the file has not, with one value in all rows.
+    """
+
+    def __init__(self, stream: Any, source: str, constants: Mapping[str, Constant]) -> None:
         from pyarrow import parquet  # an extra, which takes its time
 
         metadata = parquet.read_metadata(stream)
@@ -52,12 +58,14 @@ class ParquetFile:
             # A text that a file has once, for all of its rows, stays one in memory.
             read_dictionary=list(self._texts),
         )
+        self._constants = constants
         self.n_rows: int = metadata.num_rows
         self._source = source
 
     def kinds(self) -> tuple[tuple[str, str], ...]:
         """Name and kind of each column; of one that is none of ours, the name of its type."""
-        return tuple((field.name, _kind(field.type)) for field in self._file.schema_arrow)
+        own = ((field.name, _kind(field.type)) for field in self._file.schema_arrow)
+        return (*own, *((name, each.kind) for name, each in self._constants.items()))
 
     def batches(self, names: Sequence[str], n_rows: int) -> Iterator[ParquetBatch]:
         """The columns ``names`` of all rows, at most ``n_rows`` at a time, and so many bytes.
@@ -65,12 +73,12 @@ class ParquetFile:
         Raises:
             DataError: a column holds texts that are too long.
         """
-        columns = list(names)
-        for name in names:
+        columns = [name for name in names if name not in self._constants]
+        for name in columns:
             self._check_pages(name)
         for batch in self._file.iter_batches(n_rows, columns=columns, use_threads=False):
             for rows in _pieces(self._text_bytes(batch)):
-                yield ParquetBatch(batch.slice(rows.start, len(rows)))
+                yield ParquetBatch(batch.slice(rows.start, len(rows)), self._constants)
 
     def _check_pages(self, name: str) -> None:
         """Refuse texts of which a page, which is in memory as a whole, would be too large."""
@@ -105,8 +113,9 @@ class ParquetFile:
 class ParquetBatch:
     """Some columns of some rows."""
 
-    def __init__(self, batch: Any) -> None:
+    def __init__(self, batch: Any, constants: Mapping[str, Constant]) -> None:
         self._batch = batch
+        self._constants = constants
 
     def __len__(self) -> int:
         return len(self._batch)
@@ -134,6 +143,14 @@ class ParquetBatch:
             return ["" if gone else value for gone, value in zip(missing, values, strict=True)]
         return ["" if value is None else str(value) for value in values]
 
+    def moments(self, name: str) -> npt.NDArray[np.float64]:
+        """A column of dates or times as microseconds since 1970; NaN where it is missing."""
+        column = self._column(name)
+        if str(column.type).startswith("date"):
+            column = column.cast("timestamp[ms]")
+        micros = column.cast("timestamp[us]", safe=False).cast("int64")
+        return np.array(micros.cast("float64").to_numpy(zero_copy_only=False))
+
     def _cast(self, name: str, to: str, *, safe: bool) -> Any:
         column = self._column(name)
         if str(column.type) == "bool":
@@ -141,6 +158,8 @@ class ParquetBatch:
         return column.cast(to, safe=safe)
 
     def _column(self, name: str) -> Any:
+        if name in self._constants:
+            return self._constants[name].column(len(self))
         column = self._batch.column(name)
         return column.dictionary_decode() if hasattr(column, "dictionary_decode") else column
 
@@ -161,8 +180,24 @@ def _pieces(sizes: npt.NDArray[np.int64]) -> Iterator[range]:
         start = stop
 
 
+@dataclass(frozen=True)
+class Constant:
+    """A column with one value in all rows: of text, whole numbers or numbers; None is missing."""
+
+    kind: str
+    value: str | int | float | None
+
+    def column(self, n_rows: int) -> Any:
+        import pyarrow as pa
+
+        types = {TEXT: pa.string(), WHOLE: pa.int64(), NUMBERS: pa.float64()}
+        return pa.repeat(pa.scalar(self.value, types[self.kind]), n_rows)
+
+
 @contextmanager
-def open_parquet(file: DataFile) -> Iterator[ParquetFile]:
+def open_parquet(
+    file: DataFile, constants: Mapping[str, Constant] = MappingProxyType({})
+) -> Iterator[ParquetFile]:
     """Open a Parquet file, and word what goes wrong in the meantime.
 
     Raises:
@@ -171,7 +206,7 @@ def open_parquet(file: DataFile) -> Iterator[ParquetFile]:
     arrow = needed("pyarrow", f"{file.name}: Parquet files need pyarrow", "parquet", DataError)
     try:
         with file.open() as stream:
-            yield ParquetFile(stream, file.name)
+            yield ParquetFile(stream, file.name, constants)
     except (arrow.ArrowException, *_UNREADABLE) as error:
         raise DataError(
             f"{file.name}: this is no Parquet file, or it is damaged or cut short: {error}"
@@ -185,6 +220,8 @@ def _kind(kind: Any) -> str:
         return _kind(kind.value_type)
     if types.is_integer(kind):
         return WHOLE
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return MOMENTS
     if types.is_floating(kind) or types.is_decimal(kind):
         return NUMBERS
     if types.is_boolean(kind):

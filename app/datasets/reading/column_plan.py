@@ -34,6 +34,7 @@ class ColumnPlan:
         fields: columns of categories, likewise.
         buckets: features of each categorical column.
         passed: columns whose texts come along as they are.
+        apart: column that is no feature, and yet read; None if there is none.
     """
 
     names: tuple[str, ...]
@@ -43,6 +44,7 @@ class ColumnPlan:
     fields: tuple[int, ...]
     buckets: int
     passed: tuple[int, ...] = ()
+    apart: int | None = None
 
     @property
     def columns(self) -> Columns:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.reading.apart import given
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.errors import DataError
@@ -35,6 +36,9 @@ def plan_columns(
     columns.check()
     target = _target(columns, settings["target"], labelled)
     ignored = {columns.find("ignore", key) for key in settings["ignore"]}
+    apart = apart_column(columns, settings, labelled=labelled)
+    if apart is not None:
+        ignored.add(apart)
     fields, given = set(texts), settings["categorical"]
     if given is not None:
         fields = {columns.find("categorical", key) for key in given}
@@ -56,6 +60,7 @@ def plan_columns(
         dense=tuple(i for i in left if i not in fields),
         fields=tuple(i for i in left if i in fields),
         buckets=settings["buckets"],
+        apart=apart,
     )
 
 
@@ -110,6 +115,12 @@ class AllColumns:
         return DataError(
             f"{self.source}: column {name!r} can be only one of target, ignored and categorical"
         )
+
+
+def apart_column(columns: AllColumns, settings: Mapping[str, Any], *, labelled: bool) -> int | None:
+    """The column that says how examples are divided; to predict, nobody needs it."""
+    option = given(settings)
+    return None if option is None or not labelled else columns.find(*option)
 
 
 def _target(columns: AllColumns, given: str | None, labelled: bool) -> int | None:

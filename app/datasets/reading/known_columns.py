@@ -13,7 +13,12 @@ from typing import Any
 
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
-from distbelief.app.datasets.reading.columns import AllColumns, known_targets, plan_columns
+from distbelief.app.datasets.reading.columns import (
+    AllColumns,
+    apart_column,
+    known_targets,
+    plan_columns,
+)
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.errors import DataError
@@ -57,7 +62,8 @@ def _plan_known(
         if column == target or column in ignored:
             raise named.twice(column)
     _check_categories(named, settings["categorical"], fields, known)
-    left_out = {target, *ignored, *passed}
+    apart = apart_column(named, settings, labelled=use.labelled)
+    left_out = {target, *ignored, *passed, apart}
     _check_unknown(named, [i for i in range(named.width) if i not in left_out], known)
     return ColumnPlan(
         names=named.names,
@@ -67,6 +73,7 @@ def _plan_known(
         fields=fields,
         buckets=known.schema.buckets or settings["buckets"],
         passed=passed,
+        apart=apart,
     )
 
 

@@ -31,6 +31,9 @@ class Reader(ABC):
         use: what they are read for.
     """
 
+    #: The name of the format.
+    form: ClassVar[str]
+
     #: What a fault's number counts.
     unit: ClassVar[str] = "row"
 
@@ -51,6 +54,11 @@ class Reader(ABC):
         self._faults = Faults(settings["bad_lines"])
         self._needs_number = ""
         self._missing = settings.get("na", MISSING_WORDS)
+
+    @property
+    def apart(self) -> bool:
+        """Whether the chunks have values of a column that is no feature."""
+        return False
 
     @property
     @abstractmethod

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -34,16 +35,15 @@ from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.formats import arrays
 from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
 from distbelief.app.datasets.formats.options import (
-    ENDINGS,
     TARGET_OPTIONS,
     Options,
     format_of,
     wanted_targets,
 )
-from distbelief.app.datasets.formats.registry import IN_MEMORY, open_reader, options_of
+from distbelief.app.datasets.formats.registry import IN_MEMORY, completed, open_reader
 from distbelief.app.datasets.reading.access import check_access, is_url
 from distbelief.app.datasets.reading.digests import digest
-from distbelief.app.datasets.reading.files import is_pattern
+from distbelief.app.datasets.reading.files import is_pattern, local_path
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.use import TRAINING, Use
@@ -182,13 +182,8 @@ class Stream:
         return _absolute(self.name)
 
     def completed(self, options: Options, known: Compatibility) -> dict[str, Any]:
-        """``options``, and where they are silent those that ``known`` has for the format.
-
-        Raises:
-            DataError: there are no such files, or their format is not known.
-        """
-        names = options_of(self.name, options)
-        return {key: value for key, value in known.options.items() if key in names} | dict(options)
+        """As :func:`distbelief.app.datasets.formats.registry.completed`."""
+        return completed(self.name, options, known.options)
 
     def open_reader(
         self, options: Options, progress: Progress | None = None, use: Use = TRAINING
@@ -231,21 +226,23 @@ def parse(source: str) -> Source:
     for each in IN_MEMORY:
         if each.matches(source):
             return File(source, each)
-    if is_url(source) or is_pattern(source) or format_of(source) is not None or _is_folder(source):
+    if is_url(source) or is_pattern(source) or format_of(source) is not None or _exists(source):
         return Stream(source)
     raise DataError(
-        f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a path ending in .npz, "
-        f"{', '.join(ENDINGS)} (text also in .gz) or images-idx3-ubyte (also .gz), a folder "
-        f"or a pattern of such files, or a URL{hint(source, GENERATORS)}"
+        f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a file, a folder or a "
+        f"pattern of files, or a URL; there is no such file (seen from {Path.cwd()})"
+        f"{hint(source, GENERATORS)}"
     )
 
 
-def _is_folder(source: str) -> bool:
-    return bool(source) and Path(source).expanduser().is_dir()
+def _exists(source: str) -> bool:
+    return bool(source) and Path(source).expanduser().exists()
 
 
-def _absolute(path: str) -> str:
-    return path if is_url(path) else str(Path(path).expanduser().resolve())
+def _absolute(source: str) -> str:
+    """The path that any process of this machine may use; links keep their names."""
+    path = local_path(source)
+    return source if path is None else os.path.abspath(path)
 
 
 def _check_no_password(source: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.split.partition import portion, split
+from distbelief.app.datasets.split.partition import portion
 from distbelief.app.errors import WorkerMismatch
 from distbelief.app.layout.keys import PARAMETERS, named, shard
 from distbelief.app.layout.layout import Layout
@@ -36,6 +36,7 @@ from distbelief.worker_tasks import context, sandblaster
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.portion import Share, rounded
 from distbelief.worker_tasks.sandblaster import compute_portion
+from tests.dividing import split
 
 PORTIONS = 5
 QUANTUM = 2.0**-40

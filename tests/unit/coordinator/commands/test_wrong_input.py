@@ -96,7 +96,7 @@ WRONG = {
         "train --optimizer newton", ExitCode.USAGE, ("optimizer", "newton", "adagrad", "sgd")
     ),
     "holdout of everything": Wrong(
-        "train --holdout 1", ExitCode.USAGE, ("holdout", "1", "less than 1")
+        "train --holdout 1", ExitCode.USAGE, ("holdout", "1", "below 1, or the name of a column")
     ),
     "target without held-out data": Wrong(
         "train --holdout 0 --target 0.9", ExitCode.USAGE, ("target", "holdout above 0")

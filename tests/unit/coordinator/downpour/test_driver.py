@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from distbelief.app.datasets.split.partition import Subset, split
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.errors import CheckpointError, Diverged, Fenced, ModelMissing
 from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
@@ -39,6 +39,7 @@ from distbelief.coordinator.runs.session import Session
 from distbelief.worker_tasks import staleness
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
+from tests.dividing import split
 from tests.unit.coordinator.runs.stand_ins import StandInLeader, no_checkpoints
 
 FENCE = 1

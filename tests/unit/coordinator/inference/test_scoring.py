@@ -15,7 +15,6 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.sources import synthetic
-from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError
 from distbelief.app.models import auc
 from distbelief.app.models.files import SavedModel
@@ -24,6 +23,7 @@ from distbelief.app.settings.sections import ModelSettings
 from distbelief.coordinator.inference import predicting, scoring
 from distbelief.coordinator.inference.predicting import Predictor
 from distbelief.coordinator.inference.trained_model import TrainedModel
+from tests.dividing import split
 
 Run = Callable[..., Any]
 OPTIONS = {"examples": 200, "features": 3}
@@ -81,16 +81,26 @@ def test_parts_are_those_of_the_training() -> None:
     model = saved("softmax", seed=5, holdout=0.3)
     train, heldout = split(200, 0.3, 5)
     parts = {
-        part: scoring.evaluate(model, "synthetic:softmax", OPTIONS, part) for part in scoring.PARTS
+        part: scoring.evaluate(model, "synthetic:softmax", OPTIONS, part)
+        for part in ("all", "train", "heldout")
     }
     assert parts["train"].n_examples == len(train)
     assert parts["heldout"].n_examples == len(heldout)
     assert parts["train"].correct + parts["heldout"].correct == parts["all"].correct
+    model = saved("softmax", seed=5, holdout=0.3, test=0.1, split="stratified")
+    three = [
+        scoring.evaluate(model, "synthetic:softmax", OPTIONS, part)
+        for part in ("train", "heldout", "test")
+    ]
+    assert [part.n_examples for part in three] == [120, 60, 20]
+    assert sum(part.correct for part in three) == parts["all"].correct
 
 
 def test_a_part_that_the_training_did_not_have_is_named() -> None:
     with pytest.raises(DataError, match="holdout 0: there is no part heldout"):
         scoring.evaluate(saved("softmax", holdout=0.0), "synthetic:softmax", OPTIONS, "heldout")
+    with pytest.raises(DataError, match="test 0: there is no part test"):
+        scoring.evaluate(saved("softmax"), "synthetic:softmax", OPTIONS, "test")
 
 
 def test_a_file_may_lack_some_classes(tmp_path: Path) -> None:
@@ -345,8 +355,8 @@ def test_held_out_data_of_their_own_are_the_part_that_is_held_out(tmp_path: Path
     config = RunConfig(data=train, holdout_data=str(tmp_path / "held.csv"), model="softmax")
     model = of_towns(reading=READING, config=config.model_dump(mode="json"))
     sources = {"all": train, "train": train, "heldout": str(tmp_path / "held.csv")}
-    parts = [scoring.evaluate(model, sources[part], {}, part).n_examples for part in scoring.PARTS]
-    assert dict(zip(scoring.PARTS, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}
+    parts = [scoring.evaluate(model, sources[part], {}, part).n_examples for part in sources]
+    assert dict(zip(sources, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}
 
 
 def test_what_only_a_model_file_names_is_not_opened(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.split.partition import Subset, split
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.errors import ConfigError, DataError, ModelError
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.files import SavedModel
@@ -22,6 +22,7 @@ from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.sandblaster.portion_count import LEAST_PORTIONS, portions_of
 from distbelief.coordinator.training.plan import Plan
 from distbelief.coordinator.training.training import train
+from tests.dividing import split
 
 
 def problem(n_servers: int = 2, **settings: Any) -> Problem:

@@ -259,6 +259,7 @@ def test_a_source_may_not_hold_a_password(folder: Path) -> None:
 class Parts:
     """A reader of chunks that are in memory."""
 
+    apart = False
     columns = type("C", (), {"n_features": 1000, "n_dense": 0, "n_fields": 0})()
     typed = True
     target = TargetChoice()

@@ -346,7 +346,7 @@ UNCLEAR: dict[str, Any] = {
     "same name": ("a,a,y\n1,2,3\n", {}, "two columns are called 'a', rename one"),
     "two uses": ("a,b,y\n1,2,3\n", {"ignore": "y"}, "column 'y' can be only one of target"),
     "nothing left": ("a,y\n1,2\n", {"ignore": "a"}, "no column is left for features"),
-    "one column": ("a;y\n1;2\n", {}, "there is only one column; is the option delimiter right?"),
+    "one column": ("a:y\n1:2\n", {}, "there is only one column; is the option delimiter right?"),
     "empty": ("", {}, "the file is empty"),
     "blank": ("\n\r\n", {}, "the file is empty"),
     "names alone": ("a,b,y\n", {}, "there are no examples, at least one is needed"),

@@ -125,8 +125,8 @@ def test_text_that_is_not_utf_8_is_a_bad_row(read: Any, refuses: Any, tmp_path: 
 
 
 UNUSABLE = {
-    "date": ({"d": [datetime.date(2020, 1, 1)], "y": [1]}, {}, "column 'd' holds date32[day], here "
-             "it must be numbers or whole numbers or truth values; the option ignore leaves"),
+    "date": ({"d": [datetime.date(2020, 1, 1)], "y": [1]}, {}, "column 'd' holds dates or times, "
+             "here it must be numbers or whole numbers or truth values; the option ignore leaves"),
     "list": ({"d": [[1]], "y": [1]}, {}, "column 'd' holds list<"),
     "float": ({"d": [1.5], "y": [1]}, {"categorical": "d"}, "column 'd' holds numbers, here it "
               "must be text or whole numbers"),

@@ -220,7 +220,7 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
         ({"delimeter": ";"}, "unknown option 'delimeter' of csv data, known are: format, header, "),
         ({"delimeter": ";"}, "(did you mean 'delimiter'?)"),
         ({"zero_based": True}, "unknown option 'zero_based' of csv data"),
-        ({"delimiter": ";;"}, "option delimiter must be one character, or the word tab, got ';;'"),
+        ({"delimiter": ";;"}, "must be one character, the word tab, or \\s+, got ';;'"),
         ({"delimiter": '"'}, "option delimiter must be one character"),
         ({"header": "yes"}, "option header must be auto or true or false, got 'yes'"),
         ({"bad_lines": -1}, "option bad_lines must be a whole number from 0 to 1000000, got -1"),

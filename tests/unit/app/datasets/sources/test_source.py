@@ -165,8 +165,8 @@ def test_a_home_folder_may_be_written_with_a_tilde(
     [
         ("digit", "(did you mean 'digits'?)"),
         ("synthetic:softmx", "(did you mean 'synthetic:softmax'?)"),
-        ("some.txt", "a folder or a pattern of such files, or a URL"),
-        ("", "a folder or a pattern of such files, or a URL"),
+        ("some.txt", f"there is no such file (seen from {Path.cwd()})"),
+        ("", f"there is no such file (seen from {Path.cwd()})"),
     ],
 )
 def test_an_unknown_source_is_answered_with_the_known_ones(source: str, hint: str) -> None:
