@@ -63,7 +63,10 @@ def check_room(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
     advice = "make it smaller (hidden, rank, embedding, buckets or features of the data)"
     if any(each.sparse for each in dense):
         way = "lower table_numbers" if tables else "algorithm downpour"
-        advice = f"{way} keeps rows as tables, of which only used ones exist, or {advice}"
+        advice = (
+            f"{way} keeps rows as tables, of which only used ones exist, or {advice}; is the "
+            "largest index of a feature no mistake?"
+        )
     raise ModelError(
         f"the model has {numbers:,} numbers: to draw them takes {size_text(need)} of memory, "
         f"and {size_text(have)} are left here; {advice}"

@@ -38,7 +38,7 @@ SPARSE = ("indptr.npy", "indices.npy", "values.npy", "targets.npy")
 APART = "apart.npy"
 
 #: Raise it when the files in the cache, or what is made of a source, change.
-FORMAT = 4
+FORMAT = 5
 
 
 def open_folder(folder: Path, source: str) -> Dataset | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.errors import ConfigError
+from distbelief.app.errors import ModelError
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.memory_estimate import PARAMETER_COPIES, SLOT_COPIES
 from distbelief.coordinator.problem.problem import Problem, prepare
@@ -50,8 +50,8 @@ def test_blocks_that_occur_are_likely_and_all_of_them_the_most(
 @pytest.mark.parametrize(
     ("settings", "advice"),
     [
-        ({"algorithm": "sandblaster"}, "algorithm downpour keeps them as tables"),
-        ({"table_numbers": 10**12}, "lower table_numbers, so that they become tables"),
+        ({"algorithm": "sandblaster"}, "algorithm downpour keeps rows as tables"),
+        ({"table_numbers": 10**12}, "lower table_numbers keeps rows as tables"),
     ],
 )
 def test_dense_parameters_without_room_are_refused_before_anything_is_allocated(
@@ -61,9 +61,9 @@ def test_dense_parameters_without_room_are_refused_before_anything_is_allocated(
     path.write_text("1 1:1 2147483647:1\n0 1:1\n" * 3)
     tracemalloc.start()
     try:
-        with pytest.raises(ConfigError, match=r"2,147,483,647 features make .* and this machine"):
+        with pytest.raises(ModelError, match=r"has 137,438,953,602 numbers: .* are left here"):
             prepare(RunConfig(data=str(path), model="mlp", **settings), 2)
-        with pytest.raises(ConfigError, match=advice):
+        with pytest.raises(ModelError, match=advice):
             prepare(RunConfig(data=str(path), model="mlp", **settings), 2)
         assert tracemalloc.get_traced_memory()[1] < 100 << 20
     finally:

@@ -313,6 +313,6 @@ def test_data_without_any_feature_are_refused_unless_their_number_is_said(
     tmp_path: Path, folder: Path
 ) -> None:
     source = written(tmp_path, "a.libsvm", "0\n1\n")
-    with pytest.raises(DataError, match=r"a\.libsvm: no example has a feature.* option features"):
+    with pytest.raises(DataError, match=r"a\.libsvm: there are no features.* option features"):
         open_cached(source, {}, folder)
     assert open_cached(source, {"features": 3}, folder).schema.n_features == 3
