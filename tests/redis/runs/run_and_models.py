@@ -22,8 +22,8 @@ from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.store.contract.parameters import Fetched, ParameterStore, Positions, Pushed
+from distbelief.app.store.memory.calls import MemoryShard
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.downpour.checkpoint_state import Restored, capture, restore
 from distbelief.coordinator.runs.checkpoints import Capture

@@ -146,7 +146,7 @@ class AnythingHappens(RunMachine):
     @rule(stream=A_STREAM, gradient=GRADIENTS, more=st.integers(2, 3))
     def push_beyond_a_gap(self, stream: int, gradient: Vector, more: int) -> None:
         token = token_of(self.holder(stream))
-        expected = self.refusal(token) or "SequenceGap"
+        expected = self.refusal(token) or "ShardBehind"
         assert self.push(token, max(self.stand(stream)) + more, gradient) == (expected,)
 
     # --- pushes of anybody who ever held a unit
@@ -269,7 +269,7 @@ class AnythingHappens(RunMachine):
 
 
 #: What must have been answered at least once, or the machine tests less than it seems to.
-SEEN = {"APPLIED", "DUPLICATE", "REFUSED", "SequenceGap", "Fenced", "ModelMissing"} | {
+SEEN = {"APPLIED", "DUPLICATE", "REFUSED", "ShardBehind", "Fenced", "ModelMissing"} | {
     *("granted", "not granted", "renewed", "not renewed", "finished", "not finished"),
     *("released", "not released", "announced", "fetched", "captured", "created", "there already"),
     *("taken up", "restored", "CheckpointError"),
