@@ -78,7 +78,7 @@ class Driver(Protocol):
     def run(self) -> EndReason:
         """Train until a reason to stop; may be called again after :meth:`restore`.
 
-        Raises ModelMissing if a server lost its data.
+        Raises DataLost if a server lost what it had acknowledged.
         """
         ...
 

@@ -17,6 +17,7 @@ from distbelief.app.errors import Diverged, NotFinite
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
 from distbelief.app.runs import batch
+from distbelief.app.store.contract.standings import Standing, Standings, from_json, to_json
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.problem.problem import Problem
@@ -25,6 +26,7 @@ from distbelief.coordinator.progress.status import SandblasterStatus
 from distbelief.coordinator.runs.checkpoints import Capture
 from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
+from distbelief.coordinator.runs.older import older_shards, went_back
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated
@@ -59,6 +61,10 @@ class Sandblaster:
         self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0
+        #: What a coordinator goes back to after a loss: the last iteration's quantum, and where
+        #: the shards stood when it was done.
+        self._quantum = 0.0
+        self._known: Standings = (Standing(),) * problem.layout.n_shards
         self._began = time.monotonic()
         self.evaluations = HeldoutEvaluations(session, problem, self._store)
 
@@ -80,6 +86,7 @@ class Sandblaster:
 
     def create(self) -> None:
         self._store.create(self._problem.initial_values.parameters)
+        self._known = self._store.standings
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         state = document["state"]
@@ -87,25 +94,39 @@ class Sandblaster:
         self._state = DescentState.from_json(state) if state is not None else None
         self._step = document["step"]
         self._next_heldout = document["next_heldout"]
+        self._quantum = document["quantum"]
+        self._known = from_json(document.get("known"), self._problem.layout.n_shards)
         self._evaluator.load_state(document["evaluation"], document["quantum"])
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
         # The vectors of an iteration belong together: if a shard lost one of them, all
         # shards go back to the checkpoint.
-        store, lines = self._store, []
+        store = self._store
         store.fence = self._session.fence
-        if None in store.shard_states(*map(named, self._in_force)):
+        found = store.shard_states()
+        pairs = zip(store.standings, self._known, strict=True)
+        lines = older_shards(self._session.record, found, tuple(max(pair) for pair in pairs))
+        store.accept(found)
+        whole = store.shard_states(*map(named, self._in_force))
+        if None in whole or [*went_back(found, self._known)]:
             saved, before = latest(), self._iteration
             self.load_state(saved.document["driver"])
             self._space.restore(saved, self._in_force)
-            lines = [
+            lines += [
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
                 f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost "
                 "and are made again"
             ]
+        elif lines:
+            lines += [
+                f"all shards have the vectors of iteration {self._iteration}: what came after "
+                "it is made again"
+            ]
         store.raise_fence(self._session.fence)
         self._space.reset(self._in_force)
+        self._known = store.standings
+        self._evaluator.load_state(self._evaluator.number, self._quantum)
         self.evaluations.forget()
         return lines
 
@@ -199,6 +220,7 @@ class Sandblaster:
         """Commit an iteration and tell of it; now and then have it scored."""
         state = self._state = news.state
         self._step = news.step
+        self._quantum, self._known = self._evaluator.quantum, self._store.standings
         self._session.leader.commit(self._document())
         self._session.tell(
             "iteration",
@@ -237,7 +259,8 @@ class Sandblaster:
             "state": self._state.to_json() if self._state else None,
             "step": self._step,
             "evaluation": self._evaluator.number,
-            "quantum": self._evaluator.quantum,
+            "quantum": self._quantum,
+            "known": to_json(self._known),
             "seconds": self.seconds,
             "next_heldout": self._next_heldout,
             "evaluations": self.evaluations.to_json(),
