@@ -37,7 +37,7 @@ def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatc
         return "fenced"
     except DataLost as lost:
         # The coordinator's to mend, under a new fence; it waits for us, so it must hear of it.
-        log.warning("portion %d of evaluation %d: stopped, %s", portion, evaluation, lost)
+        log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, lost)
         report(control_server(), run, replace(answer, error=str(lost), lost=True))
         return "data lost"
     except Exception as error:

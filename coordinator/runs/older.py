@@ -9,10 +9,11 @@ from distbelief.app.store.contract.parameters import ShardState
 from distbelief.app.store.contract.standings import Standing, Standings
 
 
-def place(record: RunRecord, shard: int) -> str:
-    """A shard, and where its server is."""
-    servers = record.parameter_servers
-    return f"shard {shard}" + (f" on {servers[record.layout.server(shard)]}" if servers else "")
+def place(record: RunRecord | None, shard: int) -> str:
+    """A shard, and where its server is, if that is known."""
+    if record is None or not record.parameter_servers:
+        return f"shard {shard}"
+    return f"shard {shard} on {record.parameter_servers[record.layout.server(shard)]}"
 
 
 def went_back(found: Sequence[ShardState | None], known: Standings) -> Iterator[int]:
@@ -23,14 +24,14 @@ def went_back(found: Sequence[ShardState | None], known: Standings) -> Iterator[
 
 
 def older_shards(
-    record: RunRecord, found: Sequence[ShardState | None], known: Standings
+    record: RunRecord, found: Sequence[ShardState | None], *known: Standings
 ) -> list[str]:
-    """Say which shards lack changes that they had acknowledged, and how many."""
-    lines = []
-    for shard in went_back(found, known):
+    """Say which shards lack changes that they are ``known`` to have had, and how many."""
+    lines, latest = [], tuple(map(max, *known))
+    for shard in went_back(found, latest):
         state = found[shard]
         assert state is not None
-        lost = _changes_lost(state.standing, known[shard])
+        lost = _changes_lost(state.standing, latest[shard])
         lines.append(f"{place(record, shard)} came back with older data: {lost} behind")
     return lines
 

@@ -105,29 +105,26 @@ class Sandblaster:
         store = self._store
         store.fence = self._session.fence
         found = store.shard_states()
-        pairs = zip(store.standings, self._known, strict=True)
-        lines = older_shards(self._session.record, found, tuple(max(pair) for pair in pairs))
+        lines = older_shards(self._session.record, found, store.standings, self._known)
         store.accept(found)
         whole = store.shard_states(*map(named, self._in_force))
         if None in whole or [*went_back(found, self._known)]:
             saved, before = latest(), self._iteration
             self.load_state(saved.document["driver"])
             self._space.restore(saved, self._in_force)
-            lines += [
+            lines.append(
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
                 f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost "
                 "and are made again"
-            ]
+            )
         elif lines:
-            lines += [
-                f"all shards have the vectors of iteration {self._iteration}: what came after "
-                "it is made again"
-            ]
+            lines.append(f"iteration {self._iteration} is whole: what came after it is made again")
         store.raise_fence(self._session.fence)
         self._space.reset(self._in_force)
         self._known = store.standings
         self._evaluator.load_state(self._evaluator.number, self._quantum)
-        self.evaluations.forget()
+        if (passes := self.evaluations.forget()) is not None:
+            self._next_heldout = min(self._next_heldout, passes)
         return lines
 
     def capture(self) -> Capture:

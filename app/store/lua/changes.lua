@@ -1,6 +1,7 @@
 -- Shared by the scripts that a coordinator calls. It numbers its changes of shards, as a replica
 -- numbers its pushes: a shard that lacks one which it has acknowledged came back with older data.
 --
+-- KEYS  1 meta
 -- ARGV  1 fence, 2 the last change that this shard has acknowledged under it,
 --       3 the number of this one; not used by what changes nothing
 -- Reply begins with one of these, or is it

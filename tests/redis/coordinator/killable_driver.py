@@ -217,8 +217,8 @@ class KillableRun:
     def goes_back(self, at: int, by: int) -> Callable[[int], None]:
         """Shard 1 goes back, before the coordinator's step ``at``, to what it was ``by`` before."""
         pattern, server = keys.shard(self.run, 1, "*"), LAYOUT.server(1)
-        plain, dumps, done = self.servers.only(server), list[Dump](), list[int]()
-        plain.before = None
+        plain = cast("KillableServers", self.servers.only(server))
+        plain.before, dumps, done = None, list[Dump](), list[int]()
 
         def before(step: int) -> None:
             if done:

@@ -25,7 +25,7 @@ from distbelief.app.store.contract.parameters import Fetched, ParameterStore, Po
 from distbelief.app.store.memory.calls import MemoryShard
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import Restored, capture, restore
+from distbelief.coordinator.downpour.checkpoint_state import Known, Restored, capture, restore
 from distbelief.coordinator.runs.checkpoints import Capture
 from tests.redis.runs.ledger_model import LedgerModel
 
@@ -161,7 +161,7 @@ class MirroredRun:
                 raise CheckpointError("there is none")
             return saved
 
-        return self.both(lambda store: restore(store, self.fence, latest, ()))
+        return self.both(lambda store: restore(store, self.fence, latest, Known()))
 
     def expire(self, unit: str) -> None:
         """Let the lease on ``unit`` run out, if somebody holds it."""
@@ -208,6 +208,7 @@ def _hash(words: list[bytes]) -> dict[str, bytes]:
 def _contents(at: MemoryShard) -> Contents:
     head: dict[str, Any] = {"dtype": "f", "layout": LAYOUT.digest}
     head |= {"fence": at.fence, "clock": at.clock, "refused": at.refused}
+    head |= {"change": at.change} if at.change else {}
     head |= {f"attempt:{stream}": attempt for stream, attempt in at.attempts.items()}
     head |= {f"seq:{stream}": sequence for stream, sequence in at.sequences.items()}
     vectors = {

@@ -330,13 +330,18 @@ def test_an_attempt_may_be_announced_again(store: ParameterStore) -> None:
     assert store.push(TOKEN, 1, GRADIENT).answers == answers(Answer.APPLIED)
 
 
-@pytest.mark.parametrize("token", [Token(FENCE, 0, 4), Token(FENCE - 1, 0, 6), Token(9, 0, 6)])
-def test_an_older_attempt_or_another_fence_cannot_be_announced(
-    store: ParameterStore, token: Token
-) -> None:
+@pytest.mark.parametrize("token", [Token(FENCE, 0, 4), Token(FENCE - 1, 0, 6)])
+def test_an_older_attempt_or_fence_cannot_be_announced(store: ParameterStore, token: Token) -> None:
     store.announce(TOKEN)
     with pytest.raises(Fenced, match=f"newer attempt than {token.attempt}"):
         store.announce(token)
+
+
+def test_a_shard_with_an_older_fence_than_was_raised_on_all_is_behind(
+    store: ParameterStore,
+) -> None:
+    with pytest.raises(ShardBehind, match="shard 0 lacks what it had acknowledged"):
+        store.announce(Token(FENCE + 1, 0, 6))
 
 
 # --- a push that is refused
