@@ -175,11 +175,13 @@ class RedisShards(ShardCalls):
                 for at, known in zip(self._shards, self.standings, strict=True)
             ]
         )
+        for index, reply in enumerate(replies):
+            if reply == [b"OK", fence]:
+                self._acknowledged.note(index, max(self.standings[index], Standing(fence)))
         for index, (answer, in_force) in enumerate(replies):
             self._check(index, answer)
             if in_force > fence:
                 raise Fenced(f"shard {index} knows the newer fence {in_force}")
-            self._acknowledged.note(index, max(self.standings[index], Standing(fence)))
 
     def shard_states(self, *names: str) -> list[ShardState | None]:
         names = (*self._vectors, *names)
