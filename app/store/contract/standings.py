@@ -57,7 +57,8 @@ class Acknowledged:
 
     def under(self, fence: int, shard: int) -> Standing:
         """What a shard is known to have had, for somebody who acts under ``fence``."""
-        return max(Standing(fence), self._standings[shard])
+        known = self._standings[shard]
+        return known if known.fence == fence else Standing(fence)
 
     def note(self, shard: int, standing: Standing) -> None:
         """Note what a shard has acknowledged, or that it is taken for what it is found to be."""

@@ -29,6 +29,10 @@ from distbelief.app.store.redis.meta import positions, shard_state_of, standing_
 
 #: Where the values are in the reply to a fetch.
 VALUES = 3
+#: The fields of meta that say where a shard stands.
+HEAD = ("fence", "change")
+#: Scans of a table that a server may break off by a restart, one after another.
+MOST_SCANS = 3
 
 FETCH = Script.load("distbelief.app.store", "fetch", "prelude", twin="fetch")
 COPY = Script.load("distbelief.app.store", "copy", "changes")
@@ -60,7 +64,7 @@ class RedisShards(ShardCalls):
             key = shard(self._run, index, name)
             commands.append(Command(at.server, ("HMGET", key, *request.fields(index))))
             # Behind the rows: whatever happened while they were read is seen.
-            commands.append(Command(at.server, ("HMGET", at.meta, "fence", "change")))
+            commands.append(Command(at.server, ("HMGET", at.meta, *HEAD)))
         replies = call_paced(self._servers, commands, self._at_a_time(lambda of: of.send))
         stood: list[tuple[int, int]] = []
         for at, reply in zip(self._shards, replies[:n_dense], strict=False):
@@ -114,13 +118,21 @@ class RedisShards(ShardCalls):
         blocks: dict[int, bytes] = {}
         for index in range(self.layout.n_dense_shards, self.layout.n_shards):
             key, server = shard(self._run, index, name), self._shards[index].server
-            for page in scan_hash(self._servers, key, server=server):
-                found = dict(zip(page[::2], page[1::2], strict=True))
-                found.pop(MARK.encode(), None)
-                blocks |= {int(block): value for block, value in found.items()}
-            # Only now: a server that loses its data meanwhile ends a scan without a word.
-            if not self._servers.one("HEXISTS", key, MARK, server=server):
+            for _ in range(MOST_SCANS):
+                found = dict[bytes, bytes]()
+                fields = self._servers.one("HLEN", key, server=server)
+                for page in scan_hash(self._servers, key, server=server):
+                    found |= dict(zip(page[::2], page[1::2], strict=True))
+                # A server that loses data meanwhile ends a scan without a word, and one that is
+                # restarted goes on in another order.
+                meta = self._servers.one("HMGET", self._shards[index].meta, *HEAD, server=server)
+                self._stands(index, *meta)
+                if len(found) >= fields > 0:
+                    break
+            else:
                 raise missing(index)
+            found.pop(MARK.encode(), None)
+            blocks |= {int(block): value for block, value in found.items()}
         return rows_in(self.layout, blocks, self.dtype)
 
     def stored_bytes(self) -> int:
@@ -132,7 +144,7 @@ class RedisShards(ShardCalls):
     def counts(self) -> list[ShardCounts]:
         replies = self._servers.call(
             [
-                Command(at.server, ("HMGET", at.meta, "fence", "change", "clock", "refused"))
+                Command(at.server, ("HMGET", at.meta, *HEAD, "clock", "refused"))
                 for at in self._shards
             ]
         )

@@ -238,17 +238,18 @@ class AnythingHappens(RunMachine):
     ) -> None:
         """A replica took over that was behind, or the server started from a snapshot."""
         self.a_shard_loses_what_came_since(copy)
-        objection = self.objection(self.mirrored.twin.standings)
+        at, known = copy.twin, self.mirrored.twin.standings[copy.index]
+        behind = at is not None and at.standing < known
         for use in (
             lambda store: store.counts(),
             lambda store: store.copy(PARAMETERS, BEST),
             lambda store: store.drop(BEST),
         ):
             before = self.mirrored.contents_of_twin()
-            (answer,) = self.mirrored.both(use) or ("made",)
-            if answer == "ShardBehind":
+            answer = self.mirrored.both(use)
+            if behind:
+                assert answer in (("ShardBehind",), ("ModelMissing",), ("Fenced",))
                 assert self.mirrored.contents_of_twin()[copy.index] == before[copy.index]
-            assert objection != "ShardBehind" or answer != "made"
         last = max(self.stand(stream))
         self.the_run_is_taken_up(0)
         if self.mirrored.lost:
@@ -315,7 +316,7 @@ def test_scripts_and_ledger_do_as_their_models_do_whatever_happens(
         run_state_machine_as_test(
             machine,  # type: ignore[arg-type]
             settings=settings(
-                max_examples=15,
+                max_examples=80,
                 stateful_step_count=50,
                 deadline=None,
                 derandomize=True,

@@ -22,7 +22,6 @@ from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.auc import AucBy
 from distbelief.app.store.memory.calls import MemoryShard
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.coordinator.runs import heldout
 from distbelief.coordinator.runs.checkpoints import Checkpoints
 from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.training.recovery import MOST_LOSSES, Ending, train_to_the_end
@@ -30,8 +29,10 @@ from distbelief.coordinator.training.resources import TrainingResources
 from tests.unit.coordinator.downpour import test_driver
 from tests.unit.coordinator.downpour.test_driver import Training, training
 
-STEPS = ("announce", "push", "fetch", "touched", "freeze", "drop", "put", "counts")
-STEPS = (*STEPS, "shard_states", "raise_fence", "restore", "named_vectors", "sequences")
+STEPS = (
+    *("announce", "push", "fetch", "touched", "freeze", "drop", "put", "counts", "shard_states"),
+    *("raise_fence", "restore", "named_vectors", "sequences"),
+)
 
 DENSE: dict[str, Any] = {"shards": 3, "block_numbers": 4, "passes": 2, "unit_steps": 2}
 TABLES: dict[str, Any] = {
@@ -94,7 +95,7 @@ class Run:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     monkeypatch.setattr(test_driver, "MemoryParameterStore", Older)
-    monkeypatch.setattr(heldout.AucBy, "of", lambda *_: AucBy.NONE)  # needs no control server
+    monkeypatch.setattr(AucBy, "of", lambda *_: AucBy.NONE)  # needs no control server
     folders = (tmp_path / str(number) for number in range(10**6))
 
     def run(settings: dict[str, Any], at: float = math.inf, by: int = 1, **words: Any) -> Run:
@@ -149,7 +150,7 @@ def test_a_shard_may_go_back_at_every_step(kind: str, by: int, run: Callable[...
 
 def test_what_is_said_names_the_shard_and_what_it_lost(run: Callable[..., Run]) -> None:
     undisturbed = run(DENSE)
-    pushes = []
+    pushes = list[int]()
 
     def noting(self: Older, *args: Any, **words: Any) -> Any:
         self.step()
