@@ -61,7 +61,8 @@ def control_scripts() -> str:
 
 def store_scripts() -> str:
     """What parameter servers are asked to do, beside pushes."""
-    return "\n".join(_described("store", each) for each in _scripts(ON_PARAMETER_SERVERS))
+    scripts = (_described("store", each) for each in _scripts(ON_PARAMETER_SERVERS))
+    return "\n".join([_parted("changes", _opening("store", "changes")), *scripts])
 
 
 def pushes() -> str:

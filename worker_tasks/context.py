@@ -24,6 +24,7 @@ from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import broker_url, parameter_server_urls
+from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks import introduction as introduction  # a control command
@@ -80,24 +81,29 @@ class RunContext:
         """The L2 factor of each parameter, None without L2."""
         return self.record.layout.penalty(self.config.l2, self.config.dtype)
 
-    def source(self, vector: str) -> Source:
-        """The model with the numbers of a named vector, and with statistics for these."""
-        fetched = self.parameters.fetch(vector).vector
+    def source(self, vector: str, known: Standings) -> Source:
+        """The model with the numbers of a named vector, and with statistics for these.
+
+        The shards have them since they stand where they are ``known`` to have stood.
+        """
+        fetched = self.parameters.fetch(vector, known=known).vector
         dense = recompute_statistics(
             self.model,
             fetched,
-            self._source(vector, fetched),
+            self._source(vector, known, fetched),
             self.data.dataset,
             self.data.train,
             self.config.batch_size,
         )
-        return self._source(vector, dense)
+        return self._source(vector, known, dense)
 
-    def _source(self, vector: str, dense: Vector) -> Source:
+    def _source(self, vector: str, known: Standings, dense: Vector) -> Source:
         if not self.record.layout.tables:
             return whole(self.model, dense)
         return looked_up(
-            self.model, dense, lambda rows: self.parameters.fetch(vector, rows=rows).tables
+            self.model,
+            dense,
+            lambda rows: self.parameters.fetch(vector, rows=rows, known=known).tables,
         )
 
     def replica(self, subset: int) -> Replica:

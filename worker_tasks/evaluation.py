@@ -9,6 +9,7 @@ from celery import shared_task
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.metrics import score
 from distbelief.app.runs import blobs
+from distbelief.app.store.contract.standings import from_json
 from distbelief.worker_tasks.context import control_server, ledger, open_context
 from distbelief.worker_tasks.lease import Lease, work
 from distbelief.worker_tasks.process import computing
@@ -30,7 +31,10 @@ def evaluate(run: str, unit: str) -> str:
         )
         by, ranks = AucBy(specification["auc"]), Ranks()
         found = score(
-            context.source(specification["vector"]),
+            context.source(
+                specification["vector"],
+                from_json(specification["known"], context.record.layout.n_shards),
+            ),
             features,
             targets,
             threshold=context.config.threshold,

@@ -8,13 +8,14 @@ meanwhile. Without overlap the same loop makes the exchanges in place.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from distbelief.app.errors import SequenceGap
+from distbelief.app.errors import ShardBehind
 from distbelief.app.models.model import Model
 from distbelief.app.models.scaling import loss_unit
 from distbelief.app.optimizers.schedule import Schedule
@@ -60,33 +61,46 @@ class Replica:
             config, [part.steps_per_pass(config.batch_size) for part in parts]
         )
 
-    def run(self, token: Token, stop: int, check: Callable[[], None] = lambda: None) -> UnitReport:
+    def run(
+        self,
+        token: Token,
+        stop: int,
+        check: Callable[[], None] = lambda: None,
+        *,
+        start: int = 0,
+    ) -> UnitReport:
         """Bring the stream from the step that all shards have reached to step ``stop``.
 
         Or less far, if it would be too far ahead of the others: the report says how far.
-        Steps that every shard has are skipped, and steps that some shard lost are taken
+        Steps that every shard has are skipped, and steps that some shard lacks are taken
         again: the order of the minibatches is a pure function of the step, so a replay
         pushes for the same examples under the same sequence numbers. ``check`` is called
-        before each step and may raise to stop.
+        before each step and may raise to stop. All shards had the steps before ``start``.
 
         Raises:
             Fenced: another attempt, or a newer coordinator, has taken over.
-            ModelMissing: a shard does not know the run.
+            DataLost: a shard does not know the run, or lacks what it had acknowledged.
         """
         report, begun = UnitReport(reached=stop), time.perf_counter()
         with _executor(self.config.overlap) as pushes, _executor(self.config.overlap) as fetches:
-            while True:
-                positions = self.store.announce(token)
-                first = int(positions.sequences.min()) * self.config.push_interval
-                if first >= stop:
-                    break
-                try:
-                    _Loop(self, token, report, pushes, fetches).run(first, stop, check)
-                except SequenceGap:
-                    continue  # a shard lost its tail: ask for their positions, replay from there
-                break
+            positions, n_push = self.store.announce(token), self.config.push_interval
+            # Where a unit begins, the stream's pushes are whole or at their end.
+            check_sequences(positions, math.ceil(start / n_push))
+            first = int(positions.sequences.min()) * n_push
+            if first < stop:
+                _Loop(self, token, report, pushes, fetches).run(first, stop, check)
         report.seconds = time.perf_counter() - begun
         return report
+
+
+def check_sequences(positions: Positions, acknowledged: int) -> None:
+    """Raise ShardBehind unless all shards have as many pushes as they had acknowledged."""
+    for shard, sequence in enumerate(positions.sequences.tolist()):
+        if sequence < acknowledged:
+            raise ShardBehind(
+                f"shard {shard} stands at sequence {sequence}, and had acknowledged "
+                f"{acknowledged}: its server came back with older data"
+            )
 
 
 def _executor(overlap: bool) -> Executor:
@@ -124,6 +138,9 @@ class _Loop:
         self._fetches = fetches
         self._push: _PushInFlight | None = None
         self._fetch: Future[Window] | None = None
+        #: The last push that all shards have acknowledged, now and when the fetch began.
+        self._acknowledged = 0
+        self._known_to_fetch = 0
         kind = TableCopy if self._store.layout.tables else FlatCopy
         self._copy: Copy = kind(
             replica.model, replica.examples, self._store, self._config, token.stream
@@ -139,6 +156,7 @@ class _Loop:
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
         n_push = self._config.push_interval
+        self._acknowledged = first // n_push
         self._window = self._window_from(first, stop)
         self._fetch_here()
         self._accrued_base = self._positions
@@ -193,7 +211,8 @@ class _Loop:
 
     def _fetch_here(self) -> None:
         """Replace the whole copy, at once."""
-        self._install(self._copy.fetch(self._window.start, self._window.stop))
+        window = self._copy.fetch(self._window.start, self._window.stop)
+        self._install(window, self._acknowledged)
         self._copy.fetch_slots()
 
     def _begin_window(self) -> None:
@@ -240,6 +259,7 @@ class _Loop:
 
     def _start_fetch(self, window: range) -> None:
         self._await_fetch()
+        self._known_to_fetch = self._acknowledged
         self._fetch = self._fetches.submit(self._copy.fetch, window.start, window.stop)
 
     def _install_what_arrived(self) -> None:
@@ -254,6 +274,7 @@ class _Loop:
             return
         push, self._push = self._push, None
         pushed = push.future.result()
+        self._acknowledged = push.sequence
         self._note(push, pushed)
         if pushed.fresh is not None:
             self._copy.install_fresh(pushed.fresh)
@@ -266,9 +287,10 @@ class _Loop:
         if self._fetch is None:
             return
         fetch, self._fetch = self._fetch, None
-        self._install(fetch.result())
+        self._install(fetch.result(), self._known_to_fetch)
 
-    def _install(self, window: Window) -> None:
+    def _install(self, window: Window, acknowledged: int) -> None:
+        check_sequences(window.fetched.positions, acknowledged)
         self._copy.install(window)
         self._note_positions(window.fetched.positions)
 

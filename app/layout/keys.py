@@ -5,7 +5,7 @@ script may touch them all. Keys of a run on the control server share a tag likew
 
 Parameter servers (``stream`` is the index of a training subset):
 
-    ps:{RUN/SHARD}:meta         hash: fence, clock, refused, dtype, layout,
+    ps:{RUN/SHARD}:meta         hash: fence, change, clock, refused, dtype, layout,
                                 attempt:<stream>, seq:<stream>, evaluation
     ps:{RUN/SHARD}:params       hash: block id -> packed little-endian numbers
     ps:{RUN/SHARD}:slot:<name>  hash: the same block ids, an optimizer's state

@@ -26,6 +26,7 @@ class BatchEvaluation:
 
     ``fence`` is the coordinator's, ``number`` grows with each evaluation of a run.
     ``quantum`` is the step to which portions round, see :mod:`distbelief.worker_tasks.portion`.
+    ``known`` is where the shards stand since they have the point, fence and change of each.
     """
 
     number: int
@@ -34,13 +35,15 @@ class BatchEvaluation:
     gradient: str
     portions: int
     quantum: float
+    known: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Report:
     """A portion's answer: its share of the loss, or the error of its worker.
 
-    With a ``mismatch`` the worker does not compute what the coordinator would.
+    With a ``mismatch`` the worker does not compute what the coordinator would; ``lost`` is what
+    a server had acknowledged, which is the coordinator's to mend.
     """
 
     fence: int
@@ -53,6 +56,7 @@ class Report:
     seconds: float = 0.0
     error: str = ""
     mismatch: bool = False
+    lost: bool = False
 
 
 REPORTS = TypeAdapter(Report)
@@ -67,8 +71,12 @@ def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
 
 def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
     """The evaluation of that number; None if it is over."""
-    document = servers.one("GET", _key(run, number))
-    return BatchEvaluation(**json.loads(document)) if document else None
+    found = servers.one("GET", _key(run, number))
+    if not found:
+        return None
+    document = json.loads(found)
+    known = tuple(map(tuple, document.get("known", ())))
+    return BatchEvaluation(**{**document, "known": known})
 
 
 def clear(servers: Servers, run: str, number: int) -> None:

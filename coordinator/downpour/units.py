@@ -38,6 +38,7 @@ class _Stream:
     steps_per_pass: int
     total: int
     done: int = 0
+    owed: int = 0
     in_flight: bool = False
 
     @property
@@ -127,16 +128,22 @@ class UnitPlan:
         """Pushes of all streams, which every shard's clock shows when the plan is done."""
         return sum(math.ceil(stream.total / self.config.push_interval) for stream in self._streams)
 
+    @property
+    def acknowledged(self) -> list[int]:
+        """The last push of each stream in units that were done: all shards had these."""
+        return [math.ceil(stream.done / self.config.push_interval) for stream in self._streams]
+
+    @property
+    def owes(self) -> bool:
+        """Whether steps that were done are to be taken again, for shards that lost them."""
+        return any(stream.done < stream.owed for stream in self._streams)
+
     def take(self, sequences: Sequence[int] = ()) -> list[PlannedUnit]:
         """The units that may start now; they count as in flight from here on.
 
         With a bound on the staleness, ``sequences`` are the last pushes of all streams:
-        one that is too far ahead has to wait. A server that came back without its last
-        second would be waited for in vain: what it lost is handed out again.
+        one that is too far ahead has to wait.
         """
-        for stream, last in zip(self._streams, sequences, strict=False):
-            if not stream.in_flight:
-                stream.done = min(stream.done, last * self.config.push_interval)
         streams = self._streams[:1] if self.warming else self._streams
         units = []
         for subset, stream in enumerate(streams):
@@ -148,6 +155,7 @@ class UnitPlan:
     def restart_from(self, sequences: Sequence[int]) -> None:
         """Go on from each stream's last push on the shards; nothing is in flight."""
         for stream, last in zip(self._streams, sequences, strict=True):
+            stream.owed = max(stream.owed, stream.done)
             stream.done = min(last * self.config.push_interval, stream.total)
             stream.in_flight = False
 

@@ -19,6 +19,7 @@ from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs import batch
+from distbelief.app.store.contract.standings import Standing, Standings, from_json, to_json
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.problem.problem import Problem
@@ -27,6 +28,7 @@ from distbelief.coordinator.progress.status import SandblasterStatus
 from distbelief.coordinator.runs.checkpoints import Capture
 from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
+from distbelief.coordinator.runs.older import older_shards, went_back
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated
@@ -61,6 +63,10 @@ class Sandblaster:
         self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0
+        #: What a coordinator goes back to after a loss: the last iteration's quantum, and where
+        #: the shards stood when it was done.
+        self._quantum = 0.0
+        self._known: Standings = (Standing(),) * problem.layout.n_shards
         self._began = time.monotonic()
         self.evaluations = HeldoutEvaluations(session, problem, self._store)
 
@@ -82,6 +88,7 @@ class Sandblaster:
 
     def create(self) -> None:
         self._store.create(self._problem.initial_values.parameters)
+        self._known = self._store.standings
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         state = document["state"]
@@ -89,27 +96,38 @@ class Sandblaster:
         self._state = DescentState.from_json(state) if state is not None else None
         self._step = document["step"]
         self._next_heldout = document["next_heldout"]
+        self._quantum = document["quantum"]
+        self._known = from_json(document.get("known"), self._problem.layout.n_shards)
         self._evaluator.load_state(document["evaluation"], document["quantum"])
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
         # The vectors of an iteration belong together: if a shard lost one of them, all
         # shards go back to the checkpoint.
-        store, lines = self._store, []
+        store = self._store
         store.fence = self._session.fence
-        if None in store.shard_states(*map(named, self._in_force)):
+        found = store.shard_states()
+        lines = older_shards(self._session.record, found, store.standings, self._known)
+        store.accept(found)
+        whole = store.shard_states(*map(named, self._in_force))
+        if None in whole or [*went_back(found, self._known)]:
             saved, before = latest(), self._iteration
             with understood(saved) as document:
                 self.load_state(document["driver"])
             self._space.restore(saved, self._in_force)
-            lines = [
+            lines.append(
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
                 f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost "
                 "and are made again"
-            ]
+            )
+        elif lines:
+            lines.append(f"iteration {self._iteration} is whole: what came after it is made again")
         store.raise_fence(self._session.fence)
         self._space.reset(self._in_force)
-        self.evaluations.forget()
+        self._known = store.standings
+        self._evaluator.load_state(self._evaluator.number, self._quantum)
+        if (passes := self.evaluations.forget()) is not None:
+            self._next_heldout = min(self._next_heldout, passes)
         return lines
 
     def capture(self) -> Capture:
@@ -207,6 +225,7 @@ class Sandblaster:
         """Commit an iteration and tell of it; now and then have it scored."""
         state = self._state = news.state
         self._step = news.step
+        self._quantum, self._known = self._evaluator.quantum, self._store.standings
         self._session.leader.commit(self._document())
         self._session.tell(
             "iteration",
@@ -245,7 +264,8 @@ class Sandblaster:
             "state": self._state.to_json() if self._state else None,
             "step": self._step,
             "evaluation": self._evaluator.number,
-            "quantum": self._evaluator.quantum,
+            "quantum": self._quantum,
+            "known": to_json(self._known),
             "seconds": self.seconds,
             "next_heldout": self._next_heldout,
             "evaluations": self.evaluations.to_json(),

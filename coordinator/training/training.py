@@ -9,6 +9,7 @@ from typing import Any
 
 from distbelief.app.errors import (
     ConfigError,
+    DataLost,
     ExitCode,
     Fenced,
     ModelMissing,
@@ -253,7 +254,7 @@ def _give_up(resources: TrainingResources, driver: Driver, error: BaseException)
     session, folder = resources.session, resources.folder
     session.hurry(LAST_WORDS_S)
     try:
-        with suppress(ServerError, ModelMissing):
+        with suppress(ServerError, DataLost):
             driver.abandon()
     except (RunTaken, Fenced):
         return  # it is somebody else's run by now

@@ -20,10 +20,12 @@ from distbelief.app.store.contract.parameters import (
     Positions,
     Pushed,
     Token,
+    behind,
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, beginning, initial_values, shards_of
-from distbelief.app.store.memory.shards import MemoryShard, MemoryShards
+from distbelief.app.store.memory.calls import MemoryShard
+from distbelief.app.store.memory.shards import MemoryShards
 
 #: Which numbers of a block are pushed, and their gradient.
 Share = tuple[Any, Vector]
@@ -62,12 +64,14 @@ class MemoryParameterStore(MemoryShards):
         for index, at in enumerate(self._shards):
             if at is None:
                 raise missing(index)
+            if at.fence < token.fence:
+                raise behind(index)
             if not announced[index]:
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
         return self._positions(token.stream)
 
     def sequences(self, n_streams: int) -> list[int]:
-        last = self._there(0).sequences
+        last = self._read(0).sequences
         return [last.get(stream, 0) for stream in range(n_streams)]
 
     def push(
@@ -123,6 +127,8 @@ class MemoryParameterStore(MemoryShards):
         at = self._shards[index]
         if at is None:
             return Answer.NOMODEL
+        if at.fence < token.fence:
+            return Answer.BEHIND
         if _is_fenced(at, token):
             return Answer.FENCED
         last = at.sequences.get(token.stream, 0)

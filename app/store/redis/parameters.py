@@ -27,6 +27,7 @@ from distbelief.app.store.contract.parameters import (
     Positions,
     Pushed,
     Token,
+    behind,
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
@@ -90,15 +91,17 @@ class RedisParameterStore(RedisShards):
         for index, (answer, _, _) in enumerate(replies):
             if answer == b"NOMODEL":
                 raise missing(index)
+            if answer == b"BEHIND":
+                raise behind(index)
             if answer == b"FENCED":
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
         return positions(reply[1:3] for reply in replies)
 
     def sequences(self, n_streams: int) -> list[int]:
         at, fields = self._shards[0], (f"seq:{stream}" for stream in range(n_streams))
-        clock, *last = self._servers.one("HMGET", at.meta, "clock", *fields, server=at.server)
-        if clock is None:
-            raise missing(0)
+        head = ("HMGET", at.meta, "fence", "change")
+        fence, change, *last = self._servers.one(*head, *fields, server=at.server)
+        self._stands(0, fence, change)
         return [int(sequence or 0) for sequence in last]
 
     def push(

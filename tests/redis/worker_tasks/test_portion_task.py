@@ -208,9 +208,10 @@ def test_a_worker_that_comes_to_an_evaluation_too_late_has_nothing_to_do(run: Ru
     run.begin(1)
     run.begin(2)
     before = run.shards()
-    assert compute_portion(run.id, FENCE, 1, 4, 0) == "fenced"
+    assert compute_portion(run.id, FENCE, 1, 4, 0) == "data lost"
     assert run.shards() == before
-    assert run.reports() == []
+    (report,) = run.reports()  # whether it is over or lost, the coordinator knows
+    assert (report.evaluation, report.lost) == (1, True)
 
 
 def test_a_worker_that_wakes_up_after_its_evaluation_changes_no_shard(
@@ -287,7 +288,7 @@ def test_a_shard_that_lost_the_run_is_reported_to_the_coordinator(run: Run) -> N
     run.begin(1)
     layout = run.store.layout
     assert run.servers.one("DEL", shard(run.id, 1, "meta"), server=layout.server(1)) == 1
-    assert compute_portion(run.id, FENCE, 1, 0, 3) == "no model"
+    assert compute_portion(run.id, FENCE, 1, 0, 3) == "data lost"
     (report,) = run.reports()
     assert (report.fence, report.evaluation, report.portion, report.dispatch) == (FENCE, 1, 0, 3)
     assert report.error.startswith("shard 1 does not know this run")

@@ -23,7 +23,7 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.sources.source import Generated
 from distbelief.app.datasets.split.partition import Subset
-from distbelief.app.errors import Fenced, ModelMissing
+from distbelief.app.errors import Fenced, ModelMissing, ShardBehind
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import SoftmaxRegression
@@ -299,10 +299,26 @@ def test_a_shard_that_lost_its_tail_gets_it_again_and_the_others_do_not(
     config = tallying(replicas=1, batch_size=2, n_push=n_push, overlap=overlap)
     store = store_for(Tally(12), config, Forgetful)
     replica = replica_of(Tally(12), identity(12), store, config)
-    report = replica.run(Token(FENCE, 0, 1), 24)
+    with pytest.raises(ShardBehind, match="shard 1 stands at sequence"):
+        replica.run(Token(FENCE, 0, 1), 24)
+    replica.run(Token(FENCE, 0, 2), 24)  # of a unit that the coordinator plans then
     assert counted(store) == [4] * 12
     assert {count.applied for count in store.counts()} == {24 // n_push}
-    assert report.steps > 24  # some were taken again
+
+
+@pytest.mark.parametrize("n_push", [1, 3])
+def test_a_unit_does_not_begin_on_a_shard_that_lost_what_came_before_it(n_push: int) -> None:
+    config = tallying(replicas=1, batch_size=2, n_push=n_push)
+    store = store_for(Tally(12), config)
+    replica = replica_of(Tally(12), identity(12), store, config)
+    replica.run(Token(FENCE, 0, 1), 6)
+    older = copy.deepcopy(store._shards[1])
+    replica.run(Token(FENCE, 0, 1), 12, start=6)
+    store._shards[1] = older
+    message = f"shard 1 stands at sequence {6 // n_push}, and had acknowledged {12 // n_push}"
+    with pytest.raises(ShardBehind, match=message):
+        replica.run(Token(FENCE, 0, 2), 18, start=12)
+    assert {count.applied for count in store.counts()} == {6 // n_push, 12 // n_push}
 
 
 @dataclass

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,12 +19,15 @@ from distbelief.app.errors import CheckpointError, Diverged, Fenced, ModelMissin
 from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS
+from distbelief.app.layout.rows import Ids
+from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.metrics import Score, score
-from distbelief.app.models.parameters import whole
+from distbelief.app.models.parameters import looked_up, whole
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.contract.standings import from_json
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.downpour import driver as downpour
 from distbelief.coordinator.downpour.driver import Downpour
@@ -101,14 +104,21 @@ class Desk:
             problem.model, Examples(problem.dataset, part), self._store, problem.config
         )
         token = Token(self.fence, subset, self._attempt)
-        return replica.run(token, specification["stop"]).to_json()
+        start, stop = specification["start"], specification["stop"]
+        return replica.run(token, stop, start=start).to_json()
 
     def _evaluate(self, specification: dict[str, Any]) -> dict[str, Any]:
         rows = self._heldout[specification["start"] : specification["stop"]]
-        data, parameters = self._problem.dataset, self._store.fetch(specification["vector"]).vector
-        return score(
-            whole(self._problem.model, parameters), data.features[rows], data.targets[rows]
-        ).to_json()
+        data, model, vector = self._problem.dataset, self._problem.model, specification["vector"]
+        known = from_json(specification["known"], self._problem.layout.n_shards)
+        parameters = self._store.fetch(vector, known=known).vector
+
+        def look_up(rows: Sequence[Ids]) -> Sequence[Vector]:
+            return self._store.fetch(vector, rows=rows, known=known).tables
+
+        tables = self._problem.layout.tables
+        source = looked_up(model, parameters, look_up) if tables else whole(model, parameters)
+        return score(source, data.features[rows], data.targets[rows]).to_json()
 
 
 @dataclass
