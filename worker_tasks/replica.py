@@ -11,9 +11,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
 from distbelief.app.errors import ShardBehind
 from distbelief.app.models.model import Model
@@ -28,20 +27,10 @@ from distbelief.app.store.contract.parameters import (
     Token,
 )
 from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
+from distbelief.worker_tasks.executors import executor
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.table_copy import TableCopy
 from distbelief.worker_tasks.unit_report import UnitReport
-
-T = TypeVar("T")
-
-
-class _Inline(Executor):
-    """An executor that has done the work when ``submit`` returns: no overlap."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        future: Future[T] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 class Replica:
@@ -82,7 +71,7 @@ class Replica:
             DataLost: a shard does not know the run, or lacks what it had acknowledged.
         """
         report, begun = UnitReport(reached=stop), time.perf_counter()
-        with _executor(self.config.overlap) as pushes, _executor(self.config.overlap) as fetches:
+        with executor(self.config.overlap) as pushes, executor(self.config.overlap) as fetches:
             positions, n_push = self.store.announce(token), self.config.push_interval
             # Where a unit begins, the stream's pushes are whole or at their end.
             check_sequences(positions, math.ceil(start / n_push))
@@ -101,10 +90,6 @@ def check_sequences(positions: Positions, acknowledged: int) -> None:
                 f"shard {shard} stands at sequence {sequence}, and had acknowledged "
                 f"{acknowledged}: its server came back with older data"
             )
-
-
-def _executor(overlap: bool) -> Executor:
-    return ThreadPoolExecutor(1) if overlap else _Inline()
 
 
 @dataclass(frozen=True)

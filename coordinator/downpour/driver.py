@@ -18,7 +18,7 @@ from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.downpour.acknowledged import check_sequences, look
 from distbelief.coordinator.downpour.checkpoint_state import Known, capture, restore
-from distbelief.coordinator.downpour.reports import Reports
+from distbelief.coordinator.downpour.reports import Reports, diverged
 from distbelief.coordinator.downpour.status import status_of
 from distbelief.coordinator.downpour.summary import summary
 from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan
@@ -278,11 +278,7 @@ class Downpour:
             raise self._diverged()
 
     def _diverged(self) -> Diverged:
-        return Diverged(
-            f"the training diverged after {self._plan.steps_done} steps: losses or gradients "
-            "are not finite any more. Try a lower --learning-rate "
-            f"(now {self._store.rule.arguments()[0]:g}), --clip-norm 1, or --warm-start-steps"
-        )
+        return diverged(self._plan.steps_done, self._store.rule)
 
     def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distbelief.app.errors import Diverged, NotFinite
 from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
 from distbelief.app.layout.rows import Tables
@@ -32,7 +31,7 @@ from distbelief.coordinator.runs.older import older_shards, went_back
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated
-from distbelief.coordinator.sandblaster.minimisers import minimiser
+from distbelief.coordinator.sandblaster.minimisers import check_begun, minimiser, wording_divergence
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.sandblaster.space import Space
 from distbelief.coordinator.sandblaster.status import status_of
@@ -153,30 +152,21 @@ class Sandblaster:
             self._space, self._start(), self._session.config, self._problem.loss_unit
         )
         try:
-            request = next(asking)
-            while True:
-                if isinstance(request, Evaluate):
-                    self._space.note_evaluation(request)
-                    request = asking.send(self._evaluator.evaluate(request))
-                    continue
-                self._take_iteration(request)
-                if (reason := self._reason_to_stop()) is not None:
-                    break
+            with wording_divergence():
                 request = next(asking)
+                while True:
+                    if isinstance(request, Evaluate):
+                        self._space.note_evaluation(request)
+                        request = asking.send(self._evaluator.evaluate(request))
+                        continue
+                    self._take_iteration(request)
+                    if (reason := self._reason_to_stop()) is not None:
+                        break
+                    request = next(asking)
         except StopIteration as end:
-            reason = end.value
-        except NotFinite as error:
-            raise Diverged(
-                f"the minimisation ran away: {error}. Is the loss bounded from below? "
-                "--l2 bounds it"
-            ) from error
+            reason = check_begun(end.value)
         except _Stopped:
             reason = self._reason_to_stop() or EndReason.INTERRUPTED
-        if reason is EndReason.DIVERGED:
-            raise Diverged(
-                "the loss or its gradient is not finite where the run begins: check the data's "
-                "scale, or choose other initial values with --seed or --init-from"
-            )
         if reason is not EndReason.INTERRUPTED and self._problem.n_heldout:
             self._evaluate_last()
         return EndReason.INTERRUPTED if self._hooks.should_stop() else reason

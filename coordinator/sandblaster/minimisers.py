@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from distbelief.app.errors import Diverged, NotFinite
 from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.sandblaster import lbfgs, owlqn
 from distbelief.coordinator.sandblaster.descent import DescentState, Minimiser, Settings
 from distbelief.coordinator.sandblaster.owlqn import OrthantSpace
@@ -24,3 +28,24 @@ def minimiser(
     if config.l1:
         return owlqn.minimise(space, start, settings, config.l1 / math.sqrt(loss_unit))
     return lbfgs.minimise(space, start, settings)
+
+
+def check_begun(reason: EndReason) -> EndReason:
+    """Return why a minimisation ended; raises Diverged if it could not begin."""
+    if reason is EndReason.DIVERGED:
+        raise Diverged(
+            "the loss or its gradient is not finite where the run begins: check the data's "
+            "scale, or choose other initial values with --seed or --init-from"
+        )
+    return reason
+
+
+@contextmanager
+def wording_divergence() -> Iterator[None]:
+    """Word the end of a minimisation whose vectors leave what their numbers can hold."""
+    try:
+        yield
+    except NotFinite as error:
+        raise Diverged(
+            f"the minimisation ran away: {error}. Is the loss bounded from below? --l2 bounds it"
+        ) from error
