@@ -53,6 +53,11 @@ class HeldoutEvaluations:
         #: Where the shards stand since they have the best snapshot.
         self.best_known: Standings = ()
 
+    def last_at(self, passes: float) -> HeldoutEvaluation | None:
+        """The last evaluation, if it was made there and not before."""
+        last = self.history[-1] if self.history else None
+        return last if last is not None and last.passes == passes else None
+
     @property
     def running(self) -> bool:
         return self._current is not None

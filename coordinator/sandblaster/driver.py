@@ -184,9 +184,7 @@ class Sandblaster:
             self._space.clear()
             self._store.drop(BEST, COUNTED)
             batch.clear(self._session.control, self._session.record.run, self._evaluator.number)
-        last = self.evaluations.history[-1] if self.evaluations.history else None
-        current = last is not None and last.passes == self._iteration
-        return FinalState(last if current else None, parameters, {}, {})
+        return FinalState(self.evaluations.last_at(self._iteration), parameters, {}, {})
 
     def abandon(self) -> None:
         self.evaluations.abandon()
@@ -201,8 +199,7 @@ class Sandblaster:
 
     def _turn(self) -> None:
         """Look around between reports, without waiting for anything."""
-        if self.evaluations.running and (evaluation := self.evaluations.collect(0.0)):
-            self.evaluations.tell(evaluation)
+        self._collect_heldout(0.0)
         self._hooks.check()
         self._hooks.checkpoints.advance(self._session.fence, self.capture)
         self._hooks.on_status(self.status())
@@ -272,19 +269,22 @@ class Sandblaster:
     def _evaluate_last(self) -> None:
         """Score the point where the run ended."""
         self._finish_heldout()
-        state, history = self._state, self.evaluations.history
+        state = self._state
         if self._hooks.should_stop():
             return
         if state is None:  # time was up before the first evaluation was done
             self.evaluations.start(0, self.seconds, named("x0"))
-        elif not history or history[-1].passes < state.iteration:
+        elif self.evaluations.last_at(state.iteration) is None:
             self.evaluations.start(state.iteration, self.seconds, named(state.point))
         self._finish_heldout()
 
+    def _collect_heldout(self, seconds: float) -> None:
+        if self.evaluations.running and (evaluation := self.evaluations.collect(seconds)):
+            self.evaluations.tell(evaluation)
+
     def _finish_heldout(self) -> None:
         while self.evaluations.running and not self._hooks.should_stop():
-            if evaluation := self.evaluations.collect(TICK_S):
-                self.evaluations.tell(evaluation)
+            self._collect_heldout(TICK_S)
             self._hooks.check()
             self._hooks.on_status(self.status())
 
