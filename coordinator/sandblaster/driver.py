@@ -62,8 +62,7 @@ class Sandblaster:
         self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0
-        #: What a coordinator goes back to after a loss: the last iteration's quantum, and where
-        #: the shards stood when it was done.
+        #: What a coordinator goes back to after a loss: those of the last iteration.
         self._quantum = 0.0
         self._known: Standings = (Standing(),) * problem.layout.n_shards
         self._began = time.monotonic()
