@@ -133,7 +133,8 @@ def test_a_conversion_that_was_killed_is_taken_over(
 ) -> None:
     killed, waiting = start(60), start(0)
     go(killed)
-    wait_for((tmp_path / "log").exists)
+    log = tmp_path / "log"
+    wait_for(lambda: log.exists() and log.read_text() != "")  # it is opened before it is written
     go(waiting)
     killed.send_signal(signal.SIGKILL)
     assert waiting.communicate()[0].strip() == fingerprint
