@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
+from sklearn.exceptions import ConvergenceWarning
+
 from distbelief.coordinator.api import Cluster
 from distbelief.coordinator.estimators.base import Array, Classifier, Estimator, Regressor
+from distbelief.coordinator.progress.outcome import EndReason
 
 #: Numbers in the features of which one worker makes a gradient in less time than it takes to
 #: tell several.
 SMALL = 1 << 18
+
+#: Ends short of the minimum; the last line of the details is about the work, not the result.
+ENDED_EARLY = (EndReason.ITERATIONS, EndReason.TIME)
 
 
 class _Sandblaster(Estimator):
@@ -21,7 +28,12 @@ class _Sandblaster(Estimator):
         more["holdout"] = 0.0
         if features.size <= SMALL:
             more["portions"] = 1
-        return super()._train(features, targets, options, **more)
+        super()._train(features, targets, options, **more)
+        result = self.result_
+        if result.reason in ENDED_EARLY:
+            said = "; ".join((result.reason, *result.details[:-1]))
+            warnings.warn(said, ConvergenceWarning, stacklevel=3)
+        return self
 
 
 class SandblasterClassifier(_Sandblaster, Classifier):
@@ -36,7 +48,8 @@ class SandblasterClassifier(_Sandblaster, Classifier):
             2 / (C * n), which has half of a weight on either side. Weights are those of
             standardised columns, unless ``settings`` has ``{"standardize": False}``.
         iterations: at most.
-        gradient_tolerance: a norm of the gradient that is small enough.
+        gradient_tolerance: a fit has converged when the norm of the gradient is this share of the
+            first one. One that ends before gives scikit-learn's ConvergenceWarning.
         random_state, cluster, settings: as :class:`DownpourClassifier`.
     """
 
@@ -47,7 +60,7 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         l1: float = 0.0,
         l2: float | None = None,
         iterations: int = 100,
-        gradient_tolerance: float = 1e-5,
+        gradient_tolerance: float = 1e-6,
         random_state: Any = None,
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -80,7 +93,7 @@ class SandblasterRegressor(_Sandblaster, Regressor):
         l1: float = 0.0,
         l2: float | None = None,
         iterations: int = 100,
-        gradient_tolerance: float = 1e-5,
+        gradient_tolerance: float = 1e-6,
         random_state: Any = None,
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,

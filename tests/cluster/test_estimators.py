@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -25,6 +26,7 @@ from distbelief import (
 )
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.cluster import shared as own
+from distbelief.coordinator.progress.outcome import EndReason
 
 X, Y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
@@ -99,6 +101,22 @@ def test_softmax_of_two_classes_needs_twice_the_penalty() -> None:
     assert ours.predict_proba(x) == pytest.approx(theirs.predict_proba(x), abs=1e-5)
 
 
+@pytest.mark.parametrize("settings", [{}, {"standardize": False}])
+def test_iterations_that_do_not_suffice_are_a_warning_with_advice(settings: Any) -> None:
+    x, y = load_wine(return_X_y=True)
+    advice = "or columns of similar spread" if settings else "to come closer: more iterations$"
+    with pytest.warns(ConvergenceWarning, match=f"iterations used up .*; 3 iterations.*{advice}"):
+        SandblasterClassifier(iterations=3, settings=settings).fit(x, y)
+
+
+@pytest.mark.parametrize("settings", [{}, {"standardize": False}])
+def test_tiny_targets_are_fitted_as_well_as_others(settings: Any) -> None:
+    x, y = line()
+    ours = SandblasterRegressor(l2=0.0, settings=settings).fit(x, 1e-6 * y)
+    assert ours.result_.reason in (EndReason.GRADIENT, EndReason.DECREASE)
+    assert ours.score(x, 1e-6 * y) == pytest.approx(Ridge(alpha=0).fit(x, y).score(x, y), abs=1e-6)
+
+
 @pytest.mark.parametrize(("unit", "zero"), [(1.0, 100.0), (1000.0, 0.0)])
 @pytest.mark.parametrize("model", ["linear", "mlp"])
 def test_the_unit_of_the_targets_changes_nothing(model: str, unit: float, zero: float) -> None:
@@ -133,6 +151,10 @@ def test_downpour_comes_close_to_least_squares() -> None:
     assert ours.score(x, y) > 0.99
 
 
+EARLY = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@EARLY
 def test_it_works_in_a_pipeline_and_in_a_search() -> None:
     pipeline = make_pipeline(StandardScaler(), SandblasterClassifier(iterations=15))
     search = GridSearchCV(pipeline, {"sandblasterclassifier__l2": [10.0, 1e-3]}, cv=2)
@@ -174,6 +196,7 @@ def test_the_best_parameters_by_heldout_examples_are_kept_if_asked_for() -> None
     assert DownpourClassifier("softmax", passes=1).fit(X, Y).result_.heldout is None
 
 
+@EARLY
 def test_further_settings_are_ours_and_a_misspelt_one_is_named(tmp_path: Path) -> None:
     folder = {"folder": str(tmp_path), "unit_steps": 5}
     model = SandblasterClassifier(iterations=2, settings=folder).fit(X, Y)
