@@ -32,7 +32,8 @@ class Score:
     """Sums over examples; ``Score()`` is zero, and ``+`` joins the scores of two sets.
 
     ``correct``, ``log_loss_sum`` and ``confusion`` are about classification;
-    ``squared_error`` is in the squared unit of the targets of a regression; what does not
+    ``squared_error`` is in the squared unit of the targets of a regression, and so is
+    ``target_squares``, the sum of what these are away from ``target_mean``; what does not
     apply stays zero. The means are NaN without examples.
 
     ``auc`` belongs to a whole set: that of a joint set does not follow from those of its
@@ -49,6 +50,8 @@ class Score:
     histogram: Histogram = ()
     auc: float | None = None
     auc_exact: bool = True
+    target_mean: float = 0.0
+    target_squares: float = 0.0
 
     def __add__(self, other: Score) -> Score:
         if not self.n_examples:
@@ -63,6 +66,7 @@ class Score:
             self.log_loss_sum + other.log_loss_sum,
             _added(self.confusion, other.confusion),
             _added(self.histogram, other.histogram),
+            **self._targets_with(other),
         )
 
     @property
@@ -83,6 +87,23 @@ class Score:
     def rmse(self) -> float:
         """Root of the mean squared error, in the unit of the targets."""
         return math.sqrt(self._mean(self.squared_error))
+
+    @property
+    def r2(self) -> float:
+        """1 minus the squared error beside that of always their mean; NaN where all are equal."""
+        squares = self.target_squares
+        return 1 - self.squared_error / squares if squares else math.nan
+
+    @property
+    def baseline(self) -> float:
+        """The accuracy of always the commonest class, of a regression the rmse of the mean.
+
+        NaN where it is not known.
+        """
+        if self.confusion:
+            return max(map(sum, self.confusion)) / self.n_examples
+        squares = self.target_squares
+        return math.sqrt(squares / self.n_examples) if squares else math.nan
 
     @property
     def precision(self) -> float:
@@ -127,6 +148,8 @@ class Score:
         found |= {metric.value: self.metric(metric) for metric in others}
         if task is Task.BINARY and self.confusion:
             found |= {"precision": self.precision, "recall": self.recall}
+        if self.target_squares:
+            found["r2"] = self.r2
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -138,6 +161,16 @@ class Score:
             name: tuple(map(tuple, document.get(name, ()))) for name in ("confusion", "histogram")
         }
         return cls(**document | tables)
+
+    def _targets_with(self, other: Score) -> dict[str, float]:
+        """Mean and squares of the targets of both (Chan, Golub & LeVeque 1979)."""
+        n, apart = self.n_examples + other.n_examples, other.target_mean - self.target_mean
+        share = other.n_examples / n
+        between = apart**2 * self.n_examples * share
+        return {
+            "target_mean": self.target_mean + apart * share,
+            "target_squares": self.target_squares + other.target_squares + between,
+        }
 
     def _mean(self, total: float) -> float:
         return total / self.n_examples if self.n_examples else math.nan
@@ -194,7 +227,11 @@ def _judged(model: Model, predictions: Vector, targets: Targets, threshold: floa
     n_examples = len(targets)
     if model.task is Task.REGRESSION:
         squared_error = float(np.sum(np.square(predictions - targets), dtype=np.float64))
-        return Score(n_examples, squared_error=squared_error)
+        mean = float(np.mean(targets, dtype=np.float64))
+        squares = float(np.sum(np.square(targets - mean, dtype=np.float64)))
+        return Score(
+            n_examples, squared_error=squared_error, target_mean=mean, target_squares=squares
+        )
     n_classes = 2 if model.task is Task.BINARY else predictions.shape[1]
     answers = _classes(predictions, threshold)
     return Score(

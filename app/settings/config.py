@@ -87,9 +87,8 @@ class RunConfig(
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
-        heldout = self.holdout > 0 or self.holdout_data is not None
         judged = (self.target, self.patience, self.metric)
-        if not heldout and any(each is not None for each in judged):
+        if not self.evaluates and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
         if self.algorithm == "downpour" and self.l1 > 0:
             raise ValueError(
@@ -97,6 +96,11 @@ class RunConfig(
                 "ftrl and set ftrl_l1"
             )
         return self
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether there are held-out data."""
+        return self.holdout > 0 or self.holdout_data is not None
 
     @property
     def unit_length(self) -> int:

@@ -56,7 +56,7 @@ class Schema:
             all(type(each) is int and each >= 0 for each in counts)
             and type(found.sparse) is bool
             and len(found.labels) in (0, found.n_classes)
-            and all(type(label) in (int, str) for label in found.labels)
+            and all(type(label) in (bool, int, str) for label in found.labels)
         ):
             raise ValueError(f"this is no schema of data: {str(found)[:200]}")
         return found
