@@ -37,8 +37,8 @@ from distbelief.coordinator.training import training
 #: Where a training runs.
 Cluster = ClusterConfig | LocalCluster | Endpoints
 
-#: A source as on the command line, or features and targets in memory.
-Data = str | Path | tuple[Any, Any]
+#: A source as on the command line, or features, targets and perhaps weights in memory.
+Data = str | Path | tuple[Any, Any] | tuple[Any, Any, Any]
 
 #: Settings that say what a given cluster already is.
 OF_THE_CLUSTER = ("broker", "parameter_servers", "servers", "processes", "durability")
@@ -116,7 +116,8 @@ def train(
             :class:`distbelief.LocalCluster` goes on afterwards, and nothing of the run stays
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
         data: as on the command line, or (features, targets): numbers of the shape
-            (n_examples, n_features), or sparse ones of SciPy, and numbers or texts. Arrays
+            (n_examples, n_features), or sparse ones of SciPy, and numbers or texts; with
+            (features, targets, weights) examples count as often as their weights say. Arrays
             lie in files in the cache folder while the training lasts, where workers read
             them.
         holdout_data: held-out examples of their own, likewise.
@@ -209,7 +210,8 @@ def _sources(given: Mapping[str, Data | None]) -> dict[str, str]:
             sources[name] = arrays.PREFIX
         elif each is not None:
             raise ConfigError(
-                f"{name} must be a source, or a pair (features, targets), got {type(each).__name__}"
+                f"{name} must be a source, or (features, targets), or these and weights, got "
+                f"{type(each).__name__}"
             )
     return sources
 
@@ -224,15 +226,15 @@ def _handed_over(run: RunConfig, given: Mapping[str, Data | None]) -> Iterator[R
     run = told(run)
     known = wanted_targets(arrays.NAME, run.data_options)
     with _private_folder() as folder:
-        for name, (features, targets) in in_memory.items():
+        for name, (features, targets, *weights) in in_memory.items():
             place = folder / name
-            source = arrays.hand_over(features, targets, place, known)
+            source = arrays.hand_over(features, targets, place, known, *weights)
             if name == "data":
                 schema = arrays.open_arrays(place, source).schema
                 if (again := agreed(run, schema)) is not run:
                     run, place = again, folder / "again"
                     known = wanted_targets(arrays.NAME, run.data_options)
-                    source = arrays.hand_over(features, targets, place, known)
+                    source = arrays.hand_over(features, targets, place, known, *weights)
                     schema = arrays.open_arrays(place, source).schema
                 known = Wanted(schema=schema, known_by="the training data")
             run = run.model_copy(update={name: source})
@@ -240,7 +242,7 @@ def _handed_over(run: RunConfig, given: Mapping[str, Data | None]) -> Iterator[R
 
 
 def _is_pair(data: Any) -> bool:
-    return isinstance(data, tuple | list) and len(data) == 2
+    return isinstance(data, tuple | list) and len(data) in (2, 3)
 
 
 @contextmanager

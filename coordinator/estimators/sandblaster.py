@@ -23,17 +23,31 @@ ENDED_EARLY = (EndReason.ITERATIONS, EndReason.TIME)
 class _Sandblaster(Estimator):
     algorithm = "sandblaster"
 
-    def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+    def _train(
+        self,
+        features: Any,
+        targets: Array,
+        options: dict[str, Any],
+        weights: Any = None,
+        **more: Any,
+    ) -> Self:
         # The result is the minimum, whatever its score on held-out examples.
         more["holdout"] = 0.0
         if features.size <= SMALL:
             more["portions"] = 1
-        super()._train(features, targets, options, **more)
+        super()._train(features, targets, options, weights, **more)
         result = self.result_
         if result.reason in ENDED_EARLY:
             said = "; ".join((result.reason, *result.details[:-1]))
             warnings.warn(said, ConvergenceWarning, stacklevel=3)
         return self
+
+    def _count_iterations(self) -> int:
+        return max(1, len(self._losses()) - 1)
+
+    def _losses(self) -> list[float]:
+        told = self.result_.history
+        return [event.fields["loss"] for event in told if event.kind == "iteration"]
 
 
 class SandblasterClassifier(_Sandblaster, Classifier):
@@ -50,7 +64,7 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         iterations: at most.
         gradient_tolerance: a fit has converged when the norm of the gradient is this share of the
             first one. One that ends before gives scikit-learn's ConvergenceWarning.
-        random_state, cluster, settings: as :class:`DownpourClassifier`.
+        class_weight, warm_start, random_state, cluster, settings: as :class:`DownpourClassifier`.
     """
 
     def __init__(
@@ -61,6 +75,8 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         l2: float | None = None,
         iterations: int = 100,
         gradient_tolerance: float = 1e-6,
+        warm_start: bool = False,
+        class_weight: Any = None,
         random_state: Any = None,
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -70,14 +86,23 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         self.l2 = l2
         self.iterations = iterations
         self.gradient_tolerance = gradient_tolerance
+        self.warm_start = warm_start
+        self.class_weight = class_weight
         self.random_state = random_state
         self.cluster = cluster
         self.settings = settings
 
-    def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+    def _train(
+        self,
+        features: Any,
+        targets: Array,
+        options: dict[str, Any],
+        weights: Any = None,
+        **more: Any,
+    ) -> Self:
         if self.model is None:
             more["model"] = "logistic" if len(self.classes_) == 2 else "softmax"
-        return super()._train(features, targets, options, **more)
+        return super()._train(features, targets, options, weights, **more)
 
 
 class SandblasterRegressor(_Sandblaster, Regressor):
@@ -94,6 +119,7 @@ class SandblasterRegressor(_Sandblaster, Regressor):
         l2: float | None = None,
         iterations: int = 100,
         gradient_tolerance: float = 1e-6,
+        warm_start: bool = False,
         random_state: Any = None,
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -103,6 +129,7 @@ class SandblasterRegressor(_Sandblaster, Regressor):
         self.l2 = l2
         self.iterations = iterations
         self.gradient_tolerance = gradient_tolerance
+        self.warm_start = warm_start
         self.random_state = random_state
         self.cluster = cluster
         self.settings = settings

@@ -38,6 +38,7 @@ from distbelief.coordinator.problem.memory_estimate import (
 from distbelief.coordinator.problem.standardisation import scaling_of
 from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.problem.trial import trial_of
+from distbelief.coordinator.problem.weights import check_weights
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
 
@@ -112,11 +113,12 @@ def prepare(
     config, data = _open(told(config), progress)
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
+    check_weights(config, model, dataset)
     check_room(config, model.tensors)
     saved, scaling = None, None if recorded is None else recorded.scaling
     if recorded is None:
         saved = None if config.init_from is None else read_model(Path(config.init_from))
-        config = completed(config, model, len(train))
+        config = completed(config, model, data.total_weight)
         scaling = scaling_of(config, model, dataset, saved)
     score_formatter = ScoreFormatter.of(model.task, config, dataset.schema, config.metric)
     layout = _layout(config, model, n_servers, None if recorded is None else recorded.layout)

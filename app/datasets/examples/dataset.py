@@ -60,6 +60,8 @@ class Dataset:
         fingerprint: hexadecimal digest of the content; machines whose fingerprints
             differ would train on different data.
         facts: where it comes from.
+        weights: float32, shape (n_examples,), not negative and not all 0; None where all
+            examples count the same.
     """
 
     features: Any
@@ -68,6 +70,7 @@ class Dataset:
     name: str
     fingerprint: str
     facts: Facts = Facts()
+    weights: npt.NDArray[np.float32] | None = None
 
     @property
     def n_examples(self) -> int:

@@ -1,6 +1,7 @@
 """A converted data set in a folder: arrays that all processes of a machine map.
 
 features.npy, targets.npy, or SPARSE    the arrays
+weights.npy                             of the examples, where they have any
 meta.json                               the schema, and how large the arrays are, with checksums
 """
 
@@ -27,6 +28,7 @@ from distbelief.app.files.documents import parse_object
 
 #: The files of dense features, and of sparse ones.
 DENSE = ("features.npy", "targets.npy")
+WEIGHTS = "weights.npy"
 SPARSE = ("indptr.npy", "indices.npy", "values.npy", "targets.npy")
 
 #: Raise it when the files in the cache, or what is made of a source, change.
@@ -50,6 +52,7 @@ def open_folder(folder: Path, source: str) -> Dataset | None:
             source,
             meta["fingerprint"],
             _facts(meta),
+            np.load(folder / WEIGHTS) if WEIGHTS in meta["bytes"] else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -86,17 +89,22 @@ def write(dataset: Dataset, folder: Path) -> None:
     for name, array in zip(_names(dataset.schema), arrays, strict=True):
         with _synced(folder / name) as stream:
             np.lib.format.write_array(stream, array, allow_pickle=False)
+    if dataset.weights is not None:
+        with _synced(folder / WEIGHTS) as stream:
+            np.lib.format.write_array(stream, dataset.weights, allow_pickle=False)
     describe(dataset.schema, dataset.fingerprint, dataset.facts, folder)
 
 
 def describe(schema: Schema, fingerprint: str, facts: Facts, folder: Path) -> None:
     """Say what the arrays in ``folder`` are."""
+    names = _names(schema)
+    names += (WEIGHTS,) if (folder / WEIGHTS).exists() else ()
     meta = {
         "format": FORMAT,
         "schema": schema.to_json(),
         "fingerprint": fingerprint,
-        "bytes": _sizes(folder, _names(schema)),
-        "crc32": checksums(folder, _names(schema)),
+        "bytes": _sizes(folder, names),
+        "crc32": checksums(folder, names),
         "names": list(facts.names),
         "skipped": [asdict(fault) for fault in facts.skipped],
         "reading": dict(facts.reading),

@@ -25,6 +25,7 @@ from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of, csr, is_sparse
 from distbelief.app.datasets.examples.target_facts import TargetFacts
+from distbelief.app.datasets.examples.weights import as_weights
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
@@ -49,7 +50,7 @@ def open_arrays(folder: Path, source: str, compatibility: Compatibility | None =
     return dataset
 
 
-def hand_over(features: Any, values: Any, folder: Path, wanted: Wanted) -> str:
+def hand_over(features: Any, values: Any, folder: Path, wanted: Wanted, weights: Any = None) -> str:
     """Write arrays into ``folder``; returns the source that they then are.
 
     Args:
@@ -57,6 +58,7 @@ def hand_over(features: Any, values: Any, folder: Path, wanted: Wanted) -> str:
         values: the targets, numbers or texts, shape (n_examples,).
         folder: empty, or not there.
         wanted: what is known of the targets.
+        weights: of the examples, if they have any.
 
     Raises:
         DataError: numbers are not finite or do not fit float32, shapes do not fit, ...
@@ -74,11 +76,12 @@ def hand_over(features: Any, values: Any, folder: Path, wanted: Wanted) -> str:
         indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
         matrix = SparseFeatures(indptr, indices, x.data, x.shape[1])
     content = hashlib.blake2b(digest_size=16)
-    for array in arrays_of(matrix, found):
+    weights = None if weights is None else as_weights(weights, len(y), NAME)
+    for array in (*arrays_of(matrix, found), *([] if weights is None else [weights])):
         content.update(np.ascontiguousarray(array).data)
     folder.mkdir(parents=True, exist_ok=True)
     facts = Facts(target=TargetFacts(guessed=targets.what))
-    dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), facts)
+    dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), facts, weights)
     stored.write(dataset, folder)
     return f"{PREFIX}{folder}"
 

@@ -60,6 +60,7 @@ OTHER: dict[str, Any] = {
     "l1": 0.02,
     "l2": 0.01,
     "clip_norm": 2.5,
+    "class_weight": "balanced",
     "replicas": 5,
     "batch_size": 16,
     "n_fetch": 3,
