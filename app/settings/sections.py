@@ -61,6 +61,13 @@ class ModelSettings(Section):
         le=1,
         description="two classes: probability above which an example is of the positive one",
     )
+    negative_rate: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="two classes: share of the negative examples that the data were left with; the "
+        "saved model is corrected, so that it predicts as if all were there",
+    )
 
 
 class DataSettings(Section):

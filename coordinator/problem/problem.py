@@ -38,7 +38,7 @@ from distbelief.coordinator.problem.memory_estimate import (
 from distbelief.coordinator.problem.standardisation import scaling_of
 from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.problem.trial import trial_of
-from distbelief.coordinator.problem.weights import check_weights
+from distbelief.coordinator.problem.weights import check_negatives, check_weights
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
 
@@ -114,6 +114,7 @@ def prepare(
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
     check_weights(config, model, dataset)
+    check_negatives(config, model, dataset)
     check_room(config, model.tensors)
     saved, scaling = None, None if recorded is None else recorded.scaling
     if recorded is None:

@@ -294,11 +294,16 @@ def test_the_cluster_of_all_estimators_is_started_once_and_grows() -> None:
 def test_weights_are_equal_to_repeating_rows() -> None:
     x, y = load_wine(return_X_y=True)
     times = np.random.default_rng(0).integers(0, 4, len(y))
-    tight = {"iterations": 2000, "gradient_tolerance": 1e-9, "settings": {"decrease_tolerance": 0}}
+    tight: dict[str, Any] = {
+        "iterations": 2000,
+        "gradient_tolerance": 1e-9,
+        "settings": {"decrease_tolerance": 0},
+    }
     weighted = SandblasterClassifier(**tight).fit(x, y, sample_weight=times)
     repeated = SandblasterClassifier(**tight).fit(x.repeat(times, axis=0), y.repeat(times))
     assert weighted.predict_proba(x) == pytest.approx(repeated.predict_proba(x), abs=1e-6)
     x, y = line()
+    x = x.astype(np.float64)
     times = np.random.default_rng(0).integers(1, 4, len(y))
     ours = SandblasterRegressor(l2=0.0, **tight).fit(x, y, sample_weight=times)
     theirs = Ridge(alpha=0).fit(x, y, sample_weight=times)
