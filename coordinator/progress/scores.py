@@ -91,7 +91,7 @@ class ScoreFormatter:
         unanswered = any(row[-1] for row in score.confusion)
         head = ["", *names, "none"] if unanswered else ["", *names]
         rows = zip(names, score.confusion, strict=True)
-        table = [head, *([name, *map(str, row)][: len(head)] for name, row in rows)]
+        table = [head, *([name, *map(_count, row)][: len(head)] for name, row in rows)]
         return ["confusion (rows: true class, columns: predicted):", *_aligned(table)]
 
     def measures(self, score: Score) -> dict[str, Any]:
@@ -139,6 +139,11 @@ def brief(document: Mapping[str, Any]) -> str:
         f"{titles.get(name, name)} {'-' if value is None else format(value, '.4g')}"
         for name, value in found
     )
+
+
+def _count(value: float) -> str:
+    """A number of examples, or the sum of their weights."""
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
 
 
 def _number(value: float, form: str) -> str:

@@ -136,3 +136,8 @@ def test_a_document_in_words_has_its_figures() -> None:
 def test_a_log_loss_that_is_the_loss_is_not_said_again() -> None:
     same = replace(SCORE, loss_sum=25.0)
     assert TWO.rest(same) == "precision 0.7500, recall 0.7500 at threshold 0.25"
+
+
+def test_a_confusion_matrix_of_weights_has_one_decimal() -> None:
+    *_, last = TWO.confusion(replace(SCORE, confusion=((1.5, 2.0, 0.0), (30.25, 4.0, 0.0))))
+    assert last.split() == ["yes", "30.2", "4.0"]
