@@ -13,9 +13,9 @@ from distbelief.app.models.model import Task
 #: With more classes no confusion matrix is kept.
 MOST_CLASSES = 100
 
-#: ``confusion[label][answer]`` counts examples. The last column, behind those of the
-#: classes, has the examples without an answer because a prediction was NaN.
-Confusion = tuple[tuple[int, ...], ...]
+#: ``confusion[label][answer]`` counts examples, or sums up their weights. The last column, behind
+#: those of the classes, has the examples without an answer because a prediction was NaN.
+Confusion = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ class Score:
 
 
 def _added(
-    a: tuple[tuple[int, ...], ...], b: tuple[tuple[int, ...], ...]
-) -> tuple[tuple[int, ...], ...]:
+    a: tuple[tuple[Any, ...], ...], b: tuple[tuple[Any, ...], ...]
+) -> tuple[tuple[Any, ...], ...]:
     """Two tables of counts of one shape, cell by cell."""
     rows = zip(a, b, strict=True)
     return tuple(tuple(x + y for x, y in zip(*pair, strict=True)) for pair in rows)
