@@ -40,8 +40,8 @@ from distbelief.coordinator.training import training
 #: Where a training runs.
 Cluster = ClusterConfig | LocalCluster | Endpoints
 
-#: A source as on the command line, or features and targets in memory.
-Data = str | Path | tuple[Any, Any]
+#: A source as on the command line, or features, targets and perhaps weights in memory.
+Data = str | Path | tuple[Any, Any] | tuple[Any, Any, Any]
 
 #: Settings that say what a given cluster already is.
 OF_THE_CLUSTER = ("broker", "parameter_servers", "servers", "processes", "durability")
@@ -123,8 +123,9 @@ def train(
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
         data: as on the command line, or (features, targets): numbers of the shape
             (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns the
-            model knows by their names; and numbers or texts. Arrays lie in files in the cache
-            folder while the training lasts, where workers read them.
+            model knows by their names; and numbers or texts. With (features, targets, weights)
+            examples count as often as their weights say. Arrays lie in files in the cache folder
+            while the training lasts, where workers read them.
         holdout_data: held-out examples of their own, likewise.
         test_data: examples that are scored once, at the end, likewise.
         on_event: told each :class:`distbelief.Event`, in this thread; what it raises ends the
@@ -217,7 +218,8 @@ def _sources(given: Mapping[str, Data | None]) -> dict[str, str]:
             sources[name] = arrays.PREFIX
         elif each is not None:
             raise ConfigError(
-                f"{name} must be a source, or a pair (features, targets), got {type(each).__name__}"
+                f"{name} must be a source, or (features, targets), or these and weights, got "
+                f"{type(each).__name__}"
             )
     return sources
 
@@ -238,10 +240,9 @@ def _handed_over(run: RunConfig, given: Mapping[str, Data | None]) -> Iterator[R
         known, of_columns = compatibility_of(files, "the training data"), {}
 
     def written(name: str, place: Path) -> str:
-        features, targets = in_memory[name]
-        if known is not None:
-            return arrays.hand_over(features, targets, place, _as_known(known), known, of_columns)
-        return arrays.hand_over(features, targets, place, wanted, None, of_columns)
+        features, targets, *weights = in_memory[name]
+        known_as = wanted if known is None else _as_known(known)
+        return arrays.hand_over(features, targets, place, known_as, known, of_columns, *weights)
 
     with _private_folder() as folder:
         for name in in_memory:
@@ -269,7 +270,7 @@ def _model_known(path: str | Path | None) -> Compatibility | None:
 
 
 def _is_pair(data: Any) -> bool:
-    return isinstance(data, tuple | list) and len(data) == 2
+    return isinstance(data, tuple | list) and len(data) in (2, 3)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.keys import slot
 from distbelief.app.layout.rows import Ids, TableRows
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.models.model import Features, Model, Narrowed, Targets
+from distbelief.app.models.model import Features, Model, Narrowed, Targets, Weights, weighed
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Fetched, ParameterStore
@@ -41,6 +41,11 @@ class Examples:
     def minibatch(self, step: int, size: int) -> tuple[Features, Targets]:
         rows = self.subset.minibatch(step, size)
         return self.dataset.features[rows], self.dataset.targets[rows]
+
+    def weights(self, step: int, size: int) -> Weights:
+        """Those of a minibatch, if examples have weights."""
+        known = self.dataset.weights
+        return None if known is None else known[self.subset.minibatch(step, size)]
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,10 @@ class FlatCopy:
     def compute(self, step: int) -> tuple[float, int]:
         features, targets = self._examples.minibatch(step, self._config.batch_size)
         gradient = self._gradient if self._accruing else self._accrued
-        loss = self._model.loss_and_gradient(self._parameters, features, targets, gradient)
+        keyword = weighed(self._examples.weights(step, self._config.batch_size))
+        loss = self._model.loss_and_gradient(
+            self._parameters, features, targets, gradient, **keyword
+        )
         if self._penalty is not None:
             gradient += self._penalty * self._parameters
         clip([gradient], self._config.clip_norm)

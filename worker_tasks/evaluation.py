@@ -26,9 +26,8 @@ def evaluate(run: str, unit: str) -> str:
     def do(lease: Lease) -> dict[str, Any]:
         specification = lease.claim.specification
         context = open_context(run, lease.claim.fence)
-        features, targets = context.data.heldout.between(
-            specification["start"], specification["stop"]
-        )
+        between = specification["start"], specification["stop"]
+        features, targets = context.data.heldout.between(*between)
         by, ranks = AucBy(specification["auc"]), Ranks()
         found = score(
             context.source(
@@ -40,6 +39,7 @@ def evaluate(run: str, unit: str) -> str:
             threshold=context.config.threshold,
             histogram=by is AucBy.HISTOGRAM,
             seen=ranks.add if by is AucBy.RANKS else None,
+            weights=context.data.heldout.weights(*between),
         )
         if by is AucBy.RANKS:
             blobs.put(control_server(), run, lease.claim, ranks.pack())

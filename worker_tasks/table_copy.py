@@ -18,7 +18,7 @@ from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import Ids, TableRows
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.models.model import Model, Narrowed, SparseModel
+from distbelief.app.models.model import Model, Narrowed, SparseModel, weighed
 from distbelief.app.models.parameters import joined, parted
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import ParameterStore
@@ -74,7 +74,10 @@ class TableCopy(FlatCopy):
         tensors = narrowed.model.tensors
         vector = joined(tensors, self._parameters, tables)
         gradient = np.empty_like(vector)
-        loss = narrowed.model.loss_and_gradient(vector, narrowed.features, targets, gradient)
+        keyword = weighed(self._examples.weights(step, self._config.batch_size))
+        loss = narrowed.model.loss_and_gradient(
+            vector, narrowed.features, targets, gradient, **keyword
+        )
         dense, of_tables = parted(tensors, gradient)
         self._penalise(dense, of_tables, tables, narrowed, len(targets))
         clip([dense, *of_tables], self._config.clip_norm)

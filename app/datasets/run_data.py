@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,12 @@ from distbelief.app.datasets.cache.opening import open_cached
 from distbelief.app.datasets.cache.parts import listed
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.weights import (
+    Weights,
+    class_factors,
+    mean_weight,
+    sums_by_class,
+)
 from distbelief.app.datasets.reading.apart import HOLDOUT, SPLIT
 from distbelief.app.datasets.reading.digests import joined
 from distbelief.app.datasets.reading.reader import Progress
@@ -27,7 +33,7 @@ from distbelief.app.datasets.split.division import (
     by_class,
     by_order,
 )
-from distbelief.app.datasets.split.partition import RowPart
+from distbelief.app.datasets.split.partition import RowPart, in_file_order
 from distbelief.app.errors import DataError
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.data import RANDOM, STRATIFIED
@@ -49,9 +55,17 @@ class Selection:
 
     def between(self, start: int, stop: int) -> tuple[Any, Any]:
         """Features and targets of the examples ``start`` to ``stop``, counted from 0."""
-        positions = slice(start, min(stop, len(self)))
-        rows = positions if self.part is None else self.part[positions]
+        rows = self._rows(start, stop)
         return self.dataset.features[rows], self.dataset.targets[rows]
+
+    def weights(self, start: int, stop: int) -> Weights | None:
+        """The weights of these examples, if they have any."""
+        found = self.dataset.weights
+        return None if found is None else found[self._rows(start, stop)]
+
+    def _rows(self, start: int, stop: int) -> Any:
+        positions = slice(start, min(stop, len(self)))
+        return positions if self.part is None else self.part[positions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +80,8 @@ class RunData:
         test: the examples that are scored once, at the end.
         fingerprint: of all files together.
         fits: what the training data had to fit: the model that the run goes on from.
+        total_weight: of the training examples, as it was given; their number without weights.
+            In ``dataset`` the weights have mean 1 over the training examples.
     """
 
     dataset: Dataset
@@ -86,6 +102,8 @@ class RunData:
             "heldout_fingerprint": self.heldout.dataset.fingerprint,
             "test_fingerprint": self.test.dataset.fingerprint,
         }
+
+    total_weight: float = 0.0
 
 
 def compatibility_of(dataset: Dataset, name: str) -> Compatibility:
@@ -110,6 +128,7 @@ def open_data(
     options = training_options(config)
     dataset = open_cached(config.data, options, folder, compatibility=fits, progress=progress)
     parts = divide(dataset, config)
+    dataset, total = _weighed(dataset, parts.train, config.class_weight)
     heldout, test = Selection(dataset, parts.heldout), Selection(dataset, parts.test)
     fingerprints = [dataset.fingerprint]
     known = compatibility_of(dataset, "the training data")
@@ -123,13 +142,14 @@ def open_data(
     def beside(source: str) -> Selection:
         other = open_cached(source, others, folder, compatibility=known, progress=progress)
         fingerprints.append(other.fingerprint)
-        return Selection(other)
+        everything = at_random(Shares(other.n_examples, 0.0, 0.0), config.seed).train
+        return Selection(_weighed(other, everything, None)[0])
 
     if config.holdout_data is not None:
         heldout = beside(config.holdout_data)
     if config.test_data is not None:
         test = beside(config.test_data)
-    return RunData(dataset, parts.train, heldout, test, joined(fingerprints), fits)
+    return RunData(dataset, parts.train, heldout, test, joined(fingerprints), fits, total)
 
 
 def training_options(config: RunConfig) -> dict[str, Scalar]:
@@ -198,3 +218,22 @@ def _checked(parts: Division, config: RunConfig) -> Division:
         if wanted and not len(part) and config.holdout_data is None:
             raise DataError(f"{config.data}: holdout={config.holdout} leaves no examples {name}")
     return parts
+
+
+def _weighed(dataset: Dataset, train: RowPart, class_weight: str | None) -> tuple[Dataset, float]:
+    """The data with weights of mean 1 over the training examples, and what these were in all."""
+    if dataset.weights is None and class_weight is None:
+        return dataset, float(len(train))
+    given = dataset.weights
+    weights = np.ones(dataset.n_examples) if given is None else given.astype(np.float64)
+    if class_weight is not None:
+        if not dataset.n_classes:
+            raise DataError(f"{dataset.name}: class_weight is for classes, the targets are numbers")
+        sums = np.zeros(dataset.n_classes)
+        for rows in in_file_order(train):
+            sums += sums_by_class(dataset.targets[rows], weights[rows], dataset.n_classes)
+        factors = class_factors(class_weight, dataset.schema.names, sums, dataset.name)
+        weights *= factors[dataset.targets[:]]
+    mean = mean_weight(weights, in_file_order(train))
+    scaled = (weights / mean).astype(np.float32)
+    return replace(dataset, weights=scaled), mean * len(train)

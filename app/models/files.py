@@ -9,6 +9,7 @@ in it: reading a file from a stranger runs nothing.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,11 +112,21 @@ class SavedModel:
 
     def folded(self, scaling: Scaling | None) -> SavedModel:
         """The model for the columns as they are, this being one for those under ``scaling``."""
-        return self if scaling is None else self._under(scaling, scaling)
+        found = self if scaling is None else self._under(scaling, scaling)
+        return found._shifted(math.log(self.settings.negative_rate))
 
     def unfolded(self) -> SavedModel:
         """The model as it was trained, for columns under its :attr:`scaling`."""
-        return self if self.scaling is None else self._under(self.scaling.inverse, None)
+        found = self._shifted(-math.log(self.settings.negative_rate))
+        return found if self.scaling is None else found._under(self.scaling.inverse, None)
+
+    def _shifted(self, log_odds: float) -> SavedModel:
+        """With other log-odds of the positive class; its bias is the last number of our models."""
+        if not log_odds:
+            return self
+        parameters = self.parameters.astype(np.float64)
+        parameters[-1] += log_odds
+        return replace(self, parameters=parameters)
 
     def _under(self, scaling: Scaling, known: Scaling | None) -> SavedModel:
         model = cast("Foldable", self.build())

@@ -17,7 +17,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector, views
 from distbelief.app.models.by_column import ByColumn
 from distbelief.app.models.heads import LOG_ODDS, VALUE, Head
 from distbelief.app.models.losses import silently
-from distbelief.app.models.model import Features, Targets, Task
+from distbelief.app.models.model import Features, Targets, Task, Weights
 from distbelief.app.models.scaling import Scaling
 
 
@@ -58,11 +58,16 @@ class FactorizationMachine(ByColumn):
 
     @silently
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
         features = _entries(features, parameters.dtype)
         outputs, sums = self._forward(parameters, features)
-        loss = self.head.loss(outputs, targets)
+        loss = self.head.loss(outputs, targets, weights)
         table, bias = views(gradient, self.tensors)
         factors = views(parameters, self.tensors)[0][:, 1:]
         # d/dv_i = x_i (sum_j v_j x_j - v_i x_i), Rendle's eq. 4, times that of the loss.

@@ -13,7 +13,7 @@ from distbelief.app.models.by_column import ByColumn
 from distbelief.app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
 from distbelief.app.models.layers import affine, affine_gradient
 from distbelief.app.models.losses import silently
-from distbelief.app.models.model import Features, Targets, Task
+from distbelief.app.models.model import Features, Targets, Task, Weights
 from distbelief.app.models.scaling import Scaling
 
 
@@ -55,11 +55,16 @@ class _OneLayer(ByColumn):
 
     @silently
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
         features = features.astype(parameters.dtype, copy=False)
         outputs = affine(features, *views(parameters, self.tensors))
-        loss = self.head.loss(outputs, targets)
+        loss = self.head.loss(outputs, targets, weights)
         affine_gradient(features, outputs, *views(gradient, self.tensors))
         return loss
 

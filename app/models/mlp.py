@@ -20,7 +20,7 @@ from distbelief.app.models.layers import (
     spread,
 )
 from distbelief.app.models.losses import silently
-from distbelief.app.models.model import Features, Targets, Task
+from distbelief.app.models.model import Features, Targets, Task, Weights
 from distbelief.app.models.scaling import Scaling
 
 
@@ -67,18 +67,26 @@ class MLP(ByColumn):
 
     @silently
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
         layers = self._layers(parameters)
         *inputs, delta = self._forward(layers, features)
-        loss = self.head.loss(delta, targets)
+        loss = self.head.loss(delta, targets, weights)
         backward(layers, self._layers(gradient), inputs, delta, self.activation)
         return loss
 
     @silently
-    def loss(self, parameters: Vector, features: Features, targets: Targets) -> float:
+    def loss(
+        self, parameters: Vector, features: Features, targets: Targets, weights: Weights = None
+    ) -> float:
         """That of :meth:`loss_and_gradient`, which evaluations need at a third of the cost."""
-        return self.head.loss(self._forward(self._layers(parameters), features)[-1], targets)
+        outputs = self._forward(self._layers(parameters), features)[-1]
+        return self.head.loss(outputs, targets, weights)
 
     @silently
     def predict(self, parameters: Vector, features: Features) -> Vector:

@@ -27,6 +27,8 @@ from distbelief.app.models.model import (
     SparseModel,
     Targets,
     Task,
+    Weights,
+    weighed,
 )
 
 #: To fold a parameter costs as much as to scale so many features.
@@ -223,26 +225,34 @@ class Scaled:
         return replace(narrowed, model=Scaled(narrowed.model, self.scaling.of_targets))
 
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
-        wanted = self._targets(targets)
+        wanted, keyword = self._targets(targets), weighed(weights)
         if self._folds(parameters, features):
             # More examples than numbers: it costs less to fold these. In float32 they would cancel.
             columns, model = self.scaling.of_columns, cast("LinearlyFoldable", self.model)
             folded = model.folded(parameters, columns)
-            loss = model.loss_and_gradient(folded, features, wanted, gradient)
+            loss = model.loss_and_gradient(folded, features, wanted, gradient, **keyword)
             model.pull_back(gradient, columns)
             return loss
         scaled = self.scaling.features(features, parameters.dtype)
-        return self.model.loss_and_gradient(parameters, scaled, wanted, gradient)
+        return self.model.loss_and_gradient(parameters, scaled, wanted, gradient, **keyword)
 
-    def loss(self, parameters: Vector, features: Features, targets: Targets) -> float:
+    def loss(
+        self, parameters: Vector, features: Features, targets: Targets, weights: Weights = None
+    ) -> float:
         scaled, wanted = self.scaling.features(features, parameters.dtype), self._targets(targets)
         unit = self.scaling.loss_unit
+        keyword = weighed(weights)
         if isinstance(self.model, LossModel):
-            return unit * self.model.loss(parameters, scaled, wanted)
+            return unit * self.model.loss(parameters, scaled, wanted, **keyword)
         scratch = np.empty_like(parameters)
-        return unit * self.model.loss_and_gradient(parameters, scaled, wanted, scratch)
+        return unit * self.model.loss_and_gradient(parameters, scaled, wanted, scratch, **keyword)
 
     @silently
     def predict(self, parameters: Vector, features: Features) -> Vector:

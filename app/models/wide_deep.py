@@ -23,7 +23,7 @@ from distbelief.app.models.layers import (
     layer_tensors,
 )
 from distbelief.app.models.losses import silently
-from distbelief.app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.models.model import Features, Narrowed, Targets, Task, Weights
 from distbelief.app.models.scaling import Scaling
 
 
@@ -113,12 +113,17 @@ class WideDeep:
 
     @silently
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
         numbers, categories = self._parts(features, parameters.dtype)
         of, to = _Parts(self, parameters), _Parts(self, gradient)
         *inputs, delta = self._forward(of, numbers, categories)
-        loss = self.head.loss(delta, targets)
+        loss = self.head.loss(delta, targets, weights)
         deep = backward(of.layers, to.layers, inputs, delta, self.activation)
         deep = (deep @ of.layers[0][0].T)[:, self.n_dense :]
         np.matmul(numbers.T, delta, out=to.wide)

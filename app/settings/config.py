@@ -88,9 +88,8 @@ class RunConfig(
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
         self._check_division()
-        heldout = bool(self.holdout) or self.holdout_data is not None
         judged = (self.target, self.patience, self.metric)
-        if not heldout and any(each is not None for each in judged):
+        if not self.evaluates and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
         if self.algorithm == "downpour" and self.l1 > 0:
             raise ValueError(
@@ -109,6 +108,11 @@ class RunConfig(
                     f"{name} and a column as holdout ({self.holdout}) exclude each other: the "
                     "column says the part of each example"
                 )
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether there are held-out data."""
+        return bool(self.holdout) or self.holdout_data is not None
 
     @property
     def unit_length(self) -> int:

@@ -61,6 +61,13 @@ class ModelSettings(Section):
         le=1,
         description="two classes: probability above which an example is of the positive one",
     )
+    negative_rate: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="two classes: share of the negative examples that the data were left with; the "
+        "saved model is corrected, so that it predicts as if all were there",
+    )
 
 
 class DownpourSettings(Section):
@@ -109,10 +116,15 @@ class SandblasterSettings(Section):
     iterations: Positive = Field(100, description="iterations of L-BFGS, at most")
     history: int = Field(10, ge=0, le=100, description="curvature pairs that L-BFGS remembers, m")
     gradient_tolerance: float = Field(
-        1e-5, ge=0, description="converged when the gradient's 2-norm is at most this"
+        1e-6,
+        ge=0,
+        description="converged when the gradient's 2-norm is at most this share of the first one",
     )
     decrease_tolerance: float = Field(
-        1e-9, ge=0, description="converged when an iteration lowers the loss by at most this share"
+        1e-9,
+        ge=0,
+        description="converged when three iterations in a row lower the loss by at most this share "
+        "of it each",
     )
     precision: Literal["float64", "float32"] = Field(
         "float64", description="numbers of the vectors on the servers"

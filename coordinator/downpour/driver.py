@@ -21,7 +21,7 @@ from distbelief.coordinator.downpour.checkpoint_state import Known, capture, res
 from distbelief.coordinator.downpour.reports import Reports, diverged
 from distbelief.coordinator.downpour.status import status_of
 from distbelief.coordinator.downpour.summary import summary
-from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan
+from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan, next_evaluation, reached
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import DownpourStatus
@@ -167,7 +167,10 @@ class Downpour:
         while (reason := self._reason_to_stop()) is None:
             if self._evaluation_due():
                 self._start_evaluation()  # first: the units would keep the workers for seconds
-            for unit in self._plan.take(self._sequences()):
+            # A replica alone waits for each evaluation: what patience ends is then the same
+            # each time, whoever is faster.
+            alone = self._problem.config.replicas == 1 and self.evaluations.running
+            for unit in () if alone else self._plan.take(self._sequences()):
                 self._units[unit.name] = unit
                 self._session.dispatcher.submit(
                     "downpour",
@@ -234,12 +237,12 @@ class Downpour:
         return (
             self._problem.n_heldout > 0
             and not self.evaluations.running
-            and self._plan.passes_done >= self._next_evaluation
+            and reached(self._plan.passes_done, self._next_evaluation)
         )
 
     def _start_evaluation(self) -> None:
         every = self._session.config.evaluate_every
-        self._next_evaluation = (self._plan.passes_done // every + 1) * every
+        self._next_evaluation = next_evaluation(self._plan.passes_done, every)
         self.evaluations.start(self._plan.passes_done, self.seconds)
 
     def _evaluate_last(self) -> None:

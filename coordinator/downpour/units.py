@@ -4,7 +4,8 @@ Each subset of the data is a stream of steps: ``passes`` times over its minibatc
 unit is the next stretch of one stream. A stream has at most one unit in flight, streams
 do not wait for one another (no barrier between passes) unless there is a bound on their
 staleness, and push number k of a stream covers its steps (k-1) * n_push to k * n_push:
-where a unit ends never changes that.
+where a unit ends never changes that. Units end where an evaluation is due, so that on small
+data, too, there is one when ``evaluate_every`` says.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.settings.config import RunConfig, whole_pushes
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.worker_tasks.staleness import StalenessBound
+
+#: Passes are quotients: so little less than an evaluation's is as many.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class UnitPlan:
     @property
     def total_units(self) -> int:
         """Units if none is cut short; a warm start may add one."""
-        return sum(math.ceil(stream.total / self.config.unit_length) for stream in self._streams)
+        return sum(self._units_of(stream.steps_per_pass) for stream in self._streams)
 
     @property
     def total_pushes(self) -> int:
@@ -171,5 +175,31 @@ class UnitPlan:
         return self._bound.allows(subset, made, sequences)
 
     def _stop_of(self, stream: _Stream) -> int:
-        stop = min(stream.done + self.config.unit_length, stream.total)
+        stop = self._cut(stream.done, stream.steps_per_pass)
         return min(stop, self._warm_until) if self.warming else stop
+
+    def _cut(self, done: int, steps_per_pass: int) -> int:
+        """Where a unit ends that begins after ``done`` steps, if nobody warms up."""
+        stop = min(done + self.config.unit_length, steps_per_pass * self.config.passes)
+        if not self.config.evaluates:
+            return stop
+        due = next_evaluation(done / steps_per_pass, self.config.evaluate_every)
+        steps = max(done + 1, math.ceil(due * steps_per_pass * (1 - ROUNDING)))
+        return min(stop, whole_pushes(steps, self.config.push_interval))
+
+    def _units_of(self, steps_per_pass: int) -> int:
+        """Units of a stream."""
+        done, units = 0, 0
+        while done < steps_per_pass * self.config.passes:
+            done, units = self._cut(done, steps_per_pass), units + 1
+        return units
+
+
+def next_evaluation(passes: float, every: float) -> float:
+    """The passes at which the next evaluation is due after so many."""
+    return (math.floor(passes / every * (1 + ROUNDING)) + 1) * every
+
+
+def reached(passes: float, due: float) -> bool:
+    """Whether an evaluation is due after so many passes."""
+    return passes >= due * (1 - ROUNDING)

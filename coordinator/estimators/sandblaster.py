@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
+from sklearn.exceptions import ConvergenceWarning
+
 from distbelief.coordinator.api import Cluster
 from distbelief.coordinator.estimators.base import Array, Classifier, Estimator, Regressor
+from distbelief.coordinator.progress.outcome import EndReason
 
 #: Numbers in the features of which one worker makes a gradient in less time than it takes to
 #: tell several.
 SMALL = 1 << 18
 
+#: Ends short of the minimum; the last line of the details is about the work, not the result.
+ENDED_EARLY = (EndReason.ITERATIONS, EndReason.TIME)
+
 
 class _Sandblaster(Estimator):
     algorithm = "sandblaster"
 
-    def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+    def _train(
+        self,
+        features: Any,
+        targets: Array,
+        options: dict[str, Any],
+        weights: Any = None,
+        **more: Any,
+    ) -> Self:
         # The result is the minimum, whatever its score on held-out examples.
         more["holdout"] = 0.0
         if features.size <= SMALL:
             more["portions"] = 1
-        return super()._train(features, targets, options, **more)
+        super()._train(features, targets, options, weights, **more)
+        result = self.result_
+        if result.reason in ENDED_EARLY:
+            said = "; ".join((result.reason, *result.details[:-1]))
+            warnings.warn(said, ConvergenceWarning, stacklevel=3)
+        return self
+
+    def _count_iterations(self) -> int:
+        return max(1, len(self._losses()) - 1)
+
+    def _losses(self) -> list[float]:
+        told = self.result_.history
+        return [event.fields["loss"] for event in told if event.kind == "iteration"]
 
 
 class SandblasterClassifier(_Sandblaster, Classifier):
@@ -36,8 +62,9 @@ class SandblasterClassifier(_Sandblaster, Classifier):
             2 / (C * n), which has half of a weight on either side. Weights are those of
             standardised columns, unless ``settings`` has ``{"standardize": False}``.
         iterations: at most.
-        gradient_tolerance: a norm of the gradient that is small enough.
-        random_state, cluster, settings: as :class:`DownpourClassifier`.
+        gradient_tolerance: a fit has converged when the norm of the gradient is this share of the
+            first one. One that ends before gives scikit-learn's ConvergenceWarning.
+        class_weight, warm_start, random_state, cluster, settings: as :class:`DownpourClassifier`.
     """
 
     def __init__(
@@ -47,7 +74,9 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         l1: float = 0.0,
         l2: float | None = None,
         iterations: int = 100,
-        gradient_tolerance: float = 1e-5,
+        gradient_tolerance: float = 1e-6,
+        warm_start: bool = False,
+        class_weight: Any = None,
         random_state: Any = None,
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -57,14 +86,23 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         self.l2 = l2
         self.iterations = iterations
         self.gradient_tolerance = gradient_tolerance
+        self.warm_start = warm_start
+        self.class_weight = class_weight
         self.random_state = random_state
         self.cluster = cluster
         self.settings = settings
 
-    def _train(self, features: Any, targets: Array, options: dict[str, Any], **more: Any) -> Self:
+    def _train(
+        self,
+        features: Any,
+        targets: Array,
+        options: dict[str, Any],
+        weights: Any = None,
+        **more: Any,
+    ) -> Self:
         if self.model is None:
             more["model"] = "logistic" if len(self.classes_) == 2 else "softmax"
-        return super()._train(features, targets, options, **more)
+        return super()._train(features, targets, options, weights, **more)
 
 
 class SandblasterRegressor(_Sandblaster, Regressor):
@@ -81,7 +119,8 @@ class SandblasterRegressor(_Sandblaster, Regressor):
         l1: float = 0.0,
         l2: float | None = None,
         iterations: int = 100,
-        gradient_tolerance: float = 1e-5,
+        gradient_tolerance: float = 1e-6,
+        warm_start: bool = False,
         random_state: Any = None,
         cluster: Cluster | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -91,6 +130,7 @@ class SandblasterRegressor(_Sandblaster, Regressor):
         self.l2 = l2
         self.iterations = iterations
         self.gradient_tolerance = gradient_tolerance
+        self.warm_start = warm_start
         self.random_state = random_state
         self.cluster = cluster
         self.settings = settings

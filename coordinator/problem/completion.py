@@ -11,13 +11,13 @@ from distbelief.app.settings.config import RunConfig
 COMPLETED = ("learning_rate", "l2")
 
 
-def completed(config: RunConfig, model: Model, n_train: int) -> RunConfig:
-    """The settings of a run that trains ``model`` on so many examples."""
+def completed(config: RunConfig, model: Model, n_train: float) -> RunConfig:
+    """The settings of a run that trains ``model`` on so many examples, or weights of such a sum."""
     rate = build_rule(config).arguments()[0]
     return config.model_copy(update={"learning_rate": rate, "l2": l2_of(config, model, n_train)})
 
 
-def l2_of(config: RunConfig, model: Model, n_train: int) -> float:
+def l2_of(config: RunConfig, model: Model, n_train: float) -> float:
     """The L2 factor: a small one where none is given and the loss may have no minimum.
 
     Classes that can be told apart without error are told apart better and better by ever larger

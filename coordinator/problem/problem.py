@@ -44,6 +44,7 @@ from distbelief.coordinator.problem.memory_estimate import (
 from distbelief.coordinator.problem.standardisation import scaling_of
 from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.problem.trial import trial_of
+from distbelief.coordinator.problem.weights import check_negatives, check_weights
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
 
@@ -117,10 +118,12 @@ def prepare(
     config, data = _open(told(config), progress, _fits(config, saved, recorded))
     dataset, train = data.dataset, data.train
     model = build_model(config, dataset.schema)
+    check_weights(config, model, dataset)
+    check_negatives(config, model, dataset)
     check_room(config, model.tensors)
     scaling = None if recorded is None else recorded.scaling
     if recorded is None:
-        config = completed(config, model, len(train))
+        config = completed(config, model, data.total_weight)
         scaling = scaling_of(config, model, dataset, saved)
     score_formatter = ScoreFormatter.of(model.task, config, dataset.schema, config.metric)
     layout = _layout(config, model, n_servers, None if recorded is None else recorded.layout)

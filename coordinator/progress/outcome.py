@@ -21,8 +21,8 @@ class EndReason(StrEnum):
     INTERRUPTED = "interrupted"
     GRADIENT = "converged: the gradient is small"
     DECREASE = "converged: the loss hardly decreases"
-    ITERATIONS = "all iterations done"
-    STALLED = "the line search finds no lower loss"
+    ITERATIONS = "iterations used up before it converged"
+    STALLED = "precision reached: no lower loss can be found"
     DIVERGED = "the loss is not finite"
 
 

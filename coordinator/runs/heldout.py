@@ -7,6 +7,7 @@ leave the servers before the end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -132,7 +133,10 @@ class HeldoutEvaluations:
         """The metric of the last evaluation, turned so that higher is better."""
         if not self.history:
             return None
-        value = self.history[-1].score.metric(self._metric)
+        score = self.history[-1].score
+        value = score.metric(self._metric)
+        if math.isnan(value):
+            return -score.loss
         return -value if self._metric.lower_is_better else value
 
     def collect(self, timeout_s: float) -> HeldoutEvaluation | None:
@@ -195,4 +199,5 @@ class HeldoutEvaluations:
 
     def _beats(self, new: Score, old: Score) -> bool:
         a, b = new.metric(self._metric), old.metric(self._metric)
-        return better(self._metric, a, b) or (a == b and new.loss < old.loss)
+        same = a == b or (math.isnan(a) and math.isnan(b))  # undefined: AUC of one class
+        return better(self._metric, a, b) or (same and new.loss < old.loss)

@@ -54,6 +54,7 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
         )
         if rest := score_formatter.rest(outcome.heldout.score):
             lines.append(f"held-out {rest}")
+        lines += score_formatter.baseline(outcome.heldout.score)
         if score_formatter.task is Task.BINARY:  # of more classes, `evaluate` tells
             lines += score_formatter.confusion(outcome.heldout.score)
     if outcome.test is not None:

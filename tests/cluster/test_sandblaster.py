@@ -217,7 +217,7 @@ def test_progress_has_every_figure(trained: Any) -> None:
 
 
 def test_the_end_is_summed_up(trained: Any) -> None:
-    assert re.search(r"^finished: (all iterations done|converged: .*), after", trained.out)
+    assert re.search(r"^finished: (iterations used up|converged: .*), after", trained.out)
     summed = re.search(
         r"^(\d+) iterations; objective ([\d.]+), gradient norm [\d.e-]+$", trained.out, re.M
     )

@@ -43,13 +43,18 @@ def target_moments(dataset: Dataset) -> Moments:
 
 def _moments(dataset: Dataset, read: Any) -> Moments:
     origin = read(slice(0, 1))[0].astype(np.float64)
-    n, mean, squares = 0, np.zeros_like(origin), np.zeros_like(origin)
+    n, mean, squares = 0.0, np.zeros_like(origin), np.zeros_like(origin)
     for start in range(0, dataset.n_examples, BLOCK_EXAMPLES):
         stop = min(start + BLOCK_EXAMPLES, dataset.n_examples)
         block = read(slice(start, stop)) - origin  # so that a constant is exactly zero
-        count, here = stop - start, block.mean(axis=0)
-        away = here - mean
-        squares += np.square(block - here).sum(axis=0) + away**2 * (n * count / (n + count))
+        weights = None if dataset.weights is None else dataset.weights[start:stop]
+        count = stop - start if weights is None else float(np.sum(weights, dtype=np.float64))
+        if not count:
+            continue
+        here = np.average(block, axis=0, weights=weights)
+        away, spread = here - mean, np.square(block - here)
+        inside = spread.sum(axis=0) if weights is None else weights.astype(np.float64) @ spread
+        squares += inside + away**2 * (n * count / (n + count))
         n += count
         mean += away * (count / n)
     return Moments(origin + mean, np.sqrt(squares / n))

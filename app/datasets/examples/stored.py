@@ -3,6 +3,7 @@
 features.npy, targets.npy, or SPARSE    the arrays
 apart.npy                               what a column says that is no feature
 parts-KEY/                              lists of rows: parts of the data (cache/parts.py)
+weights.npy                             of the examples, where they have any
 meta.json                               the schema, and how large the arrays are, with checksums
 """
 
@@ -32,6 +33,7 @@ from distbelief.app.files.documents import parse_object
 
 #: The files of dense features, and of sparse ones.
 DENSE = ("features.npy", "targets.npy")
+WEIGHTS = "weights.npy"
 SPARSE = ("indptr.npy", "indices.npy", "values.npy", "targets.npy")
 
 #: What the column says that is no feature, where there is one.
@@ -89,6 +91,7 @@ def _opened(folder: Path, source: str) -> Dataset | None:
             _facts(meta),
             apart,
             folder,
+            np.load(folder / WEIGHTS) if WEIGHTS in meta["bytes"] else None,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -126,12 +129,16 @@ def write(dataset: Dataset, folder: Path) -> None:
     for name, array in zip(_names(dataset.schema), arrays, strict=True):
         with _synced(folder / name) as stream:
             np.lib.format.write_array(stream, array, allow_pickle=False)
+    if dataset.weights is not None:
+        with _synced(folder / WEIGHTS) as stream:
+            np.lib.format.write_array(stream, dataset.weights, allow_pickle=False)
     describe(dataset.schema, dataset.name, dataset.fingerprint, dataset.facts, folder)
 
 
 def describe(schema: Schema, source: str, fingerprint: str, facts: Facts, folder: Path) -> None:
     """Say what the arrays in ``folder`` are."""
-    names = (*_names(schema), *([APART] if (folder / APART).exists() else []))
+    more = (name for name in (APART, WEIGHTS) if (folder / name).exists())
+    names = (*_names(schema), *more)
     meta = {
         "format": FORMAT,
         "source": source,

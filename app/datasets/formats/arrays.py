@@ -33,6 +33,7 @@ from distbelief.app.datasets.examples.sparse import (
     matrix,
 )
 from distbelief.app.datasets.examples.target_facts import TargetFacts
+from distbelief.app.datasets.examples.weights import as_weights
 from distbelief.app.datasets.formats.frames import frame_of
 from distbelief.app.datasets.formats.options import Options
 from distbelief.app.datasets.reading.use import Use
@@ -70,6 +71,7 @@ def hand_over(
     wanted: Wanted,
     known: Compatibility | None = None,
     options: Options = NO_OPTIONS,
+    weights: Any = None,
 ) -> str:
     """Write arrays into ``folder``; returns the source that they then are.
 
@@ -81,6 +83,7 @@ def hand_over(
         wanted: what is known of the targets.
         known: what the features must be like.
         options: of the columns of a table.
+        weights: of the examples, if they have any.
 
     Raises:
         DataError: numbers are not finite or do not fit float32, shapes do not fit, ...
@@ -107,7 +110,8 @@ def hand_over(
         indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
         matrix = SparseFeatures(indptr, indices, x.data, x.shape[1])
     content = hashlib.blake2b(digest_size=16)
-    for array in arrays_of(matrix, found):
+    weights = None if weights is None else as_weights(weights, len(y), NAME)
+    for array in (*arrays_of(matrix, found), *([] if weights is None else [weights])):
         content.update(np.ascontiguousarray(array).data)
     reading: dict[str, Scalar] = {}
     if columns.names and isinstance(name := getattr(values, "name", None), str):
@@ -119,7 +123,8 @@ def hand_over(
         all_names=columns.all_names,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), facts)
+    digest = content.hexdigest()
+    dataset = Dataset(matrix, found, schema, NAME, digest, facts, weights=weights)
     stored.write(dataset, folder)
     return f"{PREFIX}{folder}"
 

@@ -408,7 +408,12 @@ def test_the_penalty_pulls_weights_and_leaves_biases() -> None:
             return np.ones(6)
 
         def loss_and_gradient(
-            self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+            self,
+            parameters: Vector,
+            features: Features,
+            targets: Targets,
+            gradient: Vector,
+            weights: Any = None,
         ) -> float:
             gradient[...] = 0
             return 0.0

@@ -22,10 +22,11 @@ from sklearn.metrics import (
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.auc import Ranks
-from distbelief.app.models.metrics import MOST_CLASSES, Score, score
+from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.model import Features, Targets, Task
 from distbelief.app.models.parameters import whole
 from distbelief.app.models.predictions import likeliest
+from distbelief.app.models.sums import MOST_CLASSES
 
 
 @dataclass(frozen=True)

@@ -182,6 +182,7 @@ def test_the_command_evaluates(run: Run, tmp_path: Path) -> None:
     assert figures == (
         f"examples 200\naccuracy {score.accuracy:.6g}\n"
         f"loss {score.loss:.6g}\nlog loss {score.log_loss:.6g}\n"
+        f"always the commonest class: accuracy {score.baseline:.4f}\n"
     )
     cells = [[int(cell) for cell in line.split()[1:]] for line in table.splitlines()[2:]]
     assert cells == [list(row[:-1]) for row in score.confusion]
