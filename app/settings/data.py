@@ -70,3 +70,8 @@ class DataSettings(Section):
         "give parameters for the raw ones [default: with our own models yes, but for the columns "
         "of sparse data]",
     )
+    class_weight: str | None = Field(
+        None,
+        description="weights of the classes in losses and figures: balanced (one over how common "
+        "each is), or CLASS=WEIGHT,CLASS=WEIGHT, others having 1",
+    )

@@ -63,11 +63,6 @@ class ObjectiveSettings(Section):
         "standardised columns where these are [default: 1 / training examples for Sandblaster's "
         "classifications without L1, else 0]",
     )
-    class_weight: str | None = Field(
-        None,
-        description="weights of the classes in losses and figures: balanced (one over how common "
-        "each is), or CLASS=WEIGHT,CLASS=WEIGHT, others having 1",
-    )
     clip_norm: float | None = Field(
         None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"
     )

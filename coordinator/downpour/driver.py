@@ -167,8 +167,7 @@ class Downpour:
         while (reason := self._reason_to_stop()) is None:
             if self._evaluation_due():
                 self._start_evaluation()  # first: the units would keep the workers for seconds
-            # A replica alone waits for each evaluation: what patience ends is then the same
-            # each time, whoever is faster.
+            # A replica alone waits for evaluations: what patience ends is then the same each time.
             alone = self._problem.config.replicas == 1 and self.evaluations.running
             for unit in () if alone else self._plan.take(self._sequences()):
                 self._units[unit.name] = unit

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import from_json
 
 from distbelief.app.errors import ConfigError, RunDamaged
 from distbelief.app.files.atomic import obstacle, replacing
+from distbelief.app.files.documents import parse
 from distbelief.app.runs.snapshot import check_id, check_outcome, damaged
 from distbelief.app.settings.config import ClusterConfig
 
@@ -126,7 +126,7 @@ class RunFolder:
         """
         file = self.path / "run.json"
         try:
-            document = from_json(_text(file))
+            document = parse(_text(file))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:

@@ -294,7 +294,7 @@ def test_credentials_are_hidden_as_before() -> None:
 # --- estimators
 
 
-@pytest.mark.parametrize("name", ["seed", "cluster", "data", "algorithm", "data_options"])
+@pytest.mark.parametrize("name", ["cluster", "data", "algorithm", "data_options"])
 def test_settings_of_an_estimator_that_are_said_elsewhere_are_refused(name: str) -> None:
     from distbelief.coordinator.estimators import DownpourClassifier
 

@@ -162,8 +162,8 @@ WRONG = {
     ),
     "classifier of real numbers": Wrong(
         "train --data real.npz --model softmax",
-        ExitCode.MODEL,
-        ('"softmax"', "class labels", "real numbers"),
+        ExitCode.DATA,
+        ("real.npz", "labels must be whole numbers", "row 0 holds 0.5"),
     ),
     "model without a module": Wrong(
         "train --model nomodule.here:Model", ExitCode.MODEL, ("nomodule.here", "ModuleNotFound")
