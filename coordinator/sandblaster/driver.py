@@ -100,8 +100,7 @@ class Sandblaster:
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
-        # The vectors of an iteration belong together: if a shard lost one of them, all
-        # shards go back to the checkpoint.
+        # The vectors of an iteration belong together: all shards go back if one lost any.
         store = self._store
         store.fence = self._session.fence
         found = store.shard_states()
@@ -113,10 +112,10 @@ class Sandblaster:
             with understood(saved) as document:
                 self.load_state(document["driver"])
             self._space.restore(saved, self._in_force)
+            lost = max(0, before - self._iteration)
             lines.append(
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
-                f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost "
-                "and are made again"
+                f"{self._iteration}; {lost} iterations were lost and are made again"
             )
         elif lines:
             lines.append(f"iteration {self._iteration} is whole: what came after it is made again")
