@@ -9,12 +9,15 @@ from collections.abc import Callable
 import psutil
 
 from distbelief.app.layout.keys import CELERY_PREFIX
-from fleet import WORKERS, Fleet
-from trial import Trial
+
+from .fleet import WORKERS, Fleet, Keeping
+from .trial import Trial
 
 PAUSE_S = (1.0, 4.0)
 FROZEN_S = (1.0, 6.0)
 AWAY_S = (0.0, 5.0)
+#: Between what a shard has and the moment when it has that again.
+OLDER_S = (0.1, 3.0)
 
 
 class Faults:
@@ -35,6 +38,9 @@ class Faults:
             "a server killed and started again": self._kill_server,
             "a server frozen": self._freeze_server,
             "all connections cut": self._cut,
+            "a replica behind took over": self._fail_over,
+            "a parameter server started from a snapshot": self._start_from_snapshot,
+            "a shard put back": self._roll_back,
             "a parameter server flushed": self._flush_parameters,
             "the control server flushed": self._flush_control,
             "a queue deleted": self._delete_queue,
@@ -82,10 +88,30 @@ class Faults:
         return worker is not None
 
     def _kill_server(self, _: Trial) -> bool:
-        server = self._one_of(*self._fleet.servers)
+        snapshots = self._fleet.keeping is Keeping.SNAPSHOTS  # then that is a kind of its own
+        return self._kill_one_of(*self._fleet.servers[: 1 if snapshots else None])
+
+    def _start_from_snapshot(self, _: Trial) -> bool:
+        snapshots = self._fleet.keeping is Keeping.SNAPSHOTS
+        return snapshots and self._kill_one_of(*self._fleet.servers[1:])
+
+    def _kill_one_of(self, *servers: str) -> bool:
+        server = self._one_of(*servers)
         if server:
             self._fleet.kill(server, self._rng.uniform(*AWAY_S))
         return server is not None
+
+    def _fail_over(self, _: Trial) -> bool:
+        server = self._one_of(*self._fleet.servers[1:])
+        return server is not None and self._fleet.fail_over(server)
+
+    def _roll_back(self, trial: Trial) -> bool:
+        server = self._one_of(*self._fleet.servers[1:])
+        shards = self._fleet.shards(trial.run or "", server) if server else []
+        if server is None or not shards:
+            return False
+        shard, seconds = self._rng.choice(shards), self._rng.uniform(*OLDER_S)
+        return self._fleet.roll_back(server, trial.run or "", shard, seconds)
 
     def _freeze_server(self, _: Trial) -> bool:
         server = self._one_of(*self._fleet.servers)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-from trial import Trial
-from verdict import Reference, Verdict
+from .trial import Trial
+from .verdict import Reference, Verdict
 
 
 @dataclass
@@ -46,9 +46,11 @@ def table(results: Results) -> Table:
         _add_work(shown, results, name, reference)
     resent = sum(process.sent_again for trial in trials for process in trial.processes)
     shown.add_row("units and portions sent again, backups", str(resent))
-    shown.add_row("updates and iterations lost and made again", str(_sum(trials, "lost")))
-    doubled = sum(verdict.doubled for _, verdict in results.verdicts)
-    shown.add_row("updates doubled", str(doubled))
+    shown.add_row("updates and iterations lost and made again", str(_sum(trials, "made_again")))
+    shown.add_row("times that older data were noticed", str(_sum(trials, "older")))
+    for what in ("lost", "doubled"):
+        total = sum(getattr(verdict, what) for _, verdict in results.verdicts)
+        shown.add_row(f"updates {what}", str(total))
     shown.add_row("coordinators resumed", str(_sum(trials, "resumes")))
     shown.add_row("runs begun again, killed before a checkpoint", str(_sum(trials, "began_again")))
     refusals = sum(len(trial.refusals) for trial in trials)
