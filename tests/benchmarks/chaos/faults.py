@@ -27,10 +27,18 @@ class Faults:
         fleet: to hurt.
         rng: what is hurt, when and for how long.
         injected: counts them by kind.
+        older: whether servers come back with older data, and nothing else happens.
     """
 
-    def __init__(self, fleet: Fleet, rng: random.Random, injected: Counter[str]) -> None:
+    def __init__(
+        self, fleet: Fleet, rng: random.Random, injected: Counter[str], *, older: bool = False
+    ) -> None:
         self._fleet, self._rng, self._injected = fleet, rng, injected
+        going_back: dict[str, Callable[[Trial], bool]] = {
+            "a replica behind took over": self._fail_over,
+            "a parameter server started from a snapshot": self._start_from_snapshot,
+            "a shard put back": self._roll_back,
+        }
         self._kinds: dict[str, Callable[[Trial], bool]] = {
             "a worker's process killed": self._kill_process,
             "a worker killed, another started": self._kill_worker,
@@ -38,15 +46,16 @@ class Faults:
             "a server killed and started again": self._kill_server,
             "a server frozen": self._freeze_server,
             "all connections cut": self._cut,
-            "a replica behind took over": self._fail_over,
-            "a parameter server started from a snapshot": self._start_from_snapshot,
-            "a shard put back": self._roll_back,
             "a parameter server flushed": self._flush_parameters,
             "the control server flushed": self._flush_control,
             "a queue deleted": self._delete_queue,
             "the coordinator killed": self._kill_coordinator,
             "the coordinator told to end": self._end_coordinator,
+            **going_back,
         }
+        # Those have more moments to be tried at.
+        others = 0 if older else 1
+        self._weights = [2 if kind in going_back else others for kind in self._kinds]
 
     def pause_s(self) -> float:
         """Until the next one."""
@@ -54,7 +63,7 @@ class Faults:
 
     def inject(self, trial: Trial) -> str | None:
         """One of a random kind; None if there is nothing that it could hurt."""
-        kind = self._rng.choice(list(self._kinds))
+        kind = self._rng.choices(list(self._kinds), self._weights)[0]
         if not self._kinds[kind](trial):
             return None
         self._injected[kind] += 1

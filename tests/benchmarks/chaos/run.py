@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="a new folder in which all logs are kept")
+    parser.add_argument("--older", action="store_true", help="no faults but older data")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     results, rng = Results(), random.Random(given.seed)
@@ -75,7 +76,9 @@ def main() -> None:
         try:
             for keeping in Keeping:
                 part = (given.folder or Path(home)) / keeping.name.lower()
-                _part(part, given.minutes * 60 / len(Keeping), rng, results, keeping)
+                with hurt(part / "logs", keeping) as fleet:
+                    faults = Faults(fleet, rng, results.injected, older=given.older)
+                    _part(part, given.minutes * 60 / len(Keeping), faults, results, fleet)
         except KeyboardInterrupt:
             results.failures.append("interrupted")
         shown = table(results)  # it reads what the runs have printed
@@ -85,26 +88,23 @@ def main() -> None:
     sys.exit(1 if results.failures else 0)
 
 
-def _part(
-    folder: Path, seconds: float, rng: random.Random, results: Results, keeping: Keeping
-) -> None:
-    """A part of the time, with servers that are ``keeping`` something, or nothing."""
-    console.print(f"servers that keep {keeping.name.lower()} on their disks")
-    with hurt(folder / "logs", keeping) as fleet:
-        if not results.references:
-            for work in WORKS:
-                results.references[work.name] = _undisturbed(work, fleet, folder)
-        until, faults = time.monotonic() + seconds, Faults(fleet, rng, results.injected)
-        while time.monotonic() < until:
-            number, work = len(results.trials), WORKS[len(results.trials) % len(WORKS)]
-            trial = Trial(work, fleet.place, folder / f"trial{number}")
-            _storm(trial, fleet, faults, until)
-            fleet.heal()
-            verdict = None
-            if not trial.failure:
-                verdict = judge(trial, results.references[work.name], fleet)
-            results.add(trial, verdict)
-            _tell(trial)
+def _part(folder: Path, seconds: float, faults: Faults, results: Results, fleet: Fleet) -> None:
+    """A part of the time, on servers that keep something on their disks, or nothing."""
+    console.print(f"servers that keep {fleet.keeping.name.lower()} on their disks")
+    if not results.references:
+        for work in WORKS:
+            results.references[work.name] = _undisturbed(work, fleet, folder)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        number = len(results.trials)
+        trial = Trial(WORKS[number % len(WORKS)], fleet.place, folder / f"trial{number}")
+        _storm(trial, fleet, faults, until)
+        fleet.heal()
+        verdict = None
+        if not trial.failure:
+            verdict = judge(trial, results.references[trial.work.name], fleet)
+        results.add(trial, verdict)
+        _tell(trial)
 
 
 def _undisturbed(work: Work, fleet: Fleet, folder: Path) -> Reference:
