@@ -9,9 +9,8 @@ from collections.abc import Callable
 import psutil
 
 from distbelief.app.layout.keys import CELERY_PREFIX
-
-from .fleet import WORKERS, Fleet, Keeping
-from .trial import Trial
+from fleet import WORKERS, Fleet, Keeping
+from trial import Trial
 
 PAUSE_S = (1.0, 4.0)
 FROZEN_S = (1.0, 6.0)

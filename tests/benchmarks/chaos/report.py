@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-from .trial import Trial
-from .verdict import Reference, Verdict
+from trial import Trial
+from verdict import Reference, Verdict
 
 
 @dataclass

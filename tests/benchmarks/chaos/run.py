@@ -1,11 +1,11 @@
 """Hurt a cluster for some minutes, and see that its runs end as they do undisturbed.
 
-``python -m tests.benchmarks.chaos.run --minutes 10 --seed 0``: two servers and two workers, runs
-of four kinds of work one after another, a fault every few seconds. Each parameter server is a
-primary and a replica behind an address that moves. A third of the time servers keep nothing on
-their disks, a third an append-only file, a third snapshots. The seed fixes what is hurt and when;
-what it hits still depends on the machine. Exit code 1 if an update is lost or counts twice, a run
-ends with an error or not at all, or with another result than it should.
+``PYTHONPATH=. python tests/benchmarks/chaos/run.py --minutes 10 --seed 0``: two servers and two
+workers, runs of four kinds of work one after another, a fault every few seconds. Each parameter
+server is a primary and a replica behind an address that moves. A third of the time servers keep
+nothing on their disks, a third an append-only file, a third snapshots. The seed fixes what is hurt
+and when; what it hits still depends on the machine. Exit code 1 if an update is lost or counts
+twice, a run ends with an error or not at all, or with another result than it should.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from .faults import Faults
-from .fleet import Fleet, Keeping, hurt
-from .report import Results, table
-from .trial import Trial, Work
-from .verdict import Reference, judge
+from faults import Faults
+from fleet import Fleet, Keeping, hurt
+from report import Results, table
+from trial import Trial, Work
+from verdict import Reference, judge
 
 MODELS = Path(__file__).parents[2] / "cluster"
 TICK_S = 0.1

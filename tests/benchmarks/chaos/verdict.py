@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from safetensors.numpy import load_file
 
-from .fleet import SERVERS, Fleet
-from .trial import Trial
+from fleet import SERVERS, Fleet
+from trial import Trial
 
 UPDATES = re.compile(r"updates applied: (\d+)(?: to (\d+))? on each of (\d+) shards, (\d+) planned")
 OBJECTIVE = re.compile(r"objective (\S+),")
@@ -92,8 +92,9 @@ def _other_minimum(trial: Trial, reference: Reference) -> str:
     if objective is not None and objective[1] != reference.objective:
         return f"objective {objective[1]}, undisturbed {reference.objective}"
     for iteration, loss in trial.losses.items():
-        if loss != reference.losses[iteration]:
-            return f"loss {loss} at {iteration}, undisturbed {reference.losses[iteration]}"
+        undisturbed = reference.losses.get(iteration)
+        if loss != undisturbed:
+            return f"loss {loss} at iteration {iteration}, undisturbed {undisturbed}"
     ours, theirs = (load_file(each.model) for each in (trial, reference.trial))
     same = all(np.array_equal(ours[name], tensor) for name, tensor in theirs.items())
     return "" if same else "the model differs from the undisturbed run's"
