@@ -37,7 +37,10 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]+")
 #: Flags of other programs.
 CELERY = {"--pool", "--concurrency", "--without-gossip", "--without-mingle"}
 CELERY |= {"--address", "--hostname", "--read_only"}
-OTHERS = {"--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--config"} | CELERY
+OTHERS = {
+    *("--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--config", "--older"),
+    *CELERY,
+}
 
 
 def named(page: Path) -> str:

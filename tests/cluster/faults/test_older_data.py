@@ -29,8 +29,8 @@ from tests.cluster.faults.paced import (
     model_of,
     sandblaster,
 )
+from tests.cluster.faults.pairs import Pair
 from tests.cluster.faults.private_fleet import progress, worker
-from tests.redis.client.proxy import moving_address
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import existing
 
@@ -51,35 +51,29 @@ def fleet(
     disk = Path(tempfile.mkdtemp(prefix="distbelief-disk-"))
     # With the engine of the undisturbed run: the other one adds in another order.
     engine = () if library() is None else ("--loadmodule", str(library()))
-    quick = ("--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0")
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, disk, ignore_errors=True)
         broker = stack.enter_context(PrivateServer(program))
-        primary = stack.enter_context(PrivateServer(program, options=(*engine, *quick)))
-        of = ("--replicaof", f"127.0.0.1 {primary.port}", *engine)
-        replica = stack.enter_context(PrivateServer(program, options=of))
+        pair = Pair(stack, program, engine)
         saving = ("--dir", str(disk), "--save", "3600 1000000000", *engine)
         saved = stack.enter_context(PrivateServer(program, options=saving))
-        address = stack.enter_context(moving_address(primary.port))
         control = stack.enter_context(connected(broker.tcp_url, deadline_s=60.0))
         variables = {
             "DISTBELIEF_BROKER": broker.tcp_url,
-            "DISTBELIEF_PARAMETER_SERVERS": f"{address.url},{saved.tcp_url}",
+            "DISTBELIEF_PARAMETER_SERVERS": f"{pair.url},{saved.tcp_url}",
         }
         stack.enter_context(worker(folder, 4, variables))
-        endpoints = Endpoints(broker.tcp_url, (address.url, saved.tcp_url))
+        endpoints = Endpoints(broker.tcp_url, (pair.url, saved.tcp_url))
         trainings = {
             "downpour": module_command(*downpour(folder), endpoints=endpoints),
             "sandblaster": module_command(*sandblaster(folder), endpoints=endpoints),
         }
         runs = [training.run for training in trainings.values()]
         progress(control, runs)
-        with connected(replica.url) as behind:
-            until(lambda: b"master_link_status:up" in behind.one("INFO", "replication"), "a link")
-            behind.one("REPLICAOF", "NO", "ONE")  # from here on it gets nothing more
-            _go_on(control, runs)
-            primary.kill()
-            address.move(replica.port)
+        until(lambda: pair.linked, "a link")
+        pair.part()
+        _go_on(control, runs)
+        pair.promote()
         progress(control, runs)
         with connected(saved.url) as server:
             server.one("BGSAVE")
@@ -91,7 +85,7 @@ def fleet(
         go(folder)
         for training in trainings.values():
             training.ends()
-        yield {**trainings, "servers": (address.url, saved.tcp_url)}
+        yield {**trainings, "servers": (pair.url, saved.tcp_url)}
 
 
 def _go_on(control: Servers, runs: list[str]) -> None:
