@@ -22,7 +22,7 @@ from distbelief.app.errors import DataError
 from tests.unit.app.datasets.loading import load
 
 SOURCE = "synthetic:softmax"
-FILES = ("features.npy", "targets.npy", "meta.json")
+FILES = ("features.npy", "targets.npy", "statistics.npy", "meta.json")
 
 WriteNpz = Callable[[float], str]
 
