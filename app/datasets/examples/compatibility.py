@@ -69,7 +69,7 @@ class Compatibility:
         """Options for another file; of named columns, which may stand anywhere, it needs none."""
         by_name = OF_NAMED_COLUMNS if self.features else ()
         reading = self.reading
-        if reading and not self.table:
+        if "categorical" in reading and not self.table:
             reading = {**BEFORE_COLUMNS, **reading}
         return {key: value for key, value in reading.items() if key not in by_name}
 

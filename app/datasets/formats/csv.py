@@ -10,8 +10,6 @@ them are in :mod:`distbelief.app.datasets.reading.column_plan`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,19 +18,22 @@ import numpy as np
 from distbelief.app.datasets.examples.chunks import Chunk
 from distbelief.app.datasets.examples.column import IGNORED
 from distbelief.app.datasets.examples.target_facts import TargetChoice
-from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart, given
+from distbelief.app.datasets.formats.csv_lines import (
+    delimiter_of,
+    head_of,
+    names_in,
+    with_gaps,
+)
+from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
 from distbelief.app.datasets.reading.checks import Checks
 from distbelief.app.datasets.reading.column_plan import Beside, ColumnPlan, Float64s
-from distbelief.app.datasets.reading.columns import AllColumns, names_of, target_choice
+from distbelief.app.datasets.reading.columns import AllColumns, target_choice
 from distbelief.app.datasets.reading.dates import all_seconds
-from distbelief.app.datasets.reading.delimiters import guessed
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.header import has_header
 from distbelief.app.datasets.reading.known_columns import plan_table
-from distbelief.app.datasets.reading.lines import blocks
 from distbelief.app.datasets.reading.notation import Notation
-from distbelief.app.datasets.reading.packing import unpacked_name
 from distbelief.app.datasets.reading.reader import Progress, Unsettled
 from distbelief.app.datasets.reading.records import Form, Records, records
 from distbelief.app.datasets.reading.survey import FEW_ROWS, Survey
@@ -65,15 +66,15 @@ class CsvReader(TableReader):
     ) -> None:
         super().__init__(files, settings, progress, use)
         text = Text.of(settings)
-        self._delimiter: str = settings["delimiter"] or _delimiter(files, text)
+        self._delimiter: str = settings["delimiter"] or delimiter_of(files, text)
         self._form = Form(self._delimiter, text)
-        file, head, whole = self._head()
+        file, head, whole = head_of(files, self._form)
         if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
                 f"{file.name}: there is only one column; is the option delimiter right?"
             )
         self._header = self._has_header(head.rows, file)
-        names = _names(head.rows[0], file) if self._header else ()
+        names = names_in(head.rows[0], file) if self._header else ()
         if file.partition and not self._header:
             raise DataError(
                 f"{file.name}: files in folders name=value must have a header, which the option "
@@ -163,19 +164,6 @@ class CsvReader(TableReader):
             rows = [row for row in found.rows if len(row) == self._all.width]
             return RowCells(rows, self._all.width, self._notation)
 
-    def _head(self) -> tuple[DataFile, Records, bool]:
-        """The first lines of the first file that has some; whether it has no more."""
-        for file in self._files:
-            with closing(records(file, self._form)) as stream:
-                for found in stream:
-                    found.parse()
-                    if found.faults and found.faults[0][0] < min(found.lines, default=2**63):
-                        line, reason = found.faults[0]
-                        raise DataError(f"{file.name}: line {line}: {reason}")
-                    if found.rows:
-                        return file, found, next(stream, None) is None
-        raise DataError(f"{self._files[0].name}: the file is empty")
-
     def _has_header(self, rows: Rows, file: DataFile) -> bool:
         given: bool | None = self._settings["header"]
         if given is not None:
@@ -207,29 +195,13 @@ class CsvReader(TableReader):
             for line, reason in sorted(found.faults):
                 self._fault(file, line, reason)
             self._report(file, found.position)
-            yield self._with_gaps(chunk, found) if found.faults else chunk
-
-    def _with_gaps(self, chunk: Chunk, found: Records) -> Chunk:
-        """Say where rows are missing, and what they hold in the columns that come along."""
-        bad = {line for line, _ in found.faults}
-        lines = sorted([*found.lines, *bad])
-        passed = []
-        for column, texts in zip(self._plan.passed, chunk.passed, strict=True):
-            good = iter(texts)
-            passed.append(
-                [
-                    found.refused.get(n, {}).get(column, "") if n in bad else next(good)
-                    for n in lines
-                ]
-            )
-        dropped = tuple(i for i, line in enumerate(lines) if line in bad)
-        return replace(chunk, dropped=dropped, passed=tuple(passed))
+            yield with_gaps(chunk, found, self._plan.passed)
 
     def _check_header(self, found: Records, file: DataFile) -> bool:
         """Take the header away; False if there are no lines."""
         if not found.rows:
             return False
-        names = _names(found.rows[0], file)
+        names = names_in(found.rows[0], file)
         if names != self._all.names:
             raise DataError(
                 f"{file.name}: line {found.lines[0]}: the names of the columns must be those "
@@ -303,9 +275,8 @@ class CsvReader(TableReader):
             fault := fault_of_apart(row[plan.apart], self._apart_option)
         ):
             return f"{plan.name(plan.apart)}: {fault}"
-        if plan.target is None:
-            return None
-        return self._fault_of_target(self._notation.label(row[plan.target].strip()))
+        target = None if plan.target is None else self._notation.label(row[plan.target].strip())
+        return None if target is None else self._fault_of_target(target)
 
     def _fault_of_value(self, text: str, column: int) -> str | None:
         """Why a value of a column of numbers or dates cannot be used; None if it can.
@@ -314,9 +285,7 @@ class CsvReader(TableReader):
             Unsettled: the column may be one of categories.
         """
         if self._notation.is_missing(text.encode()):
-            if self._settings["missing"] == "error":
-                return MISSING
-            return None
+            return MISSING if self._settings["missing"] == "error" else None
         if column in self._plan.dates:
             return fault_of_date(text.strip(), self._settings["date_format"])
         fault = fault_of_text(text, self._notation.number)
@@ -329,30 +298,3 @@ class CsvReader(TableReader):
                     f"value, {self._all.as_categories({column, *self._plan.fields})}"
                 )
         return fault
-
-    @property
-    def _apart_option(self) -> str:
-        option = given(self._settings)
-        assert option is not None
-        return option[0]
-
-
-def _delimiter(files: Sequence[DataFile], text: Text) -> str:
-    """What the name of the first file that has lines says, or else these lines."""
-    for file in files:
-        with closing(blocks(file, text)) as stream:
-            content = next(stream).content
-        if content.strip():
-            return guessed(content, _named_delimiter(file), file.name)
-    return ","
-
-
-def _named_delimiter(file: DataFile) -> str | None:
-    name = unpacked_name(file.name).lower()
-    return {"csv": ",", "tsv": "\t"}.get(name.rpartition(".")[2])
-
-
-def _names(row: Sequence[str], file: DataFile) -> tuple[str, ...]:
-    """The names of the columns in the first line of a file, and those of its partition."""
-    own = row[: len(row) - len(file.partition)]
-    return (*names_of(own), *(name for name, _ in file.partition))

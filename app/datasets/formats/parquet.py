@@ -19,12 +19,12 @@ import numpy.typing as npt
 from distbelief.app.datasets.examples.chunks import Chunk
 from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, NUMERIC
 from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.formats.partitions import constants_of, partition_kinds
 from distbelief.app.datasets.reading.apart import (
     HOLDOUT,
     SPLIT,
     apart_values,
     fault_of_apart,
-    given,
 )
 from distbelief.app.datasets.reading.arrow import (
     MOMENTS,
@@ -42,9 +42,7 @@ from distbelief.app.datasets.reading.column_plan import Beside, Float64s
 from distbelief.app.datasets.reading.columns import AllColumns, target_choice
 from distbelief.app.datasets.reading.dates import seconds
 from distbelief.app.datasets.reading.files import DataFile
-from distbelief.app.datasets.reading.header import is_number
 from distbelief.app.datasets.reading.known_columns import plan_table
-from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.reading.survey import (
     DIFFERS,
@@ -104,7 +102,7 @@ class ParquetReader(TableReader):
         use: Use,
     ) -> None:
         super().__init__(files, settings, progress, use)
-        self._partition_kinds = _partition_kinds(files)
+        self._partition_kinds = partition_kinds(files)
         with open_parquet(files[0], self._constants(files[0])) as parquet:
             self._kinds = parquet.kinds()
         names = tuple(name for name, _ in self._kinds)
@@ -212,11 +210,6 @@ class ParquetReader(TableReader):
         passed = tuple([text or "" for text in batch.texts(plan.names[i])] for i in plan.passed)
         return plan.chunk(dense, texts, targets, Beside(tuple(sorted(bad)), passed, apart))
 
-    @property
-    def _apart_option(self) -> str:
-        option = given(self._settings)
-        return HOLDOUT if option is None else option[0]
-
     def _apart(self, batch: ParquetBatch, name: str, kind: str, bad: BadRows) -> npt.NDArray[Any]:
         """The column that divides the examples; what is wrong with some is added to ``bad``."""
         option = self._apart_option
@@ -235,12 +228,7 @@ class ParquetReader(TableReader):
         return values
 
     def _constants(self, file: DataFile) -> dict[str, Constant]:
-        """The columns that the folders of a file stand for."""
-        kinds, constants = {TEXT: str, WHOLE: int, NUMBERS: float}, {}
-        for name, value in file.partition:
-            kind = self._partition_kinds[name]
-            constants[name] = Constant(kind, kinds[kind](value) if value else None)
-        return constants
+        return constants_of(file, self._partition_kinds)
 
     def _numbers(self, batch: ParquetBatch, bad: BadRows) -> Float64s:
         plan = self._plan
@@ -290,21 +278,6 @@ class ParquetReader(TableReader):
         for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
             bad.setdefault(row, f"the target {fault_of_number(values[row])}")
         return values
-
-
-def _partition_kinds(files: Sequence[DataFile]) -> dict[str, str]:
-    """Whole numbers if all folders say such, else numbers, else text."""
-    values: dict[str, list[str]] = {}
-    for name, value in (pair for file in files for pair in file.partition if pair[1]):
-        values.setdefault(name, []).append(value)
-    names = [name for name, _ in files[0].partition]
-    return {name: _kind_of_texts(values.get(name, [])) for name in names}
-
-
-def _kind_of_texts(texts: Sequence[str]) -> str:
-    if all(re.fullmatch("-?(0|[1-9][0-9]{0,17})", text) for text in texts):
-        return WHOLE
-    return NUMBERS if all(is_number(text, Notation()) for text in texts) else TEXT
 
 
 def _described(column: tuple[str, str] | None) -> str:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from distbelief.app.datasets.examples.chunks import Columns, Numbers
 from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.statistics import Statistics
+from distbelief.app.datasets.reading.apart import HOLDOUT, given
 from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float64s
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.origins import origins
@@ -87,6 +88,12 @@ class TableReader(Reader):
                     f"{self._files[0].name}: {plan.name(i)}: numbers are missing, and nothing says "
                     "what stands for them: say it with the option missing=NUMBER"
                 )
+
+    @property
+    def _apart_option(self) -> str:
+        """The option that names the column apart, if there is one."""
+        option = given(self._settings)
+        return HOLDOUT if option is None else option[0]
 
     @cached_property
     def _notation(self) -> Notation:

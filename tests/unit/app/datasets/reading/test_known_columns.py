@@ -198,12 +198,14 @@ def test_rows_of_other_formats_leave_gaps_too(tmp_path: Path) -> None:
     (chunk,) = open_reader(str(tmp_path / "a.libsvm"), {"bad_lines": 2}, use=Use(labelled=False))
     assert (len(chunk), chunk.dropped) == (2, (1, 3))
     np.save(tmp_path / "x.npy", np.array([[np.nan], [1.0], [np.inf]]))
-    (chunk,) = open_reader(str(tmp_path / "x.npy"), {"bad_lines": 2}, use=Use(labelled=False))
+    (chunk,) = open_reader(
+        str(tmp_path / "x.npy"), {"bad_lines": 2, "missing": "error"}, use=Use(labelled=False)
+    )
     assert (len(chunk), chunk.dropped) == (1, (0, 2))
     table = pa.table({"id": ["p", None, "q"], "a": [1.0, np.nan, 2.0]})
     pq.write_table(table, tmp_path / "a.parquet")
     use = Use(labelled=False, passed=("id",))
-    options: dict[str, Any] = {"bad_lines": 1, "ignore": "id"}
+    options: dict[str, Any] = {"bad_lines": 1, "ignore": "id", "missing": "error"}
     (chunk,) = open_reader(str(tmp_path / "a.parquet"), options, use=use)
     assert (chunk.dropped, chunk.passed) == ((1,), (["p", "", "q"],))
 
