@@ -1,10 +1,9 @@
-"""CSV files: columns of numbers, of categories, and one of targets.
+"""CSV files: columns of numbers, of categories, and one of targets, which are any text.
 
-What a column is, numbers or categories, is decided by all of its values: the first block is
-taken for all, and the rest is held against it while it is read (:class:`Checks`). If it was
-wrong, all rows are counted, and then read again. Targets are any text. What can be said about
-the columns is in :mod:`distbelief.app.datasets.formats.options`, and the features that come of
-them are in :mod:`distbelief.app.datasets.reading.column_plan`.
+What a column is is decided by all of its values: the first block is taken for all, and the rest
+is held against it while it is read (:class:`Checks`). If it was wrong, all rows are counted, and
+then read again. :mod:`distbelief.app.datasets.formats.options` has what can be said about columns,
+and :mod:`distbelief.app.datasets.reading.column_plan` the features that come of them.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from distbelief.app.datasets.reading.survey import FEW_ROWS, Survey
 from distbelief.app.datasets.reading.tables import TableReader
 from distbelief.app.datasets.reading.text import Text
 from distbelief.app.datasets.reading.use import Use
-from distbelief.app.datasets.reading.values import MISSING, fault_of_date, fault_of_text, objects
+from distbelief.app.datasets.reading.values import fault_of_date, fault_of_text, objects
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
@@ -221,7 +220,8 @@ class CsvReader(TableReader):
         """The examples of whole rows; ValueError if anything is wrong with one."""
         plan, notation = self._plan, self._notation
         dense = self._dense(cells)
-        if self._settings["missing"] == "error" and np.isnan(dense).any():
+        faults = [place for place, i in enumerate(plan.dense) if self._fault_of_missing(i)]
+        if faults and np.isnan(dense[:, faults]).any():
             raise ValueError("a number is missing")
         texts = [notation.categories(cells.texts(i)) for i in plan.fields]
         passed = tuple([text.decode() for text in cells.texts(i)] for i in plan.passed)
@@ -285,7 +285,7 @@ class CsvReader(TableReader):
             Unsettled: the column may be one of categories.
         """
         if self._notation.is_missing(text.encode()):
-            return MISSING if self._settings["missing"] == "error" else None
+            return self._fault_of_missing(column)
         if column in self._plan.dates:
             return fault_of_date(text.strip(), self._settings["date_format"])
         fault = fault_of_text(text, self._notation.number)

@@ -23,8 +23,9 @@ from distbelief.app.datasets.reading.known_columns import plan_table
 from distbelief.app.datasets.reading.matrix import found_out, median_of
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.survey import DIFFERS, FEW_ROWS, Distinct, Guess, is_id
-from distbelief.app.datasets.reading.tables import faults_of_numbers
+from distbelief.app.datasets.reading.tables import fault_of_unfilled, faults_of_numbers
 from distbelief.app.datasets.reading.use import Use
+from distbelief.app.datasets.reading.values import MISSING
 from distbelief.app.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -56,7 +57,10 @@ class Frame:
         notation = Notation(settings["na"])
         dense = np.empty((len(self.column(self.names[0])), len(plan.dense)))
         for position, column in enumerate(plan.dense):
-            dense[:, position] = self._numbers(column, plan, settings, notation)
+            missing = fault_of_unfilled(plan, column) if use.known is not None else None
+            if settings["missing"] == "error":
+                missing = MISSING
+            dense[:, position] = self._numbers(column, plan, settings, missing)
         texts = [notation.categories(_texts(self.column(plan.names[i]))) for i in plan.fields]
 
         def read(plan: ColumnPlan) -> list[Chunk]:
@@ -65,12 +69,6 @@ class Frame:
         if use.known is None:
             plan = found_out(plan, read, settings, lambda i: median_of(dense[:, i], notation))
         (chunk,) = read(plan)
-        for place, column in enumerate(plan.dense):
-            if np.isnan(plan.fill(column)) and np.isnan(dense[:, place]).any():
-                raise DataError(
-                    f"{self.source}: {plan.name(column)}: numbers are missing, and nothing says "
-                    "what stands for them"
-                )
         return plan, chunk
 
     def column(self, name: str) -> Array:
@@ -98,9 +96,14 @@ class Frame:
         return guesses
 
     def _numbers(
-        self, column: int, plan: ColumnPlan, settings: Mapping[str, Any], notation: Notation
+        self,
+        column: int,
+        plan: ColumnPlan,
+        settings: Mapping[str, Any],
+        missing: str | None,
     ) -> Float64s:
         """A column of numbers or dates, NaN where one is missing."""
+        notation = Notation(settings["na"])
         name, values = plan.names[column], self.column(plan.names[column])
         dates = column in plan.dates
         try:
@@ -110,7 +113,8 @@ class Frame:
             raise DataError(
                 f"{self.source}: column {name!r} must hold {kind}, it holds {values.dtype}"
             ) from error
-        faults = faults_of_numbers(wide, np.zeros(len(wide), np.bool_), settings, notation)
+        gone = np.zeros(len(wide), np.bool_)
+        faults = faults_of_numbers(wide, gone, missing, notation)
         for row, fault in sorted(faults)[:1]:
             raise DataError(f"{self.source}: row {row}: column {name!r}: {fault}")
         return wide

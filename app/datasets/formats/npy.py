@@ -119,11 +119,11 @@ class NpyReader(TableReader):
         wide = array.read(rows).astype(np.float64)
         bad: dict[int, str] = {}
         if not (np.abs(wide) < TOO_LARGE).all() or self._notation.missing_numbers:
-            gone = np.zeros(wide.size, np.bool_)
-            faults = faults_of_numbers(wide.reshape(-1), gone, self._settings, self._notation)
-            for place, why in faults:
-                row, column = divmod(place, self._n_features)
-                bad.setdefault(row, f"column {column}: {why}")
+            gone = np.zeros(len(wide), np.bool_)
+            for i in self._plan.dense:
+                missing = self._fault_of_missing(i)
+                for row, why in faults_of_numbers(wide[:, i], gone, missing, self._notation):
+                    bad.setdefault(row, f"column {i}: {why}")
         targets = None if labels is None else self._as_targets(labels.read(rows), bad)
         for row, reason in sorted(bad.items()):
             self._fault(array.file, rows.start + row, reason)

@@ -243,7 +243,8 @@ class ParquetReader(TableReader):
             else:
                 values, gone = self._seconds(batch.texts(name), column, bad)
             dense[:, place] = values
-            found = faults_of_numbers(dense[:, place], gone, self._settings, self._notation)
+            missing = self._fault_of_missing(column)
+            found = faults_of_numbers(dense[:, place], gone, missing, self._notation)
             for row, why in found:
                 bad.setdefault(row, f"{plan.name(column)}: {why}")
         return dense

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +17,7 @@ from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float64s
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.origins import origins
 from distbelief.app.datasets.reading.reader import Medians, Reader
-from distbelief.app.datasets.reading.values import MISSING, TOO_LARGE, fault_of_number
+from distbelief.app.datasets.reading.values import MISSING, TOO_LARGE, UNFILLED, fault_of_number
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
@@ -69,7 +67,6 @@ class TableReader(Reader):
         plan = plan.changed(plan.used, missing=counts)
         open_ = [place for place, i in enumerate(plan.dense) if plan.table[i].fill is None]
         if self._use.known is not None:
-            self._check_fills(found)
             open_ = []
         if open_ and missing != "error":
             stored = statistics.mean[open_] if missing == "mean" else medians(open_)
@@ -89,6 +86,12 @@ class TableReader(Reader):
                     "what stands for them: say it with the option missing=NUMBER"
                 )
 
+    def _fault_of_missing(self, column: int) -> str | None:
+        """Why a number may not be missing in a column; None if it may."""
+        if self._settings["missing"] == "error":
+            return MISSING
+        return fault_of_unfilled(self._plan, column) if self._use.known is not None else None
+
     @property
     def _apart_option(self) -> str:
         """The option that names the column apart, if there is one."""
@@ -107,16 +110,24 @@ class TableReader(Reader):
         return {"na": text.getvalue(), **{name: self._settings[name] for name in names}}
 
 
+def fault_of_unfilled(plan: ColumnPlan, column: int) -> str | None:
+    """The fault of a missing number in a column that is known; None if something stands for it."""
+    return UNFILLED if plan.table[column].fill is None else None
+
+
 def faults_of_numbers(
-    values: Float64s, gone: npt.NDArray[np.bool_], settings: Mapping[str, Any], notation: Notation
+    values: Float64s, gone: npt.NDArray[np.bool_], missing: str | None, notation: Notation
 ) -> list[tuple[int, str]]:
-    """Numbers that cannot be used, and why; those that are missing, or gone, become NaN."""
+    """Numbers that cannot be used, and why; those that are missing, or gone, become NaN.
+
+    ``missing`` is the fault of these, if it is one.
+    """
     gone = gone | (np.isnan(values) & notation.nan_is_missing)
     if notation.missing_numbers:
         gone |= np.isin(values, notation.missing_numbers)
     bad = np.flatnonzero(~gone & ~(np.abs(values) < TOO_LARGE)).tolist()
     faults = [(i, str(fault_of_number(float(values[i])))) for i in bad]
-    if settings["missing"] == "error":
-        faults += [(i, MISSING) for i in np.flatnonzero(gone).tolist()]
+    if missing is not None:
+        faults += [(i, missing) for i in np.flatnonzero(gone).tolist()]
     values[gone] = np.nan
     return faults

@@ -21,6 +21,9 @@ TOO_LARGE = 2.0**128 - 2.0**103
 #: The fault of a number that is not there, with the option missing=error.
 MISSING = "the value is missing (missing=mean or median fills it in)"
 
+#: The fault of one for which the known data say nothing.
+UNFILLED = "the value is missing, and nothing says what stands for it (missing=NUMBER says it)"
+
 _TRUTHS = {"false": False, "true": True}
 _SHOWN = 40  # characters of a value in a message
 
