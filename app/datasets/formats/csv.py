@@ -113,8 +113,7 @@ class CsvReader(TableReader):
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
-        settings: dict[str, Scalar]
-        settings = {"header": self._header, "delimiter": self._delimiter}
+        settings: dict[str, Scalar] = {"header": self._header, "delimiter": self._delimiter}
         settings |= self._form.text.reading_options()
         written = {name: self._settings[name] for name in ("decimal", "thousands", "date_format")}
         settings |= {name: value for name, value in written.items() if value}
