@@ -16,7 +16,7 @@ from distbelief.app.datasets.cache.opening import open_cached
 from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.examples.sparse import matrix
+from distbelief.app.datasets.examples.sparse import csr, matrix
 from distbelief.app.datasets.formats.registry import open_reader
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.run_data import compatibility_of
@@ -253,7 +253,7 @@ def test_notations_dates_and_what_stands_for_missing_numbers_go_along(tmp_path: 
         (chunk,) = source.open_reader(options, use=Use(labelled=False, known=known))
         assert isinstance(chunk.features, CsrRows)
         found = matrix(chunk, trained.schema.n_features)
-        assert np.array_equal(found.toarray(), trained.features[:].toarray())
+        assert np.array_equal(csr(found).toarray(), trained.features[:].toarray())
     other = open_cached(str(tmp_path / "train.csv"), {}, tmp_path / "cache", compatibility=known)
     assert all(map(np.array_equal, rows(other), rows(trained)))
     with pytest.raises(DataError, match="the option dates must be as for the model: 'when'"):
