@@ -40,7 +40,7 @@ from distbelief.app.settings.data import RANDOM, STRATIFIED
 from distbelief.app.settings.sections import Scalar
 
 #: Options that say which column is what: of another file its names say it.
-OF_COLUMNS = ("target", "ignore", "categorical")
+OF_COLUMNS = ("target", "ignore", "categorical", "dates", "keep")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +98,7 @@ class RunData:
             "reading": dict(facts.reading),
             "features": list(facts.names),
             "all_columns": list(facts.all_names),
+            "columns": [column.to_json() for column in facts.columns],
             "fingerprint": self.dataset.fingerprint,
             "heldout_fingerprint": self.heldout.dataset.fingerprint,
             "test_fingerprint": self.test.dataset.fingerprint,
@@ -109,7 +110,9 @@ class RunData:
 def compatibility_of(dataset: Dataset, name: str) -> Compatibility:
     """What other data must be to go with ``dataset``, which messages call ``name``."""
     facts = dataset.facts
-    return Compatibility(dataset.schema, name, facts.reading, facts.names, facts.all_names)
+    return Compatibility(
+        dataset.schema, name, facts.reading, facts.names, facts.all_names, facts.columns
+    )
 
 
 def open_data(

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
@@ -68,6 +69,14 @@ class SavedModel:
     seed: int = 0
     scaling: Scaling | None = None
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """How the columns of the training data became features; raises ModelError."""
+        try:
+            return tuple(Column.from_json(column) for column in self.facts.get("columns", ()))
+        except (TypeError, AttributeError) as error:
+            raise ModelError(f"the model file does not say what its columns are: {error}") from None
+
     def build(self) -> Model:
         """The model that the parameters belong to; raises ModelError."""
         return build_model(self.settings, self.schema)
@@ -79,7 +88,7 @@ class SavedModel:
         if not isinstance(reading, dict) or not all(isinstance(each, list) for each in names):
             raise ModelError("the model file does not say how its data were read")
         features, columns = (tuple(map(str, each)) for each in names)
-        return Compatibility(self.schema, name, reading, features, columns)
+        return Compatibility(self.schema, name, reading, features, columns, self.columns)
 
     def changed_modules(self) -> list[str]:
         """The user's modules that are not as they were in the training; raises ModelError."""

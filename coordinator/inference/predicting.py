@@ -103,7 +103,7 @@ class Predictor:
         """The features of a source that is in memory as a whole."""
         found = parse(self._source)
         if isinstance(found, File):
-            features = found.features()
+            features = found.features(self._options, self._known)
             return features, Schema(features.shape[1])
         dataset = open_cached(self._source, self._options, default_cache_folder())
         return dataset.features, dataset.schema

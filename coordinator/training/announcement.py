@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from distbelief.app.datasets.examples.column import remarks
 from distbelief.app.datasets.sources.source import Generated, parse
 from distbelief.app.models.registry import declared_task
 from distbelief.app.optimizers.registry import build_rule
@@ -12,9 +13,11 @@ from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.views.targets import target_lines
 
+_SHOWN = 10  # remarks on columns
+
 
 def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[str]:
-    """A line on the run; on the targets, the memory of tables, and what was not judged, if any.
+    """A line on the run; on columns, targets, the memory of tables, and what was not judged.
 
     ``chosen`` tells that the intervals of pushes and fetches were chosen here.
     """
@@ -32,9 +35,13 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
     else:
         line += _sandblaster(config, portions_of(problem))
     tables = [] if problem.table_estimate is None else [_tables(problem.table_estimate)]
+    found = remarks(problem.dataset.facts.columns, problem.dataset.n_examples)
+    more = [f"and more of {len(found) - _SHOWN} columns: see the command data"]
+    found = found if len(found) <= _SHOWN else found[:_SHOWN] + more
     return [
         line,
         *targets_line(problem),
+        *found,
         *tables,
         *([problem.unjudged] if problem.unjudged else []),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
+from distbelief.app.datasets.examples.column import remarks
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Label
 from distbelief.app.datasets.reading.reader import Progress
@@ -49,9 +50,11 @@ class Description:
             "positive": schema.names[1] if schema.n_classes == 2 else None,
             "classes": [{"label": name, "examples": n} for name, n in self.classes.items()],
             "targets": self.targets and dict(zip(_TARGETS, self.targets, strict=True)),
-            "numeric_columns": list(facts.names[: schema.n_dense]),
-            "categorical_columns": list(facts.names[schema.n_dense :]),
+            "numeric_columns": list(_numeric(self.dataset)),
+            "categorical_columns": list(facts.names[len(_numeric(self.dataset)) :]),
             "buckets": schema.buckets,
+            "columns": [column.to_json() for column in facts.columns],
+            "remarks": remarks(facts.columns, data.n_examples),
             "bad_lines": [
                 {"file": fault.file, fault.unit: fault.line, "reason": fault.reason}
                 for fault in facts.skipped
@@ -69,6 +72,7 @@ class Description:
             f"features: {schema.n_features:,}, {storage}, {self.density:.3g} of them not zero",
             *self._columns(),
             *target_lines(data, self.options),
+            *_cut(remarks(facts.columns, data.n_examples)),
             *self._targets(),
             f"bad lines: {len(facts.skipped):,}",
             *_cut([f"  {fault}" for fault in facts.skipped]),
@@ -78,12 +82,11 @@ class Description:
 
     def _columns(self) -> list[str]:
         schema, names = self.dataset.schema, self.dataset.facts.names
-        lines = []
-        if names[: schema.n_dense]:
-            numeric = _cut(list(names[: schema.n_dense]))
-            lines.append(f"numeric columns: {', '.join(numeric)}")
+        numbers, lines = _numeric(self.dataset), []
+        if numbers:
+            lines.append(f"numeric columns: {', '.join(_cut(list(numbers)))}")
         if schema.n_fields:
-            fields = _cut(list(names[schema.n_dense :])) or [f"{schema.n_fields} without names"]
+            fields = _cut(list(names[len(numbers) :])) or [f"{schema.n_fields} without names"]
             lines.append(
                 f"categorical columns: {', '.join(fields)}, hashed to {schema.buckets:,} each"
             )
@@ -126,6 +129,12 @@ def describe(
         None if n_classes else (float(least), total / dataset.n_examples, float(greatest)),
         options,
     )
+
+
+def _numeric(dataset: Dataset) -> tuple[str, ...]:
+    """Names of the columns of numbers."""
+    names = dataset.facts.names
+    return names[: len(names) - dataset.schema.n_fields]
 
 
 def _not_zero(dataset: Dataset) -> int:

@@ -112,7 +112,7 @@ class _FileConversion(Conversion):
         self._source = source
 
     def write(self, folder: Path) -> None:
-        dataset = self._source.load(self.options, self.wanted)
+        dataset = self._source.load(self.options, self.wanted, self.compatibility)
         if dataset.fingerprint != self.content:
             raise self._changed()
         self._write_loaded(dataset, folder)
@@ -138,20 +138,22 @@ class _StreamConversion(Conversion):
 
     def write(self, folder: Path) -> None:
         reader = self._reader
-        schema, guessed = convert(reader, self.name, self.wanted, folder)
+        found = convert(reader, self.name, self.wanted, folder)
         if self._states != _states(reader):
             raise self._changed()
-        self._check_schema(schema)
+        self._check_schema(found.schema)
         assert self.content is not None
         columns = reader.columns
         facts = Facts(
             columns.names,
             tuple(reader.skipped),
             {"format": reader.form, **reader.reading_options},
-            target=TargetFacts(reader.target, guessed),
+            target=TargetFacts(reader.target, found.guessed),
             all_names=columns.all_names,
+            statistics=found.statistics,
+            columns=reader.table,
         )
-        stored.describe(schema, self.name, self.content, facts, folder)
+        stored.describe(found.schema, self.name, self.content, facts, folder)
 
 
 def plan(

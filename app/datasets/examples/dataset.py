@@ -16,8 +16,10 @@ from distbelief.app.datasets.examples.checks import (
     check_labels,
     check_targets,
 )
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.faults import Fault
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.statistics import Statistics
 from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
@@ -38,6 +40,9 @@ class Facts:
         cached_bytes: what it takes on disk.
         target: how its targets were found.
         all_names: all the user's columns, in the order of the file, if they have names.
+        statistics: of the leading features, those that are numbers; None where there are none.
+        columns: all columns of a table, in the order of the file; empty where it is none, or an
+            array without anything that has to be remembered of a column.
     """
 
     names: tuple[str, ...] = ()
@@ -46,6 +51,8 @@ class Facts:
     cached_bytes: int = 0
     target: TargetFacts = field(default_factory=TargetFacts)
     all_names: tuple[str, ...] = ()
+    statistics: Statistics | None = None
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """A converted data set in a folder: arrays that all processes of a machine map.
 
 features.npy, targets.npy, or SPARSE    the arrays
+statistics.npy                          figures of the columns of numbers, if there are any
 apart.npy                               what a column says that is no feature
 parts-KEY/                              lists of rows: parts of the data (cache/parts.py)
 weights.npy                             of the examples, where they have any
@@ -15,18 +16,20 @@ import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from distbelief.app.datasets.examples.checksums import checksums, is_as_written
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.faults import Fault
 from distbelief.app.datasets.examples.mapped import open_arrays
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of
+from distbelief.app.datasets.examples.statistics import Statistics, statistics_of
 from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.files.atomic import flush
 from distbelief.app.files.documents import parse_object
@@ -38,9 +41,10 @@ SPARSE = ("indptr.npy", "indices.npy", "values.npy", "targets.npy")
 
 #: What the column says that is no feature, where there is one.
 APART = "apart.npy"
+STATISTICS = "statistics.npy"
 
 #: Raise it when the files in the cache, or what is made of a source, change.
-FORMAT = 5
+FORMAT = 6
 
 
 def open_folder(folder: Path, source: str) -> Dataset | None:
@@ -88,7 +92,7 @@ def _opened(folder: Path, source: str) -> Dataset | None:
             schema,
             source,
             meta["fingerprint"],
-            _facts(meta),
+            _facts(meta, folder),
             apart,
             folder,
             np.load(folder / WEIGHTS) if WEIGHTS in meta["bytes"] else None,
@@ -112,7 +116,8 @@ def _sizes(folder: Path, names: Mapping[str, int] | tuple[str, ...]) -> dict[str
     return {name: (folder / name).stat().st_size for name in names}
 
 
-def _facts(meta: Mapping[str, Any]) -> Facts:
+def _facts(meta: Mapping[str, Any], folder: Path) -> Facts:
+    known = STATISTICS in meta["bytes"]
     return Facts(
         tuple(meta["names"]),
         tuple(Fault(**fault) for fault in meta["skipped"]),
@@ -120,6 +125,8 @@ def _facts(meta: Mapping[str, Any]) -> Facts:
         sum(meta["bytes"].values()),
         TargetFacts.from_json(meta["target"]),
         tuple(meta["all_names"]),
+        Statistics(*np.load(folder / STATISTICS, allow_pickle=False)) if known else None,
+        tuple(Column.from_json(column) for column in meta["columns"]),
     )
 
 
@@ -132,13 +139,20 @@ def write(dataset: Dataset, folder: Path) -> None:
     if dataset.weights is not None:
         with _synced(folder / WEIGHTS) as stream:
             np.lib.format.write_array(stream, dataset.weights, allow_pickle=False)
-    describe(dataset.schema, dataset.name, dataset.fingerprint, dataset.facts, folder)
+    schema = dataset.schema
+    found = statistics_of(dataset.features, schema.n_dense if schema.sparse else schema.n_features)
+    facts = replace(dataset.facts, statistics=found)
+    describe(schema, dataset.name, dataset.fingerprint, facts, folder)
 
 
 def describe(schema: Schema, source: str, fingerprint: str, facts: Facts, folder: Path) -> None:
     """Say what the arrays in ``folder`` are."""
     more = (name for name in (APART, WEIGHTS) if (folder / name).exists())
     names = (*_names(schema), *more)
+    if facts.statistics is not None and len(facts.statistics.count):
+        names += (STATISTICS,)
+        with _synced(folder / STATISTICS) as stream:
+            np.lib.format.write_array(stream, facts.statistics.array(), allow_pickle=False)
     meta = {
         "format": FORMAT,
         "source": source,
@@ -151,6 +165,7 @@ def describe(schema: Schema, source: str, fingerprint: str, facts: Facts, folder
         "skipped": [asdict(fault) for fault in facts.skipped],
         "reading": dict(facts.reading),
         "target": facts.target.to_json(),
+        "columns": [column.to_json() for column in facts.columns],
     }
     with _synced(folder / "meta.json") as stream:
         stream.write(json.dumps(meta).encode())

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.checks import (
-    check_features,
     check_finite,
     check_targets,
     to_float32,
 )
-from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.examples.chunks import Columns
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
@@ -35,7 +35,8 @@ from distbelief.app.datasets.examples.sparse import (
 from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.examples.weights import as_weights
 from distbelief.app.datasets.formats.frames import frame_of
-from distbelief.app.datasets.formats.options import Options
+from distbelief.app.datasets.formats.options import MISSING_OPTIONS, Options, missing_settings
+from distbelief.app.datasets.reading.matrix import as_matrix
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
@@ -82,7 +83,7 @@ def hand_over(
         folder: empty, or not there.
         wanted: what is known of the targets.
         known: what the features must be like.
-        options: of the columns of a table.
+        options: of the columns of a table, and of numbers that are missing.
         weights: of the examples, if they have any.
 
     Raises:
@@ -113,7 +114,9 @@ def hand_over(
     weights = None if weights is None else as_weights(weights, len(y), NAME)
     for array in (*arrays_of(matrix, found), *([] if weights is None else [weights])):
         content.update(np.ascontiguousarray(array).data)
-    reading: dict[str, Scalar] = {}
+    reading: dict[str, Scalar] = {
+        name: options[name] for name in MISSING_OPTIONS if name in options
+    }
     if columns.names and isinstance(name := getattr(values, "name", None), str):
         reading["target"] = name
     facts = Facts(
@@ -121,6 +124,7 @@ def hand_over(
         reading=reading,
         target=TargetFacts(guessed=targets.what),
         all_names=columns.all_names,
+        columns=table.table,
     )
     folder.mkdir(parents=True, exist_ok=True)
     digest = content.hexdigest()
@@ -135,6 +139,7 @@ class Table:
 
     features: Any
     columns: Columns
+    table: tuple[Column, ...] = ()
 
 
 def as_table(
@@ -142,42 +147,42 @@ def as_table(
 ) -> Table:
     """Features of arrays by position, of a table by the names that are ``known``.
 
-    ``options`` are those of a table.
+    ``options`` are those of a table, and of numbers that are missing.
 
     Raises:
-        DataError: as :func:`as_features`, or a column is missing or unknown.
+        DataError: they are no matrix of finite numbers, or a column is missing or unknown.
     """
     frame = frame_of(values, source)
     if frame is None:
-        features = as_features(values)
-        return Table(features, Columns(features.shape[1]))
-    plan = frame.plan(options, Use(labelled=False, known=known))
-    features, columns = frame.features(plan), plan.columns
-    found = matrix(Chunk(features, None), columns.n_features)
+        features, table = _as_matrix(values, known, options)
+        return Table(features, Columns(features.shape[1]), table)
+    plan, chunk = frame.read(options, Use(labelled=False, known=known))
+    columns = plan.columns
+    found = matrix(chunk, columns.n_features)
     if not found.shape[0]:
         raise DataError(f"{source}: there are no examples, at least one is needed")
-    return Table(found, columns)
+    return Table(found, columns, plan.table)
 
 
-def as_features(values: Any) -> Any:
-    """Convert features to what a model takes, checked: float32, C-contiguous or ``csr_array``.
+def _as_matrix(
+    values: Any, known: Compatibility | None, options: Options
+) -> tuple[Any, tuple[Column, ...]]:
+    """Features, checked: float32, C-contiguous or ``csr_array``; and how they came of columns.
 
     Raises:
         DataError: they are no matrix, or not of finite numbers that fit float32.
     """
     if not is_sparse(values):
-        dense = np.asarray(values)
-        check_features(dense, NAME)
-        dense = to_float32(dense, "features", NAME)
-        check_finite(dense, "features", NAME)
-        return dense
+        given = {**({} if known is None else known.options), **options}
+        numbers = None if known is None else known.numbers
+        return as_matrix(np.asarray(values), missing_settings(given, NAME), NAME, numbers)
     found = csr(values).copy()
     found.sum_duplicates()  # which also sorts each row
     entries = to_float32(found.data, "features", NAME)
     check_finite(entries, "features", NAME)
     if 0 in found.shape:
         raise DataError(f"{NAME}: there must be examples and features, got shape {found.shape}")
-    return csr((entries, found.indices, found.indptr), found.shape)
+    return csr((entries, found.indices, found.indptr), found.shape), ()
 
 
 def _as_targets(values: Any) -> npt.NDArray[Any]:

@@ -1,41 +1,52 @@
-"""CSV files: columns of numbers, of categories, and one of targets.
+"""CSV files: columns of numbers, of categories, and one of targets, which are any text.
 
-A field is missing if it is empty. Numbers are written as Python writes them, categories and
-targets are any text. What can be said about the columns is in
-:mod:`distbelief.app.datasets.formats.options`, and the features that come of them are in
-:mod:`distbelief.app.datasets.reading.column_plan`.
+What a column is is decided by all of its values: the first block is taken for all, and the rest
+is held against it while it is read (:class:`Checks`). If it was wrong, all rows are counted, and
+then read again. :mod:`distbelief.app.datasets.formats.options` has what can be said about columns,
+and :mod:`distbelief.app.datasets.reading.column_plan` the features that come of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
-from distbelief.app.datasets.examples.chunks import Chunk, Columns
+import numpy as np
+
+from distbelief.app.datasets.examples.chunks import Chunk
+from distbelief.app.datasets.examples.column import IGNORED
 from distbelief.app.datasets.examples.target_facts import TargetChoice
-from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart, given
+from distbelief.app.datasets.formats.csv_lines import (
+    delimiter_of,
+    head_of,
+    names_in,
+    with_gaps,
+)
+from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
+from distbelief.app.datasets.reading.checks import Checks
+from distbelief.app.datasets.reading.column_plan import Beside, ColumnPlan, Float64s
 from distbelief.app.datasets.reading.columns import AllColumns, target_choice
-from distbelief.app.datasets.reading.delimiters import guessed
+from distbelief.app.datasets.reading.dates import all_seconds
 from distbelief.app.datasets.reading.files import DataFile
-from distbelief.app.datasets.reading.header import has_header, is_number
+from distbelief.app.datasets.reading.header import has_header
 from distbelief.app.datasets.reading.known_columns import plan_table
-from distbelief.app.datasets.reading.lines import blocks
-from distbelief.app.datasets.reading.packing import unpacked_name
-from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.notation import Notation
+from distbelief.app.datasets.reading.reader import Progress, Unsettled
 from distbelief.app.datasets.reading.records import Form, Records, records
+from distbelief.app.datasets.reading.survey import FEW_ROWS, Survey
+from distbelief.app.datasets.reading.tables import TableReader
 from distbelief.app.datasets.reading.text import Text
 from distbelief.app.datasets.reading.use import Use
-from distbelief.app.datasets.reading.values import fault_of_text, objects
+from distbelief.app.datasets.reading.values import fault_of_date, fault_of_text, objects
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
 Rows = Sequence[Sequence[str]]
 
 
-class CsvReader(Reader):
+class CsvReader(TableReader):
     """Reads CSV files, which have the same columns each, and the same header or none.
 
     Raises:
@@ -54,35 +65,47 @@ class CsvReader(Reader):
     ) -> None:
         super().__init__(files, settings, progress, use)
         text = Text.of(settings)
-        self._delimiter: str = settings["delimiter"] or _delimiter(files, text)
+        self._delimiter: str = settings["delimiter"] or delimiter_of(files, text)
         self._form = Form(self._delimiter, text)
-        file, head = self._head()
+        file, head, whole = head_of(files, self._form)
         if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
                 f"{file.name}: there is only one column; is the option delimiter right?"
             )
         self._header = self._has_header(head.rows, file)
-        names = _names(head.rows[0], file) if self._header else ()
+        names = names_in(head.rows[0], file) if self._header else ()
         if file.partition and not self._header:
             raise DataError(
                 f"{file.name}: files in folders name=value must have a header, which the option "
                 "header=true claims; a pattern of the files leaves the folders out"
             )
-        self._all = AllColumns(names, len(head.rows[0]), file.name)
-        texts = self._texts(head.rows[self._header :], self._all.width)
-        self._plan = plan_table(self._all, texts, settings, use)
+        width = len(head.rows[0])
+        self._all = AllColumns(names, width, file.name)
+        guesses = settings["categorical"] is None and not use.by_name
+        self._checks = Checks(self._notation, guesses_kinds=guesses)
+        rows = [row for row in head.rows[self._header :] if len(row) == width]
+        told = use.by_name or (not guesses and "*" in settings["keep"])
+        self._settled = told or (whole and len(files) == 1)
+        self._begin(rows)
 
-    @property
-    def sparse(self) -> bool:
-        return bool(self._plan.fields)
+    def _begin(self, rows: Rows) -> None:
+        """Plan by the first rows, or by all of them if these say too little."""
+        survey = self._survey_of(self._all.width)
+        if not self._use.by_name:
+            survey.add(RowCells(rows, self._all.width, self._notation))
+        try:
+            self._plan = self._planned(survey)
+        except DataError:
+            if self._settled:
+                raise
+            self.settle()
+        if len(rows) < FEW_ROWS:
+            self.settle()
 
-    @property
-    def apart(self) -> bool:
-        return self._plan.apart is not None
-
-    @property
-    def columns(self) -> Columns:
-        return self._plan.columns
+    @cached_property
+    def _notation(self) -> Notation:
+        settings = self._settings
+        return Notation(settings["na"], settings["decimal"], settings["thousands"])
 
     @property
     def target(self) -> TargetChoice:
@@ -90,47 +113,73 @@ class CsvReader(Reader):
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
-        settings = {"header": self._header, "delimiter": self._delimiter}
+        settings: dict[str, Scalar] = {"header": self._header, "delimiter": self._delimiter}
         settings |= self._form.text.reading_options()
-        return {**settings, "missing": self._settings["missing"], **self._plan.reading_options()}
+        written = {name: self._settings[name] for name in ("decimal", "thousands", "date_format")}
+        settings |= {name: value for name, value in written.items() if value}
+        return {**settings, **super().reading_options}
 
-    def _head(self) -> tuple[DataFile, Records]:
-        """The first lines of the first file that has some."""
+    def settle(self) -> bool:
+        if self._settled:
+            return False
+        before = getattr(self, "_plan", None)
+        survey, self._settled = self._survey_of(self._all.width), True
         for file in self._files:
-            with closing(records(file, self._form)) as stream:
-                for found in stream:
+            header = self._header
+            survey.begin_file()
+            for found in records(file, self._form):
+                if header:
                     found.parse()
-                    if found.faults and found.faults[0][0] < min(found.lines, default=2**63):
-                        line, reason = found.faults[0]
-                        raise DataError(f"{file.name}: line {line}: {reason}")
-                    if found.rows:
-                        return file, found
-        raise DataError(f"{self._files[0].name}: the file is empty")
+                    header = not self._check_header(found, file)
+                survey.add(self._some_cells(found))
+        self._plan = self._planned(survey)
+        return self._plan != before
+
+    def holds(self) -> bool:
+        return self._settled or self._checks.hold()
+
+    def _planned(self, survey: Survey) -> ColumnPlan:
+        names = self._all.names or [""] * self._all.width
+        pairs = enumerate(zip(survey.columns, names, strict=True))
+        guesses = [column.guess(name, i) for i, (column, name) in pairs]
+        plan = plan_table(self._all, guesses, self._settings, self._use)
+        some = [i for i in plan.dense if survey.columns[i].missing]
+        if self._settings["indicator"] and self._use.known is None:
+            plan = plan.changed(some, indicator=[True] * len(some))
+        left_out = (i for i, column in enumerate(plan.table) if column.kind == IGNORED)
+        self._checks.begin(plan, {i: guesses[i].unwanted for i in left_out})
+        return plan
+
+    def _survey_of(self, width: int) -> Survey:
+        return Survey(width, self._notation, self._settings["date_format"])
+
+    def _some_cells(self, found: Records) -> Cells:
+        """The rows of the right width."""
+        try:
+            return self._cells(found)
+        except ValueError:
+            found.parse()
+            rows = [row for row in found.rows if len(row) == self._all.width]
+            return RowCells(rows, self._all.width, self._notation)
 
     def _has_header(self, rows: Rows, file: DataFile) -> bool:
         given: bool | None = self._settings["header"]
         if given is not None:
             return given
-        if self._use.known is not None and self._use.known.features:
+        if self._use.by_name:
             return True
         keys = (
             self._settings["target"],
             *self._settings["ignore"],
+            *self._settings["dates"],
             *(self._settings["categorical"] or ()),
         )
-        return has_header(rows, {key for key in keys if key and not key.isdecimal()}, file.name)
-
-    def _texts(self, rows: Rows, width: int) -> set[int]:
-        """Columns that hold something else than numbers."""
-        columns = zip(*(row for row in rows if len(row) == width), strict=True)
-        return {
-            i
-            for i, column in enumerate(columns)
-            if not all(field == "" or is_number(field) for field in column)
-        }
+        wanted = {key for key in keys if key and not key.isdecimal()}
+        return has_header(rows, wanted, self._notation, file.name)
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         header = self._header
+        self._checks.begin_file()
         for found in records(file, self._form):
             if header:
                 found.parse()
@@ -144,29 +193,13 @@ class CsvReader(Reader):
             for line, reason in sorted(found.faults):
                 self._fault(file, line, reason)
             self._report(file, found.position)
-            yield self._with_gaps(chunk, found) if found.faults else chunk
-
-    def _with_gaps(self, chunk: Chunk, found: Records) -> Chunk:
-        """Say where rows are missing, and what they hold in the columns that come along."""
-        bad = {line for line, _ in found.faults}
-        lines = sorted([*found.lines, *bad])
-        passed = []
-        for column, texts in zip(self._plan.passed, chunk.passed, strict=True):
-            good = iter(texts)
-            passed.append(
-                [
-                    found.refused.get(n, {}).get(column, "") if n in bad else next(good)
-                    for n in lines
-                ]
-            )
-        dropped = tuple(i for i, line in enumerate(lines) if line in bad)
-        return replace(chunk, dropped=dropped, passed=tuple(passed))
+            yield with_gaps(chunk, found, self._plan.passed)
 
     def _check_header(self, found: Records, file: DataFile) -> bool:
         """Take the header away; False if there are no lines."""
         if not found.rows:
             return False
-        names = _names(found.rows[0], file)
+        names = names_in(found.rows[0], file)
         if names != self._all.names:
             raise DataError(
                 f"{file.name}: line {found.lines[0]}: the names of the columns must be those "
@@ -178,26 +211,45 @@ class CsvReader(Reader):
     def _cells(self, found: Records) -> Cells:
         delimiter = self._form.delimiter
         if found.plain and len(delimiter.encode()) == 1:
-            return PlainCells(found.plain, delimiter, self._plan.width)
+            return PlainCells(found.plain, delimiter, self._all.width, self._notation)
         found.parse()
-        return RowCells(found.rows, self._plan.width)
+        return RowCells(found.rows, self._all.width, self._notation)
 
     def _read(self, cells: Cells) -> Chunk:
         """The examples of whole rows; ValueError if anything is wrong with one."""
-        plan = self._plan
-        dense = cells.numbers(plan.dense, self._settings["missing"])
-        features = plan.features(dense, [cells.texts(i) for i in plan.fields])
+        plan, notation = self._plan, self._notation
+        dense = self._dense(cells)
+        faults = [place for place, i in enumerate(plan.dense) if self._fault_of_missing(i)]
+        if faults and np.isnan(dense[:, faults]).any():
+            raise ValueError("a number is missing")
+        texts = [notation.categories(cells.texts(i)) for i in plan.fields]
         passed = tuple([text.decode() for text in cells.texts(i)] for i in plan.passed)
         apart = None
         if plan.apart is not None:
             said = (text.decode() for text in cells.texts(plan.apart))
             apart = apart_values(said, self._apart_option)
-        if plan.target is None:
-            return Chunk(features, None, passed=passed, apart=apart)
-        targets = [text.decode().strip() for text in cells.texts(plan.target)]
-        if any(map(self._fault_of_target, set(targets))):
-            raise ValueError("a target is missing or unusable")
-        return Chunk(features, objects(targets), passed=passed, apart=apart)
+        targets = None
+        if plan.target is not None:
+            found = [notation.label(text.decode().strip()) for text in cells.texts(plan.target)]
+            if any(map(self._fault_of_target, set(found))):
+                raise ValueError("a target is missing or unusable")
+            targets = objects(found)
+        if not self._settled:
+            self._checks.see(cells, texts)
+        return plan.chunk(dense, texts, targets, Beside(passed=passed, apart=apart))
+
+    def _dense(self, cells: Cells) -> Float64s:
+        """Numbers and dates, as the plan has them."""
+        plan = self._plan
+        if not plan.dates:
+            return cells.numbers(plan.dense, exact=plan.is_exact)
+        dense = np.empty((len(cells), len(plan.dense)))
+        numbers = [place for place, i in enumerate(plan.dense) if i not in plan.dates]
+        dense[:, numbers] = cells.numbers([plan.dense[i] for i in numbers], exact=plan.is_exact)
+        for place in set(range(len(plan.dense))).difference(numbers):
+            texts = self._notation.categories(cells.texts(plan.dense[place]))
+            dense[:, place] = all_seconds(texts, self._settings["date_format"])
+        return dense
 
     def _drop_faulty_rows(self, found: Records) -> None:
         good = []
@@ -216,37 +268,32 @@ class CsvReader(Reader):
         if len(row) != plan.width:
             return f"there are {len(row)} columns, {plan.width} are needed"
         for column in plan.dense:
-            if row[column] and (fault := fault_of_text(row[column])):
+            if fault := self._fault_of_value(row[column], column):
                 return f"{plan.name(column)}: {fault}"
         if plan.apart is not None and (
             fault := fault_of_apart(row[plan.apart], self._apart_option)
         ):
             return f"{plan.name(plan.apart)}: {fault}"
-        return None if plan.target is None else self._fault_of_target(row[plan.target].strip())
+        target = None if plan.target is None else self._notation.label(row[plan.target].strip())
+        return None if target is None else self._fault_of_target(target)
 
-    @property
-    def _apart_option(self) -> str:
-        option = given(self._settings)
-        assert option is not None
-        return option[0]
+    def _fault_of_value(self, text: str, column: int) -> str | None:
+        """Why a value of a column of numbers or dates cannot be used; None if it can.
 
-
-def _delimiter(files: Sequence[DataFile], text: Text) -> str:
-    """What the name of the first file that has lines says, or else these lines."""
-    for file in files:
-        with closing(blocks(file, text)) as stream:
-            content = next(stream).content
-        if content.strip():
-            return guessed(content, _named_delimiter(file), file.name)
-    return ","
-
-
-def _named_delimiter(file: DataFile) -> str | None:
-    name = unpacked_name(file.name).lower()
-    return {"csv": ",", "tsv": "\t"}.get(name.rpartition(".")[2])
-
-
-def _names(row: Sequence[str], file: DataFile) -> tuple[str, ...]:
-    """The names of the columns in the first line of a file, and those of its partition."""
-    own = row[: len(row) - len(file.partition)]
-    return (*(field.strip() for field in own), *(name for name, _ in file.partition))
+        Raises:
+            Unsettled: the column may be one of categories.
+        """
+        if self._notation.is_missing(text.encode()):
+            return self._fault_of_missing(column)
+        if column in self._plan.dates:
+            return fault_of_date(text.strip(), self._settings["date_format"])
+        fault = fault_of_text(text, self._notation.number)
+        if fault and self._checks.guesses_kinds:
+            if not self._settled:
+                raise Unsettled
+            if fault.endswith("is not a number"):
+                fault += (
+                    ", as nearly all of its values are; the option na says what is a missing "
+                    f"value, {self._all.as_categories({column, *self._plan.fields})}"
+                )
+        return fault

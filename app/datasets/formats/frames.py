@@ -13,13 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.chunks import CsrRows
-from distbelief.app.datasets.formats.options import Options, resolve
-from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float32s
+from distbelief.app.datasets.examples.chunks import Chunk
+from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, NUMERIC
+from distbelief.app.datasets.formats.options import KNOWN, Options, resolve
+from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float64s
 from distbelief.app.datasets.reading.columns import AllColumns
+from distbelief.app.datasets.reading.dates import all_seconds
 from distbelief.app.datasets.reading.known_columns import plan_table
+from distbelief.app.datasets.reading.matrix import found_out, median_of
+from distbelief.app.datasets.reading.notation import Notation
+from distbelief.app.datasets.reading.survey import DIFFERS, FEW_ROWS, Distinct, Guess, is_id
+from distbelief.app.datasets.reading.tables import fault_of_unfilled, faults_of_numbers
 from distbelief.app.datasets.reading.use import Use
-from distbelief.app.datasets.reading.values import fault_of_number, to_float32
+from distbelief.app.datasets.reading.values import MISSING
 from distbelief.app.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -42,43 +48,76 @@ class Frame:
     values: Any
     source: str
 
-    def plan(self, options: Options, use: Use) -> ColumnPlan:
-        """Plan what each column is for; raises DataError."""
-        settings = resolve("parquet", options, self.source)
-        if use.known is None:
-            settings["target"] = _NOWHERE  # targets are handed over beside the table
-        texts = [i for i, name in enumerate(self.names) if _is_text(self.column(name))]
+    def read(self, options: Options, use: Use) -> tuple[ColumnPlan, Chunk]:
+        """What each column is for, and the features of all rows; raises DataError."""
+        settings = self._settings(options, use)
         columns = AllColumns(self.names, len(self.names), self.source)
-        return plan_table(columns, texts, settings, use)
-
-    def features(self, plan: ColumnPlan) -> Float32s | CsrRows:
-        """The features that the plan makes of all rows; raises DataError."""
-        n_rows = len(self.column(self.names[0]))
-        dense = np.empty((n_rows, len(plan.dense)), np.float32)
+        guesses = [] if use.by_name else self._guesses(settings)
+        plan = plan_table(columns, guesses, settings, use)
+        notation = Notation(settings["na"])
+        dense = np.empty((len(self.column(self.names[0])), len(plan.dense)))
         for position, column in enumerate(plan.dense):
-            dense[:, position] = self._numbers(self.names[column])
-        texts = [_texts(self.column(self.names[column])) for column in plan.fields]
-        return plan.features(dense, texts)
+            missing = fault_of_unfilled(plan, column) if use.known is not None else None
+            if settings["missing"] == "error":
+                missing = MISSING
+            dense[:, position] = self._numbers(column, plan, settings, missing)
+        texts = [notation.categories(_texts(self.column(plan.names[i]))) for i in plan.fields]
+
+        def read(plan: ColumnPlan) -> list[Chunk]:
+            return [plan.chunk(dense, texts, None)]
+
+        if use.known is None:
+            plan = found_out(plan, read, settings, lambda i: median_of(dense[:, i], notation))
+        (chunk,) = read(plan)
+        return plan, chunk
 
     def column(self, name: str) -> Array:
         return np.asarray(self.values[name])
 
-    def _numbers(self, name: str) -> Float32s:
-        column = self.column(name)
+    def _settings(self, options: Options, use: Use) -> dict[str, Any]:
+        if use.known is None:
+            settings = resolve("parquet", options, self.source)
+            settings["target"] = _NOWHERE  # targets are handed over beside the table
+            return settings
+        reading = {key: each for key, each in use.known.options.items() if key in KNOWN["parquet"]}
+        return resolve("parquet", {**reading, **options}, self.source)
+
+    def _guesses(self, settings: Mapping[str, Any]) -> list[Guess]:
+        guesses = []
+        for name in self.names:
+            column, unwanted = self.column(name), ""
+            text = _is_text(column)
+            if "*" not in settings["keep"] and (
+                text or (column.dtype.kind in "iu" and is_id(name))
+            ):
+                unwanted = DIFFERS if _differs(column) else ""
+            kind = CATEGORICAL if text else DATE if column.dtype.kind in "mM" else NUMERIC
+            guesses.append(Guess(kind, unwanted=unwanted))
+        return guesses
+
+    def _numbers(
+        self,
+        column: int,
+        plan: ColumnPlan,
+        settings: Mapping[str, Any],
+        missing: str | None,
+    ) -> Float64s:
+        """A column of numbers or dates, NaN where one is missing."""
+        notation = Notation(settings["na"])
+        name, values = plan.names[column], self.column(plan.names[column])
+        dates = column in plan.dates
         try:
-            wide = None if column.dtype.kind not in "biufO" else column.astype(np.float64)
-        except (TypeError, ValueError):
-            wide = None
-        if wide is None:
+            wide = _seconds(values, settings["date_format"], notation) if dates else _floats(values)
+        except (TypeError, ValueError, OverflowError) as error:
+            kind = "dates or times" if dates else "numbers"
             raise DataError(
-                f"{self.source}: column {name!r} must hold numbers, it holds {column.dtype}"
-            )
-        values = to_float32(wide)
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            fault = fault_of_number(float(wide[bad[0]]))
-            raise DataError(f"{self.source}: row {bad[0]}: column {name!r}: {fault}")
-        return values
+                f"{self.source}: column {name!r} must hold {kind}, it holds {values.dtype}"
+            ) from error
+        gone = np.zeros(len(wide), np.bool_)
+        faults = faults_of_numbers(wide, gone, missing, notation)
+        for row, fault in sorted(faults)[:1]:
+            raise DataError(f"{self.source}: row {row}: column {name!r}: {fault}")
+        return wide
 
 
 def frame_of(values: Any, source: str) -> Frame | None:
@@ -112,6 +151,33 @@ def named(features: Any, names: Sequence[str] | None) -> Any:
 
 def _is_text(column: Array) -> bool:
     return column.dtype.kind in "OUST" and any(isinstance(value, str) for value in column)
+
+
+def _differs(column: Array) -> bool:
+    """Whether a column has a different value in each row."""
+    distinct = Distinct()
+    distinct.add(column.tolist())
+    return distinct.holds and distinct.n_rows >= FEW_ROWS
+
+
+def _floats(column: Array) -> Float64s:
+    """Raises TypeError or ValueError if a value is no number."""
+    if column.dtype.kind == "O":
+        column = np.array([np.nan if _is_missing(each) else each for each in column.tolist()])
+    if column.dtype.kind not in "biuf":
+        raise TypeError
+    return column.astype(np.float64)
+
+
+def _seconds(column: Array, form: str | None, notation: Notation) -> Float64s:
+    """Dates and times as seconds since 1970; raises TypeError or ValueError if one is none."""
+    if _is_text(column):
+        return all_seconds(notation.categories(_texts(column)), form)
+    kind = "timedelta64[us]" if column.dtype.kind == "m" else "datetime64[us]"
+    if column.dtype.kind not in "mMO":
+        raise TypeError
+    micros = column.astype(kind)
+    return np.where(np.isnat(micros), np.nan, micros.astype(np.int64) / 1e6)
 
 
 def _texts(column: Array) -> list[bytes]:

@@ -21,11 +21,15 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.examples.chunks import Chunk
+from distbelief.app.datasets.examples.column import NUMERIC, Column
+from distbelief.app.datasets.reading.column_plan import Beside, ColumnPlan
 from distbelief.app.datasets.reading.files import DataFile
-from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.reader import Progress
+from distbelief.app.datasets.reading.tables import TableReader, faults_of_numbers
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import (
+    TOO_LARGE,
     fault_of_number,
     objects,
     to_float32,
@@ -56,7 +60,7 @@ def without_targets(files: Sequence[DataFile]) -> list[DataFile]:
     return [file for file in files if len(files) == 1 or not _TARGETS.fullmatch(file.name)]
 
 
-class NpyReader(Reader):
+class NpyReader(TableReader):
     """Reads .npy files; all of them have the same number of features.
 
     Raises:
@@ -64,7 +68,6 @@ class NpyReader(Reader):
     """
 
     form = "npy"
-    sparse = False
     typed = True
 
     def __init__(
@@ -77,10 +80,10 @@ class NpyReader(Reader):
         super().__init__(files, settings, progress, use)
         with files[0].open() as stream:
             self._n_features = _features(_Array.open(stream, files[0]), files[0]).shape[1]
-
-    @property
-    def columns(self) -> Columns:
-        return Columns(self._n_features, self._n_features)
+        missing = settings["missing"]
+        fill = None if isinstance(missing, str) else float(missing)
+        plan = ColumnPlan((Column(NUMERIC, fill=fill),) * self._n_features, False, 1)
+        self._plan = plan if use.known is None else plan.following(use.known.numbers)
 
     @property
     def files(self) -> Sequence[DataFile]:
@@ -90,7 +93,7 @@ class NpyReader(Reader):
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
-        return {}
+        return self._missing_options()
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         with ExitStack() as stack:
@@ -113,19 +116,21 @@ class NpyReader(Reader):
                 yield chunk
 
     def _read(self, array: _Array, labels: _Array | None, rows: range) -> Chunk:
-        wide = array.read(rows)
-        features = to_float32(wide)
+        wide = array.read(rows).astype(np.float64)
         bad: dict[int, str] = {}
-        for row in np.flatnonzero(~np.isfinite(features).all(axis=1)).tolist():
-            column = int(np.argmin(np.isfinite(features[row])))
-            bad[row] = f"column {column}: {fault_of_number(float(wide[row, column]))}"
+        if not (np.abs(wide) < TOO_LARGE).all() or self._notation.missing_numbers:
+            gone = np.zeros(len(wide), np.bool_)
+            for i in self._plan.dense:
+                missing = self._fault_of_missing(i)
+                for row, why in faults_of_numbers(wide[:, i], gone, missing, self._notation):
+                    bad.setdefault(row, f"column {i}: {why}")
         targets = None if labels is None else self._as_targets(labels.read(rows), bad)
         for row, reason in sorted(bad.items()):
             self._fault(array.file, rows.start + row, reason)
         if bad:
             good = [row for row in range(len(rows)) if row not in bad]
-            features, targets = features[good], None if targets is None else targets[good]
-        return Chunk(features, targets, tuple(sorted(bad)))
+            wide, targets = wide[good], None if targets is None else targets[good]
+        return self._plan.chunk(wide, [], targets, Beside(tuple(sorted(bad))))
 
     def _as_targets(self, values: npt.NDArray[Any], bad: dict[int, str]) -> npt.NDArray[Any]:
         """bool, int64, float64 or str; what is wrong with some is added to ``bad``."""

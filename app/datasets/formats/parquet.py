@@ -1,9 +1,9 @@
 """Parquet files: the same features as from a CSV file of the same columns.
 
 Columns of numbers and truth values are numbers, columns of text are categories; those of
-whole numbers can be categories too, if the option ``categorical`` says so. Of columns of
-other types, dates for instance, a file has to be told to ``ignore`` them. Rows count from 0
-within each file.
+whole numbers can be categories too, if the option ``categorical`` says so, and those of dates
+and times numbers, if the option ``dates`` does. Columns of other types have to be left out.
+Rows count from 0 within each file.
 """
 
 from __future__ import annotations
@@ -16,39 +16,51 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.examples.chunks import Chunk
+from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, NUMERIC
 from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.formats.partitions import constants_of, partition_kinds
 from distbelief.app.datasets.reading.apart import (
     HOLDOUT,
     SPLIT,
     apart_values,
     fault_of_apart,
-    given,
 )
 from distbelief.app.datasets.reading.arrow import (
     MOMENTS,
     NUMBERS,
+    SPANS,
     TEXT,
     TRUTH,
     WHOLE,
     Constant,
+    Mask,
     ParquetBatch,
     open_parquet,
 )
-from distbelief.app.datasets.reading.column_plan import Float32s
+from distbelief.app.datasets.reading.column_plan import Beside, Float64s
 from distbelief.app.datasets.reading.columns import AllColumns, target_choice
+from distbelief.app.datasets.reading.dates import seconds
 from distbelief.app.datasets.reading.files import DataFile
-from distbelief.app.datasets.reading.header import is_number
 from distbelief.app.datasets.reading.known_columns import plan_table
-from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.reader import Progress
+from distbelief.app.datasets.reading.survey import (
+    DIFFERS,
+    ENOUGH_ROWS,
+    FEW_ROWS,
+    Distinct,
+    Guess,
+    is_id,
+)
+from distbelief.app.datasets.reading.tables import TableReader, faults_of_numbers
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import (
+    fault_of_date,
     fault_of_number,
     objects,
     to_float32,
 )
 from distbelief.app.errors import DataError
-from distbelief.app.settings.sections import Scalar
 
 #: Numbers in a chunk: a megabyte.
 CHUNK_NUMBERS = 1 << 18
@@ -57,12 +69,23 @@ _APART = {HOLDOUT: (TEXT, TRUTH, WHOLE), SPLIT: (NUMBERS, WHOLE, TRUTH, TEXT, MO
 _DENSE = (NUMBERS, WHOLE, TRUTH)
 _CATEGORICAL = (TEXT, WHOLE)
 _TARGETS = (NUMBERS, WHOLE, TRUTH, TEXT)
+_DATES = (TEXT, MOMENTS, SPANS)
+
+_GUESSES = {
+    NUMBERS: NUMERIC,
+    WHOLE: NUMERIC,
+    TRUTH: NUMERIC,
+    TEXT: CATEGORICAL,
+    MOMENTS: DATE,
+    SPANS: DATE,
+}
+_INDEX = re.compile(r"__index_level_[0-9]+__")
 
 BadRows = dict[int, str]
 Kinds = tuple[tuple[str, str], ...]
 
 
-class ParquetReader(Reader):
+class ParquetReader(TableReader):
     """Reads Parquet files, which have the same columns each.
 
     Raises:
@@ -79,14 +102,15 @@ class ParquetReader(Reader):
         use: Use,
     ) -> None:
         super().__init__(files, settings, progress, use)
-        self._partition_kinds = _partition_kinds(files)
+        self._partition_kinds = partition_kinds(files)
         with open_parquet(files[0], self._constants(files[0])) as parquet:
             self._kinds = parquet.kinds()
         names = tuple(name for name, _ in self._kinds)
-        texts = [i for i, (_, kind) in enumerate(self._kinds) if kind == TEXT]
         columns = AllColumns(names, len(names), files[0].name)
-        self._plan = plan = plan_table(columns, texts, settings, use)
-        self._require(plan.dense, _DENSE)
+        guesses = [] if use.by_name else self._guesses()
+        self._plan = plan = plan_table(columns, guesses, settings, use)
+        self._require([i for i in plan.dense if i not in plan.dates], _DENSE)
+        self._require(sorted(plan.dates), _DATES)
         self._require(plan.fields, _CATEGORICAL)
         self._require([] if plan.target is None else [plan.target], _TARGETS)
         self._require([] if plan.apart is None else [plan.apart], _APART[self._apart_option])
@@ -94,24 +118,39 @@ class ParquetReader(Reader):
     typed = True
 
     @property
-    def sparse(self) -> bool:
-        return bool(self._plan.fields)
-
-    @property
-    def apart(self) -> bool:
-        return self._plan.apart is not None
-
-    @property
-    def columns(self) -> Columns:
-        return self._plan.columns
-
-    @property
     def target(self) -> TargetChoice:
         return target_choice(self._plan, self._settings, header=None)
 
-    @property
-    def reading_options(self) -> dict[str, Scalar]:
-        return {"missing": self._settings["missing"], **self._plan.reading_options()}
+    def _guesses(self) -> list[Guess]:
+        different = set() if "*" in self._settings["keep"] else self._different()
+        guesses = []
+        for name, kind in self._kinds:
+            unwanted = "it is an index of pandas" if _INDEX.fullmatch(name) else ""
+            if name in different:
+                unwanted = DIFFERS
+            guesses.append(Guess(_GUESSES.get(kind, kind), unwanted=unwanted))
+        return guesses
+
+    def _different(self) -> set[str]:
+        """Columns of text, and of ids, with a different value in each row."""
+        seen = {
+            name: Distinct()
+            for name, kind in self._kinds
+            if kind == TEXT or (kind == WHOLE and is_id(name))
+        }
+        open_ = dict(seen)
+        for file in self._files:
+            with open_parquet(file, self._constants(file)) as parquet:
+                if not open_ or parquet.kinds() != self._kinds:
+                    break
+                step = max(1, CHUNK_NUMBERS // len(open_))
+                for batch in parquet.batches(list(open_), min(step, ENOUGH_ROWS)):
+                    for name, distinct in open_.items():
+                        distinct.add(batch.texts(name))
+                    open_ = {name: each for name, each in open_.items() if each.is_open}
+                    if not open_:
+                        break
+        return {name for name, each in seen.items() if each.holds and each.n_rows >= FEW_ROWS}
 
     def _require(self, columns: Sequence[int], allowed: Sequence[str]) -> None:
         for column in columns:
@@ -152,7 +191,8 @@ class ParquetReader(Reader):
         bad: BadRows = {}
         dense = self._numbers(batch, bad)
         columns = [batch.texts(plan.names[i]) for i in plan.fields]
-        texts = [[(text or "").encode() for text in column] for column in columns]
+        written = ([(text or "").encode() for text in column] for column in columns)
+        texts = [self._notation.categories(column) for column in written]
         for field, column in zip(plan.fields, columns, strict=True):
             for row in (row for row, text in enumerate(column) if text is None):
                 bad.setdefault(row, f"{plan.name(field)}: the text is not UTF-8")
@@ -168,12 +208,7 @@ class ParquetReader(Reader):
             targets = None if targets is None else targets[good]
             apart = None if apart is None else apart[good]
         passed = tuple([text or "" for text in batch.texts(plan.names[i])] for i in plan.passed)
-        return Chunk(plan.features(dense, texts), targets, tuple(sorted(bad)), passed, apart)
-
-    @property
-    def _apart_option(self) -> str:
-        option = given(self._settings)
-        return HOLDOUT if option is None else option[0]
+        return plan.chunk(dense, texts, targets, Beside(tuple(sorted(bad)), passed, apart))
 
     def _apart(self, batch: ParquetBatch, name: str, kind: str, bad: BadRows) -> npt.NDArray[Any]:
         """The column that divides the examples; what is wrong with some is added to ``bad``."""
@@ -193,24 +228,38 @@ class ParquetReader(Reader):
         return values
 
     def _constants(self, file: DataFile) -> dict[str, Constant]:
-        """The columns that the folders of a file stand for."""
-        kinds, constants = {TEXT: str, WHOLE: int, NUMBERS: float}, {}
-        for name, value in file.partition:
-            kind = self._partition_kinds[name]
-            constants[name] = Constant(kind, kinds[kind](value) if value else None)
-        return constants
+        return constants_of(file, self._partition_kinds)
 
-    def _numbers(self, batch: ParquetBatch, bad: BadRows) -> Float32s:
+    def _numbers(self, batch: ParquetBatch, bad: BadRows) -> Float64s:
         plan = self._plan
-        dense = np.empty((len(batch), len(plan.dense)), np.float32)
-        for position, column in enumerate(plan.dense):
-            name = plan.names[column]
-            values = batch.floats(name)
-            values[batch.missing(name)] = self._settings["missing"]
-            dense[:, position] = to_float32(values)
-            for row in np.flatnonzero(~np.isfinite(dense[:, position])).tolist():
-                bad.setdefault(row, f"{plan.name(column)}: {fault_of_number(values[row])}")
+        dense = np.empty((len(batch), len(plan.dense)))
+        for place, column in enumerate(plan.dense):
+            name, kind = self._kinds[column]
+            gone = batch.missing(name)
+            if column not in plan.dates:
+                values = batch.floats(name)
+            elif kind != TEXT:
+                values = batch.seconds(name)
+            else:
+                values, gone = self._seconds(batch.texts(name), column, bad)
+            dense[:, place] = values
+            missing = self._fault_of_missing(column)
+            found = faults_of_numbers(dense[:, place], gone, missing, self._notation)
+            for row, why in found:
+                bad.setdefault(row, f"{plan.name(column)}: {why}")
         return dense
+
+    def _seconds(
+        self, texts: Sequence[str | None], column: int, bad: BadRows
+    ) -> tuple[Float64s, Mask]:
+        values, form = np.full(len(texts), np.nan), self._settings["date_format"]
+        for row, text in enumerate(text or "" for text in texts):
+            if not self._notation.is_missing(text.encode()):
+                if fault := fault_of_date(text.strip(), form):
+                    bad.setdefault(row, f"{self._plan.name(column)}: {fault}")
+                else:
+                    values[row] = seconds(text.strip(), form)
+        return values, np.isnan(values)
 
     def _targets(self, batch: ParquetBatch, name: str, kind: str, bad: BadRows) -> npt.NDArray[Any]:
         """Targets as they are; what is wrong with some is added to ``bad``."""
@@ -230,21 +279,6 @@ class ParquetReader(Reader):
         for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
             bad.setdefault(row, f"the target {fault_of_number(values[row])}")
         return values
-
-
-def _partition_kinds(files: Sequence[DataFile]) -> dict[str, str]:
-    """Whole numbers if all folders say such, else numbers, else text."""
-    values: dict[str, list[str]] = {}
-    for name, value in (pair for file in files for pair in file.partition if pair[1]):
-        values.setdefault(name, []).append(value)
-    names = [name for name, _ in files[0].partition]
-    return {name: _kind_of_texts(values.get(name, [])) for name in names}
-
-
-def _kind_of_texts(texts: Sequence[str]) -> str:
-    if all(re.fullmatch("-?(0|[1-9][0-9]{0,17})", text) for text in texts):
-        return WHOLE
-    return NUMBERS if all(map(is_number, texts)) else TEXT
 
 
 def _described(column: tuple[str, str] | None) -> str:

@@ -21,7 +21,10 @@ Mask = npt.NDArray[np.bool_]
 
 #: Kinds of columns, as messages call them.
 TEXT, WHOLE, NUMBERS, TRUTH = "text", "whole numbers", "numbers", "truth values"
-MOMENTS = "dates or times"
+MOMENTS, SPANS = "dates or times", "times of a day or durations"
+
+#: How many units of a type with a unit are a second.
+_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 #: What pyarrow raises on damaged files besides its own errors, which these mostly are.
 _UNREADABLE = (ValueError, KeyError, OverflowError, MemoryError, NotImplementedError)
@@ -127,6 +130,17 @@ class ParquetBatch:
         """A column of whole or other numbers, or truth values; NaN where it is missing."""
         return np.array(self._cast(name, "float64", safe=False).to_numpy(zero_copy_only=False))
 
+    def seconds(self, name: str) -> npt.NDArray[np.float64]:
+        """A column of dates, times or durations, in seconds; NaN where it is missing."""
+        column = self._column(name)
+        if str(column.type).startswith("date"):
+            column = column.cast("timestamp[ms]")
+        per_second = _UNITS[column.type.unit]
+        whole = column.cast("int32" if str(column.type).startswith("time32") else "int64")
+        return (
+            np.array(whole.cast("float64", safe=False).to_numpy(zero_copy_only=False)) / per_second
+        )
+
     def integers(self, name: str) -> npt.NDArray[np.int64]:
         """A column of whole numbers or truth values; 0 where it is missing."""
         filled = self._cast(name, "int64", safe=True).fill_null(0)
@@ -222,6 +236,8 @@ def _kind(kind: Any) -> str:
         return WHOLE
     if types.is_date(kind) or types.is_timestamp(kind):
         return MOMENTS
+    if types.is_time(kind) or types.is_duration(kind):
+        return SPANS
     if types.is_floating(kind) or types.is_decimal(kind):
         return NUMBERS
     if types.is_boolean(kind):

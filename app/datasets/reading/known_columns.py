@@ -7,10 +7,18 @@ the order of the other one, but only where the user says that it has no header.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from distbelief.app.datasets.examples.column import (
+    CATEGORICAL,
+    DATE,
+    IGNORED,
+    NUMERIC,
+    TARGET,
+    Column,
+)
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.columns import (
@@ -20,6 +28,7 @@ from distbelief.app.datasets.reading.columns import (
     plan_columns,
 )
 from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.survey import Guess
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.errors import DataError
 
@@ -30,20 +39,22 @@ _LISTED = 10  # columns in a message
 
 
 def plan_table(
-    columns: AllColumns, texts: Collection[int], settings: Mapping[str, Any], use: Use
+    columns: AllColumns, guesses: Sequence[Guess], settings: Mapping[str, Any], use: Use
 ) -> ColumnPlan:
     """Plan what each column is for: as it is known, or else by what the table holds.
 
-    ``use`` is what it is read for, the rest as for
+    ``use`` is what it is read for, ``guesses`` are not needed if its columns are known by name,
+    and the rest is as for
     :func:`distbelief.app.datasets.reading.columns.plan_columns`.
 
     Raises:
         DataError: a column is missing, unknown, there twice, or has two uses.
     """
-    if use.known is not None and use.known.features:
+    if use.known is not None and use.by_name:
         return _plan_known(columns, settings, use, use.known)
-    plan = plan_columns(columns, texts, settings, use.labelled)
-    return replace(plan, passed=tuple(columns.find(PASSED, key) for key in use.passed))
+    plan = plan_columns(columns, guesses, settings, use.labelled)
+    plan = replace(plan, passed=tuple(columns.find(PASSED, key) for key in use.passed))
+    return plan if use.known is None else plan.following(use.known.numbers)
 
 
 def _plan_known(
@@ -54,27 +65,30 @@ def _plan_known(
     target = _target(named, settings["target"], use, known)
     ignored = _ignored(named, settings["ignore"], known)
     passed = tuple(named.find(PASSED, key) for key in use.passed)
+    positions = {name: i for i, name in enumerate(named.names)}
     dense, fields = (
-        tuple(named.names.index(name) for name in names)
-        for names in (known.numeric, known.categorical)
+        tuple(positions[name] for name in names) for names in (known.numeric, known.categorical)
     )
     for column in (*dense, *fields):
         if column == target or column in ignored:
             raise named.twice(column)
-    _check_categories(named, settings["categorical"], fields, known)
+    _check_kinds(named, "categorical", settings["categorical"], known.categorical, known)
+    _check_kinds(named, "dates", settings["dates"] or None, known.dates, known)
     apart = apart_column(named, settings, labelled=use.labelled)
     left_out = {target, *ignored, *passed, apart}
     _check_unknown(named, [i for i in range(named.width) if i not in left_out], known)
-    return ColumnPlan(
-        names=named.names,
-        width=named.width,
-        target=target if use.labelled else None,
-        dense=dense,
-        fields=fields,
-        buckets=known.schema.buckets or settings["buckets"],
-        passed=passed,
-        apart=apart,
-    )
+    table = [Column(IGNORED, name) for name in named.names]
+    fill = None if isinstance(settings["missing"], str) else float(settings["missing"])
+    for i in dense:
+        name = named.names[i]
+        table[i] = Column(DATE if name in known.dates else NUMERIC, name, fill=fill)
+    for i in fields:
+        table[i] = Column(CATEGORICAL, named.names[i])
+    if target is not None and use.labelled:
+        table[target] = Column(TARGET, named.names[target])
+    buckets = known.schema.buckets or settings["buckets"]
+    plan = ColumnPlan(tuple(table), True, buckets, (*dense, *fields), passed, apart)
+    return plan.following(known.numbers)
 
 
 def _named(columns: AllColumns, known: Compatibility) -> AllColumns:
@@ -134,13 +148,20 @@ def _ignored(columns: AllColumns, given: Sequence[str], known: Compatibility) ->
     return {columns.find("ignore", key) for key in given if key not in absent}
 
 
-def _check_categories(
-    columns: AllColumns, given: Sequence[str] | None, fields: Sequence[int], known: Compatibility
+def _check_kinds(
+    columns: AllColumns,
+    option: str,
+    given: Sequence[str] | None,
+    names: Sequence[str],
+    known: Compatibility,
 ) -> None:
-    if given is not None and {columns.find("categorical", key) for key in given} != {*fields}:
+    """Refuse an option that says of a kind of columns another thing than what is known."""
+    if given is None:
+        return
+    if {columns.names[columns.find(option, key)] for key in given} != {*names}:
         raise DataError(
-            f"{columns.source}: the option categorical must be as for {known.name}: "
-            f"{quoted(known.categorical) or 'none'}"
+            f"{columns.source}: the option {option} must be as for {known.name}: "
+            f"{quoted(names) or 'none'}"
         )
 
 

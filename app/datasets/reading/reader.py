@@ -8,14 +8,25 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any, ClassVar
 
-from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.examples.chunks import Chunk, Columns, Numbers
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.faults import Fault, Faults
+from distbelief.app.datasets.examples.statistics import Statistics
 from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.notation import MISSING_WORDS
 from distbelief.app.datasets.reading.use import Use
-from distbelief.app.datasets.reading.values import MISSING_WORDS, fault_of_target
+from distbelief.app.datasets.reading.values import fault_of_target
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
+
+
+class Unsettled(Exception):
+    """Rows further on are not what those before made of the columns."""
+
+
+#: Gives medians of some columns of numbers, of those that were written.
+Medians = Callable[[Sequence[int]], Sequence[float]]
 
 #: Called with the bytes read and the bytes in all; the latter is 0 where nobody knows.
 Progress = Callable[[int, int], None]
@@ -94,11 +105,57 @@ class Reader(ABC):
         """Take lines whose target is no number for bad ones from now on."""
         self._needs_number = why
 
+    @property
+    def table(self) -> tuple[Column, ...]:
+        """All columns of a table; empty for what is none."""
+        return ()
+
+    def settle(self) -> bool:
+        """Look at all rows, and decide for good what the columns are; False if it is as before."""
+        return False
+
+    def holds(self) -> bool:
+        """After :meth:`attempt`: whether all rows were what the first ones made of the columns."""
+        return True
+
+    def refine(self, found: Numbers, statistics: Statistics) -> bool:
+        """Read numbers otherwise from now on if that is better; says whether it is."""
+        return False
+
+    def complete(
+        self, found: Numbers, statistics: Statistics, medians: Medians
+    ) -> list[tuple[int, float]]:
+        """Decide what is filled in, at last.
+
+        Returns:
+            The features of which some are still NaN, and what has to be written there.
+
+        Raises:
+            DataError: numbers are missing, and the known data do not say what stands for them.
+        """
+        return []
+
     def __iter__(self) -> Iterator[Chunk]:
         """Read everything, from the beginning.
 
         Raises:
             DataError: a file or a line is unusable, or there are no examples.
+        """
+        self.settle()
+        for chunk in self.attempt():
+            if chunk.found is not None:
+                self._check_fills(chunk.found)
+            yield chunk
+
+    def _check_fills(self, found: Numbers) -> None:  # noqa: B027  # most have nothing to fill
+        """Raise DataError if something is missing for which nothing stands."""
+
+    def attempt(self) -> Iterator[Chunk]:
+        """Read everything by what is known of the columns so far.
+
+        Raises:
+            DataError: a file or a line is unusable, or there are no examples.
+            Unsettled: there is to be another attempt, after :meth:`settle`.
         """
         self._faults.skipped.clear()
         anything = False

@@ -22,5 +22,10 @@ class Use:
     known: Compatibility | None = None
     passed: tuple[str, ...] = ()
 
+    @property
+    def by_name(self) -> bool:
+        """Whether it is known by name what each column is."""
+        return self.known is not None and bool(self.known.features)
+
 
 TRAINING = Use()

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from distbelief.app.datasets.reading.dates import seconds
 from distbelief.app.datasets.reading.decimals import number
+from distbelief.app.datasets.reading.notation import MISSING_WORDS
 
 Objects = npt.NDArray[np.object_]
 
-#: Words for a target that is not there.
-MISSING_WORDS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
+#: From here on numbers are rounded to infinity in float32.
+TOO_LARGE = 2.0**128 - 2.0**103
 
-_TOO_LARGE = 2.0**128 - 2.0**103  # from here on numbers are rounded to infinity in float32
+#: The fault of a number that is not there, with the option missing=error.
+MISSING = "the value is missing (missing=mean or median fills it in)"
+
+#: The fault of one for which the known data say nothing.
+UNFILLED = "the value is missing, and nothing says what stands for it (missing=NUMBER says it)"
+
 _TRUTHS = {"false": False, "true": True}
 _SHOWN = 40  # characters of a value in a message
 
@@ -26,21 +33,33 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-def fault_of_text(text: str) -> str | None:
+def fault_of_text(text: str, read: Callable[[bytes], float] = number) -> str | None:
     """Why ``text`` cannot be a feature: it is no number, or not one for float32."""
     try:
-        value = number(text.encode())
+        value = read(text.encode())
     except ValueError:
         return f"{shown(text)} is not a number"
     return fault_of_number(value)
 
 
+def fault_of_date(text: str, form: str | None) -> str | None:
+    """Why ``text`` is no date of that format."""
+    try:
+        seconds(text, form)
+    except ValueError:
+        return (
+            f"{shown(text)} is no date such as 2024-05-31 or 2024-05-31 17:30:00 (date_format says "
+            "how they are written)"
+            if form is None
+            else f"{shown(text)} is no date of the format {form}"
+        )
+    return None
+
+
 def fault_of_number(value: float) -> str | None:
     if not math.isfinite(value):
         return f"{value} is not finite"
-    return (
-        None if abs(value) < _TOO_LARGE else f"{value} does not fit float32, which ends at 3.4e38"
-    )
+    return None if abs(value) < TOO_LARGE else f"{value} does not fit float32, which ends at 3.4e38"
 
 
 def truth(written: object) -> bool | None:

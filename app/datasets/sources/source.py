@@ -21,12 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from distbelief.app.datasets.examples.checks import (
-    check_features,
-    check_finite,
-    check_targets,
-    to_float32,
-)
+from distbelief.app.datasets.examples.checks import check_targets
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts, Features
 from distbelief.app.datasets.examples.schema import Schema
@@ -35,15 +31,18 @@ from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.formats import arrays
 from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
 from distbelief.app.datasets.formats.options import (
+    MISSING_OPTIONS,
     TARGET_OPTIONS,
     Options,
     format_of,
+    missing_settings,
     wanted_targets,
 )
 from distbelief.app.datasets.formats.registry import IN_MEMORY, completed, open_reader
 from distbelief.app.datasets.reading.access import check_access, is_url
 from distbelief.app.datasets.reading.digests import digest
 from distbelief.app.datasets.reading.files import is_pattern, local_path
+from distbelief.app.datasets.reading.matrix import as_matrix
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.use import TRAINING, Use
@@ -102,7 +101,8 @@ class File:
     def checked(self, options: Options) -> dict[str, Any]:
         """The options as they are; raises DataError."""
         wanted_targets(self.name, options)
-        _check_known(self.name, options, TARGET_OPTIONS)
+        _check_known(self.name, options, (*TARGET_OPTIONS, *MISSING_OPTIONS))
+        missing_settings(options, self.name)
         return dict(options)
 
     def absolute(self) -> str:
@@ -119,10 +119,16 @@ class File:
             paths = self.format.paths(self.name)
             yield [stack.enter_context(open_file(path)) for path in paths]
 
-    def load(self, options: Options, wanted: Wanted | None = None) -> Dataset:
+    def load(
+        self,
+        options: Options,
+        wanted: Wanted | None = None,
+        known: Compatibility | None = None,
+    ) -> Dataset:
         """Read and validate the data set.
 
-        ``wanted`` goes before what the options say of the targets.
+        ``wanted`` goes before what the options say of the targets; numbers become features as
+        they did in the data that are ``known``.
 
         Raises:
             DataError: an option or the data is unusable.
@@ -133,7 +139,7 @@ class File:
             for stream in streams:
                 stream.seek(0)
             x, y = self.format.read(streams, self.name)
-        features = _as_features(x, self.name)
+        features, columns = self._matrix(x, options, known)
         check_targets(y, len(features), self.name, texts=True)
         with closing(
             TargetColumn(self.name, wanted or wanted_targets(self.name, options))
@@ -142,13 +148,15 @@ class File:
             found = column.finish()
             targets: Array = np.concatenate(list(found.blocks))
         schema = Schema(features.shape[1], found.n_classes, labels=found.labels)
-        facts = Facts(target=TargetFacts(guessed=found.what))
+        reading = {name: options[name] for name in MISSING_OPTIONS if name in options}
+        what = TargetFacts(guessed=found.what)
+        facts = Facts(reading=reading, target=what, columns=columns)
         dataset = Dataset(features, targets, schema, self.name, fingerprint, facts)
         dataset.validate()
         return dataset
 
-    def features(self) -> Features:
-        """Features to predict from; targets are ignored.
+    def features(self, options: Options, known: Compatibility) -> Features:
+        """Features to predict from, as those of the ``known`` data; targets are ignored.
 
         Returns:
             float32, shape (n_examples, n_features), C-contiguous, finite.
@@ -158,9 +166,14 @@ class File:
         """
         with open_file(self.name) as stream:
             values = self.format.read_features(stream, self.name)
-        features = _as_features(values, self.name)
-        check_finite(features, "features", self.name)
-        return features
+        return self._matrix(values, options, known)[0]
+
+    def _matrix(
+        self, values: Array, options: Options, known: Compatibility | None
+    ) -> tuple[Features, tuple[Column, ...]]:
+        given = {**({} if known is None else known.options), **options}
+        numbers = None if known is None else known.numbers
+        return as_matrix(values, missing_settings(given, self.name), self.name, numbers)
 
 
 @dataclass(frozen=True)
@@ -260,8 +273,3 @@ def _check_known(source: str, options: Options, known: Collection[str]) -> None:
                 f"{source}: unknown option {name!r}, known are: {', '.join(known) or 'none'}"
                 f"{hint(name, known)}"
             )
-
-
-def _as_features(values: Array, source: str) -> Features:
-    check_features(values, source)
-    return to_float32(values, "features", source)

@@ -163,11 +163,16 @@ def test_classes_may_have_equal_shares(tmp_path: Path) -> None:
     _, labels = data.heldout.between(0, 100)
     assert sorted(labels.tolist()) == [0] * 12 + [1] * 3
     with pytest.raises(DataError, match="split stratified is for classes, and the targets are"):
-        divided(tmp_path, split="stratified", data_options={"target": "x", "task": "regression"})
+        divided(
+            tmp_path,
+            split="stratified",
+            data_options={"target": "x", "ignore": "day", "task": "regression"},
+        )
 
 
 def test_a_test_may_be_a_file_of_its_own(tmp_path: Path) -> None:
-    data = divided(tmp_path, test_data=str(tmp_path / "all.csv"))
+    ignored = {"ignore": "day"}
+    data = divided(tmp_path, test_data=str(tmp_path / "all.csv"), data_options=ignored)
     assert len(data.test) == 30
     assert data.fingerprint != data.dataset.fingerprint
 

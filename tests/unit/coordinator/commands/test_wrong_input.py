@@ -145,7 +145,9 @@ WRONG = {
         ("negative.npz", "row 0", "-1", "from 0"),
     ),
     "NaN": Wrong(
-        "train --data nan.npz", ExitCode.DATA, ("nan.npz", "row 3, column 1", "nan", "finite")
+        "train --data nan.npz --data-option missing=error",
+        ExitCode.DATA,
+        ("nan.npz", "row 3, column 1", "nan", "finite"),
     ),
     "zero examples": Wrong(
         "train --data empty.npz", ExitCode.DATA, ("empty.npz", "no examples", "at least one")

@@ -22,7 +22,7 @@ from distbelief.app.errors import DataError
 from tests.unit.app.datasets.loading import load
 
 SOURCE = "synthetic:softmax"
-FILES = ("features.npy", "targets.npy", "meta.json")
+FILES = ("features.npy", "targets.npy", "statistics.npy", "meta.json")
 
 WriteNpz = Callable[[float], str]
 
@@ -248,7 +248,7 @@ def test_large_arrays_are_checked_once_until_they_change(
     monkeypatch.setattr(checksums, "ALWAYS_BYTES", 100)
     for _ in range(3):
         open_cached(SOURCE, {}, tmp_path)
-    assert len(checked) == 2 * 2  # as they were written, and the first time that they were opened
+    assert len(checked) == 2 * 3  # as they were written, and the first time that they were opened
     path = complete_folder(tmp_path) / "features.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 128

@@ -194,7 +194,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     source = written(tmp_path, "a.csv", CSV)
 
-    def convert(*words: Any) -> tuple[Schema, str]:
+    def convert(*words: Any) -> Any:
         found = streaming.convert(*words)
         written(tmp_path, "a.csv", CSV + "5,no,1\n")
         return found
@@ -267,8 +267,17 @@ class Parts:
     def __init__(self, chunks: list[Chunk], *, sparse: bool) -> None:
         self._chunks, self.sparse = chunks, sparse
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def attempt(self) -> Iterator[Chunk]:
         return iter(self._chunks)
+
+    def holds(self) -> bool:
+        return True
+
+    def refine(self, *_: object) -> bool:
+        return False
+
+    def complete(self, *_: object) -> list[Any]:
+        return []
 
 
 @given(sizes=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=5), min_size=1, max_size=6))
@@ -282,7 +291,7 @@ def test_sparse_chunks_join_to_one_matrix(
         rows = CsrRows(indptr, indices.astype(np.int64), random.random(indptr[-1], np.float32))
         chunks.append(Chunk(rows, np.arange(len(lengths))))
     reader: Any = Parts(chunks, sparse=True)
-    schema, _ = streaming.convert(reader, "a", Wanted(), folder)
+    schema = streaming.convert(reader, "a", Wanted(), folder).schema
     indptr, indices, values, targets = (np.load(folder / name) for name in SPARSE)
     joined = SparseFeatures(indptr, indices, values, schema.n_features)[:]
     start = 0

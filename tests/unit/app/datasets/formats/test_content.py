@@ -39,7 +39,9 @@ def test_content_says_what_a_name_does_not(
     (tmp_path / name).write_text(content)
     found = parse(str(tmp_path / name))
     assert isinstance(found, Stream)
-    options = {} if form == "libsvm" else {"header": False}
+    options: dict[str, Any] = (
+        {} if form == "libsvm" else {"header": False, "categorical": "", "keep": "*"}
+    )
     assert found.open_reader(options, use=Use(labelled=False)).form == form
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,54 @@ def test_columns_by_number_have_no_names() -> None:
 
 
 def test_what_is_no_number_is_named() -> None:
-    with pytest.raises(DataError, match=r"column 'when' must hold numbers, it holds datetime64"):
-        as_table(Likeness(when=np.array(["2020-01-01"], "datetime64[s]")), "X")
-    with pytest.raises(DataError, match="X: row 1: column 'a': nan is not finite"):
-        as_table(Likeness(a=[1, np.nan]), "X")
+    with pytest.raises(DataError, match=r"column 'a' must hold numbers, it holds complex"):
+        as_table(Likeness(a=[1j]), "X")
+    with pytest.raises(DataError, match="X: row 1: column 'a': inf is not finite"):
+        as_table(Likeness(a=[1, np.inf]), "X")
+
+
+def test_dates_are_asked_about_and_seconds_if_it_is_said() -> None:
+    days = {
+        "numpy": np.array(["1970-01-02", "NaT"], "datetime64[s]"),
+        "texts": np.array(["1970-01-02", None], object),
+        "objects": np.array([datetime.date(1970, 1, 2), None], object),
+    }
+    with pytest.raises(DataError, match="column 'when' holds dates or times: the option dates=whe"):
+        as_table(Likeness(when=days["numpy"]), "X")
+    for when in days.values():
+        options: dict[str, Any] = {"dates": "when", "missing": -1}
+        found = as_table(Likeness(when=when), "X", options=options)
+        assert found.features.tolist() == [[86400], [-1]]
+        assert [column.kind for column in found.table] == ["date"]
+
+
+def test_what_is_missing_is_filled_in_as_the_model_does(tmp_path: Path) -> None:
+    ages = np.array([1.0, np.nan, 3.0])
+    table = Likeness(age=ages, of=np.array([2, None, 4], object), c=["a", "NA", None])
+    trained = opened(table, tmp_path, options={"indicator": True, "buckets": 1})
+    assert trained.features[:].toarray()[:, :2].tolist() == [[1, 2], [2, 3], [3, 4]]
+    assert trained.schema.n_dense == 4
+    assert [column.missing for column in trained.facts.columns] == [1, 1, 2]
+    known = compatibility_of(trained, "the model")
+    other = Likeness(c=["b"], of=[np.nan], age=[np.nan])
+    assert as_table(other, "X", known).features.toarray().tolist() == [[2, 3, 1, 1, 1]]
+
+
+def test_numbers_too_large_for_float32_are_centred_as_in_the_training(tmp_path: Path) -> None:
+    times = 1.7e12 + np.arange(3.0)
+    trained = opened(Likeness(time=times, x=[1, 2, 3]), tmp_path)
+    first = trained.features[0, 0]
+    assert trained.features[:].tolist() == [[first, 1], [first + 1, 2], [first + 2, 3]]
+    known = compatibility_of(trained, "the model")
+    for other in (Likeness(x=[5], time=times[2:]), np.array([[times[2], 5.0]])):
+        assert as_table(other, "X", known).features.tolist() == [[first + 2, 5]]
+
+
+def test_columns_that_tell_rows_apart_are_left_out_unless_they_are_kept(tmp_path: Path) -> None:
+    n = range(20)
+    table = Likeness(name=[f"n{i}" for i in n], id=[*n], x=[i % 3 for i in n])
+    assert as_table(table, "X").columns.names == ("x",)
+    assert as_table(table, "X", options={"keep": "id"}).columns.names == ("id", "x")
 
 
 def test_a_matrix_may_be_given_names() -> None:

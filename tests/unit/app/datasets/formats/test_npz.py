@@ -50,7 +50,7 @@ UNUSABLE = {
         {"x": X, "y": np.array([0, 1e300, 0])},
         "targets must fit float32 (at most 3.4e38), row 1 holds 1e+300",
     ),
-    "nan": ({"x": X * np.nan, "y": LABELS}, "features must be finite, row 0, column 0 holds nan"),
+    "infinity": ({"x": X + np.inf, "y": LABELS}, "features must be finite, row 0, column 0 holds"),
     "nan target": ({"x": X, "y": X[:, 0] * np.nan}, "targets must be finite, row 0 holds nan"),
     "text": ({"x": X.astype(str), "y": LABELS}, "features must be whole or floating-point"),
     "complex": ({"x": X * 1j, "y": LABELS}, "features must be whole or floating-point"),

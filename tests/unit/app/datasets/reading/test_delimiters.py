@@ -37,7 +37,10 @@ def test_a_delimiter_is_what_all_lines_agree_on(
 ) -> None:
     (tmp_path / name).write_text(content)
     header = content[0].isalpha()
-    found = read(tmp_path / name, header=header, target=0)
+    options = {"decimal": ","} if "1,5" in content else {}
+    if "date" in content:
+        options = {"dates": "date", "date_format": "%Y/%m/%d %H:%M"}
+    found = read(tmp_path / name, header=header, target=0, **options)
     assert found.reader.reading_options["delimiter"] == delimiter
 
 

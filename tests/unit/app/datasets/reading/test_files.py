@@ -226,8 +226,9 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
         ({"bad_lines": -1}, "option bad_lines must be a whole number from 0 to 1000000, got -1"),
         ({"bad_lines": True}, "option bad_lines must be a whole number"),
         ({"buckets": 0}, "option buckets must be a whole number from 1 to"),
-        ({"missing": "x"}, "option missing must be a finite number that fits float32, got 'x'"),
-        ({"missing": 1e39}, "option missing must be a finite number"),
+        ({"missing": "x"}, "option missing must be mean, median, error, or a number that fits "
+         "float32, got 'x'"),
+        ({"missing": 1e39}, "option missing must be mean, median"),
         ({"target": 1.5}, "option target must be the name or the position of a column, got 1.5"),
         ({"format": "libsvm", "features": 0}, "option features must be a whole number from 1 to"),
     ],

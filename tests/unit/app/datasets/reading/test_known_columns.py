@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from distbelief.app.datasets.cache.opening import open_cached
 from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.sparse import csr, matrix
 from distbelief.app.datasets.formats.registry import open_reader
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.run_data import compatibility_of
+from distbelief.app.datasets.sources.source import Stream, parse
 from distbelief.app.errors import DataError
 
 COLUMNS: dict[str, list[Any]] = {
@@ -198,12 +201,14 @@ def test_rows_of_other_formats_leave_gaps_too(tmp_path: Path) -> None:
     (chunk,) = open_reader(str(tmp_path / "a.libsvm"), {"bad_lines": 2}, use=Use(labelled=False))
     assert (len(chunk), chunk.dropped) == (2, (1, 3))
     np.save(tmp_path / "x.npy", np.array([[np.nan], [1.0], [np.inf]]))
-    (chunk,) = open_reader(str(tmp_path / "x.npy"), {"bad_lines": 2}, use=Use(labelled=False))
+    (chunk,) = open_reader(
+        str(tmp_path / "x.npy"), {"bad_lines": 2, "missing": "error"}, use=Use(labelled=False)
+    )
     assert (len(chunk), chunk.dropped) == (1, (0, 2))
     table = pa.table({"id": ["p", None, "q"], "a": [1.0, np.nan, 2.0]})
     pq.write_table(table, tmp_path / "a.parquet")
     use = Use(labelled=False, passed=("id",))
-    options: dict[str, Any] = {"bad_lines": 1, "ignore": "id"}
+    options: dict[str, Any] = {"bad_lines": 1, "ignore": "id", "missing": "error"}
     (chunk,) = open_reader(str(tmp_path / "a.parquet"), options, use=use)
     assert (chunk.dropped, chunk.passed) == ((1,), (["p", "", "q"],))
 
@@ -212,3 +217,69 @@ def test_a_format_without_columns_lets_none_come_along(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((2, 2)))
     with pytest.raises(DataError, match="npy data have no columns that could come along"):
         open_reader(str(tmp_path / "x.npy"), {}, use=Use(labelled=False, passed=("id",)))
+
+
+# --- what the options of columns made of them goes along
+
+GERMAN = """when;price;colour;id;y
+02.01.1970;1.234,5;red;n0;1,5
+03.01.1970;k.A.;k.A.;n1;2,5
+k.A.;2,25;blue;n2;0,5
+"""
+SAID: dict[str, Any] = {
+    "delimiter": ";", "decimal": ",", "thousands": ".", "na": "k.A.", "dates": "when",
+    "date_format": "%d.%m.%Y", "indicator": True, "ignore": "id", "buckets": 3,
+    "task": "regression",
+}  # fmt: skip
+
+
+def test_notations_dates_and_what_stands_for_missing_numbers_go_along(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(GERMAN)
+    trained = open_cached(str(tmp_path / "train.csv"), SAID, tmp_path / "cache")
+    assert trained.targets[:].tolist() == [1.5, 2.5, 0.5]
+    dense = trained.features[:].toarray()[:, :4]
+    mean = (1234.5 + 2.25) / 2
+    expected = [[86400, 1234.5, 0, 0], [172800, mean, 0, 1], [129600, 2.25, 1, 0]]
+    assert np.array_equal(dense, np.array(expected, np.float32))
+    known = compatibility_of(trained, "the model")
+    known = Compatibility.from_json(known.to_json())
+    table = [line.split(";") for line in GERMAN.splitlines()]
+    for order in itertools.permutations(range(4)):
+        lines = [";".join(row[i] for i in order) for row in table]
+        (tmp_path / "other.csv").write_text("\n".join(lines))
+        source = parse(str(tmp_path / "other.csv"))
+        assert isinstance(source, Stream)
+        options = source.completed({}, known)
+        (chunk,) = source.open_reader(options, use=Use(labelled=False, known=known))
+        assert isinstance(chunk.features, CsrRows)
+        found = matrix(chunk, trained.schema.n_features)
+        assert np.array_equal(csr(found).toarray(), trained.features[:].toarray())
+    other = open_cached(str(tmp_path / "train.csv"), {}, tmp_path / "cache", compatibility=known)
+    assert all(map(np.array_equal, rows(other), rows(trained)))
+    with pytest.raises(DataError, match="the option dates must be as for the model: 'when'"):
+        open_reader(str(tmp_path / "train.csv"), {"dates": "price", "delimiter": ";"},
+                    use=Use(known=known))  # fmt: skip
+
+
+def test_what_differs_in_each_row_of_the_training_may_be_there_or_not(tmp_path: Path) -> None:
+    lines = [f"n{i},{i % 3},{i % 2}" for i in range(20)]
+    (tmp_path / "train.csv").write_text("name,x,y\n" + "\n".join(lines))
+    trained = open_cached(str(tmp_path / "train.csv"), {}, tmp_path / "cache")
+    known = compatibility_of(trained, "the model")
+    for text in ("x,y\n5,1\n", "name,y,x\nn1,1,5\n"):
+        (tmp_path / "other.csv").write_text(text)
+        (chunk,) = open_reader(str(tmp_path / "other.csv"), {}, use=Use(known=known))
+        assert np.asarray(chunk.features).tolist() == [[5]]
+
+
+def test_a_number_for_which_nothing_stands_is_a_bad_row(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("x,y\n1,0\n2,1\n")
+    options: dict[str, Any] = {"missing": "error"}
+    trained = open_cached(str(tmp_path / "train.csv"), options, tmp_path / "cache")
+    known = replace(compatibility_of(trained, "the model"), reading={})
+    (tmp_path / "other.csv").write_text("x,y\n,0\n2,1\n")
+    with pytest.raises(DataError, match=r"line 2: column 'x': the value is missing, and nothing"):
+        list(open_reader(str(tmp_path / "other.csv"), {}, use=Use(known=known)))
+    options = {"bad_lines": 1}
+    (chunk,) = open_reader(str(tmp_path / "other.csv"), options, use=Use(known=known))
+    assert (len(chunk), chunk.dropped) == (1, (0,))
