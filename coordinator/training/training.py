@@ -190,8 +190,7 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     record, problem, final = resources.session.record, resources.problem, ending.final
     config = record.config
     facts = {"run": record.run, "reason": ending.reason, "config": config.model_dump(mode="json")}
-    facts |= problem.data.to_remember()
-    facts["modules"] = dict(Identity.here(config).modules)
+    facts |= {**problem.data.to_remember(), "modules": dict(Identity.here(config).modules)}
     if final.heldout is not None:
         facts["heldout"] = problem.score_formatter.document(final.heldout.score)
     saved = SavedModel(
@@ -280,7 +279,10 @@ def _close(
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
     if resources.cluster.broker is not None:  # embedded servers end now
-        publish()
+        try:
+            publish()
+        except DataLost as lost:  # nobody misses it any more: the model is in the folder
+            resources.say(f"the model is saved, but not all servers are left with it: {lost}")
         _retire(resources, resumable=state is not RunState.FINISHED)
 
 
