@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 NUMERIC, CATEGORICAL, DATE, IGNORED, TARGET = KINDS = (
@@ -48,14 +48,16 @@ class Column:
 
     def to_json(self) -> dict[str, Any]:
         """All that is not as by default: a table may have many columns."""
-        defaults = {field.name: field.default for field in fields(self)}
-        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        return {name: value for name, value in vars(self).items() if value != _DEFAULTS[name]}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Column:
         """The column of :meth:`to_json`; what a later version has added is passed over."""
         known = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in document.items() if name in known})
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Column)}
 
 
 def remarks(columns: Sequence[Column], n_examples: int) -> list[str]:

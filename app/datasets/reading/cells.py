@@ -63,6 +63,7 @@ class PlainCells:
         breaks = np.flatnonzero(is_end | (text == ord(delimiter)))
         self._content = content
         self._notation = notation
+        self._read = Content(notation.plain(content), notation.read)
         self._ends: Positions = breaks.reshape(-1, width)
         if not is_end[self._ends[:, -1]].all() or is_end.sum() != len(self._ends):
             raise ValueError("too few or too many columns")
@@ -75,7 +76,8 @@ class PlainCells:
 
     def numbers(self, columns: Sequence[int], *, exact: bool = False) -> Float64s:
         starts, ends = self._starts[:, columns], self._ends[:, columns]
-        found = _numbers(self._content, starts.ravel(), ends.ravel(), self._notation, exact)
+        places = starts.ravel(), ends.ravel()
+        found = _numbers(self._read, self._content, *places, self._notation, exact)
         return found.reshape(starts.shape)
 
     def texts(self, column: int) -> Iterable[bytes]:
@@ -84,7 +86,7 @@ class PlainCells:
         return [content[start:end] for start, end in pairs]
 
     def like_numbers(self, column: int) -> int:
-        return begin_like_numbers(self._content, self._starts[:, column])
+        return begin_like_numbers(self._read.bytes_at(self._starts[:, column]))
 
 
 class RowCells:
@@ -109,7 +111,8 @@ class RowCells:
         if not columns or not len(self):
             return np.empty(shape[::-1])
         content, starts, ends = _joined(chain.from_iterable(self._columns[i] for i in columns))
-        values = _numbers(content, starts, ends, self._notation, exact)
+        read = Content(self._notation.plain(content), self._notation.read)
+        values = _numbers(read, content, starts, ends, self._notation, exact)
         return np.ascontiguousarray(values.reshape(shape).T)
 
     def texts(self, column: int) -> Iterable[bytes]:
@@ -117,7 +120,7 @@ class RowCells:
 
     def like_numbers(self, column: int) -> int:
         content, starts, _ = _joined(self._columns[column])
-        return begin_like_numbers(content, starts)
+        return begin_like_numbers(Content(content).bytes_at(starts))
 
 
 def _joined(fields: Iterable[str]) -> tuple[bytes, Positions, Positions]:
@@ -128,9 +131,13 @@ def _joined(fields: Iterable[str]) -> tuple[bytes, Positions, Positions]:
 
 
 def _numbers(
-    content: bytes, starts: Positions, ends: Positions, notation: Notation, exact: bool
+    found: Content,
+    content: bytes,
+    starts: Positions,
+    ends: Positions,
+    notation: Notation,
+    exact: bool,
 ) -> Float64s:
-    found = Content(notation.plain(content), notation.read)
     first = found.bytes_at(starts)
     if (blank := first == ord(" ")).any():  # as after "1, 2"
         starts = starts + (blank & (starts < ends))

@@ -7,6 +7,7 @@ the order of the other one, but only where the user says that it has no header.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -106,7 +107,8 @@ def _named(columns: AllColumns, known: Compatibility) -> AllColumns:
 
 
 def _check_features(columns: AllColumns, settings: Mapping[str, Any], known: Compatibility) -> None:
-    missing = [name for name in known.features if name not in columns.names]
+    there = Counter(columns.names)
+    missing = [name for name in known.features if name not in there]
     if missing:
         advice = hint(missing[0], columns.names)
         if "header" in settings and not {*columns.names} & {*known.columns, *known.features}:
@@ -120,7 +122,7 @@ def _check_features(columns: AllColumns, settings: Mapping[str, Any], known: Com
             f"{columns.listed()}{advice}"
         )
     for name in known.features:
-        if columns.names.count(name) > 1:
+        if there[name] > 1:
             raise DataError(f"{columns.source}: two columns are called {name!r}, rename one")
 
 

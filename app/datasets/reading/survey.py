@@ -35,6 +35,8 @@ COUNTS, DIFFERS = "it counts the rows", "it has a different value in each row"
 FEW_ROWS = 10
 ENOUGH_ROWS = 1 << 17
 
+_TOGETHER = 256  # columns of a wide table that are read at once
+
 #: So many different numbers in another writing are targets of a regression, not labels.
 MANY_LABELS = 20
 
@@ -122,9 +124,10 @@ class ColumnSurvey:
         except ValueError:
             self._add_texts(cells.texts(position))
         else:
-            self._add_numbers(numbers)
+            self.add_numbers(numbers)
 
-    def _add_numbers(self, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+    def add_numbers(self, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+        """Take its values in the next rows, NaN where one is missing."""
         gone = int(np.isnan(values).sum())
         self.missing += gone
         self.kinds[NUMERIC] += len(values) - gone
@@ -209,8 +212,22 @@ class Survey:
 
     def add(self, cells: Cells) -> None:
         """Take the next rows."""
-        for i, column in enumerate(self.columns):
-            column.add(cells, i)
+        width = len(self.columns)
+        step = _TOGETHER if width > _TOGETHER else 1
+        for start in range(0, width, step):
+            self._add(cells, range(start, min(start + step, width)))
+
+    def _add(self, cells: Cells, columns: range) -> None:
+        """Take some columns, together if all of them hold numbers."""
+        try:
+            numbers = cells.numbers(columns) if len(columns) > 1 else None
+        except ValueError:
+            numbers = None
+        for place, i in enumerate(columns):
+            if numbers is None:
+                self.columns[i].add(cells, i)
+            else:
+                self.columns[i].add_numbers(numbers[:, place])
 
 
 def is_id(name: str) -> bool:
