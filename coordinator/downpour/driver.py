@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from distbelief.app.errors import Diverged
+from distbelief.app.errors import DataLost, Diverged
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS, slot
 from distbelief.app.layout.rows import Tables
@@ -133,19 +134,22 @@ class Downpour:
 
     def finish(self, *, resumable: bool) -> FinalState:
         """Read the best model by held-out score; the last one if nothing was evaluated."""
-        best, vector = self.evaluations.best, PARAMETERS
+        best = self.evaluations.best
+        vector = PARAMETERS if best is None else BEST
         self.evaluations.abandon()
-        if best is not None:
-            vector = BEST
-            if not resumable:
-                self._store.copy(BEST, PARAMETERS)
-                self._store.drop(BEST)
-                vector = PARAMETERS
         slots = {name: self._store.fetch(slot(name)).vector for name in self._store.rule.slots}
         sources = {PARAMETERS: vector} | {slot(name): slot(name) for name in slots}
         tabled = sources.items() if self._problem.layout.tables else ()
         tables: dict[str, Tables] = {name: self._store.touched(source) for name, source in tabled}
-        return FinalState(best, self._store.fetch(vector).vector, slots, tables)
+        final = FinalState(best, self._store.fetch(vector).vector, slots, tables)
+        if best is None or resumable:
+            return final
+        try:
+            self._store.copy(BEST, PARAMETERS)
+            self._store.drop(BEST)
+        except DataLost as lost:  # what is left on the others cannot be trained any more
+            return replace(final, complaint=str(lost))
+        return final
 
     def summary(self) -> list[str]:
         return summary(self._store, self._plan, self._reports.waited_s)

@@ -40,13 +40,15 @@ class FinalState:
     """The model that the shards hold at the end, and the evaluation that chose it, if any.
 
     ``parameters`` and slots are flat vectors; ``tables`` has the rows that came into being,
-    for the parameters and for each slot, if there are tables.
+    for the parameters and for each slot, if there are tables. ``complaint`` is why shards may
+    not be left with the model, which was read before that.
     """
 
     heldout: HeldoutEvaluation | None
     parameters: Vector
     slots: dict[str, Vector]
     tables: dict[str, Tables]
+    complaint: str = ""
 
 
 class Driver(Protocol):

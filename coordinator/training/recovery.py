@@ -96,4 +96,7 @@ def _read_ending(resources: TrainingResources, driver: Driver, reason: EndReason
     fence = resources.session.fence
     last = checkpoints.write(fence, driver.capture) if resumable else None
     details = tuple(driver.summary())
-    return Ending(reason, driver.finish(resumable=resumable), details, last)
+    final = driver.finish(resumable=resumable)
+    if final.complaint:
+        resources.say(f"the model is read, but not all servers are left with it: {final.complaint}")
+    return Ending(reason, final, details, last)

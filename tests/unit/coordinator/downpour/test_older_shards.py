@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 
 from distbelief.app.errors import ShardBehind
-from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.auc import AucBy
+from distbelief.app.models.metrics import score
+from distbelief.app.models.parameters import whole
+from distbelief.app.store.contract.standings import Standing
 from distbelief.app.store.memory.calls import MemoryShard
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.runs.checkpoints import Checkpoints
@@ -44,6 +46,9 @@ TABLES: dict[str, Any] = {
     "unit_steps": 2,
     "shards": 3,
 }
+NOTHING = (Standing(),) * 3
+#: Of the steps so many are passed over, to be fast; every one was tried.
+STRIDE = 1
 KINDS = {"dense": DENSE, "tables": TABLES, "bounded": {**DENSE, "max_staleness": 1}}
 
 
@@ -122,17 +127,15 @@ def assert_whole(run: Run, undisturbed: Run) -> None:
     """Every shard has every planned push once, and the model saved is the best that was scored."""
     plan, store = run.training.plan, run.training.store
     assert plan.done
+    assert f"{plan.total_pushes} on each of" in run.ending.details[0]
+    assert run.ending.final.heldout == run.training.driver.evaluations.best
+    assert np.isfinite(run.ending.final.parameters).all()
+    if run.ending.final.complaint:
+        return  # it went back when the model had been read
     for state in MemoryParameterStore.shard_states(store):
         assert state is not None
         assert state.applied == sum(state.sequences.values()) == plan.total_pushes
         assert state.sequences == undisturbed.training.store._shards[0].sequences  # type: ignore[union-attr]
-    assert f"{plan.total_pushes} on each of" in run.ending.details[0]
-    evaluations = run.training.driver.evaluations
-    assert run.ending.final.heldout == evaluations.best
-    assert np.isfinite(run.ending.final.parameters).all()
-    assert [each.number for each in evaluations.history] == sorted(
-        each.number for each in evaluations.history
-    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,11 +144,11 @@ def test_a_shard_may_go_back_at_every_step(kind: str, by: int, run: Callable[...
     undisturbed = run(KINDS[kind])
     store, told = cast("Older", undisturbed.training.store), 0
     n_shards = store.layout.n_shards
-    for number, at in enumerate(range(store.steps % 4 + 2, store.steps, 4)):
+    for number, at in enumerate(range(2 + by % 3, store.steps + 1, STRIDE)):
         older = run(KINDS[kind], at, by, shard=n_shards - 1 - number % 2)
         assert_whole(older, undisturbed)
         told += any("came back with older data: " in line for line in older.said)
-    assert told > store.steps / 20
+    assert told > store.steps / STRIDE / 5
 
 
 def test_what_is_said_names_the_shard_and_what_it_lost(run: Callable[..., Run]) -> None:
@@ -177,15 +180,21 @@ def test_the_best_model_is_never_an_older_one(run: Callable[..., Run]) -> None:
     settings = {**DENSE, "passes": 4, "unit_steps": 6}
     undisturbed = run(settings)
     steps = cast("Older", undisturbed.training.store).steps
-    for at in range(steps - 40, steps, 4):
+    for at in range(steps - 40, steps + 1, 5):
         older = run(settings, at, 60)
         scored = older.ending.final.heldout
         assert scored is not None
-        problem = older.training.problem
-        desk = older.training.desk
-        specification = {"start": 0, "stop": problem.n_heldout, "vector": PARAMETERS, "known": None}
-        again = desk._evaluate(specification)
-        assert again["loss_sum"] == pytest.approx(scored.score.loss_sum, rel=1e-12)
+        problem, model = older.training.problem, older.ending.final.parameters
+        rows = older.training.desk._heldout[0 : problem.n_heldout]
+        again = score(
+            whole(problem.model, model),
+            problem.dataset.features[rows],
+            problem.dataset.targets[rows],
+        )
+        assert again.loss_sum == pytest.approx(scored.score.loss_sum, rel=1e-12)
+        said = [line for line in older.said if line.startswith("the model is read, but")]
+        left = MemoryParameterStore.fetch(older.training.store, known=NOTHING).vector
+        assert said or np.array_equal(left, model)
 
 
 def test_a_server_that_goes_back_again_and_again_ends_the_run_with_the_remedy(
