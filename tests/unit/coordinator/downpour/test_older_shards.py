@@ -48,7 +48,7 @@ TABLES: dict[str, Any] = {
 }
 NOTHING = (Standing(),) * 3
 #: Of the steps so many are passed over, to be fast; every one was tried.
-STRIDE = 1
+STRIDE = 13
 KINDS = {"dense": DENSE, "tables": TABLES, "bounded": {**DENSE, "max_staleness": 1}}
 
 
