@@ -61,8 +61,7 @@ class Sandblaster:
         self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0
-        #: What a coordinator goes back to after a loss: the last iteration's quantum, and where
-        #: the shards stood when it was done.
+        #: Of the last iteration, to which a loss leads back: where the shards stood then.
         self._quantum = 0.0
         self._known: Standings = (Standing(),) * problem.layout.n_shards
         self._began = time.monotonic()
@@ -100,8 +99,7 @@ class Sandblaster:
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
-        # The vectors of an iteration belong together: if a shard lost one of them, all
-        # shards go back to the checkpoint.
+        # The vectors of an iteration belong together: all shards go back if one lost any.
         store = self._store
         store.fence = self._session.fence
         found = store.shard_states()
