@@ -61,8 +61,7 @@ class Sandblaster:
         self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0
-        #: Of the last iteration, to which a loss leads back: where the shards stood then.
-        self._quantum = 0.0
+        self._quantum = 0.0  # of the last iteration, to which a loss leads back, as is:
         self._known: Standings = (Standing(),) * problem.layout.n_shards
         self._began = time.monotonic()
         self.evaluations = HeldoutEvaluations(session, problem, self._store)
@@ -110,10 +109,10 @@ class Sandblaster:
             saved, before = latest(), self._iteration
             self.load_state(saved.document["driver"])
             self._space.restore(saved, self._in_force)
+            lost = max(0, before - self._iteration)
             lines.append(
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
-                f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost "
-                "and are made again"
+                f"{self._iteration}; {lost} iterations were lost and are made again"
             )
         elif lines:
             lines.append(f"iteration {self._iteration} is whole: what came after it is made again")

@@ -126,7 +126,7 @@ class Calls:
         (name,) = self._vectors(1)
         known = self.change + (self._some(-1, 1) if self._rarely() else 0)
         where = (self._some(0, 1), first, last + self._rarely())
-        self._call(FETCH, ["meta", name], self._fence(), known, *where)
+        self._call(FETCH, ["meta", name], self._fence(), max(0, known), *where)
 
     def raise_fence(self) -> None:
         if self._rarely(0.3):
