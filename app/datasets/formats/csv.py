@@ -140,10 +140,11 @@ class CsvReader(TableReader):
 
     def _planned(self, survey: Survey) -> ColumnPlan:
         names = self._all.names or [""] * self._all.width
-        pairs = enumerate(zip(survey.columns, names, strict=True))
+        columns = survey.columns
+        pairs = enumerate(zip(columns, names, strict=True))
         guesses = [column.guess(name, i) for i, (column, name) in pairs]
         plan = plan_table(self._all, guesses, self._settings, self._use)
-        some = [i for i in plan.dense if survey.columns[i].missing]
+        some = [i for i in plan.dense if columns[i].missing]
         if self._settings["indicator"] and self._use.known is None:
             plan = plan.changed(some, indicator=[True] * len(some))
         left_out = (i for i, column in enumerate(plan.table) if column.kind == IGNORED)

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, NUMERIC
 from distbelief.app.datasets.reading.cells import Cells
@@ -68,6 +69,9 @@ class Guess:
     unwanted: str = ""
     remark: str = ""
     are_labels: bool = True
+
+
+Float64s = npt.NDArray[np.float64]
 
 
 class Distinct:
@@ -132,7 +136,12 @@ class ColumnSurvey:
         self.missing += gone
         self.kinds[NUMERIC] += len(values) - gone
         if gone or not (values == np.floor(values)).all():
-            self._is_no_counter()
+            self.is_no_counter()
+        else:
+            self.add_whole(values)
+
+    def add_whole(self, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+        """Take values that are whole numbers, which are counted elsewhere."""
         if self.distinct.holds:
             self.distinct.add(values.tolist())
         if self.counts_rows and len(values):
@@ -160,7 +169,8 @@ class ColumnSurvey:
                 self.distinct.forget()
         self.distinct.add(found)
 
-    def _is_no_counter(self) -> None:
+    def is_no_counter(self) -> None:
+        """Note that it neither counts the rows nor tells them apart."""
         self.counts_rows = False
         self.distinct.forget()
 
@@ -200,19 +210,37 @@ class ColumnSurvey:
 
 
 class Survey:
-    """The columns of some rows."""
+    """The columns of some rows.
+
+    A table may have hundreds of thousands of columns, nearly all of them of numbers: these are
+    counted together, and one by one only as long as they may count the rows.
+    """
 
     def __init__(self, width: int, notation: Notation, date_format: str | None) -> None:
-        self.columns = [ColumnSurvey(notation, date_format) for _ in range(width)]
+        self._columns = [ColumnSurvey(notation, date_format) for _ in range(width)]
+        self._numbers = np.zeros(width, np.int64)
+        self._missing = np.zeros(width, np.int64)
+        self._may_count = np.ones(width, np.bool_)
+
+    @property
+    def columns(self) -> list[ColumnSurvey]:
+        """What was found of each."""
+        for i in np.flatnonzero(self._numbers | self._missing).tolist():
+            self._columns[i].kinds[NUMERIC] += int(self._numbers[i])
+            self._columns[i].missing += int(self._missing[i])
+        for i in np.flatnonzero(~self._may_count).tolist():
+            self._columns[i].is_no_counter()
+        self._numbers[:] = self._missing[:] = 0
+        return self._columns
 
     def begin_file(self) -> None:
         """The next rows are those of another file."""
-        for column in self.columns:
-            column.begin_file()
+        for i in np.flatnonzero(self._may_count).tolist():
+            self._columns[i].begin_file()
 
     def add(self, cells: Cells) -> None:
         """Take the next rows."""
-        width = len(self.columns)
+        width = len(self._columns)
         step = _TOGETHER if width > _TOGETHER else 1
         for start in range(0, width, step):
             self._add(cells, range(start, min(start + step, width)))
@@ -223,11 +251,22 @@ class Survey:
             numbers = cells.numbers(columns) if len(columns) > 1 else None
         except ValueError:
             numbers = None
-        for place, i in enumerate(columns):
-            if numbers is None:
-                self.columns[i].add(cells, i)
-            else:
-                self.columns[i].add_numbers(numbers[:, place])
+        if numbers is not None:
+            self._add_numbers(columns, numbers)
+            return
+        for i in columns:
+            self._columns[i].add(cells, i)
+
+    def _add_numbers(self, columns: range, numbers: Float64s) -> None:
+        some = slice(columns.start, columns.stop)
+        gone = np.isnan(numbers).sum(axis=0)
+        self._missing[some] += gone
+        self._numbers[some] += len(numbers) - gone
+        self._may_count[some] &= (numbers == np.floor(numbers)).all(axis=0)  # false for NaN
+        for i in np.flatnonzero(self._may_count[some]) + columns.start:
+            column = self._columns[i]
+            column.add_whole(numbers[:, i - columns.start])
+            self._may_count[i] = column.counts_rows or column.distinct.holds
 
 
 def is_id(name: str) -> bool:
