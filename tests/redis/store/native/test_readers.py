@@ -16,15 +16,15 @@ DEPLOYED = Path(__file__).parents[4] / "deploy" / "parameters.acl"
 
 #: A call of every reading command on a shard of one block, and how it begins its answer.
 READS = {
-    "fetch": (2, META, VECTOR, 0, 0, 0),
-    "dots": (2, META, VECTOR, 1, 0, 0, "1:1"),
-    "sparsity": (2, META, VECTOR, 1, 0, 0, "0:2"),
+    "fetch": (2, META, VECTOR, 0, 0, 0, 0, 0),
+    "dots": (2, META, VECTOR, 1, 0, 0, 0, 0, "1:1"),
+    "sparsity": (2, META, VECTOR, 1, 0, 0, 0, 0, "0:2"),
 }
 #: Calls that would change a shard.
 CHANGES = {
     "announce": (1, META, 1, 0, 1),
-    "begin": (1, META, 1, 1),
-    "combine": (3, META, OUT, VECTOR, 1, 0, 0, "1"),
+    "begin": (1, META, 1, 0, 1, 1),
+    "combine": (3, META, OUT, VECTOR, 1, 0, 1, 0, 0, "1"),
     "push_sgd": (2, META, VECTOR, 0, 1, 1, "0", "", 0.1, 0),
 }
 

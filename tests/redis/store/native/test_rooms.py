@@ -27,7 +27,9 @@ def test_a_large_room_is_given_back_and_a_small_one_kept(
         client.hset("vector", mapping={str(each): BLOCK for each in range(BLOCKS)})
 
         def fetch(blocks: int) -> None:
-            got = client.execute_command("distbelief.fetch", 2, "meta", "vector", 0, 0, blocks - 1)
+            got = client.execute_command(
+                "distbelief.fetch", 2, "meta", "vector", 0, 0, 0, 0, blocks - 1
+            )
             assert len(got[3]) == blocks * len(BLOCK)
 
         def used() -> int:
