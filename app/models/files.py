@@ -31,7 +31,7 @@ from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
 from distbelief.app.models import sources
-from distbelief.app.models.folding import fold, fold_untouched
+from distbelief.app.models.folding import fold, fold_untouched, shifted
 from distbelief.app.models.imports import named_modules
 from distbelief.app.models.initial import drawn_values
 from distbelief.app.models.model import Model
@@ -122,20 +122,14 @@ class SavedModel:
     def folded(self, scaling: Scaling | None) -> SavedModel:
         """The model for the columns as they are, this being one for those under ``scaling``."""
         found = self if scaling is None else self._under(scaling, scaling)
-        return found._shifted(math.log(self.settings.negative_rate))
+        log_odds = math.log(self.settings.negative_rate)
+        return replace(found, parameters=shifted(found.parameters, log_odds))
 
     def unfolded(self) -> SavedModel:
         """The model as it was trained, for columns under its :attr:`scaling`."""
-        found = self._shifted(-math.log(self.settings.negative_rate))
+        log_odds = -math.log(self.settings.negative_rate)
+        found = replace(self, parameters=shifted(self.parameters, log_odds))
         return found if self.scaling is None else found._under(self.scaling.inverse, None)
-
-    def _shifted(self, log_odds: float) -> SavedModel:
-        """With other log-odds of the positive class; its bias is the last number of our models."""
-        if not log_odds:
-            return self
-        parameters = self.parameters.astype(np.float64)
-        parameters[-1] += log_odds
-        return replace(self, parameters=parameters)
 
     def _under(self, scaling: Scaling, known: Scaling | None) -> SavedModel:
         model = cast("Foldable", self.build())

@@ -43,3 +43,12 @@ def fold_untouched(
     values[positions] = drawn
     _, (after,) = fold(model, scaling, dense, [TableRows(together, values)])
     return after.values[positions]
+
+
+def shifted(parameters: Vector, log_odds: float) -> Vector:
+    """Parameters with other log-odds of the positive class: our models' last number is a bias."""
+    if not log_odds:
+        return parameters
+    found = parameters.astype(np.float64)
+    found[-1] += log_odds
+    return found

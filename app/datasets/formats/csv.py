@@ -141,8 +141,7 @@ class CsvReader(TableReader):
     def _planned(self, survey: Survey) -> ColumnPlan:
         names = self._all.names or [""] * self._all.width
         columns = survey.columns
-        pairs = enumerate(zip(columns, names, strict=True))
-        guesses = [column.guess(name, i) for i, (column, name) in pairs]
+        guesses = [c.guess(name, i) for i, (c, name) in enumerate(zip(columns, names, strict=True))]
         plan = plan_table(self._all, guesses, self._settings, self._use)
         some = [i for i in plan.dense if columns[i].missing]
         if self._settings["indicator"] and self._use.known is None:
