@@ -257,7 +257,8 @@ def test_a_finished_training_leaves_no_process(trained: Any) -> None:
 def interrupted(shared: LocalCluster, command: Start) -> Any:
     """A training of a network that was interrupted in the middle."""
     words = ("--algorithm=sandblaster", "--iterations=100000", "--gradient-tolerance=0", "--l2=0")
-    training = command("train", *words, "--decrease-tolerance=0", endpoints=shared.endpoints)
+    words += ("--decrease-tolerance=0", "--no-standardize")  # which takes it long enough
+    training = command("train", *words, endpoints=shared.endpoints)
     training.says("iteration 1")
     training.process.send_signal(signal.SIGINT)
     assert training.ends() == ExitCode.INTERRUPTED
