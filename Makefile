@@ -22,7 +22,7 @@ test: $(VENV)/installed-test
 
 # Ten minutes of faults; not part of the tests.
 chaos: $(VENV)/installed-test
-	$(BIN)/python tests/benchmarks/chaos/run.py --minutes 10 --seed 0
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/chaos/run.py --minutes 10 --seed 0
 
 # Beside Ray, PyTorch, scikit-learn, Spark and SciPy; for a try: make bench BENCH=--small
 bench: $(BENCH_VENV)/installed

@@ -2,7 +2,9 @@
 
     DistBeliefError
     |-- ConfigError             a setting is unknown, malformed or out of range
-    |   `-- LayoutError         the parameters cannot be cut as asked
+    |   |-- LayoutError         the parameters cannot be cut as asked
+    |   |-- RunUnknown          there is no run of that id
+    |   `-- RunDamaged          what was written down of a run cannot be
     |-- DataError               a data file or a data set is unusable
     |-- ModelError              a model cannot be imported, built or loaded
     |-- ServerError             a Redis server cannot do what we need
@@ -13,9 +15,10 @@
     |   `-- ServerRefused       out of memory, no permission, wrong type, ...
     |       `-- NotFinite       a vector would hold NaN or infinity
     |-- StoreError              a parameter shard is not in the expected state
-    |   |-- ModelMissing        the shard does not know the run (NOMODEL)
-    |   |-- Fenced              a newer attempt or a newer coordinator took over
-    |   `-- SequenceGap         the shard has seen fewer pushes than we sent
+    |   |-- DataLost            a server lost what it had acknowledged
+    |   |   |-- ModelMissing    the shard does not know the run (NOMODEL)
+    |   |   `-- ShardBehind     the shard is older than it was (BEHIND, GAP)
+    |   `-- Fenced              a newer attempt or a newer coordinator took over
     |-- NoWorkers               no Celery worker listens on the queue
     |-- WorkFailed              a unit of work failed as often as it may
     |-- WorkerMismatch          a worker has other code, another model or other servers
@@ -71,6 +74,14 @@ class ConfigError(DistBeliefError):
 
 class LayoutError(ConfigError):
     """The parameters cannot be cut into blocks, shards and servers as asked."""
+
+
+class RunUnknown(ConfigError):
+    """There is no run of that id where it was looked for."""
+
+
+class RunDamaged(ConfigError):
+    """What a record or a folder says of a run cannot be, or is of another version."""
 
 
 class DataError(DistBeliefError):
@@ -129,16 +140,20 @@ class StoreError(DistBeliefError):
     exit_code = ExitCode.SERVER
 
 
-class ModelMissing(StoreError):
+class DataLost(StoreError):
+    """A server lost what it had acknowledged; the coordinator mends that, under a new fence."""
+
+
+class ModelMissing(DataLost):
     """A shard does not know the run: never created, flushed, or another server."""
+
+
+class ShardBehind(DataLost):
+    """A shard lacks the last that it had acknowledged: its server came back with older data."""
 
 
 class Fenced(StoreError):
     """A newer attempt of this work, or a newer coordinator, has taken over."""
-
-
-class SequenceGap(StoreError):
-    """A shard has seen fewer pushes of this replica than were acknowledged."""
 
 
 class NoWorkers(DistBeliefError):

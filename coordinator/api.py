@@ -16,17 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.formats import arrays
-from distbelief.app.datasets.formats.options import wanted_targets
+from distbelief.app.datasets.formats.options import TARGET_OPTIONS, wanted_targets
+from distbelief.app.datasets.run_data import compatibility_of
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import ConfigError, DataError
+from distbelief.app.models.files import read_model
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
 from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import EndReason, Outcome
@@ -36,8 +40,8 @@ from distbelief.coordinator.training import training
 #: Where a training runs.
 Cluster = ClusterConfig | LocalCluster | Endpoints
 
-#: A source as on the command line, or features and targets in memory.
-Data = str | Path | tuple[Any, Any]
+#: A source as on the command line, or features, targets and perhaps weights in memory.
+Data = str | Path | tuple[Any, Any] | tuple[Any, Any, Any]
 
 #: Settings that say what a given cluster already is.
 OF_THE_CLUSTER = ("broker", "parameter_servers", "servers", "processes", "durability")
@@ -71,6 +75,7 @@ class Result:
         reason: why it ended.
         model: the trained model.
         heldout: figures of the model on held-out data, None without any: accuracy, loss, ...
+        test: likewise on the data of the test, which were scored once, at the end.
         evaluations: for each held-out evaluation its ``passes`` (Sandblaster: iterations),
             ``seconds`` and figures.
         history: everything that happened, oldest first.
@@ -84,6 +89,7 @@ class Result:
     reason: EndReason
     model: TrainedModel
     heldout: Mapping[str, Any] | None
+    test: Mapping[str, Any] | None
     evaluations: tuple[Mapping[str, Any], ...] = field(repr=False)
     history: tuple[Event, ...] = field(repr=False)
     details: tuple[str, ...] = field(repr=False)
@@ -98,6 +104,7 @@ def train(
     cluster: Cluster | None = None,
     data: Data | None = None,
     holdout_data: Data | None = None,
+    test_data: Data | None = None,
     on_event: Callable[[Event], None] = lambda _: None,
     on_status: Callable[[Status], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
@@ -115,10 +122,12 @@ def train(
             :class:`distbelief.LocalCluster` goes on afterwards, and nothing of the run stays
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
         data: as on the command line, or (features, targets): numbers of the shape
-            (n_examples, n_features), or sparse ones of SciPy, and numbers or texts. Arrays
-            lie in files in the cache folder while the training lasts, where workers read
-            them.
+            (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns the
+            model knows by their names; and numbers or texts. With (features, targets, weights)
+            examples count as often as their weights say. Arrays lie in files in the cache folder
+            while the training lasts, where workers read them.
         holdout_data: held-out examples of their own, likewise.
+        test_data: examples that are scored once, at the end, likewise.
         on_event: told each :class:`distbelief.Event`, in this thread; what it raises ends the
             training.
         on_status: told the :class:`distbelief.Status`, several times a second; likewise.
@@ -132,9 +141,10 @@ def train(
         KeyboardInterrupt: interrupted before training began, or twice.
     """
     began = time.monotonic()
-    with _hand_over(data, holdout_data, settings) as sources:
-        run, where = _configure(config, cluster, settings | sources)
-        allow_imports_of(run)
+    given = {"data": data, "holdout_data": holdout_data, "test_data": test_data}
+    run, where = _configure(config, cluster, settings | _sources(given))
+    allow_imports_of(run)
+    with _handed_over(run, given) as run:
         n_servers = len(where.parameter_servers) or where.servers
         problem, history, started = prepare(run, n_servers), list[Event](), list[float]()
         prepared = time.monotonic()
@@ -169,6 +179,7 @@ def _result(
         reason=outcome.reason,
         model=model,
         heldout=heldout,
+        test=None if outcome.test is None else measures(outcome.test),
         evaluations=tuple(
             {"passes": each.passes, "seconds": each.seconds, **measures(each.score)}
             for each in outcome.evaluations
@@ -197,34 +208,69 @@ def _configure(
     return configure({**known, **settings})
 
 
-@contextmanager
-def _hand_over(
-    data: Data | None, holdout_data: Data | None, settings: Mapping[str, Any]
-) -> Iterator[dict[str, str]]:
-    """Give settings for the data, with arrays written to files for as long as it takes."""
-    given = {"data": data, "holdout_data": holdout_data}
-    sources = {name: str(each) for name, each in given.items() if isinstance(each, str | Path)}
-    in_memory: dict[str, Any] = {name: each for name, each in given.items() if _is_pair(each)}
+def _sources(given: Mapping[str, Data | None]) -> dict[str, str]:
+    """Settings for the data; those in memory have no place yet. Raises ConfigError."""
+    sources = {}
     for name, each in given.items():
-        if each is not None and name not in sources and name not in in_memory:
+        if isinstance(each, str | Path):
+            sources[name] = str(each)
+        elif _is_pair(each):
+            sources[name] = arrays.PREFIX
+        elif each is not None:
             raise ConfigError(
-                f"{name} must be a source, or a pair (features, targets), got {type(each).__name__}"
+                f"{name} must be a source, or (features, targets), or these and weights, got "
+                f"{type(each).__name__}"
             )
+    return sources
+
+
+@contextmanager
+def _handed_over(run: RunConfig, given: Mapping[str, Data | None]) -> Iterator[RunConfig]:
+    """``run`` with arrays written to files for as long as it takes, targets as its model needs."""
+    in_memory: dict[str, Any] = {name: each for name, each in given.items() if _is_pair(each)}
     if not in_memory:
-        yield sources
+        yield run
         return
-    known = wanted_targets(arrays.NAME, settings.get("data_options", {}))
+    run = told(run)
+    options = run.data_options
+    of_columns = {key: each for key, each in options.items() if key not in TARGET_OPTIONS}
+    wanted, known = wanted_targets(arrays.NAME, options), _model_known(run.init_from)
+    if "data" not in in_memory:
+        files = open_cached(run.data, options, default_cache_folder(), compatibility=known)
+        known, of_columns = compatibility_of(files, "the training data"), {}
+
+    def written(name: str, place: Path) -> str:
+        features, targets, *weights = in_memory[name]
+        known_as = wanted if known is None else _as_known(known)
+        return arrays.hand_over(features, targets, place, known_as, known, of_columns, *weights)
+
     with _private_folder() as folder:
-        for name, (features, targets) in in_memory.items():
-            sources[name] = arrays.hand_over(features, targets, folder / name, known)
+        for name in in_memory:
+            place = folder / name
+            source = written(name, place)
             if name == "data":
-                schema = arrays.open_arrays(folder / name, sources[name]).schema
-                known = Wanted(schema=schema, known_by="the training data")
-        yield sources
+                schema = arrays.open_arrays(place, source).schema
+                if (again := agreed(run, schema)) is not run:
+                    run, place = again, folder / "again"
+                    wanted = wanted_targets(arrays.NAME, run.data_options)
+                    source = written(name, place)
+                known = compatibility_of(arrays.open_arrays(place, source), "the training data")
+                of_columns = {}
+            run = run.model_copy(update={name: source})
+        yield run
+
+
+def _as_known(known: Compatibility) -> Wanted:
+    return Wanted(schema=known.schema, known_by=known.name)
+
+
+def _model_known(path: str | Path | None) -> Compatibility | None:
+    """What arrays must fit that a training goes on with, from the model in ``path``."""
+    return None if path is None else read_model(Path(path)).compatibility(f"the model {path}")
 
 
 def _is_pair(data: Any) -> bool:
-    return isinstance(data, tuple | list) and len(data) == 2
+    return isinstance(data, tuple | list) and len(data) in (2, 3)
 
 
 @contextmanager

@@ -42,6 +42,9 @@ ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, blobs, events, leadership)
 SHELLS = ("push", "push_rows")
 PUSHES = ("protocol", *SHELLS)
 
+#: Scripts that change nothing: of the native engine's commands a reader may call these.
+READING = (shards.FETCH, vectors.DOTS, vectors.SPARSITY)
+
 ACCESS_LIST = ROOT / "deploy" / "parameters.acl"
 NATIVE_COMMANDS = re.compile(rf"\+{COMMANDS}\.\w+(?: \+{COMMANDS}\.\w+)*")
 
@@ -58,7 +61,8 @@ def control_scripts() -> str:
 
 def store_scripts() -> str:
     """What parameter servers are asked to do, beside pushes."""
-    return "\n".join(_described("store", each) for each in _scripts(ON_PARAMETER_SERVERS))
+    scripts = (_described("store", each) for each in _scripts(ON_PARAMETER_SERVERS))
+    return "\n".join([_parted("changes", _opening("store", "changes")), *scripts])
 
 
 def pushes() -> str:
@@ -91,9 +95,20 @@ def native_commands() -> list[str]:
     return sorted([ASK, *(twin for twin in twins if twin)])
 
 
+def reading_commands() -> list[str]:
+    """Those of them that change nothing."""
+    return sorted([ASK, *(each.twin for each in READING if each.twin)])
+
+
 def current_access(text: str) -> str:
-    """An access list as it should be, given as it is."""
-    return NATIVE_COMMANDS.sub(" ".join(f"+{name}" for name in native_commands()), text)
+    """An access list as it should be, given as it is: a line for each user."""
+    commands = {"distbelief": native_commands(), "reader": reading_commands()}
+
+    def current_line(line: str) -> str:
+        may = commands.get(line.split()[1], [])
+        return NATIVE_COMMANDS.sub(" ".join(f"+{name}" for name in may), line)
+
+    return "".join(map(current_line, text.splitlines(keepends=True)))
 
 
 def main() -> None:

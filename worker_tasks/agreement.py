@@ -10,6 +10,7 @@ from distbelief.app.models import sources
 from distbelief.app.models.imports import named_modules
 from distbelief.app.models.model import Model
 from distbelief.app.models.registry import build_model
+from distbelief.app.models.scaling import scaled
 from distbelief.app.runs.identity import Identity, other_code, other_modules
 from distbelief.app.runs.record import RunRecord
 from distbelief.worker_tasks.lease import process_name
@@ -46,7 +47,7 @@ def build_agreed_model(record: RunRecord) -> Model:
             f"{_shapes(model.tensors)}, the coordinator with {_shapes(record.layout.tensors)}: "
             "bring the same code and libraries to both, and restart the worker"
         )
-    return model
+    return scaled(model, record.scaling)
 
 
 def check_order(record: RunRecord, servers: Servers) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -9,8 +10,8 @@ from functools import cached_property, lru_cache
 from celery.signals import worker_process_init
 
 from distbelief.app.client.servers import Servers
-from distbelief.app.datasets.cache.opening import default_cache_folder
-from distbelief.app.datasets.run_data import RunData, open_data
+from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.run_data import RunData
 from distbelief.app.datasets.split.partition import Rows, Subset, in_file_order, portion
 from distbelief.app.errors import DataError, WorkerMismatch
 from distbelief.app.layout.tensors import Vector
@@ -23,12 +24,15 @@ from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import broker_url, parameter_server_urls
+from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks import introduction as introduction  # a control command
 from distbelief.worker_tasks.agreement import build_agreed_model, check_code, check_order
 from distbelief.worker_tasks.copies import Examples
+from distbelief.worker_tasks.data import open_here
 from distbelief.worker_tasks.lease import process_name
+from distbelief.worker_tasks.prescaled import prescaled
 from distbelief.worker_tasks.process import is_ours, limit_torch, set_up
 from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.table_copy import shares_of
@@ -77,24 +81,29 @@ class RunContext:
         """The L2 factor of each parameter, None without L2."""
         return self.record.layout.penalty(self.config.l2, self.config.dtype)
 
-    def source(self, vector: str) -> Source:
-        """The model with the numbers of a named vector, and with statistics for these."""
-        fetched = self.parameters.fetch(vector).vector
+    def source(self, vector: str, known: Standings) -> Source:
+        """The model with the numbers of a named vector, and with statistics for these.
+
+        The shards have them since they stand where they are ``known`` to have stood.
+        """
+        fetched = self.parameters.fetch(vector, known=known).vector
         dense = recompute_statistics(
             self.model,
             fetched,
-            self._source(vector, fetched),
+            self._source(vector, known, fetched),
             self.data.dataset,
             self.data.train,
             self.config.batch_size,
         )
-        return self._source(vector, dense)
+        return self._source(vector, known, dense)
 
-    def _source(self, vector: str, dense: Vector) -> Source:
+    def _source(self, vector: str, known: Standings, dense: Vector) -> Source:
         if not self.record.layout.tables:
             return whole(self.model, dense)
         return looked_up(
-            self.model, dense, lambda rows: self.parameters.fetch(vector, rows=rows).tables
+            self.model,
+            dense,
+            lambda rows: self.parameters.fetch(vector, rows=rows, known=known).tables,
         )
 
     def replica(self, subset: int) -> Replica:
@@ -138,8 +147,9 @@ def open_context(run: str, fence: int) -> RunContext:
     record = read_run(control_server(), run, fence)
     check_code(record)
     config = record.config
-    data = _open_data(config.model_dump_json(), record.fingerprint)
-    model = build_agreed_model(record)
+    fits = None if record.fits is None else json.dumps(record.fits.to_json())
+    data = _open_data(config.model_dump_json(), record.fingerprint, fits)
+    model, data = prescaled(build_agreed_model(record), data, config.dtype)
     limit_torch()
     servers = Servers(
         _parameter_servers(record),
@@ -152,10 +162,11 @@ def open_context(run: str, fence: int) -> RunContext:
 
 
 @lru_cache(maxsize=OPEN_RUNS)
-def _open_data(settings: str, fingerprint: str) -> RunData:
+def _open_data(settings: str, fingerprint: str, fits: str | None) -> RunData:
     """Open the data of a run, once for all its fences: each time may map all of them again."""
     config = RunConfig.model_validate_json(settings)
-    data = open_data(config, default_cache_folder())
+    known = None if fits is None else Compatibility.from_json(json.loads(fits))
+    data = open_here(config, known)
     if data.fingerprint != fingerprint:
         raise DataError(
             f"this worker's copy of {config.data} differs from the coordinator's: "

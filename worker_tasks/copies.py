@@ -19,7 +19,8 @@ from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.keys import slot
 from distbelief.app.layout.rows import Ids, TableRows
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.models.model import Features, Model, Narrowed, Targets
+from distbelief.app.models.model import Features, Model, Narrowed, Targets, Weights, weighed
+from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Fetched, ParameterStore
 from distbelief.app.store.native.steps import local_step
@@ -40,6 +41,11 @@ class Examples:
     def minibatch(self, step: int, size: int) -> tuple[Features, Targets]:
         rows = self.subset.minibatch(step, size)
         return self.dataset.features[rows], self.dataset.targets[rows]
+
+    def weights(self, step: int, size: int) -> Weights:
+        """Those of a minibatch, if examples have weights."""
+        known = self.dataset.weights
+        return None if known is None else known[self.subset.minibatch(step, size)]
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,11 @@ class Copy(Protocol):
         """Accrue the gradient of a minibatch; its mean loss and number of examples."""
         ...
 
-    def step_locally(self, clock: int) -> None:
-        """Apply the last gradient to the copy, as a shard at ``clock`` would."""
+    def step_locally(self, clock: int, share: float = 1.0) -> None:
+        """Apply the last gradient to the copy, as a shard at ``clock`` would.
+
+        With this ``share`` of the rule's rate.
+        """
         ...
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
@@ -156,7 +165,10 @@ class FlatCopy:
     def compute(self, step: int) -> tuple[float, int]:
         features, targets = self._examples.minibatch(step, self._config.batch_size)
         gradient = self._gradient if self._accruing else self._accrued
-        loss = self._model.loss_and_gradient(self._parameters, features, targets, gradient)
+        keyword = weighed(self._examples.weights(step, self._config.batch_size))
+        loss = self._model.loss_and_gradient(
+            self._parameters, features, targets, gradient, **keyword
+        )
         if self._penalty is not None:
             gradient += self._penalty * self._parameters
         clip([gradient], self._config.clip_norm)
@@ -172,19 +184,19 @@ class FlatCopy:
         self._last = gradient
         self._accruing = True
 
-    def step_locally(self, clock: int) -> None:
+    def step_locally(self, clock: int, share: float = 1.0) -> None:
         # The shards refuse a gradient that is not finite, and so does the copy: it would
         # spoil every gradient until it is replaced.
         if self._local_steps and finite(self._last):
-            self._move(self._last, clock)
+            self._move(self._last, clock, self._store.rule.paced(share))
 
-    def _move(self, gradient: Vector, clock: int) -> None:
+    def _move(self, gradient: Vector, clock: int, rule: Rule) -> None:
         """Take a step; the first since fresh parameters were expected begins where it began."""
         if self._expecting:
             np.copyto(self._expected, self._parameters)
             self._expecting = False
             self._moved = True
-        local_step(self._store.rule, gradient, [self._parameters, *self._slots], clock)
+        local_step(rule, gradient, [self._parameters, *self._slots], clock)
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
         self._accrued, self._taken = self._taken, self._accrued

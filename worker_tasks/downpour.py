@@ -19,9 +19,9 @@ def run_unit(run: str, unit: str) -> str:
 
     def do(lease: Lease) -> dict[str, Any]:
         claim = lease.claim
-        subset, stop = claim.specification["subset"], claim.specification["stop"]
+        subset, start, stop = (claim.specification[each] for each in ("subset", "start", "stop"))
         token = Token(claim.fence, subset, claim.attempt)
         replica = open_context(run, claim.fence).replica(subset)
-        return replica.run(token, stop, lease.check).to_json()
+        return replica.run(token, stop, lease.check, start=start).to_json()
 
     return work(ledger(run), unit, do)

@@ -9,6 +9,7 @@ from celery import shared_task
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.metrics import score
 from distbelief.app.runs import blobs
+from distbelief.app.store.contract.standings import from_json
 from distbelief.worker_tasks.context import control_server, ledger, open_context
 from distbelief.worker_tasks.lease import Lease, work
 from distbelief.worker_tasks.process import computing
@@ -25,17 +26,20 @@ def evaluate(run: str, unit: str) -> str:
     def do(lease: Lease) -> dict[str, Any]:
         specification = lease.claim.specification
         context = open_context(run, lease.claim.fence)
-        features, targets = context.data.heldout.between(
-            specification["start"], specification["stop"]
-        )
+        between = specification["start"], specification["stop"]
+        features, targets = context.data.heldout.between(*between)
         by, ranks = AucBy(specification["auc"]), Ranks()
         found = score(
-            context.source(specification["vector"]),
+            context.source(
+                specification["vector"],
+                from_json(specification["known"], context.record.layout.n_shards),
+            ),
             features,
             targets,
             threshold=context.config.threshold,
             histogram=by is AucBy.HISTOGRAM,
             seen=ranks.add if by is AucBy.RANKS else None,
+            weights=context.data.heldout.weights(*between),
         )
         if by is AucBy.RANKS:
             blobs.put(control_server(), run, lease.claim, ranks.pack())

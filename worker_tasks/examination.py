@@ -17,24 +17,29 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from distbelief.app.datasets.cache.opening import default_cache_folder
-from distbelief.app.datasets.run_data import open_data
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.models.registry import build_model
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import BLAS_THREADS
+from distbelief.worker_tasks.data import open_here
 
 #: The trial that is under way, by its question: a new one ends it.
 _trials: dict[str, subprocess.Popen[str]] = {}
 
 
-@inspect_command(args=[("question", str), ("config", str)])
-def distbelief_examine(state: Any, question: str = "", config: str = "") -> dict[str, Any]:
-    """Tell versions, processes, queues, clock; begin a trial if there is the JSON of a config."""
+@inspect_command(args=[("question", str), ("config", str), ("fits", str)])
+def distbelief_examine(
+    state: Any, question: str = "", config: str = "", fits: str = ""
+) -> dict[str, Any]:
+    """Tell versions, processes, queues, clock; begin a trial if there is the JSON of a config.
+
+    ``fits`` is the JSON of what its data must fit.
+    """
     if config:
-        _begin(question, config)
+        _begin(question, config, fits)
     consumer = state.consumer
     return {
         "versions": versions(),
@@ -66,14 +71,14 @@ def distbelief_examined(_: Any, question: str = "", last: bool = False) -> dict[
     return answer
 
 
-def try_run(config: RunConfig) -> dict[str, Any]:
+def try_run(config: RunConfig, fits: Compatibility | None = None) -> dict[str, Any]:
     """Open the data and build the model of a run, to see whether this machine can.
 
     ``fingerprint`` of the data, or the ``data`` error; then the ``model`` error, or digests of the
     user's ``modules`` as imported here, and the names and shapes of the model's ``tensors``.
     """
     try:
-        data = open_data(config, default_cache_folder())
+        data = open_here(config, fits)
     except DistBeliefError as error:
         return {"data": str(error)}
     answer: dict[str, Any] = {"fingerprint": data.fingerprint}
@@ -86,7 +91,7 @@ def try_run(config: RunConfig) -> dict[str, Any]:
     return {**answer, "modules": modules, "tensors": tensors}
 
 
-def _begin(question: str, config: str) -> None:
+def _begin(question: str, config: str, fits: str) -> None:
     _end()
     trial = subprocess.Popen(
         [sys.executable, "-m", __name__],
@@ -96,7 +101,7 @@ def _begin(question: str, config: str) -> None:
         text=True,
     )
     assert trial.stdin is not None
-    trial.stdin.write(config)
+    trial.stdin.write(json.dumps([config, fits]))
     trial.stdin.close()
     _trials[question] = trial
 
@@ -112,4 +117,6 @@ def _end() -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(try_run(RunConfig.model_validate_json(sys.stdin.read()))))
+    config, fits = json.load(sys.stdin)
+    known = Compatibility.from_json(json.loads(fits)) if fits else None
+    sys.stdout.write(json.dumps(try_run(RunConfig.model_validate_json(config), known)))

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distbelief.app.errors import (
+    DataLost,
     DistBeliefError,
     Fenced,
-    ModelMissing,
     ServerError,
     WorkerMismatch,
 )
@@ -64,10 +64,14 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
         try:
             lease.check()
             report = do(lease)
-        except (Fenced, ModelMissing) as reason:
-            # A shard that lost its data is the coordinator's to mend, under a new fence.
+        except Fenced as reason:
             log.info("%s: stopped, %s", unit, reason)
             return "fenced"
+        except DataLost as lost:
+            # The coordinator's to mend, under a new fence: it must hear of it.
+            log.warning("%s: stopped, %s", unit, lost)
+            failure = {"error": str(lost), "traceback": "", "worker": process_name(), "lost": True}
+            return "data lost" if ledger.finish(claim, UnitState.FAILED, failure) else "fenced"
         except _HandOver:
             return "handed over" if ledger.release(claim) else "fenced"
         except Exception as error:

@@ -22,7 +22,7 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.split.partition import Rows
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.losses import silently
-from distbelief.app.models.model import Model
+from distbelief.app.models.model import Model, weighed
 
 #: Examples whose activations are in memory at a time.
 CHUNK_EXAMPLES = 512
@@ -63,7 +63,8 @@ def compute(
     for chunk in _chunks(blocks):
         features, targets = dataset.features[chunk], dataset.targets[chunk]
         weight = len(targets) / n_examples
-        loss += weight * model.loss_and_gradient(parameters, features, targets, scratch)
+        keyword = weighed(None if dataset.weights is None else dataset.weights[chunk])
+        loss += weight * model.loss_and_gradient(parameters, features, targets, scratch, **keyword)
         scratch *= weight
         total += scratch
     if penalty is not None:

@@ -8,14 +8,16 @@ meanwhile. Without overlap the same loop makes the exchanges in place.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
-from distbelief.app.errors import SequenceGap
+from distbelief.app.errors import ShardBehind
 from distbelief.app.models.model import Model
+from distbelief.app.models.scaling import loss_unit
+from distbelief.app.optimizers.schedule import Schedule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import (
     Answer,
@@ -25,20 +27,10 @@ from distbelief.app.store.contract.parameters import (
     Token,
 )
 from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
+from distbelief.worker_tasks.executors import executor
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.table_copy import TableCopy
 from distbelief.worker_tasks.unit_report import UnitReport
-
-T = TypeVar("T")
-
-
-class _Inline(Executor):
-    """An executor that has done the work when ``submit`` returns: no overlap."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        future: Future[T] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 class Replica:
@@ -52,42 +44,52 @@ class Replica:
         self.store = store
         self.config = config
         subset = examples.subset
+        self.schedule = Schedule.of(config, subset.steps_per_pass(config.batch_size))
         parts = (replace(subset, index=index) for index in range(subset.n_subsets))
         self.bound = StalenessBound.of(
             config, [part.steps_per_pass(config.batch_size) for part in parts]
         )
 
-    def run(self, token: Token, stop: int, check: Callable[[], None] = lambda: None) -> UnitReport:
+    def run(
+        self,
+        token: Token,
+        stop: int,
+        check: Callable[[], None] = lambda: None,
+        *,
+        start: int = 0,
+    ) -> UnitReport:
         """Bring the stream from the step that all shards have reached to step ``stop``.
 
         Or less far, if it would be too far ahead of the others: the report says how far.
-        Steps that every shard has are skipped, and steps that some shard lost are taken
+        Steps that every shard has are skipped, and steps that some shard lacks are taken
         again: the order of the minibatches is a pure function of the step, so a replay
         pushes for the same examples under the same sequence numbers. ``check`` is called
-        before each step and may raise to stop.
+        before each step and may raise to stop. All shards had the steps before ``start``.
 
         Raises:
             Fenced: another attempt, or a newer coordinator, has taken over.
-            ModelMissing: a shard does not know the run.
+            DataLost: a shard does not know the run, or lacks what it had acknowledged.
         """
         report, begun = UnitReport(reached=stop), time.perf_counter()
-        with _executor(self.config.overlap) as pushes, _executor(self.config.overlap) as fetches:
-            while True:
-                positions = self.store.announce(token)
-                first = int(positions.sequences.min()) * self.config.push_interval
-                if first >= stop:
-                    break
-                try:
-                    _Loop(self, token, report, pushes, fetches).run(first, stop, check)
-                except SequenceGap:
-                    continue  # a shard lost its tail: ask for their positions, replay from there
-                break
+        with executor(self.config.overlap) as pushes, executor(self.config.overlap) as fetches:
+            positions, n_push = self.store.announce(token), self.config.push_interval
+            # Where a unit begins, the stream's pushes are whole or at their end.
+            check_sequences(positions, math.ceil(start / n_push))
+            first = int(positions.sequences.min()) * n_push
+            if first < stop:
+                _Loop(self, token, report, pushes, fetches).run(first, stop, check)
         report.seconds = time.perf_counter() - begun
         return report
 
 
-def _executor(overlap: bool) -> Executor:
-    return ThreadPoolExecutor(1) if overlap else _Inline()
+def check_sequences(positions: Positions, acknowledged: int) -> None:
+    """Raise ShardBehind unless all shards have as many pushes as they had acknowledged."""
+    for shard, sequence in enumerate(positions.sequences.tolist()):
+        if sequence < acknowledged:
+            raise ShardBehind(
+                f"shard {shard} stands at sequence {sequence}, and had acknowledged "
+                f"{acknowledged}: its server came back with older data"
+            )
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,17 @@ class _Loop:
         self._fetches = fetches
         self._push: _PushInFlight | None = None
         self._fetch: Future[Window] | None = None
+        #: The last push that all shards have acknowledged, now and when the fetch began.
+        self._acknowledged = 0
+        self._known_to_fetch = 0
         kind = TableCopy if self._store.layout.tables else FlatCopy
         self._copy: Copy = kind(
             replica.model, replica.examples, self._store, self._config, token.stream
         )
         self._window = range(0)
+        self._schedule = replica.schedule
+        self._share = 1.0
+        self._loss_unit = loss_unit(replica.model)
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -133,6 +141,7 @@ class _Loop:
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
         n_push = self._config.push_interval
+        self._acknowledged = first // n_push
         self._window = self._window_from(first, stop)
         self._fetch_here()
         self._accrued_base = self._positions
@@ -174,7 +183,8 @@ class _Loop:
 
     def _step_locally(self) -> None:
         """A rule may need to know how many steps the copy has taken since its fetch."""
-        self._copy.step_locally(int(self._positions.clocks.max()) + self._steps_since)
+        clock = int(self._positions.clocks.max()) + self._steps_since
+        self._copy.step_locally(clock, self._share)
         self._steps_since += 1
 
     def _note_positions(self, positions: Positions) -> None:
@@ -186,7 +196,8 @@ class _Loop:
 
     def _fetch_here(self) -> None:
         """Replace the whole copy, at once."""
-        self._install(self._copy.fetch(self._window.start, self._window.stop))
+        window = self._copy.fetch(self._window.start, self._window.stop)
+        self._install(window, self._acknowledged)
         self._copy.fetch_slots()
 
     def _begin_window(self) -> None:
@@ -206,17 +217,25 @@ class _Loop:
         """Gradient of one minibatch on the local copy, added to the accrued gradient."""
         if new_push:
             self._accrued_base = self._positions
+            self._share = self._schedule.share(step)
         loss, n_examples = self._copy.compute(step)
         self._report.steps += 1
         self._report.examples += n_examples
-        self._report.loss_sum += loss * n_examples
+        self._report.loss_sum += loss * n_examples * self._loss_unit
 
     def _start_push(self, sequence: int, *, fetch: bool) -> None:
         self._await_push()
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
-            self._store.push, self._token, sequence, gradient, rows=rows, fetch=fetch, base=base
+            self._store.push,
+            self._token,
+            sequence,
+            gradient,
+            rows=rows,
+            fetch=fetch,
+            base=base,
+            share=self._share,
         )
         self._push = _PushInFlight(future, sequence, self._accrued_base)
         self._step_locally()  # while the push is under way
@@ -225,6 +244,7 @@ class _Loop:
 
     def _start_fetch(self, window: range) -> None:
         self._await_fetch()
+        self._known_to_fetch = self._acknowledged
         self._fetch = self._fetches.submit(self._copy.fetch, window.start, window.stop)
 
     def _install_what_arrived(self) -> None:
@@ -239,6 +259,7 @@ class _Loop:
             return
         push, self._push = self._push, None
         pushed = push.future.result()
+        self._acknowledged = push.sequence
         self._note(push, pushed)
         if pushed.fresh is not None:
             self._copy.install_fresh(pushed.fresh)
@@ -251,9 +272,10 @@ class _Loop:
         if self._fetch is None:
             return
         fetch, self._fetch = self._fetch, None
-        self._install(fetch.result())
+        self._install(fetch.result(), self._known_to_fetch)
 
-    def _install(self, window: Window) -> None:
+    def _install(self, window: Window, acknowledged: int) -> None:
+        check_sequences(window.fetched.positions, acknowledged)
         self._copy.install(window)
         self._note_positions(window.fetched.positions)
 

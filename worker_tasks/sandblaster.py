@@ -11,10 +11,11 @@ from functools import lru_cache
 
 from celery import shared_task
 
-from distbelief.app.errors import DistBeliefError, Fenced, ModelMissing, WorkerMismatch
+from distbelief.app.errors import DataLost, DistBeliefError, Fenced, WorkerMismatch
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
 from distbelief.app.store.contract.parameters import Counted
+from distbelief.app.store.contract.standings import from_json
 from distbelief.worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.portion import compute, rounded
@@ -34,11 +35,11 @@ def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatc
     except Fenced as reason:
         log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, reason)
         return "fenced"
-    except ModelMissing as lost:
+    except DataLost as lost:
         # The coordinator's to mend, under a new fence; it waits for us, so it must hear of it.
-        log.warning("portion %d of evaluation %d: stopped, %s", portion, evaluation, lost)
-        report(control_server(), run, replace(answer, error=str(lost)))
-        return "no model"
+        log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, lost)
+        report(control_server(), run, replace(answer, error=str(lost), lost=True))
+        return "data lost"
     except Exception as error:
         # Whatever a user's model raises must reach the coordinator.
         ours = isinstance(error, DistBeliefError)
@@ -74,9 +75,14 @@ def _add(context: RunContext, task: BatchEvaluation, portion: int) -> tuple[floa
 
 @lru_cache(maxsize=OPEN_RUNS)
 def _evaluation(run: str, fence: int, number: int) -> BatchEvaluation:
-    """The evaluation of that number, read once by each process; Fenced if it is over."""
+    """The evaluation of that number, read once by each process; Fenced if it is over.
+
+    Whether one that is not there is over or lost, its coordinator knows: raises DataLost.
+    """
     task = find(control_server(), run, number)
-    if task is None or task.fence != fence:
+    if task is None:
+        raise DataLost(f"the control server does not know evaluation {number}")
+    if task.fence != fence:
         raise Fenced(f"evaluation {number} is over")
     return task
 
@@ -84,4 +90,5 @@ def _evaluation(run: str, fence: int, number: int) -> BatchEvaluation:
 @lru_cache(maxsize=OPEN_RUNS)
 def _parameters(context: RunContext, task: BatchEvaluation) -> Vector:
     """The parameters of an evaluation, fetched once by each process."""
-    return context.vectors.fetch(task.point).vector
+    known = from_json(task.known, context.record.layout.n_shards)
+    return context.vectors.fetch(task.point, known=known).vector

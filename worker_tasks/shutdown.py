@@ -11,6 +11,7 @@ import atexit
 import hashlib
 import logging
 import os
+import re
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 
 from billiard import current_process
 from celery.signals import worker_init, worker_shutting_down
+
+from distbelief.app.files.owned import lock, sweep_files
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,15 @@ def _flag() -> Path:
     return Path(tempfile.gettempdir()) / f"distbelief-ending-{secret}"
 
 
+#: The flags of workers, and how old one of a dead worker is before another worker removes it: those
+#: of older programs were not locked.
+_FLAGS = re.compile(r"distbelief-ending-[0-9a-f]{32}")
+_OLD_S = 86_400.0
+
+#: The descriptors of the flags that this worker has made, and so holds.
+_held: list[int] = []
+
+
 def ending() -> bool:
     """Whether this process's worker has been told to end."""
     return os.path.exists(_flag())  # a path's own method is slow, and this is asked at each step
@@ -46,6 +58,7 @@ def begin(sender: Any = None, **_: Any) -> None:
     which processes are to end what they do: they are told when that begins.
     """
     forget()
+    sweep_files(_flag().parent, _FLAGS, _OLD_S)
     atexit.register(forget)
     soft_shutdown = sender.wait_for_soft_shutdown
 
@@ -60,7 +73,7 @@ def begin(sender: Any = None, **_: Any) -> None:
 def end(**_: Any) -> None:
     """Let all processes of this worker know."""
     try:
-        _flag().touch(mode=0o600)
+        _held.append(lock(_flag()))
     except OSError as error:
         log.warning("units under way cost their leases: %s cannot be written: %s", _flag(), error)
 
@@ -68,3 +81,5 @@ def end(**_: Any) -> None:
 def forget() -> None:
     """Forget that the worker has been told to end."""
     _flag().unlink(missing_ok=True)
+    while _held:
+        os.close(_held.pop())

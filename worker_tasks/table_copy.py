@@ -18,7 +18,7 @@ from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import Ids, TableRows
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.models.model import Model, Narrowed, SparseModel
+from distbelief.app.models.model import Model, Narrowed, SparseModel, weighed
 from distbelief.app.models.parameters import joined, parted
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import ParameterStore
@@ -74,7 +74,10 @@ class TableCopy(FlatCopy):
         tensors = narrowed.model.tensors
         vector = joined(tensors, self._parameters, tables)
         gradient = np.empty_like(vector)
-        loss = narrowed.model.loss_and_gradient(vector, narrowed.features, targets, gradient)
+        keyword = weighed(self._examples.weights(step, self._config.batch_size))
+        loss = narrowed.model.loss_and_gradient(
+            vector, narrowed.features, targets, gradient, **keyword
+        )
         dense, of_tables = parted(tensors, gradient)
         self._penalise(dense, of_tables, tables, narrowed, len(targets))
         clip([dense, *of_tables], self._config.clip_norm)
@@ -84,14 +87,14 @@ class TableCopy(FlatCopy):
             accrued.append(TableRows(rows, values))
         return loss, len(targets)
 
-    def step_locally(self, clock: int) -> None:
+    def step_locally(self, clock: int, share: float = 1.0) -> None:
         window = self._window
         assert window is not None
         dense, (of_tables, indices) = self._last, self._last_rows
         if not self._local_steps or not all(finite(g) for g in (dense, *of_tables)):
             return
-        rule = self._store.rule
-        self._move(dense, clock)
+        rule = self._store.rule.paced(share)
+        self._move(dense, clock, rule)
         if len(window.minibatches) > 1:
             for i, (gradient, index) in enumerate(zip(of_tables, indices, strict=True)):
                 stored = [window.fetched.tables[i], *(slots[i] for slots in window.slots)]
@@ -127,7 +130,9 @@ class TableCopy(FlatCopy):
         parts = zip(layout.tables, narrowed.rows, narrowed.counts, strict=True)
         for i, (table, rows, counts) in enumerate(parts):
             if table.spec.penalised:
-                factor = self._config.l2 * counts / n_examples / self._examples.shares[i][rows]
+                factor = (
+                    (self._config.l2 or 0.0) * counts / n_examples / self._examples.shares[i][rows]
+                )
                 of_tables[i][...] += factor[:, None].astype(dense.dtype) * tables[i]
 
 

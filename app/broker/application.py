@@ -1,8 +1,8 @@
 """Celery applications: that of our workers, and that by which a coordinator sends messages.
 
-The only file of ``app`` with Celery in it. Importing it, or making an application, changes nothing
-for a program that uses Celery for itself: nothing becomes current or default, and what a worker
-of ours needs happens when that worker starts.
+The only file of ``app`` with Celery in it (:mod:`distbelief.app.broker.transport` has kombu).
+Importing it, or making an application, changes nothing for a program that uses Celery for itself:
+nothing becomes current or default, and what a worker of ours needs happens when that worker starts.
 
 Celery carries hints that there is work; who does it and what counts is decided by the
 ledger (:mod:`distbelief.app.runs.ledger`). The settings below follow from that, and from what was
@@ -19,11 +19,14 @@ from typing import IO, Any
 
 import click
 from celery import Celery, bootsteps
+from celery.app.amqp import AMQP
 from celery.concurrency import ALIASES
 from celery.loaders.app import AppLoader
 from celery.signals import import_modules
 from kombu.entity import Queue
 
+from distbelief.app.broker.messages import DOWNPOUR, TYPES, task_of
+from distbelief.app.broker.transport import OurConnection
 from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.client.credentials import file_credentials
 from distbelief.app.errors import ExitCode
@@ -43,10 +46,6 @@ FOREIGN = (
     "CELERY_CONFIG_MODULE",
 )
 
-
-# Separate queues: long units of one kind must not starve short ones of another, and an
-# operator can give each its own workers with -Q.
-DOWNPOUR, SANDBLASTER, EVALUATION = "downpour", "sandblaster", "evaluation"
 
 #: Celery's pools that compute one thing at a time in a process. In the others threads share one
 #: BLAS and the limits on it, and Celery looks only once a second whether one of them is free.
@@ -84,13 +83,9 @@ SETTINGS: dict[str, Any] = {
     "task_send_sent_event": False,
     # A misspelt queue is an error, not a place where tasks wait for ever.
     "task_create_missing_queues": False,
-    "task_queues": [Queue(name) for name in (DOWNPOUR, SANDBLASTER, EVALUATION)],
+    "task_queues": [Queue(name) for name in TYPES],
     "task_default_queue": DOWNPOUR,
-    "task_routes": {
-        "distbelief.downpour": {"queue": DOWNPOUR},
-        "distbelief.sandblaster": {"queue": SANDBLASTER},
-        "distbelief.evaluation": {"queue": EVALUATION},
-    },
+    "task_routes": {task_of(name): {"queue": name} for name in TYPES},
     # Servers restart and come back: never give up on them.
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
@@ -115,6 +110,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+class Protocol(AMQP):  # type: ignore[misc]
+    """Celery's way to talk to a broker, over connections that survive odd messages."""
+
+    Connection = OurConnection
+
+
 class Application(Celery):  # type: ignore[misc]  # Celery has no types
     """A Celery application whose broker and settings are ours, whatever the environment says.
 
@@ -129,6 +130,8 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
 
     #: Django's would set up the project of the program around us.
     builtin_fixups = frozenset[str]()
+
+    amqp_cls = Protocol
 
     def __init__(self, broker: str) -> None:
         self._credentials = file_credentials(broker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,23 @@ def make_pool(
     if kind is not redis.UnixDomainSocketConnection:
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_keepalive": True}
     return redis.ConnectionPool(connection_class=kind, **options)
+
+
+def refuses(url: str, timeout_s: float = CONNECT_TIMEOUT_S) -> bool:
+    """Whether the system says at once that nobody listens at ``url``; a silent one may be there."""
+    address = ServerAddress.parse(url)
+    try:
+        if address.path:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(timeout_s)
+                probe.connect(address.path)
+        else:
+            socket.create_connection((address.host, address.port), timeout_s).close()
+    except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager

@@ -1,18 +1,46 @@
-"""The data of a run: what it is trained on, and what is held out."""
+"""The data of a run: what is trained on, what is held out, and what it is tested on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distbelief.app.datasets.cache.opening import open_cached
+from distbelief.app.datasets.cache.parts import listed
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.examples.weights import (
+    Weights,
+    class_factors,
+    mean_weight,
+    sums_by_class,
+)
+from distbelief.app.datasets.reading.apart import HOLDOUT, SPLIT
 from distbelief.app.datasets.reading.digests import joined
 from distbelief.app.datasets.reading.reader import Progress
-from distbelief.app.datasets.split.partition import ShuffledRows, split
+from distbelief.app.datasets.sources.source import Stream, parse
+from distbelief.app.datasets.split.division import (
+    CHUNK,
+    HELDOUT,
+    TEST,
+    Division,
+    Parts,
+    Shares,
+    at_random,
+    by_class,
+    by_order,
+)
+from distbelief.app.datasets.split.partition import RowPart, in_file_order
+from distbelief.app.errors import DataError
 from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.data import RANDOM, STRATIFIED
+from distbelief.app.settings.sections import Scalar
+
+#: Options that say which column is what: of another file its names say it.
+OF_COLUMNS = ("target", "ignore", "categorical", "dates", "keep")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +48,24 @@ class Selection:
     """Some examples of a data set: those of ``part``, or without it all in their order."""
 
     dataset: Dataset
-    part: ShuffledRows | None = None
+    part: RowPart | None = None
 
     def __len__(self) -> int:
         return self.dataset.n_examples if self.part is None else len(self.part)
 
     def between(self, start: int, stop: int) -> tuple[Any, Any]:
         """Features and targets of the examples ``start`` to ``stop``, counted from 0."""
-        positions = slice(start, min(stop, len(self)))
-        rows = positions if self.part is None else self.part[positions]
+        rows = self._rows(start, stop)
         return self.dataset.features[rows], self.dataset.targets[rows]
+
+    def weights(self, start: int, stop: int) -> Weights | None:
+        """The weights of these examples, if they have any."""
+        found = self.dataset.weights
+        return None if found is None else found[self._rows(start, stop)]
+
+    def _rows(self, start: int, stop: int) -> Any:
+        positions = slice(start, min(stop, len(self)))
+        return positions if self.part is None else self.part[positions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,37 +73,170 @@ class RunData:
     """Everything that a run reads.
 
     Attributes:
-        dataset: the training data, and the held-out ones too unless they are a file of
+        dataset: the training data, and those of the other parts too unless they are files of
             their own.
         train: the rows of ``dataset`` that are trained on.
-        heldout: the examples that are not.
+        heldout: the examples by which the best model is chosen.
+        test: the examples that are scored once, at the end.
         fingerprint: of all files together.
+        fits: what the training data had to fit: the model that the run goes on from.
+        total_weight: of the training examples, as it was given; their number without weights.
+            In ``dataset`` the weights have mean 1 over the training examples.
     """
 
     dataset: Dataset
-    train: ShuffledRows
+    train: RowPart
     heldout: Selection
+    test: Selection
     fingerprint: str
+    fits: Compatibility | None = None
+
+    def to_remember(self) -> dict[str, Any]:
+        """What a model must remember of its data, as JSON: columns, reading, which files."""
+        facts = self.dataset.facts
+        return {
+            "reading": dict(facts.reading),
+            "features": list(facts.names),
+            "all_columns": list(facts.all_names),
+            "columns": [column.to_json() for column in facts.columns],
+            "fingerprint": self.dataset.fingerprint,
+            "heldout_fingerprint": self.heldout.dataset.fingerprint,
+            "test_fingerprint": self.test.dataset.fingerprint,
+        }
+
+    total_weight: float = 0.0
 
 
-def open_data(config: RunConfig, folder: Path, progress: Progress | None = None) -> RunData:
+def compatibility_of(dataset: Dataset, name: str) -> Compatibility:
+    """What other data must be to go with ``dataset``, which messages call ``name``."""
+    facts = dataset.facts
+    return Compatibility(
+        dataset.schema, name, facts.reading, facts.names, facts.all_names, facts.columns
+    )
+
+
+def open_data(
+    config: RunConfig,
+    folder: Path,
+    progress: Progress | None = None,
+    fits: Compatibility | None = None,
+) -> RunData:
     """Open the data of a run, through the cache in ``folder``.
 
+    ``fits`` is what the training data must fit.
+
     Raises:
-        DataError: they are unusable, or the held-out file does not fit the training data.
+        DataError: they are unusable, or files of held-out data do not fit the training data.
     """
-    dataset = open_cached(config.data, config.data_options, folder, progress=progress)
-    if config.holdout_data is None:
-        train, heldout = split(dataset.n_examples, config.holdout, config.seed)
-        return RunData(dataset, train, Selection(dataset, heldout), dataset.fingerprint)
-    compatibility = Compatibility(dataset.schema, "the training data", dataset.facts.reading)
-    other = open_cached(
-        config.holdout_data,
-        config.data_options,
-        folder,
-        compatibility=compatibility,
-        progress=progress,
+    options = training_options(config)
+    dataset = open_cached(config.data, options, folder, compatibility=fits, progress=progress)
+    parts = divide(dataset, config)
+    dataset, total = _weighed(dataset, parts.train, config.class_weight)
+    heldout, test = Selection(dataset, parts.heldout), Selection(dataset, parts.test)
+    fingerprints = [dataset.fingerprint]
+    known = compatibility_of(dataset, "the training data")
+    by_name = OF_COLUMNS if known.features else ()
+    others = {
+        key: value
+        for key, value in config.data_options.items()
+        if key not in by_name or (key == "target" and known.target is None)
+    }
+
+    def beside(source: str) -> Selection:
+        other = open_cached(source, others, folder, compatibility=known, progress=progress)
+        fingerprints.append(other.fingerprint)
+        everything = at_random(Shares(other.n_examples, 0.0, 0.0), config.seed).train
+        return Selection(_weighed(other, everything, None)[0])
+
+    if config.holdout_data is not None:
+        heldout = beside(config.holdout_data)
+    if config.test_data is not None:
+        test = beside(config.test_data)
+    return RunData(dataset, parts.train, heldout, test, joined(fingerprints), fits, total)
+
+
+def training_options(config: RunConfig) -> dict[str, Scalar]:
+    """The options of the training data: those of the user, and the column that divides them.
+
+    Raises:
+        DataError: there should be such a column, and the data have none.
+    """
+    named = {}
+    if isinstance(config.holdout, str):
+        named[HOLDOUT] = config.holdout
+    if config.split not in (RANDOM, STRATIFIED):
+        named[SPLIT] = config.split
+    if named and not isinstance(parse(config.data), Stream):
+        raise DataError(
+            f"{config.data}: {' and '.join(f'{key}={value}' for key, value in named.items())} "
+            "names a column, which only CSV and Parquet files have"
+        )
+    return {**config.data_options, **named}
+
+
+def divide(dataset: Dataset, config: RunConfig) -> Division:
+    """Divide training data as a run does: a function of them, the settings and the seed.
+
+    Raises:
+        DataError: a part would be empty, or the data are not what the settings need.
+    """
+    if isinstance(config.holdout, str):
+        return _checked(listed(dataset, f"holdout/{config.seed}", lambda: _said(dataset)), config)
+    holdout = config.holdout if config.holdout_data is None else 0.0
+    test = config.test if config.test_data is None else 0.0
+    shares = Shares(dataset.n_examples, holdout, test)
+    key = f"{holdout}/{test}/{config.seed}"
+    if config.split == RANDOM:
+        return at_random(shares, config.seed)
+    if config.split != STRATIFIED:
+        return listed(dataset, f"order/{key}", lambda: by_order(dataset.apart, shares))
+    if not dataset.n_classes:
+        raise DataError(
+            f"{dataset.name}: split {STRATIFIED} is for classes, and the targets are numbers: "
+            "leave it out, or say task=classification"
+        )
+    return _checked(
+        listed(
+            dataset,
+            f"stratified/{key}",
+            lambda: by_class(dataset.targets, dataset.n_classes, shares, config.seed),
+        ),
+        config,
     )
-    train, _ = split(dataset.n_examples, 0, config.seed)
-    fingerprint = joined([dataset.fingerprint, other.fingerprint])
-    return RunData(dataset, train, Selection(other), fingerprint)
+
+
+def _said(dataset: Dataset) -> Parts:
+    """Parts as a column says them; without held-out data those of the test are held out."""
+    parts = np.empty(dataset.n_examples, np.uint8)
+    for start in range(0, dataset.n_examples, CHUNK):
+        parts[start : start + CHUNK] = dataset.apart[start : start + CHUNK]
+    if not (parts == HELDOUT).any():
+        parts[parts == TEST] = HELDOUT
+    return parts
+
+
+def _checked(parts: Division, config: RunConfig) -> Division:
+    for name, part in (("to train on", parts.train), ("held out", parts.heldout)):
+        wanted = config.holdout if name == "held out" else True
+        if wanted and not len(part) and config.holdout_data is None:
+            raise DataError(f"{config.data}: holdout={config.holdout} leaves no examples {name}")
+    return parts
+
+
+def _weighed(dataset: Dataset, train: RowPart, class_weight: str | None) -> tuple[Dataset, float]:
+    """The data with weights of mean 1 over the training examples, and what these were in all."""
+    if dataset.weights is None and class_weight is None:
+        return dataset, float(len(train))
+    given = dataset.weights
+    weights = np.ones(dataset.n_examples) if given is None else given.astype(np.float64)
+    if class_weight is not None:
+        if not dataset.n_classes:
+            raise DataError(f"{dataset.name}: class_weight is for classes, the targets are numbers")
+        sums = np.zeros(dataset.n_classes)
+        for rows in in_file_order(train):
+            sums += sums_by_class(dataset.targets[rows], weights[rows], dataset.n_classes)
+        factors = class_factors(class_weight, dataset.schema.names, sums, dataset.name)
+        weights *= factors[dataset.targets[:]]
+    mean = mean_weight(weights, in_file_order(train))
+    scaled = (weights / mean).astype(np.float32)
+    return replace(dataset, weights=scaled), mean * len(train)

@@ -6,6 +6,7 @@ killed may leave such a ``.partial``, never half a file under the final name.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -41,7 +42,10 @@ def replacing(path: Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if found := obstacle(target):
         raise ConfigError(f"{path} is {found}, which no file may replace: name a file")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # of a file, where a folder should be
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     try:
         mode = _create(partial)

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,27 @@ import numpy.typing as npt
 
 from distbelief.app.errors import CheckpointError
 from distbelief.app.files.atomic import flush, new_folder
+from distbelief.app.files.documents import parse_object
 
 FORMAT = "distbelief-checkpoint-1"
 MANIFEST = "manifest.json"
+
+#: Files of vectors, as :func:`write` calls them: a manifest names nothing else.
+_FILE = re.compile(r"[0-9]+\.npy")
+
+
+@contextmanager
+def understood(saved: Checkpoint) -> Iterator[dict[str, Any]]:
+    """Give the document of a checkpoint to whoever takes it apart.
+
+    Raises:
+        CheckpointError: it is not what it should be.
+    """
+    try:
+        yield saved.document
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{saved.path} does not say what it should ({what})") from error
 
 
 @dataclass(frozen=True)
@@ -39,11 +59,18 @@ class Checkpoint:
         return name in self.files
 
     def vector(self, name: str) -> npt.NDArray[Any]:
-        """A vector, or the ids or values of a table's rows, mapped from its file."""
-        loaded: npt.NDArray[Any] = np.load(
-            self.path / self.files[name], mmap_mode="r", allow_pickle=False
-        )
-        return loaded
+        """A vector, or the ids or values of a table's rows, mapped from its file.
+
+        Raises:
+            CheckpointError: there is none of that name.
+        """
+        if name not in self.files:
+            raise CheckpointError(f"checkpoint {self.path} holds no {name}")
+        path = self.path / self.files[name]
+        try:
+            return np.lib.format.open_memmap(path, mode="r")
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} ({name}) is no array: {error}") from error
 
 
 def write(
@@ -81,13 +108,18 @@ def manifest(path: Path) -> dict[str, Any]:
         CheckpointError: missing, damaged, or of another format.
     """
     try:
-        text = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        text = parse_object((path / MANIFEST).read_text(encoding="utf-8"))
         body: dict[str, Any] = text["body"]
         if text["sha256"] != _digest_of(body):
             raise CheckpointError(f"{path / MANIFEST} is damaged: its digest does not fit")
         if body["format"] != FORMAT:
             raise CheckpointError(f"{path} has the format {body['format']}, expected {FORMAT}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not isinstance(body["document"], dict):
+            raise ValueError("its document is no JSON object")
+        for name, entry in body["vectors"].items():
+            if not _FILE.fullmatch(entry["file"]) or (path / entry["file"]).is_symlink():
+                raise ValueError(f"{name} is not in a file of this folder")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
     return body
 

@@ -5,7 +5,7 @@ script may touch them all. Keys of a run on the control server share a tag likew
 
 Parameter servers (``stream`` is the index of a training subset):
 
-    ps:{RUN/SHARD}:meta         hash: fence, clock, refused, dtype, layout,
+    ps:{RUN/SHARD}:meta         hash: fence, change, clock, refused, dtype, layout,
                                 attempt:<stream>, seq:<stream>, evaluation
     ps:{RUN/SHARD}:params       hash: block id -> packed little-endian numbers
     ps:{RUN/SHARD}:slot:<name>  hash: the same block ids, an optimizer's state
@@ -34,6 +34,8 @@ Control server:
     dist:run:{RUN}:state        string: JSON of what the driver committed last
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
     dist:celery:*               Celery's own queues
+    dist:odd-messages           hash: kind -> how many messages that are not ours were removed, and
+                                last (when, in seconds since 1970); gone a week after that
     dist:celery:_kombu.binding.celery.pidbox  set: the mailboxes of workers (Celery's, only read)
 """
 
@@ -43,6 +45,7 @@ import re
 
 CELERY_PREFIX = "dist:celery:"
 MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
+ODD_MESSAGES = "dist:odd-messages"
 #: How all of our keys begin, on servers of either kind.
 OURS = (b"dist:", b"ps:{")
 PARAMETERS = "params"

@@ -226,7 +226,7 @@ class Layout:
             start += tensor.size
         return stretches
 
-    def penalty(self, l2: float, dtype: np.dtype[np.floating]) -> Vector | None:
+    def penalty(self, l2: float | None, dtype: np.dtype[np.floating]) -> Vector | None:
         """Shape (D,): the factor of each parameter in the L2 term's gradient; None without."""
         return (self.penalty_mask() * l2).astype(dtype) if l2 else None
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.model import Targets, Task
+from distbelief.app.models.predictions import of_positive
 
 #: More examples than that are counted in bins: their scores would be a burden on the
 #: control server (9 bytes each, at most).
@@ -43,6 +44,7 @@ class AucBy(StrEnum):
 
     @classmethod
     def of(cls, task: Task, n_examples: int) -> AucBy:
+        """By the task that predictions are judged by, see ``criterion``."""
         if task is not Task.BINARY:
             return cls.NONE
         return cls.RANKS if n_examples <= MOST_RANKED else cls.HISTOGRAM
@@ -50,14 +52,14 @@ class AucBy(StrEnum):
 
 @dataclass
 class Ranks:
-    """Scores and labels of a binary model's examples, gathered in any number of parts."""
+    """Scores and labels of examples of two classes, gathered in any number of parts."""
 
     _scores: list[Vector] = field(default_factory=list)
     _positive: list[npt.NDArray[np.bool_]] = field(default_factory=list)
 
     def add(self, scores: Vector, labels: Targets) -> None:
-        """Take probabilities of class 1 and labels 0 and 1, both of shape (n,)."""
-        self._scores.append(scores)
+        """Take predictions for two classes, see ``predictions``, and labels 0 and 1, shape (n,)."""
+        self._scores.append(of_positive(scores))
         self._positive.append(labels == 1)
 
     def auc(self) -> float | None:

@@ -31,6 +31,15 @@ METRICS: Mapping[Task, tuple[Metric, ...]] = {
 }
 
 
+def judged_as(task: Task, n_classes: int) -> Task:
+    """The task by which predictions are judged: two classes are two, whatever the outputs.
+
+    A model with an output for each of two classes has an AUC, a threshold and a precision as
+    one with a single output has, all of them about the second class.
+    """
+    return Task.BINARY if n_classes == 2 and task is Task.MULTICLASS else task
+
+
 def metric_of(task: Task, name: str | None) -> Metric:
     """The metric of that name, or the task's default.
 

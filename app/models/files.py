@@ -9,10 +9,11 @@ in it: reading a file from a stranger runs nothing.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +21,23 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from distbelief.app.datasets.examples.column import Column
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.files.atomic import replacing
+from distbelief.app.files.documents import parse, parse_object
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models import sources
+from distbelief.app.models.folding import fold, fold_untouched, shifted
+from distbelief.app.models.imports import named_modules
 from distbelief.app.models.initial import drawn_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import Source, joined, looked_up, whole
 from distbelief.app.models.registry import build_model
+from distbelief.app.models.scaling import Foldable, Scaling
 from distbelief.app.settings.sections import ModelSettings
 
 FORMAT = "distbelief-2"
@@ -47,6 +55,9 @@ class SavedModel:
     :mod:`distbelief.app.layout.keys`); all others are as ``seed`` draws them. ``facts`` is JSON
     about the
     training: data, split, held-out score.
+
+    Parameters are those for the columns as they are. With a ``scaling`` they were trained on
+    scaled ones, to which the slots belong.
     """
 
     settings: ModelSettings
@@ -56,10 +67,34 @@ class SavedModel:
     facts: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Tables] = field(default_factory=dict)
     seed: int = 0
+    scaling: Scaling | None = None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """How the columns of the training data became features; raises ModelError."""
+        try:
+            return tuple(Column.from_json(column) for column in self.facts.get("columns", ()))
+        except (TypeError, AttributeError) as error:
+            raise ModelError(f"the model file does not say what its columns are: {error}") from None
 
     def build(self) -> Model:
         """The model that the parameters belong to; raises ModelError."""
         return build_model(self.settings, self.schema)
+
+    def compatibility(self, name: str = "the model") -> Compatibility:
+        """What data must be for the model, which messages call ``name``; raises ModelError."""
+        reading, facts = self.facts.get("reading", {}), self.facts
+        names = [facts.get(key, []) for key in ("features", "all_columns")]
+        if not isinstance(reading, dict) or not all(isinstance(each, list) for each in names):
+            raise ModelError("the model file does not say how its data were read")
+        features, columns = (tuple(map(str, each)) for each in names)
+        return Compatibility(self.schema, name, reading, features, columns, self.columns)
+
+    def changed_modules(self) -> list[str]:
+        """The user's modules that are not as they were in the training; raises ModelError."""
+        self.build()  # imports them
+        trained = self.facts.get("modules", {})
+        return sources.differing(sources.digests(named_modules(self.settings)), trained)
 
     def source(self) -> Source:
         """The model with its numbers, for any examples; raises ModelError."""
@@ -84,6 +119,25 @@ class SavedModel:
         rows = [self._rows(tensor, table, np.arange(tensor.shape[0])) for tensor, table in pairs]
         return joined(tensors, self.parameters, rows)
 
+    def folded(self, scaling: Scaling | None) -> SavedModel:
+        """The model for the columns as they are, this being one for those under ``scaling``."""
+        found = self if scaling is None else self._under(scaling, scaling)
+        log_odds = math.log(self.settings.negative_rate)
+        return replace(found, parameters=shifted(found.parameters, log_odds))
+
+    def unfolded(self) -> SavedModel:
+        """The model as it was trained, for columns under its :attr:`scaling`."""
+        log_odds = -math.log(self.settings.negative_rate)
+        found = replace(self, parameters=shifted(self.parameters, log_odds))
+        return found if self.scaling is None else found._under(self.scaling.inverse, None)
+
+    def _under(self, scaling: Scaling, known: Scaling | None) -> SavedModel:
+        model = cast("Foldable", self.build())
+        tables = self.tables.get(PARAMETERS, ())
+        parameters, tables = fold(model, scaling, self.parameters, tables)
+        by_name = {**self.tables, PARAMETERS: tables} if self.tables else self.tables
+        return replace(self, parameters=parameters, tables=by_name, scaling=known)
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The parameters by the name of their tensor; of a table the rows there are, and ids."""
         return _named("", self.parameters, self.build().tensors, self.tables.get(PARAMETERS))
@@ -96,6 +150,15 @@ class SavedModel:
         rows = rows.astype(self.parameters.dtype)
         positions = np.searchsorted(table.ids, ids)
         known = np.append(table.ids, -1)[positions] == ids
+        if self.scaling is not None and not known.all():
+            rows[~known] = fold_untouched(
+                cast("Foldable", self.build()),
+                self.scaling,
+                self.parameters,
+                table,
+                ids[~known],
+                rows[~known],
+            )
         rows[known] = table.values[positions[known]]
         return rows
 
@@ -116,6 +179,8 @@ class SavedModel:
             "facts": json.dumps(self.facts),
             "seed": str(self.seed),
         }
+        if self.scaling is not None:
+            header["scaling"] = json.dumps(self.scaling.to_json())
         try:
             with replacing(path) as partial:
                 save_file(arrays, partial, header)
@@ -147,20 +212,26 @@ def read_model(path: Path) -> SavedModel:
 
 def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -> SavedModel:
     settings = ModelSettings.model_validate_json(header["model"])
-    schema = Schema.from_json(json.loads(header["schema"]))
+    schema = Schema.from_json(parse(header["schema"]))
+    facts, seed = parse_object(header["facts"]), int(header["seed"])
     tensors = build_model(settings, schema).tensors
     slots = sorted(
         {name.split(":")[1].split("/")[0] for name in arrays if name.startswith("slot:")}
     )
-    tabled = any(name.endswith(ROWS) for name in arrays)
-    for tensor in tensors:
-        _check(tensor, arrays, path, tabled=tabled)
-    facts = json.loads(header["facts"])
-    if not isinstance(facts, dict):
-        raise ValueError("its facts are no JSON object")
     prefixes = {PARAMETERS: ""} | {slot(name): f"slot:{name}/" for name in slots}
+    tabled = any(name.endswith(ROWS) for name in arrays)
     dense = [tensor for tensor in tensors if not (tabled and tensor.sparse)]
     sparse = [tensor for tensor in tensors if tabled and tensor.sparse]
+    expected = {name for prefix in prefixes.values() for name in _names(prefix, dense, sparse)}
+    if missing := sorted(expected - set(arrays)):
+        raise ModelError(f"{path}: tensor {missing[0]} is missing")
+    if strange := sorted(set(arrays) - expected):
+        raise ModelError(f"{path}: tensor {strange[0]} is none of this model's")
+    if seed < 0:
+        raise ValueError(f"its seed is {seed}")
+    for prefix in prefixes.values():
+        for tensor in tensors:
+            _check(tensor, prefix, arrays, path, tabled=tabled)
     return SavedModel(
         settings,
         schema,
@@ -168,18 +239,34 @@ def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -
         {name: _flat(f"slot:{name}/", arrays, dense) for name in slots},
         facts,
         {name: _tables(prefix, arrays, sparse) for name, prefix in prefixes.items() if tabled},
-        int(header["seed"]),
+        seed,
+        Scaling.from_json(json.loads(header["scaling"])) if "scaling" in header else None,
     )
 
 
-def _check(tensor: TensorSpec, arrays: Mapping[str, Any], path: Path, *, tabled: bool) -> None:
-    shape = tensor.shape
-    if tabled and tensor.sparse and tensor.name + ROWS in arrays:
-        shape = (len(arrays[tensor.name + ROWS]), *shape[1:])
-    if tensor.name not in arrays or arrays[tensor.name].shape != shape:
-        raise ModelError(f"{path}: tensor {tensor.name} is missing or not {shape}")
-    if arrays[tensor.name].dtype not in (np.float32, np.float64):
-        raise ModelError(f"{path}: tensor {tensor.name} is not of floating-point numbers")
+def _names(prefix: str, dense: Sequence[TensorSpec], sparse: Sequence[TensorSpec]) -> list[str]:
+    """The names of all arrays of some parameters."""
+    names = [prefix + tensor.name for tensor in (*dense, *sparse)]
+    return names + [prefix + tensor.name + ROWS for tensor in sparse]
+
+
+def _check(
+    tensor: TensorSpec, prefix: str, arrays: Mapping[str, Any], path: Path, *, tabled: bool
+) -> None:
+    name, shape = prefix + tensor.name, tensor.shape
+    if tabled and tensor.sparse:
+        ids = arrays[name + ROWS]
+        if ids.dtype != np.int64 or ids.ndim != 1 or not _ascend(ids, shape[0]):
+            raise ModelError(f"{path}: {name + ROWS} are no rows of a table of {shape[0]}")
+        shape = (len(ids), *shape[1:])
+    if arrays[name].shape != shape:
+        raise ModelError(f"{path}: tensor {name} is not {shape}, but {arrays[name].shape}")
+    if arrays[name].dtype not in (np.float32, np.float64):
+        raise ModelError(f"{path}: tensor {name} is not of floating-point numbers")
+
+
+def _ascend(ids: Ids, n_rows: int) -> bool:
+    return not len(ids) or bool(ids[0] >= 0 and ids[-1] < n_rows and (np.diff(ids) > 0).all())
 
 
 def _named(

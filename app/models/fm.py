@@ -7,21 +7,22 @@ features learnt elsewhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from distbelief.app.datasets.examples.sparse import relabelled
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models.by_column import ByColumn
 from distbelief.app.models.heads import LOG_ODDS, VALUE, Head
 from distbelief.app.models.losses import silently
-from distbelief.app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.models.model import Features, Targets, Task, Weights
+from distbelief.app.models.scaling import Scaling
 
 
 @dataclass(frozen=True)
-class FactorizationMachine:
+class FactorizationMachine(ByColumn):
     """``b + sum_i w_i x_i + sum_(i<j) (v_i . v_j) x_i x_j``, by Rendle's eq. 5 in linear time.
 
     The output is the log-odds of class 1, or the value if there are no classes. Tensors:
@@ -31,7 +32,6 @@ class FactorizationMachine:
     feature are touched together.
     """
 
-    n_features: int
     n_classes: int = 0
     rank: int = 8
     spread: float = 0.05
@@ -56,17 +56,18 @@ class FactorizationMachine:
     def initial(self, rng: np.random.Generator) -> Vector:
         return np.zeros(1)
 
-    def narrowed(self, features: Features) -> Narrowed:
-        rows, counts, features = relabelled(features)
-        return Narrowed(replace(self, n_features=len(rows)), features, (rows,), (counts,))
-
     @silently
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
         features = _entries(features, parameters.dtype)
         outputs, sums = self._forward(parameters, features)
-        loss = self.head.loss(outputs, targets)
+        loss = self.head.loss(outputs, targets, weights)
         table, bias = views(gradient, self.tensors)
         factors = views(parameters, self.tensors)[0][:, 1:]
         # d/dv_i = x_i (sum_j v_j x_j - v_i x_i), Rendle's eq. 4, times that of the loss.
@@ -80,6 +81,24 @@ class FactorizationMachine:
     def predict(self, parameters: Vector, features: Features) -> Vector:
         features = _entries(features, parameters.dtype)
         return self.head.prediction(self._forward(parameters, features)[0])
+
+    def folded(self, parameters: Vector, scaling: Scaling) -> Vector:
+        folded = parameters.astype(np.float64)
+        table, bias = views(folded, self.tensors)
+        n, means = scaling.n_columns, np.array(scaling.means)[:, None]
+        table[:n] *= np.array(scaling.factors)[:, None]
+        linear, factors = table[:, :1], table[:, 1:]
+        # With x_i - m_i for x_i every pair leaves terms in x_i, in x_j and in neither.
+        bias -= (means * linear[:n]).sum(axis=0)
+        together = (means * factors[:n]).sum(axis=0)
+        squares = np.square(factors[:n]).sum(axis=1, keepdims=True)
+        bias += 0.5 * (together @ together - np.sum(means**2 * squares))
+        linear -= factors @ together[:, None]
+        linear[:n] += means * squares
+        if self.task is Task.REGRESSION:
+            scaling.fold_targets(linear, bias=bias)
+            factors /= np.sqrt(scaling.target_factor)
+        return folded
 
     def _forward(self, parameters: Vector, features: Features) -> tuple[Vector, Vector]:
         """Outputs (n, 1), and for each factor the sum of ``v_i x_i``: (n, rank)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.losses import (
@@ -13,7 +14,11 @@ from distbelief.app.models.losses import (
     sigmoid,
     softmax,
 )
-from distbelief.app.models.model import Targets, Task
+from distbelief.app.models.model import Targets, Task, Weights
+
+
+class HeadLoss(Protocol):
+    def __call__(self, outputs: Vector, targets: Targets, weights: Weights = None, /) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Head:
     """
 
     task: Task
-    loss: Callable[[Vector, Targets], float]
+    loss: HeadLoss
     prediction: Callable[[Vector], Vector]
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
-from distbelief.app.datasets.examples.sparse import relabelled
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
+from distbelief.app.models.by_column import ByColumn
 from distbelief.app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
 from distbelief.app.models.layers import affine, affine_gradient
 from distbelief.app.models.losses import silently
-from distbelief.app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.models.model import Features, Targets, Task, Weights
+from distbelief.app.models.scaling import Scaling
 
 
 @dataclass(frozen=True)
-class _OneLayer:
+class _OneLayer(ByColumn):
     """``outputs = features @ weights + bias``, of shape (n, n_outputs).
 
     Tensors: weights (n_features, n_outputs) and bias (n_outputs,), the latter free of
@@ -25,7 +26,6 @@ class _OneLayer:
     sparse: an example touches those of its features.
     """
 
-    n_features: int
     sparse: bool = field(default=False, kw_only=True)
 
     head: ClassVar[Head]
@@ -53,17 +53,18 @@ class _OneLayer:
     def initial(self, rng: np.random.Generator) -> Vector:
         return np.zeros(sum(t.size for t in self.tensors if t.spread is None))
 
-    def narrowed(self, features: Features) -> Narrowed:
-        rows, counts, features = relabelled(features)
-        return Narrowed(replace(self, n_features=len(rows)), features, (rows,), (counts,))
-
     @silently
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
         features = features.astype(parameters.dtype, copy=False)
         outputs = affine(features, *views(parameters, self.tensors))
-        loss = self.head.loss(outputs, targets)
+        loss = self.head.loss(outputs, targets, weights)
         affine_gradient(features, outputs, *views(gradient, self.tensors))
         return loss
 
@@ -71,6 +72,17 @@ class _OneLayer:
     def predict(self, parameters: Vector, features: Features) -> Vector:
         features = features.astype(parameters.dtype, copy=False)
         return self.head.prediction(affine(features, *views(parameters, self.tensors)))
+
+    def folded(self, parameters: Vector, scaling: Scaling) -> Vector:
+        folded = parameters.astype(np.float64)
+        weights, bias = views(folded, self.tensors)
+        scaling.fold_columns(weights, bias)
+        if self.task is Task.REGRESSION:
+            scaling.fold_targets(weights, bias=bias)
+        return folded
+
+    def pull_back(self, gradient: Vector, scaling: Scaling) -> None:
+        scaling.pull_back(*views(gradient, self.tensors))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ parameters and no state, so one object serves many threads.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -14,11 +15,15 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from distbelief.app.datasets.targets.wanted import CLASSIFICATION, REGRESSION
 from distbelief.app.layout.tensors import TensorSpec, Vector
 
 #: Or a ``scipy.sparse.csr_array``, which has no types.
 Features = npt.NDArray[Any]
 Targets = npt.NDArray[Any]
+
+#: float32, shape (n,), or none: all examples count the same.
+Weights = npt.NDArray[np.float32] | None
 
 
 class Task(StrEnum):
@@ -27,6 +32,11 @@ class Task(StrEnum):
     REGRESSION = "regression"
     BINARY = "binary"
     MULTICLASS = "multiclass"
+
+    @property
+    def targets(self) -> str:
+        """What targets are to such a model, as the option ``task`` of data says it."""
+        return REGRESSION if self is Task.REGRESSION else CLASSIFICATION
 
 
 class Model(Protocol):
@@ -70,6 +80,35 @@ class Model(Protocol):
         Which of them follows from ``task``: regression, binary, multiclass.
         """
         ...
+
+
+class WeightedModel(Model, Protocol):
+    """A model whose examples may have weights: a keyword that is given only if there are any."""
+
+    def loss_and_gradient(
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
+    ) -> float:
+        """The mean, over the n examples, of weight times loss; likewise the gradient."""
+        ...
+
+
+def takes_weights(model: Model) -> bool:
+    """Whether a model is a :class:`WeightedModel`."""
+    says: bool | None = getattr(model, "takes_weights", None)
+    if says is not None:
+        return says
+    taken = inspect.signature(model.loss_and_gradient).parameters
+    return "weights" in taken or any(each.kind is each.VAR_KEYWORD for each in taken.values())
+
+
+def weighed(weights: Weights) -> dict[str, Any]:
+    """The keyword for a model's losses, if there are weights."""
+    return {} if weights is None else {"weights": weights}
 
 
 @dataclass(frozen=True)

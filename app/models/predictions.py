@@ -19,8 +19,16 @@ def likeliest(probabilities: npt.NDArray[Any], threshold: float) -> npt.NDArray[
     """
     if probabilities.ndim == 1:
         return (probabilities > threshold).astype(np.intp)
+    if probabilities.shape[1] == 2:  # at one half just the higher one, however they are rounded
+        ours, theirs = probabilities[:, 1], probabilities[:, 0]
+        return (ours * (1 - threshold) > theirs * threshold).astype(np.intp)
     classes: npt.NDArray[np.intp] = np.argmax(probabilities, axis=1)
     return classes
+
+
+def of_positive(probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The probability of class 1 of two, shape (n,)."""
+    return probabilities if probabilities.ndim == 1 else probabilities[:, 1]
 
 
 def probability_of(

@@ -67,6 +67,40 @@ BUILT_IN: Mapping[str, Callable[[ModelSettings, Schema], Model]] = {
     "torch": _torch,
 }
 
+#: The tasks of those that have one only, and of losses; others take both kinds of targets.
+TASKS: Mapping[str, Task] = {
+    "linear": Task.REGRESSION,
+    "logistic": Task.BINARY,
+    "softmax": Task.MULTICLASS,
+    "mse": Task.REGRESSION,
+    "log_loss": Task.BINARY,
+    "cross_entropy": Task.MULTICLASS,
+}
+
+
+def declared_task(settings: ModelSettings) -> Task | None:
+    """The task of a model, as far as it is known without any data.
+
+    Raises:
+        ModelError: it is a user's own, and cannot be imported.
+    """
+    if ":" in settings.model:
+        task = getattr(load(settings.model), "task", None)
+        return task if isinstance(task, Task) else None
+    return TASKS.get((settings.loss or "") if settings.model == "torch" else settings.model)
+
+
+def task_for(settings: ModelSettings, schema: Schema) -> Task | None:
+    """The task that a model has for data of this ``schema``; None if it takes any targets.
+
+    Raises:
+        ModelError: it is a user's own, and cannot be built.
+    """
+    declared = declared_task(settings)
+    if declared is None and ":" in settings.model:
+        return _imported(settings, schema).task
+    return declared
+
 
 def build_model(settings: ModelSettings, schema: Schema) -> Model:
     """Build the model that ``settings`` name, for data of this ``schema``.

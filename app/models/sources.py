@@ -13,9 +13,9 @@ import importlib
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 #: Of packages with more loaded modules only the one that is named is looked at: reading all
 #: of a large library takes too long, and its version says as much.
@@ -23,6 +23,9 @@ MOST_MODULES = 200
 
 #: By module: what it was loaded from, which is another one after a reload, and the digest.
 _taken: dict[str, tuple[object, str]] = {}
+
+#: Modules whose files had changed already when their digests were taken.
+_older: set[str] = set()
 
 
 def take(module_path: str) -> None:
@@ -33,7 +36,11 @@ def take(module_path: str) -> None:
             continue
         origin = getattr(module, "__spec__", None) or module
         if name not in _taken or _taken[name][0] is not origin:
-            _taken[name] = origin, _digest(module)
+            source = _source(module)
+            _taken[name] = origin, _digest(source)
+            _older.discard(name)
+            if source is not None and not _holds(module, source):
+                _older.add(name)
 
 
 def digests(module_paths: Iterable[str]) -> dict[str, str]:
@@ -45,12 +52,23 @@ def digests(module_paths: Iterable[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def outdated(module_paths: Iterable[str]) -> list[str]:
+    """Of these modules and their companions those whose files changed since they were imported."""
+    taken = digests(module_paths)
+    return [
+        name
+        for name, digest in taken.items()
+        if name in _older or (digest and _digest(_source(sys.modules[name])) not in ("", digest))
+    ]
+
+
 def forget(module_paths: Iterable[str]) -> None:
     """Have these modules and their companions imported anew when they are needed next."""
     for path in module_paths:
         for name in _related(path):
             sys.modules.pop(name, None)
             _taken.pop(name, None)
+            _older.discard(name)
     importlib.invalidate_caches()
 
 
@@ -100,12 +118,39 @@ def _installed() -> set[Path]:
     return {Path(folder) for folder in folders}
 
 
-def _digest(module: ModuleType) -> str:
+def _source(module: ModuleType) -> str | None:
+    """The source as it is now; None for what is compiled, or was made by a program."""
     spec = getattr(module, "__spec__", None)
     try:
-        source = spec.loader.get_source(spec.name)  # type: ignore[union-attr]
+        found: str | None = spec.loader.get_source(spec.name)  # type: ignore[union-attr]
     except (AttributeError, ImportError, OSError, SyntaxError, ValueError):
-        source = None  # compiled, or made by a program
+        return None
+    return found
+
+
+def _digest(source: str | None) -> str:
     if source is None:
         return ""
     return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _holds(module: ModuleType, source: str) -> bool:
+    """Whether the functions and methods of a module are those of ``source``."""
+    file = getattr(module, "__file__", None) or ""
+    try:
+        compiled = compile(source, file, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    there = set(_codes(compiled))
+    owners = [module, *(each for each in vars(module).values() if isinstance(each, type))]
+    found = (getattr(each, "__code__", None) for owner in owners for each in vars(owner).values())
+    return all(
+        code in there for code in found if isinstance(code, CodeType) and code.co_filename == file
+    )
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _codes(each)

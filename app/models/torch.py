@@ -18,8 +18,8 @@ training examples (Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", sec. 3:
 moving averages, which mix in those of older parameters): see :meth:`TorchModel.statistics`
 and :mod:`distbelief.app.models.batch_norm`. Batch norm cannot train on a single example, so no
 minibatch may have only one: where one is left over, choose another ``batch_size``. Buffers
-of integers, and those that are not part of the module's state, stay as the factory makes
-them.
+of integers, those with infinities in them (causal masks), and those that are not part of the
+module's state, stay as the factory makes them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.imports import load, named
-from distbelief.app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.models.model import Features, Narrowed, Targets, Task, Weights
 from distbelief.app.models.torch_module import Loss, Network, Numbers
 from distbelief.app.models.torch_rows import Ids, cut
 
@@ -115,14 +115,22 @@ class TorchModel:
         return Narrowed(model, features, rows, tuple(counts for _, counts in touched))
 
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
         numbers, targets = self._numbers(parameters), self._typed(targets, parameters)
-        return self._network.loss_and_gradient(numbers, features, targets, self._loss, gradient)
+        loss = self._weighted(weights)
+        return self._network.loss_and_gradient(numbers, features, targets, loss, gradient)
 
-    def loss(self, parameters: Vector, features: Features, targets: Targets) -> float:
+    def loss(
+        self, parameters: Vector, features: Features, targets: Targets, weights: Weights = None
+    ) -> float:
         numbers, targets = self._numbers(parameters), self._typed(targets, parameters)
-        return self._network.loss(numbers, features, targets, self._loss)
+        return self._network.loss(numbers, features, targets, self._weighted(weights))
 
     def predict(self, parameters: Vector, features: Features) -> Vector:
         outputs = self._network.outputs(self._numbers(parameters), features)
@@ -133,9 +141,29 @@ class TorchModel:
         predictions: Vector = outputs.cpu().numpy()
         return predictions
 
+    def state_dict(self, parameters: Vector) -> dict[str, torch.Tensor]:
+        """The module's state with these parameters, (D,): its ``load_state_dict`` takes it all."""
+        return self._network.state_dict(parameters)
+
     def statistics(self, parameters: Vector, features: Features) -> Vector:
         """The buffers, (n_statistics,), as these examples alone would make them."""
         return self._network.statistics(self._numbers(parameters), features)
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the loss is one of torch's: one of your own gives the mean only."""
+        return self._loss in [loss for loss, _ in LOSSES.values()]
+
+    def _weighted(self, weights: Weights) -> Loss:
+        if weights is None:
+            return self._loss
+        each: Callable[..., torch.Tensor] = self._loss
+
+        def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            losses = each(outputs, targets, reduction="none")
+            return (losses * torch.from_numpy(weights.copy()).to(losses)).mean()
+
+        return loss
 
     def _typed(self, targets: Targets, parameters: Vector) -> Targets:
         """As losses take them: classes are int64, all else is of the outputs' type."""
@@ -157,9 +185,11 @@ def _task(factory: str, n_outputs: int | None, n_classes: int) -> Task:
         return Task.MULTICLASS
     needed = {0: "(n,) for real numbers", 2: "(n,) or (n, 2) for two classes"}
     shape = "(n,)" if n_outputs is None else f"(n, {n_outputs})"
+    advice = ": if the targets are numbers, say so with the data option task=regression"
     raise ModelError(
         f'module "{factory}" must give outputs of shape '
         f"{needed.get(n_classes, f'(n, {n_classes}) for the classes')}, got {shape}"
+        f"{advice if n_classes and n_outputs in (None, 1) else ''}"
     )
 
 

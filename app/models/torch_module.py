@@ -24,6 +24,7 @@ from distbelief.app.models.imports import named
 from distbelief.app.models.model import Features, Targets
 from distbelief.app.models.torch_inputs import arguments, as_tensor, trial
 from distbelief.app.models.torch_rows import Ids, cut, only, sparse_rows
+from distbelief.app.models.torch_state import state, statistics
 
 #: Of outputs (n,) or (n, n_classes) and targets (n,), which are int64 for the latter and
 #: else of the outputs' type: the mean over the examples, a scalar.
@@ -59,7 +60,8 @@ class Network:
         self.n_outputs = n_outputs
         self._sparse = sparse_rows(self._module, dense_data=not schema.sparse)
         of_rows = {rows.name for rows in self._sparse}
-        parameters, buffers = _state(self._module)
+        self._statistics = statistics(self._module)
+        parameters, buffers = state(self._module, self._statistics)
         self._parameters = list(parameters.values())
         self._buffers = list(buffers.values())
         specs = [_spec(name, value, name in of_rows) for name, value in parameters.items()]
@@ -70,7 +72,7 @@ class Network:
 
     def initial(self, seed: int) -> Vector:
         """Numbers that a newly made module holds: float64, flat, in the order of ``tensors``."""
-        parameters, buffers = _state(self._made(seed)[0])
+        parameters, buffers = state(self._made(seed)[0], self._statistics)
         parts = [t.detach().double().flatten() for t in (*parameters.values(), *buffers.values())]
         flat: Vector = torch.cat(parts).numpy()
         return flat
@@ -133,6 +135,20 @@ class Network:
                     norm.momentum = momentum
             values: Vector = torch.cat([b.flatten() for b in self._buffers]).cpu().numpy()
             return values
+
+    def state_dict(self, vector: Vector) -> dict[str, torch.Tensor]:
+        """All that ``load_state_dict`` wants of a module that the factory makes, on the CPU.
+
+        Tied weights come under each of their names, and buffers that are no statistics as the
+        factory makes them.
+        """
+        module, _ = self._made(0)
+        parameters, buffers = state(module, self._statistics)
+        views = _views(as_tensor(vector), self.tensors)
+        with torch.no_grad():
+            for tensor, view in zip((*parameters.values(), *buffers.values()), views, strict=True):
+                tensor.copy_(view)
+        return {name: value.detach() for name, value in module.state_dict().items()}
 
     @property
     def approximate_gradient(self) -> bool:
@@ -216,7 +232,7 @@ class Network:
         now = self._parameters[0]
         if (now.device, now.dtype) != (like.device, like.dtype):
             self._module.to(like.device, like.dtype)
-            parameters, buffers = _state(self._module)
+            parameters, buffers = state(self._module, self._statistics)
             self._parameters = list(parameters.values())
             self._buffers = list(buffers.values())
             for rows in self._sparse:
@@ -250,17 +266,6 @@ class Network:
 
 
 _NO_ROWS = np.empty(0, np.int64)
-
-
-def _state(module: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, torch.Tensor]]:
-    """Parameters and buffers by their name in the ``state_dict``; a tied one comes once."""
-    saved = module.state_dict().keys()
-    buffers = {
-        name: buffer
-        for name, buffer in module.named_buffers()
-        if name in saved and buffer.is_floating_point()
-    }
-    return dict(module.named_parameters()), buffers
 
 
 def _spec(name: str, parameter: nn.Parameter, sparse: bool) -> TensorSpec:

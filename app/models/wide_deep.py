@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import Csr, csr, relabelled
 from distbelief.app.errors import ModelError
+from distbelief.app.layout.rows import Ids
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
 from distbelief.app.models.heads import CLASSES, LOG_ODDS, VALUE, Head
 from distbelief.app.models.layers import (
@@ -22,7 +23,8 @@ from distbelief.app.models.layers import (
     layer_tensors,
 )
 from distbelief.app.models.losses import silently
-from distbelief.app.models.model import Features, Narrowed, Targets, Task
+from distbelief.app.models.model import Features, Narrowed, Targets, Task, Weights
+from distbelief.app.models.scaling import Scaling
 
 
 @dataclass(frozen=True)
@@ -101,17 +103,27 @@ class WideDeep:
 
     def narrowed(self, features: Features) -> Narrowed:
         rows, counts, features = relabelled(features, self.n_dense)
-        bounds = tuple(np.searchsorted(rows, self.bounds).tolist())
-        return Narrowed(replace(self, bounds=bounds), features, (rows,), (counts,))
+        return Narrowed(self._with_rows(rows), features, (rows,), (counts,))
+
+    def cut(self, rows: Ids, scaling: Scaling) -> tuple[Self, Scaling]:
+        return self._with_rows(rows), scaling
+
+    def _with_rows(self, rows: Ids) -> Self:
+        return replace(self, bounds=tuple(np.searchsorted(rows, self.bounds).tolist()))
 
     @silently
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Weights = None,
     ) -> float:
         numbers, categories = self._parts(features, parameters.dtype)
         of, to = _Parts(self, parameters), _Parts(self, gradient)
         *inputs, delta = self._forward(of, numbers, categories)
-        loss = self.head.loss(delta, targets)
+        loss = self.head.loss(delta, targets, weights)
         deep = backward(of.layers, to.layers, inputs, delta, self.activation)
         deep = (deep @ of.layers[0][0].T)[:, self.n_dense :]
         np.matmul(numbers.T, delta, out=to.wide)
@@ -126,6 +138,16 @@ class WideDeep:
         numbers, categories = self._parts(features, parameters.dtype)
         outputs = self._forward(_Parts(self, parameters), numbers, categories)[-1]
         return self.head.prediction(outputs)
+
+    def folded(self, parameters: Vector, scaling: Scaling) -> Vector:
+        folded = parameters.astype(np.float64)
+        of = _Parts(self, folded)
+        (weights, bias), (last, bias_of_both) = of.layers[0], of.layers[-1]
+        scaling.fold_columns(weights, bias)
+        scaling.fold_columns(of.wide, bias_of_both)
+        if self.task is Task.REGRESSION:
+            scaling.fold_targets(of.fields[:, : self.n_outputs], of.wide, last, bias=bias_of_both)
+        return folded
 
     def _forward(self, of: _Parts, numbers: Vector, categories: Csr) -> list[Vector]:
         """Compute the inputs of every layer, then the outputs of both parts together."""

@@ -7,7 +7,8 @@ writing, so script and twin agree bit for bit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,11 @@ class Rule(Protocol):
     @property
     def name(self) -> str:
         """The setting ``optimizer``, and the rule's files in ``app/optimizers/rules``."""
+        ...
+
+    @property
+    def default_rate(self) -> float:
+        """The rate where none is set: on standardised columns it trains well."""
         ...
 
     @property
@@ -58,6 +64,10 @@ class Rule(Protocol):
     def arguments(self) -> tuple[float, ...]:
         """Rate, decay of the rate, and what else the script takes, in its order."""
         ...
+
+    def paced(self, share: float) -> Self:
+        """The rule with this share of its rate."""
+        return self if share == 1 else replace(self, rate=self.arguments()[0] * share)  # type: ignore[type-var]
 
     def step(
         self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0

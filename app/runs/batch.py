@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter, ValidationError
 
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
 from distbelief.app.runs.record import KEEP_S
+
+log = logging.getLogger(__name__)
 
 #: Reports taken from the list in one round trip.
 MOST_REPORTS = 1000
@@ -21,6 +26,7 @@ class BatchEvaluation:
 
     ``fence`` is the coordinator's, ``number`` grows with each evaluation of a run.
     ``quantum`` is the step to which portions round, see :mod:`distbelief.worker_tasks.portion`.
+    ``known`` is where the shards stand since they have the point, fence and change of each.
     """
 
     number: int
@@ -29,13 +35,15 @@ class BatchEvaluation:
     gradient: str
     portions: int
     quantum: float
+    known: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Report:
     """A portion's answer: its share of the loss, or the error of its worker.
 
-    With a ``mismatch`` the worker does not compute what the coordinator would.
+    With a ``mismatch`` the worker does not compute what the coordinator would; ``lost`` is what
+    a server had acknowledged, which is the coordinator's to mend.
     """
 
     fence: int
@@ -48,6 +56,10 @@ class Report:
     seconds: float = 0.0
     error: str = ""
     mismatch: bool = False
+    lost: bool = False
+
+
+REPORTS = TypeAdapter(Report)
 
 
 def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
@@ -59,8 +71,12 @@ def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
 
 def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
     """The evaluation of that number; None if it is over."""
-    document = servers.one("GET", _key(run, number))
-    return BatchEvaluation(**json.loads(document)) if document else None
+    found = servers.one("GET", _key(run, number))
+    if not found:
+        return None
+    document = json.loads(found)
+    known = tuple(map(tuple, document.get("known", ())))
+    return BatchEvaluation(**{**document, "known": known})
 
 
 def clear(servers: Servers, run: str, number: int) -> None:
@@ -79,7 +95,15 @@ def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
     """The reports that have come, waiting up to ``timeout_s`` for the first."""
     key = control(run, "portions")
     popped = servers.one("BLMPOP", f"{timeout_s:.3f}", 1, key, "LEFT", "COUNT", MOST_REPORTS)
-    return [Report(**json.loads(document)) for document in (popped[1] if popped else ())]
+    return list(_reports(popped[1] if popped else ()))
+
+
+def _reports(documents: Sequence[bytes]) -> Iterator[Report]:
+    for document in documents:
+        try:
+            yield REPORTS.validate_json(document, strict=True)
+        except ValidationError:
+            log.warning("what lies among the portions' reports is none, and was left out")
 
 
 def _key(run: str, number: int) -> str:

@@ -10,17 +10,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import chain
 from typing import Any
+
+from pydantic_core import from_json
 
 from distbelief.app.client.commands import Command
 from distbelief.app.client.scan import scan_keys
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import ConfigError, Fenced, ModelMissing, RunTaken
+from distbelief.app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerRefused
 from distbelief.app.layout.keys import control
 from distbelief.app.runs.record import KEEP_S, RunRecord
+from distbelief.app.runs.snapshot import (
+    FIELDS,
+    Owner,
+    RunState,
+    Snapshot,
+    damaged,
+    read_owner,
+    read_snapshot,
+)
 
 LEAD = Script.load("distbelief.app.runs", "lead")
 KEEP = Script.load("distbelief.app.runs", "keep")
@@ -28,19 +38,6 @@ CLOSE = Script.load("distbelief.app.runs", "close")
 COMMIT = Script.load("distbelief.app.runs", "commit")
 RETIRE = Script.load("distbelief.app.runs", "retire")
 DISCARD = Script.load("distbelief.app.runs", "discard")
-
-
-class RunState(StrEnum):
-    """State of a run. Stopped and failed ones can be resumed.
-
-    One is ``REMOVED`` while some of its servers still hold keys of it.
-    """
-
-    RUNNING = "running"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    FINISHED = "finished"
-    REMOVED = "removed"
 
 
 @dataclass(frozen=True)
@@ -54,40 +51,6 @@ class Claimant:
     host: str
     process: int
     replaces: str = ""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The coordinator of a run: for how long, and when it was last heard of."""
-
-    host: str
-    process: int
-    age_s: float
-    silent_s: float
-
-    def __str__(self) -> str:
-        return (
-            f"process {self.process} on {self.host} (for {self.age_s:.0f} s, "
-            f"last heard of {self.silent_s:.1f} s ago)"
-        )
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A run as the control server knows it. ``status`` is what its coordinator told last.
-
-    ``idle_s`` is for how long nothing was heard of it, ``goes_s`` when the servers will remove
-    its keys, None if never.
-    """
-
-    state: RunState
-    fence: int
-    document: dict[str, Any]
-    owner: Owner | None
-    status: dict[str, Any]
-    outcome: dict[str, Any]
-    idle_s: float = 0.0
-    goes_s: float | None = None
 
 
 def lead(
@@ -128,7 +91,7 @@ def lead(
             f"{record.run}'"
         )
     if answer == b"HELD":
-        return _owner(owner, age_ms, silent_ms)
+        return read_owner(record.run, keys[0], owner, age_ms, silent_ms)
     return int(fence)
 
 
@@ -164,9 +127,10 @@ def retire(servers: Servers, run: str, claimer: str, seconds: float) -> None:
 
 def discard(servers: Servers, run: str, least_fence: int = 1) -> int | Owner:
     """Shut everybody out of a run that is to be removed: the fence, or who coordinates it."""
-    command = Command.call(0, DISCARD, [control(run, "record")], [least_fence])
+    key = control(run, "record")
+    command = Command.call(0, DISCARD, [key], [least_fence])
     answer, fence, owner, age_ms, silent_ms = servers.call([command])[0]
-    return _owner(owner, age_ms, silent_ms) if answer == b"HELD" else int(fence)
+    return read_owner(run, key, owner, age_ms, silent_ms) if answer == b"HELD" else int(fence)
 
 
 def forget(servers: Servers, run: str) -> None:
@@ -189,9 +153,16 @@ def commit(servers: Servers, run: str, fence: int, state: Mapping[str, Any]) -> 
 
 
 def committed(servers: Servers, run: str) -> dict[str, Any] | None:
-    """Read what was committed last; None if nothing was."""
-    text = servers.one("GET", control(run, "state"))
-    return json.loads(text) if text else None
+    """Read what was committed last; None if nothing was. Raises RunDamaged."""
+    key = control(run, "state")
+    text = servers.one("GET", key)
+    try:
+        state = from_json(text) if text else None
+    except ValueError as error:
+        raise damaged(run, key, error) from None
+    if state is not None and not isinstance(state, dict):
+        raise damaged(run, key, ValueError("what was committed is no object"))
+    return state
 
 
 def ask_to_stop(servers: Servers, run: str) -> None:
@@ -200,42 +171,35 @@ def ask_to_stop(servers: Servers, run: str) -> None:
 
 
 def look(servers: Servers, run: str) -> Snapshot | None:
-    """A run as the control server knows it; None if it does not."""
-    names = ("document", "state", "fence", "owner", "since", "expires", "lease", "status")
-    fields, seconds = servers.call(
-        [
-            Command(0, ("HMGET", control(run, "record"), *names, "outcome", "ended", "goes")),
-            Command(0, ("TIME",)),
-        ]
-    )
-    document, state, fence, owner, since, expires, lease, status, outcome, ended, goes = fields
-    if document is None or state is None:
+    """A run as the control server knows it; None if it does not.
+
+    Raises:
+        RunDamaged: its record says what cannot be.
+    """
+    key = control(run, "record")
+    asked = [Command(0, ("HMGET", key, *FIELDS)), Command(0, ("TIME",))]
+    try:
+        found, (seconds, micros) = servers.call(asked)
+    except ServerRefused as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        raise damaged(run, key, ValueError("its record is no hash")) from None
+    fields = dict(zip(FIELDS, found, strict=True))
+    if fields["document"] is None or fields["state"] is None:
         return None
-    now_ms = int(seconds[0]) * 1000 + int(seconds[1]) // 1000
-    running, told = state == RunState.RUNNING.encode(), json.loads(outcome or "{}")
-    if running:
-        idle_ms = now_ms - int(expires) + int(lease)
-    else:  # who ended it before there was "ended" told how long it took
-        took_ms = 1000 * float(told.get("seconds", 0))
-        idle_ms = max(0, now_ms - int(ended or int(since or 0) + took_ms))
-    return Snapshot(
-        RunState(state.decode()),
-        int(fence),
-        json.loads(document),
-        _owner(owner, now_ms - int(since), idle_ms) if running else None,
-        json.loads(status or "{}"),
-        told,
-        idle_ms / 1000,
-        (int(goes) - now_ms) / 1000 if goes else None,
-    )
+    return read_snapshot(run, key, fields, int(seconds) * 1000 + int(micros) // 1000)
 
 
 def runs(servers: Servers) -> list[str]:
-    """The ids of all runs that the control server knows, in the order of their ids."""
+    """The ids of all runs that the control server knows, in the order of their ids.
+
+    Bytes that are not UTF-8, which ids of ours have none of, stand there as surrogates.
+    """
     pattern = control("*", "record")
     before, after = pattern.split("*")
     keys = chain.from_iterable(scan_keys(servers, pattern))
-    return sorted({key.decode().removeprefix(before).removesuffix(after) for key in keys})
+    names = (key.decode(errors="surrogateescape") for key in keys)
+    return sorted({name.removeprefix(before).removesuffix(after) for name in names})
 
 
 def read_run(servers: Servers, run: str, fence: int) -> RunRecord:
@@ -252,10 +216,6 @@ def finished(run: str) -> ConfigError:
         f"run {run} has finished: there is nothing to resume. To train further, start from its "
         "model with --init-from"
     )
-
-
-def _owner(owner: bytes, age_ms: int, silent_ms: int) -> Owner:
-    return Owner(**json.loads(owner), age_s=age_ms / 1000, silent_s=silent_ms / 1000)
 
 
 def _check(run: str, answer: bytes) -> None:

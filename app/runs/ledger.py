@@ -52,7 +52,7 @@ class LedgerUnit:
 
     ``tries`` counts its claims that were not given back; ``attempt`` and ``owner`` are those
     of the last claim, 0 and empty before the first. ``remaining_s`` is what is left of its
-    lease on the server's clock, negative if the lease ran out; None if nobody holds it.
+    lease on the server's clock, 0 or less if the lease ran out; None if nobody holds it.
     """
 
     state: UnitState
@@ -130,16 +130,14 @@ class Ledger:
 
     def read(self, units: Sequence[str]) -> dict[str, LedgerUnit]:
         """Look ``units`` up; those that the ledger does not know are left out."""
-        fields = ("state", "tries", "attempt", "owner", "expires", "report")
-        replies = self._servers.call(
-            [Command(0, ("TIME",))]
-            + [Command(0, ("HMGET", self._unit(unit), *fields)) for unit in units]
-        )
-        seconds, micros = replies[0]
+        fields = ("state", "tries", "attempt", "owner", "expires", "lease", "report")
+        asked = [Command(0, ("HMGET", self._unit(unit), *fields)) for unit in units]
+        # The time last: whoever renews meanwhile has no lease that ends too late for it.
+        *replies, (seconds, micros) = self._servers.call([*asked, Command(0, ("TIME",))])
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return {
             unit: _parse(now_ms, *reply)
-            for unit, reply in zip(units, replies[1:], strict=True)
+            for unit, reply in zip(units, replies, strict=True)
             if reply[0] is not None
         }
 
@@ -166,14 +164,17 @@ def _parse(
     attempt: bytes,
     owner: bytes,
     expires: bytes,
+    lease: bytes,
     report: bytes,
 ) -> LedgerUnit:
-    held = state == UnitState.LEASED.encode()
+    left_ms = int(expires) - now_ms
+    if left_ms > int(lease):  # the clock was set back since
+        left_ms = 0
     return LedgerUnit(
         state=UnitState(state.decode()),
         tries=int(tries),
         attempt=int(attempt),
         owner=owner.decode(),
-        remaining_s=(int(expires) - now_ms) / 1000 if held else None,
+        remaining_s=left_ms / 1000 if state == UnitState.LEASED.encode() else None,
         report=json.loads(report or "{}"),
     )

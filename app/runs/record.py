@@ -2,23 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distbelief.app.client.engine import Engine
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.errors import ConfigError
+from distbelief.app.errors import RunDamaged
 from distbelief.app.layout.layout import Layout
+from distbelief.app.models.scaling import Scaling
 from distbelief.app.runs.identity import Identity
+from distbelief.app.runs.snapshot import Whole, damaged
 from distbelief.app.settings.config import RunConfig
 
 FORMAT = 3
 
+#: More than anybody has.
+MOST_SHARDS = 1 << 20
+
 #: Seconds that a key stays which nobody removes, because its coordinator or worker died.
 KEEP_S = 86_400
+
+
+class _Part(BaseModel):
+    """Of a record as it is written: each thing is what it is, whether or not it fits the others."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _Layout(_Part):
+    tensors: list[list[Any]]
+    block_numbers: Whole
+    n_shards: int = Field(ge=1, le=MOST_SHARDS)
+    n_servers: int = Field(ge=1, le=MOST_SHARDS)
+    n_table_shards: Whole
+    seed: int
+
+
+class _Schema(_Part):
+    n_features: Whole
+    n_classes: Whole = 0
+    sparse: bool = False
+    n_dense: Whole = 0
+    n_fields: Whole = 0
+    labels: Sequence[int | str]
+
+
+class _Identity(_Part):
+    version: str
+    code: str
+    modules: dict[str, str] = {}
+
+
+class _Written(_Part):
+    config: dict[str, Any]
+    layout: _Layout
+    parameter_servers: list[str]
+    fingerprint: str
+    data_schema: _Schema = Field(alias="schema")
+    engines: list[str]
+    identity: _Identity | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +74,9 @@ class RunRecord:
     ``fingerprint`` identifies the data, so that a worker whose file differs from the
     coordinator's says so instead of training on something else. ``engines`` are what the
     parameter servers compute with (empty: Lua). ``identity`` is the code that workers must
-    share; None in records of older programs, which workers do not compare.
+    share; None in records of older programs, which workers do not compare. ``scaling`` is that
+    under which the model is trained, None if it is trained on the columns as they are. ``fits``
+    is what the training data must fit, the model that the run goes on from.
     """
 
     run: str
@@ -39,6 +87,8 @@ class RunRecord:
     schema: Schema
     engines: tuple[Engine, ...] = ()
     identity: Identity | None = None
+    scaling: Scaling | None = None
+    fits: Compatibility | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,23 +100,39 @@ class RunRecord:
             "schema": self.schema.to_json(),
             "engines": list(self.engines),
             "identity": self.identity.to_json() if self.identity is not None else None,
+            "scaling": self.scaling.to_json() if self.scaling is not None else None,
+            "fits": self.fits.to_json() if self.fits is not None else None,
         }
 
     @classmethod
     def from_json(cls, run: str, document: Mapping[str, Any]) -> RunRecord:
+        """Read what :meth:`to_json` made.
+
+        Raises:
+            RunDamaged: it is of another version, or says what cannot be.
+        """
         if document.get("format") != FORMAT:
-            raise ConfigError(
+            raise RunDamaged(
                 f"run {run} was written in format {document.get('format')}, this program reads "
                 f"format {FORMAT}: use the same version for coordinator and workers"
             )
         try:
+            _Written.model_validate(document)
+            return cls._read(run, document)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise damaged(run, "its record", error) from None
+
+    @classmethod
+    def _read(cls, run: str, document: Mapping[str, Any]) -> RunRecord:
+        try:
             config = RunConfig(**document["config"])
         except ValidationError as error:
-            raise ConfigError(
+            raise RunDamaged(
                 f"run {run} has settings that this version does not know: use the same version "
                 f"for coordinator and workers ({error.errors()[0]['loc']})"
             ) from None
-        identity = document.get("identity")
+        identity, scaling = document.get("identity"), document.get("scaling")
+        fits = document.get("fits")
         return cls(
             run,
             config,
@@ -76,4 +142,6 @@ class RunRecord:
             Schema.from_json(document["schema"]),
             tuple(Engine(name) for name in document["engines"]),
             Identity.from_json(identity) if identity is not None else None,
+            Scaling.from_json(scaling) if scaling is not None else None,
+            Compatibility.from_json(fits) if fits is not None else None,
         )

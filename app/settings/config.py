@@ -11,16 +11,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from pydantic import ValidationError, model_validator
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
+from distbelief.app.settings.data import RANDOM, DataSettings
 from distbelief.app.settings.sections import (
     CheckpointSettings,
-    DataSettings,
     DownpourSettings,
     ModelSettings,
     ObjectiveSettings,
@@ -34,6 +34,9 @@ from distbelief.app.settings.synonyms import advice
 
 #: Workers that add up gradients of the batch at one moment, as far as is known beforehand.
 BATCH_CALLERS = 4
+
+#: Characters of a value in a message.
+MOST_SHOWN = 200
 
 
 class RunConfig(
@@ -50,20 +53,43 @@ class RunConfig(
     """One training job. Frozen; equal configurations have equal JSON."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> RunConfig:
+    def _consistent_rule(self) -> RunConfig:
         if self.optimizer == "adagrad" and self.initial_accumulator == 0 and _tiny(self.epsilon):
             raise ValueError("initial_accumulator 0 needs an epsilon of at least 1e-30")
         if self.optimizer in ("rmsprop", "adam") and _tiny(self.epsilon):
             raise ValueError(f"{self.optimizer} needs an epsilon of at least 1e-30")
-        if self.optimizer == "ftrl" and self.learning_rate_decay:
+        if self.optimizer != "ftrl":
+            return self
+        if self.learning_rate_decay:
             raise ValueError(
                 "learning_rate_decay must be 0 for ftrl: it slows each number down by itself"
             )
-        if self.optimizer == "ftrl" and self.scale_by_staleness:
-            raise ValueError("scale_by_staleness is not for ftrl, whose steps have no rate")
-        heldout = self.holdout > 0 or self.holdout_data is not None
+        for name in ("scale_by_staleness", "schedule", "warm_up"):
+            if getattr(self, name):
+                raise ValueError(f"{name} is not for ftrl, whose steps have no rate")
+        return self
+
+    @model_validator(mode="after")
+    def _consistent_schedule(self) -> RunConfig:
+        if self.schedule == "inverse" and not self.learning_rate_decay:
+            raise ValueError("schedule inverse needs a learning_rate_decay above 0")
+        if self.schedule not in (None, "inverse") and self.learning_rate_decay:
+            raise ValueError(
+                f"learning_rate_decay is for schedule inverse, not for {self.schedule}: leave out "
+                "one of them"
+            )
+        if self.warm_up >= self.passes:
+            raise ValueError(
+                f"warm_up = {self.warm_up:g} must be less than passes = {self.passes}: the rate "
+                "would not reach its full height"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        self._check_division()
         judged = (self.target, self.patience, self.metric)
-        if not heldout and any(each is not None for each in judged):
+        if not self.evaluates and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
         if self.algorithm == "downpour" and self.l1 > 0:
             raise ValueError(
@@ -71,6 +97,22 @@ class RunConfig(
                 "ftrl and set ftrl_l1"
             )
         return self
+
+    def _check_division(self) -> None:
+        """Examples can be divided in one way only."""
+        if isinstance(self.holdout, str):
+            others = {"split": self.split != RANDOM, "test": self.test}
+            others["holdout_data"] = self.holdout_data is not None
+            for name in (name for name, given in others.items() if given):
+                raise ValueError(
+                    f"{name} and a column as holdout ({self.holdout}) exclude each other: the "
+                    "column says the part of each example"
+                )
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether there are held-out data."""
+        return bool(self.holdout) or self.holdout_data is not None
 
     @property
     def unit_length(self) -> int:
@@ -152,8 +194,10 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # that of tomllib, of Unicode, and of numbers without end
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from None
 
 
 def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
@@ -180,9 +224,17 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
         raise ConfigError(_sentence(error)) from None
 
 
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return "..."
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
 def _is_switch(name: str) -> bool:
     field = RunConfig.model_fields.get(name) or ClusterConfig.model_fields[name]
-    return field.annotation is bool
+    return bool in (field.annotation, *get_args(field.annotation))
 
 
 def _sentence(error: ValidationError) -> str:
@@ -191,7 +243,7 @@ def _sentence(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
-    name, value = str(first["loc"][0]), repr(first["input"])
+    name, value = str(first["loc"][0]), _shown(first["input"])
     for other in others:  # another kind of value that the same setting may have
         if other["loc"][0] == name and other["type"] == "literal_error":
             message += f", or {other['ctx']['expected']}"

@@ -22,6 +22,9 @@ DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+#: What is no name of a file: systemd's have an @ in them, too.
+_LIKE_A_URL = re.compile(r"://|^(rediss?|unix|redis\+socket):")
+
 #: The files from which URLs were read in this process.
 _files: dict[str, Path] = {}
 
@@ -73,10 +76,20 @@ def _told(variable: str) -> Told | None:
     name = os.environ.get(source)
     if not name:
         return None
+    if _LIKE_A_URL.search(name):
+        raise ConfigError(
+            f"{source} holds what looks like a URL (not shown: it may hold a password): it is to "
+            f"name a file with the URL in it, or set {variable} instead"
+        )
     try:
         text = read_secret(Path(name))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{source} names {name}, which cannot be read: {error}") from error
+    except OSError as error:
+        why = error.strerror
+        raise ConfigError(f"{source} names {name}, which cannot be read: {why}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source} names {name}, which is no text in UTF-8") from error
+    if not all("://" in url for url in split_urls(text)):
+        raise ConfigError(f"{source} names {name}, in which there is something else than a URL")
     _files.update(dict.fromkeys((text, *split_urls(text)), Path(name)))
     return Told(text, source) if text else None
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from distbelief.app.settings.objective import ObjectiveSettings as ObjectiveSettings
+from distbelief.app.settings.section import Section as Section
 
 Scalar = bool | int | float | str
 OptionValue = Scalar | list[int] | list[float] | list[str]
@@ -17,12 +20,6 @@ WantedEngine = Literal["auto", "lua", "native"]
 Positive = Annotated[int, Field(ge=1)]
 #: Steps between exchanges with the servers; ``auto`` is chosen before the training.
 Interval = Positive | Literal["auto"]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, nothing unknown, no infinities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelSettings(Section):
@@ -62,78 +59,14 @@ class ModelSettings(Section):
         0.5,
         ge=0,
         le=1,
-        description="models of two classes: probability above which an example is of class 1",
+        description="two classes: probability above which an example is of the positive one",
     )
-
-
-class DataSettings(Section):
-    """Data"""
-
-    data: str = Field(
-        "digits",
-        description="digits, synthetic:linear, synthetic:logistic, synthetic:softmax, "
-        "synthetic:clicks; .csv, .tsv, .libsvm (all also .gz) or .parquet files: one, a folder "
-        "or a pattern, also https:// and the like; a .npz file with arrays x and y, a pair "
-        "x.npy and y.npy, or MNIST's images-idx3-ubyte(.gz) with the labels beside it",
-    )
-    data_options: dict[str, Scalar] = Field(
-        {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"
-    )
-    holdout: float = Field(
-        0.2, ge=0, lt=1, description="fraction of the examples held out for evaluation"
-    )
-    holdout_data: str | None = Field(
-        None, description="held-out examples of their own, as data; the fraction is then unused"
-    )
-
-
-class ObjectiveSettings(Section):
-    """Objective and update rule"""
-
-    optimizer: Literal["adagrad", "sgd", "momentum", "rmsprop", "adam", "ftrl"] = Field(
-        "adagrad", description="update rule on the server"
-    )
-    learning_rate: float = Field(
-        0.05, gt=0, description="the rule's rate: Adagrad's gamma, FTRL's alpha"
-    )
-    learning_rate_decay: float = Field(
-        0.0, ge=0, description="rate / (1 + decay * updates applied by the shard) (not FTRL)"
-    )
-    initial_accumulator: float = Field(
-        0.1, ge=0, description="Adagrad: first value of the sums of squared gradients"
-    )
-    epsilon: float | None = Field(
-        None,
+    negative_rate: float = Field(
+        1.0,
         gt=0,
-        description="added to the root of the squares [default: Adagrad 1e-10, RMSProp and "
-        "Adam 1e-8]",
-    )
-    momentum: float = Field(
-        0.9, ge=0, lt=1, description="momentum: share of the velocity that an update keeps"
-    )
-    smoothing: float = Field(
-        0.99, ge=0, lt=1, description="RMSProp: share of the mean square that an update keeps"
-    )
-    beta1: float = Field(
-        0.9, ge=0, lt=1, description="Adam: share of the mean gradient that an update keeps"
-    )
-    beta2: float = Field(
-        0.999, ge=0, lt=1, description="Adam: share of the mean square that an update keeps"
-    )
-    weight_decay: float = Field(
-        0.0, ge=0, description="Adam: rate * this share of every number is taken off (AdamW)"
-    )
-    ftrl_beta: float = Field(1.0, gt=0, description="FTRL: added to the root of the squares")
-    ftrl_l1: float = Field(
-        0.0, ge=0, description="FTRL: L1, held against the sum of all gradients (biases too)"
-    )
-    ftrl_l2: float = Field(0.0, ge=0, description="FTRL: L2, likewise")
-    l1: float = Field(
-        0.0, ge=0, description="Sandblaster: adds l1 * |weights|_1 to the loss (not biases)"
-    )
-    l2: float = Field(0.0, ge=0, description="adds l2/2 * |weights|^2 to the loss (not biases)")
-    clip_norm: float | None = Field(
-        None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"
+        le=1,
+        description="two classes: share of the negative examples that the data were left with; the "
+        "saved model is corrected, so that it predicts as if all were there",
     )
 
 
@@ -151,6 +84,15 @@ class DownpourSettings(Section):
         "as the servers can take, at most 4",
     )
     overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
+    schedule: Literal["constant", "inverse", "step", "cosine"] | None = Field(
+        None,
+        description="rate in the course of the training: inverse as learning_rate_decay says; step "
+        "is a tenth of it after half of the passes and a hundredth after three quarters; cosine "
+        "falls to 0 (not FTRL) [default: inverse with a decay, else constant]",
+    )
+    warm_up: float = Field(
+        0.0, ge=0, description="passes in which the rate rises to its full height (not FTRL)"
+    )
     max_staleness: int | None = Field(
         None,
         ge=0,
@@ -174,10 +116,15 @@ class SandblasterSettings(Section):
     iterations: Positive = Field(100, description="iterations of L-BFGS, at most")
     history: int = Field(10, ge=0, le=100, description="curvature pairs that L-BFGS remembers, m")
     gradient_tolerance: float = Field(
-        1e-5, ge=0, description="converged when the gradient's 2-norm is at most this"
+        1e-6,
+        ge=0,
+        description="converged when the gradient's 2-norm is at most this share of the first one",
     )
     decrease_tolerance: float = Field(
-        1e-9, ge=0, description="converged when an iteration lowers the loss by at most this share"
+        1e-9,
+        ge=0,
+        description="converged when three iterations in a row lower the loss by at most this share "
+        "of it each",
     )
     precision: Literal["float64", "float32"] = Field(
         "float64", description="numbers of the vectors on the servers"

@@ -33,7 +33,7 @@ SYNONYMS = {
     "history": "history_size lbfgs_memory maxcor memory m num_corrections",
     "holdout": "test_size test_split test_fraction holdout_size holdout_fraction "
     "validation_split validation_fraction validation_size val_split val_fraction val_size",
-    "holdout_data": "eval_data eval_set test_data test_set val_data validation_data validation_set",
+    "holdout_data": "eval_data eval_set val_data validation_data validation_set",
     "init": "initializer initialization kernel_initializer weight_init",
     "initial_accumulator": "initial_accumulator_value",
     "init_from": "init_model pretrained pretrained_model initial_model from_checkpoint",
@@ -44,6 +44,8 @@ SYNONYMS = {
     "learning_rate": "lr lrate eta eta0 step_size stepsize base_lr learn_rate learning_rate_init "
     "initial_learning_rate init_lr",
     "learning_rate_decay": "lr_decay decay decay_rate",
+    "schedule": "lr_schedule lr_scheduler learning_rate_schedule scheduler",
+    "standardize": "standardise standardization normalize scale_features standard_scaler",
     "max_seconds": "max_time max_runtime time_limit time_budget timeout walltime",
     "max_staleness": "staleness staleness_bound staleness_threshold max_delay",
     "metric": "metrics scoring eval_metric monitor",
@@ -63,6 +65,7 @@ SYNONYMS = {
     "nproc_per_node",
     "rank": "factors n_factors num_factors latent_dim",
     "replicas": "n_replicas num_replicas world_size",
+    "split": "order_by sort_by split_by stratify stratified time_column timestamp_column",
     "seed": "random_seed random_state manual_seed rng rng_seed",
     "servers": "n_servers num_servers num_ps n_parameter_servers num_parameter_servers",
     "shards": "n_shards num_shards num_partitions",
@@ -107,10 +110,8 @@ SENTENCES = {
     "beta": "Adam has {beta1} and {beta2}, FTRL has {ftrl_beta}",
     "betas": "Adam has {beta1} and {beta2}",
     "clip_value clipvalue": "gradients are clipped by their length: {clip_norm}",
-    "lr_schedule lr_scheduler learning_rate_schedule schedule scheduler": "there is one schedule, "
-    "{learning_rate_decay}: rate / (1 + decay * updates)",
-    "warmup warmup_steps": "{warm_start_steps} are steps that one replica takes alone before the "
-    "others start",
+    "warmup warmup_steps warmup_epochs num_warmup_steps": "{warm_up} are passes in which the rate "
+    "rises, {warm_start_steps} are steps that one replica takes alone before the others start",
     "warm_start": "{init_from} is a saved model to start from, {warm_start_steps} are steps that "
     "one replica takes alone before the others start",
     "shuffle": "minibatches are always shuffled, in an order that {seed} decides",
@@ -119,7 +120,8 @@ SENTENCES = {
     "task": "give task=regression or task=classification with {data_options}, where targets do not "
     "show it",
     "label label_column target_column": "give target=COLUMN of a file with {data_options}",
-    "class_weight sample_weight": "all examples weigh the same here",
+    "sample_weight": "give data=(features, targets, weights) in Python; {class_weight} is for "
+    "classes",
     "bias fit_intercept intercept": "all our models have a bias",
     "verbose verbosity quiet silent log_level": "the command line shows progress, and prints its "
     "result for machines with --json; a program hears of progress by say= and on_status=",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -22,8 +23,15 @@ from types import TracebackType
 from typing import Self
 
 from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.reading.access import ROOTS_VARIABLE
 from distbelief.app.errors import ConfigError, ServerError, ServerUnreachable
-from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
+from distbelief.app.files.owned import OWNER, lock, sweep_folders
+from distbelief.app.models.imports import (
+    ALLOWED_IMPORTS_VARIABLE,
+    OWNER_FILE_VARIABLE,
+    allowed_imports,
+    tell,
+)
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
@@ -40,6 +48,9 @@ from distbelief.coordinator.cluster.signals import hold_signals
 STOP_GRACE_S = 5.0
 
 LONGEST_HOME = 70
+
+#: Folders of embedded clusters, in the folder for temporary files.
+HOMES = re.compile(r"distbelief-[a-z0-9_]{8}")
 
 #: Between two looks at a server that is starting.
 ASK_AGAIN_S = 0.5
@@ -90,6 +101,7 @@ class LocalCluster:
         self._keeper = Keeper(self._child, say)
         self._sockets: Path | None = None
         self._starter: Starter | None = None
+        self._held: int | None = None
         self._checking = threading.Lock()
         self._owner = 0
         self.children: list[Child] = []
@@ -142,9 +154,16 @@ class LocalCluster:
         return {
             **os.environ,
             ALLOWED_IMPORTS_VARIABLE: ",".join(allowed_imports()),
+            ROOTS_VARIABLE: "",  # they open what we have opened ourselves
+            OWNER_FILE_VARIABLE: str(self._owner_file),
             BROKER: self.endpoints.broker,
             PARAMETER_SERVERS: ",".join(self.endpoints.parameter_servers),
         }
+
+    def tell_workers(self) -> None:
+        """Tell the workers what this process lets them import by now, and where it is found."""
+        if self.running:
+            tell(self._owner_file)
 
     def check(self) -> None:
         """Start children again that ended; raise ServerError if one ends again and again."""
@@ -198,8 +217,15 @@ class LocalCluster:
                 self._starter.close()
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets = self._starter = None
+            if self._held is not None:
+                os.close(self._held)
+            self._sockets = self._starter = self._held = None
             self.processes = 0
+
+    @property
+    def _owner_file(self) -> Path:
+        assert self._sockets is not None
+        return self._sockets / "owner.json"
 
     @property
     def _logs(self) -> Path:
@@ -222,7 +248,9 @@ class LocalCluster:
         # Not below the run's folder: the path of a Unix socket has room for 107 characters.
         home = tempfile.gettempdir()
         home = home if len(home) <= LONGEST_HOME else "/tmp"  # noqa: S108  (mkdtemp is private)
+        sweep_folders(Path(home), HOMES)  # those of coordinators that were killed
         self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-", dir=home))
+        self._held = lock(self._sockets / OWNER)
         try:
             self._serve(program, module := native.library())
         except ServerError as error:

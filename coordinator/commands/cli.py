@@ -12,6 +12,7 @@ import click
 from distbelief.app.errors import DistBeliefError, ExitCode
 from distbelief.coordinator.commands.group import LazyGroup
 from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.views.terminal import protect_terminal
 
 #: Exit code of a program whose reader went away (128 and the number of SIGPIPE).
 NO_READER = 141
@@ -75,7 +76,7 @@ main.add_lazy(
 )
 main.add_lazy(
     "predict",
-    "distbelief.coordinator.commands.inference:predict",
+    "distbelief.coordinator.commands.predict:predict",
     "Predict for new examples: a line each, as CSV.",
 )
 main.add_lazy(
@@ -112,6 +113,7 @@ def run() -> NoReturn:
         from click.shell_completion import shell_complete
 
         sys.exit(shell_complete(main, {}, "distbelief", COMPLETE, instruction))
+    protect_terminal()
     try:
         _invoke()
     except click.exceptions.Exit as end:

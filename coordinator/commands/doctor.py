@@ -11,9 +11,10 @@ import click
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.config import SECTIONS, RunConfig
 from distbelief.coordinator.commands.options import SectionedCommand, settings_options
-from distbelief.coordinator.commands.output import as_json, open_console
+from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import broker_source
 from distbelief.coordinator.commands.train import collect_settings, config_option
+from distbelief.coordinator.views.terminal import safe_console
 
 
 @click.command(
@@ -65,5 +66,5 @@ def doctor(config_file: str | None, as_json: bool, **flags: Any) -> None:
         document = {"findings": [each.to_json() for each in findings], "exit_code": code}
         click.echo(json.dumps(document, indent=2))
     else:
-        show(open_console(), findings)
+        show(safe_console(soft_wrap=True), findings)
     sys.exit(code)

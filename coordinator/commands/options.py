@@ -190,7 +190,7 @@ def _parse(name: str, value: Any, kind: str) -> Any:
 
 
 def _kind(field: FieldInfo) -> str:
-    if field.annotation is bool:
+    if bool in (field.annotation, *get_args(field.annotation)):
         return "switch"
     origin = get_origin(field.annotation)
     if origin is dict:

@@ -10,7 +10,8 @@ import click
 from distbelief.app.settings.extras import needed
 from distbelief.coordinator.commands.options import SectionedCommand
 from distbelief.coordinator.commands.output import as_json
-from distbelief.coordinator.commands.run_flags import FOLDER, run_names
+from distbelief.coordinator.commands.run_flags import run_names
+from distbelief.coordinator.progress.program import FOLDER
 
 
 @click.command(

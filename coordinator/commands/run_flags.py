@@ -16,8 +16,7 @@ from distbelief.app.settings.environment import (
     parameter_server_urls,
     told_broker,
 )
-
-FOLDER = "runs"
+from distbelief.coordinator.progress.program import FOLDER
 
 
 def run_flags(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,8 +12,9 @@ from distbelief.app.settings.durations import seconds_of
 from distbelief.app.settings.environment import split_urls
 from distbelief.coordinator.commands import deletion
 from distbelief.coordinator.commands.options import SectionedCommand
-from distbelief.coordinator.commands.output import as_json, open_console
+from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import cluster_settings, run_flags, run_names
+from distbelief.coordinator.views.terminal import safe_console
 
 #: Exit codes of whoever asks a control server.
 ASKING = (ExitCode.UNREACHABLE, ExitCode.AUTHENTICATION, ExitCode.SERVER)
@@ -42,7 +43,7 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     if follow:
         from distbelief.coordinator.views import following
 
-        screen = open_console(soft_wrap=False)
+        screen = safe_console()
         sys.exit(following.follow(run, cluster_settings(flags), screen, as_json=as_json))
     from distbelief.coordinator.views.overview import look_at_run
     from distbelief.coordinator.views.progress import describe_run
@@ -109,7 +110,10 @@ def runs(
     if as_json:
         click.echo(json.dumps([each.to_json() for each in seen], indent=2))
     elif seen:
-        open_console().print(tabulate_runs(seen))
+        console = safe_console(soft_wrap=True)
+        console.print(tabulate_runs(seen))
+        for each in filter(lambda each: each.problem, seen):
+            console.print(f"{each.run}: {each.problem}", markup=False)
     else:
         click.echo("there are no such runs here: --folder and --broker say where to look", err=True)
 

@@ -26,6 +26,7 @@ from distbelief.coordinator.commands.options import (
 )
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import add_environment, run_names
+from distbelief.coordinator.views.terminal import safe_console
 
 if TYPE_CHECKING:  # completion and help begin sooner without them
     from distbelief.coordinator.problem.problem import Problem
@@ -72,8 +73,6 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
 
     With --dry-run a TOML file is printed, with the plan in its last lines, as comments.
     """
-    from rich.console import Console
-
     from distbelief.app.models.imports import allow_imports_of
     from distbelief.coordinator.commands.conversion import show_conversion
     from distbelief.coordinator.problem import problem as problems
@@ -84,7 +83,7 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
     # Whoever types an import path on the command line allows it, for this process and for
     # the workers that it starts; workers elsewhere ask their own operator.
     allow_imports_of(config)
-    console = Console(stderr=True)
+    console = safe_console(stderr=True)
     with show_conversion(console) as progress:
         problem = problems.prepare(
             config, len(cluster.parameter_servers) or cluster.servers, progress
@@ -116,8 +115,6 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     their servers go on from where they stand, lost ones from the last checkpoint; the
     number of servers may be another one than before.
     """
-    from rich.console import Console
-
     from distbelief.coordinator.runs import resumption
     from distbelief.coordinator.training import training
     from distbelief.coordinator.views.progress import display
@@ -126,16 +123,33 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     add_environment(settings)
     found = resumption.find(run, settings)
     problem = resumption.prepare_again(found, take_over=take_over)
-    with display(Console(stderr=True), problem.score_formatter) as shown:
+    for name in resumption.changed_modules(found.record):
+        click.echo(
+            f"warning: {name} has changed since the run began, it trains on as it is", err=True
+        )
+    with display(safe_console(stderr=True), problem.score_formatter) as shown:
         outcome = training.resume(problem, found.cluster, found.folder, shown, take_over=take_over)
     _print_outcome(outcome, problem, as_json=as_json)
 
 
 def collect_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """Collect settings from a file, flags over it, and the environment; raises ConfigError."""
+    """Collect settings from a file, flags over it, and the environment.
+
+    Data from standard input are kept in a file, which is then the setting.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        DataError: standard input cannot be kept.
+    """
+    from distbelief.app.datasets.cache.opening import default_cache_folder
+    from distbelief.app.datasets.cache.standard_input import kept
+
     settings = read_toml(Path(config_file)) if config_file else {}
     settings |= given_settings(flags, SECTIONS)
     add_environment(settings)
+    for name in ("data", "holdout_data", "test_data"):
+        if isinstance(source := settings.get(name), str):
+            settings[name] = kept(source, default_cache_folder())
     return settings
 
 
@@ -143,15 +157,19 @@ def _print_plan(
     problem: Problem, config: RunConfig, cluster: ClusterConfig, *, as_json: bool
 ) -> None:
     from distbelief.coordinator.commands.effective import effective, toml_of
+    from distbelief.coordinator.problem.completion import COMPLETED
+    from distbelief.coordinator.training.announcement import targets_line
     from distbelief.coordinator.training.plan import Plan
 
     plan = Plan.of(problem, cluster)
+    completed = {name: getattr(problem.config, name) for name in COMPLETED}
+    config = config.model_copy(update=completed)
     if as_json:
         document = {"configuration": effective(config, cluster), "plan": plan.to_json()}
         click.echo(json.dumps(document, indent=2))
         return
     click.echo(toml_of(config, cluster))
-    click.echo("\n".join(f"# plan: {line}" for line in plan.lines()))
+    click.echo("\n".join(f"# plan: {line}" for line in (*plan.lines(), *targets_line(problem))))
 
 
 def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None:

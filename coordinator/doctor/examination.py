@@ -16,6 +16,7 @@ from distbelief.coordinator.doctor import (
     clocks,
     machine,
     neighbours,
+    odd_messages,
     preflight,
     security,
     workers,
@@ -92,6 +93,8 @@ def _there(
                         engine = facts.engine.engine if facts.engine is not None else None
                         others = neighbours.gather(clients, index)
                         found += neighbours.judge(facts.address, others, engine, configs[0].call_ms)
+                    if not parameters:
+                        found += odd_messages.judge(odd_messages.gather(clients))
                     if parameters and url == broker:
                         continue  # one server may be both
                     found += security.judge(security.gather(url, facts.config))
@@ -124,9 +127,8 @@ def _workers(
     ):
         servers.hurry(PATIENCE_S)
         try:
-            fleet = workers.gather(
-                messages, control, servers, problem.config if problem is not None else None
-            )
+            tried = (None, None) if problem is None else (problem.config, problem.data.fits)
+            fleet = workers.gather(messages, control, servers, *tried)
         except DistBeliefError as failure:
             return [failed("broker", failure)]
     told += [each.clock for each in fleet.workers if each.clock is not None]

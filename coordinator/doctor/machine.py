@@ -10,6 +10,7 @@ from pathlib import Path
 
 from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.errors import DistBeliefError, ExitCode
+from distbelief.app.files.memory import available_memory
 from distbelief.app.runs.versions import versions
 from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
@@ -46,7 +47,7 @@ def gather(folder: Path) -> MachineFacts:
         program=_program(),
         module=str(module) if module is not None else None,
         cores=cores or 1,
-        memory=_memory(),
+        memory=available_memory(),
         free={str(each): shutil.disk_usage(_existing(each)).free for each in folders},
         temporary=tempfile.gettempdir(),
         versions=versions(),
@@ -123,16 +124,6 @@ def _program() -> binaries.ServerProgram | DistBeliefError:
         return binaries.find()
     except DistBeliefError as failure:
         return failure
-
-
-def _memory() -> int:
-    """Free bytes, with those that the kernel would give up; all there are where it is silent."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) << 10
-    except (OSError, KeyError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _existing(folder: Path) -> Path:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from distbelief.app.broker.application import DOWNPOUR, EVALUATION, SANDBLASTER
+from distbelief.app.broker.messages import DOWNPOUR, EVALUATION, SANDBLASTER
 from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import MAILBOXES
 from distbelief.app.layout.tensors import TensorSpec
@@ -73,15 +75,24 @@ class Fleet:
 
 
 def gather(
-    messages: Messages, control: Servers, servers: Servers, config: RunConfig | None
+    messages: Messages,
+    control: Servers,
+    servers: Servers,
+    config: RunConfig | None,
+    fits: Compatibility | None = None,
 ) -> Fleet:
     """Ask all workers how they see ``servers``, and have each try data and model of ``config``.
+
+    ``fits`` is what the data must fit.
 
     Raises ServerUnreachable if the broker does not answer.
     """
     question, text = uuid.uuid4().hex, config.model_dump_json() if config is not None else ""
+    words: dict[str, Any] = {"question": question, "config": text}
+    if fits is not None:  # a word that workers of older programs do not understand
+        words["fits"] = json.dumps(fits.to_json())
     before = time.time()
-    answers = messages.answers("distbelief_examine", question=question, config=text)
+    answers = messages.answers("distbelief_examine", **words)
     middle, uncertain = (before + time.time()) / 2, (time.time() - before) / 2
     understood = sorted({name for name, answer in answers if "versions" in answer})
     told, marked = introduce(messages, servers, understood)

@@ -15,14 +15,23 @@ from typing import Any
 
 import numpy.typing as npt
 
-from distbelief.app.errors import ModelMissing
-from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.errors import CheckpointError, ModelMissing
+from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import BEST, PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import TableRows
-from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, ShardState
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.store.contract.parameters import (
+    ParameterStore,
+    ShardCounts,
+    ShardState,
+    behind,
+)
+from distbelief.app.store.contract.standings import Standings
+from distbelief.coordinator.downpour.acknowledged import updates_lost
 from distbelief.coordinator.downpour.shard_states import from_json, to_json
 from distbelief.coordinator.runs.checkpoints import Capture
+from distbelief.coordinator.runs.older import place, went_back
 
 
 @dataclass(frozen=True)
@@ -30,11 +39,29 @@ class Restored:
     """The states of all shards after a restoration.
 
     ``checkpoint`` is what lost shards came back from, None if there were none; ``lines`` say so.
+    If the best snapshot is no more that which it was, ``best`` is the number of the evaluation
+    whose snapshot is there in its place, 0 if none is.
     """
 
     shard_states: Sequence[ShardState]
     checkpoint: Checkpoint | None
     lines: list[str]
+    best: int | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What shards had, as far as their coordinator knows.
+
+    ``counts`` is what they had applied when they were seen last, empty if they were not;
+    ``acknowledged`` the last push of each stream that all had; ``best`` where they stood since
+    they had the best snapshot, empty if there is none.
+    """
+
+    record: RunRecord | None = None
+    counts: Sequence[ShardCounts] = ()
+    acknowledged: Sequence[int] = ()
+    best: Standings = ()
 
 
 def capture(
@@ -64,34 +91,84 @@ def restore(
     store: ParameterStore,
     fence: int,
     latest: Callable[[], Checkpoint],
-    known: Sequence[ShardCounts],
+    known: Known,
 ) -> Restored:
     """Restore the shards that lost their data, and put all of them under ``fence``.
 
-    ``known`` is what they had applied when they were seen last, empty if they were not.
+    A shard that went back is taken for what it is: consistent in itself, it only lacks pushes,
+    which are made again.
 
     Raises:
         CheckpointError: some are lost, and there is no checkpoint.
-        ModelMissing: a server lost its data again meanwhile.
+        DataLost: a server lost data again meanwhile.
     """
-    store.fence, saved, lines = fence, None, []
+    store.fence, saved = fence, None
     found = store.shard_states()
     lost = [shard for shard, shard_state in enumerate(found) if shard_state is None]
+    lines = _set_back(found, store.standings, known)
+    best_lost = bool(known.best) and bool([*went_back(found, known.best)])
+    store.accept(found)
     if lost:
         saved, acknowledged = latest(), _acknowledged(found)
-        shard_states = from_json(store.layout, saved.document["shards"])
+        with understood(saved) as document:
+            shard_states = from_json(store.layout, document["shards"])
         vectors = {name: saved.vector(name) for name in _names(store)}
         tables = {name: tables_of(store.layout, saved, name) for name in vectors}
         store.restore({shard: shard_states[shard] for shard in lost}, vectors, tables)
-        lines = [_loss(shard, shard_states[shard], saved, known, acknowledged) for shard in lost]
+        counts = known.counts
+        lines += [_loss(shard, shard_states[shard], saved, counts, acknowledged) for shard in lost]
     store.raise_fence(fence)
-    if saved is not None and BEST in saved:  # on all shards: its parts belong together
-        store.put(BEST, saved.vector(BEST), tables_of(store.layout, saved, BEST))
+    best = _bring_back_best(store, saved, latest) if saved is not None or best_lost else None
     store.drop(*sorted(store.named_vectors() - {BEST}))
-    present = [shard_state for shard_state in store.shard_states() if shard_state is not None]
-    if len(present) < store.layout.n_shards:
-        raise ModelMissing("a parameter server lost its data again while it was restored")
-    return Restored(present, saved, lines)
+    present = []
+    for shard, state in enumerate(store.shard_states()):
+        if state is None:
+            raise ModelMissing("a parameter server lost its data again while it was restored")
+        if state.standing < store.standings[shard]:
+            raise behind(shard)
+        present.append(state)
+    if best is not None and saved is None:
+        lines.append(_best_line(best))
+    return Restored(present, saved, lines, best)
+
+
+def _bring_back_best(
+    store: ParameterStore, saved: Checkpoint | None, latest: Callable[[], Checkpoint]
+) -> int:
+    """Put the best snapshot of a checkpoint on all shards: its parts belong together.
+
+    Returns the number of its evaluation, 0 if there is none to be had.
+    """
+    try:
+        saved = latest() if saved is None else saved
+    except CheckpointError:  # nothing else was lost: worth no run
+        return 0
+    if BEST not in saved:
+        return 0
+    store.put(BEST, saved.vector(BEST), tables_of(store.layout, saved, BEST))
+    return int(saved.document["driver"].get("evaluations", {}).get("best") or 0)
+
+
+def _best_line(number: int) -> str:
+    lost = "the best model so far was lost with it"
+    if number:
+        return f"{lost}: that of evaluation {number}, from the checkpoint, is in its place"
+    return f"{lost}, and no checkpoint has one: the next evaluation is the best one"
+
+
+def _set_back(found: Sequence[ShardState | None], standings: Standings, known: Known) -> list[str]:
+    """Say which shards came back with older data, and what that means."""
+    lines = []
+    for shard, state in enumerate(found):
+        before = known.counts[shard] if known.counts else None
+        lost = updates_lost(state, known.acknowledged, before) if state is not None else 0
+        if state is None or (lost <= 0 and state.standing >= standings[shard]):
+            continue
+        what = "no update was lost"
+        if lost > 0:
+            what = f"{lost} update{'s' * (lost != 1)} were lost and are made again"
+        lines.append(f"{place(known.record, shard)} came back with older data: {what}")
+    return lines
 
 
 def _names(store: ParameterStore) -> list[str]:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from distbelief.app.errors import Diverged
-from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.errors import DataLost, Diverged
+from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import BEST, PARAMETERS, slot
 from distbelief.app.layout.rows import Tables
+from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.registry import build_rule
-from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, missing
+from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts
 from distbelief.app.store.redis.parameters import RedisParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import capture, restore
-from distbelief.coordinator.downpour.reports import Reports
+from distbelief.coordinator.downpour.acknowledged import check_sequences, look
+from distbelief.coordinator.downpour.checkpoint_state import Known, capture, restore
+from distbelief.coordinator.downpour.reports import Reports, diverged
 from distbelief.coordinator.downpour.status import status_of
 from distbelief.coordinator.downpour.summary import summary
-from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan
+from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan, next_evaluation, reached
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import DownpourStatus
@@ -80,7 +83,9 @@ class Downpour:
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
-        restored = restore(self._store, self._session.fence, latest, self._counts)
+        best = self.evaluations.best_known if self.evaluations.best is not None else ()
+        known = Known(self._session.record, self._counts, self._plan.acknowledged, best)
+        restored = restore(self._store, self._session.fence, latest, known)
         self._plan.restart_from(
             [
                 min(state.sequences.get(stream, 0) for state in restored.shard_states)
@@ -88,10 +93,15 @@ class Downpour:
             ]
         )
         self._units.clear()
+        self._counts = []
         self._reports.forgive()
-        self.evaluations.forget()
+        if (passes := self.evaluations.forget()) is not None:
+            self._next_evaluation = min(self._next_evaluation, passes)
         if restored.checkpoint is not None:
-            self.evaluations.load_state(restored.checkpoint.document["driver"]["evaluations"])
+            with understood(restored.checkpoint) as document:
+                self.evaluations.load_state(document["driver"]["evaluations"])
+        if restored.best is not None:
+            self.evaluations.lose_best(restored.best)
         if self.evaluations.best is not None and None in self._store.shard_states(BEST):
             self.evaluations.best = None  # somebody died before it was back on all shards
         # Or a coordinator after this one would believe in a best model that is gone.
@@ -113,6 +123,8 @@ class Downpour:
         reason = self._train()
         self._finish_evaluation()
         self._fence()
+        # From here on nobody pushes, and a shard that went back before does not pass for whole.
+        self._counts = look(self._store, self._plan.acknowledged, self._counts)
         if reason is not EndReason.INTERRUPTED and self._problem.n_heldout:
             self._evaluate_last()
         self._judge_end()
@@ -124,19 +136,25 @@ class Downpour:
 
     def finish(self, *, resumable: bool) -> FinalState:
         """Read the best model by held-out score; the last one if nothing was evaluated."""
-        best, vector = self.evaluations.best, PARAMETERS
+        best = self.evaluations.best
+        vector = PARAMETERS if best is None else BEST
         self.evaluations.abandon()
-        if best is not None:
-            vector = BEST
-            if not resumable:
-                self._store.copy(BEST, PARAMETERS)
-                self._store.drop(BEST)
-                vector = PARAMETERS
         slots = {name: self._store.fetch(slot(name)).vector for name in self._store.rule.slots}
         sources = {PARAMETERS: vector} | {slot(name): slot(name) for name in slots}
         tabled = sources.items() if self._problem.layout.tables else ()
         tables: dict[str, Tables] = {name: self._store.touched(source) for name, source in tabled}
-        return FinalState(best, self._store.fetch(vector).vector, slots, tables)
+        final = FinalState(best, self._store.fetch(vector).vector, slots, tables)
+        if best is None or resumable:
+            return final
+        try:
+            self._store.copy(BEST, PARAMETERS)
+            self._store.drop(BEST)
+        except DataLost as lost:  # what is left on the others cannot be trained any more
+            return replace(final, complaint=str(lost))
+        return final
+
+    def publish(self, parameters: Vector, tables: Tables) -> None:
+        self._store.put(PARAMETERS, parameters, tables)
 
     def summary(self) -> list[str]:
         return summary(self._store, self._plan, self._reports.waited_s)
@@ -149,7 +167,9 @@ class Downpour:
         while (reason := self._reason_to_stop()) is None:
             if self._evaluation_due():
                 self._start_evaluation()  # first: the units would keep the workers for seconds
-            for unit in self._plan.take(self._sequences()):
+            # A replica alone waits for evaluations: what patience ends is then the same each time.
+            alone = self._problem.config.replicas == 1 and self.evaluations.running
+            for unit in () if alone else self._plan.take(self._sequences()):
                 self._units[unit.name] = unit
                 self._session.dispatcher.submit(
                     "downpour",
@@ -177,7 +197,11 @@ class Downpour:
     def _sequences(self) -> list[int]:
         """The last push of each stream, where that decides which may go on."""
         config = self._problem.config
-        return [] if config.max_staleness is None else self._store.sequences(config.replicas)
+        if config.max_staleness is None:
+            return []
+        last = self._store.sequences(config.replicas)
+        check_sequences(last, self._plan.acknowledged)
+        return last
 
     def _take_unit(self, finished: Finished) -> None:
         unit = self._units.pop(finished.unit)
@@ -202,6 +226,8 @@ class Downpour:
             return EndReason.INTERRUPTED
         if self._plan.done:
             return EndReason.PASSES
+        if self._plan.owes:
+            return None  # the others have what a shard lost: they are not left apart
         if limit is not None and self.seconds >= limit:
             return EndReason.TIME
         return self.evaluations.reason_to_stop()
@@ -210,33 +236,25 @@ class Downpour:
         return (
             self._problem.n_heldout > 0
             and not self.evaluations.running
-            and self._plan.passes_done >= self._next_evaluation
+            and reached(self._plan.passes_done, self._next_evaluation)
         )
 
     def _start_evaluation(self) -> None:
         every = self._session.config.evaluate_every
-        self._next_evaluation = (self._plan.passes_done // every + 1) * every
+        self._next_evaluation = next_evaluation(self._plan.passes_done, every)
         self.evaluations.start(self._plan.passes_done, self.seconds)
 
     def _evaluate_last(self) -> None:
         """Score where the training ended."""
         last = self.evaluations.history[-1] if self.evaluations.history else None
-        if last is None or last.passes < self._plan.passes_done or self._units:
+        lost = self.evaluations.best is None
+        if lost or last is None or last.passes < self._plan.passes_done or self._units:
             self._start_evaluation()
             self._finish_evaluation()
 
     def _finish_evaluation(self) -> None:
         while self.evaluations.running and not self._hooks.should_stop():
             self._turn()
-
-    def _look(self) -> list[ShardCounts]:
-        """The updates that each shard applied and refused; raises ModelMissing if one is lost."""
-        counts = []
-        for shard, shard_state in enumerate(self._store.shard_states()):
-            if shard_state is None:
-                raise missing(shard)
-            counts.append(ShardCounts(shard_state.applied, shard_state.refused))
-        return counts
 
     def _fence(self) -> None:
         """Shut out units in flight: nothing may move while the end is evaluated and saved."""
@@ -262,16 +280,12 @@ class Downpour:
             raise self._diverged()
 
     def _diverged(self) -> Diverged:
-        return Diverged(
-            f"the training diverged after {self._plan.steps_done} steps: losses or gradients "
-            "are not finite any more. Try a lower --learning-rate "
-            f"(now {self._session.config.learning_rate:g}), --clip-norm 1, or --warm-start-steps"
-        )
+        return diverged(self._plan.steps_done, self._store.rule)
 
     def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""
         if self._plan.done or self.seconds - self._counts_at >= COUNTS_S:
-            self._counts = self._look()
+            self._counts = look(self._store, self._plan.acknowledged, self._counts)
             self._counts_at = self.seconds
         return status_of(
             self._session,

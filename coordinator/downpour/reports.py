@@ -7,6 +7,8 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
+from distbelief.app.errors import Diverged
+from distbelief.app.optimizers.rule import Rule
 from distbelief.worker_tasks.unit_report import UnitReport
 
 #: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
@@ -58,3 +60,12 @@ class Reports:
         """Go on from what another coordinator noted."""
         self.staleness = Counter({int(k): n for k, n in document["staleness"].items()})
         self.waited_s = document["waited_s"]
+
+
+def diverged(steps: int, rule: Rule) -> Diverged:
+    """The error of a training whose numbers left what can be held, after so many steps."""
+    return Diverged(
+        f"the training diverged after {steps} steps: losses or gradients are not finite any more. "
+        f"Try a lower --learning-rate (now {rule.arguments()[0]:g}), --clip-norm 1, or "
+        "--warm-start-steps"
+    )

@@ -4,7 +4,8 @@ Each subset of the data is a stream of steps: ``passes`` times over its minibatc
 unit is the next stretch of one stream. A stream has at most one unit in flight, streams
 do not wait for one another (no barrier between passes) unless there is a bound on their
 staleness, and push number k of a stream covers its steps (k-1) * n_push to k * n_push:
-where a unit ends never changes that.
+where a unit ends never changes that. Units end where an evaluation is due, so that on small
+data, too, there is one when ``evaluate_every`` says.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.settings.config import RunConfig, whole_pushes
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.worker_tasks.staleness import StalenessBound
+
+#: Passes are quotients: so little less than an evaluation's is as many.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class _Stream:
     steps_per_pass: int
     total: int
     done: int = 0
+    owed: int = 0
     in_flight: bool = False
 
     @property
@@ -120,23 +125,29 @@ class UnitPlan:
     @property
     def total_units(self) -> int:
         """Units if none is cut short; a warm start may add one."""
-        return sum(math.ceil(stream.total / self.config.unit_length) for stream in self._streams)
+        return sum(self._units_of(stream.steps_per_pass) for stream in self._streams)
 
     @property
     def total_pushes(self) -> int:
         """Pushes of all streams, which every shard's clock shows when the plan is done."""
         return sum(math.ceil(stream.total / self.config.push_interval) for stream in self._streams)
 
+    @property
+    def acknowledged(self) -> list[int]:
+        """The last push of each stream in units that were done: all shards had these."""
+        return [math.ceil(stream.done / self.config.push_interval) for stream in self._streams]
+
+    @property
+    def owes(self) -> bool:
+        """Whether steps that were done are to be taken again, for shards that lost them."""
+        return any(stream.done < stream.owed for stream in self._streams)
+
     def take(self, sequences: Sequence[int] = ()) -> list[PlannedUnit]:
         """The units that may start now; they count as in flight from here on.
 
         With a bound on the staleness, ``sequences`` are the last pushes of all streams:
-        one that is too far ahead has to wait. A server that came back without its last
-        second would be waited for in vain: what it lost is handed out again.
+        one that is too far ahead has to wait.
         """
-        for stream, last in zip(self._streams, sequences, strict=False):
-            if not stream.in_flight:
-                stream.done = min(stream.done, last * self.config.push_interval)
         streams = self._streams[:1] if self.warming else self._streams
         units = []
         for subset, stream in enumerate(streams):
@@ -148,6 +159,7 @@ class UnitPlan:
     def restart_from(self, sequences: Sequence[int]) -> None:
         """Go on from each stream's last push on the shards; nothing is in flight."""
         for stream, last in zip(self._streams, sequences, strict=True):
+            stream.owed = max(stream.owed, stream.done)
             stream.done = min(last * self.config.push_interval, stream.total)
             stream.in_flight = False
 
@@ -163,5 +175,31 @@ class UnitPlan:
         return self._bound.allows(subset, made, sequences)
 
     def _stop_of(self, stream: _Stream) -> int:
-        stop = min(stream.done + self.config.unit_length, stream.total)
+        stop = self._cut(stream.done, stream.steps_per_pass)
         return min(stop, self._warm_until) if self.warming else stop
+
+    def _cut(self, done: int, steps_per_pass: int) -> int:
+        """Where a unit ends that begins after ``done`` steps, if nobody warms up."""
+        stop = min(done + self.config.unit_length, steps_per_pass * self.config.passes)
+        if not self.config.evaluates:
+            return stop
+        due = next_evaluation(done / steps_per_pass, self.config.evaluate_every)
+        steps = max(done + 1, math.ceil(due * steps_per_pass * (1 - ROUNDING)))
+        return min(stop, whole_pushes(steps, self.config.push_interval))
+
+    def _units_of(self, steps_per_pass: int) -> int:
+        """Units of a stream."""
+        done, units = 0, 0
+        while done < steps_per_pass * self.config.passes:
+            done, units = self._cut(done, steps_per_pass), units + 1
+        return units
+
+
+def next_evaluation(passes: float, every: float) -> float:
+    """The passes at which the next evaluation is due after so many."""
+    return (math.floor(passes / every * (1 + ROUNDING)) + 1) * every
+
+
+def reached(passes: float, due: float) -> bool:
+    """Whether an evaluation is due after so many passes."""
+    return passes >= due * (1 - ROUNDING)

@@ -6,8 +6,7 @@ that have no parameter of their own, and every fit is a run of :func:`distbelief
 which all estimators share, and which is started by the first fit.
 
 A search with ``n_jobs`` above 1 fits in other processes. Each of them starts a cluster of its own;
-with ``cluster=`` a :class:`distbelief.LocalCluster`, all of them use that one. Weights of examples
-are not supported: ``fit`` has no ``sample_weight``.
+with ``cluster=`` a :class:`distbelief.LocalCluster`, all of them use that one.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import RunState
-from distbelief.app.settings.config import RunConfig
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.downpour.checkpoint_state import tables_of
@@ -103,7 +103,8 @@ def _read_servers(found: Found) -> SavedModel:
 
 
 def _read_checkpoint(found: Found, saved: Checkpoint) -> SavedModel:
-    name = _vector(saved.document["driver"])
+    with checkpoint.understood(saved) as document:
+        name = _vector(document["driver"])
     if name not in saved:
         name = PARAMETERS
     tables = tables_of(found.record.layout, saved, name)
@@ -118,10 +119,13 @@ def _vector(driver: Any) -> str:
 
 def _model(found: Found, vector: Any, tables: Tables) -> SavedModel:
     record = found.record
-    facts = {"run": record.run, "config": record.config.model_dump(mode="json")}
+    facts: dict[str, Any] = {"run": record.run, "config": record.config.model_dump(mode="json")}
+    if record.identity is not None:
+        facts["modules"] = dict(record.identity.modules)
     by_name = {PARAMETERS: tables} if tables else {}
     settings, seed = record.config.model_settings(), record.config.seed
-    return SavedModel(settings, record.schema, vector, {}, facts, by_name, seed)
+    saved = SavedModel(settings, record.schema, vector, {}, facts, by_name, seed)
+    return saved.folded(record.scaling)
 
 
 def _complete(
@@ -130,7 +134,7 @@ def _complete(
     """Add what only the data can tell: how they were read, and statistics of batch norm."""
     model, config = saved.build(), found.record.config
     try:
-        data = _data(config, found.record.fingerprint)
+        data = _data(found.record)
     except DataError as error:
         if getattr(model, "n_statistics", 0):
             raise
@@ -140,12 +144,12 @@ def _complete(
     dense = recompute_statistics(
         model, saved.parameters, source, data.dataset, data.train, config.batch_size
     )
-    facts = {**saved.facts, "reading": dict(data.dataset.facts.reading)}
+    facts = {**saved.facts, **data.to_remember()}
     return Parameters(replace(saved, parameters=dense, facts=facts), origin)
 
 
-def _data(config: RunConfig, fingerprint: str) -> RunData:
-    data = open_data(config, default_cache_folder())
-    if data.fingerprint != fingerprint:
-        raise DataError(f"{config.data} has changed since the run began")
+def _data(record: RunRecord) -> RunData:
+    data = open_data(record.config, default_cache_folder(), fits=record.fits)
+    if data.fingerprint != record.fingerprint:
+        raise DataError(f"{record.config.data} has changed since the run began")
     return data

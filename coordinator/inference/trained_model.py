@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Label, Schema
 from distbelief.app.datasets.examples.sparse import csr, is_sparse
-from distbelief.app.datasets.formats.arrays import as_features
+from distbelief.app.datasets.formats.arrays import as_table
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import Vector, views
 from distbelief.app.models.files import SavedModel, read_model
@@ -25,6 +25,14 @@ from distbelief.app.models.predictions import likeliest
 PREDICTED_TOGETHER = 4096
 
 
+def changed_text(modules: Sequence[str]) -> str:
+    """The sentence on modules that are not as they were in the training."""
+    return (
+        f"{', '.join(modules)} changed since the training, what the model computes may be another "
+        "thing now: bring back the source that it was trained with"
+    )
+
+
 @dataclass(frozen=True)
 class TrainedModel:
     """A trained model. It needs no server; any number of threads may use it at once."""
@@ -33,8 +41,14 @@ class TrainedModel:
 
     @classmethod
     def load(cls, path: str | Path) -> TrainedModel:
-        """Read a model file; raises ModelError if it is none, or damaged."""
-        return cls(read_model(Path(path)))
+        """Read a model file; raises ModelError if it is none, or damaged.
+
+        Warns if a module of yours is not as it was in the training.
+        """
+        model = cls(read_model(Path(path)))
+        if changed := model.saved.changed_modules():
+            warnings.warn(changed_text(changed), stacklevel=2)
+        return model
 
     def save(self, path: str | Path) -> None:
         """Write a file that ``--init-from``, ``predict`` and :meth:`load` take."""
@@ -66,11 +80,29 @@ class TrainedModel:
         flat = views(self.saved.flat(), tensors)
         return {tensor.name: view for tensor, view in zip(tensors, flat, strict=True)}
 
+    def state_dict(self) -> dict[str, Any]:
+        """The state of a PyTorch module: ``module.load_state_dict`` takes it, strictly.
+
+        Raises:
+            ModelError: the model is no module of PyTorch.
+        """
+        if self.saved.settings.model != "torch":
+            raise ModelError(
+                f"the model is {self.saved.settings.model}, which is no module of PyTorch: its "
+                "numbers are in parameters"
+            )
+        from distbelief.app.models.torch import TorchModel
+
+        model = self.saved.build()
+        assert isinstance(model, TorchModel)
+        return model.state_dict(self.saved.flat())
+
     def predict(self, features: Any) -> npt.NDArray[Any]:
         """The value, or the name of the likeliest class, of each example: shape (n,).
 
         Args:
-            features: numbers, shape (n, n_features), or a sparse matrix of SciPy.
+            features: numbers, shape (n, n_features), a sparse matrix of SciPy, or a DataFrame,
+                whose columns are taken by the names that they had in the training.
 
         Raises:
             DataError: they do not fit the model.
@@ -96,11 +128,10 @@ class TrainedModel:
 
     def _answers(self, features: Any) -> npt.NDArray[np.floating]:
         """The predictions of the model, see :class:`distbelief.app.models.model.Model`."""
-        found, sparse = as_features(features), self.saved.schema.sparse
+        known, sparse = self.saved.compatibility(), self.saved.schema.sparse
+        found = as_table(features, "X", known).features
         # Which of the two kinds they are is no matter here.
-        Compatibility(self.saved.schema, "the model").check(
-            Schema(found.shape[1], sparse=sparse), "X"
-        )
+        known.check(Schema(found.shape[1], sparse=sparse), "X")
         source, parts = self.saved.source(), []
         for start in range(0, found.shape[0], PREDICTED_TOGETHER):
             chunk = found[start : start + PREDICTED_TOGETHER]

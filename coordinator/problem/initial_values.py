@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from distbelief.app.datasets.examples.schema import Label, Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.layout import Layout
@@ -17,9 +18,12 @@ from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.models.initial import initial_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import parted
+from distbelief.app.models.scaling import Scaling
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.optimizers.rule import NO_SLOTS, Slots
 from distbelief.app.settings.config import RunConfig
+
+_SHOWN = 5  # classes in a message
 
 
 @dataclass(frozen=True)
@@ -34,25 +38,52 @@ class InitialValues:
     tables: Mapping[str, Tables]
 
 
-def make_initial_values(config: RunConfig, model: Model, layout: Layout) -> InitialValues:
-    """Draw values from the seed, or take those of the model in ``init_from``, slots included.
+def model_to_go_on_from(config: RunConfig) -> SavedModel | None:
+    """The model in ``init_from``, None without; raises ModelError."""
+    return None if config.init_from is None else read_model(Path(config.init_from))
+
+
+def make_initial_values(
+    config: RunConfig,
+    model: Model,
+    layout: Layout,
+    schema: Schema,
+    saved: SavedModel | None = None,
+    scaling: Scaling | None = None,
+) -> InitialValues:
+    """Draw values from the seed, or take those of a ``saved`` model, slots included.
+
+    ``schema`` is that of the training data. Under another ``scaling`` than that of the saved model
+    its slots mean nothing, and begin anew.
 
     Raises:
-        ModelError: the saved model is another one, or values are not finite.
+        ModelError: the saved model is another one, has other classes, or values are not finite.
     """
-    if config.init_from is None:
+    if saved is None:
         return _from_seed(config, model, layout)
-    saved = read_model(Path(config.init_from))
+    if saved.schema.names != schema.names:
+        raise ModelError(
+            f"{config.init_from} has the classes {_listed(saved.schema.names)}, the training data "
+            f"have {_listed(schema.names)}: name and number them as there"
+        )
     if saved.build().tensors != model.tensors:
         raise ModelError(
             f"{config.init_from} holds a {saved.settings.model} for {saved.schema.n_features} "
             f"features with other tensors than this run's {config.model}: "
             "choose the same model settings and data"
         )
-    first = _from_saved(saved, config, layout)
+    if saved.scaling != scaling:
+        by_name = {name: each for name, each in saved.tables.items() if name == PARAMETERS}
+        saved = replace(saved, slots=NO_SLOTS, tables=by_name, scaling=scaling)
+    first = _from_saved(saved.unfolded(), config, layout)
     if not _finite(first):
         raise ModelError(f"{config.init_from} holds NaN or infinity")
     return first
+
+
+def _listed(names: Sequence[Label]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(map(str, names[:_SHOWN])) or "none, but numbers") + more
 
 
 def _from_seed(config: RunConfig, model: Model, layout: Layout) -> InitialValues:

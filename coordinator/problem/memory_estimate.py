@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -10,7 +11,10 @@ import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.split.partition import Rows
+from distbelief.app.errors import ModelError
+from distbelief.app.files.memory import available_memory, size_text
 from distbelief.app.layout.layout import Layout, Table
+from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.models.model import Model, SparseModel
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
@@ -33,10 +37,40 @@ OTHER_VECTORS = 18
 PROCESS_BYTES, DOWNPOUR_VECTORS, SANDBLASTER_VECTORS = 100 << 20, 7, 5
 
 
+#: Of the coordinator for each number: drawn in float64, and joined to one vector.
+BYTES_AT_FIRST = 16
+
+
 def bytes_text(n_bytes: int) -> str:
     """A number of bytes as a person would say it."""
     unit, name = (2**20, "MiB") if n_bytes >= 2**20 else (2**10, "KiB")
     return f"{n_bytes / unit:,.0f} {name}"
+
+
+def check_room(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
+    """Look whether the numbers that a training begins with can be in this process at all.
+
+    Raises:
+        ModelError: they cannot; nothing of that size has been made yet.
+    """
+    tables = config.algorithm == "downpour"  # whose rows come into being on the servers
+    least = config.table_numbers if tables else math.inf
+    dense = [each for each in tensors if not (each.sparse and each.size >= least)]
+    numbers = sum(each.size for each in dense)
+    need, have = numbers * BYTES_AT_FIRST, available_memory()
+    if need <= have:
+        return
+    advice = "make it smaller (hidden, rank, embedding, buckets or features of the data)"
+    if any(each.sparse for each in dense):
+        way = "lower table_numbers" if tables else "algorithm downpour"
+        advice = (
+            f"{way} keeps rows as tables, of which only used ones exist, or {advice}; is the "
+            "largest index of a feature no mistake?"
+        )
+    raise ModelError(
+        f"the model has {numbers:,} numbers: to draw them takes {size_text(need)} of memory, "
+        f"and {size_text(have)} are left here; {advice}"
+    )
 
 
 @dataclass(frozen=True)

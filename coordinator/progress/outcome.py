@@ -21,8 +21,8 @@ class EndReason(StrEnum):
     INTERRUPTED = "interrupted"
     GRADIENT = "converged: the gradient is small"
     DECREASE = "converged: the loss hardly decreases"
-    ITERATIONS = "all iterations done"
-    STALLED = "the line search finds no lower loss"
+    ITERATIONS = "iterations used up before it converged"
+    STALLED = "precision reached: no lower loss can be found"
     DIVERGED = "the loss is not finite"
 
 
@@ -55,9 +55,10 @@ class HeldoutEvaluation:
 class Outcome:
     """The result of a training, before a program gets it.
 
-    ``heldout`` is the score of the model that was kept, ``details`` what the algorithm has to
-    say, a line each, ``unit`` in what it counts its progress, ``checkpoint`` that from which an
-    interrupted run can be resumed.
+    ``heldout`` is the score of the model that was kept, ``test`` that of the same model on the
+    examples that were put aside for it, ``details`` what the algorithm has to say, a line each,
+    ``unit`` in what it counts its progress, ``checkpoint`` that from which an interrupted run can
+    be resumed, ``folder`` where runs are.
     """
 
     run: str
@@ -68,4 +69,6 @@ class Outcome:
     model_file: Path
     checkpoint: Path | None
     seconds: float
+    folder: Path
     unit: str
+    test: Score | None = None

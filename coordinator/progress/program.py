@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from pathlib import Path
 
 #: The installed command; programs that import us name it, too.
 INSTALLED = "distbelief"
 
 #: Packages that ``python -m`` starts; the second one is there in a checkout.
 MODULES = (INSTALLED, "coordinator")
+
+
+#: Where runs are unless a flag says otherwise.
+FOLDER = "runs"
+
+
+def command(*words: str, folder: str | Path = FOLDER) -> str:
+    """A command of ours, with the folder of its runs, as it can be typed here."""
+    where = [] if Path(folder) == Path(FOLDER) else ["--folder", str(folder)]
+    return f"{program()} {shlex.join([*words, *where])}"
 
 
 def program() -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distbelief.app.datasets.examples.schema import Label, Schema
-from distbelief.app.models.criterion import Metric, metric_of
+from distbelief.app.models.criterion import Metric, judged_as, metric_of
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.sections import ModelSettings
@@ -16,7 +16,7 @@ from distbelief.app.settings.sections import ModelSettings
 #: Larger confusion matrices are not printed.
 MOST_PRINTED = 10
 
-TITLES = {"auc": "AUC", "log_loss": "log loss"}
+TITLES = {"auc": "AUC", "log_loss": "log loss", "r2": "R2"}
 HISTOGRAM = "AUC (histogram)"
 
 
@@ -24,8 +24,9 @@ HISTOGRAM = "AUC (histogram)"
 class ScoreFormatter:
     """Reads and tells a held-out score; its ``metric`` decides which model is best.
 
-    ``names`` are what the classes are called; a binary model answers with the second one
-    where its probability is above ``threshold``.
+    ``task`` is what predictions are judged by. ``names`` are what the classes are called; of two
+    the second is the positive one, which is the answer where its probability is above
+    ``threshold``.
     """
 
     task: Task
@@ -37,7 +38,8 @@ class ScoreFormatter:
     def of(
         cls, task: Task, settings: ModelSettings, schema: Schema, metric: str | None = None
     ) -> ScoreFormatter:
-        """Raises ConfigError if the metric does not fit the task."""
+        """Raises ConfigError if the metric does not fit the task of the model."""
+        task = judged_as(task, schema.n_classes)
         return cls(task, metric_of(task, metric), schema.names, settings.threshold)
 
     def text(self, score: Score) -> str:
@@ -46,11 +48,14 @@ class ScoreFormatter:
         if self.task is Task.BINARY and self.metric is not Metric.AUC:
             shown.append(Metric.AUC)
         found = score.measures(self.task)
-        return ", ".join(self._figure(name, found[name], score) for name in shown)
+        shown += ["r2"] if "r2" in found else []
+        return ", ".join(self._figure(name, found[name], score) for name in shown) + self._lacks(
+            score
+        )
 
     def rest(self, score: Score) -> str:
         """The figures that fit the task and are not in :meth:`text`; may be empty."""
-        first = {self.metric.value, "loss", Metric.AUC.value}
+        first = {self.metric.value, "loss", Metric.AUC.value, "r2"}
         if math.isclose(score.loss, score.log_loss, rel_tol=1e-4):  # said already
             first.add(Metric.LOG_LOSS.value)
         found = score.measures(self.task).items()
@@ -63,8 +68,20 @@ class ScoreFormatter:
         found = score.measures(self.task).items()
         lines = [f"{self._title(name, score)} {_number(value, '.6g')}" for name, value in found]
         if self.task is Task.BINARY:
-            lines.append(f"threshold {self.threshold:g}")
-        return lines
+            lines += [f"threshold {self.threshold:g}", f"positive class {self.names[1]}"]
+        return [*lines, *self.baseline(score)]
+
+    def baseline(self, score: Score) -> list[str]:
+        """A line on what is right without a model, if it is known."""
+        known = score.baseline
+        if math.isnan(known):
+            return []
+        regression = self.task is Task.REGRESSION
+        always, name = ("mean", "rmse") if regression else ("commonest class", "accuracy")
+        ours = score.rmse if regression else score.accuracy
+        worse = ours >= known if regression else ours <= known
+        said = f"always the {always}: {name} {known:.4f}"
+        return [f"no better than {said}" if worse or math.isnan(ours) else said]
 
     def confusion(self, score: Score) -> list[str]:
         """The confusion matrix as an aligned table, if it is there and small."""
@@ -74,7 +91,7 @@ class ScoreFormatter:
         unanswered = any(row[-1] for row in score.confusion)
         head = ["", *names, "none"] if unanswered else ["", *names]
         rows = zip(names, score.confusion, strict=True)
-        table = [head, *([name, *map(str, row)][: len(head)] for name, row in rows)]
+        table = [head, *([name, *map(_count, row)][: len(head)] for name, row in rows)]
         return ["confusion (rows: true class, columns: predicted):", *_aligned(table)]
 
     def measures(self, score: Score) -> dict[str, Any]:
@@ -85,6 +102,7 @@ class ScoreFormatter:
         }
         if self.task is Task.BINARY:
             document |= {"auc_exact": score.auc_exact, "threshold": self.threshold}
+            document |= {"positive": self.names[1]}
         return document
 
     def document(self, score: Score) -> dict[str, Any]:
@@ -97,6 +115,13 @@ class ScoreFormatter:
             document |= {"classes": self.names, "confusion": score.confusion}
         return document
 
+    def _lacks(self, score: Score) -> str:
+        """What is said where all examples are of one class, which have no AUC."""
+        if not score.confusion or sum(map(any, score.confusion)) > 1:
+            return ""
+        decides = ": the loss decides" if self.metric is Metric.AUC else ""
+        return f" (one class only{decides})"
+
     def _figure(self, name: str, value: float, score: Score) -> str:
         return f"{self._title(name, score)} {_number(value, '.4g' if name == 'loss' else '.4f')}"
 
@@ -108,12 +133,17 @@ class ScoreFormatter:
 def brief(document: Mapping[str, Any]) -> str:
     """The figures that :meth:`ScoreFormatter.document` noted of a model, in words."""
     titles = TITLES if document.get("auc_exact", True) else TITLES | {"auc": HISTOGRAM}
-    names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall")
+    names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall", "r2")
     found = [(name, document[name]) for name in names if name in document]
     return ", ".join(
         f"{titles.get(name, name)} {'-' if value is None else format(value, '.4g')}"
         for name, value in found
     )
+
+
+def _count(value: float) -> str:
+    """A number of examples, or the sum of their weights."""
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
 
 
 def _number(value: float, form: str) -> str:

@@ -28,6 +28,9 @@ from distbelief.coordinator.runs.folder import RunFolder
 #: More parameters than this are sampled evenly.
 SAMPLE = 100_000
 
+#: What comes of files that do not say what they should.
+ODD = (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError)
+
 
 def rule_of(config: Mapping[str, Any]) -> Rule | None:
     """The update rule of a run; None if one rate is for all parameters, or none is known."""
@@ -56,12 +59,14 @@ def rates_in_checkpoints(folder: Path, rule: Rule, shifts: Mapping[int, float]) 
             files = {key: entry["file"] for key, entry in body["vectors"].items()}
             squares = _in_checkpoint(Checkpoint(checkpoints / name, {}, files), rule)
             yield _rates(rule, document["driver"]["seconds"] + shift, squares, updates)
-        except (CheckpointError, OSError, KeyError, ValueError):
+        except (CheckpointError, OSError, *ODD):
             continue  # damaged, or a run that goes on has just removed it
 
 
 def rates_in_model(file: Path, rule: Rule, time_s: float, updates: int) -> Iterator[Rates]:
     """The rates in a saved model, if it is there and has any."""
+    if not file.is_file():  # a pipe would be waited for
+        return
     prefix = f"slot:{rule.squares}/"
     try:
         with safe_open(file, framework="numpy") as tensors:
@@ -71,7 +76,7 @@ def rates_in_model(file: Path, rule: Rule, time_s: float, updates: int) -> Itera
                 if name.startswith(prefix) and not name.endswith(ROWS)
             ]
             squares = [tensors.get_tensor(name).ravel() for name in names]
-    except (OSError, SafetensorError):
+    except (OSError, SafetensorError, *ODD):
         return
     if squares:
         yield _rates(rule, time_s, squares, updates)

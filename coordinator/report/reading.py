@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from distbelief.app.errors import ConfigError
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.progress.events import Event
-from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.report import rates
 from distbelief.coordinator.report.clock import Clock
 from distbelief.coordinator.report.history import (
@@ -43,13 +43,14 @@ def read(folder: Path) -> History:
     document = run.read()
     if document is None:
         raise ConfigError(
-            f"there is no run {folder.name} in {folder.parent.resolve()}: '{program()} runs' "
-            "lists those that are there, --folder names another place"
+            f"there is no run {folder.name} in {folder.parent.resolve()}: "
+            f"'{command('runs', folder=folder.parent)}' lists those that are there, --folder names "
+            "another place"
         )
     document = without_secrets(document)
     config = document["record"]["config"]
     collected = _Collector(downpour=config.get("algorithm") == "downpour")
-    for event in journal.read(run.journal):
+    for event in journal.read(run.journal, collected.skip):
         collected.add(event)
     return History(
         run=folder.name,
@@ -74,7 +75,7 @@ def _rates(folder: Path, document: Mapping[str, Any], collected: _Collector) -> 
         return []
     found = list(rates.rates_in_checkpoints(folder, rule, collected.shifts))
     if document["outcome"].get("state") == RunState.FINISHED:
-        model = Path(document["cluster"]["output"] or folder / "model.safetensors")
+        model = Path(document["cluster"].get("output") or folder / "model.safetensors")
         pushes = sum(unit.pushes for unit in collected.units)
         found += rates.rates_in_model(model, rule, collected.clock.now, pushes)
     return sorted(found, key=lambda each: each.time_s)
@@ -127,6 +128,10 @@ class _Collector:
         self.shifts: dict[int, float] = {}
         self.damaged = 0
 
+    def skip(self) -> None:
+        """Count something that was no event at all."""
+        self.damaged += 1
+
     def add(self, event: Event) -> None:
         """Take in an event; one that is not as it should be is counted and passed over."""
         fields = without_secrets(dict(event.fields))
@@ -135,7 +140,7 @@ class _Collector:
         )
         try:
             take(event, fields)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
             self.damaged += 1
 
     def _take_surroundings(self, event: Event, fields: dict[str, Any]) -> None:

@@ -60,6 +60,7 @@ def _summary(history: History) -> dict[str, str]:
         "ended": _ended(outcome),
         "time": _time(history),
         "held-out": brief(outcome["heldout"]) if outcome.get("heldout") else _last_score(history),
+        "test": brief(outcome["test"]) if outcome.get("test") else "",
     }
     work = history.work
     if work:

@@ -142,10 +142,10 @@ class Checkpoints:
         ranks = {}
         for name in there:
             try:
-                rank = checkpoint.manifest(self.folder / name)["document"]["rank"]
+                rank = checkpoint.manifest(self.folder / name)["document"].get("rank")
             except CheckpointError:
                 continue
-            if rank is not None and not math.isnan(rank):
+            if isinstance(rank, int | float) and not math.isnan(rank):
                 ranks[name] = rank
         best = [max(ranks, key=lambda name: ranks[name])] if ranks else []
         checkpoint.prune(self.folder, [*there[-self._keep :], *best])

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from distbelief.app.errors import ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
+from distbelief.app.broker.messages import Arguments
+from distbelief.app.errors import DataLost, ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
 from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs.liveness import WorkerLiveness
-from distbelief.coordinator.runs.messages import Arguments
 
 #: ``send(task, run's unit, attempt)`` publishes a message for what will be the unit's attempt
 #: of that number; ``waiting(task)`` are the messages not taken.
@@ -140,7 +140,8 @@ class Dispatcher:
             WorkFailed: a unit failed, or lost its worker, as often as it may.
             WorkerMismatch: a worker has other code, another model or other servers.
             WaitTimeout: no worker has been at work for ``stall_s``.
-            ModelMissing: the control server no longer knows a unit.
+            DataLost: the control server no longer knows a unit, or a worker found that a
+                parameter server lost what it had acknowledged.
         """
         self._ledger.wait(timeout_s)
         units = self._ledger.read(list(self._in_flight))
@@ -183,6 +184,8 @@ class Dispatcher:
     def _send_again(self, name: str, unit: LedgerUnit) -> None:
         if unit.state is UnitState.FAILED and unit.report.get("mismatch"):
             raise WorkerMismatch(unit.report["error"])
+        if unit.state is UnitState.FAILED and unit.report.get("lost"):
+            raise DataLost(unit.report["error"])
         if unit.tries >= self._max_tries:
             raise WorkFailed(_failure(name, unit))
         entry = self._in_flight[name]

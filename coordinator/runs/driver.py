@@ -40,13 +40,15 @@ class FinalState:
     """The model that the shards hold at the end, and the evaluation that chose it, if any.
 
     ``parameters`` and slots are flat vectors; ``tables`` has the rows that came into being,
-    for the parameters and for each slot, if there are tables.
+    for the parameters and for each slot, if there are tables. ``complaint`` is why shards may
+    not be left with the model, which was read before that.
     """
 
     heldout: HeldoutEvaluation | None
     parameters: Vector
     slots: dict[str, Vector]
     tables: dict[str, Tables]
+    complaint: str = ""
 
 
 class Driver(Protocol):
@@ -78,7 +80,7 @@ class Driver(Protocol):
     def run(self) -> EndReason:
         """Train until a reason to stop; may be called again after :meth:`restore`.
 
-        Raises ModelMissing if a server lost its data.
+        Raises DataLost if a server lost what it had acknowledged.
         """
         ...
 
@@ -91,6 +93,10 @@ class Driver(Protocol):
 
         Unless the run is to be resumed, it becomes what the shards hold, and nothing else stays.
         """
+        ...
+
+    def publish(self, parameters: Vector, tables: Tables) -> None:
+        """Put a finished model in place of what the shards hold, for those who read it there."""
         ...
 
     def abandon(self) -> None:

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distbelief.app.errors import ConfigError
+from pydantic import BaseModel, ConfigDict
+
+from distbelief.app.errors import ConfigError, RunDamaged
 from distbelief.app.files.atomic import obstacle, replacing
+from distbelief.app.files.documents import parse
+from distbelief.app.runs.snapshot import check_id, check_outcome, damaged
 from distbelief.app.settings.config import ClusterConfig
 
 FORMAT = 1
 
+#: Bytes of a run.json: one of a model with a million tensors has fewer.
+LARGEST = 64 << 20
+
 #: Settings of a cluster that may hold passwords, which are not written down.
 SECRETS = ("broker", "parameter_servers")
+
+
+class _Place(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    embedded: bool
+    broker: str
+    parameter_servers: list[str]
+
+
+class _Written(BaseModel):
+    """What run.json says, beside how the run ended."""
+
+    model_config = ConfigDict(strict=True)
+
+    record: dict[str, Any]
+    cluster: dict[str, Any]
+    place: _Place
+    outcome: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,6 +56,8 @@ class RunFolder:
 
     @classmethod
     def of(cls, cluster: ClusterConfig, run: str) -> RunFolder:
+        """The folder of the run of that id; raises RunDamaged if no run can be called so."""
+        check_id(run)
         return cls(Path(cluster.folder) / run)
 
     @property
@@ -92,16 +122,22 @@ class RunFolder:
         """Read what was written down; None if there is no such folder.
 
         Raises:
-            ConfigError: it is damaged, or of another version.
+            RunDamaged: it is damaged, or of another version.
         """
+        file = self.path / "run.json"
         try:
-            document = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            document = parse(_text(file))
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot read {self.path / 'run.json'}: {error}") from error
+            raise RunDamaged(f"cannot read {file}: {error}") from error
         if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ConfigError(f"{self.path / 'run.json'} was written by another version")
+            raise RunDamaged(f"{file} was written by another version")
+        try:
+            _Written.model_validate(document)
+            check_outcome(document["outcome"])
+        except ValueError as error:
+            raise damaged(self.run, str(file), error) from None
         return document
 
     def _write(self, document: Mapping[str, Any]) -> None:
@@ -112,6 +148,20 @@ class RunFolder:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
+
+
+def _text(file: Path) -> bytes:
+    """What is in a regular file of a size that run.json has; a pipe is not waited for."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if found.st_size > LARGEST:
+            raise OSError(
+                errno.EFBIG, f"it has {found.st_size:,} bytes, at most {LARGEST:,} are read"
+            )
+        return stream.read(LARGEST)
 
 
 def make_folder(folder: Path) -> Path:

@@ -7,6 +7,7 @@ leave the servers before the end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from distbelief.app.models.criterion import better
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs import blobs
 from distbelief.app.store.contract.parameters import ShardStore
+from distbelief.app.store.contract.standings import Standings, from_json, to_json
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
 from distbelief.coordinator.runs.dispatch import Finished
@@ -45,10 +47,17 @@ class HeldoutEvaluations:
         self._problem = problem
         self._store = store
         self._metric = problem.score_formatter.metric
-        self._auc = AucBy.of(problem.model.task, problem.n_heldout)
+        self._auc = AucBy.of(problem.score_formatter.task, problem.n_heldout)
         self._current: _Current | None = None
         self.history: list[HeldoutEvaluation] = []
         self.best: HeldoutEvaluation | None = None
+        #: Where the shards stand since they have the best snapshot.
+        self.best_known: Standings = ()
+
+    def last_at(self, passes: float) -> HeldoutEvaluation | None:
+        """The last evaluation, if it was made there and not before."""
+        last = self.history[-1] if self.history else None
+        return last if last is not None and last.passes == passes else None
 
     @property
     def running(self) -> bool:
@@ -62,20 +71,23 @@ class HeldoutEvaluations:
     def to_json(self) -> dict[str, Any]:
         """The history, for a coordinator that goes on."""
         best = self.best.number if self.best else None
-        return {"history": [each.to_json() for each in self.history], "best": best}
+        history = [each.to_json() for each in self.history]
+        return {"history": history, "best": best, "best_known": to_json(self.best_known)}
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         """Load the history of the coordinator before."""
         self.history = [HeldoutEvaluation.from_json(each) for each in document["history"]]
         best = document["best"]
         self.best = next((each for each in self.history if each.number == best), None)
+        self.best_known = from_json(document.get("best_known"), self._store.layout.n_shards)
 
     def start(self, passes: float, seconds: float, source: str = PARAMETERS) -> None:
         """Take a snapshot of the vector ``source`` and have it scored."""
         number = len(self.history) + 1
         vector = named(f"evaluation{number}")
         self._store.copy(source, vector)
-        parts, whole = {}, {"vector": vector, "auc": self._auc}
+        known = to_json(self._store.standings)
+        parts, whole = {}, {"vector": vector, "known": known, "auc": self._auc}
         for start in range(0, self._problem.n_heldout, PART_EXAMPLES):
             stop = min(start + PART_EXAMPLES, self._problem.n_heldout)
             parts[f"evaluation-{number}-{stop}"] = whole | {"start": start, "stop": stop}
@@ -103,18 +115,28 @@ class HeldoutEvaluations:
             self._store.drop(self._current.vector)
             self._current = None
 
-    def forget(self) -> None:
+    def forget(self) -> float | None:
         """Forget the evaluation that was running, whose snapshot or tasks are lost.
 
-        What its tasks laid down went when the ledger was cleared for a new fence.
+        Returns after how many passes it was to be, None if there was none. What its tasks laid
+        down went when the ledger was cleared for a new fence.
         """
-        self._current = None
+        current, self._current = self._current, None
+        return current.passes if current is not None else None
+
+    def lose_best(self, number: int | None) -> None:
+        """Note that the best snapshot is that of an earlier evaluation now, or none."""
+        self.best = next((each for each in self.history if each.number == number), None)
+        self.best_known = self._store.standings
 
     def rank(self) -> float | None:
         """The metric of the last evaluation, turned so that higher is better."""
         if not self.history:
             return None
-        value = self.history[-1].score.metric(self._metric)
+        score = self.history[-1].score
+        value = score.metric(self._metric)
+        if math.isnan(value):
+            return -score.loss
         return -value if self._metric.lower_is_better else value
 
     def collect(self, timeout_s: float) -> HeldoutEvaluation | None:
@@ -152,6 +174,7 @@ class HeldoutEvaluations:
         if self.best is None or self._beats(evaluation.score, self.best.score):
             self.best = evaluation
             self._store.copy(current.vector, BEST)
+            self.best_known = self._store.standings
         self._store.drop(current.vector)
         whole = (self.best.number, evaluation.number)
         self.history = [each if each.number in whole else each.slim() for each in self.history]
@@ -176,4 +199,5 @@ class HeldoutEvaluations:
 
     def _beats(self, new: Score, old: Score) -> bool:
         a, b = new.metric(self._metric), old.metric(self._metric)
-        return better(self._metric, a, b) or (a == b and new.loss < old.loss)
+        same = a == b or (math.isnan(a) and math.isnan(b))  # undefined: AUC of one class
+        return better(self._metric, a, b) or (same and new.loss < old.loss)

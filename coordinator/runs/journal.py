@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from distbelief.app.errors import ConfigError
+from distbelief.app.files.documents import parse_object
 from distbelief.coordinator.progress.events import Event
+
+#: The year 9999, after which there are no dates.
+LAST_S = 253_370_764_800
 
 
 class Journal:
@@ -40,10 +44,11 @@ class Journal:
             self._say(f"no more events are written to {self._path}: {error.strerror}")
 
 
-def read(path: Path) -> Iterator[Event]:
+def read(path: Path, odd: Callable[[], None] = lambda: None) -> Iterator[Event]:
     """The events of a journal, oldest first; none if there is no file.
 
-    A line that is cut off, as a kill may leave it, is passed over.
+    A line that is cut off, as a kill may leave it, is passed over; so are others that are no
+    events, each of which ``odd`` is told.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -52,10 +57,15 @@ def read(path: Path) -> Iterator[Event]:
         with path.open(encoding="utf-8") as stream:
             for line in stream:
                 try:
-                    document = json.loads(line)
-                    yield Event(document.pop("at"), document.pop("kind"), document)
-                except (ValueError, KeyError, AttributeError):
+                    document = parse_object(line)
+                    at, kind = float(document.pop("at")), str(document.pop("kind"))
+                    if not 0 <= at < LAST_S:
+                        raise ValueError(f"an event at {at}")
+                except (ValueError, KeyError, TypeError, OverflowError):
+                    if line.endswith("\n"):
+                        odd()
                     continue
+                yield Event(at, kind, document)
     except FileNotFoundError:
         return
     except (OSError, UnicodeDecodeError) as error:

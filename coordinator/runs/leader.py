@@ -21,9 +21,10 @@ from distbelief.app.errors import (
     ServerError,
 )
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import Claimant, Owner, RunState
+from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.renewal import RENEWALS_PER_LEASE, Renewal
+from distbelief.app.runs.snapshot import Owner, RunState
 
 log = logging.getLogger(__name__)
 

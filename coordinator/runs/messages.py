@@ -6,8 +6,6 @@ several clusters, one after another.
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +16,7 @@ import redis
 from kombu.exceptions import OperationalError
 
 from distbelief.app.broker.application import Application
+from distbelief.app.broker.messages import Arguments, task_of
 from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Waiting
 from distbelief.app.errors import ServerUnreachable
@@ -32,16 +31,6 @@ ANSWER_S = 1.0
 
 
 Answer = TypeVar("Answer")
-
-#: Arguments of a task after the first, which is the run.
-Arguments = tuple[str | int, ...]
-
-
-def arguments_of(message: bytes) -> tuple[str, Arguments]:
-    """The run and the other arguments in a message as it lies in its queue."""
-    body = base64.b64decode(json.loads(message)["body"])
-    (run, *others), _, _ = json.loads(body)
-    return run, tuple(others)
 
 
 def shared_names(names: Iterable[str]) -> list[str]:
@@ -76,14 +65,14 @@ class Messages:
         self._workers = workers
 
     def send(self, task: str, run: str, *arguments: str | int, shown: str) -> None:
-        """Publish a message for the task ``distbelief.<task>``, until it is taken.
+        """Publish a message for the task of that queue, until it is taken.
 
         It may be published twice: a message is only a hint. ``shown`` is what logs and Flower
         show in place of the arguments after the run.
         """
         self._until_done(
             lambda: self._app.send_task(
-                f"distbelief.{task}",
+                task_of(task),
                 (run, *arguments),
                 argsrepr=f"{run}, {shown}",
                 kwargsrepr="",
@@ -102,12 +91,16 @@ class Messages:
     def queues_served(self, answer_s: float = ANSWER_S) -> list[tuple[str, set[str]]]:
         """Name and queues of each worker that answers within ``answer_s``."""
         answers = self.answers("active_queues", answer_s=answer_s)
-        return [(name, {queue["name"] for queue in queues}) for name, queues in answers]
+        return [
+            (name, {queue["name"] for queue in queues})
+            for name, queues in answers
+            if isinstance(queues, list)  # else it says why it cannot tell
+        ]
 
     def processes(self) -> int:
         """Processes of all workers that answer; at least 1."""
-        answers = self.answers("stats")
-        return max(1, sum(int(each["pool"]["max-concurrency"]) for _, each in answers))
+        pools = [each["pool"] for _, each in self.answers("stats") if "pool" in each]
+        return max(1, sum(int(pool["max-concurrency"]) for pool in pools))
 
     def active(self, task: str, run: str) -> dict[Arguments, str] | None:
         """Calls of a task of this run that workers say they are at, and which worker is.
@@ -121,8 +114,9 @@ class Messages:
         return {
             tuple(each["args"][1:]): worker
             for worker, tasks in answers
+            if isinstance(tasks, list)  # else it says why it cannot tell
             for each in tasks
-            if each["name"] == f"distbelief.{task}" and each["args"][:1] == [run]
+            if each["name"] == task_of(task) and each["args"][:1] == [run]
         }
 
     def ask(self, command: str, to: list[str], **words: Any) -> dict[str, Any]:
@@ -156,7 +150,7 @@ class Messages:
         found = self._app.control.broadcast(
             command, arguments=words, destination=to, reply=True, timeout=answer_s, limit=most
         )
-        return [answer for each in found or () for answer in each.items()]
+        return [answer for each in found or () if isinstance(each, dict) for answer in each.items()]
 
     def _until_done(self, do: Callable[[], Answer]) -> Answer:
         """Do it, again and again while the broker does not answer, until the deadline."""

@@ -20,7 +20,7 @@ from distbelief.app.errors import ConfigError, RunTaken, ServerError
 from distbelief.app.layout.keys import control, patterns, shard
 from distbelief.app.layout.layout import Layout
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import Owner
+from distbelief.app.runs.snapshot import Owner
 from distbelief.app.settings.cluster import FOREVER, KEEP_NOTHING
 from distbelief.app.settings.durations import seconds_of
 from distbelief.app.store.redis.shards import FENCE
@@ -165,7 +165,7 @@ def _clear(part: Servers, run: str, layout: Layout, fence: int) -> Amount:
     known = part.call([Command(0, ("HGET", meta, "fence")) for meta in metas])
     there = {meta: int(old) for meta, old in zip(metas, known, strict=True) if old is not None}
     highest = max(fence, *there.values(), 0) + 1
-    part.call([Command.call(0, FENCE, [meta], [highest]) for meta in there])
+    part.call([Command.call(0, FENCE, [meta], (highest, 0, 0)) for meta in there])
     return sweep.unlink(part, patterns(run)[1])
 
 

@@ -9,20 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distbelief.app.client.pools import refuses
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import (
     CheckpointError,
     ConfigError,
     DataError,
     RunTaken,
+    RunUnknown,
     ServerUnreachable,
     WaitTimeout,
 )
+from distbelief.app.models import sources
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import RunState, Snapshot
+from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import RunState, Snapshot
 from distbelief.app.settings.config import ClusterConfig, configure
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -59,7 +64,8 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
     """The run of that id; ``settings`` of a cluster override those that it was started with.
 
     Raises:
-        ConfigError: there is no such run here.
+        RunUnknown: there is no such run here.
+        RunDamaged: what was written down of it cannot be.
     """
     given = configure(settings)[1]
     folder = RunFolder.of(given, run)
@@ -73,17 +79,21 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
                 "parameter_servers": tuple(known["parameter_servers"]),
             }
         cluster = configure({**written["cluster"], **servers, **settings})[1]
-        record = RunRecord.from_json(run, written["record"])
+        try:
+            record = RunRecord.from_json(run, written["record"])
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"the record of {folder.path} is damaged ({what})") from error
         allow_imports_of(record.config)  # whoever may write to the folder may run code here
         return Found(record, cluster, folder, known["embedded"], known["broker"])
     if given.broker is None:
-        raise ConfigError(
+        raise RunUnknown(
             f"there is no run {run} in {Path(given.folder).resolve()}: name its folder with "
             "--folder, or its servers with --broker and --parameter-servers"
         )
     snapshot = look(given.broker, run)
     if snapshot is None:
-        raise ConfigError(f"the control server knows no run {run}: see 'runs'")
+        raise RunUnknown(f"the control server knows no run {run}: see 'runs'")
     return Found(RunRecord.from_json(run, snapshot.document), given, folder, False, given.broker)
 
 
@@ -95,7 +105,7 @@ def look(broker: str, run: str) -> Snapshot | None:
 
 def state_of(found: Found) -> Snapshot | None:
     """The run as its control server knows it; None if the server is gone with its run."""
-    if found.embedded and not Path(found.broker.removeprefix("unix://")).exists():
+    if found.embedded and refuses(found.broker):
         return None
     try:
         return look(found.control, found.record.run)
@@ -151,13 +161,21 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
             )
     cluster = found.cluster
     n_servers = len(cluster.parameter_servers) or cluster.servers
-    problem = prepare(record.config, n_servers, recorded=record.layout)
+    problem = prepare(record.config, n_servers, recorded=record)
     if problem.data.fingerprint != record.fingerprint:
         raise DataError(
             f"{record.config.data} has changed since run {record.run} began: fingerprint "
             f"{problem.data.fingerprint}, expected {record.fingerprint}"
         )
     return problem
+
+
+def changed_modules(record: RunRecord) -> list[str]:
+    """The user's modules, as imported here, that are not those that a run began with."""
+    if record.identity is None:
+        return []
+    here = Identity.here(record.config).modules
+    return sources.differing(here, record.identity.modules)
 
 
 def _end_embedded(found: Found, *, take_over: bool) -> None:
@@ -168,7 +186,8 @@ def _end_embedded(found: Found, *, take_over: bool) -> None:
     if not take_over:
         raise RunTaken(
             f"run {found.record.run} is coordinated by {known.owner}: stop it with "
-            f"'stop {found.record.run}', or take the run from it with --take-over"
+            f"'{command('stop', found.record.run, folder=found.folder.path.parent)}', or take the "
+            "run from it with --take-over"
         )
     stop(found)
     wait_for_end(found)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from distbelief.app.broker.messages import Arguments, tasks_in
 from distbelief.app.client.servers import Servers, Waiting
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.runs import events
@@ -22,7 +23,7 @@ from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.events import Event, Listener
 from distbelief.coordinator.runs.dispatch import Dispatcher
 from distbelief.coordinator.runs.leader import Leader
-from distbelief.coordinator.runs.messages import Arguments, Messages, arguments_of
+from distbelief.coordinator.runs.messages import Messages
 
 
 def new_run_id() -> str:
@@ -133,8 +134,8 @@ class Session:
     def waiting(self, task: str) -> set[Arguments]:
         """This run's messages in the task's queue, which has its name: not taken by a worker."""
         queue = self.control.one("LRANGE", f"{CELERY_PREFIX}{task}", 0, -1)
-        waiting = [arguments_of(message) for message in queue]
-        return {arguments for run, arguments in waiting if run == self.record.run}
+        waiting = tasks_in(queue)
+        return {each.arguments for each in waiting if each.run == self.record.run}
 
 
 def open_session(
@@ -170,6 +171,8 @@ def open_session(
         schema=problem.dataset.schema,
         engines=servers.engines,
         identity=Identity.here(problem.config),
+        scaling=problem.scaling,
+        fits=problem.data.fits,
     )
     leader = Leader(control, run, problem.config.lease_seconds)
     messages = Messages(endpoints.broker, deadline_s, waiting, workers)

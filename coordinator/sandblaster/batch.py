@@ -9,11 +9,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from distbelief.app.errors import SequenceGap, ServerUnreachable, WaitTimeout, WorkerMismatch
+from distbelief.app.broker.messages import Arguments
+from distbelief.app.errors import (
+    DataLost,
+    ServerUnreachable,
+    ShardBehind,
+    WaitTimeout,
+    WorkerMismatch,
+)
 from distbelief.app.layout.keys import named
 from distbelief.app.runs import batch
-from distbelief.app.store.contract.parameters import missing
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.coordinator.progress.status import Outstanding, Tally
 from distbelief.coordinator.runs.liveness import WorkerLiveness
@@ -39,9 +46,6 @@ SILENT_S = 2 * ASK_EVERY_S
 
 #: Above this share of unused range the quantum is made finer again.
 SLACK = 2.0**-8
-
-#: Evaluations in a row of which shards may lose acknowledged portions.
-MOST_LOSSES = 5
 
 
 class BatchEvaluator:
@@ -72,6 +76,8 @@ class BatchEvaluator:
         self._seen: set[str] = set()
         self._liveness = WorkerLiveness(SILENT_S, time.monotonic)
         self._answered_at = time.monotonic()
+        #: The calls that workers were at when there had been no answer for very long.
+        self._at_work: set[Arguments] | None = None
         self._ask_at = 0.0
         self._portions: Portions | None = None
         self._dispatches = DispatchLog(time.monotonic)
@@ -89,13 +95,19 @@ class BatchEvaluator:
     def check_stall(self) -> None:
         """Give up when no worker reports, unless one says that it is at work.
 
+        A call that is long is found again by the next question; those that end without a word,
+        one after another, are no work.
+
         Raises:
             WaitTimeout: nobody is, for ``stall_seconds``.
         """
         silent_s, slow = time.monotonic() - self._answered_at, self.slowest
         if slow is None or silent_s <= self._session.config.stall_seconds:
             return
-        if self._session.messages.active("sandblaster", self._session.record.run):
+        active = self._session.messages.active("sandblaster", self._session.record.run) or {}
+        current = (self._session.fence, self.number)
+        before, self._at_work = self._at_work, {call for call in active if call[:2] == current}
+        if self._at_work and (before is None or self._at_work & before):
             self._answered_at = time.monotonic()
             return
         raise WaitTimeout(
@@ -129,14 +141,13 @@ class BatchEvaluator:
     def evaluate(self, request: Evaluate) -> float:
         """Compute loss and gradient at a point; returns the loss.
 
-        Evaluates again with a coarser quantum if the sums were not exact, and if a shard
-        lacks portions that were reported: its server lost what it had acknowledged.
+        Evaluates again with a coarser quantum if the sums were not exact.
 
         Raises:
-            SequenceGap: shards lost portions again and again.
+            DataLost: a server lost what it had acknowledged, be it a portion.
             WorkerMismatch: a worker has other code, another model or other servers.
         """
-        dtype, losses_of_portions = self._session.config.dtype, 0
+        dtype = self._session.config.dtype
         while True:
             losses, largest = self._sum_portions(request)
             try:
@@ -145,14 +156,7 @@ class BatchEvaluator:
                 loss = math.inf
             if not math.isfinite(loss):
                 return math.inf  # too far: nobody will use this gradient
-            if set(self._store.counted(self.number)) != {self.n_portions}:
-                losses_of_portions += 1
-                if losses_of_portions == MOST_LOSSES:
-                    raise SequenceGap(
-                        f"the parameter servers lost portions of {MOST_LOSSES} evaluations in a "
-                        "row that they had acknowledged: are they being restarted?"
-                    )
-                continue
+            self._check_counted()
             most = largest * self.n_portions
             exact = is_exact(most, self.quantum, dtype)
             if not exact or is_exact(most / SLACK, self.quantum, dtype):
@@ -171,9 +175,11 @@ class BatchEvaluator:
             portions=self.n_portions,
             quantum=self.quantum,
         )
-        self._answered_at = time.monotonic()
+        self._answered_at, self._at_work = time.monotonic(), None
         # The shards first: from then on late portions of the last evaluation change nothing.
         self._store.begin(evaluation.number, evaluation.gradient)
+        known = tuple((each.fence, each.change) for each in self._store.standings)
+        evaluation = replace(evaluation, known=known)
         batch.announce(self._session.control, self._session.record.run, evaluation)
         self._dispatches = DispatchLog(time.monotonic)
         self._portions = Portions(
@@ -185,7 +191,7 @@ class BatchEvaluator:
             # Before the reports: a portion that is done is then known to be.
             found = self._search(self._portions.silent_s)
             for report in self._collect():
-                self._answered_at = time.monotonic()
+                self._answered_at, self._at_work = time.monotonic(), None
                 self._seen.add(report.worker)
                 first = not report.error and self._portions.complete(
                     report.portion, report.dispatch
@@ -194,8 +200,9 @@ class BatchEvaluator:
                 self._liveness.note(report.worker)
                 if report.mismatch:
                     raise WorkerMismatch(report.error)
+                if report.lost:
+                    raise DataLost(report.error)
                 if report.error:
-                    self._check_shards(request.point)
                     self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
                 elif first:
                     losses[report.portion] = report.loss
@@ -213,11 +220,14 @@ class BatchEvaluator:
             document = self._dispatches.document()
             self._session.note("portions", evaluation=self.number, **document)
 
-    def _check_shards(self, point: str) -> None:
-        """Raise ModelMissing if a shard lost its data: then it is no fault of the workers."""
-        for shard, shard_state in enumerate(self._store.shard_states(named(point))):
-            if shard_state is None:
-                raise missing(shard)
+    def _check_counted(self) -> None:
+        """Raise ShardBehind if a shard lacks portions that workers reported as counted there."""
+        for shard, count in enumerate(self._store.counted(self.number)):
+            if count != self.n_portions:
+                raise ShardBehind(
+                    f"shard {shard} lacks {self.n_portions - count} of {self.n_portions} portions "
+                    "that it had acknowledged: its server came back with older data"
+                )
 
     def _search(self, silent_s: float) -> dict[int, str] | None:
         """The worker that has each portion, or "" for the queue; None if nobody could say."""

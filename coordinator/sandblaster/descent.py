@@ -18,6 +18,9 @@ from distbelief.coordinator.progress.outcome import EndReason
 
 Term = tuple[float, str]
 
+#: One small decrease of the loss may be a short step; so many in a row are the end.
+SMALL_IN_A_ROW = 3
+
 
 class VectorSpace(Protocol):
     """Named vectors of one length, wherever they live."""
@@ -42,14 +45,15 @@ class Settings:
     Args:
         history: curvature pairs kept, m; 0 is steepest descent.
         max_iterations: at most so many.
-        gradient_tolerance: converged when the 2-norm of the gradient is at most this.
-        decrease_tolerance: converged when an iteration lowers the loss by at most this,
-            relative to max(|loss|, 1).
+        gradient_tolerance: converged when the 2-norm of the gradient is at most this share of
+            the first one.
+        decrease_tolerance: converged when some iterations in a row lower the loss by at most
+            this share of it each.
     """
 
     history: int = 10
     max_iterations: int = 100
-    gradient_tolerance: float = 1e-5
+    gradient_tolerance: float = 1e-6
     decrease_tolerance: float = 1e-9
 
 
@@ -60,7 +64,9 @@ class DescentState:
     ``pairs`` are the numbers i of the pairs s[i], y[i] in force, oldest first; ``gram``
     is B as nested lists; ``point`` and ``gradient`` are names. With an L1 term ``gradient``
     is the pseudo-gradient, and ``nonzeros`` counts the weights that are not zero
-    (:mod:`distbelief.coordinator.sandblaster.owlqn`).
+    (:mod:`distbelief.coordinator.sandblaster.owlqn`). ``first_norm`` is that of the first
+    gradient, by which others are small; ``n_small`` counts the last iterations in a row that
+    hardly lowered the loss.
     """
 
     iteration: int
@@ -70,6 +76,8 @@ class DescentState:
     pairs: tuple[int, ...]
     gram: tuple[tuple[float, ...], ...]
     nonzeros: int | None = None
+    first_norm: float = 1.0
+    n_small: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -92,6 +100,17 @@ class DescentState:
     @property
     def gradient_norm(self) -> float:
         return math.sqrt(self.gram[-1][-1])
+
+    def begun(self) -> DescentState:
+        """The state of a start: its gradient is the first one."""
+        return replace(self, first_norm=self.gradient_norm)
+
+    def after(self, before: DescentState, decrease_tolerance: float) -> DescentState:
+        """The state of an iteration that began at ``before``."""
+        largest = max(abs(before.loss), abs(self.loss))
+        small = before.loss - self.loss <= decrease_tolerance * largest
+        n_small = before.n_small + 1 if small else 0
+        return replace(self, first_norm=before.first_norm, n_small=n_small)
 
 
 @dataclass(frozen=True)
@@ -150,11 +169,14 @@ def descend(
         begun = yield from method.begin(start)
         if begun is None:
             return EndReason.DIVERGED
+        begun = replace(begun, state=begun.state.begun())
         state = begun.state
         yield begun
     while True:
-        if state.gradient_norm <= settings.gradient_tolerance:
+        if state.gradient_norm <= settings.gradient_tolerance * state.first_norm:
             return EndReason.GRADIENT
+        if state.n_small >= SMALL_IN_A_ROW:
+            return EndReason.DECREASE
         if state.iteration >= settings.max_iterations:
             return EndReason.ITERATIONS
         committed = state
@@ -165,11 +187,8 @@ def descend(
             moved = yield from method.iterate(state, f"{state.iteration + 1}r")
         if moved is None:
             return EndReason.STALLED
-        decrease = state.loss - moved.state.loss
-        scale = max(abs(state.loss), abs(moved.state.loss), 1.0)
+        moved = replace(moved, state=moved.state.after(committed, settings.decrease_tolerance))
         state = moved.state
         yield moved
         # Only now: until the new state was committed, the old one was in force.
         space.drop([name for name in committed.in_force if name not in state.in_force])
-        if decrease <= settings.decrease_tolerance * scale:
-            return EndReason.DECREASE

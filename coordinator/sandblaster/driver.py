@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distbelief.app.errors import Diverged, NotFinite
-from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
+from distbelief.app.layout.rows import Tables
+from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs import batch
+from distbelief.app.store.contract.standings import Standing, Standings, from_json, to_json
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.problem.problem import Problem
@@ -25,10 +27,11 @@ from distbelief.coordinator.progress.status import SandblasterStatus
 from distbelief.coordinator.runs.checkpoints import Capture
 from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
+from distbelief.coordinator.runs.older import older_shards, went_back
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated
-from distbelief.coordinator.sandblaster.minimisers import minimiser
+from distbelief.coordinator.sandblaster.minimisers import check_begun, minimiser, wording_divergence
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.sandblaster.space import Space
 from distbelief.coordinator.sandblaster.status import status_of
@@ -59,6 +62,9 @@ class Sandblaster:
         self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0
+        #: What a coordinator goes back to after a loss: those of the last iteration.
+        self._quantum = 0.0
+        self._known: Standings = (Standing(),) * problem.layout.n_shards
         self._began = time.monotonic()
         self.evaluations = HeldoutEvaluations(session, problem, self._store)
 
@@ -80,6 +86,7 @@ class Sandblaster:
 
     def create(self) -> None:
         self._store.create(self._problem.initial_values.parameters)
+        self._known = self._store.standings
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         state = document["state"]
@@ -87,26 +94,37 @@ class Sandblaster:
         self._state = DescentState.from_json(state) if state is not None else None
         self._step = document["step"]
         self._next_heldout = document["next_heldout"]
+        self._quantum = document["quantum"]
+        self._known = from_json(document.get("known"), self._problem.layout.n_shards)
         self._evaluator.load_state(document["evaluation"], document["quantum"])
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
-        # The vectors of an iteration belong together: if a shard lost one of them, all
-        # shards go back to the checkpoint.
-        store, lines = self._store, []
+        # The vectors of an iteration belong together: all shards go back if one lost any.
+        store = self._store
         store.fence = self._session.fence
-        if None in store.shard_states(*map(named, self._in_force)):
+        found = store.shard_states()
+        lines = older_shards(self._session.record, found, store.standings, self._known)
+        store.accept(found)
+        whole = store.shard_states(*map(named, self._in_force))
+        if None in whole or [*went_back(found, self._known)]:
             saved, before = latest(), self._iteration
-            self.load_state(saved.document["driver"])
+            with understood(saved) as document:
+                self.load_state(document["driver"])
             self._space.restore(saved, self._in_force)
-            lines = [
+            lost = max(0, before - self._iteration)
+            lines.append(
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
-                f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost "
-                "and are made again"
-            ]
+                f"{self._iteration}; {lost} iterations were lost and are made again"
+            )
+        elif lines:
+            lines.append(f"iteration {self._iteration} is whole: what came after it is made again")
         store.raise_fence(self._session.fence)
         self._space.reset(self._in_force)
-        self.evaluations.forget()
+        self._known = store.standings
+        self._evaluator.load_state(self._evaluator.number, self._quantum)
+        if (passes := self.evaluations.forget()) is not None:
+            self._next_heldout = min(self._next_heldout, passes)
         return lines
 
     def capture(self) -> Capture:
@@ -128,32 +146,25 @@ class Sandblaster:
             WorkFailed: a portion failed as often as it may.
             WaitTimeout: no portion was answered for very long.
         """
-        asking = minimiser(self._space, self._start(), self._session.config)
+        asking = minimiser(
+            self._space, self._start(), self._session.config, self._problem.loss_unit
+        )
         try:
-            request = next(asking)
-            while True:
-                if isinstance(request, Evaluate):
-                    self._space.note_evaluation(request)
-                    request = asking.send(self._evaluator.evaluate(request))
-                    continue
-                self._take_iteration(request)
-                if (reason := self._reason_to_stop()) is not None:
-                    break
+            with wording_divergence():
                 request = next(asking)
+                while True:
+                    if isinstance(request, Evaluate):
+                        self._space.note_evaluation(request)
+                        request = asking.send(self._evaluator.evaluate(request))
+                        continue
+                    self._take_iteration(request)
+                    if (reason := self._reason_to_stop()) is not None:
+                        break
+                    request = next(asking)
         except StopIteration as end:
-            reason = end.value
-        except NotFinite as error:
-            raise Diverged(
-                f"the minimisation ran away: {error}. Is the loss bounded from below? "
-                "--l2 bounds it"
-            ) from error
+            reason = check_begun(end.value)
         except _Stopped:
             reason = self._reason_to_stop() or EndReason.INTERRUPTED
-        if reason is EndReason.DIVERGED:
-            raise Diverged(
-                "the loss or its gradient is not finite where the run begins: check the data's "
-                "scale, or choose other initial values with --seed or --init-from"
-            )
         if reason is not EndReason.INTERRUPTED and self._problem.n_heldout:
             self._evaluate_last()
         return EndReason.INTERRUPTED if self._hooks.should_stop() else reason
@@ -171,22 +182,22 @@ class Sandblaster:
             self._space.clear()
             self._store.drop(BEST, COUNTED)
             batch.clear(self._session.control, self._session.record.run, self._evaluator.number)
-        last = self.evaluations.history[-1] if self.evaluations.history else None
-        current = last is not None and last.passes == self._iteration
-        return FinalState(last if current else None, parameters, {}, {})
+        return FinalState(self.evaluations.last_at(self._iteration), parameters, {}, {})
 
     def abandon(self) -> None:
         self.evaluations.abandon()
         self._session.renew()
         self._store.raise_fence(self._session.fence)
 
+    def publish(self, parameters: Vector, tables: Tables) -> None:
+        self._store.put(PARAMETERS, parameters, tables)
+
     def summary(self) -> list[str]:
-        return summary(self._evaluator, self._state, self._problem.layout.n_penalised)
+        return summary(self._evaluator, self._state, self._problem)
 
     def _turn(self) -> None:
         """Look around between reports, without waiting for anything."""
-        if self.evaluations.running and (evaluation := self.evaluations.collect(0.0)):
-            self.evaluations.tell(evaluation)
+        self._collect_heldout(0.0)
         self._hooks.check()
         self._hooks.checkpoints.advance(self._session.fence, self.capture)
         self._hooks.on_status(self.status())
@@ -199,11 +210,12 @@ class Sandblaster:
         """Commit an iteration and tell of it; now and then have it scored."""
         state = self._state = news.state
         self._step = news.step
+        self._quantum, self._known = self._evaluator.quantum, self._store.standings
         self._session.leader.commit(self._document())
         self._session.tell(
             "iteration",
             iteration=state.iteration,
-            loss=state.loss,
+            loss=self._problem.loss_unit * state.loss,
             gradient_norm=state.gradient_norm,
             step=news.step,
             evaluations=news.evaluations,
@@ -237,7 +249,8 @@ class Sandblaster:
             "state": self._state.to_json() if self._state else None,
             "step": self._step,
             "evaluation": self._evaluator.number,
-            "quantum": self._evaluator.quantum,
+            "quantum": self._quantum,
+            "known": to_json(self._known),
             "seconds": self.seconds,
             "next_heldout": self._next_heldout,
             "evaluations": self.evaluations.to_json(),
@@ -254,19 +267,22 @@ class Sandblaster:
     def _evaluate_last(self) -> None:
         """Score the point where the run ended."""
         self._finish_heldout()
-        state, history = self._state, self.evaluations.history
+        state = self._state
         if self._hooks.should_stop():
             return
         if state is None:  # time was up before the first evaluation was done
             self.evaluations.start(0, self.seconds, named("x0"))
-        elif not history or history[-1].passes < state.iteration:
+        elif self.evaluations.last_at(state.iteration) is None:
             self.evaluations.start(state.iteration, self.seconds, named(state.point))
         self._finish_heldout()
 
+    def _collect_heldout(self, seconds: float) -> None:
+        if self.evaluations.running and (evaluation := self.evaluations.collect(seconds)):
+            self.evaluations.tell(evaluation)
+
     def _finish_heldout(self) -> None:
         while self.evaluations.running and not self._hooks.should_stop():
-            if evaluation := self.evaluations.collect(TICK_S):
-                self.evaluations.tell(evaluation)
+            self._collect_heldout(TICK_S)
             self._hooks.check()
             self._hooks.on_status(self.status())
 

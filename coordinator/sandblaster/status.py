@@ -33,7 +33,7 @@ def status_of(
         examples=tally.portions * problem.n_train // evaluator.n_portions,
         seconds=seconds,
         limit_s=session.config.max_seconds,
-        loss=state.loss if state else math.nan,
+        loss=problem.loss_unit * state.loss if state else math.nan,
         gradient_norm=state.gradient_norm if state else math.nan,
         step=step,
         nonzeros=state.nonzeros if state else None,

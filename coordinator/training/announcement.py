@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from distbelief.app.datasets.examples.column import remarks
+from distbelief.app.datasets.sources.source import Generated, parse
+from distbelief.app.models.registry import declared_task
+from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.memory_estimate import TableEstimate
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.portion_count import portions_of
+from distbelief.coordinator.views.targets import target_lines
+
+_SHOWN = 10  # remarks on columns
 
 
 def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[str]:
-    """A line on the run; one on the memory of tables, and on what was not judged, if any.
+    """A line on the run; on columns, targets, the memory of tables, and what was not judged.
 
     ``chosen`` tells that the intervals of pushes and fetches were chosen here.
     """
@@ -21,17 +28,40 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
         f"{problem.n_train:,} training and {problem.n_heldout:,} held-out examples "
         f"of {config.data}, "
     )
+    if n_test := len(problem.data.test):
+        line += f"{n_test:,} more for the test, "
     if config.algorithm == "downpour":
         line += _downpour(config) + (" (auto)" if chosen else "")
     else:
         line += _sandblaster(config, portions_of(problem))
     tables = [] if problem.table_estimate is None else [_tables(problem.table_estimate)]
-    return [line, *tables, *([problem.unjudged] if problem.unjudged else [])]
+    found = remarks(problem.dataset.facts.columns, problem.dataset.n_examples)
+    more = [f"and more of {len(found) - _SHOWN} columns: see the command data"]
+    found = found if len(found) <= _SHOWN else found[:_SHOWN] + more
+    return [
+        line,
+        *targets_line(problem),
+        *found,
+        *tables,
+        *([problem.unjudged] if problem.unjudged else []),
+    ]
+
+
+def targets_line(problem: Problem) -> list[str]:
+    """A line on the targets of a user's data; what we make ourselves is known."""
+    config, dataset = problem.config, problem.dataset
+    if isinstance(parse(config.data), Generated):
+        return []
+    own = declared_task(config) is not None or ":" in config.model
+    asked = f'which model "{config.model}" is for' if own else ""
+    return ["; ".join(target_lines(dataset, config.data_options, asked))]
 
 
 def _downpour(config: RunConfig) -> str:
+    rate = build_rule(config).arguments()[0]
+    schedule = f", {config.schedule}," if config.schedule else ","
     return (
-        f"{config.replicas} replicas, {config.optimizer} with rate {config.learning_rate:g}, "
+        f"{config.replicas} replicas, {config.optimizer} with rate {rate:g}{schedule} "
         f"n_push {config.n_push}, n_fetch {config.n_fetch}"
     )
 

@@ -24,6 +24,7 @@ class Plan:
     parameters: int
     train: int
     heldout: int
+    test: int
     servers: int
     shards: int
     block_numbers: int
@@ -50,6 +51,7 @@ class Plan:
             parameters=problem.n_parameters,
             train=problem.n_train,
             heldout=problem.n_heldout,
+            test=len(problem.data.test),
             servers=layout.n_servers,
             shards=layout.n_shards,
             block_numbers=layout.block_numbers,
@@ -79,7 +81,8 @@ class Plan:
             f"{self.parameters:,} parameters in {self.shards} shards on {self.servers} servers, "
             f"in blocks of {self.block_numbers:,} numbers"
             + (f"; {self.tables} tensors are tables" if self.tables else ""),
-            f"{self.train:,} training and {self.heldout:,} held-out examples",
+            f"{self.train:,} training and {self.heldout:,} held-out examples"
+            + (f", and {self.test:,} for the test" if self.test else ""),
             *self._work(),
             f"memory: some {bytes_text(need.servers)} on the servers in all, and "
             f"{bytes_text(need.process)} in each worker process",

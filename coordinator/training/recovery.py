@@ -7,13 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from distbelief.app.errors import ModelMissing, ServerError, StoreError
+from distbelief.app.errors import DataLost, ServerError, StoreError
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.runs.driver import Driver, FinalState
 from distbelief.coordinator.training.resources import TrainingResources
 
 #: Times in a row that lost data are restored without a new checkpoint in between.
 MOST_LOSSES = 5
+
+REMEDY = (
+    "Servers keep what they acknowledge with appendonly yes and appendfsync always; before a "
+    "failover, with min-replicas-to-write 1 and replicas that keep up"
+)
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,16 @@ class Ending:
 def train_to_the_end(
     resources: TrainingResources, driver: Driver, begin: Callable[[], None], *, resumed: bool
 ) -> Ending:
-    """Train; restore the run when a server lost its data, be it before anything else.
+    """Train; restore the run when a server lost data, all or the last, before anything or late.
 
     ``begin`` comes once more if that happens before there is a checkpoint of this process.
 
     Raises:
-        ModelMissing: that happened again and again.
+        DataLost: that happened again and again.
     """
     checkpoints, session, losses = resources.hooks.checkpoints, resources.session, 0
     begun, written = False, checkpoints.written
-    loss: ModelMissing | None = None
+    loss: DataLost | None = None
     while True:
         try:
             if loss is not None:
@@ -59,14 +64,14 @@ def train_to_the_end(
                 begun = checkpoints.write(session.fence, driver.capture) is not None
                 session.tell("start", fence=session.fence, training_s=driver.seconds)
             return _read_ending(resources, driver, driver.run())
-        except ModelMissing as error:
+        except DataLost as error:
             losses, loss = losses + 1 if checkpoints.written == written else 1, error
             written = checkpoints.written
             if losses > MOST_LOSSES:
-                raise
+                raise type(error)(f"{error} ({losses} times in a row). {REMEDY}") from error
 
 
-def _shut_out(resources: TrainingResources, loss: ModelMissing) -> None:
+def _shut_out(resources: TrainingResources, loss: DataLost) -> None:
     """Shut out everybody who does not know of the loss, under a new fence."""
     with suppress(ServerError, StoreError):  # what it read may be what was lost
         resources.hooks.checkpoints.settle()
@@ -85,10 +90,13 @@ def _restore(resources: TrainingResources, driver: Driver) -> None:
 
 
 def _read_ending(resources: TrainingResources, driver: Driver, reason: EndReason) -> Ending:
-    """Read what the shards hold; raises ModelMissing if a server lost it."""
+    """Read what the shards hold; raises DataLost if a server lost it."""
     checkpoints, resumable = resources.hooks.checkpoints, reason is EndReason.INTERRUPTED
     checkpoints.settle()  # what it reads on the servers may go then
     fence = resources.session.fence
     last = checkpoints.write(fence, driver.capture) if resumable else None
     details = tuple(driver.summary())
-    return Ending(reason, driver.finish(resumable=resumable), details, last)
+    final = driver.finish(resumable=resumable)
+    if final.complaint:
+        resources.say(f"the model is read, but not all servers are left with it: {final.complaint}")
+    return Ending(reason, final, details, last)

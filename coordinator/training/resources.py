@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distbelief.app.broker.application import EVALUATION
+from distbelief.app.broker.messages import EVALUATION
 from distbelief.app.client.servers import Waiting
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
 from distbelief.coordinator.cluster.endpoints import Endpoints
@@ -126,6 +126,8 @@ def _embedded_cluster(
     None if the servers and workers run elsewhere.
     """
     if given is not None or cluster.broker is not None:
+        if given is not None:
+            given.tell_workers()
         yield given
         return
     processes, logs = cluster.processes or problem.config.replicas, folder.make_logs()

@@ -9,6 +9,7 @@ from typing import Any
 
 from distbelief.app.errors import (
     ConfigError,
+    DataLost,
     ExitCode,
     Fenced,
     ModelMissing,
@@ -17,17 +18,21 @@ from distbelief.app.errors import (
     StoreError,
 )
 from distbelief.app.files import checkpoint
+from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
+from distbelief.app.models.metrics import Score
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.identity import Identity
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.driver import Downpour
+from distbelief.coordinator.inference.scoring import score_examples
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.driver import Driver, DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
@@ -103,8 +108,9 @@ def resume(
         def load_state() -> None:
             document = leadership.committed(session.control, folder.run)
             if document is None and checkpoint.names(folder.checkpoints):
-                document = checkpoints.latest().document["driver"]
-            if document is not None:
+                with checkpoint.understood(checkpoints.latest()) as saved:
+                    driver.load_state(saved["driver"])
+            elif document is not None:
                 driver.load_state(document)
 
         return _run(resources, driver, load_state, resumed=True)
@@ -123,23 +129,32 @@ def _run(
         _describe(resources)
         ending = train_to_the_end(resources, driver, begin, resumed=resumed)
         # Before the last words to any server: what is trained must not depend on them.
-        _saved_model(resources, ending).save(resources.output)
+        saved = _saved_model(resources, ending)
+        test = None if ending.resumable else _tested(resources, saved)
+        if test is not None:
+            facts = {**saved.facts, "test": resources.problem.score_formatter.document(test)}
+            saved = replace(saved, facts=facts)
+        saved.save(resources.output)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
         raise _taken(resources, error) from error
     except BaseException as error:
         _give_up(resources, driver, error)
         raise
-    _conclude(resources, ending, driver.seconds)
+    # Until then the shards hold what belongs to scaled columns, and the run may be resumed.
+    published = saved if saved.scaling is not None and not ending.resumable else None
+    _conclude(resources, ending, driver.seconds, test, _publishing(driver, published))
     return Outcome(
         run=resources.session.record.run,
         reason=ending.reason,
         heldout=ending.final.heldout,
+        test=test,
         evaluations=tuple(driver.evaluations.history),
         details=ending.details,
         model_file=resources.output,
         checkpoint=ending.checkpoint,
         seconds=driver.seconds,
+        folder=resources.folder.path.parent,
         unit="passes" if resources.problem.config.algorithm == "downpour" else "iterations",
     )
 
@@ -165,6 +180,7 @@ def _describe(resources: TrainingResources) -> None:
         parameters=problem.n_parameters,
         training_examples=problem.n_train,
         heldout_examples=problem.n_heldout,
+        test_examples=len(problem.data.test),
         portions=portions_of(problem) if problem.config.algorithm == "sandblaster" else None,
     )
 
@@ -174,7 +190,7 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     record, problem, final = resources.session.record, resources.problem, ending.final
     config = record.config
     facts = {"run": record.run, "reason": ending.reason, "config": config.model_dump(mode="json")}
-    facts["reading"] = dict(problem.dataset.facts.reading)
+    facts |= {**problem.data.to_remember(), "modules": dict(Identity.here(config).modules)}
     if final.heldout is not None:
         facts["heldout"] = problem.score_formatter.document(final.heldout.score)
     saved = SavedModel(
@@ -190,18 +206,42 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
     dense = recompute_statistics(
         problem.model, saved.parameters, source, problem.dataset, problem.data.train, size
     )
-    return replace(saved, parameters=dense)
+    return replace(saved, parameters=dense).folded(problem.scaling)
 
 
-def _conclude(resources: TrainingResources, ending: Ending, seconds: float) -> None:
-    """Tell everybody that the run is over; the model is saved, whoever can be told."""
+def _publishing(driver: Driver, saved: SavedModel | None) -> Callable[[], None]:
+    """What puts a model in place of what the shards hold; nothing without one."""
+    if saved is None:
+        return lambda: None
+    return lambda: driver.publish(saved.parameters, saved.tables.get(PARAMETERS, ()))
+
+
+def _tested(resources: TrainingResources, saved: SavedModel) -> Score | None:
+    """The score on the examples of the test, which nothing else has seen; None without any."""
+    examples = resources.problem.data.test
+    return score_examples(saved, examples) if len(examples) else None
+
+
+def _conclude(
+    resources: TrainingResources,
+    ending: Ending,
+    seconds: float,
+    test: Score | None = None,
+    publish: Callable[[], None] = lambda: None,
+) -> None:
+    """Tell everybody that the run is over; the model is saved, whoever can be told.
+
+    ``publish`` is called for servers that outlive the run.
+    """
     state = RunState.STOPPED if ending.resumable else RunState.FINISHED
     outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(seconds, 1)}
     if ending.final.heldout is not None:
         score = ending.final.heldout.score
         outcome["heldout"] = resources.problem.score_formatter.document(score)
+    if test is not None:
+        outcome["test"] = resources.problem.score_formatter.document(test)
     try:
-        _close(resources, state, outcome)
+        _close(resources, state, outcome, publish)
     except Fenced as error:
         raise _taken(resources, error) from error
     except (ServerError, ConfigError) as error:
@@ -213,28 +253,36 @@ def _give_up(resources: TrainingResources, driver: Driver, error: BaseException)
     session, folder = resources.session, resources.folder
     session.hurry(LAST_WORDS_S)
     try:
-        with suppress(ServerError, ModelMissing):
+        with suppress(ServerError, DataLost):
             driver.abandon()
     except (RunTaken, Fenced):
         return  # it is somebody else's run by now
     with suppress(ServerError, StoreError, ConfigError):  # the first error is what counts
         code = getattr(error, "exit_code", ExitCode.INTERNAL)
         _close(resources, RunState.FAILED, {"error": str(error), "exit_code": code})
-    names = checkpoint.names(folder.checkpoints)
-    if names:
+    if last := checkpoint.latest(folder.checkpoints, resources.say):
         resources.say(
-            f"the last good checkpoint is {folder.checkpoints / names[-1]}; to go on from it: "
-            f"{program()} resume {folder.run}"
+            f"the last good checkpoint is {last.path}; to go on from it: "
+            + command("resume", folder.run, folder=folder.path.parent)
         )
 
 
-def _close(resources: TrainingResources, state: RunState, outcome: dict[str, Any]) -> None:
+def _close(
+    resources: TrainingResources,
+    state: RunState,
+    outcome: dict[str, Any],
+    publish: Callable[[], None] = lambda: None,
+) -> None:
     """Note the end in the journal and the folder, and let the run go."""
     resources.session.note("end", state=state, **outcome)
     resources.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
     if resources.cluster.broker is not None:  # embedded servers end now
+        try:
+            publish()
+        except DataLost as lost:  # nobody misses it any more: the model is in the folder
+            resources.say(f"the model is saved, but not all servers are left with it: {lost}")
         _retire(resources, resumable=state is not RunState.FINISHED)
 
 
@@ -246,5 +294,6 @@ def _retire(resources: TrainingResources, *, resumable: bool) -> None:
     except ServerError as error:
         resources.say(
             f"some of the run stays on its servers ({error}): "
-            f"{program()} runs --delete {resources.folder.run} removes it"
+            + command("runs", "--delete", resources.folder.run, folder=resources.folder.path.parent)
+            + " removes it"
         )

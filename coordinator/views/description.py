@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
+from distbelief.app.datasets.examples.column import remarks
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Label
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.settings.sections import Scalar
+from distbelief.coordinator.views.targets import target_lines
 
 #: Targets, and numbers of features, that are looked at together.
 CHUNK = 1 << 20
@@ -25,13 +27,15 @@ class Description:
     """A data set in figures.
 
     ``density`` is the share of the features that are not zero; ``classes`` the examples of
-    each, empty for a regression, whose ``targets`` are (least, mean, greatest).
+    each, empty for a regression, whose ``targets`` are (least, mean, greatest). ``options`` are
+    those that the data were read with.
     """
 
     dataset: Dataset
     density: float
     classes: Mapping[Label, int]
     targets: tuple[float, float, float] | None
+    options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         data, schema, facts = self.dataset, self.dataset.schema, self.dataset.facts
@@ -41,12 +45,16 @@ class Description:
             "features": schema.n_features,
             "storage": "sparse" if schema.sparse else "dense",
             "density": self.density,
+            "target": facts.target.to_json(),
             "task": "classification" if schema.n_classes else "regression",
+            "positive": schema.names[1] if schema.n_classes == 2 else None,
             "classes": [{"label": name, "examples": n} for name, n in self.classes.items()],
             "targets": self.targets and dict(zip(_TARGETS, self.targets, strict=True)),
-            "numeric_columns": list(facts.names[: schema.n_dense]),
-            "categorical_columns": list(facts.names[schema.n_dense :]),
+            "numeric_columns": list(_numeric(self.dataset)),
+            "categorical_columns": list(facts.names[len(_numeric(self.dataset)) :]),
             "buckets": schema.buckets,
+            "columns": [column.to_json() for column in facts.columns],
+            "remarks": remarks(facts.columns, data.n_examples),
             "bad_lines": [
                 {"file": fault.file, fault.unit: fault.line, "reason": fault.reason}
                 for fault in facts.skipped
@@ -63,6 +71,8 @@ class Description:
             f"examples: {data.n_examples:,}",
             f"features: {schema.n_features:,}, {storage}, {self.density:.3g} of them not zero",
             *self._columns(),
+            *target_lines(data, self.options),
+            *_cut(remarks(facts.columns, data.n_examples)),
             *self._targets(),
             f"bad lines: {len(facts.skipped):,}",
             *_cut([f"  {fault}" for fault in facts.skipped]),
@@ -72,12 +82,11 @@ class Description:
 
     def _columns(self) -> list[str]:
         schema, names = self.dataset.schema, self.dataset.facts.names
-        lines = []
-        if names[: schema.n_dense]:
-            numeric = _cut(list(names[: schema.n_dense]))
-            lines.append(f"numeric columns: {', '.join(numeric)}")
+        numbers, lines = _numeric(self.dataset), []
+        if numbers:
+            lines.append(f"numeric columns: {', '.join(_cut(list(numbers)))}")
         if schema.n_fields:
-            fields = _cut(list(names[schema.n_dense :])) or [f"{schema.n_fields} without names"]
+            fields = _cut(list(names[len(numbers) :])) or [f"{schema.n_fields} without names"]
             lines.append(
                 f"categorical columns: {', '.join(fields)}, hashed to {schema.buckets:,} each"
             )
@@ -118,15 +127,22 @@ def describe(
         _not_zero(dataset) / (dataset.n_examples * dataset.n_features),
         dict(zip(dataset.schema.names, counts.tolist(), strict=True)),
         None if n_classes else (float(least), total / dataset.n_examples, float(greatest)),
+        options,
     )
 
 
+def _numeric(dataset: Dataset) -> tuple[str, ...]:
+    """Names of the columns of numbers."""
+    names = dataset.facts.names
+    return names[: len(names) - dataset.schema.n_fields]
+
+
 def _not_zero(dataset: Dataset) -> int:
-    step = max(1, CHUNK // (1 if dataset.schema.sparse else dataset.n_features))
+    values, step = dataset.features, max(1, CHUNK // dataset.n_features)
+    if dataset.schema.sparse:
+        values, step = dataset.features.values, CHUNK  # whatever the examples have of them
     return sum(
-        int(np.count_nonzero(chunk.data if dataset.schema.sparse else chunk))
-        for start in range(0, dataset.n_examples, step)
-        for chunk in [dataset.features[start : start + step]]
+        int(np.count_nonzero(values[start : start + step])) for start in range(0, len(values), step)
     )
 
 

@@ -25,4 +25,5 @@ def document(outcome: Outcome, score_formatter: ScoreFormatter) -> dict[str, Any
             outcome.unit: found.passes,
             **score_formatter.document(found.score),
         },
+        "test": outcome.test and score_formatter.document(outcome.test),
     }

@@ -11,8 +11,7 @@ import click
 from rich.console import Console
 
 from distbelief.app.errors import ExitCode
-from distbelief.app.runs.leadership import RunState
-from distbelief.coordinator.progress.program import program
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.views.overview import Overview, glance_at_run, look_at_run
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.progress import describe_run
@@ -100,7 +99,7 @@ def _draw(overviews: Iterator[Overview], console: Console) -> Overview:
 def _note(seen: Overview) -> str:
     if seen.state == "dead":
         silent = f"no sign of life of {seen.coordinator}" if seen.coordinator else "no coordinator"
-        return f"{silent}; to go on: {program()} resume {seen.run}"
+        return f"{silent}; to go on: {seen.going_on}"
     if seen.state == RunState.FAILED:
         return str(seen.outcome.get("error", ""))
     return f"coordinator: {seen.coordinator}" if seen.coordinator else ""

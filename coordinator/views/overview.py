@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distbelief.app.client.pools import refuses
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import ConfigError, ServerError
+from distbelief.app.errors import DistBeliefError, RunUnknown, ServerError, ServerUnreachable
 from distbelief.app.files import checkpoint
 from distbelief.app.runs import events, leadership
-from distbelief.app.runs.leadership import RunState, Snapshot
+from distbelief.app.runs.snapshot import RunState, Snapshot
 from distbelief.app.settings.config import configure
+from distbelief.coordinator.progress.program import FOLDER, command
 from distbelief.coordinator.runs import resumption
 from distbelief.coordinator.runs.resumption import ANSWER_S, Found
 from distbelief.coordinator.views.snapshot import ProgressSnapshot
@@ -30,10 +32,12 @@ ROUTINE = {"unit", "iteration", "evaluation", "checkpoint"}
 class Overview:
     """A run at a glance.
 
-    ``state`` is a :class:`~distbelief.app.runs.leadership.RunState`, or "dead" where neither
+    ``state`` is a :class:`~distbelief.app.runs.snapshot.RunState`, or "dead" where neither
     servers nor an end are known: it can be resumed. ``snapshot`` is what its screens draw,
     None before its coordinator told anything. ``idle_s`` is for how long its servers have not
     heard of it, None if they do not know it, ``goes_s`` when they will remove it, None if never.
+    ``folder`` is where runs are.
+    ``problem`` says why nothing is known of a run whose state is "unreadable".
     """
 
     run: str
@@ -48,6 +52,13 @@ class Overview:
     events: list[str]
     idle_s: float | None = None
     goes_s: float | None = None
+    folder: Path = Path(FOLDER)
+    problem: str = ""
+
+    @property
+    def going_on(self) -> str:
+        """The command that goes on with it."""
+        return command("resume", self.run, folder=self.folder)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -63,6 +74,7 @@ class Overview:
             "events": self.events,
             "idle_s": self.idle_s,
             "goes_s": self.goes_s,
+            "problem": self.problem,
         }
 
 
@@ -83,18 +95,41 @@ def look_at_runs(
 
     With ``idle_s`` only those that their servers have not heard of for so long.
 
+    One of which something odd was written down is there all the same, with its ``problem``.
+
     Raises:
-        ConfigError: there is none of a name.
+        ConfigError: there is none of a name, or it is odd.
     """
-    found = []
+    found, silent = [], set[str]()
     for run in sorted(set(names)) or _names(settings):
         try:
-            found.append(glance_at_run(run, settings))
-        except ConfigError:
+            found.append(_look(resumption.find(run, settings), brief=True, silent=silent))
+        except RunUnknown:
             if names:
                 raise
-            continue  # of another version, or it has just been removed
+            continue  # it has just been removed
+        except DistBeliefError as error:
+            if names:
+                raise
+            found.append(_unreadable(run, error))
     return [each for each in found if not idle_s or (each.idle_s or 0.0) >= idle_s]
+
+
+def _unreadable(run: str, error: DistBeliefError) -> Overview:
+    shown = run.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return Overview(
+        run=shown,
+        state="unreadable",
+        algorithm="",
+        model="",
+        data="",
+        coordinator=None,
+        snapshot=None,
+        outcome={},
+        checkpoints=[],
+        events=[],
+        problem=str(error),
+    )
 
 
 def _names(settings: Mapping[str, Any]) -> list[str]:
@@ -106,12 +141,9 @@ def _names(settings: Mapping[str, Any]) -> list[str]:
     return sorted(runs)
 
 
-def _look(found: Found, *, brief: bool = False) -> Overview:
+def _look(found: Found, *, brief: bool = False, silent: set[str] | None = None) -> Overview:
     config, ended = found.record.config, found.folder.outcome()
-    try:
-        known = resumption.state_of(found)
-    except ServerError:
-        known = None
+    known = _known(found, silent)
     state = known.state if known is not None else ended.get("state", "dead")
     if known is not None and known.owner is not None and _silent(known, config.lease_seconds):
         state = "dead"
@@ -128,7 +160,25 @@ def _look(found: Found, *, brief: bool = False) -> Overview:
         events=_last_events(found) if known is not None and not brief else [],
         idle_s=known.idle_s if known is not None else None,
         goes_s=known.goes_s if known is not None else None,
+        folder=found.folder.path.parent,
     )
+
+
+def _known(found: Found, silent: set[str] | None) -> Snapshot | None:
+    """The run as its server knows it, None if that does not answer.
+
+    Those in ``silent``, and who refuses at once, are not waited for.
+    """
+    silent = set() if silent is None else silent
+    if found.control in silent or refuses(found.control, ANSWER_S):
+        return None
+    try:
+        return resumption.state_of(found)
+    except ServerUnreachable:
+        silent.add(found.control)
+        return None
+    except ServerError:
+        return None
 
 
 def _silent(known: Snapshot, lease_s: float) -> bool:

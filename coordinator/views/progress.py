@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from distbelief.app.models.model import Task
 from distbelief.app.settings.durations import duration_text
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.views.figures import figures
@@ -53,12 +54,18 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
         )
         if rest := score_formatter.rest(outcome.heldout.score):
             lines.append(f"held-out {rest}")
+        lines += score_formatter.baseline(outcome.heldout.score)
         if score_formatter.task is Task.BINARY:  # of more classes, `evaluate` tells
             lines += score_formatter.confusion(outcome.heldout.score)
+    if outcome.test is not None:
+        text = score_formatter.text(outcome.test)
+        lines.append(f"test {text} ({outcome.test.n_examples:,} examples, scored once)")
+        if rest := score_formatter.rest(outcome.test):
+            lines.append(f"test {rest}")
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
-        lines.append(f"to go on: {program()} resume {outcome.run}")
-    lines.append(f"figures: {program()} report {outcome.run}")
+        lines.append(f"to go on: {command('resume', outcome.run, folder=outcome.folder)}")
+    lines.append(f"figures: {command('report', outcome.run, folder=outcome.folder)}")
     return [*lines, f"model: {outcome.model_file}"]
 
 
@@ -71,6 +78,8 @@ def describe_run(seen: Overview) -> list[str]:
     facts.pop("state", None)  # the first line says it
     if (heldout := facts.pop("heldout", None)) is not None:
         facts["held-out"] = brief(heldout)
+    if (test := facts.pop("test", None)) is not None:
+        facts["test"] = brief(test)
     lines += [f"{name}: {value}" for name, value in facts.items()]
     if seen.checkpoints:
         lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")
@@ -78,7 +87,7 @@ def describe_run(seen: Overview) -> list[str]:
     if seen.goes_s is not None:
         lines.append(f"on servers: for another {duration_text(max(0.0, seen.goes_s))}")
     if seen.state in ("dead", "stopped", "failed"):
-        lines.append(f"to go on: {program()} resume {seen.run}")
+        lines.append(f"to go on: {seen.going_on}")
     return lines
 
 
@@ -94,5 +103,6 @@ def tabulate_runs(runs: Sequence[Overview]) -> Table:
         progress = "  ".join(f"{name} {text}" for name, text in first)
         what = (each.algorithm, each.model, each.data)
         goes = "" if each.goes_s is None else f"in {duration_text(max(0.0, each.goes_s))}"
-        table.add_row(each.run, each.state, *what, progress, *([goes] if going else []))
+        cells = (each.run, each.state, *what, progress, *([goes] if going else []))
+        table.add_row(*map(Text, cells))  # as they are: no markup in them
     return table

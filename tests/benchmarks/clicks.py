@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from distbelief.app.datasets.sources.clicks import clicks
-from distbelief.app.datasets.split.partition import split
+from distbelief.app.datasets.split.division import Shares, at_random
 from distbelief.app.models.files import read_model
 from distbelief.app.models.metrics import score
 
@@ -64,7 +64,8 @@ def told(name: str, train_loss: float, weights: float, held_out: float, seconds:
 
 def logistic(passes: int) -> None:
     drawn = clicks(EXAMPLES, FEATURES, FIELDS)
-    train_rows, heldout_rows = (part[:] for part in split(EXAMPLES, 0.2, 0))
+    parts = at_random(Shares(EXAMPLES, 0.2), 0)
+    train_rows, heldout_rows = parts.train[:], parts.heldout[:]
     x, y = drawn.features[train_rows], drawn.targets[train_rows]
     x_out, y_out = drawn.features[heldout_rows], drawn.targets[heldout_rows]
     best = log_loss(y_out, drawn.chances[heldout_rows])
@@ -93,7 +94,7 @@ def logistic(passes: int) -> None:
 
 def pairs(passes: int) -> None:
     drawn = clicks(EXAMPLES, PAIR_FEATURES, PAIR_FIELDS, rank=4)
-    heldout = split(EXAMPLES, 0.2, 0)[1][:]
+    heldout = at_random(Shares(EXAMPLES, 0.2), 0).heldout[:]
     truth = log_loss(drawn.targets[heldout], drawn.chances[heldout])
     print(f"held-out log loss of the truth {truth:.5f}")
     rate = ("--learning-rate=0.1", "--initial-accumulator=0.01", f"--passes={passes}")

@@ -107,6 +107,7 @@ def _settings(images: Path) -> dict[str, Any]:
         "learning_rate": RATE,
         "replicas": WORKERS,
         "data": str(images),
+        "standardize": False,  # as the others
     }
 
 

@@ -26,7 +26,7 @@ from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.downpour.checkpoint_state import capture, restore
+from distbelief.coordinator.downpour.checkpoint_state import Known, capture, restore
 
 SIZE = 1_000_000
 ROUNDS = 7
@@ -87,7 +87,7 @@ def checkpoints(store: RedisParameterStore, folder: Path) -> None:
         saved = checkpoint.read(path)
         store.delete()
         began = time.perf_counter()
-        restore(store, number + 2, lambda saved=saved: saved, [])  # type: ignore[misc]
+        restore(store, number + 2, lambda saved=saved: saved, Known())  # type: ignore[misc]
         back.append(time.perf_counter() - began)
     for what, values in (("freezing", frozen), ("writing", written), ("restoring", back)):
         print(f"{what} a checkpoint {1000 * statistics.median(values):6.0f} ms")

@@ -18,7 +18,8 @@ import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.sources.source import Generated
-from distbelief.app.datasets.split.partition import Subset, split
+from distbelief.app.datasets.split.division import Shares, at_random
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import LinearRegression
@@ -55,8 +56,8 @@ class Simulation:
 
     def run(self) -> None:
         config, replicas = self.config, range(self.config.replicas)
-        train, heldout = split(self.data.n_examples, 0.2, config.seed)
-        self.heldout = heldout[:]
+        parts = at_random(Shares(self.data.n_examples, 0.2), config.seed)
+        train, self.heldout = parts.train, parts.heldout[:]
         subsets = [Subset(train, r, config.replicas, config.seed) for r in replicas]
         steps = [subset.steps_per_pass(BATCH) for subset in subsets]
         self.totals, self.pace = [n * PASSES for n in steps], StalenessBound.of(config, steps)

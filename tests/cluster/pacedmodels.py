@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import SoftmaxRegression
@@ -26,7 +27,12 @@ class Paced(SoftmaxRegression):
     seconds: float
 
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Any = None,
     ) -> float:
         if IN_WORKER and not (Path(self.folder) / "go").exists():
             time.sleep(self.seconds)

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import LogisticRegression, SoftmaxRegression
@@ -28,7 +29,12 @@ class Sleepy(SoftmaxRegression):
     folder: str = ""
 
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Any = None,
     ) -> float:
         busy = Path(self.folder) / f"busy-{os.getpid()}" if self.folder and IN_WORKER else None
         if busy:
@@ -46,7 +52,12 @@ class SleepyClicks(LogisticRegression):
     seconds: float = 0.0
 
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Any = None,
     ) -> float:
         time.sleep(self.seconds if IN_WORKER else 0)
         return super().loss_and_gradient(parameters, features, targets, gradient)
@@ -65,7 +76,12 @@ class Straggling(SoftmaxRegression):
     seconds: float = 0.0
 
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Any = None,
     ) -> float:
         straggler = Path(self.folder) / "straggler"
         if IN_WORKER:
@@ -84,7 +100,12 @@ class Dawdling(SoftmaxRegression):
     seconds: float = 0.05
 
     def loss_and_gradient(
-        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+        self,
+        parameters: Vector,
+        features: Features,
+        targets: Targets,
+        gradient: Vector,
+        weights: Any = None,
     ) -> float:
         if IN_WORKER and (Path(self.folder) / "slow").exists():
             time.sleep(self.seconds)

@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 from distbelief import LocalCluster, Result, TrainedModel, train
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import WorkFailed
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import EndReason
@@ -212,3 +212,23 @@ def test_a_script_needs_no_main_and_prints_nothing(tmp_path: Path) -> None:
     ended: Any = run([sys.executable, "script.py"], timeout=100)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert not list(tmp_path.glob("distbelief-*"))
+
+
+LATE = """
+from distbelief.app.models.linear import SoftmaxRegression
+
+
+class Late(SoftmaxRegression):
+    pass
+"""
+
+
+def test_workers_that_run_already_learn_of_a_module_that_comes_later(
+    train_here: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_here(passes=1)  # so the workers look for modules no more
+    (tmp_path / "latemodels.py").write_text(LATE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    result = train_here(model="latemodels:Late", passes=1)
+    assert result.reason is EndReason.PASSES
+    assert "latemodels" in result.model.saved.facts["modules"]

@@ -288,4 +288,4 @@ def test_a_service_reads_the_parameters_that_the_model_file_has(algorithm: str, 
     saved = safetensors.numpy.load_file(desk.folder / "runs" / run / "model.safetensors")
     assert len(found) == 4
     for name, tensor in found.items():
-        assert np.array_equal(tensor, saved[name]), name
+        assert np.array_equal(tensor, saved[name].astype(tensor.dtype)), name

@@ -155,7 +155,7 @@ def test_a_model_that_raises_ends_the_training_with_its_own_traceback_once(comma
     assert training.alive() == []
     (message,) = re.findall(r"^error: .*$", training.err, re.MULTILINE)
     assert re.match(
-        r"error: unit downpour-0-200 failed 2 times, last on worker \d+@\S+: "
+        r"error: unit downpour-0-90 failed 2 times, last on worker \d+@\S+: "
         r"ArithmeticError: my own mistake$",
         message,
     )

@@ -16,6 +16,7 @@ from distbelief.app.errors import ExitCode
 from distbelief.app.files import checkpoint
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.files import read_model
+from distbelief.app.models.scaling import Foldable
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.commands.cli import main
 
@@ -43,7 +44,7 @@ def test_a_run_is_exported_while_it_runs_and_after_it_was_stopped(
         shared.endpoints if algorithm == "downpour" else None
     )  # the other has its own servers
     training = command("train", *words, "--json", endpoints=endpoints)
-    training.says("held-out accuracy")
+    training.says("held-out accuracy 0.9")
     folder = ("--folder", tmp_path / "runs")
     now, later = tmp_path / "now.safetensors", tmp_path / "later.npz"
     assert "from the servers" in done("export", training.run, *folder, "--output", now)
@@ -61,7 +62,10 @@ def test_a_run_is_exported_while_it_runs_and_after_it_was_stopped(
         flat = np.concatenate([found["weights"].ravel(), found["bias"]])
     state = saved.document["driver"].get("state")
     point = PARAMETERS if state is None else f"vec:{state['point']}"
-    assert np.array_equal(flat, saved.vector(point))
-    stopped = read_model(Path(document["model"])).parameters
+    stopped = read_model(Path(document["model"]))
+    model, scaling = stopped.build(), stopped.scaling
+    assert isinstance(model, Foldable)
+    assert scaling is not None
+    assert np.array_equal(flat, model.folded(saved.vector(point), scaling))
     if algorithm == "sandblaster":  # Downpour keeps its best, and goes on from its last
-        assert np.array_equal(flat, stopped)
+        assert np.array_equal(flat, stopped.parameters)

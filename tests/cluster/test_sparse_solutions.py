@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.fleets import keys_of
+from tests.dividing import split
 from tests.unit.coordinator.sandblaster.sparse_problems import Sparse, logistic_of
 
 Start = Callable[..., Any]
@@ -24,6 +24,7 @@ GAP = 1e-6
 LOGISTIC = {
     "algorithm": "sandblaster",
     "model": "logistic",
+    "standardize": False,
     "data": "synthetic:logistic",
     "data_options": {"examples": 1000, "features": 60},
     "shards": 3,

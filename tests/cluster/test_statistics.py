@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
-from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import ExitCode
 from distbelief.app.models.files import read_model
 from distbelief.app.models.metrics import score
+from tests.dividing import split
 
 Start = Callable[..., Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.datasets.split.partition import Subset, in_file_order, split
+from distbelief.app.datasets.split.partition import Subset, in_file_order
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.models.files import read_model
@@ -23,6 +23,7 @@ from distbelief.coordinator.problem.problem import prepare
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.table_copy import shares_of
+from tests.dividing import split
 
 Train = Callable[..., Any]
 Start = Callable[..., Any]

@@ -16,6 +16,8 @@ from flower import options as _flower  # noqa: F401  (defines them)
 from tornado.options import options
 
 from distbelief.app.datasets.cache import opening as data_cache
+from distbelief.app.datasets.cache import upkeep
+from distbelief.app.datasets.reading import access
 from distbelief.app.errors import ExitCode
 from distbelief.app.models import imports
 from distbelief.app.settings import environment
@@ -35,7 +37,11 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]+")
 #: Flags of other programs.
 CELERY = {"--pool", "--concurrency", "--without-gossip", "--without-mingle"}
 CELERY |= {"--address", "--hostname", "--read_only"}
-OTHERS = {"--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--config"} | CELERY
+OTHERS = {
+    *("--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--config"),
+    *("--minutes", "--older"),
+    *CELERY,
+}
 
 
 def named(page: Path) -> str:
@@ -134,8 +140,10 @@ def test_flags_in_the_text_exist(page: Path) -> None:
 def test_environment_variables_in_the_text_exist(page: Path) -> None:
     places = (environment.BROKER, environment.PARAMETER_SERVERS)
     known = {imports.ALLOWED_IMPORTS_VARIABLE, *places, *(f"{place}_FILE" for place in places)}
+    known |= {access.PROTOCOLS_VARIABLE, access.ROOTS_VARIABLE}
     assert data_cache.default_cache_folder.__doc__ is not None
     known |= set(re.findall(r"DISTBELIEF_\w+", data_cache.default_cache_folder.__doc__))
+    known.add(upkeep.LIMIT_VARIABLE)
     assert set(re.findall(r"DISTBELIEF_\w+", page.read_text(encoding="utf-8"))) <= known
 
 
@@ -235,7 +243,17 @@ def test_a_command_that_is_not_there_is_noticed() -> None:
         check(["make", "tea"], "")
 
 
-EXTRAS = ["flower", "parquet", "remote", "report", "sklearn", "sparse", "tensorboard", "torch"]
+EXTRAS = [
+    "flower",
+    "parquet",
+    "remote",
+    "report",
+    "sklearn",
+    "sparse",
+    "tensorboard",
+    "torch",
+    "zstd",
+]
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

@@ -22,6 +22,7 @@ from typing import cast
 from distbelief.app.datasets.reading.digests import digest, joined
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.files.atomic import replacing
+from distbelief.app.files.documents import parse
 
 #: A file is remembered when its last change is so long ago.
 SETTLED_S = 2.0
@@ -33,7 +34,7 @@ def digest_of_file(stream: BufferedReader, folder: Path) -> str:
     path = os.path.realpath(stream.name)
     note = folder / f"{joined([path, ''])}.digest"
     with suppress(OSError, ValueError):
-        remembered = json.loads(note.read_text())
+        remembered = parse(note.read_text())
         if isinstance(remembered, list) and remembered[:-1] == [path, *state]:
             return str(remembered[-1])
     found = digest(stream)

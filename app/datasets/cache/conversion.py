@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.formats.options import Options, wanted_targets
 from distbelief.app.datasets.reading.digests import joined
+from distbelief.app.datasets.reading.files import DataFile, real_name
+from distbelief.app.datasets.reading.packing import unpacked_name
 from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.sources.source import File, Generated, Stream
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
@@ -28,6 +32,7 @@ class Conversion(ABC):
     """A data set on its way into the cache.
 
     Attributes:
+        origin: what it is made of, however the user wrote it.
         options: of the source, checked.
         content: digest of the bytes of its files; None if it is made.
     """
@@ -38,8 +43,10 @@ class Conversion(ABC):
         options: Mapping[str, Any],
         content: str | None,
         compatibility: Compatibility | None,
+        origin: Sequence[Any],
     ) -> None:
         self.name = name
+        self.origin = origin
         self.options = options
         self.content = content
         self.compatibility = compatibility
@@ -48,8 +55,8 @@ class Conversion(ABC):
     def digest(self) -> str:
         """Digest of all that decides how the data set looks in the cache."""
         other = self.compatibility
-        known = other and [other.schema.to_json(), other.name]
-        facts = [stored.FORMAT, self.name, self.options, self.content, known]
+        known = other and {**other.to_json(), "name": None}
+        facts = [stored.FORMAT, self.origin, self.options, self.content, known]
         text = json.dumps(facts, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -86,7 +93,7 @@ class _GeneratedConversion(Conversion):
     def __init__(
         self, source: Generated, options: Options, compatibility: Compatibility | None
     ) -> None:
-        super().__init__(source.name, source.checked(options), None, compatibility)
+        super().__init__(source.name, source.checked(options), None, compatibility, [source.name])
         self._source = source
 
     def write(self, folder: Path) -> None:
@@ -100,11 +107,12 @@ class _FileConversion(Conversion):
         checked = source.checked(options)
         with source.open() as streams:
             content = joined([digest_of_file(stream, cache) for stream in streams])
-        super().__init__(source.name, checked, content, compatibility)
+        origin = [real_name(source.name)]
+        super().__init__(source.name, checked, content, compatibility, origin)
         self._source = source
 
     def write(self, folder: Path) -> None:
-        dataset = self._source.load(self.options, self.wanted)
+        dataset = self._source.load(self.options, self.wanted, self.compatibility)
         if dataset.fingerprint != self.content:
             raise self._changed()
         self._write_loaded(dataset, folder)
@@ -120,22 +128,32 @@ class _StreamConversion(Conversion):
         progress: Progress | None,
     ) -> None:
         if compatibility is not None:
-            options = source.completed(options, compatibility.reading)
+            options = source.completed(options, compatibility)
         checked = source.checked(options)
-        self._reader = source.open_reader(options, progress)
+        self._reader = source.open_reader(options, progress, Use(known=compatibility))
         self._states = _states(self._reader)
         content = digest_of_files(self._reader.files, cache)
-        super().__init__(source.name, checked, content, compatibility)
+        origin = [self._reader.form, *map(_origin, self._reader.files)]
+        super().__init__(source.name, checked, content, compatibility, origin)
 
     def write(self, folder: Path) -> None:
         reader = self._reader
-        schema = convert(reader, self.name, self.wanted, folder)
+        found = convert(reader, self.name, self.wanted, folder)
         if self._states != _states(reader):
             raise self._changed()
-        self._check_schema(schema)
+        self._check_schema(found.schema)
         assert self.content is not None
-        facts = Facts(reader.columns.names, tuple(reader.skipped), reader.reading_options)
-        stored.describe(schema, self.content, facts, folder)
+        columns = reader.columns
+        facts = Facts(
+            columns.names,
+            tuple(reader.skipped),
+            {"format": reader.form, **reader.reading_options},
+            target=TargetFacts(reader.target, found.guessed),
+            all_names=columns.all_names,
+            statistics=found.statistics,
+            columns=reader.table,
+        )
+        stored.describe(found.schema, self.name, self.content, facts, folder)
 
 
 def plan(
@@ -157,6 +175,12 @@ def plan(
             return _FileConversion(source, options, compatibility, cache)
         case Stream():
             return _StreamConversion(source, options, compatibility, cache, progress)
+
+
+def _origin(file: DataFile) -> list[Any]:
+    """A file whatever its folder is called; the ending of a link says what a delimiter is."""
+    ending = unpacked_name(file.name).lower().rpartition(".")[2]
+    return [real_name(file.name), ending, file.partition]
 
 
 def _states(reader: Reader) -> list[str]:

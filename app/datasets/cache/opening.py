@@ -6,12 +6,13 @@
     FOLDER/KEY.digest       the digest of a file's content (content.py)
 
 The digest covers the source, its options and, for files, the content. A folder appears
-under its final name by one rename, so nobody ever maps half a data set. Old data sets stay;
-FOLDER may be deleted while no conversion is under way.
+under its final name by one rename, so nobody ever maps half a data set. After a conversion what
+was unused for longest goes, until the rest is within ``$DISTBELIEF_CACHE_LIMIT`` (upkeep.py).
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distbelief.app.datasets.cache.conversion import Conversion, plan
+from distbelief.app.datasets.cache.upkeep import cache_limit, mark_used, prune
 from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
@@ -68,7 +70,9 @@ def open_cached(
     complete = folder / conversion.digest
     dataset = stored.open_folder(complete, source)
     if dataset is not None:
+        mark_used(complete)
         return dataset
+    limit = cache_limit()
     try:
         with _locked(complete.with_name(f"{complete.name}.lock")):
             dataset = stored.open_folder(complete, source)  # somebody may have been faster
@@ -82,6 +86,7 @@ def open_cached(
         ) from error
     if dataset is None:
         raise DataError(f"{source}: the data cache {complete} was damaged as soon as written")
+    prune(folder, limit, keep=complete)
     return dataset
 
 
@@ -89,9 +94,14 @@ def open_cached(
 def _locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``path``; the kernel lets go of it if we are killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    if path.is_symlink():  # the flag below is for one that comes this very moment
+        raise OSError(errno.ELOOP, f"{path.name} is a symbolic link, which nobody of us made")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 def _convert(conversion: Conversion, complete: Path) -> None:

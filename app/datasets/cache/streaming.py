@@ -3,46 +3,150 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.chunks import Chunk, CsrRows
+from distbelief.app.datasets.cache.filling import StoredNumbers, filled
+from distbelief.app.datasets.examples.chunks import NO_NUMBERS, Chunk, CsrRows, Numbers
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.reading.reader import Reader
+from distbelief.app.datasets.examples.statistics import RunningStatistics, Statistics, numbers_of
+from distbelief.app.datasets.examples.stored import APART
+from distbelief.app.datasets.reading.reader import Reader, Unsettled
 from distbelief.app.datasets.targets.column import TargetColumn
-from distbelief.app.datasets.targets.wanted import Wanted
+from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED
+from distbelief.app.datasets.targets.wanted import REGRESSION, Wanted
+from distbelief.app.errors import DataError
 from distbelief.app.files.atomic import flush
 
 Array = npt.NDArray[Any]
 
 
-def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Schema:
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """What was written.
+
+    Attributes:
+        schema: what the examples look like.
+        guessed: what the targets are in words if it was guessed; else empty.
+        statistics: figures of the numbers.
+    """
+
+    schema: Schema
+    guessed: str
+    statistics: Statistics
+
+
+def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Converted:
     """Write what ``reader`` gives into ``folder``: the files of ``DENSE`` or ``SPARSE``.
+
+    What the columns of a table are is certain only after their last row, and so is whether
+    targets are numbers. Where the reader finds that it was wrong about them, everything is written
+    anew.
 
     Raises:
         DataError: the files, or the targets, are unusable.
         OSError: the folder cannot be written.
     """
+    if wanted.kind == REGRESSION:
+        reader.require_numbers(NEEDED)
+    while True:
+        try:
+            found = _attempted(reader, source, wanted, folder)
+        except Unsettled:
+            reader.settle()
+            continue
+        if not reader.holds() and reader.settle():
+            continue
+        if found.schema is None:  # known only now, wherever in the file these few are
+            reader.require_numbers(AS_OTHERS)
+        elif not reader.refine(found.numbers, found.statistics):
+            break
+    schema, statistics = found.schema, found.statistics
+    numbers = StoredNumbers(folder, schema)
+    fills = reader.complete(found.numbers, statistics, numbers.medians)
+    if fills:
+        numbers.fill(fills)
+        place, _ = fills[0]
+        n_rows = int(statistics.count[place] + found.numbers.missing[place])
+        statistics = filled(statistics, fills, n_rows)
+    return Converted(schema, found.guessed, statistics)
+
+
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """Without a schema: but a few targets, which are bad then, are numbers."""
+
+    schema: Schema | None
+    guessed: str
+    numbers: Numbers
+    statistics: Statistics
+
+
+def _attempted(reader: Reader, source: str, wanted: Wanted, folder: Path) -> _Attempt:
+    """One attempt; raises Unsettled, too."""
     with ExitStack() as stack:
-        targets = stack.enter_context(closing(TargetColumn(source, wanted, folder)))
-        features = _SparseFiles(folder) if reader.sparse else _DenseFiles(folder)
-        stack.enter_context(closing(features))
-        for chunk in reader:
+        targets = TargetColumn(
+            source, wanted, folder, typed=reader.typed, column=reader.target.column
+        )
+        stack.enter_context(closing(targets))
+        files = _Files(reader, folder, stack)
+        for chunk in reader.attempt():
             assert chunk.targets is not None  # the reader was asked for them
-            features.add(chunk)
+            files.add(chunk)
             targets.add(chunk.targets)
-        n_classes, labels, blocks = targets.finish()
-        dtype = np.dtype(np.int64 if n_classes else np.float32)
+        columns = reader.columns
+        if not columns.n_features:
+            raise DataError(
+                f"{source}: there are no features, only targets; of LIBSVM files the option "
+                "features=N says how many are zero"
+            )
+        statistics = files.statistics.now()
+        if targets.nearly_numbers:
+            return _Attempt(None, "", files.numbers, statistics)
+        found = targets.finish()
+        dtype = np.dtype(np.int64 if found.n_classes else np.float32)
         with closing(GrowingArray(folder / "targets.npy", dtype)) as file:
-            for block in blocks:
+            for block in found.blocks:
                 file.add(block)
-    columns = reader.columns
-    return Schema(
-        columns.n_features, n_classes, reader.sparse, columns.n_dense, columns.n_fields, labels
+    schema = Schema(
+        columns.n_features,
+        found.n_classes,
+        reader.sparse,
+        columns.n_dense,
+        columns.n_fields,
+        found.labels,
     )
+    return _Attempt(schema, found.what, files.numbers, statistics)
+
+
+class _Files:
+    """The files of features, and of the column apart, and what is found in their numbers."""
+
+    def __init__(self, reader: Reader, folder: Path, stack: ExitStack) -> None:
+        self._features = _SparseFiles(folder) if reader.sparse else _DenseFiles(folder)
+        stack.enter_context(closing(self._features))
+        self._apart = None
+        if reader.apart:
+            self._apart = GrowingArray(folder / APART, np.dtype(np.float64))
+            stack.enter_context(closing(self._apart))
+        self._n_dense = reader.columns.n_dense
+        self.statistics = RunningStatistics(self._n_dense)
+        self.numbers = NO_NUMBERS
+
+    def add(self, chunk: Chunk) -> None:
+        self._features.add(chunk)
+        if self._n_dense:
+            self.statistics.add(numbers_of(chunk.features, self._n_dense))
+        if chunk.found is not None:
+            none = self.numbers is NO_NUMBERS
+            self.numbers = chunk.found if none else self.numbers.merged(chunk.found)
+        if self._apart is not None:
+            assert chunk.apart is not None
+            self._apart.add(chunk.apart)
 
 
 class GrowingArray:

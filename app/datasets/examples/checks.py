@@ -55,11 +55,13 @@ def check_targets(targets: Array, n_examples: int, source: str, *, texts: bool =
         )
 
 
-def check_finite(values: Array, thing: str, source: str) -> None:
+def check_finite(values: Array, thing: str, source: str, first_row: int = 0) -> None:
+    """Require finite numbers; ``first_row`` as in :func:`check_labels`."""
     index = first_where(values, lambda chunk: ~np.isfinite(chunk))
     if index is not None:
         raise DataError(
-            f"{source}: {thing} must be finite, {_position(index)} holds {values[index]!s}"
+            f"{source}: {thing} must be finite, {_position(index, first_row)} holds "
+            f"{values[index]!s}"
         )
 
 

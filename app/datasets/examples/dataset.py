@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from distbelief.app.datasets.examples.checks import (
     check_labels,
     check_targets,
 )
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.faults import Fault
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.statistics import Statistics
+from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
@@ -34,12 +38,21 @@ class Facts:
         skipped: lines of its files that could not be used and were tolerated.
         reading: options with which other files give the same features.
         cached_bytes: what it takes on disk.
+        target: how its targets were found.
+        all_names: all the user's columns, in the order of the file, if they have names.
+        statistics: of the leading features, those that are numbers; None where there are none.
+        columns: all columns of a table, in the order of the file; empty where it is none, or an
+            array without anything that has to be remembered of a column.
     """
 
     names: tuple[str, ...] = ()
     skipped: tuple[Fault, ...] = ()
     reading: Mapping[str, Scalar] = field(default_factory=dict)
     cached_bytes: int = 0
+    target: TargetFacts = field(default_factory=TargetFacts)
+    all_names: tuple[str, ...] = ()
+    statistics: Statistics | None = None
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +70,11 @@ class Dataset:
         fingerprint: hexadecimal digest of the content; machines whose fingerprints
             differ would train on different data.
         facts: where it comes from.
+        apart: float64, shape (n_examples,): what a column says that is no feature, by which
+            examples are divided; None without one.
+        folder: where it lies, if it does.
+        weights: float32, shape (n_examples,), not negative and not all 0; None where all
+            examples count the same.
     """
 
     features: Any
@@ -65,6 +83,9 @@ class Dataset:
     name: str
     fingerprint: str
     facts: Facts = Facts()
+    apart: Any = None
+    folder: Path | None = None
+    weights: npt.NDArray[np.float32] | None = None
 
     @property
     def n_examples(self) -> int:

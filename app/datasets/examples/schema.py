@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,8 +19,9 @@ class Schema:
         n_dense: leading columns that hold numbers, where others are hashed categories.
         n_fields: categorical columns of the user's file. Each owns a range of
             ``buckets`` features behind the dense ones, and an example has one 1 in each.
-        labels: the user's name for each class, in ascending order; empty if the
-            classes are called 0 to ``n_classes - 1``.
+        labels: the user's name for each class: a whole number, a text as it was given, or a
+            truth value; in ascending order, but for two of which the user called one positive,
+            which is the second. Empty if the classes are called 0 to ``n_classes - 1``.
     """
 
     n_features: int
@@ -45,5 +45,18 @@ class Schema:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Schema:
-        return cls(**{**document, "labels": tuple(document["labels"])})
+    def from_json(cls, document: Any) -> Schema:
+        """Read what :meth:`to_json` wrote; raises ValueError if that is something else."""
+        try:
+            found = cls(**{**document, "labels": tuple(document["labels"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is no schema of data: {error}") from error
+        counts = (found.n_features, found.n_classes, found.n_dense, found.n_fields)
+        if not (
+            all(type(each) is int and each >= 0 for each in counts)
+            and type(found.sparse) is bool
+            and len(found.labels) in (0, found.n_classes)
+            and all(type(label) in (bool, int, str) for label in found.labels)
+        ):
+            raise ValueError(f"this is no schema of data: {str(found)[:200]}")
+        return found

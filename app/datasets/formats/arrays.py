@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,36 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.checks import (
-    check_features,
     check_finite,
     check_targets,
     to_float32,
 )
+from distbelief.app.datasets.examples.chunks import Columns
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.examples.sparse import SparseFeatures, arrays_of, csr, is_sparse
+from distbelief.app.datasets.examples.sparse import (
+    SparseFeatures,
+    arrays_of,
+    csr,
+    is_sparse,
+    matrix,
+)
+from distbelief.app.datasets.examples.target_facts import TargetFacts
+from distbelief.app.datasets.examples.weights import as_weights
+from distbelief.app.datasets.formats.frames import frame_of
+from distbelief.app.datasets.formats.options import MISSING_OPTIONS, Options, missing_settings
+from distbelief.app.datasets.reading.matrix import as_matrix
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
+from distbelief.app.settings.sections import Scalar
 
 PREFIX = "arrays:"
+
+NO_OPTIONS: Options = {}
 
 #: For messages.
 NAME = "the arrays"
@@ -43,66 +60,142 @@ def open_arrays(folder: Path, source: str, compatibility: Compatibility | None =
             "program that handed them over, and only while it trains"
         )
     if compatibility is not None:
-        compatibility.check(dataset.schema, "holdout_data")
-        compatibility.check_classes(dataset.schema, "holdout_data")
+        compatibility.check(dataset.schema, NAME)
+        compatibility.check_classes(dataset.schema, NAME)
     return dataset
 
 
-def hand_over(features: Any, targets: Any, folder: Path, wanted: Wanted) -> str:
+def hand_over(
+    features: Any,
+    values: Any,
+    folder: Path,
+    wanted: Wanted,
+    known: Compatibility | None = None,
+    options: Options = NO_OPTIONS,
+    weights: Any = None,
+) -> str:
     """Write arrays into ``folder``; returns the source that they then are.
 
     Args:
-        features: numbers, shape (n_examples, n_features), or sparse of any kind of SciPy.
-        targets: numbers or texts, shape (n_examples,).
+        features: numbers, shape (n_examples, n_features), sparse of any kind of SciPy, or a
+            table of named columns.
+        values: the targets, numbers or texts, shape (n_examples,).
         folder: empty, or not there.
         wanted: what is known of the targets.
+        known: what the features must be like.
+        options: of the columns of a table, and of numbers that are missing.
+        weights: of the examples, if they have any.
 
     Raises:
         DataError: numbers are not finite or do not fit float32, shapes do not fit, ...
         OSError: the folder cannot be written.
     """
-    x, y = as_features(features), _targets(targets)
+    table, y = as_table(features, NAME, known, options), _as_targets(values)
+    x = table.features
     check_targets(y, x.shape[0], NAME, texts=True)
     with closing(TargetColumn(NAME, wanted)) as column:
         column.add(y)
-        n_classes, labels, blocks = column.finish()
-        found: npt.NDArray[Any] = np.concatenate(list(blocks))
-    schema = Schema(x.shape[1], n_classes, sparse=is_sparse(x), labels=labels)
+        targets = column.finish()
+        found: npt.NDArray[Any] = np.concatenate(list(targets.blocks))
+    columns = table.columns
+    schema = Schema(
+        x.shape[1],
+        targets.n_classes,
+        is_sparse(x),
+        columns.n_dense,
+        columns.n_fields,
+        targets.labels,
+    )
     matrix: Any = x
     if is_sparse(x):
         indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
         matrix = SparseFeatures(indptr, indices, x.data, x.shape[1])
     content = hashlib.blake2b(digest_size=16)
-    for array in arrays_of(matrix, found):
+    weights = None if weights is None else as_weights(weights, len(y), NAME)
+    for array in (*arrays_of(matrix, found), *([] if weights is None else [weights])):
         content.update(np.ascontiguousarray(array).data)
+    reading: dict[str, Scalar] = {
+        name: options[name] for name in MISSING_OPTIONS if name in options
+    }
+    if columns.names and isinstance(name := getattr(values, "name", None), str):
+        reading["target"] = name
+    facts = Facts(
+        columns.names,
+        reading=reading,
+        target=TargetFacts(guessed=targets.what),
+        all_names=columns.all_names,
+        columns=table.table,
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), Facts())
+    digest = content.hexdigest()
+    dataset = Dataset(matrix, found, schema, NAME, digest, facts, weights=weights)
     stored.write(dataset, folder)
     return f"{PREFIX}{folder}"
 
 
-def as_features(values: Any) -> Any:
-    """Convert features to what a model takes, checked: float32, C-contiguous or ``csr_array``.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Features as a model takes them, and what their columns were."""
+
+    features: Any
+    columns: Columns
+    table: tuple[Column, ...] = ()
+
+
+def as_table(
+    values: Any, source: str, known: Compatibility | None = None, options: Options = NO_OPTIONS
+) -> Table:
+    """Features of arrays by position, of a table by the names that are ``known``.
+
+    ``options`` are those of a table, and of numbers that are missing.
+
+    Raises:
+        DataError: they are no matrix of finite numbers, or a column is missing or unknown.
+    """
+    frame = frame_of(values, source)
+    if frame is None:
+        features, table = _as_matrix(values, known, options)
+        return Table(features, Columns(features.shape[1]), table)
+    plan, chunk = frame.read(options, Use(labelled=False, known=known))
+    columns = plan.columns
+    found = matrix(chunk, columns.n_features)
+    if not found.shape[0]:
+        raise DataError(f"{source}: there are no examples, at least one is needed")
+    return Table(found, columns, plan.table)
+
+
+def _as_matrix(
+    values: Any, known: Compatibility | None, options: Options
+) -> tuple[Any, tuple[Column, ...]]:
+    """Features, checked: float32, C-contiguous or ``csr_array``; and how they came of columns.
 
     Raises:
         DataError: they are no matrix, or not of finite numbers that fit float32.
     """
     if not is_sparse(values):
-        dense = np.asarray(values)
-        check_features(dense, NAME)
-        dense = to_float32(dense, "features", NAME)
-        check_finite(dense, "features", NAME)
-        return dense
+        given = {**({} if known is None else known.options), **options}
+        numbers = None if known is None else known.numbers
+        return as_matrix(np.asarray(values), missing_settings(given, NAME), NAME, numbers)
     found = csr(values).copy()
     found.sum_duplicates()  # which also sorts each row
     entries = to_float32(found.data, "features", NAME)
     check_finite(entries, "features", NAME)
     if 0 in found.shape:
         raise DataError(f"{NAME}: there must be examples and features, got shape {found.shape}")
-    return csr((entries, found.indices, found.indptr), found.shape)
+    return csr((entries, found.indices, found.indptr), found.shape), ()
 
 
-def _targets(values: Any) -> npt.NDArray[Any]:
-    """Texts in an array of objects, as pandas has them, become an array of texts."""
+def _as_targets(values: Any) -> npt.NDArray[Any]:
+    """Texts in an array of objects, as pandas has them, become an array of texts.
+
+    Raises:
+        DataError: one is missing; as a text, NaN would be a name like any other.
+    """
     targets = np.asarray(values)
-    return np.array(targets.tolist()) if targets.dtype.kind == "O" else targets
+    if targets.dtype.kind != "O":
+        return targets
+    written = targets.tolist()
+    for row, value in enumerate(written):
+        if value is None or (not isinstance(value, str) and not value == value):
+            raise DataError(f"{NAME}: row {row} of the targets is missing, it is {value!r}")
+    return np.array(written)

@@ -1,38 +1,59 @@
-"""CSV files: columns of numbers, of categories, and one of targets.
+"""CSV files: columns of numbers, of categories, and one of targets, which are any text.
 
-A field is missing if it is empty. Numbers are written as Python writes them, categories and
-targets are any text. What can be said about the columns is in
-:mod:`distbelief.app.datasets.formats.options`, and the features that come of them are in
-:mod:`distbelief.app.datasets.reading.column_plan`.
+What a column is is decided by all of its values: the first block is taken for all, and the rest
+is held against it while it is read (:class:`Checks`). If it was wrong, all rows are counted, and
+then read again. :mod:`distbelief.app.datasets.formats.options` has what can be said about columns,
+and :mod:`distbelief.app.datasets.reading.column_plan` the features that come of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from functools import cached_property
 from typing import Any
 
-from distbelief.app.datasets.examples.chunks import Chunk, Columns
+import numpy as np
+
+from distbelief.app.datasets.examples.chunks import Chunk
+from distbelief.app.datasets.examples.column import IGNORED
+from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.formats.csv_lines import (
+    delimiter_of,
+    head_of,
+    names_in,
+    with_gaps,
+)
+from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
-from distbelief.app.datasets.reading.columns import AllColumns, plan_columns
+from distbelief.app.datasets.reading.checks import Checks
+from distbelief.app.datasets.reading.column_plan import Beside, ColumnPlan, Float64s
+from distbelief.app.datasets.reading.columns import AllColumns, target_choice
+from distbelief.app.datasets.reading.dates import all_seconds
 from distbelief.app.datasets.reading.files import DataFile
-from distbelief.app.datasets.reading.header import has_header, is_number
-from distbelief.app.datasets.reading.reader import Progress, Reader
-from distbelief.app.datasets.reading.records import Records, records
-from distbelief.app.datasets.reading.values import fault_of_target, fault_of_text, objects
+from distbelief.app.datasets.reading.header import has_header
+from distbelief.app.datasets.reading.known_columns import plan_table
+from distbelief.app.datasets.reading.notation import Notation
+from distbelief.app.datasets.reading.reader import Progress, Unsettled
+from distbelief.app.datasets.reading.records import Form, Records, records
+from distbelief.app.datasets.reading.survey import FEW_ROWS, Survey
+from distbelief.app.datasets.reading.tables import TableReader
+from distbelief.app.datasets.reading.text import Text
+from distbelief.app.datasets.reading.use import Use
+from distbelief.app.datasets.reading.values import fault_of_date, fault_of_text, objects
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
 Rows = Sequence[Sequence[str]]
 
 
-class CsvReader(Reader):
+class CsvReader(TableReader):
     """Reads CSV files, which have the same columns each, and the same header or none.
 
     Raises:
         DataError: the first file does not say which columns there are.
     """
 
+    form = "csv"
     unit = "line"
 
     def __init__(
@@ -40,71 +61,126 @@ class CsvReader(Reader):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> None:
-        super().__init__(files, settings, progress, labelled)
-        tabs = files[0].name.lower().removesuffix(".gz").endswith(".tsv")
-        self._delimiter: str = settings["delimiter"] or ("\t" if tabs else ",")
-        file, head = self._head()
-        if len(head.rows[0]) == 1 and labelled:
+        super().__init__(files, settings, progress, use)
+        text = Text.of(settings)
+        self._delimiter: str = settings["delimiter"] or delimiter_of(files, text)
+        self._form = Form(self._delimiter, text)
+        file, head, whole = head_of(files, self._form)
+        if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
                 f"{file.name}: there is only one column; is the option delimiter right?"
             )
-        header = self._has_header(head.rows, file)
-        names = tuple(field.strip() for field in head.rows[0]) if header else ()
-        self._all = AllColumns(names, len(head.rows[0]), file.name)
-        texts = self._texts(head.rows[header:], self._all.width)
-        self._plan = plan_columns(self._all, texts, settings, labelled)
+        self._header = self._has_header(head.rows, file)
+        names = names_in(head.rows[0], file) if self._header else ()
+        if file.partition and not self._header:
+            raise DataError(
+                f"{file.name}: files in folders name=value must have a header, which the option "
+                "header=true claims; a pattern of the files leaves the folders out"
+            )
+        width = len(head.rows[0])
+        self._all = AllColumns(names, width, file.name)
+        guesses = settings["categorical"] is None and not use.by_name
+        self._checks = Checks(self._notation, guesses_kinds=guesses)
+        rows = [row for row in head.rows[self._header :] if len(row) == width]
+        told = use.by_name or (not guesses and "*" in settings["keep"])
+        self._settled = told or (whole and len(files) == 1)
+        self._begin(rows)
+
+    def _begin(self, rows: Rows) -> None:
+        """Plan by the first rows, or by all of them if these say too little."""
+        survey = self._survey_of(self._all.width)
+        if not self._use.by_name:
+            survey.add(RowCells(rows, self._all.width, self._notation))
+        try:
+            self._plan = self._planned(survey)
+        except DataError:
+            if self._settled:
+                raise
+            self.settle()
+        if len(rows) < FEW_ROWS:
+            self.settle()
+
+    @cached_property
+    def _notation(self) -> Notation:
+        settings = self._settings
+        return Notation(settings["na"], settings["decimal"], settings["thousands"])
 
     @property
-    def sparse(self) -> bool:
-        return bool(self._plan.fields)
-
-    @property
-    def columns(self) -> Columns:
-        return self._plan.columns
+    def target(self) -> TargetChoice:
+        return target_choice(self._plan, self._settings, header=bool(self._plan.names))
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
-        settings = {"header": bool(self._plan.names), "delimiter": self._delimiter}
-        return {**settings, "missing": self._settings["missing"], **self._plan.reading_options()}
+        settings: dict[str, Scalar] = {"header": self._header, "delimiter": self._delimiter}
+        settings |= self._form.text.reading_options()
+        written = {name: self._settings[name] for name in ("decimal", "thousands", "date_format")}
+        settings |= {name: value for name, value in written.items() if value}
+        return {**settings, **super().reading_options}
 
-    def _head(self) -> tuple[DataFile, Records]:
-        """The first lines of the first file that has some."""
+    def settle(self) -> bool:
+        if self._settled:
+            return False
+        before = getattr(self, "_plan", None)
+        survey, self._settled = self._survey_of(self._all.width), True
         for file in self._files:
-            with closing(records(file, self._delimiter)) as stream:
-                for found in stream:
+            header = self._header
+            survey.begin_file()
+            for found in records(file, self._form):
+                if header:
                     found.parse()
-                    if found.faults and found.faults[0][0] < min(found.lines, default=2**63):
-                        line, reason = found.faults[0]
-                        raise DataError(f"{file.name}: line {line}: {reason}")
-                    if found.rows:
-                        return file, found
-        raise DataError(f"{self._files[0].name}: the file is empty")
+                    header = not self._check_header(found, file)
+                survey.add(self._some_cells(found))
+        self._plan = self._planned(survey)
+        return self._plan != before
+
+    def holds(self) -> bool:
+        return self._settled or self._checks.hold()
+
+    def _planned(self, survey: Survey) -> ColumnPlan:
+        names = self._all.names or [""] * self._all.width
+        columns = survey.columns
+        guesses = [c.guess(name, i) for i, (c, name) in enumerate(zip(columns, names, strict=True))]
+        plan = plan_table(self._all, guesses, self._settings, self._use)
+        some = [i for i in plan.dense if columns[i].missing]
+        if self._settings["indicator"] and self._use.known is None:
+            plan = plan.changed(some, indicator=[True] * len(some))
+        left_out = (i for i, column in enumerate(plan.table) if column.kind == IGNORED)
+        self._checks.begin(plan, {i: guesses[i].unwanted for i in left_out})
+        return plan
+
+    def _survey_of(self, width: int) -> Survey:
+        return Survey(width, self._notation, self._settings["date_format"])
+
+    def _some_cells(self, found: Records) -> Cells:
+        """The rows of the right width."""
+        try:
+            return self._cells(found)
+        except ValueError:
+            found.parse()
+            rows = [row for row in found.rows if len(row) == self._all.width]
+            return RowCells(rows, self._all.width, self._notation)
 
     def _has_header(self, rows: Rows, file: DataFile) -> bool:
         given: bool | None = self._settings["header"]
         if given is not None:
             return given
+        if self._use.by_name:
+            return True
         keys = (
             self._settings["target"],
             *self._settings["ignore"],
+            *self._settings["dates"],
             *(self._settings["categorical"] or ()),
         )
-        return has_header(rows, {key for key in keys if key and not key.isdecimal()}, file.name)
-
-    def _texts(self, rows: Rows, width: int) -> set[int]:
-        """Columns that hold something else than numbers."""
-        columns = zip(*(row for row in rows if len(row) == width), strict=True)
-        return {
-            i
-            for i, column in enumerate(columns)
-            if not all(field == "" or is_number(field) for field in column)
-        }
+        wanted = {key for key in keys if key and not key.isdecimal()}
+        return has_header(rows, wanted, self._notation, file.name)
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
-        header = bool(self._plan.names)
-        for found in records(file, self._delimiter):
+        header = self._header
+        self._checks.begin_file()
+        for found in records(file, self._form):
             if header:
                 found.parse()
                 header = not self._check_header(found, file)
@@ -117,14 +193,14 @@ class CsvReader(Reader):
             for line, reason in sorted(found.faults):
                 self._fault(file, line, reason)
             self._report(file, found.position)
-            yield chunk
+            yield with_gaps(chunk, found, self._plan.passed)
 
     def _check_header(self, found: Records, file: DataFile) -> bool:
         """Take the header away; False if there are no lines."""
         if not found.rows:
             return False
-        names = tuple(field.strip() for field in found.rows[0])
-        if names != self._plan.names:
+        names = names_in(found.rows[0], file)
+        if names != self._all.names:
             raise DataError(
                 f"{file.name}: line {found.lines[0]}: the names of the columns must be those "
                 f"of the other files, {self._all.listed()}"
@@ -133,22 +209,47 @@ class CsvReader(Reader):
         return True
 
     def _cells(self, found: Records) -> Cells:
-        if found.plain and len(self._delimiter.encode()) == 1:
-            return PlainCells(found.plain, self._delimiter, self._plan.width)
+        delimiter = self._form.delimiter
+        if found.plain and len(delimiter.encode()) == 1:
+            return PlainCells(found.plain, delimiter, self._all.width, self._notation)
         found.parse()
-        return RowCells(found.rows, self._plan.width)
+        return RowCells(found.rows, self._all.width, self._notation)
 
     def _read(self, cells: Cells) -> Chunk:
         """The examples of whole rows; ValueError if anything is wrong with one."""
+        plan, notation = self._plan, self._notation
+        dense = self._dense(cells)
+        faults = [place for place, i in enumerate(plan.dense) if self._fault_of_missing(i)]
+        if faults and np.isnan(dense[:, faults]).any():
+            raise ValueError("a number is missing")
+        texts = [notation.categories(cells.texts(i)) for i in plan.fields]
+        passed = tuple([text.decode() for text in cells.texts(i)] for i in plan.passed)
+        apart = None
+        if plan.apart is not None:
+            said = (text.decode() for text in cells.texts(plan.apart))
+            apart = apart_values(said, self._apart_option)
+        targets = None
+        if plan.target is not None:
+            found = [notation.label(text.decode().strip()) for text in cells.texts(plan.target)]
+            if any(map(self._fault_of_target, set(found))):
+                raise ValueError("a target is missing or unusable")
+            targets = objects(found)
+        if not self._settled:
+            self._checks.see(cells, texts)
+        return plan.chunk(dense, texts, targets, Beside(passed=passed, apart=apart))
+
+    def _dense(self, cells: Cells) -> Float64s:
+        """Numbers and dates, as the plan has them."""
         plan = self._plan
-        dense = cells.numbers(plan.dense, self._settings["missing"])
-        features = plan.features(dense, [cells.texts(i) for i in plan.fields])
-        if plan.target is None:
-            return Chunk(features, None)
-        targets = [text.decode().strip() for text in cells.texts(plan.target)]
-        if any(map(fault_of_target, set(targets))):
-            raise ValueError("a target is missing or unusable")
-        return Chunk(features, objects(targets))
+        if not plan.dates:
+            return cells.numbers(plan.dense, exact=plan.is_exact)
+        dense = np.empty((len(cells), len(plan.dense)))
+        numbers = [place for place, i in enumerate(plan.dense) if i not in plan.dates]
+        dense[:, numbers] = cells.numbers([plan.dense[i] for i in numbers], exact=plan.is_exact)
+        for place in set(range(len(plan.dense))).difference(numbers):
+            texts = self._notation.categories(cells.texts(plan.dense[place]))
+            dense[:, place] = all_seconds(texts, self._settings["date_format"])
+        return dense
 
     def _drop_faulty_rows(self, found: Records) -> None:
         good = []
@@ -158,6 +259,7 @@ class CsvReader(Reader):
                 good.append((line, row))
             else:
                 found.faults.append((line, reason))
+                found.refused[line] = dict(enumerate(row)) if len(row) == self._plan.width else {}
         found.lines, found.rows = [line for line, _ in good], [row for _, row in good]
 
     def _judged(self, row: Sequence[str]) -> str | None:
@@ -166,6 +268,32 @@ class CsvReader(Reader):
         if len(row) != plan.width:
             return f"there are {len(row)} columns, {plan.width} are needed"
         for column in plan.dense:
-            if row[column] and (fault := fault_of_text(row[column])):
+            if fault := self._fault_of_value(row[column], column):
                 return f"{plan.name(column)}: {fault}"
-        return None if plan.target is None else fault_of_target(row[plan.target].strip())
+        if plan.apart is not None and (
+            fault := fault_of_apart(row[plan.apart], self._apart_option)
+        ):
+            return f"{plan.name(plan.apart)}: {fault}"
+        target = None if plan.target is None else self._notation.label(row[plan.target].strip())
+        return None if target is None else self._fault_of_target(target)
+
+    def _fault_of_value(self, text: str, column: int) -> str | None:
+        """Why a value of a column of numbers or dates cannot be used; None if it can.
+
+        Raises:
+            Unsettled: the column may be one of categories.
+        """
+        if self._notation.is_missing(text.encode()):
+            return self._fault_of_missing(column)
+        if column in self._plan.dates:
+            return fault_of_date(text.strip(), self._settings["date_format"])
+        fault = fault_of_text(text, self._notation.number)
+        if fault and self._checks.guesses_kinds:
+            if not self._settled:
+                raise Unsettled
+            if fault.endswith("is not a number"):
+                fault += (
+                    ", as nearly all of its values are; the option na says what is a missing "
+                    f"value, {self._all.as_categories({column, *self._plan.fields})}"
+                )
+        return fault

@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 import struct
 from collections.abc import Sequence
 from io import BufferedReader
+from typing import BinaryIO, cast
 
 import numpy as np
 
 from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
-from distbelief.app.datasets.reading.whole_files import wording_errors
+from distbelief.app.datasets.reading.whole_files import check_room, wording_errors
 from distbelief.app.errors import DataError
+
+#: Of memory for each byte of a file: itself, and the float32 that becomes of it.
+PIXEL_BYTES = 5
 
 _IMAGES = re.compile(r"images([-.])idx3-ubyte(\.gz)?$")
 
@@ -56,23 +61,34 @@ def read_labels(stream: BufferedReader, source: str) -> Array:
 
 
 def _read_file(stream: BufferedReader, source: str, n_dimensions: int) -> Array:
+    packed, stored = source.endswith(".gz"), os.fstat(stream.fileno()).st_size
+    unpacked = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if packed else stream
     with wording_errors(source):
-        content = (gzip.GzipFile(fileobj=stream) if source.endswith(".gz") else stream).read()
-    start = 4 + 4 * n_dimensions
-    if content[:4] != bytes((0, 0, 8, n_dimensions)):
+        shape = _shape(unpacked.read(4 + 4 * n_dimensions), source, n_dimensions)
+        announced, holds = math.prod(shape), stored - unpacked.tell()
+        if packed or holds == announced:
+            check_room(announced, stored, source, packed=packed, each=PIXEL_BYTES)
+            content = unpacked.read(announced)
+            holds = len(content) + len(unpacked.read(1))  # to the checksum of a gzip file
+    if holds != announced:
+        more = "more" if packed and holds > announced else str(holds)
+        raise DataError(
+            f"{source}: the file announces {' x '.join(map(str, shape))} bytes and holds {more}"
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(header: bytes, source: str, n_dimensions: int) -> tuple[int, ...]:
+    if header[:4] != bytes((0, 0, 8, n_dimensions)):
         raise DataError(
             f"{source}: this is no IDX file of unsigned bytes in {n_dimensions} dimensions, "
-            f"it begins with {content[:4].hex(' ') or 'nothing'}"
+            f"it begins with {header[:4].hex(' ') or 'nothing'}"
         )
-    if len(content) < start:
-        raise DataError(f"{source}: the file is cut short in its first {start} bytes")
-    shape = struct.unpack_from(f">{n_dimensions}I", content, 4)
-    if len(content) - start != math.prod(shape):
+    if len(header) < 4 + 4 * n_dimensions:
         raise DataError(
-            f"{source}: the file announces {' x '.join(map(str, shape))} bytes and holds "
-            f"{len(content) - start}"
+            f"{source}: the file is cut short in its first {4 + 4 * n_dimensions} bytes"
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return struct.unpack_from(f">{n_dimensions}I", header, 4)
 
 
 def _paths(images: str) -> list[str]:

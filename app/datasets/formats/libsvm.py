@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ from distbelief.app.datasets.reading.decimals import Content, Positions
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.lines import Block, blocks
 from distbelief.app.datasets.reading.reader import Progress, Reader
-from distbelief.app.datasets.reading.values import fault_of_target, fault_of_text, objects, shown
+from distbelief.app.datasets.reading.text import Text, fault_of_bytes
+from distbelief.app.datasets.reading.use import Use
+from distbelief.app.datasets.reading.values import fault_of_text, objects, shown
 from distbelief.app.settings.sections import Scalar
 
 _COMMENT = re.compile(rb"#[^\n]*")
@@ -36,6 +38,7 @@ _IS_BREAK = np.isin(np.arange(256), list(b" \t\r\n:"))
 class LibsvmReader(Reader):
     """Reads LIBSVM files; the number of features is known after the last chunk."""
 
+    form = "libsvm"
     unit = "line"
     sparse = True
 
@@ -44,12 +47,13 @@ class LibsvmReader(Reader):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> None:
-        super().__init__(files, settings, progress, labelled)
+        super().__init__(files, settings, progress, use)
         self._base = 0 if settings["zero_based"] else 1
         self._limit: int = settings["features"] or MOST_FEATURES
         self._seen = 0
+        self._text = Text.of(settings)
 
     @property
     def columns(self) -> Columns:
@@ -57,14 +61,16 @@ class LibsvmReader(Reader):
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
-        return {"features": self.columns.n_features, "zero_based": not self._base}
+        settings = {"features": self.columns.n_features, "zero_based": not self._base}
+        return {**settings, **self._text.reading_options()}
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
-        for block in blocks(file):
+        for block in blocks(file, self._text):
             try:
                 chunk = self._read(block.content)
             except ValueError:
-                chunk = self._read(self._without_faults(file, block))
+                content, dropped = self._without_faults(file, block)
+                chunk = replace(self._read(content), dropped=dropped)
             self._report(file, block.position)
             yield chunk
 
@@ -73,16 +79,16 @@ class LibsvmReader(Reader):
         content = _COMMENT.sub(b"", content) if b"#" in content else content
         if not content.isascii():
             content.decode()
-        tokens = _tokens(content, self._labelled)
+        tokens = _tokens(content, self._use.labelled)
         numbers = Content(content)
         indices = numbers.integers(*tokens.indices) - self._base
         values = numbers.numbers(*tokens.values)
         self._check(indices, values, tokens.indptr)
         targets = None
-        if self._labelled:
+        if self._use.labelled:
             pairs = zip(*(ends.tolist() for ends in tokens.labels), strict=True)
             labels = [content[start:end].decode() for start, end in pairs]
-            if len(labels) < len(tokens.indptr) - 1 or any(map(_fault_of_label, set(labels))):
+            if len(labels) < len(tokens.indptr) - 1 or any(map(self._fault_of_label, set(labels))):
                 raise ValueError("a label is missing or unusable")
             targets = objects(labels)
         self._seen = max(self._seen, int(indices.max(initial=-1)) + 1)
@@ -101,33 +107,44 @@ class LibsvmReader(Reader):
         if not np.isfinite(values).all():
             raise ValueError("a value is not finite")
 
-    def _without_faults(self, file: DataFile, block: Block) -> bytes:
-        """The lines that can be used; the others are counted, or are an error."""
-        good = []
+    def _without_faults(self, file: DataFile, block: Block) -> tuple[bytes, tuple[int, ...]]:
+        """The lines that can be used, and where others were; these are counted, or are an error."""
+        good, dropped, n_rows = [], list[int](), 0
         for number, line in enumerate(block.content.split(b"\n"), block.first):
             reason = self._judged(line)
             if reason is None:
                 good.append(line)
+                n_rows += bool(_BLANKS.sub(b"", _COMMENT.sub(b"", line)))
             else:
                 self._fault(file, number, reason)
-        return b"\n".join(good)
+                dropped.append(n_rows)
+                n_rows += 1
+        return b"\n".join(good), tuple(dropped)
 
     def _judged(self, line: bytes) -> str | None:
         """Why a line cannot be used; None if it can."""
-        try:
-            text = _BLANKS.sub(b" ", _COMMENT.sub(b"", line)).decode().strip(" ")
-        except UnicodeDecodeError:
-            return "this is not UTF-8 text"
+        line = _COMMENT.sub(b"", line)
+        # NUL bytes are found where they stand.
+        if wrong := fault_of_bytes(line.replace(b"\0", b"?"), self._text.encoding):
+            return wrong
+        text = _BLANKS.sub(b" ", line).decode().strip(" ")
         label, _, rest = text.partition(" ")
-        if not self._labelled and ":" in label:
+        if not self._use.labelled and ":" in label:
             label, rest = "", text
         if not text:
             return None
         if ":" in label:
             return f"there is no label before {shown(label)}"
-        if self._labelled and (fault := _fault_of_label(label)):
+        if self._use.labelled and (fault := self._fault_of_label(label)):
             return fault
         return self._fault_of_pairs(rest.split(" ") if rest else [])
+
+    def _fault_of_label(self, label: str) -> str | None:
+        if "," in label:
+            return f"{shown(label)}: several labels for one example are not supported"
+        if "\0" in label:
+            return "there is a NUL byte in the label"
+        return self._fault_of_target(label)
 
     def _fault_of_pairs(self, pairs: Sequence[str]) -> str | None:
         last = self._base - 1
@@ -196,11 +213,3 @@ def _tokens(content: bytes, labelled: bool) -> _Tokens:
     return _Tokens(
         (starts[labels], ends[labels]), (at[::2], to[::2]), (at[1::2], to[1::2]), indptr // 2
     )
-
-
-def _fault_of_label(label: str) -> str | None:
-    if "," in label:
-        return f"{shown(label)}: several labels for one example are not supported"
-    if "\0" in label:
-        return "there is a NUL byte in the label"
-    return fault_of_target(label)

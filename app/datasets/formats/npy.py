@@ -21,12 +21,16 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.chunks import Chunk, Columns
+from distbelief.app.datasets.examples.chunks import Chunk
+from distbelief.app.datasets.examples.column import NUMERIC, Column
+from distbelief.app.datasets.reading.column_plan import Beside, ColumnPlan
 from distbelief.app.datasets.reading.files import DataFile
-from distbelief.app.datasets.reading.reader import Progress, Reader
+from distbelief.app.datasets.reading.reader import Progress
+from distbelief.app.datasets.reading.tables import TableReader, faults_of_numbers
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import (
+    TOO_LARGE,
     fault_of_number,
-    fault_of_target,
     objects,
     to_float32,
 )
@@ -56,39 +60,40 @@ def without_targets(files: Sequence[DataFile]) -> list[DataFile]:
     return [file for file in files if len(files) == 1 or not _TARGETS.fullmatch(file.name)]
 
 
-class NpyReader(Reader):
+class NpyReader(TableReader):
     """Reads .npy files; all of them have the same number of features.
 
     Raises:
         DataError: the first file is unusable.
     """
 
-    sparse = False
+    form = "npy"
+    typed = True
 
     def __init__(
         self,
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> None:
-        super().__init__(files, settings, progress, labelled)
+        super().__init__(files, settings, progress, use)
         with files[0].open() as stream:
             self._n_features = _features(_Array.open(stream, files[0]), files[0]).shape[1]
-
-    @property
-    def columns(self) -> Columns:
-        return Columns(self._n_features, self._n_features)
+        missing = settings["missing"]
+        fill = None if isinstance(missing, str) else float(missing)
+        plan = ColumnPlan((Column(NUMERIC, fill=fill),) * self._n_features, False, 1)
+        self._plan = plan if use.known is None else plan.following(use.known.numbers)
 
     @property
     def files(self) -> Sequence[DataFile]:
-        if not self._labelled:
+        if not self._use.labelled:
             return self._files
         return [each for file in self._files for each in (file, _targets_of(file))]
 
     @property
     def reading_options(self) -> dict[str, Scalar]:
-        return {}
+        return self._missing_options()
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         with ExitStack() as stack:
@@ -99,7 +104,7 @@ class NpyReader(Reader):
                     f"{self._n_features}"
                 )
             labels = None
-            if self._labelled:
+            if self._use.labelled:
                 beside = _targets_of(file)
                 labels = _Array.open(stack.enter_context(beside.open()), beside)
                 _check_targets(labels, len(array), file)
@@ -111,19 +116,37 @@ class NpyReader(Reader):
                 yield chunk
 
     def _read(self, array: _Array, labels: _Array | None, rows: range) -> Chunk:
-        wide = array.read(rows)
-        features = to_float32(wide)
+        wide = array.read(rows).astype(np.float64)
         bad: dict[int, str] = {}
-        for row in np.flatnonzero(~np.isfinite(features).all(axis=1)).tolist():
-            column = int(np.argmin(np.isfinite(features[row])))
-            bad[row] = f"column {column}: {fault_of_number(float(wide[row, column]))}"
-        targets = None if labels is None else _as_targets(labels.read(rows), bad)
+        if not (np.abs(wide) < TOO_LARGE).all() or self._notation.missing_numbers:
+            gone = np.zeros(len(wide), np.bool_)
+            for i in self._plan.dense:
+                missing = self._fault_of_missing(i)
+                for row, why in faults_of_numbers(wide[:, i], gone, missing, self._notation):
+                    bad.setdefault(row, f"column {i}: {why}")
+        targets = None if labels is None else self._as_targets(labels.read(rows), bad)
         for row, reason in sorted(bad.items()):
             self._fault(array.file, rows.start + row, reason)
         if bad:
             good = [row for row in range(len(rows)) if row not in bad]
-            features, targets = features[good], None if targets is None else targets[good]
-        return Chunk(features, targets)
+            wide, targets = wide[good], None if targets is None else targets[good]
+        return self._plan.chunk(wide, [], targets, Beside(tuple(sorted(bad))))
+
+    def _as_targets(self, values: npt.NDArray[Any], bad: dict[int, str]) -> npt.NDArray[Any]:
+        """bool, int64, float64 or str; what is wrong with some is added to ``bad``."""
+        faults: Iterator[tuple[int, str | None]]
+        if values.dtype.kind == "U":
+            texts = [text.strip() for text in _texts(values)]
+            faults = ((row, self._fault_of_target(text)) for row, text in enumerate(texts))
+            bad.update({row: fault for row, fault in faults if fault})
+            return objects(texts)
+        if values.dtype.kind == "f":
+            for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
+                bad[row] = f"the target {fault_of_number(float(values[row]))}"
+            return values.astype(np.float64)
+        for row in np.flatnonzero(values > np.iinfo(np.int64).max).tolist():
+            bad[row] = f"the target {values[row]} does not fit 64 bits"
+        return values if values.dtype.kind == "b" else values.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -140,9 +163,7 @@ class _Array:
     @classmethod
     def open(cls, stream: BinaryIO, file: DataFile) -> _Array:
         try:
-            version = np.lib.format.read_magic(stream)
-            read = _HEADERS[version]
-            shape, by_columns, dtype = read(stream)
+            shape, by_columns, dtype = read_header(stream)
         except _UNREADABLE as error:
             raise DataError(
                 f"{file.name}: this is no .npy file of one array, or it is cut short: {error}"
@@ -188,6 +209,21 @@ _HEADERS = {
 }
 
 
+def read_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it is by columns, and dtype of the array that a stream begins with.
+
+    Raises:
+        ValueError, and what else NumPy raises where there is none.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"a header of version {version}")
+    shape, by_columns, dtype = _HEADERS[version](stream)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"a shape of {shape}")
+    return shape, by_columns, dtype
+
+
 def _features(array: _Array, file: DataFile) -> _Array:
     if array.dtype.kind not in "biuf":
         raise DataError(
@@ -227,23 +263,6 @@ def _check_targets(labels: _Array, n_examples: int, file: DataFile) -> None:
         raise DataError(
             f"{name}: there are {len(labels)} targets for the {n_examples} examples in {file.name}"
         )
-
-
-def _as_targets(values: npt.NDArray[Any], bad: dict[int, str]) -> npt.NDArray[Any]:
-    """int64, float64 or str; what is wrong with some is added to ``bad``."""
-    faults: Iterator[tuple[int, str | None]]
-    if values.dtype.kind == "U":
-        texts = [text.strip() for text in _texts(values)]
-        faults = ((row, fault_of_target(text)) for row, text in enumerate(texts))
-        bad.update({row: fault for row, fault in faults if fault})
-        return objects(texts)
-    if values.dtype.kind == "f":
-        for row in np.flatnonzero(~np.isfinite(to_float32(values))).tolist():
-            bad[row] = f"the target {fault_of_number(float(values[row]))}"
-        return values.astype(np.float64)
-    for row in np.flatnonzero(values > np.iinfo(np.int64).max).tolist():
-        bad[row] = f"the target {values[row]} does not fit 64 bits"
-    return values.astype(np.int64)
 
 
 def _texts(values: npt.NDArray[np.str_]) -> list[str]:

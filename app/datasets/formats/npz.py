@@ -6,6 +6,7 @@ Features go by the first of ``FEATURE_NAMES`` that is there, targets by that of
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Sequence
 from io import BufferedReader
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
-from distbelief.app.datasets.reading.whole_files import wording_errors
+from distbelief.app.datasets.formats.npy import read_header
+from distbelief.app.datasets.reading.whole_files import check_room, wording_errors
 from distbelief.app.errors import DataError
 
 #: Names under which an .npz may hold its arrays; the first that is there counts.
@@ -54,9 +56,24 @@ def _choose(present: Sequence[str], alternatives: Sequence[str], source: str) ->
 
 
 def _member(archive: Any, name: str, source: str) -> Array:
-    array = archive[name]
-    if not isinstance(array, np.ndarray):  # NumPy hands out foreign zip members as bytes
+    member = archive.zip.NameToInfo.get(f"{name}.npy")
+    if member is None:
         raise DataError(f"{source}: the member {name} is not a NumPy array")
+    with archive.zip.open(member) as stream:
+        try:
+            shape, _, dtype = read_header(stream)
+        except ValueError as error:
+            raise DataError(f"{source}: the member {name} is not a NumPy array: {error}") from error
+        start = stream.tell()
+    announced, holds = math.prod(shape) * dtype.itemsize, member.file_size - start
+    if not dtype.hasobject:  # which NumPy refuses
+        if announced != holds:
+            raise DataError(
+                f"{source}: the array {name} announces {announced} bytes and holds {holds}"
+            )
+        packed = member.compress_type != zipfile.ZIP_STORED
+        check_room(announced, member.compress_size, source, packed=packed)
+    array: Array = archive[name]
     return array
 
 

@@ -1,10 +1,11 @@
-"""All formats, and a reader for files by their name."""
+"""All formats, and a reader for files by their name or content."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from distbelief.app.datasets.formats.content import advice, certain_format, format_by_content
 from distbelief.app.datasets.formats.csv import CsvReader
 from distbelief.app.datasets.formats.idx import IDX
 from distbelief.app.datasets.formats.in_memory import InMemoryFormat
@@ -12,8 +13,8 @@ from distbelief.app.datasets.formats.libsvm import LibsvmReader
 from distbelief.app.datasets.formats.npy import NpyReader, without_targets
 from distbelief.app.datasets.formats.npz import NPZ
 from distbelief.app.datasets.formats.options import (
-    ENDINGS,
     KNOWN,
+    TABLES,
     Options,
     format_of,
     resolve,
@@ -22,6 +23,7 @@ from distbelief.app.datasets.formats.parquet import ParquetReader
 from distbelief.app.datasets.reading.files import DataFile, find_files
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.use import TRAINING, Use
 from distbelief.app.errors import DataError
 
 
@@ -31,7 +33,7 @@ class _Factory(Protocol):
         files: Sequence[DataFile],
         settings: Mapping[str, Any],
         progress: Progress | None,
-        labelled: bool,
+        use: Use,
     ) -> Reader: ...
 
 
@@ -48,7 +50,7 @@ READERS: Mapping[str, _Factory] = {
 
 
 def open_reader(
-    source: str, options: Options, progress: Progress | None = None, *, labelled: bool = True
+    source: str, options: Options, progress: Progress | None = None, use: Use = TRAINING
 ) -> Reader:
     """Open a reader of the files that ``source`` means.
 
@@ -57,7 +59,7 @@ def open_reader(
             (:func:`distbelief.app.datasets.reading.files.find_files`); all of one format.
         options: see :mod:`distbelief.app.datasets.formats.options`.
         progress: told how far the reader is.
-        labelled: whether there must be targets; without, those in the files are left out.
+        use: what they are read for.
 
     Raises:
         DataError: there are no such files, their format is not known, an option is wrong,
@@ -66,14 +68,26 @@ def open_reader(
     files = find_files(source)
     form = _format(source, files, options)
     settings = resolve(form, options, source)
+    if use.passed and form not in TABLES:
+        raise DataError(f"{source}: {form} data have no columns that could come along")
     if form == "npy":
         files = without_targets(files)
-    return READERS[form](files, settings, progress, labelled)
+    return READERS[form](files, settings, progress, use)
 
 
-def options_of(source: str, options: Options) -> Collection[str]:
-    """Names of the options that the format of ``source`` has; raises as :func:`open_reader`."""
-    return KNOWN[_format(source, find_files(source), options)]
+def completed(source: str, options: Options, reading: Options) -> dict[str, Any]:
+    """``options``, and where they are silent those of ``reading`` that the format has.
+
+    The format of ``reading`` counts where neither the options nor names of files say one.
+
+    Raises:
+        DataError: there are no such files, or their format is not known.
+    """
+    files, given = find_files(source), dict(options)
+    if "format" in reading and all(format_of(file.name) is None for file in files):
+        given.setdefault("format", certain_format(files[0]) or reading["format"])
+    known = KNOWN[_format(source, files, given)]
+    return {name: value for name, value in reading.items() if name in known} | given
 
 
 def _format(source: str, files: Sequence[DataFile], options: Options) -> str:
@@ -86,11 +100,10 @@ def _format(source: str, files: Sequence[DataFile], options: Options) -> str:
             )
         return str(given)
     formats = {format_of(file.name): file.name for file in files}
+    if list(formats) == [None]:
+        return format_by_content(files[0])
     if None in formats:
-        raise DataError(
-            f"{formats[None]}: the format is not known from the name; names end in "
-            f"{', '.join(ENDINGS)} (text also in .gz), or the option format says {', '.join(KNOWN)}"
-        )
+        raise DataError(f"{formats[None]}: the format is not known from the name; {advice()}")
     if len(formats) > 1:
         raise DataError(
             f"{source}: the files must be of one format, there are "

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, combinations, count
 from typing import Any
 
+from distbelief.app.datasets.examples.column import (
+    CATEGORICAL,
+    DATE,
+    IGNORED,
+    NUMERIC,
+    TARGET,
+    Column,
+)
+from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.reading.apart import given
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.survey import ANOTHER_WRITING, Guess
+from distbelief.app.datasets.reading.values import shown
 from distbelief.app.errors import DataError
 
 #: Columns that hold the targets unless the option says otherwise; in any case of letters.
@@ -16,45 +30,149 @@ TARGET_NAMES = ("target", "label", "y", "class")
 _LISTED = 20  # columns in a message
 
 
+def names_of(header: Sequence[str]) -> tuple[str, ...]:
+    """The names that a header gives; a column without one is called as pandas calls it."""
+    names = [field.strip() for field in header]
+    for position in (i for i, name in enumerate(names) if not name):
+        name = f"Unnamed: {position}"
+        choices = chain([name], (f"{name}.{suffix}" for suffix in count(1)))
+        names[position] = next(choice for choice in choices if choice not in names)
+    return tuple(names)
+
+
 def plan_columns(
-    columns: AllColumns, texts: Collection[int], settings: Mapping[str, Any], labelled: bool
+    columns: AllColumns, guesses: Sequence[Guess], settings: Mapping[str, Any], labelled: bool
 ) -> ColumnPlan:
     """Plan what each column is for.
 
     Args:
         columns: all that the file has.
-        texts: positions of those that do not hold numbers.
+        guesses: what each seems to be.
         settings: the options of a table, all of them, checked.
         labelled: whether targets are wanted; else they are left out if they are there.
 
     Raises:
-        DataError: a column does not exist or has two uses, or two have the same name.
+        DataError: a column does not exist or has two uses, two have the same name, or one
+            holds what is neither numbers nor categories.
     """
     columns.check()
-    target = _target(columns, settings["target"], labelled)
-    ignored = {columns.find("ignore", key) for key in settings["ignore"]}
-    fields, given = set(texts), settings["categorical"]
-    if given is not None:
-        fields = {columns.find("categorical", key) for key in given}
-        for column in (target, *ignored):
-            if column in fields:
-                raise columns.twice(column)
-    if target in ignored:
-        raise columns.twice(target)
-    left = [i for i in range(columns.width) if i != target and i not in ignored]
+    uses = _Uses(columns, guesses, settings, labelled)
+    left = [i for i in range(columns.width) if i != uses.target and i not in uses.ignored]
     if not left:
         raise DataError(
             f"{columns.source}: no column is left for features, the file has "
             f"{columns.listed()}; is the option delimiter right?"
         )
-    return ColumnPlan(
-        names=columns.names,
-        width=columns.width,
-        target=target if labelled else None,
-        dense=tuple(i for i in left if i not in fields),
-        fields=tuple(i for i in left if i in fields),
-        buckets=settings["buckets"],
-    )
+    unwanted = {i for i in left if guesses[i].unwanted and not uses.is_wanted(i)}
+    if unwanted == set(left):
+        unwanted = set()
+    missing = settings["missing"]
+    fill = None if isinstance(missing, str) else float(missing)
+
+    def column(i: int) -> Column:
+        name, guess = columns.names[i] if columns.names else "", guesses[i]
+        if i == uses.target and labelled and not guess.are_labels:
+            raise DataError(uses.unclear(i, guess))
+        if i == uses.target:
+            return Column(TARGET if labelled else IGNORED, name)
+        if i in uses.ignored:
+            return Column(IGNORED, name, remark=f"as the option {uses.left_out_by(i)} says")
+        if i in unwanted:
+            return Column(IGNORED, name, remark=guess.unwanted)
+        kind = uses.kind(i, guess)
+        fills = fill if kind != CATEGORICAL else None
+        return Column(kind, name, fill=fills, remark=guess.unwanted or guess.remark)
+
+    table = tuple(column(i) for i in range(columns.width))
+    return ColumnPlan(table, bool(columns.names), settings["buckets"], apart=uses.apart)
+
+
+class _Uses:
+    """What the options say of the columns."""
+
+    def __init__(
+        self,
+        columns: AllColumns,
+        guesses: Sequence[Guess],
+        settings: Mapping[str, Any],
+        labelled: bool,
+    ) -> None:
+        self._guesses = guesses
+        self.target = _target(columns, settings["target"], labelled)
+        self.ignored = {columns.find("ignore", key) for key in settings["ignore"]}
+        self.apart = apart_column(columns, settings, labelled=labelled)
+        self._apart_option = given(settings)
+        if self.apart is not None:
+            self.ignored.add(self.apart)
+        self._columns = columns
+        self._all = "*" in settings["keep"]
+        kept = {columns.find("keep", key) for key in settings["keep"] if key != "*"}
+        self._dates = {columns.find("dates", key) for key in settings["dates"]}
+        fields = settings["categorical"]
+        self._given = fields is not None
+        self._fields = {columns.find("categorical", key) for key in fields or ()}
+        self._wanted = kept | self._dates | self._fields
+        target = set() if self.target is None else {self.target}
+        exclusive = (target, self.ignored, self._dates, self._fields)
+        for some, others in (*combinations(exclusive, 2), (self.ignored, kept)):
+            for column in some & others:
+                raise columns.twice(column)
+
+    def is_wanted(self, column: int) -> bool:
+        """Whether a column is used although it does not look as if it should be."""
+        return self._all or column in self._wanted
+
+    def left_out_by(self, column: int) -> str:
+        """The option that says that a column is no feature."""
+        return self._apart_option[0] if self._apart_option and column == self.apart else "ignore"
+
+    def kind(self, column: int, guess: Guess) -> str:
+        """The kind of a column of features; DataError if that has to be said."""
+        if column in self._dates:
+            return DATE
+        if self._given:
+            return CATEGORICAL if column in self._fields else NUMERIC
+        if guess.kind not in (NUMERIC, CATEGORICAL):
+            raise DataError(self.unclear(column, guess))
+        return guess.kind
+
+    def unclear(self, column: int, guess: Guess) -> str:
+        """The sentence about a column that is neither numbers nor categories by itself."""
+        key = self._columns.names[column] if self._columns.names else str(column)
+        what = f"{self._columns.source}: column {key!r} holds"
+        fields = [i for i, each in enumerate(self._guesses) if each.kind == CATEGORICAL]
+        others = (
+            f"{self._columns.as_categories({column, *fields} - {self.target} - self.ignored)}, "
+            f"ignore={key} leaves the column out"
+        )
+        example = f" such as {shown(guess.example)}" if guess.example else ""
+        if guess.kind == DATE:
+            return (
+                f"{what} dates or times{example}: the option dates={key} "
+                f"reads them as seconds since 1970 (date_format=%d.%m.%Y says how they are "
+                f"written), {others}"
+            )
+        if guess.kind == ANOTHER_WRITING:
+            return (
+                f"{what} numbers in another writing, such as {shown(guess.example)}: "
+                f"{_advice(guess.example)}, {others}"
+            )
+        return (
+            f"{what} {guess.kind}, here it must be numbers, whole numbers, truth values, text, "
+            f"or dates (dates={key}); the option ignore leaves columns out"
+        )
+
+
+def _advice(number: str) -> str:
+    """What makes a number like this one readable."""
+    if any(sign in number for sign in "$€£¥%"):
+        return "take the unit away"
+    separators = [character for character in number if character in ".,' _\u00a0\u202f"]
+    last = separators[-1] if separators else ","
+    if separators.count(last) == 1 and len(number.rpartition(last)[2]) != 3:
+        others = [f"thousands={each}" for each in sorted({*separators[:-1]})]
+        return f"the options {' and '.join([f'decimal={last}', *others])} read them"
+    return f"the option thousands={last} (or decimal={last}) reads them"
 
 
 @dataclass(frozen=True)
@@ -73,11 +191,9 @@ class AllColumns:
 
     def check(self) -> None:
         """Refuse two columns of the same name."""
-        seen: set[str] = set()
-        for name in self.names:
-            if name in seen:
-                raise DataError(f"{self.source}: two columns are called {name!r}, rename one")
-            seen.add(name)
+        if len(self._positions) < len(self.names):
+            name = next(each for i, each in enumerate(self.names) if self._positions[each] > i)
+            raise DataError(f"{self.source}: two columns are called {name!r}, rename one")
 
     def find(self, option: str, key: str) -> int:
         """The column that the user calls ``key``: by name, else by position."""
@@ -90,9 +206,14 @@ class AllColumns:
         return column
 
     def look_up(self, key: str) -> int | None:
-        if key in self.names:
-            return self.names.index(key)
+        if key in self._positions:
+            return self._positions[key]
         return int(key) if key.isdecimal() and len(key) < 10 and int(key) < self.width else None
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """Each name's column: options may name a hundred thousand of them."""
+        return {name: i for i, name in enumerate(self.names)}
 
     def listed(self) -> str:
         if not self.names:
@@ -100,11 +221,24 @@ class AllColumns:
         more = f" and {self.width - _LISTED} more" if self.width > _LISTED else ""
         return ", ".join(map(repr, self.names[:_LISTED])) + more
 
+    def as_categories(self, columns: Collection[int]) -> str:
+        """How to say that ``columns``, and no others, are categories."""
+        keys = [self.names[i] if self.names else str(i) for i in sorted(columns)]
+        listed = ",".join(f'"{key}"' if "," in key else key for key in keys)
+        listed = listed if len(keys) <= _LISTED else f"{','.join(keys[:_LISTED])},..."
+        return f"categorical={listed} takes each value as a category"
+
     def twice(self, column: int | None) -> DataError:
         name = self.names[column] if self.names and column is not None else column
         return DataError(
-            f"{self.source}: column {name!r} can be only one of target, ignored and categorical"
+            f"{self.source}: column {name!r} can be only one of target, ignored, categorical, dates"
         )
+
+
+def apart_column(columns: AllColumns, settings: Mapping[str, Any], *, labelled: bool) -> int | None:
+    """The column that says how examples are divided; to predict, nobody needs it."""
+    option = given(settings)
+    return None if option is None or not labelled else columns.find(*option)
 
 
 def _target(columns: AllColumns, given: str | None, labelled: bool) -> int | None:
@@ -115,12 +249,27 @@ def _target(columns: AllColumns, given: str | None, labelled: bool) -> int | Non
         return columns.width - 1 if labelled else None
     known = known_targets(columns.names)
     if len(known) > 1 or (labelled and not known):
+        several = " and ".join(repr(columns.names[i]) for i in known)
+        found = f"several columns, {several}, are" if known else "no column is"
         raise DataError(
-            f"{columns.source}: {'several columns are' if known else 'no column is'} called "
-            f"{', '.join(TARGET_NAMES[:-1])} or {TARGET_NAMES[-1]}: say with the option target "
-            f"which one holds the targets, the file has {columns.listed()}"
+            f"{columns.source}: {found} called {', '.join(TARGET_NAMES[:-1])} or "
+            f"{TARGET_NAMES[-1]}: say with the option target which one holds the targets, the "
+            f"file has {columns.listed()}"
         )
     return known[0] if known else None
+
+
+def target_choice(
+    plan: ColumnPlan, settings: Mapping[str, Any], *, header: bool | None
+) -> TargetChoice:
+    """Which column the plan takes for the targets, and why; ``header`` as in ``TargetChoice``."""
+    if plan.target is None:
+        return TargetChoice(header=header)
+    if settings["target"] is not None:
+        why = "as the option target says"
+    else:
+        why = "by its name" if plan.names else "the last one, as no header names one"
+    return TargetChoice(plan.name(plan.target), why, header)
 
 
 def known_targets(names: Sequence[str]) -> list[int]:

@@ -10,6 +10,8 @@ round to the same float32. Whatever is neither, or is written otherwise, goes to
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -34,18 +36,27 @@ _WEIGHTS = np.uint64(0x000F424000000064), np.uint64(0x0000271000000001)  # 10**6
 
 
 class Content:
-    """Bytes of which stretches are to be read as numbers."""
+    """Bytes of which stretches are to be read as numbers.
 
-    def __init__(self, content: bytes) -> None:
+    Args:
+        content: the bytes.
+        read: reads a number that is not of digits and a point alone.
+    """
+
+    def __init__(self, content: bytes, read: Callable[[bytes], float] | None = None) -> None:
         self._content = content
+        self._read = read or number
         padded = bytes(_WORD) + content + b"\n"
         self._bytes = np.frombuffer(padded, np.uint8)[_WORD:]
         # word i is the eight bytes before byte i of the content, at whatever address
         shape = (len(content) + 1,)
         self._words: Words = np.ndarray(shape, np.dtype("<u8"), padded, strides=(1,))
         is_point = np.frombuffer(padded, np.uint8) == ord(".")
-        self._n_points = np.cumsum(is_point, dtype=np.int32)[_WORD - 1 :]  # before each byte
         self._points = np.append(np.flatnonzero(is_point[_WORD:]), len(content))
+
+    def bytes_at(self, positions: Positions) -> npt.NDArray[np.uint8]:
+        """The bytes there; behind the last one is a line end."""
+        return self._bytes[positions]
 
     def integers(self, starts: Positions, ends: Positions) -> npt.NDArray[np.int64]:
         """Whole numbers of 1 to 16 digits and nothing else, as int64.
@@ -64,27 +75,34 @@ class Content:
         Raises:
             ValueError: one is something else, or has underscores.
         """
-        values = np.empty(len(starts), np.float32)
+        with np.errstate(over="ignore"):
+            return self.doubles(starts, ends).astype(np.float32)
+
+    def doubles(self, starts: Positions, ends: Positions, *, exact: bool = False) -> Float64s:
+        """Numbers that round to the float32 of :meth:`numbers`; ``exact``: those of ``float``.
+
+        Raises:
+            ValueError: one is something else, or has underscores.
+        """
+        values = np.empty(len(starts), np.float64)
         for start in range(0, len(starts), _BATCH):
             batch = slice(start, start + _BATCH)
-            values[batch] = self._numbers(starts[batch], ends[batch])
+            values[batch] = self._doubles(starts[batch], ends[batch], exact)
         return values
 
-    def _numbers(self, starts: Positions, ends: Positions) -> Float32s:
+    def _doubles(self, starts: Positions, ends: Positions, exact: bool) -> Float64s:
         first = self._bytes[starts]
         negative = first == ord("-")
-        values, sure = self._decimals(starts + (negative | (first == ord("+"))), ends)
+        values, sure = self._decimals(starts + (negative | (first == ord("+"))), ends, exact)
         values = np.where(negative, -values, values)
         if not sure.all():
             others = zip(starts[~sure].tolist(), ends[~sure].tolist(), strict=True)
-            read = [number(self._content[start:end]) for start, end in others]
-            with np.errstate(over="ignore"):
-                values[~sure] = np.array(read).astype(np.float32)
+            values[~sure] = [self._read(self._content[start:end]) for start, end in others]
         return values
 
-    def _decimals(self, starts: Positions, ends: Positions) -> tuple[Float32s, Mask]:
+    def _decimals(self, starts: Positions, ends: Positions, exactly: bool) -> tuple[Float64s, Mask]:
         """Values of digits with at most one point among them; where they are surely right."""
-        points = np.minimum(self._points[self._n_points[starts]], ends)
+        points = np.minimum(self._points[np.searchsorted(self._points, starts)], ends)
         n_before, n_after = points - starts, np.maximum(ends - points - 1, 0)
         n_dropped = np.maximum(n_after - _LONGEST, 0)
         before, sure = self._digits(points, n_before)
@@ -96,8 +114,8 @@ class Content:
         values = np.where(exact, mantissa / scale, before + after / scale)
         exact &= n_dropped == 0
         if not exact.all():
-            sure &= exact | self._rounds_one_way(values, ends, n_dropped)
-        return values.astype(np.float32), sure
+            sure &= exact if exactly else exact | self._rounds_one_way(values, ends, n_dropped)
+        return values, sure
 
     def _rounds_one_way(self, values: Float64s, ends: Positions, n_dropped: Positions) -> Mask:
         """Whether all numbers as near as the true one round to one float32."""

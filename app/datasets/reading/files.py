@@ -7,6 +7,8 @@ write it, URL and all.
 from __future__ import annotations
 
 import glob
+import lzma
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +16,17 @@ from dataclasses import dataclass
 from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
+from urllib.parse import unquote
 
+from distbelief.app.datasets.reading.access import check_access, is_url
 from distbelief.app.errors import DataError
-from distbelief.app.settings.extras import needed
+from distbelief.app.settings.extras import installation, needed
+
+#: Older ones run, and open, what a reference file (reference://) says.
+OLDEST_FSSPEC = (2026, 6)
+
+#: The folder of the rows whose value is missing.
+_MISSING_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 class FileSystem(Protocol):
@@ -55,6 +65,7 @@ class _Local:
         return [status.st_size, status.st_mtime_ns, status.st_ino]
 
     def open(self, path: str, mode: str) -> BinaryIO:
+        check_access(path)  # a link in a folder that is allowed may lead out of it
         if not Path(path).is_file():  # reading from a pipe or a terminal would wait
             raise OSError("this is neither a file nor a folder")
         return Path(path).open("rb")
@@ -70,12 +81,14 @@ class DataFile:
     Attributes:
         name: as messages call it.
         size: bytes; None where the server does not say.
+        partition: (name, value) of the columns that its folders stand for, ``name=value``.
     """
 
     name: str
     size: int | None
     path: str
     file_system: FileSystem
+    partition: tuple[tuple[str, str], ...] = ()
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -110,9 +123,16 @@ class DataFile:
         return _data_file(self.file_system, f"{folder}/{name}" if folder else name)
 
 
-def is_url(source: str) -> bool:
-    """Whether ``source`` is a URL, not a path of this machine."""
-    return "://" in source
+def local_path(source: str) -> str | None:
+    """The path that ``source`` means, a path or ``file://`` URL; None if it is elsewhere."""
+    path = source.removeprefix("file://") if source.startswith("file:///") else source
+    return None if is_url(path) else str(Path(path).expanduser())
+
+
+def real_name(source: str) -> str:
+    """The one name of a file that may be written in several ways."""
+    path = local_path(source)
+    return source if path is None else os.path.realpath(path)
 
 
 def is_pattern(source: str) -> bool:
@@ -123,13 +143,16 @@ def is_pattern(source: str) -> bool:
 def find_files(source: str) -> list[DataFile]:
     """The files that ``source`` means, in ascending order of their names.
 
-    A path or URL of a file is that file; of a folder, all files in it; a pattern with
-    ``*``, ``?`` or ``[...]`` is all that match. Names in folders and patterns that begin
-    with ``.`` or ``_`` are skipped: they are notes of other programs.
+    A path or URL of a file is that file; of a folder, all files in it, and in its folders where
+    these are called ``name=value``, the partitions of a table as Hive and Spark write it. A
+    pattern with ``*``, ``?`` or ``[...]`` is all that match. Names in folders and patterns
+    that begin with ``.`` or ``_`` are skipped: they are notes of other programs.
 
     Raises:
-        DataError: there is none, a folder has folders in it, or a server does not answer.
+        DataError: there is none, a folder has folders in it, a server does not answer, or
+            files there may not be opened.
     """
+    check_access(source, pattern=is_pattern(source))
     file_system, path = _file_system(source)
     with _reading(source):
         if file_system.isdir(path):
@@ -146,34 +169,70 @@ def find_files(source: str) -> list[DataFile]:
 
 
 def _in_folder(file_system: FileSystem, path: str, source: str) -> list[DataFile]:
-    paths = sorted(each for each in file_system.ls(path, detail=False) if not _is_hidden(each))
-    for each in paths:
-        if file_system.isdir(each):
+    files = _partitions(file_system, path, source, ())
+    if not files:
+        raise DataError(f"{source}: there are no files in this folder")
+    names = {tuple(name for name, _ in file.partition): file.name for file in files}
+    if len(names) > 1:
+        raise DataError(
+            f"{source}: all files must lie in folders of the same name=value, "
+            f"{' and '.join(names.values())} do not"
+        )
+    return files
+
+
+def _partitions(
+    file_system: FileSystem, path: str, source: str, partition: tuple[tuple[str, str], ...]
+) -> list[DataFile]:
+    files = []
+    for each in sorted(file_system.ls(path, detail=False)):
+        if _is_hidden(each):
+            continue
+        if not file_system.isdir(each):
+            files.append(_data_file(file_system, each, partition))
+            continue
+        name, is_partition, value = _name(each).partition("=")
+        if not is_partition:
             raise DataError(
                 f"{source}: there is another folder in this folder, {_name(each)}; "
                 f"give a pattern of the files, such as {source.rstrip('/')}/*.csv"
             )
-    if not paths:
-        raise DataError(f"{source}: there are no files in this folder")
-    return [_data_file(file_system, each) for each in paths]
+        value = "" if value == _MISSING_PARTITION else unquote(value)
+        files += _partitions(file_system, each, source, (*partition, (unquote(name), value)))
+    return files
 
 
-def _data_file(file_system: FileSystem, path: str) -> DataFile:
+def _data_file(
+    file_system: FileSystem, path: str, partition: tuple[tuple[str, str], ...] = ()
+) -> DataFile:
     name = file_system.unstrip_protocol(path)
     with _reading(name):
         if file_system.isdir(path):
             raise DataError(f"{name}: this is a folder, a file is needed")
         size = file_system.size(path) if file_system.exists(path) else None
-    return DataFile(name, size, path, file_system)
+    return DataFile(name, size, path, file_system, partition)
 
 
 def _file_system(source: str) -> tuple[FileSystem, str]:
-    if not is_url(source):
-        return _Local(), str(Path(source).expanduser())
+    if (path := local_path(source)) is not None:
+        return _Local(), path
     core = needed("fsspec.core", f"{source}: files at a URL need fsspec", "remote", DataError)
+    _check_fsspec(source)
     with _reading(source):
         file_system, path = core.url_to_fs(source)
     return file_system, path
+
+
+def _check_fsspec(source: str) -> None:
+    import fsspec  # an extra
+
+    found = tuple(int(part) for part in fsspec.__version__.split(".")[:2] if part.isdigit())
+    if found < OLDEST_FSSPEC:
+        oldest = ".".join(map(str, OLDEST_FSSPEC))
+        raise DataError(
+            f"{source}: fsspec {fsspec.__version__} is installed, and files at a URL are opened "
+            f"with {oldest} or newer, which runs nothing that a file says: {installation('remote')}"
+        )
 
 
 def _name(path: str) -> str:
@@ -197,6 +256,8 @@ def _reading(name: str) -> Iterator[None]:
         raise DataError(f"{name}: the compressed file is cut short") from None
     except (BadGzipFile, zlib.error) as error:
         raise DataError(f"{name}: this is no gzip file, or it is damaged ({error})") from error
+    except lzma.LZMAError as error:
+        raise DataError(f"{name}: this is no xz file, or it is damaged ({error})") from error
     except OSError as error:
         raise DataError(f"{name}: the file cannot be read: {_words(error)}") from error
     except Exception as error:

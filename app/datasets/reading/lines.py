@@ -1,13 +1,13 @@
-"""Text files as blocks of whole lines, in bounded memory; unpacked where they are gzipped."""
+"""Text files as blocks of whole lines of UTF-8, in bounded memory; unpacked if need be."""
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import BinaryIO, cast
 
 from distbelief.app.datasets.reading.files import DataFile
+from distbelief.app.datasets.reading.packing import unpacked
+from distbelief.app.datasets.reading.text import Text, Utf8
 from distbelief.app.errors import DataError
 
 #: Text that is read, and made into a chunk, at once. What a CSV's columns hold is judged
@@ -16,8 +16,6 @@ BLOCK_BYTES = 1 << 20
 
 #: Longer lines are refused: each is in memory as a whole, several times.
 LINE_BYTES = 16 << 20
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -37,17 +35,19 @@ class Block:
     position: int
 
 
-def blocks(file: DataFile) -> Iterator[Block]:
+def blocks(file: DataFile, text: Text) -> Generator[Block, None, None]:
     """Blocks of about ``BLOCK_BYTES``, or one line; a byte order mark is left out.
+
+    Lines that hold no data by ``text`` are blank, so that all keep their numbers.
 
     Raises:
         DataError: the file cannot be read or unpacked, or a line is too long.
     """
     with file.open() as stored:
-        stream = cast("BinaryIO", gzip.GzipFile(fileobj=stored)) if _is_gzip(file) else stored
-        first, pieces, more = 1, [_read(stream).removeprefix(_BYTE_ORDER_MARK)], True
+        stream = Utf8(unpacked(stored, file.name), text.encoding, BLOCK_BYTES)
+        first, pieces, more = 1, [stream.read()], True
         while more:
-            following = _read(stream)
+            following = stream.read()
             more = bool(following)
             end = pieces[-1].rfind(b"\n") + 1 if more else len(pieces[-1])
             if more and not end:  # still inside of one long line
@@ -55,7 +55,7 @@ def blocks(file: DataFile) -> Iterator[Block]:
                 _check_length(pieces, file, first)
                 continue
             content = b"".join((*pieces[:-1], pieces[-1][:end]))
-            yield Block(content, first, not more, stored.tell())
+            yield Block(text.without_comments(content, first), first, not more, stored.tell())
             first += content.count(b"\n")
             pieces = [piece for piece in (pieces[-1][end:], following) if piece]
             _check_length(pieces, file, first)
@@ -67,16 +67,3 @@ def _check_length(pieces: list[bytes], file: DataFile, line: int) -> None:
             f"{file.name}: line {line}: this line is longer than {LINE_BYTES >> 20} MB; "
             "is it text with one example per line?"
         )
-
-
-def _is_gzip(file: DataFile) -> bool:
-    return file.name.lower().endswith(".gz")
-
-
-def _read(stream: BinaryIO) -> bytes:
-    """A full block wherever there is one: remote files may give less at a time."""
-    pieces, missing = [], BLOCK_BYTES
-    while missing and (piece := stream.read(missing)):
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)

@@ -12,7 +12,7 @@ import numpy as np
 from distbelief.app.datasets.examples.dataset import Features, Targets
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures
-from distbelief.app.datasets.formats.options import NumberOption
+from distbelief.app.datasets.formats.option_kinds import NumberOption
 from distbelief.app.datasets.sources import synthetic
 from distbelief.app.datasets.sources.clicks import clicks
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -20,36 +21,36 @@ from typing import Any
 
 import numpy as np
 
-from distbelief.app.datasets.examples.checks import (
-    check_features,
-    check_finite,
-    check_targets,
-    to_float32,
-)
+from distbelief.app.datasets.examples.checks import check_targets
+from distbelief.app.datasets.examples.column import Column
 from distbelief.app.datasets.examples.compatibility import Compatibility
-from distbelief.app.datasets.examples.dataset import Dataset, Features
+from distbelief.app.datasets.examples.dataset import Dataset, Facts, Features
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import arrays_of
+from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.formats import arrays
 from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
 from distbelief.app.datasets.formats.options import (
-    ENDINGS,
+    MISSING_OPTIONS,
     TARGET_OPTIONS,
     Options,
     format_of,
+    missing_settings,
     wanted_targets,
 )
-from distbelief.app.datasets.formats.registry import IN_MEMORY, open_reader, options_of
+from distbelief.app.datasets.formats.registry import IN_MEMORY, completed, open_reader
+from distbelief.app.datasets.reading.access import check_access, is_url
 from distbelief.app.datasets.reading.digests import digest
-from distbelief.app.datasets.reading.files import is_pattern, is_url
+from distbelief.app.datasets.reading.files import is_pattern, local_path
+from distbelief.app.datasets.reading.matrix import as_matrix
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.use import TRAINING, Use
 from distbelief.app.datasets.reading.whole_files import open_file
 from distbelief.app.datasets.sources.generators import GENERATORS
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
-from distbelief.app.settings.sections import Scalar
 
 _PASSWORD = re.compile("://[^/]*:[^/]*@")
 
@@ -99,9 +100,9 @@ class File:
 
     def checked(self, options: Options) -> dict[str, Any]:
         """The options as they are; raises DataError."""
-        _check_no_password(self.name)
         wanted_targets(self.name, options)
-        _check_known(self.name, options, TARGET_OPTIONS)
+        _check_known(self.name, options, (*TARGET_OPTIONS, *MISSING_OPTIONS))
+        missing_settings(options, self.name)
         return dict(options)
 
     def absolute(self) -> str:
@@ -118,10 +119,16 @@ class File:
             paths = self.format.paths(self.name)
             yield [stack.enter_context(open_file(path)) for path in paths]
 
-    def load(self, options: Options, wanted: Wanted | None = None) -> Dataset:
+    def load(
+        self,
+        options: Options,
+        wanted: Wanted | None = None,
+        known: Compatibility | None = None,
+    ) -> Dataset:
         """Read and validate the data set.
 
-        ``wanted`` goes before what the options say of the targets.
+        ``wanted`` goes before what the options say of the targets; numbers become features as
+        they did in the data that are ``known``.
 
         Raises:
             DataError: an option or the data is unusable.
@@ -132,21 +139,24 @@ class File:
             for stream in streams:
                 stream.seek(0)
             x, y = self.format.read(streams, self.name)
-        features = _as_features(x, self.name)
+        features, columns = self._matrix(x, options, known)
         check_targets(y, len(features), self.name, texts=True)
         with closing(
             TargetColumn(self.name, wanted or wanted_targets(self.name, options))
         ) as column:
             column.add(y)
-            n_classes, labels, blocks = column.finish()
-            targets: Array = np.concatenate(list(blocks))
-        schema = Schema(features.shape[1], n_classes, labels=labels)
-        dataset = Dataset(features, targets, schema, self.name, fingerprint)
+            found = column.finish()
+            targets: Array = np.concatenate(list(found.blocks))
+        schema = Schema(features.shape[1], found.n_classes, labels=found.labels)
+        reading = {name: options[name] for name in MISSING_OPTIONS if name in options}
+        what = TargetFacts(guessed=found.what)
+        facts = Facts(reading=reading, target=what, columns=columns)
+        dataset = Dataset(features, targets, schema, self.name, fingerprint, facts)
         dataset.validate()
         return dataset
 
-    def features(self) -> Features:
-        """Features to predict from; targets are ignored.
+    def features(self, options: Options, known: Compatibility) -> Features:
+        """Features to predict from, as those of the ``known`` data; targets are ignored.
 
         Returns:
             float32, shape (n_examples, n_features), C-contiguous, finite.
@@ -156,9 +166,14 @@ class File:
         """
         with open_file(self.name) as stream:
             values = self.format.read_features(stream, self.name)
-        features = _as_features(values, self.name)
-        check_finite(features, "features", self.name)
-        return features
+        return self._matrix(values, options, known)[0]
+
+    def _matrix(
+        self, values: Array, options: Options, known: Compatibility | None
+    ) -> tuple[Features, tuple[Column, ...]]:
+        given = {**({} if known is None else known.options), **options}
+        numbers = None if known is None else known.numbers
+        return as_matrix(values, missing_settings(given, self.name), self.name, numbers)
 
 
 @dataclass(frozen=True)
@@ -171,30 +186,24 @@ class Stream:
         """The options as they are; those of the format are checked when files are opened.
 
         Raises:
-            DataError: options of the targets are wrong, or the name holds a password.
+            DataError: options of the targets are wrong.
         """
-        _check_no_password(self.name)
         wanted_targets(self.name, options)
         return dict(options)
 
     def absolute(self) -> str:
         return _absolute(self.name)
 
-    def completed(self, options: Options, reading: Mapping[str, Scalar]) -> dict[str, Any]:
-        """``options``, and where they are silent those of ``reading`` that the format has.
-
-        Raises:
-            DataError: there are no such files, or their format is not known.
-        """
-        known = options_of(self.name, options)
-        return {name: value for name, value in reading.items() if name in known} | dict(options)
+    def completed(self, options: Options, known: Compatibility) -> dict[str, Any]:
+        """As :func:`distbelief.app.datasets.formats.registry.completed`."""
+        return completed(self.name, options, known.options)
 
     def open_reader(
-        self, options: Options, progress: Progress | None = None, *, labelled: bool = True
+        self, options: Options, progress: Progress | None = None, use: Use = TRAINING
     ) -> Reader:
         """Open a reader, as :func:`distbelief.app.datasets.formats.registry.open_reader`."""
         reading = {key: value for key, value in options.items() if key not in TARGET_OPTIONS}
-        return open_reader(self.name, reading, progress, labelled=labelled)
+        return open_reader(self.name, reading, progress, use)
 
 
 @dataclass(frozen=True)
@@ -208,7 +217,8 @@ class HandedOver:
         return self.name
 
     def open(self, compatibility: Compatibility | None = None) -> Dataset:
-        """Open the arrays; raises DataError if they are gone, or are not compatible."""
+        """Open the arrays; raises DataError if they are gone, do not fit, or may not be opened."""
+        check_access(str(self.folder))
         return arrays.open_arrays(self.folder, self.name, compatibility)
 
 
@@ -219,8 +229,9 @@ def parse(source: str) -> Source:
     """Say what ``source`` is; files need not be there.
 
     Raises:
-        DataError: it is none of them.
+        DataError: it is none of them, or holds a password.
     """
+    _check_no_password(source)
     if source.startswith(arrays.PREFIX):
         return HandedOver(source, Path(source.removeprefix(arrays.PREFIX)))
     if source in GENERATORS:
@@ -228,21 +239,23 @@ def parse(source: str) -> Source:
     for each in IN_MEMORY:
         if each.matches(source):
             return File(source, each)
-    if is_url(source) or is_pattern(source) or format_of(source) is not None or _is_folder(source):
+    if is_url(source) or is_pattern(source) or format_of(source) is not None or _exists(source):
         return Stream(source)
     raise DataError(
-        f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a path ending in .npz, "
-        f"{', '.join(ENDINGS)} (text also in .gz) or images-idx3-ubyte (also .gz), a folder "
-        f"or a pattern of such files, or a URL{hint(source, GENERATORS)}"
+        f"unknown data source {source!r}: use {', '.join(GENERATORS)}, a file, a folder or a "
+        f"pattern of files, or a URL; there is no such file (seen from {Path.cwd()})"
+        f"{hint(source, GENERATORS)}"
     )
 
 
-def _is_folder(source: str) -> bool:
-    return bool(source) and Path(source).expanduser().is_dir()
+def _exists(source: str) -> bool:
+    return bool(source) and Path(source).expanduser().exists()
 
 
-def _absolute(path: str) -> str:
-    return path if is_url(path) else str(Path(path).expanduser().resolve())
+def _absolute(source: str) -> str:
+    """The path that any process of this machine may use; links keep their names."""
+    path = local_path(source)
+    return source if path is None else os.path.abspath(path)
 
 
 def _check_no_password(source: str) -> None:
@@ -260,8 +273,3 @@ def _check_known(source: str, options: Options, known: Collection[str]) -> None:
                 f"{source}: unknown option {name!r}, known are: {', '.join(known) or 'none'}"
                 f"{hint(name, known)}"
             )
-
-
-def _as_features(values: Array, source: str) -> Features:
-    check_features(values, source)
-    return to_float32(values, "features", source)

@@ -1,11 +1,12 @@
-"""Who trains on what, and in which order: pure functions of the seed.
+"""Who trains on what, and in which order: pure functions of the data and the seed.
 
 A replica that is replaced, or replays after a loss, must see the same minibatches again;
 so a minibatch depends on (seed, pass, subset) and the step number, on nothing else.
 
-No list of the examples is ever held: the examples are shuffled by a function
-(:mod:`distbelief.app.datasets.split.shuffle`), and held-out data, training data and subsets are
-ranges of positions in that order. So what a worker needs does not grow with the data.
+The examples are shuffled by a function (:mod:`distbelief.app.datasets.split.shuffle`), and
+held-out data, training data and subsets are ranges of positions in that order. Where parts are
+chosen otherwise, by classes or by a column, each is a list in a file. So what a worker needs does
+not grow with the data.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,19 @@ class RowList(Protocol):
     def __getitem__(self, positions: Rows | slice, /) -> Rows: ...
 
 
+class RowPart(RowList, Protocol):
+    """Some rows of a data set, in a shuffled order and in that of the file."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the data set, those of other parts included."""
+        ...
+
+    def within(self, start: int, stop: int) -> Iterator[Rows]:
+        """Those of the rows ``start`` to ``stop`` that belong to this part, ascending."""
+        ...
+
+
 @dataclass(frozen=True)
 class ShuffledRows:
     """The rows that stand at ``start`` to ``stop`` in the shuffled order of a data set."""
@@ -58,36 +72,52 @@ class ShuffledRows:
             positions = np.arange(*positions.indices(len(self)))
         return self.shuffle.at(self.start + positions)
 
+    @property
+    def n_rows(self) -> int:
+        return self.shuffle.n
+
+    def within(self, start: int, stop: int) -> Iterator[Rows]:
+        """Those of the rows ``start`` to ``stop`` that belong to this part, ascending."""
+        for block in range(start // BLOCK, -(-stop // BLOCK)):
+            rows = _rows_of_block(self, block)
+            yield rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+
     def holds(self, rows: Rows) -> npt.NDArray[np.bool_]:
         """For each of ``rows`` whether it belongs to this part."""
         positions = self.shuffle.where(rows)
         return (positions >= self.start) & (positions < self.stop)
 
 
-def split(n_examples: int, holdout: float, seed: int) -> tuple[ShuffledRows, ShuffledRows]:
-    """Deal the rows ``0 .. n_examples - 1`` to training and held-out data, at random.
+@dataclass(frozen=True, eq=False)
+class ListedRows:
+    """Rows that a list says, ascending; the list may lie in a file.
 
-    Args:
-        n_examples: at least one.
-        holdout: share to hold out, at least 0 and below 1; 0 holds out nothing.
-        seed: not negative.
-
-    Raises:
-        DataError: no examples, a share out of range, or one that leaves a side empty.
+    Their shuffled order is that of ``key``.
     """
-    if n_examples < 1:
-        raise DataError(f"there must be at least one example to split, got {n_examples}")
-    if not 0 <= holdout < 1:
-        raise DataError(f"holdout must be at least 0 and below 1, got {holdout}")
-    n_heldout = round(n_examples * holdout)
-    if holdout > 0 and not 0 < n_heldout < n_examples:
-        side = "to train on" if n_heldout else "held out"
-        raise DataError(
-            f"holdout {holdout} of {n_examples} examples leaves none {side}: "
-            "choose another share, or 0 to train on all"
-        )
-    shuffle = Shuffle(n_examples, f"split/{seed}")
-    return ShuffledRows(shuffle, n_heldout, n_examples), ShuffledRows(shuffle, 0, n_heldout)
+
+    rows: npt.NDArray[Any]
+    n_rows: int
+    key: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, positions: Rows | slice) -> Rows:
+        """The rows at some positions of this part, counted from 0."""
+        if isinstance(positions, slice):
+            positions = np.arange(*positions.indices(len(self)))
+        found: Rows = self.rows[self._shuffle.at(positions)].astype(np.int64)
+        return found
+
+    def within(self, start: int, stop: int) -> Iterator[Rows]:
+        """Those of the rows ``start`` to ``stop`` that belong to this part, ascending."""
+        first, last = np.searchsorted(self.rows, (start, stop)).tolist()
+        for begin in range(first, last, BLOCK):
+            yield self.rows[begin : min(begin + BLOCK, last)].astype(np.int64)
+
+    @cached_property
+    def _shuffle(self) -> Shuffle:
+        return Shuffle(max(1, len(self)), self.key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +184,7 @@ class Subset:
         return stretch
 
 
-def portion(train: ShuffledRows, index: int, n_portions: int) -> Iterator[Rows]:
+def portion(train: RowPart, index: int, n_portions: int) -> Iterator[Rows]:
     """Portion ``index`` of the training examples, for Sandblaster, a block of rows at a time.
 
     Portions are the training examples within equal, contiguous ranges of the file, so that
@@ -169,32 +199,29 @@ def portion(train: ShuffledRows, index: int, n_portions: int) -> Iterator[Rows]:
     Yields:
         Dataset rows, ascending.
     """
-    start, stop = _range(train.shuffle.n, index, n_portions)
-    for block in range(start // BLOCK, -(-stop // BLOCK)):
-        rows = _training_rows(train, block)
-        yield rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+    yield from train.within(*_range(train.n_rows, index, n_portions))
 
 
-def in_file_order(train: ShuffledRows) -> Iterator[Rows]:
+def in_file_order(train: RowPart) -> Iterator[Rows]:
     """All training examples, ascending, some ``STRETCH`` at a time, for whoever reads them all."""
-    n_parts = math.ceil(train.shuffle.n / STRETCH)
+    n_parts = math.ceil(train.n_rows / STRETCH)
     for index in range(n_parts):
         yield from portion(train, index, n_parts)
 
 
-def _training_rows(train: ShuffledRows, block: int) -> Rows:
-    """The training examples in a block of the file."""
-    start, stop = block * BLOCK, min((block + 1) * BLOCK, train.shuffle.n)
-    if len(train) == train.shuffle.n:
+def _rows_of_block(part: ShuffledRows, block: int) -> Rows:
+    """The rows of a part in a block of the file."""
+    start, stop = block * BLOCK, min((block + 1) * BLOCK, part.n_rows)
+    if len(part) == part.n_rows:
         return np.arange(start, stop)
-    return start + np.flatnonzero(np.unpackbits(_membership(train, block), count=stop - start))
+    return start + np.flatnonzero(np.unpackbits(_membership(part, block), count=stop - start))
 
 
 @lru_cache(maxsize=KEPT_BLOCKS)
-def _membership(train: ShuffledRows, block: int) -> npt.NDArray[np.uint8]:
+def _membership(part: ShuffledRows, block: int) -> npt.NDArray[np.uint8]:
     """One bit for each row of a block; every evaluation asks again."""
-    rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, train.shuffle.n))
-    return np.packbits(train.holds(rows))
+    rows = np.arange(block * BLOCK, min((block + 1) * BLOCK, part.n_rows))
+    return np.packbits(part.holds(rows))
 
 
 def _range(n: int, index: int, n_parts: int) -> tuple[int, int]:

@@ -1,17 +1,16 @@
 """Targets in a stream: numbers, or classes by whatever the user calls them.
 
-What the targets are is known for certain only when all have been seen. So as long as both
-are possible both are kept: each target as a number, and as the number of its label in order
-of appearance. Memory is bounded by the number of different labels, the rest is on disk.
-
-Floating-point numbers are regression; whole numbers and names are labels of classes. Of
-text, whole numbers of at most ``MAX_GUESSED_CLASSES`` kinds are labels, other numbers are
-regression, anything else is labels. The option ``task`` says otherwise.
+The model's task says what they are, or the option ``task``; where neither does, they are
+guessed from their values when all have been seen (:mod:`distbelief.app.datasets.targets.guess`),
+in the same way whatever format they come in. So as long as both are possible both are kept: each
+target as a number, and as the number of its label in order of appearance. Memory is bounded by
+the number of different labels, the rest is on disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,11 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.examples.checks import MAX_GUESSED_CLASSES, check_labels, check_whole
 from distbelief.app.datasets.examples.schema import Label
+from distbelief.app.datasets.targets.guess import ADVICE, FEW, Evidence, guess
 from distbelief.app.datasets.targets.labels import FoundLabels, KnownLabels, whole
+from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED, Numbers
 from distbelief.app.datasets.targets.spool import Spool
-from distbelief.app.datasets.targets.wanted import CLASSIFICATION, REGRESSION, Wanted
+from distbelief.app.datasets.targets.wanted import CLASSIFICATION, REGRESSION, Wanted, listed
 from distbelief.app.errors import DataError
 
 Array = npt.NDArray[Any]
@@ -30,8 +31,22 @@ Array = npt.NDArray[Any]
 #: Labels travel in run records and saved models.
 MAX_CLASSES = 100_000
 
-WHOLE, FLOAT, TEXT = "whole numbers", "floating-point numbers", "text"
-_KINDS = {"b": WHOLE, "i": WHOLE, "u": WHOLE, "f": FLOAT}
+
+@dataclass(frozen=True)
+class Targets:
+    """What a column of targets was found to be.
+
+    Attributes:
+        n_classes: 0 for numbers.
+        labels: names of the classes, unless they are 0, 1, ...
+        what: they are, in words, from which it was guessed; empty where it was known.
+        blocks: the targets, float32 or numbers of classes.
+    """
+
+    n_classes: int
+    labels: tuple[Label, ...]
+    what: str
+    blocks: Iterator[Array]
 
 
 class TargetColumn:
@@ -41,24 +56,38 @@ class TargetColumn:
         source: for messages.
         wanted: what is known of them.
         folder: where to put what does not stay in memory.
+        typed: whether text is text, and not what a text file has of numbers, too: its labels
+            are texts, also those that look like numbers.
+        column: which one they are, for messages.
     """
 
-    def __init__(self, source: str, wanted: Wanted, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        wanted: Wanted,
+        folder: Path | None = None,
+        *,
+        typed: bool = False,
+        column: str = "",
+    ) -> None:
         self._source = source
         self._wanted = wanted
-        self._numbers: _Numbers | None = None
+        self._typed = typed
+        self._targets = f"the targets, {column}," if column else "the targets"
+        self._numbers = Numbers(folder)
         self._labels: _Labels | None = None
-        if wanted.kind != CLASSIFICATION:
-            self._numbers = _Numbers(folder)
         if wanted.kind != REGRESSION:
-            most = MAX_CLASSES if wanted.kind else MAX_GUESSED_CLASSES
-            self._labels = _Labels(wanted, most, folder)
-        self._kind = ""
+            self._labels = _Labels(wanted, self._most, folder)
         self._count = 0
 
     def close(self) -> None:
-        self._forget_numbers()
+        self._numbers.spool.close()
         self._forget_labels()
+
+    @property
+    def nearly_numbers(self) -> bool:
+        """Whether all but a few are numbers, and nobody says that these few may be labels."""
+        return self._wanted.kind is None and self._seen().nearly_numbers
 
     def add(self, values: Array) -> None:
         """Take the next targets, shape (n,): numbers or texts.
@@ -66,65 +95,101 @@ class TargetColumn:
         Raises:
             DataError: one of them is not what it should be; the message names its row.
         """
-        self._look_at_kind(_KINDS.get(values.dtype.kind, TEXT))
+        self._typed |= values.dtype.kind == "U"
         try:
             self._add(values)
         except ValueError as error:
             raise DataError(f"{self._source}: {error}") from None
         self._count += len(values)
 
-    def _look_at_kind(self, kind: str) -> None:
-        """The type of numbers says what they are, unless the user does; that of text does not."""
-        if self._wanted.kind is None and kind != self._kind:
-            if self._kind:
-                raise DataError(
-                    f"{self._source}: targets are {self._kind} first and {kind} later: say with "
-                    "the option task what they are, classification or regression"
-                )
-            if kind == WHOLE:
-                self._forget_numbers()
-            if kind == FLOAT:
-                self._forget_labels()
-        self._kind = kind
-
     def _add(self, values: Array) -> None:
-        if self._kind == FLOAT and self._labels is not None:
+        if self._wanted.kind == CLASSIFICATION and values.dtype.kind == "f":
             check_whole(values, self._source, self._count)
-        if self._kind != TEXT and self._wanted.classes is not None:
+        if values.dtype.kind in "biuf" and self._wanted.classes is not None:
             check_labels(values, self._wanted.classes, self._source, self._count)
-        if self._numbers is not None:
-            self._numbers.add(values, self._count)
-            if not self._numbers.possible:
-                if self._wanted.kind == REGRESSION:
-                    raise ValueError(self._numbers.complaint)
-                self._forget_numbers()
+        self._numbers.add(values)
         if self._labels is not None:
             self._labels.add(values, self._count)
             if not self._labels.possible:
                 self._forget_labels()
-        if self._numbers is None and self._labels is None:
-            raise ValueError(self._too_many())
 
-    def finish(self) -> tuple[int, tuple[Label, ...], Iterator[Array]]:
-        """Conclude: (classes or 0, their names unless 0, 1, ..., the targets in blocks).
+    def finish(self) -> Targets:
+        """Conclude what they are.
 
         Raises:
-            DataError: a number is not finite in float32.
+            DataError: they are not what they should be, or it has to be asked.
         """
-        labels, numbers = self._labels, self._numbers
-        if labels is None or (numbers is not None and not labels.are_whole):
-            assert numbers is not None
-            if numbers.complaint:
-                raise DataError(f"{self._source}: {numbers.complaint}")
-            return 0, (), numbers.spool.blocks()
-        names, table = labels.names()
-        shown = () if names == tuple(range(len(names))) else names
-        return len(names), shown, (table[block] for block in labels.spool.blocks())
+        kind, what = self._wanted.kind, ""
+        if kind is None:
+            kind, what = guess(self._seen())
+            if kind is None:
+                what = f"{self._targets} are {what}, which may be labels or numbers"
+                raise DataError(f"{self._source}: {what}: {ADVICE}")
+        if kind == REGRESSION or (what and not self._seen().texts):
+            self._numbers.check(self._source, f", {AS_OTHERS if what else NEEDED}")
+        if kind == REGRESSION:
+            self._check_no_positive()
+            return Targets(0, (), what, self._numbers.spool.blocks())
+        if self._labels is None:
+            raise DataError(f"{self._source}: {self._too_many()}")
+        self._check_fractions()
+        names, table = self._with_positive(*self._labels.names(self._typed))
+        counted = all(type(name) is int and name == i for i, name in enumerate(names))
+        blocks = (table[block] for block in self._labels.spool.blocks())
+        return Targets(len(names), () if counted else names, what, blocks)
 
-    def _forget_numbers(self) -> None:
-        if self._numbers is not None:
-            self._numbers.spool.close()
-        self._numbers = None
+    @property
+    def _most(self) -> int:
+        """How many classes there may be."""
+        return MAX_CLASSES if self._wanted.kind else MAX_GUESSED_CLASSES
+
+    def _seen(self) -> Evidence:
+        names = None if self._labels is None else self._labels.names(self._typed)[0]
+        return self._numbers.seen(self._count, names)
+
+    def _check_fractions(self) -> None:
+        """Refuse real numbers as labels, unless a few kinds of them are."""
+        seen = self._seen() if self._wanted.schema is None else Evidence(0)
+        kinds = seen.kinds or 0
+        if seen.fractions and not seen.texts and kinds > FEW:
+            raise DataError(
+                f"{self._source}: {self._targets} are numbers with fractions, {kinds:,} different "
+                "ones, and no labels of classes: choose a model for numbers, such as linear"
+            )
+
+    def _check_no_positive(self) -> None:
+        if self._wanted.positive is not None:
+            raise DataError(
+                f"{self._source}: the option positive is for two classes, the targets are numbers"
+            )
+
+    def _with_positive(
+        self, names: tuple[Label, ...], table: npt.NDArray[np.int64]
+    ) -> tuple[tuple[Label, ...], npt.NDArray[np.int64]]:
+        """The class that the user calls positive becomes the second one of two."""
+        positive = self._wanted.positive
+        if positive is None:
+            return names, table
+        if len(names) != 2:
+            raise DataError(
+                f"{self._source}: the option positive is for two classes, the targets have "
+                f"{len(names)}: {listed(names)}"
+            )
+        try:
+            number = KnownLabels(names)[positive]
+        except KeyError:
+            raise DataError(
+                f"{self._source}: the option positive must be one of the classes "
+                f"{listed(names)}, got {positive!r}"
+            ) from None
+        if number == 1:
+            return names, table
+        if self._wanted.schema is not None:
+            raise DataError(
+                f"{self._source}: the positive class of {self._wanted.known_by} is {names[1]}, "
+                f"and cannot be {names[0]} here: leave the option positive out"
+            )
+        return names[::-1], 1 - table
 
     def _forget_labels(self) -> None:
         if self._labels is not None:
@@ -132,43 +197,13 @@ class TargetColumn:
         self._labels = None
 
     def _too_many(self) -> str:
-        most, advice = MAX_CLASSES, ""
+        advice = ""
         if self._wanted.kind is None:
-            most = MAX_GUESSED_CLASSES
             advice = (
                 ": are these the targets? The option task=classification allows "
-                f"{MAX_CLASSES:,}, and task=regression takes them as numbers"
+                f"{MAX_CLASSES:,}, and the option target names another column"
             )
-        return f"targets have more than {most:,} different labels{advice}"
-
-
-class _Numbers:
-    """Targets as numbers, as long as that is ``possible``.
-
-    ``complaint`` is about the first that is no finite number in float32.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self.spool = Spool(np.dtype(np.float32), folder)
-        self.possible = True
-        self.complaint = ""
-
-    def add(self, values: Array, first_row: int) -> None:
-        try:
-            numbers = values.astype(np.float64)
-        except ValueError:
-            row = next(i for i, value in enumerate(values.tolist()) if not _is_number(value))
-            self.possible = False
-            self.complaint = f"targets must be numbers, row {first_row + row} holds {values[row]!r}"
-            return
-        with np.errstate(over="ignore"):
-            rounded = numbers.astype(np.float32)
-        bad = np.flatnonzero(~np.isfinite(rounded))
-        if len(bad) and not self.complaint:
-            row = int(bad[0])
-            fits = "be finite" if not np.isfinite(numbers[row]) else "fit float32 (at most 3.4e38)"
-            self.complaint = f"targets must {fits}, row {first_row + row} holds {values[row]!s}"
-        self.spool.add(rounded)
+        return f"{self._targets} have more than {self._most:,} different labels{advice}"
 
 
 class _Labels:
@@ -193,24 +228,20 @@ class _Labels:
         else:
             self.spool.add(codes)
 
-    @property
-    def are_whole(self) -> bool:
-        return all(whole(written) is not None for written in self._codes)
-
-    def names(self) -> tuple[tuple[Label, ...], npt.NDArray[np.int64]]:
-        """The names of the classes, and the class of each code."""
+    def names(self, typed: bool) -> tuple[tuple[Label, ...], npt.NDArray[np.int64]]:
+        """The names of the classes in ascending order, and the class of each code."""
         if self._wanted.labels is not None:
             return self._wanted.labels, np.arange(len(self._wanted.labels))
-        name = whole if self.are_whole else str
-        names: list[Any] = [name(written) for written in self._codes]
+        names = _named(list(self._codes), typed)
         ordered = sorted(set(names))
         numbers = {name: number for number, name in enumerate(ordered)}
-        return tuple(ordered), np.array([numbers[name] for name in names])
+        return tuple(ordered), np.array([numbers[name] for name in names], np.int64)
 
 
-def _is_number(written: str) -> bool:
-    try:
-        float(written)
-    except ValueError:
-        return False
-    return True
+def _named(written: list[Any], typed: bool) -> list[Any]:
+    """Labels by their names: truth values, texts, or whole numbers if all of them are."""
+    if all(isinstance(label, bool) for label in written):
+        return written
+    wholes = [whole(label) for label in written]
+    texts = typed and any(isinstance(label, str) for label in written)
+    return list(map(str, written)) if texts or None in wholes else wholes

@@ -18,11 +18,13 @@ class Wanted:
     Attributes:
         task: one of ``TASKS``, or None: they say it themselves.
         classes: number of classes, called 0 to ``classes - 1``, by the user's option.
+        positive: the one of two classes that is to be the second, by the user's option.
         schema: what they are in other data or in a model, which ``known_by`` names.
     """
 
     task: str | None = None
     classes: int | None = None
+    positive: bool | int | float | str | None = None
     schema: Schema | None = None
     known_by: str = ""
 
@@ -47,7 +49,13 @@ class Wanted:
                 f"labels of {self.classes} classes must be 0 to {self.classes - 1}, "
                 f"row {row} holds {value!s}"
             )
-        names = self.labels or ()
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        known = ", ".join(map(str, names[:_SHOWN])) + more
-        return f"row {row} has the label {value!r}; the labels of {self.known_by} are {known}"
+        return (
+            f"row {row} has the label {value!r}; the labels of {self.known_by} are "
+            f"{listed(self.labels or ())}"
+        )
+
+
+def listed(names: tuple[Label, ...]) -> str:
+    """Some names of classes, in a message."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(str, names[:_SHOWN])) + more

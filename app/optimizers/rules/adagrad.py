@@ -13,7 +13,7 @@ from distbelief.app.settings.sections import ObjectiveSettings
 
 def build(settings: ObjectiveSettings) -> Rule:
     return Adagrad(
-        settings.learning_rate,
+        settings.learning_rate or Adagrad.default_rate,
         settings.learning_rate_decay,
         settings.epsilon or Adagrad.epsilon,
         settings.initial_accumulator,
@@ -34,6 +34,7 @@ class Adagrad(Rule):
     initial_accumulator: float = 0.1
 
     name = "adagrad"
+    default_rate = 0.05
     slots = ("adagrad",)
     squares = "adagrad"
 

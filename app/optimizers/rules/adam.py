@@ -14,7 +14,7 @@ from distbelief.app.settings.sections import ObjectiveSettings
 
 def build(settings: ObjectiveSettings) -> Rule:
     return Adam(
-        settings.learning_rate,
+        settings.learning_rate or Adam.default_rate,
         settings.learning_rate_decay,
         settings.beta1,
         settings.beta2,
@@ -42,6 +42,7 @@ class Adam(Rule):
     weight_decay: float = 0.0
 
     name = "adam"
+    default_rate = 0.001
     slots = ("adam_m", "adam_v")
     squares = "adam_v"
 

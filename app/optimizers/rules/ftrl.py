@@ -14,7 +14,12 @@ from distbelief.app.settings.sections import ObjectiveSettings
 
 
 def build(settings: ObjectiveSettings) -> Rule:
-    return Ftrl(settings.learning_rate, settings.ftrl_beta, settings.ftrl_l1, settings.ftrl_l2)
+    return Ftrl(
+        settings.learning_rate or Ftrl.default_rate,
+        settings.ftrl_beta,
+        settings.ftrl_l1,
+        settings.ftrl_l2,
+    )
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Ftrl(Rule):
     l2: float = 0.0
 
     name = "ftrl"
+    default_rate = 0.1
     slots = ("ftrl_n", "ftrl_z")
     squares = "ftrl_n"
 

@@ -12,7 +12,11 @@ from distbelief.app.settings.sections import ObjectiveSettings
 
 
 def build(settings: ObjectiveSettings) -> Rule:
-    return Momentum(settings.learning_rate, settings.learning_rate_decay, settings.momentum)
+    return Momentum(
+        settings.learning_rate or Momentum.default_rate,
+        settings.learning_rate_decay,
+        settings.momentum,
+    )
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Momentum(Rule):
     momentum: float = 0.9
 
     name = "momentum"
+    default_rate = 0.005
     slots = ("momentum",)
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:

@@ -13,7 +13,7 @@ from distbelief.app.settings.sections import ObjectiveSettings
 
 def build(settings: ObjectiveSettings) -> Rule:
     return RMSProp(
-        settings.learning_rate,
+        settings.learning_rate or RMSProp.default_rate,
         settings.learning_rate_decay,
         settings.smoothing,
         settings.epsilon or RMSProp.epsilon,
@@ -34,6 +34,7 @@ class RMSProp(Rule):
     epsilon: float = 1e-8
 
     name = "rmsprop"
+    default_rate = 0.001
     slots = ("rmsprop",)
     squares = "rmsprop"
 

@@ -10,7 +10,7 @@ from distbelief.app.settings.sections import ObjectiveSettings
 
 
 def build(settings: ObjectiveSettings) -> Rule:
-    return SGD(settings.learning_rate, settings.learning_rate_decay)
+    return SGD(settings.learning_rate or SGD.default_rate, settings.learning_rate_decay)
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class SGD(Rule):
     decay: float = 0.0
 
     name = "sgd"
+    default_rate = 0.05
     slots = ()
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:

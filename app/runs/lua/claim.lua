@@ -8,7 +8,8 @@
 --   DONE     the unit is finished
 --   GONE     the run has ended, it does not know the unit (any more), or the unit was
 --            entered under another fence
--- The server's clock decides, never a worker's.
+-- The server's clock decides, never a worker's. If it was set back meanwhile, a lease ends later
+-- than one that begins now: it has run out, for else nobody could have the unit for as long.
 
 local run = redis.call('HMGET', KEYS[1], 'state', 'fence')
 local unit = redis.call('HMGET', KEYS[2], 'state', 'owner', 'expires', 'attempt', 'lease',
@@ -19,7 +20,8 @@ if state == 'done' then return { 'DONE', 0, 0, 0, '' } end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-if state == 'leased' and tonumber(expires) > now then
+local left = tonumber(expires or 0) - now
+if state == 'leased' and left > 0 and left <= tonumber(lease) then
   if owner ~= ARGV[1] then return { 'HELD', 0, 0, 0, '' } end
 else
   attempt = redis.call('HINCRBY', KEYS[1], 'attempts', 1)

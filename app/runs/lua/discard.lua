@@ -13,9 +13,10 @@ local fence, claimer, owner, since, expires, lease, state = unpack(record)
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-if state == 'running' and claimer and tonumber(expires) > now then
-  return { 'HELD', tonumber(fence), owner, now - tonumber(since),
-    now - tonumber(expires) + tonumber(lease) }
+local left = tonumber(expires or 0) - now  -- more than a lease: the clock was set back
+if state == 'running' and claimer and left > 0 and left <= tonumber(lease) then
+  return { 'HELD', tonumber(fence), owner, math.max(0, now - tonumber(since)),
+    tonumber(lease) - left }
 end
 fence = math.max(tonumber(fence or 0) + 1, tonumber(ARGV[1]))
 redis.call('HSET', KEYS[1], 'fence', fence, 'state', 'removed')

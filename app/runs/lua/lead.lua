@@ -20,10 +20,11 @@ if state == 'removed' and (document or ARGV[2] ~= '') then return { 'REMOVED', 0
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-if claimer and tonumber(expires) > now and ARGV[3] ~= '1'
+local left = tonumber(expires or 0) - now  -- more than a lease: the clock was set back
+if claimer and left > 0 and left <= tonumber(lease) and ARGV[3] ~= '1'
   and claimer ~= ARGV[1] and claimer ~= ARGV[2] then
-  return { 'HELD', tonumber(fence), owner, now - tonumber(since),
-    now - tonumber(expires) + tonumber(lease) }
+  return { 'HELD', tonumber(fence), owner, math.max(0, now - tonumber(since)),
+    tonumber(lease) - left }
 end
 if claimer ~= ARGV[1] then
   fence = math.max(tonumber(fence or 0) + 1, tonumber(ARGV[6]))

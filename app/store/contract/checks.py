@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from distbelief.app.errors import Fenced, LayoutError, NotFinite, SequenceGap, ServerRefused
+from distbelief.app.errors import Fenced, LayoutError, NotFinite, ServerRefused, ShardBehind
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.store.contract.parameters import Answer, Positions, missing
+from distbelief.app.store.contract.parameters import Answer, Positions, behind, missing
 
 
 def check_values(layout: Layout, vectors: Iterable[Vector]) -> None:
@@ -64,11 +64,13 @@ def check_answers(answers: Sequence[Answer], positions: Positions, sequence: int
     for shard, answer in enumerate(answers):
         if answer is Answer.NOMODEL:
             raise missing(shard)
+        if answer is Answer.BEHIND:
+            raise behind(shard)
         if answer is Answer.FENCED:
             raise Fenced(f"shard {shard} is fenced: a newer attempt or coordinator took over")
     for shard, answer in enumerate(answers):
         if answer is Answer.GAP:
-            raise SequenceGap(
+            raise ShardBehind(
                 f"shard {shard} stands at sequence {positions.sequences[shard]}, "
-                f"so it cannot take {sequence}"
+                f"so it cannot take {sequence}: its server came back with older data"
             )

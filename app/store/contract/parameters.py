@@ -18,12 +18,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.errors import ModelMissing
+from distbelief.app.errors import ModelMissing, ShardBehind
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.rule import Rule
+from distbelief.app.store.contract.standings import Standing, Standings
 
 #: A number for each shard, of shape (n_shards,).
 Counts = npt.NDArray[np.int64]
@@ -37,6 +38,7 @@ class Answer(StrEnum):
     REFUSED = "REFUSED"
     GAP = "GAP"
     FENCED = "FENCED"
+    BEHIND = "BEHIND"
     NOMODEL = "NOMODEL"
 
 
@@ -115,6 +117,7 @@ class ShardState:
     applied: int = 0
     refused: int = 0
     sequences: Mapping[int, int] = field(default_factory=dict)
+    standing: Standing = field(default=Standing(), compare=False)
 
 
 class ShardStore(Protocol):
@@ -122,7 +125,8 @@ class ShardStore(Protocol):
 
     Vectors are flat, of shape (D,), in the store's dtype. Every method raises the
     ServerError family when a server cannot be used, ModelMissing if a shard does not
-    know the run or the vector, and Fenced if a newer attempt or fence took over.
+    know the run or the vector, ShardBehind if it lacks what it had acknowledged to this
+    store, and Fenced if a newer attempt or fence took over.
     ``fence`` is that of the coordinator whose store this is; what it changes by name
     (create, copy, drop, restore) is refused under another one. Workers only read.
     """
@@ -131,14 +135,27 @@ class ShardStore(Protocol):
     dtype: np.dtype[np.floating]
     fence: int
 
+    @property
+    def standings(self) -> Standings:
+        """Where each shard stands, as far as it has acknowledged that."""
+        ...
+
+    def accept(self, found: Sequence[ShardState | None]) -> None:
+        """Take the shards for what they were found to be, whatever they were known to have had."""
+        ...
+
     def fetch(
         self,
         name: str = PARAMETERS,
         *,
         stream: int = 0,
         rows: Sequence[Ids] = (),
+        known: Standings | None = None,
     ) -> Fetched:
         """Read a vector, and of each of its tables the ``rows`` (ascending).
+
+        Raises ShardBehind for a shard that does not stand where it is ``known`` to have stood
+        (by default what it acknowledged to this store).
 
         Shards are read one after another: it may be inconsistent. A row that nobody has
         touched yet is read as it will begin.
@@ -166,7 +183,10 @@ class ShardStore(Protocol):
         ...
 
     def raise_fence(self, fence: int) -> None:
-        """Act under ``fence`` from now on, and have all changes under a lower one refused."""
+        """Act under ``fence`` from now on, and have all changes under a lower one refused.
+
+        Raises ShardBehind for a shard that is not there any more where it was known to be.
+        """
         ...
 
     def stored_bytes(self) -> int:
@@ -186,7 +206,10 @@ class ShardStore(Protocol):
         ...
 
     def shard_states(self, *names: str) -> list[ShardState | None]:
-        """Where each shard stands; None if it lost the run, or one of the vectors ``names``."""
+        """Where each shard stands, be it older than it was: for who is to mend that.
+
+        None if it lost the run, or one of the vectors ``names``.
+        """
         ...
 
     def restore(
@@ -245,6 +268,7 @@ class ParameterStore(ShardStore, Protocol):
         fetch: bool = False,
         base: Counts | None = None,
         rows: Tables = (),
+        share: float = 1.0,
     ) -> Pushed:
         """Apply ``gradient``, and that of ``rows``, on every shard exactly once.
 
@@ -252,9 +276,16 @@ class ParameterStore(ShardStore, Protocol):
         ``gradient`` then holds one after another; shards without any still advance.
         With ``base`` (``others`` at the gradient's fetch) each shard divides the rate by the
         updates of others since (Zhang et al. 2016, "Staleness-aware async-SGD", eq. 5).
-        Raises SequenceGap if a shard misses earlier ones, ServerRefused (unsent) if it is unfit.
+        ``share`` is that of the rule's rate with which it is applied.
+        Raises ShardBehind if a shard misses earlier ones, ServerRefused (unsent) if it is unfit.
         """
         ...
+
+
+def behind(shard: int) -> ShardBehind:
+    return ShardBehind(
+        f"shard {shard} lacks what it had acknowledged: its server came back with older data"
+    )
 
 
 def missing(shard: int) -> ModelMissing:

@@ -66,11 +66,17 @@ class VectorStore(ShardStore, Protocol):
         ...
 
     def counted(self, evaluation: int) -> list[int]:
-        """How many portions of ``evaluation`` each shard has in its sum."""
+        """How many portions of ``evaluation`` each shard has in its sum.
+
+        From then on it is known to have had these.
+        """
         ...
 
     def accumulate(
         self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector
     ) -> tuple[Counted, ...]:
-        """Add a portion's gradient to the sum, once on each shard; each shard's answer."""
+        """Add a portion's gradient to the sum, once on each shard; each shard's answer.
+
+        Raises ShardBehind for a shard on which this evaluation has not begun yet, or no more.
+        """
         ...

@@ -6,15 +6,19 @@
 -- Reply one of
 --   COUNTED    added
 --   DUPLICATE  this portion was added before; nothing changed
---   EXPIRED    another evaluation is the current one; nothing changed
+--   EXPIRED    a later evaluation is the current one; nothing changed
 --   REFUSED    the sum would not be finite; nothing changed
+--   BEHIND     the fence or the evaluation here is older: the server came back with older
+--              data; nothing changed
 --   FENCED, NOMODEL
 -- Error BADPORTION: another length; nothing changed.
 
 local head = redis.call('HMGET', KEYS[1], 'fence', 'evaluation', 'dtype')
 if not head[1] then return 'NOMODEL' end
-if head[1] ~= ARGV[1] then return 'FENCED' end
-if head[2] ~= ARGV[2] then return 'EXPIRED' end
+local fence, evaluation = tonumber(head[1]), tonumber(head[2] or 0)
+if fence > tonumber(ARGV[1]) then return 'FENCED' end
+if fence < tonumber(ARGV[1]) or evaluation < tonumber(ARGV[2]) then return 'BEHIND' end
+if evaluation > tonumber(ARGV[2]) then return 'EXPIRED' end
 if redis.call('GETBIT', KEYS[2], ARGV[3]) == 1 then return 'DUPLICATE' end
 
 local dtype, values = head[3], ARGV[7]

@@ -2,25 +2,24 @@
 -- cases of it: one term with 1, one term, none but the constant.
 --
 -- KEYS  1 meta, 2 the vector to write (none of the terms), 3.. the terms
--- ARGV  1 fence, 2 first and 3 last block, 4 numbers in a block, 5 numbers in the last
---       block of the range, 6 constant, 7.. a coefficient for each term
+-- ARGV  1 to 3: changes.lua, 4 first and 5 last block, 6 numbers in a block, 7 numbers in the
+--       last block of the range, 8 constant, 9.. a coefficient for each term
 -- Reply one of
 --   OK       written: constant + c1 v1 + c2 v2 + ..., added in this order
 --   REFUSED  a number would not be finite; nothing was written
---   FENCED, NOMODEL (also for a term that is not there)
+--   FENCED, BEHIND, NOMODEL (also for a term that is not there)
 
-local head = redis.call('HMGET', KEYS[1], 'fence', 'dtype')
-if not head[1] then return 'NOMODEL' end
-if head[1] ~= ARGV[1] then return 'FENCED' end
+local why, head = standing('dtype')
+if why then return why end
 
-local dtype, n_terms, constant = head[2], #KEYS - 2, tonumber(ARGV[6])
+local dtype, n_terms, constant = head[3], #KEYS - 2, tonumber(ARGV[8])
 local width, limit = WIDTH[dtype], LIMIT[dtype]
-local ids, terms, coefficients, new = range(ARGV[2], ARGV[3]), {}, {}, {}
+local ids, terms, coefficients, new = range(ARGV[4], ARGV[5]), {}, {}, {}
 for t = 1, n_terms do
-  terms[t], coefficients[t] = read_blocks(KEYS[t + 2], ids), tonumber(ARGV[t + 6])
+  terms[t], coefficients[t] = read_blocks(KEYS[t + 2], ids), tonumber(ARGV[t + 8])
 end
 for i = 1, #ids do
-  local numbers, pieces = tonumber(i < #ids and ARGV[4] or ARGV[5]), {}
+  local numbers, pieces = tonumber(i < #ids and ARGV[6] or ARGV[7]), {}
   for t = 1, n_terms do
     if not terms[t][i] or #terms[t][i] ~= numbers * width then return 'NOMODEL' end
   end
@@ -40,4 +39,5 @@ for i = 1, #ids do
   new[i] = table.concat(pieces)
 end
 write_blocks(KEYS[2], ids, new)
+note_change(head)
 return 'OK'

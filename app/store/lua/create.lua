@@ -4,36 +4,36 @@
 -- of their own until the last one is here: nobody ever sees a part.
 --
 -- KEYS  1 meta, 2.. one hash for each vector; in pieces, then one in which each vector waits
--- ARGV  1 fence, 2 'create', 'restore' or 'put' (which leaves meta as it is),
---       3 dtype ('f' or 'd'), 4 layout digest, 5 block ids with commas between,
---       6 numbers in each block with commas between, 7 further fields of meta and their
---       values, with commas between, 8 the name of a write in pieces, empty for a whole one,
---       9 the blocks in the pieces before this one, 10 'more' if others follow, else 'last',
---       11.. the values of KEYS 2.., packed
+-- ARGV  1 to 3: changes.lua, 4 'create', 'restore' or 'put' (which leaves the rest of meta as it
+--       is), 5 dtype ('f' or 'd'), 6 layout digest, 7 block ids with commas between,
+--       8 numbers in each block with commas between, 9 further fields of meta and their
+--       values, with commas between, 10 the name of a write in pieces, empty for a whole one,
+--       11 the blocks in the pieces before this one, 12 'more' if others follow, else 'last',
+--       13.. the values of KEYS 2.., packed
 -- Reply {answer, layout digest stored here}
 --   CREATED  written
 --   MORE     the piece waits for the others
 --   EXISTS   the run was here; nothing changed
---   FENCED   another fence is here (to restore: a newer one); nothing changed
+--   FENCED   a newer fence is here; nothing changed
+--   BEHIND   to put: an older fence is here, or not the change of ARGV 2; nothing changed
 --   NOMODEL  nothing is here beside which to put a vector
 --   LOST     the pieces before this one are not here; nothing changed
 -- Error BADCREATE: lengths do not add up; nothing changed.
 
-local fence, stored = unpack(redis.call('HMGET', KEYS[1], 'fence', 'layout'))
-local mode, write, before, more = ARGV[2], ARGV[8], tonumber(ARGV[9]), ARGV[10] == 'more'
+local why, head = standing('layout')
+local stored = head[3]
+local mode, write, before, more = ARGV[4], ARGV[10], tonumber(ARGV[11]), ARGV[12] == 'more'
 if mode == 'create' and stored then return { 'EXISTS', stored } end
 if mode == 'put' and not stored then return { 'NOMODEL', '' } end
-if fence and (tonumber(fence) > tonumber(ARGV[1]) or mode == 'put' and fence ~= ARGV[1]) then
-  return { 'FENCED', stored or '' }
-end
+if why == 'FENCED' or (mode == 'put' and why) then return { why, stored or '' } end
 
 local n = write == '' and #KEYS - 1 or (#KEYS - 1) / 2
-local dtype, ids, numbers = ARGV[3], split(ARGV[5]), split(ARGV[6])
+local dtype, ids, numbers = ARGV[5], split(ARGV[7]), split(ARGV[8])
 local total = 0
 for i = 1, #ids do total = total + tonumber(numbers[i]) * WIDTH[dtype] end
 for k = 2, n + 1 do
-  if #ARGV[k + 9] ~= total then
-    return redis.error_reply('BADCREATE ' .. #ARGV[k + 9] .. ' bytes given, ' .. total .. ' needed')
+  if #ARGV[k + 11] ~= total then
+    return redis.error_reply('BADCREATE ' .. #ARGV[k + 11] .. ' bytes given, ' .. total .. ' needed')
   end
 end
 
@@ -53,7 +53,7 @@ local function blocks_of(k)
   local blocks, at = {}, 1
   for i = 1, #ids do
     local bytes = tonumber(numbers[i]) * WIDTH[dtype]
-    blocks[i] = string.sub(ARGV[k + 9], at, at + bytes - 1)
+    blocks[i] = string.sub(ARGV[k + 11], at, at + bytes - 1)
     at = at + bytes
   end
   return blocks
@@ -80,8 +80,10 @@ for k = 2, n + 1 do
   end
   write_blocks(KEYS[k], ids, blocks_of(k))
 end
-if mode ~= 'put' then
-  redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'dtype', dtype, 'layout', ARGV[4],
-    unpack(split(ARGV[7])))
+if mode == 'put' then
+  note_change(head)
+else
+  redis.call('HSET', KEYS[1], 'fence', ARGV[1], 'change', ARGV[3], 'dtype', dtype,
+    'layout', ARGV[6], unpack(split(ARGV[9])))
 end
-return { 'CREATED', ARGV[4] }
+return { 'CREATED', ARGV[6] }

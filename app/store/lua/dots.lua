@@ -1,21 +1,20 @@
 -- Dot products over a range of blocks; each block is read and unpacked once for all pairs.
 --
 -- KEYS  1 meta, 2.. vectors
--- ARGV  1 fence, 2 first and 3 last block, 4 pairs 'i:j,i:j' of vectors counted from 1
+-- ARGV  1 to 3: changes.lua, 4 first and 5 last block, 6 pairs 'i:j,i:j' of vectors counted from 1
 -- Reply {answer, sums as packed doubles in the order of the pairs}
---   OK, FENCED, NOMODEL (also for a vector that is not there)
+--   OK, FENCED, BEHIND, NOMODEL (also for a vector that is not there)
 -- Summed from the first number of the range to the last, in double.
 
-local head = redis.call('HMGET', KEYS[1], 'fence', 'dtype')
-if not head[1] then return { 'NOMODEL', '' } end
-if head[1] ~= ARGV[1] then return { 'FENCED', '' } end
+local why, head = standing('dtype')
+if why then return { why, '' } end
 
 local left, right, sums = {}, {}, {}
-for i, j in string.gmatch(ARGV[4], '(%d+):(%d+)') do
+for i, j in string.gmatch(ARGV[6], '(%d+):(%d+)') do
   left[#left + 1], right[#right + 1], sums[#sums + 1] = tonumber(i), tonumber(j), 0
 end
-local dtype, n_vectors = head[2], #KEYS - 1
-local ids, blocks = range(ARGV[2], ARGV[3]), {}
+local dtype, n_vectors = head[3], #KEYS - 1
+local ids, blocks = range(ARGV[4], ARGV[5]), {}
 for v = 1, n_vectors do blocks[v] = read_blocks(KEYS[v + 1], ids) end
 for i = 1, #ids do
   local bytes = blocks[1][i] and #blocks[1][i]

@@ -1,10 +1,12 @@
 -- Delete vectors of a shard; no error if they are not there.
 --
 -- KEYS  1 meta, 2.. vectors
--- ARGV  1 fence
--- Reply OK, or FENCED: they belong to another coordinator by now; nothing was deleted
+-- ARGV  1 to 3: changes.lua
+-- Reply OK (also where the run is not here), FENCED or BEHIND; nothing was deleted then
 
-local fence = redis.call('HGET', KEYS[1], 'fence')
-if fence and fence ~= ARGV[1] then return 'FENCED' end
+local why, head = standing()
+if why and why ~= 'NOMODEL' then return why end
+-- First what makes room: where there is no memory, this is how there will be some.
 redis.call('UNLINK', unpack(KEYS, 2))
+if not why then note_change(head) end
 return 'OK'

@@ -3,20 +3,19 @@
 -- against its pseudo-gradient. Others move freely.
 --
 -- KEYS  1 meta, 2 the vector to write, 3 the point, 4 its pseudo-gradient, 5 the direction
--- ARGV  1 fence, 2 first and 3 last block, 4 stretches of numbers that the L1 term covers,
---       'first:end,first:end' counted from 0 at the range's beginning, 5 the step, positive
+-- ARGV  1 to 3: changes.lua, 4 first and 5 last block, 6 stretches of numbers that the L1 term covers,
+--       'first:end,first:end' counted from 0 at the range's beginning, 7 the step, positive
 -- Reply one of
 --   OK       written
 --   REFUSED  a number would not be finite; nothing was written
---   FENCED, NOMODEL (also for a vector that is not there)
+--   FENCED, BEHIND, NOMODEL (also for a vector that is not there)
 
-local head = redis.call('HMGET', KEYS[1], 'fence', 'dtype')
-if not head[1] then return 'NOMODEL' end
-if head[1] ~= ARGV[1] then return 'FENCED' end
+local why, head = standing('dtype')
+if why then return why end
 
-local ids, step = range(ARGV[2], ARGV[3]), tonumber(ARGV[5])
+local ids, step = range(ARGV[4], ARGV[5]), tonumber(ARGV[7])
 local inputs = { KEYS[3], KEYS[4], KEYS[5] }
-local new = walk(inputs, ids, head[2], ARGV[4], function(values, covered, count)
+local new = walk(inputs, ids, head[3], ARGV[6], function(values, covered, count)
   local x, v, d = values[1], values[2], values[3]
   for j = 1, count do
     local old, now = x[j], x[j] + step * d[j]
@@ -31,4 +30,5 @@ local new = walk(inputs, ids, head[2], ARGV[4], function(values, covered, count)
 end)
 if not new then return new == nil and 'NOMODEL' or 'REFUSED' end
 write_blocks(KEYS[2], ids, new)
+note_change(head)
 return 'OK'

@@ -11,7 +11,8 @@
 --   REFUSED    the update would write NaN or infinity: it is counted as refused, its
 --              sequence is used up, and no parameter changed
 --   GAP        sequences before this one are missing here; nothing changed
---   FENCED     the run's fence or the stream's attempt is not ours; nothing changed
+--   FENCED     a newer fence, or a newer attempt of the stream, is here; nothing changed
+--   BEHIND     an older fence is here: the server came back with older data; nothing changed
 --   NOMODEL    the run was never created here, or the server lost it
 
 -- Where the shard stands, and why the push is not to be applied, if it is not.
@@ -21,7 +22,9 @@ local function enter()
     'attempt:' .. stream, 'seq:' .. stream)
   if not head[1] then return { clock = 0, last = 0 }, 'NOMODEL' end
   local at = { dtype = head[2], clock = tonumber(head[3]), last = tonumber(head[5] or 0) }
-  if head[1] ~= ARGV[1] or attempt < tonumber(head[4] or 0) then return at, 'FENCED' end
+  local fence, ours = tonumber(head[1]), tonumber(ARGV[1])
+  if fence < ours then return at, 'BEHIND' end
+  if fence > ours or attempt < tonumber(head[4] or 0) then return at, 'FENCED' end
   if sequence <= at.last then return at, 'DUPLICATE' end
   if sequence > at.last + 1 then return at, 'GAP' end
   return at, nil

@@ -3,19 +3,18 @@
 -- eq. 4).
 --
 -- KEYS  1 meta, 2 the vector to write, 3 the point, 4 the gradient of the loss without the term
--- ARGV  1 fence, 2 first and 3 last block, 4 stretches of numbers that the term covers,
---       'first:end,first:end' counted from 0 at the range's beginning, 5 the term's factor
+-- ARGV  1 to 3: changes.lua, 4 first and 5 last block, 6 stretches of numbers that the term covers,
+--       'first:end,first:end' counted from 0 at the range's beginning, 7 the term's factor
 -- Reply one of
 --   OK       written
 --   REFUSED  a number would not be finite; nothing was written
---   FENCED, NOMODEL (also for a vector that is not there)
+--   FENCED, BEHIND, NOMODEL (also for a vector that is not there)
 
-local head = redis.call('HMGET', KEYS[1], 'fence', 'dtype')
-if not head[1] then return 'NOMODEL' end
-if head[1] ~= ARGV[1] then return 'FENCED' end
+local why, head = standing('dtype')
+if why then return why end
 
-local ids, l1 = range(ARGV[2], ARGV[3]), tonumber(ARGV[5])
-local new = walk({ KEYS[3], KEYS[4] }, ids, head[2], ARGV[4], function(values, covered, count)
+local ids, l1 = range(ARGV[4], ARGV[5]), tonumber(ARGV[7])
+local new = walk({ KEYS[3], KEYS[4] }, ids, head[3], ARGV[6], function(values, covered, count)
   local x, g = values[1], values[2]
   for j = 1, count do
     if covered[j] then
@@ -33,4 +32,5 @@ local new = walk({ KEYS[3], KEYS[4] }, ids, head[2], ARGV[4], function(values, c
 end)
 if not new then return new == nil and 'NOMODEL' or 'REFUSED' end
 write_blocks(KEYS[2], ids, new)
+note_change(head)
 return 'OK'

@@ -2,18 +2,17 @@
 -- over a range of blocks.
 --
 -- KEYS  1 meta, 2 a vector
--- ARGV  1 fence, 2 first and 3 last block, 4 stretches of numbers that the term covers,
+-- ARGV  1 to 3: changes.lua, 4 first and 5 last block, 6 stretches of numbers that the term covers,
 --       'first:end,first:end' counted from 0 at the range's beginning
 -- Reply {answer, two packed doubles: the sum of their absolute values, how many are not zero}
---   OK, FENCED, NOMODEL (also if the vector is not there)
+--   OK, FENCED, BEHIND, NOMODEL (also if the vector is not there)
 -- Summed from the first number of the range to the last, in double.
 
-local head = redis.call('HMGET', KEYS[1], 'fence', 'dtype')
-if not head[1] then return { 'NOMODEL', '' } end
-if head[1] ~= ARGV[1] then return { 'FENCED', '' } end
+local why, head = standing('dtype')
+if why then return { why, '' } end
 
-local sum, nonzeros, ids = 0, 0, range(ARGV[2], ARGV[3])
-local there = walk({ KEYS[2] }, ids, head[2], ARGV[4], function(values, covered, count)
+local sum, nonzeros, ids = 0, 0, range(ARGV[4], ARGV[5])
+local there = walk({ KEYS[2] }, ids, head[3], ARGV[6], function(values, covered, count)
   local x = values[1]
   for j = 1, count do
     if covered[j] and x[j] ~= 0 then

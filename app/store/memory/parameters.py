@@ -20,10 +20,12 @@ from distbelief.app.store.contract.parameters import (
     Positions,
     Pushed,
     Token,
+    behind,
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, beginning, initial_values, shards_of
-from distbelief.app.store.memory.shards import MemoryShard, MemoryShards
+from distbelief.app.store.memory.calls import MemoryShard
+from distbelief.app.store.memory.shards import MemoryShards
 
 #: Which numbers of a block are pushed, and their gradient.
 Share = tuple[Any, Vector]
@@ -62,12 +64,14 @@ class MemoryParameterStore(MemoryShards):
         for index, at in enumerate(self._shards):
             if at is None:
                 raise missing(index)
+            if at.fence < token.fence:
+                raise behind(index)
             if not announced[index]:
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
         return self._positions(token.stream)
 
     def sequences(self, n_streams: int) -> list[int]:
-        last = self._there(0).sequences
+        last = self._read(0).sequences
         return [last.get(stream, 0) for stream in range(n_streams)]
 
     def push(
@@ -80,16 +84,20 @@ class MemoryParameterStore(MemoryShards):
         fetch: bool = False,
         base: Counts | None = None,
         rows: Tables = (),
+        share: float = 1.0,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         check_rows(self.layout, rows)
         chosen = range(self.layout.n_blocks) if blocks is None else blocks
         with np.errstate(over="ignore"):
-            shares = self._dense_shares(gradient.astype(self.dtype), chosen)
-            shares += self._table_shares(rows)
+            parts = self._dense_shares(gradient.astype(self.dtype), chosen)
+            parts += self._table_shares(rows)
+        rule = self.rule.paced(share)
         answers = tuple(
-            self._push(index, token, sequence, share, None if base is None else int(base[index]))
-            for index, share in enumerate(shares)
+            self._push(
+                index, token, sequence, part, None if base is None else int(base[index]), rule
+            )
+            for index, part in enumerate(parts)
         )
         positions = self._positions(token.stream)
         check_answers(answers, positions, sequence)
@@ -107,12 +115,20 @@ class MemoryParameterStore(MemoryShards):
         return True
 
     def _push(
-        self, index: int, token: Token, sequence: int, shares: Mapping[int, Share], base: int | None
+        self,
+        index: int,
+        token: Token,
+        sequence: int,
+        shares: Mapping[int, Share],
+        base: int | None,
+        rule: Rule,
     ) -> Answer:
         """One shard's part of a push; the order of the checks is that of ``protocol.lua``."""
         at = self._shards[index]
         if at is None:
             return Answer.NOMODEL
+        if at.fence < token.fence:
+            return Answer.BEHIND
         if _is_fenced(at, token):
             return Answer.FENCED
         last = at.sequences.get(token.stream, 0)
@@ -121,7 +137,9 @@ class MemoryParameterStore(MemoryShards):
         if sequence > last + 1:
             return Answer.GAP
         staleness = 0 if base is None else at.clock - last - base
-        new = {block: self._updated(at, block, each, staleness) for block, each in shares.items()}
+        new = {
+            block: self._updated(at, block, each, staleness, rule) for block, each in shares.items()
+        }
         at.attempts[token.stream] = token.attempt
         at.sequences[token.stream] = sequence
         if not all(np.isfinite(value).all() for values in new.values() for value in values):
@@ -133,12 +151,14 @@ class MemoryParameterStore(MemoryShards):
                 at.vectors[name][block] = value
         return Answer.APPLIED
 
-    def _updated(self, at: MemoryShard, block: int, share: Share, staleness: int) -> list[Vector]:
+    def _updated(
+        self, at: MemoryShard, block: int, share: Share, staleness: int, rule: Rule
+    ) -> list[Vector]:
         where, gradient = share
         old = [values.astype(np.float64) for values in self._stored(at, block)]
         touched = [values[where] for values in old]
         with np.errstate(over="ignore", invalid="ignore"):
-            new = self.rule.step(gradient.astype(np.float64), touched, at.clock, staleness)
+            new = rule.step(gradient.astype(np.float64), touched, at.clock, staleness)
             for values, changed in zip(old, new, strict=True):
                 values[where] = changed
             return [values.astype(self.dtype) for values in old]

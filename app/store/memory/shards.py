@@ -6,70 +6,44 @@ block by block and answer by answer as the scripts do. They are not made for spe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from distbelief.app.errors import Fenced, StoreError
+from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import PARAMETERS, named
-from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_values
 from distbelief.app.store.contract.parameters import (
     Fetched,
-    Positions,
     ShardCounts,
     ShardState,
+    behind,
     missing,
 )
+from distbelief.app.store.contract.standings import Standing, Standings
 from distbelief.app.store.contract.tables import Begin, Request, blocks_on, rows_in
-
-T = TypeVar("T")
-
-
-@dataclass
-class MemoryShard:
-    """One shard, with all that its meta hash and its hashes of blocks hold on a server."""
-
-    fence: int
-    vectors: dict[str, dict[int, Vector]]
-    clock: int = 0
-    refused: int = 0
-    attempts: dict[int, int] = field(default_factory=dict)
-    sequences: dict[int, int] = field(default_factory=dict)
-    evaluation: int | None = None
-    counted: set[int] = field(default_factory=set)
-
-    @property
-    def shard_state(self) -> ShardState:
-        return ShardState(self.clock, self.refused, dict(self.sequences))
+from distbelief.app.store.memory.calls import MemoryShard, MemoryShardCalls, fenced
 
 
-class MemoryShards:
+class MemoryShards(MemoryShardCalls):
     """The ``ShardStore`` of one run in this process."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        dtype: np.dtype[np.floating] | type[np.floating] = np.float64,
-        vectors: tuple[str, ...] = (PARAMETERS,),
-        *,
-        fence: int,
-    ) -> None:
-        self.layout = layout
-        self.dtype = np.dtype(dtype)
-        self.fence = fence
-        self._shards: list[MemoryShard | None] = [None] * layout.n_shards
-        self._vectors = vectors
-
     def fetch(
-        self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
+        self,
+        name: str = PARAMETERS,
+        *,
+        stream: int = 0,
+        rows: Sequence[Ids] = (),
+        known: Standings | None = None,
     ) -> Fetched:
         vector = np.empty(self.layout.size, self.dtype)
         for index, at in enumerate(self._shards):
+            expected = self._known(index) if known is None else known[index]
+            if at is not None and at.standing < expected:
+                raise behind(index)
             if at is None or name not in at.vectors:
                 raise missing(index)
             if index < self.layout.n_dense_shards:
@@ -80,7 +54,7 @@ class MemoryShards:
     def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:
         blocks: dict[int, bytes] = {}
         for index in range(self.layout.n_dense_shards, self.layout.n_shards):
-            vectors = self._there(index).vectors
+            vectors = self._read(index).vectors
             if name not in vectors:
                 raise missing(index)
             blocks |= {block: values.tobytes() for block, values in vectors[name].items()}
@@ -91,20 +65,27 @@ class MemoryShards:
         return sum(values.nbytes for each in blocks for values in each.values())
 
     def counts(self) -> list[ShardCounts]:
-        return [ShardCounts(at.clock, at.refused) for at in self._present()]
+        shards = map(self._read, range(self.layout.n_shards))
+        return [ShardCounts(at.clock, at.refused) for at in shards]
 
     def copy(self, source: str, target: str) -> None:
         self.freeze({source: target})
 
     def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
-        return self._ask(lambda index: self._freeze(index, copies))
+        number = self._acknowledged.next_number()
+        return self._ask(lambda index: self._freeze(index, copies, number))
 
     def drop(self, *names: str) -> None:
+        if not names:
+            return
+        number = self._acknowledged.next_number()
+
         def drop(index: int) -> None:
-            if names and self._shards[index] is not None:
+            if self._shards[index] is not None:
                 at = self._ours(index)
                 for name in names:
                     at.vectors.pop(name, None)
+                self._change(index, at, number)
 
         self._ask(drop)
 
@@ -113,11 +94,14 @@ class MemoryShards:
 
         def take(index: int) -> None:
             at = self._there(index)
+            if at.standing < self.standings[index]:
+                raise behind(index)
             if at.fence > fence:
                 raise Fenced(f"shard {index} knows the newer fence {at.fence}")
             if at.fence < fence:
-                at.fence, at.evaluation = fence, None
+                at.fence, at.change, at.evaluation = fence, 0, None
                 at.attempts.clear()
+            self._acknowledged.note(index, max(self.standings[index], Standing(fence)))
 
         self._ask(take)
 
@@ -134,21 +118,23 @@ class MemoryShards:
         vectors: Mapping[str, Vector],
         tables: Mapping[str, Tables] = NO_TABLES,
     ) -> None:
-        vectors = self._checked(vectors)
+        vectors, number = self._checked(vectors), self._acknowledged.next_number()
 
         def restore(index: int) -> None:
             at = self._shards[index]
             if at is not None and at.fence > self.fence:
-                raise _fenced(index)
-            self._write(index, shards[index], vectors, tables)
+                raise fenced(index)
+            self._write(index, shards[index], vectors, tables, number)
 
         self._ask(restore, shards)
 
     def put(self, name: str, vector: Vector, tables: Tables = ()) -> None:
-        vectors = self._checked({name: vector})
+        vectors, number = self._checked({name: vector}), self._acknowledged.next_number()
 
         def put(index: int) -> None:
-            self._ours(index).vectors[name] = self._cut(index, vectors[name], tables)
+            at = self._ours(index)
+            at.vectors[name] = self._cut(index, vectors[name], tables)
+            self._change(index, at, number)
 
         self._ask(put)
 
@@ -165,18 +151,21 @@ class MemoryShards:
     def _create(self, values: Sequence[Vector], tables: Mapping[str, Tables] = NO_TABLES) -> bool:
         """Write first values, in the order of the names, where there are none."""
         first = self._checked(dict(zip(self._vectors, values, strict=True)))
+        number = self._acknowledged.next_number()
         new = [index for index, at in enumerate(self._shards) if at is None]
         for index in new:
-            self._write(index, ShardState(), first, tables)
+            self._write(index, ShardState(), first, tables, number)
         return len(new) == len(self._shards)
 
-    def _freeze(self, index: int, copies: Mapping[str, str]) -> ShardState:
+    def _freeze(self, index: int, copies: Mapping[str, str], number: int) -> ShardState:
         at = self._ours(index)
         if any(source not in at.vectors for source in copies):
             raise missing(index)
         for source, target in copies.items():
             at.vectors[target] = {block: v.copy() for block, v in at.vectors[source].items()}
-        return at.shard_state
+        found = at.shard_state
+        self._change(index, at, number)
+        return found
 
     def _write(
         self,
@@ -184,6 +173,7 @@ class MemoryShards:
         shard_state: ShardState,
         values: Mapping[str, Vector],
         tables: Mapping[str, Tables],
+        number: int,
     ) -> None:
         """Put these in place of what is there; other vectors stay beside them."""
         at = self._shards[index]
@@ -191,10 +181,10 @@ class MemoryShards:
         vectors |= {
             name: self._cut(index, value, tables.get(name, ())) for name, value in values.items()
         }
-        sequences = dict(shard_state.sequences)
-        self._shards[index] = MemoryShard(
-            self.fence, vectors, shard_state.applied, shard_state.refused, sequences=sequences
-        )
+        new = MemoryShard(self.fence, vectors, 0, shard_state.applied, shard_state.refused)
+        new.sequences = dict(shard_state.sequences)
+        self._shards[index] = new
+        self._change(index, new, number)
 
     def _checked(self, vectors: Mapping[str, Vector]) -> dict[str, Vector]:
         """In the store's dtype; what it cannot hold becomes infinite and is refused."""
@@ -227,44 +217,3 @@ class MemoryShards:
             block: vector[self.layout.block_slice(block)].astype(self.dtype)
             for block in self.layout.blocks(index)
         }
-
-    def _ask(self, answer: Callable[[int], T], shards: Iterable[int] | None = None) -> list[T]:
-        """As on servers: each shard is asked, whatever the others say; then the first error."""
-        answers, errors = list[T](), list[StoreError]()
-        for index in range(self.layout.n_shards) if shards is None else shards:
-            try:
-                answers.append(answer(index))
-            except StoreError as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
-        return answers
-
-    def _there(self, index: int) -> MemoryShard:
-        at = self._shards[index]
-        if at is None:
-            raise missing(index)
-        return at
-
-    def _ours(self, index: int, fence: int | None = None) -> MemoryShard:
-        """A shard that is there, under ``fence`` (default: the store's)."""
-        at = self._there(index)
-        if at.fence != (self.fence if fence is None else fence):
-            raise _fenced(index)
-        return at
-
-    def _check(self, fence: int) -> None:
-        for index in range(self.layout.n_shards):
-            self._ours(index, fence)
-
-    def _present(self) -> list[MemoryShard]:
-        return [self._there(index) for index in range(self.layout.n_shards)]
-
-    def _positions(self, stream: int) -> Positions:
-        pairs = [(at.clock, at.sequences.get(stream, 0)) if at else (0, 0) for at in self._shards]
-        table = np.array(pairs, dtype=np.int64)
-        return Positions(table[:, 0], table[:, 1])
-
-
-def _fenced(index: int) -> Fenced:
-    return Fenced(f"shard {index} is fenced: a newer coordinator took over")

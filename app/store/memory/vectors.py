@@ -10,8 +10,9 @@ import numpy.typing as npt
 from distbelief.app.errors import Fenced, NotFinite
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_gradient, refuse_overwriting
-from distbelief.app.store.contract.parameters import Counted
-from distbelief.app.store.memory.shards import MemoryShard, MemoryShards
+from distbelief.app.store.contract.parameters import Counted, behind
+from distbelief.app.store.memory.calls import MemoryShard
+from distbelief.app.store.memory.shards import MemoryShards
 
 
 class MemoryVectorStore(MemoryShards):
@@ -21,7 +22,7 @@ class MemoryVectorStore(MemoryShards):
         return self._create([parameters])
 
     def dots(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        self._check(self.fence)
+        self._check()
         names = {name for pair in pairs for name in pair}
         whole = {name: self._double(name) for name in names}
         with np.errstate(over="ignore", invalid="ignore"):
@@ -31,7 +32,7 @@ class MemoryVectorStore(MemoryShards):
         self, out: str, terms: Sequence[tuple[float, str]], *, constant: float = 0.0
     ) -> None:
         refuse_overwriting(out, [name for _, name in terms])
-        self._check(self.fence)
+        self._check()
         total = np.full(self.layout.size, float(constant))
         with np.errstate(over="ignore", invalid="ignore"):
             for coefficient, name in terms:
@@ -40,7 +41,7 @@ class MemoryVectorStore(MemoryShards):
 
     def pseudo_gradient(self, out: str, point: str, gradient: str, l1: float) -> None:
         refuse_overwriting(out, [point, gradient])
-        self._check(self.fence)
+        self._check()
         x, g = self._double(point), self._double(gradient)
         with np.errstate(over="ignore"):
             up, down = g + l1, g - l1
@@ -53,7 +54,7 @@ class MemoryVectorStore(MemoryShards):
         self, out: str, point: str, pseudo_gradient: str, direction: str, step: float
     ) -> None:
         refuse_overwriting(out, [point, pseudo_gradient, direction])
-        self._check(self.fence)
+        self._check()
         x, v, d = map(self._double, (point, pseudo_gradient, direction))
         with np.errstate(over="ignore"):
             moved = x + step * d
@@ -62,13 +63,14 @@ class MemoryVectorStore(MemoryShards):
         self._write_vector(out, np.where(self._covered & ~inside, 0.0, moved))
 
     def sparsity(self, name: str) -> tuple[float, int]:
-        self._check(self.fence)
+        self._check()
         weights = np.abs(self._double(name)[self._covered])
         with np.errstate(over="ignore"):
             return float(weights.sum()), int(np.count_nonzero(weights))
 
     def begin(self, evaluation: int, gradient: str) -> None:
-        self._check(self.fence)
+        self._check()
+        number = self._acknowledged.next_number()
         for index, at in enumerate(self._present()):
             if evaluation < (at.evaluation or 0):
                 raise Fenced(f"shard {index} is at a later evaluation than {evaluation}")
@@ -76,8 +78,13 @@ class MemoryVectorStore(MemoryShards):
                 at.evaluation = evaluation
                 at.counted.clear()
                 at.vectors.pop(gradient, None)
+            self._change(index, at, number)
 
     def counted(self, evaluation: int) -> list[int]:
+        self._check()
+        number = self._acknowledged.next_number()
+        for index, at in enumerate(self._present()):
+            self._change(index, at, number)
         return [len(at.counted) if at.evaluation == evaluation else 0 for at in self._present()]
 
     def accumulate(
@@ -87,14 +94,18 @@ class MemoryVectorStore(MemoryShards):
         self._check(fence)
         with np.errstate(over="ignore"):
             parts = self._parts(values.astype(self.dtype))
-        return tuple(
-            self._accumulate(at, evaluation, gradient, portion, part) for at, part in parts
-        )
+        answers = [self._accumulate(at, evaluation, gradient, portion, v) for at, v in parts]
+        for index, answer in enumerate(answers):
+            if answer is None:
+                raise behind(index)
+        return tuple(answer for answer in answers if answer is not None)
 
     def _accumulate(
         self, at: MemoryShard, evaluation: int, gradient: str, portion: int, part: dict[int, Vector]
-    ) -> Counted:
-        """One shard's part; the order of the checks is that of ``accumulate.lua``."""
+    ) -> Counted | None:
+        """One shard's part, None if it is behind; the checks are in the order of the script's."""
+        if (at.evaluation or 0) < evaluation:
+            return None
         if at.evaluation != evaluation:
             return Counted.EXPIRED
         if portion in at.counted:
@@ -124,8 +135,10 @@ class MemoryVectorStore(MemoryShards):
             rounded = values.astype(self.dtype)
         if not np.isfinite(rounded).all():
             raise NotFinite(f"{out} would hold numbers that are not finite")
-        for at, part in self._parts(rounded):
+        number = self._acknowledged.next_number()
+        for index, (at, part) in enumerate(self._parts(rounded)):
             at.vectors[out] = part
+            self._change(index, at, number)
 
     def _parts(self, vector: Vector) -> list[tuple[MemoryShard, dict[int, Vector]]]:
         return [

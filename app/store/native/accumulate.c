@@ -13,7 +13,7 @@ typedef struct {
     Call call;
     Hash meta, sum;
     char dtype;
-    int64_t portion, first, last, full;
+    int64_t fence, evaluation, portion, first, last, full;
     Bytes gradient;
     Output output;
 } Portion;
@@ -87,13 +87,11 @@ static const char *compute(Portion *portion) {
 /* The answer, and what comes with it done; NULL if something was told. */
 static const char *count(Portion *portion) {
     Call *call = &portion->call;
-    int known, ours = holds(&portion->meta, call, &known);
-    if (!known) return "NOMODEL";
-    if (!ours) return "FENCED";
-    String *current = get(&portion->meta, "evaluation");
-    int same = current && same_bytes(bytes_of(current), bytes_of(call->arguments[EVALUATION]));
-    if (current) free_string(call->context, current);
-    if (!same) return "EXPIRED";
+    const char *why = fenced(&portion->meta, portion->fence);
+    if (*why) return why;
+    int64_t current = get_whole(&portion->meta, "evaluation", 0);
+    if (current < portion->evaluation) return "BEHIND";
+    if (current > portion->evaluation) return "EXPIRED";
     long long counted = bit(portion, "GETBIT", "sl");
     if (counted != 0) return counted > 0 ? "DUPLICATE" : NULL;
     portion->dtype = dtype_of(&portion->meta);
@@ -115,6 +113,8 @@ int accumulate(Context *context, String **argv, int argc) {
     Portion portion = {0};
     Call *call = &portion.call;
     if (!open_call(call, context, argv, argc, 3, N_ARGUMENTS) || !keys_differ(call) ||
+        !whole(call, FENCE, 0, INT64_MAX / 4, &portion.fence) ||
+        !whole(call, EVALUATION, 0, INT64_MAX / 4, &portion.evaluation) ||
         !whole(call, PORTION, 0, MOST_PORTION - 1, &portion.portion) ||
         !whole(call, FIRST_BLOCK, 0, INT64_MAX / 4, &portion.first) ||
         !whole(call, LAST_BLOCK, 0, INT64_MAX / 4, &portion.last) ||

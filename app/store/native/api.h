@@ -5,6 +5,7 @@
 #define DISTBELIEF_API_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct Context Context;
 typedef struct String String;
@@ -16,6 +17,7 @@ enum { OK = 0, FAILED = 1 };
 enum { API_VERSION = 1 };
 enum { READ = 1, WRITE = 2 };            /* modes of a key */
 enum { EMPTY = 0, TEXT = 1, HASH = 3 };  /* types of a key */
+enum { READ_KEY = 1 | 16, CHANGED_KEY = 2 | 16 | 32 }; /* what a command does to a key */
 enum { C_FIELDS = 4 };          /* flags of hash_get and hash_set */
 
 /* The functions, each under the name that the server knows it by. */
@@ -24,7 +26,7 @@ enum { C_FIELDS = 4 };          /* flags of hash_get and hash_set */
       (Context *, const char *, Handler, const char *, int, int, int))                \
     X(int, set_attributes, SetModuleAttribs, (Context *, const char *, int, int))     \
     X(int, asks_for_keys, IsKeysPositionRequest, (Context *))                         \
-    X(void, key_at, KeyAtPos, (Context *, int))                                       \
+    X(void, key_at, KeyAtPosWithFlags, (Context *, int, int))                         \
     X(Key *, open_key, OpenKey, (Context *, String *, int))                           \
     X(void, close_key, CloseKey, (Key *))                                             \
     X(int, key_type, KeyType, (Key *))                                                \
@@ -45,6 +47,8 @@ enum { C_FIELDS = 4 };          /* flags of hash_get and hash_set */
     X(int, say_text, ReplyWithStringBuffer, (Context *, const char *, size_t))        \
     X(int, say_error, ReplyWithError, (Context *, const char *))                      \
     X(int, replicate, ReplicateVerbatim, (Context *))                                 \
+    X(uint64_t, create_timer, CreateTimer,                                            \
+      (Context *, long long, void (*)(Context *, void *), void *))                    \
     X(void *, allocate, Alloc, (size_t))                                              \
     X(void, release, Free, (void *))
 

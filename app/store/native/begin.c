@@ -3,9 +3,8 @@
 #include "protocol.h"
 
 static const char *begin(Call *call, const Hash *meta, int64_t evaluation) {
-    int known, ours = holds(meta, call, &known);
-    if (!known) return "NOMODEL";
-    if (!ours) return "FENCED";
+    const char *why = standing(meta, call);
+    if (!why || *why) return why;
     int64_t current = get_whole(meta, "evaluation", 0);
     if (evaluation < current) return "EXPIRED";
     if (evaluation > current) {
@@ -15,8 +14,9 @@ static const char *begin(Call *call, const Hash *meta, int64_t evaluation) {
             close_key(key);
         }
         put_whole(meta, "evaluation", evaluation);
-        replicate(call->context);
     }
+    note_change(meta, call);
+    replicate(call->context);
     return "OK";
 }
 
@@ -24,12 +24,13 @@ int begin_evaluation(Context *context, String **argv, int argc) {
     Call call;
     Hash meta;
     int64_t evaluation;
-    if (!open_call(&call, context, argv, argc, 3, 2) || !keys_differ(&call) ||
-        !whole(&call, 1, 0, INT64_MAX / 4, &evaluation)) {
+    if (!open_call(&call, context, argv, argc, 3, FIRST_OWN + 1) || !keys_differ(&call) ||
+        !whole(&call, FIRST_OWN, 0, INT64_MAX / 4, &evaluation)) {
         return OK;
     }
     if (!open_hash(&meta, context, call.keys[0], WRITE)) return say_wrong_type(context);
-    say_bytes(context, begin(&call, &meta, evaluation));
+    const char *answer = begin(&call, &meta, evaluation);
+    if (answer) say_bytes(context, answer);
     close_hash(&meta);
     return OK;
 }

@@ -7,20 +7,20 @@
 
 enum { LONGEST_ERROR = 256 };
 
+void tell_keys(Context *context, String **argv, int argc, int access) {
+    long long n_keys;
+    if (argc < 2 || string_integer(argv[1], &n_keys) != OK) return;
+    if (n_keys > MOST_KEYS || n_keys > argc - 2) return;
+    for (int i = 0; i < n_keys; i++) key_at(context, 2 + i, access);
+}
+
 int open_call(Call *call, Context *context, String **argv, int argc, int least_keys,
               int least_arguments) {
-    int asked = asks_for_keys(context);
     long long n_keys = -1;
     if (argc < 2 || string_integer(argv[1], &n_keys) != OK || n_keys < least_keys ||
         n_keys > MOST_KEYS || n_keys > argc - 2 || argc - 2 - n_keys < least_arguments) {
-        if (!asked) {
-            say_error_about(context, "BADARG %d keys and %d arguments are the least", least_keys,
-                            least_arguments);
-        }
-        return 0;
-    }
-    if (asked) {
-        for (int i = 0; i < n_keys; i++) key_at(context, 2 + i);
+        say_error_about(context, "BADARG %d keys and %d arguments are the least", least_keys,
+                        least_arguments);
         return 0;
     }
     *call = (Call){

@@ -22,7 +22,10 @@ typedef struct {
     size_t length;
 } Bytes;
 
-/* 0 if the call is not to be gone on with: the keys were told, or an error was. */
+/* Tell the server where the keys of a call are, and what it does to all of them. */
+void tell_keys(Context *context, String **argv, int argc, int access);
+
+/* 0 if the call is not to be gone on with: an error was told. */
 int open_call(Call *call, Context *context, String **argv, int argc, int least_keys,
               int least_arguments);
 

@@ -3,7 +3,8 @@
 #include "numbers.h"
 #include "ranges.h"
 
-enum { TILE = 512, FULL = 3, SHORT = 4, CONSTANT = 5, COEFFICIENTS = 6, MOST_NUMBERS = 65536 };
+enum { TILE = 512, MOST_NUMBERS = 65536 };
+enum { FULL = BEHIND_RANGE, SHORT, CONSTANT, COEFFICIENTS };
 
 typedef struct {
     Range *range;
@@ -85,7 +86,7 @@ static int read_sum(Sum *sum, Call *call) {
 int combine(Context *context, String **argv, int argc) {
     Range range;
     Hash out;
-    const char *why = open_range(&range, context, argv, argc, 2, 6, 2);
+    const char *why = open_range(&range, context, argv, argc, 2, COEFFICIENTS, 2);
     if (!why) return OK;
     Sum sum = {.range = &range};
     if (*why) {
@@ -99,8 +100,8 @@ int combine(Context *context, String **argv, int argc) {
         } else {
             write_output(&sum.output, &out, range.ids.next - (int64_t)sum.output.n);
             close_hash(&out);
-            replicate(context);
-            say_bytes(context, answer);
+            conclude_range(&range);
+            return say_bytes(context, answer);
         }
     }
     close_range(&range);

@@ -7,7 +7,7 @@
 
 /* A tile of all vectors stays in the first cache while the pairs are multiplied. LANES partial
  * sums a pair make the order of additions the same on every processor. */
-enum { TILE = 128, LANES = 8, MOST_PAIRS = 65536, PAIRS = 3 };
+enum { TILE = 128, LANES = 8, MOST_PAIRS = 65536, PAIRS = BEHIND_RANGE };
 
 typedef struct {
     int left, right;
@@ -87,7 +87,7 @@ int dots(Context *context, String **argv, int argc) {
     Range range;
     Pairs pairs;
     int more;
-    const char *why = open_range(&range, context, argv, argc, 2, 4, 1);
+    const char *why = open_range(&range, context, argv, argc, 2, PAIRS + 1, 1);
     if (!why) return OK;
     if (*why) {
         say_sums(context, why, NULL, 0);

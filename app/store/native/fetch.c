@@ -5,7 +5,7 @@
 #include "commands.h"
 #include "hashes.h"
 
-enum { STREAM, FIRST, LAST, N_ARGUMENTS };
+enum { FENCE, KNOWN_CHANGE, STREAM, FIRST, LAST, N_ARGUMENTS };
 enum { META, VECTOR, N_KEYS };
 
 static const int64_t MOST_BLOCKS = (int64_t)1 << 52;
@@ -55,12 +55,21 @@ static int read_blocks(const Hash *vector, int64_t first, int64_t last, Bytes *o
     return 1;
 }
 
+/* Whether the shard has an older fence than it is known to have had, or not that change. */
+static int is_behind(const Hash *meta, int64_t fence, int64_t known) {
+    int64_t in_force = get_whole(meta, "fence", -1);
+    if (in_force < 0) return 0;
+    return in_force < fence || (in_force == fence && get_whole(meta, "change", 0) < known);
+}
+
 int fetch(Context *context, String **argv, int argc) {
     Call call;
     Hash meta, vector;
-    int64_t stream, first, last;
+    int64_t fence, known, stream, first, last;
     char field[LONGEST_ID + 8];
     if (!open_call(&call, context, argv, argc, N_KEYS, N_ARGUMENTS) ||
+        !whole(&call, FENCE, 0, INT64_MAX / 4, &fence) ||
+        !whole(&call, KNOWN_CHANGE, 0, INT64_MAX / 4, &known) ||
         !whole(&call, STREAM, 0, MOST_BLOCKS, &stream) ||
         !whole(&call, FIRST, 0, MOST_BLOCKS, &first) ||
         !whole(&call, LAST, 0, MOST_BLOCKS, &last)) {
@@ -74,7 +83,9 @@ int fetch(Context *context, String **argv, int argc) {
     Bytes values;
     int64_t clock = get_whole(&meta, "clock", -1);
     snprintf(field, sizeof field, "seq:%lld", (long long)stream);
-    if (clock >= 0 && read_blocks(&vector, first, last, &values)) {
+    if (is_behind(&meta, fence, known)) {
+        say_fetched(context, "BEHIND", 0, 0, (Bytes){"", 0});
+    } else if (clock >= 0 && read_blocks(&vector, first, last, &values)) {
         say_fetched(context, "OK", clock, get_whole(&meta, field, 0), values);
     } else {
         say_fetched(context, "NOMODEL", 0, 0, (Bytes){"", 0});

@@ -78,6 +78,10 @@ void close_vectors(Vectors *vectors) {
     vectors->hashes = NULL;
 }
 
+/* Rooms above KEPT_BYTES go when no call has needed one for IDLE_MS. To make one of 40 MB anew for
+ * each call would cost a server two thirds of what the call itself does. */
+enum { KEPT_BYTES = 4 << 20, IDLE_MS = 1000 };
+
 /* A sanitizer is to see every step beyond what was asked for. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SPARE(bytes) 0
@@ -85,16 +89,44 @@ void close_vectors(Vectors *vectors) {
 #define SPARE(bytes) ((bytes) / 2 + 4096)
 #endif
 
+static void *rooms[N_ROOMS];
+static size_t sizes[N_ROOMS];
+static int large; /* whether this call needed a large room */
+
 void *room(int which, size_t bytes) {
-    static void *rooms[N_ROOMS];
-    static size_t sizes[N_ROOMS];
     if (bytes > MOST_BYTES) return NULL;
+    large |= bytes + SPARE(bytes) > KEPT_BYTES;
     if (bytes > sizes[which] || !rooms[which] || SPARE(bytes) == 0) {
         if (rooms[which]) release(rooms[which]);
         sizes[which] = bytes + SPARE(bytes);
         rooms[which] = allocate(sizes[which]);
     }
     return rooms[which];
+}
+
+/* Rooms of the last calls were large; somebody will look whether they still are needed. */
+static int in_use, watched;
+
+static void look(Context *context, void *nothing) {
+    (void)nothing;
+    for (int which = 0; !in_use && which < N_ROOMS; which++) {
+        if (sizes[which] <= KEPT_BYTES) continue;
+        release(rooms[which]);
+        rooms[which] = NULL;
+        sizes[which] = 0;
+    }
+    watched = in_use;
+    in_use = 0;
+    if (watched) create_timer(context, IDLE_MS, look, NULL);
+}
+
+void leave_rooms(Context *context) {
+    if (!large) return;
+    large = 0;
+    in_use = 1;
+    if (watched) return;
+    watched = 1;
+    create_timer(context, IDLE_MS, look, NULL);
 }
 
 Ids ids_in(Bytes text) { return (Ids){.left = text}; }

@@ -46,6 +46,9 @@ void close_vectors(Vectors *vectors);
 enum { OUTPUT, VALUES, LISTS, N_ROOMS };
 void *room(int which, size_t bytes);
 
+/* At the end of a call: have rooms that most calls do not need given back soon. */
+void leave_rooms(Context *context);
+
 /* The blocks of the ids in a text, all of them or a range: */
 typedef struct {
     Bytes left;         /* of a text */

@@ -4,6 +4,7 @@
 
 #include "call.h"
 #include "commands.h"
+#include "hashes.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -21,38 +22,55 @@ static int version(Context *context, String **argv, int argc) {
     return say_bytes(context, VERSION);
 }
 
-/* A command for each rule, dense and by rows. */
-#define X(rule)                                                        \
-    static int dense_##rule(Context *context, String **argv, int argc) { \
-        return push_dense(context, argv, argc, &rule);                 \
-    }                                                                  \
-    static int rows_##rule(Context *context, String **argv, int argc) { \
-        return push_rows(context, argv, argc, &rule);                  \
+/* What the server calls: for each command a function that tells where its keys are, or does it. */
+#define COMMAND(NAME, ACCESS, CALL)                                        \
+    static int command_##NAME(Context *context, String **argv, int argc) { \
+        int answer = OK;                                                   \
+        if (asks_for_keys(context)) {                                      \
+            tell_keys(context, argv, argc, ACCESS);                        \
+        } else {                                                           \
+            answer = CALL;                                                 \
+            leave_rooms(context);                                          \
+        }                                                                  \
+        return answer;                                                     \
     }
+
+/* The commands that only read, those that change something, and those of each rule. */
+#define EACH_READING(X) X(fetch, fetch) X(dots, dots) X(sparsity, sparsity)
+#define EACH_CHANGING(X)                                                          \
+    X(announce, announce) X(begin, begin_evaluation) X(accumulate, accumulate)    \
+    X(combine, combine) X(pseudo, pseudo) X(orthant, orthant)
+
+#define X(NAME, HANDLER) COMMAND(NAME, READ_KEY, HANDLER(context, argv, argc))
+EACH_READING(X)
+#undef X
+#define X(NAME, HANDLER) COMMAND(NAME, CHANGED_KEY, HANDLER(context, argv, argc))
+EACH_CHANGING(X)
+#undef X
+#define X(RULE)                                                                   \
+    COMMAND(push_##RULE, CHANGED_KEY, push_dense(context, argv, argc, &RULE))     \
+    COMMAND(push_rows_##RULE, CHANGED_KEY, push_rows(context, argv, argc, &RULE))
 EACH_RULE(X)
 #undef X
 
-#define WRITES "write deny-oom getkeys-api"
 #define READS "readonly getkeys-api"
+#define WRITES "write deny-oom getkeys-api"
 
 static const struct {
     const char *name, *flags;
     Handler handler;
 } COMMANDS[] = {
-#define X(rule)                                          \
-    {"distbelief.push_" #rule, WRITES, dense_##rule},    \
-    {"distbelief.push_rows_" #rule, WRITES, rows_##rule},
+#define X(NAME, HANDLER) {"distbelief." #NAME, READS, command_##NAME},
+    EACH_READING(X)
+#undef X
+#define X(NAME, HANDLER) {"distbelief." #NAME, WRITES, command_##NAME},
+    EACH_CHANGING(X)
+#undef X
+#define X(RULE)                                                \
+    {"distbelief.push_" #RULE, WRITES, command_push_##RULE},   \
+    {"distbelief.push_rows_" #RULE, WRITES, command_push_rows_##RULE},
     EACH_RULE(X)
 #undef X
-    {"distbelief.fetch", READS, fetch},
-    {"distbelief.announce", WRITES, announce},
-    {"distbelief.begin", WRITES, begin_evaluation},
-    {"distbelief.accumulate", WRITES, accumulate},
-    {"distbelief.combine", WRITES, combine},
-    {"distbelief.pseudo", WRITES, pseudo},
-    {"distbelief.orthant", WRITES, orthant},
-    {"distbelief.dots", READS, dots},
-    {"distbelief.sparsity", READS, sparsity},
 };
 
 /* Numbers lie in blocks with their lowest byte first. */

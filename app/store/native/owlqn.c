@@ -6,7 +6,8 @@
 #include "numbers.h"
 #include "ranges.h"
 
-enum { RUN = 512, COVERED = 3, FACTOR = 4, MOST_INPUTS = 3 };
+enum { RUN = 512, MOST_INPUTS = 3 };
+enum { COVERED = BEHIND_RANGE, FACTOR };
 
 /* One run of numbers: of each vector, and whether the L1 term covers them. The first of `values`
  * is what is written. */
@@ -101,7 +102,7 @@ static int write_vector(Context *context, String **argv, int argc, int n_inputs,
     Output output;
     Hash out;
     double factor;
-    const char *why = open_range(&range, context, argv, argc, 2 + n_inputs, 5, 2);
+    const char *why = open_range(&range, context, argv, argc, 2 + n_inputs, FACTOR + 1, 2);
     if (!why) return OK;
     int64_t first = range.ids.next;
     if (*why) {
@@ -118,8 +119,8 @@ static int write_vector(Context *context, String **argv, int argc, int n_inputs,
     } else if (why) {
         write_output(&output, &out, first);
         close_hash(&out);
-        replicate(context);
-        say_bytes(context, why);
+        conclude_range(&range);
+        return say_bytes(context, why);
     }
     close_range(&range);
     return OK;
@@ -177,7 +178,7 @@ static void add_sizes(Run *run, void *state) {
 int sparsity(Context *context, String **argv, int argc) {
     Range range;
     double sums[2] = {0, 0};
-    const char *why = open_range(&range, context, argv, argc, 2, 4, 1);
+    const char *why = open_range(&range, context, argv, argc, 2, COVERED + 1, 1);
     if (!why) return OK;
     if (!*why && range.vectors.n != 1) {
         say_error(context, "BADARG there is one vector to read");

@@ -12,13 +12,28 @@ char dtype_of(const Hash *meta) {
     return dtype;
 }
 
-int holds(const Hash *meta, const Call *call, int *known) {
-    String *fence = get(meta, "fence");
-    *known = fence != NULL;
-    if (!fence) return 0;
-    int ours = same_bytes(bytes_of(fence), bytes_of(call->arguments[FENCE]));
-    free_string(meta->context, fence);
-    return ours;
+const char *fenced(const Hash *meta, int64_t fence) {
+    int64_t in_force = get_whole(meta, "fence", -1);
+    if (in_force < 0) return "NOMODEL";
+    if (in_force > fence) return "FENCED";
+    return in_force < fence ? "BEHIND" : "";
+}
+
+const char *standing(const Hash *meta, Call *call) {
+    int64_t fence, known, change;
+    if (!whole(call, FENCE, 0, INT64_MAX / 4, &fence) ||
+        !whole(call, KNOWN_CHANGE, 0, INT64_MAX / 4, &known) ||
+        !whole(call, CHANGE, 0, INT64_MAX / 4, &change)) {
+        return NULL;
+    }
+    const char *why = fenced(meta, fence);
+    return !*why && get_whole(meta, "change", 0) < known ? "BEHIND" : why;
+}
+
+void note_change(const Hash *meta, const Call *call) {
+    long long change = 0;
+    string_integer(call->arguments[CHANGE], &change);
+    if (change > get_whole(meta, "change", 0)) put_whole(meta, "change", change);
 }
 
 static void name_fields(Push *push, int64_t stream) {
@@ -47,12 +62,13 @@ static int read_step(Push *push) {
 }
 
 /* Why the push is not to be applied, by what the shard knows. */
-static const char *standing(Push *push) {
-    int known, ours = holds(&push->meta, &push->call, &known);
-    if (!known) return "NOMODEL";
+static const char *refusal(Push *push) {
+    const char *why = fenced(&push->meta, push->fence);
+    if (*why == 'N') return why;
     push->clock = get_whole(&push->meta, "clock", 0);
     push->last = get_whole(&push->meta, push->sequence_field, 0);
-    if (!ours || push->attempt < get_whole(&push->meta, push->attempt_field, 0)) return "FENCED";
+    if (*why) return why;
+    if (push->attempt < get_whole(&push->meta, push->attempt_field, 0)) return "FENCED";
     if (push->sequence <= push->last) return "DUPLICATE";
     if (push->sequence > push->last + 1) return "GAP";
     return "";
@@ -71,6 +87,7 @@ const char *enter(Push *push, Context *context, String **argv, int argc, const R
         return NULL;
     }
     if (!keys_differ(&push->call) ||
+        !whole(&push->call, FENCE, 0, INT64_MAX / 4, &push->fence) ||
         !whole(&push->call, STREAM, 0, INT64_MAX / 4, &stream) ||
         !whole(&push->call, ATTEMPT, 0, INT64_MAX / 4, &push->attempt) ||
         !whole(&push->call, SEQUENCE, 0, INT64_MAX / 4, &push->sequence)) {
@@ -81,7 +98,7 @@ const char *enter(Push *push, Context *context, String **argv, int argc, const R
         say_wrong_type(context);
         return NULL;
     }
-    const char *why = standing(push);
+    const char *why = refusal(push);
     push->dtype = dtype_of(&push->meta);
     if (*why) return why;
     if (!push->dtype) {
@@ -126,24 +143,23 @@ static int say_announced(Context *context, const char *answer, int64_t clock, in
 int announce(Context *context, String **argv, int argc) {
     Push push = {0};
     int64_t stream;
-    int known;
     if (!open_call(&push.call, context, argv, argc, 1, 3) ||
+        !whole(&push.call, FENCE, 0, INT64_MAX / 4, &push.fence) ||
         !whole(&push.call, 1, 0, INT64_MAX / 4, &stream) ||
         !whole(&push.call, 2, 0, INT64_MAX / 4, &push.attempt)) {
         return OK;
     }
     name_fields(&push, stream);
     if (!open_hash(&push.meta, context, push.call.keys[0], WRITE)) return say_wrong_type(context);
-    int ours = holds(&push.meta, &push.call, &known);
+    const char *answer = fenced(&push.meta, push.fence);
     push.clock = get_whole(&push.meta, "clock", 0);
     push.last = get_whole(&push.meta, push.sequence_field, 0);
-    const char *answer = "OK";
-    if (!known) {
-        answer = "NOMODEL";
+    if (*answer == 'N') {
         push.clock = push.last = 0;
-    } else if (!ours || push.attempt < get_whole(&push.meta, push.attempt_field, 0)) {
+    } else if (!*answer && push.attempt < get_whole(&push.meta, push.attempt_field, 0)) {
         answer = "FENCED";
-    } else {
+    } else if (!*answer) {
+        answer = "OK";
         put_whole(&push.meta, push.attempt_field, push.attempt);
         replicate(context);
     }

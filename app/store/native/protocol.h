@@ -4,8 +4,11 @@
 
 #include "hashes.h"
 
-/* Where arguments stand, from 0. */
+/* Where arguments stand, from 0: of a push, */
 enum { FENCE, STREAM, ATTEMPT, SEQUENCE, FRESH, BASE, ABOUT, PAYLOAD, RATE, DECAY, RULE_NUMBERS };
+
+/* and of a call of the coordinator, behind its fence. */
+enum { KNOWN_CHANGE = 1, CHANGE, FIRST_OWN };
 
 /* A push that is under way: who pushes, and where the shard stands. */
 typedef struct {
@@ -13,7 +16,7 @@ typedef struct {
     Hash meta;
     const Rule *rule;
     char dtype;
-    int64_t clock, last, sequence, attempt;
+    int64_t clock, last, sequence, attempt, fence;
     char attempt_field[LONGEST_ID + 8], sequence_field[LONGEST_ID + 8];
     Step step;
 } Push;
@@ -34,7 +37,14 @@ int announce(Context *context, String **argv, int argc);
 /* The type that a shard's numbers have, 'f' or 'd'; 0 if it says nothing of the kind. */
 char dtype_of(const Hash *meta);
 
-/* Whether the fence in force is the one that the call brings. */
-int holds(const Hash *meta, const Call *call, int *known);
+/* How the fence in force stands to that of a call: NOMODEL, FENCED (newer), BEHIND (older), or "". */
+const char *fenced(const Hash *meta, int64_t fence);
+
+/* Why a call of the coordinator is not to be served, or "" if it is; NULL if an error was told.
+ * Twin: ../lua/changes.lua. */
+const char *standing(const Hash *meta, Call *call);
+
+/* Note the change in `meta`, which is open to be written; called after all else was written. */
+void note_change(const Hash *meta, const Call *call);
 
 #endif

@@ -5,7 +5,8 @@
 #include "numbers.h"
 #include "protocol.h"
 
-enum { FIRST = 1, LAST = 2 };
+enum { FIRST = FIRST_OWN, LAST };
+_Static_assert(LAST + 1 == BEHIND_RANGE, "see ranges.h");
 
 static const int64_t MOST_BLOCKS = (int64_t)1 << 52;
 
@@ -22,7 +23,6 @@ static int open_all(Range *range, int first_vector) {
 const char *open_range(Range *range, Context *context, String **argv, int argc, int least_keys,
                        int least_arguments, int first_vector) {
     int64_t first, last;
-    int known;
     memset(range, 0, sizeof *range);
     if (!open_call(&range->call, context, argv, argc, least_keys, least_arguments) ||
         !whole(&range->call, FIRST, 0, MOST_BLOCKS, &first) ||
@@ -39,9 +39,10 @@ const char *open_range(Range *range, Context *context, String **argv, int argc, 
     }
     range->ids = ids_from(first, last);
     range->n_blocks = last < first ? 0 : last - first + 1;
-    if (!holds(&range->meta, &range->call, &known)) return known ? "FENCED" : "NOMODEL";
     range->dtype = dtype_of(&range->meta);
-    return range->dtype ? "" : "NOMODEL";
+    const char *why = standing(&range->meta, &range->call);
+    if (!why) close_range(range);
+    return why && !*why && !range->dtype ? "NOMODEL" : why;
 }
 
 static void drop_block(Range *range) {
@@ -57,6 +58,16 @@ void close_range(Range *range) {
     release(range->values);
     close_vectors(&range->vectors);
     close_hash(&range->meta);
+}
+
+void conclude_range(Range *range) {
+    Context *context = range->call.context;
+    close_range(range);
+    if (open_hash(&range->meta, context, range->call.keys[0], WRITE)) {
+        note_change(&range->meta, &range->call);
+        close_hash(&range->meta);
+    }
+    replicate(context);
 }
 
 int next_block(Range *range) {

@@ -17,12 +17,18 @@ typedef struct {
     int64_t n_blocks;
 } Range;
 
-/* Open a call whose ARGV 1 is the fence, and 2 and 3 the first and the last block. Returns NULL
- * if all is told already, else why there is nothing to do (FENCED, NOMODEL), or "". Vectors are
+/* Where arguments stand that follow the range, from 0. */
+enum { BEHIND_RANGE = 5 };
+
+/* Open a call of the coordinator, whose ARGV 4 and 5 are the first and the last block. Returns
+ * NULL if all is told already, else why it is not to be served, or "". Vectors are
  * the keys from `first_vector` (0-based) on. To be closed unless NULL is returned. */
 const char *open_range(Range *range, Context *context, String **argv, int argc, int least_keys,
                        int least_arguments, int first_vector);
 void close_range(Range *range);
+
+/* Note that the call has changed what it was to change; the range is closed then, too. */
+void conclude_range(Range *range);
 
 /* Read the next block of all vectors: 1; 0 at the end; -1 if one is missing or has another
  * length than the first. */

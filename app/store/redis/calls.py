@@ -18,10 +18,11 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_values
-from distbelief.app.store.contract.parameters import ShardState, missing
+from distbelief.app.store.contract.parameters import ShardState, behind, missing
+from distbelief.app.store.contract.standings import Acknowledged, Standing, Standings
 from distbelief.app.store.contract.tables import MARK, blocks_on
 from distbelief.app.store.redis.costs import Cost, longest
-from distbelief.app.store.redis.meta import fields_of
+from distbelief.app.store.redis.meta import fields_of, standing_of
 from distbelief.app.store.redis.writing import (
     PIECE_BYTES,
     WINDOW_BYTES,
@@ -36,7 +37,10 @@ Head = tuple[Argument, ...]
 #: Times that a shard is written whose server loses pieces before it has all.
 MOST_WRITES = 3
 
-CREATE = Script.load("distbelief.app.store", "create", "prelude")
+#: Answers to a change that was made.
+DONE = (b"OK", b"CREATED")
+
+CREATE = Script.load("distbelief.app.store", "create", "changes", "prelude")
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,15 @@ class ShardCalls:
         self._vectors = vectors
         self._piece_bytes = piece_bytes
         self._shards = [self._describe(index) for index in range(layout.n_shards)]
+        self._acknowledged = Acknowledged(layout.n_shards)
+
+    @property
+    def standings(self) -> Standings:
+        return self._acknowledged.standings
+
+    def accept(self, found: Sequence[ShardState | None]) -> None:
+        for index, state in enumerate(found):
+            self._acknowledged.note(index, state.standing if state is not None else Standing())
 
     def _create(self, vectors: Sequence[Vector], tables: Mapping[str, Tables] = NO_TABLES) -> bool:
         """Write first values, in the order of the names, where the run has none."""
@@ -107,13 +120,15 @@ class ShardCalls:
         Raises Fenced, and ModelMissing for a shard that loses one piece after another.
         """
         packed, replies = self._checked(vectors), dict[int, Reply]()
+        number = self._acknowledged.next_number()
         for _ in range(MOST_WRITES):
             left = {index: state for index, state in shards.items() if index not in replies}
             if not left:
                 break
-            self._write_once(mode, left, packed, tables, replies)
+            self._write_once(mode, left, packed, tables, number, replies)
         for index in shards.keys() - replies.keys():
             raise missing(index)
+        self._settle((index, number, replies[index][0]) for index in shards)
         return [replies[index] for index in shards]
 
     def _write_once(
@@ -122,6 +137,7 @@ class ShardCalls:
         shards: Mapping[int, ShardState],
         packed: Mapping[str, Vector],
         tables: Mapping[str, Tables],
+        number: int,
         replies: dict[int, Reply],
     ) -> None:
         """Write to each shard until it has answered for good, or lost what came before."""
@@ -132,7 +148,8 @@ class ShardCalls:
                 if self._shards[index].server == server:
                     for piece in self._pieces(index, packed, tables):
                         if index not in over:
-                            yield self._sent(mode, index, shards[index], piece, write, packed)
+                            head = (*self._head(index, number), mode)
+                            yield self._sent(head, index, shards[index], piece, write, packed)
 
         servers = [sent_to(server) for server in range(len(self._servers))]
         for window in windows(servers, WINDOW_BYTES):
@@ -160,7 +177,7 @@ class ShardCalls:
 
     def _sent(
         self,
-        mode: str,
+        head: Head,
         index: int,
         shard_state: ShardState,
         piece: Piece,
@@ -171,9 +188,9 @@ class ShardCalls:
         keys, in_pieces = self._keys(index, *names), bool(piece.before or piece.more)
         if in_pieces:
             keys += self._keys(index, *map(waiting, names))[1:]
-        head: Head = (self.fence, mode, self._kind, self.layout.digest, piece.ids, piece.numbers)
+        what: Head = (self._kind, self.layout.digest, piece.ids, piece.numbers)
         name = write if in_pieces else ""
-        arguments = (*head, fields_of(shard_state), name, *piece.arguments)
+        arguments = (*head, *what, fields_of(shard_state), name, *piece.arguments)
         command = Command.call(self._shards[index].server, CREATE, keys, arguments)
         return Sent(index, command, piece.nbytes)
 
@@ -187,8 +204,30 @@ class ShardCalls:
         """Raise for the answers after which there is no going on."""
         if answer == b"NOMODEL":
             raise missing(index)
+        if answer == b"BEHIND":
+            raise behind(index)
         if answer == b"FENCED":
             raise Fenced(f"shard {index} is fenced: a newer coordinator took over")
+
+    def _head(self, index: int, number: int = 0) -> Head:
+        """What a call of the coordinator begins with; see ``changes.lua``."""
+        return (self.fence, self._acknowledged.under(self.fence, index).change, number)
+
+    def _settle(self, changes: Iterable[tuple[int, int, Reply]]) -> None:
+        """Note which changes (shard, number, answer) were made, then raise for the others."""
+        settled = [*changes]
+        for index, number, answer in settled:
+            if answer in DONE:
+                self._acknowledged.note(index, Standing(self.fence, number))
+        for index, _, answer in settled:
+            self._check(index, answer)
+
+    def _stands(self, index: int, fence: bytes | None, change: bytes | None) -> None:
+        """Check what a plain command read of a shard's meta hash."""
+        if fence is None:
+            raise missing(index)
+        if standing_of(fence, change) < self._acknowledged.under(self.fence, index):
+            raise behind(index)
 
     def _keys(self, index: int, *names: str) -> list[str]:
         """The keys of a shard's meta and of vectors."""

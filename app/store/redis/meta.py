@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from distbelief.app.store.contract.parameters import Positions, ShardState
+from distbelief.app.store.contract.standings import Standing
 
 
 def shard_state_of(meta: Sequence[bytes]) -> ShardState:
@@ -17,7 +18,13 @@ def shard_state_of(meta: Sequence[bytes]) -> ShardState:
         for name, value in fields.items()
         if name.startswith("seq:")
     }
-    return ShardState(int(fields["clock"]), int(fields["refused"]), sequences)
+    standing = standing_of(fields["fence"], fields.get("change"))
+    return ShardState(int(fields["clock"]), int(fields["refused"]), sequences, standing)
+
+
+def standing_of(fence: bytes | None, change: bytes | None) -> Standing:
+    """Where a shard stands, by two fields of its meta hash; runs of old know no changes."""
+    return Standing(int(fence or 0), int(change or 0))
 
 
 def fields_of(shard_state: ShardState) -> str:

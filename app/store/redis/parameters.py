@@ -27,6 +27,7 @@ from distbelief.app.store.contract.parameters import (
     Positions,
     Pushed,
     Token,
+    behind,
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
@@ -69,7 +70,6 @@ class RedisParameterStore(RedisShards):
         self.rule = rule
         self._push = push_script(rule)
         self._push_rows = push_script(rule, "push_rows")
-        self._rule_arguments = tuple(repr(number) for number in rule.arguments())
 
     def create(
         self,
@@ -91,15 +91,17 @@ class RedisParameterStore(RedisShards):
         for index, (answer, _, _) in enumerate(replies):
             if answer == b"NOMODEL":
                 raise missing(index)
+            if answer == b"BEHIND":
+                raise behind(index)
             if answer == b"FENCED":
                 raise Fenced(f"shard {index} knows a newer attempt than {token.attempt}")
         return positions(reply[1:3] for reply in replies)
 
     def sequences(self, n_streams: int) -> list[int]:
         at, fields = self._shards[0], (f"seq:{stream}" for stream in range(n_streams))
-        clock, *last = self._servers.one("HMGET", at.meta, "clock", *fields, server=at.server)
-        if clock is None:
-            raise missing(0)
+        head = ("HMGET", at.meta, "fence", "change")
+        fence, change, *last = self._servers.one(*head, *fields, server=at.server)
+        self._stands(0, fence, change)
         return [int(sequence or 0) for sequence in last]
 
     def push(
@@ -112,6 +114,7 @@ class RedisParameterStore(RedisShards):
         fetch: bool = False,
         base: Counts | None = None,
         rows: Tables = (),
+        share: float = 1.0,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         check_rows(self.layout, rows)
@@ -128,10 +131,10 @@ class RedisParameterStore(RedisShards):
             (self._push_rows, at, part, none) for at, part in zip(tables, by_row, strict=True)
         ]
         head: Head = (token.fence, token.stream, token.attempt, sequence, int(fetch))
-        commands = []
+        rule_arguments, commands = [repr(x) for x in self.rule.paced(share).arguments()], []
         for index, (script, at, about, part) in enumerate(pushed):
             since = "" if base is None else int(base[index])
-            arguments = [*head, since, *about, *self._rule_arguments]
+            arguments = [*head, since, *about, *rule_arguments]
             into = ReplyBuffer(raw(fresh[part]), skip=FRESH) if fresh is not None else None
             commands.append(Command.call(at.server, script, at.keys, arguments, into))
         replies = call_paced(self._servers, commands, self._pushes_at_a_time(rows))

@@ -15,17 +15,28 @@ from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard, waiting
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.store.contract.parameters import Fetched, ShardCounts, ShardState, missing
+from distbelief.app.store.contract.parameters import (
+    Fetched,
+    ShardCounts,
+    ShardState,
+    behind,
+    missing,
+)
+from distbelief.app.store.contract.standings import Standing, Standings
 from distbelief.app.store.contract.tables import MARK, Begin, Request, rows_in
 from distbelief.app.store.redis.calls import ShardCalls
-from distbelief.app.store.redis.meta import positions, shard_state_of
+from distbelief.app.store.redis.meta import positions, shard_state_of, standing_of
 
 #: Where the values are in the reply to a fetch.
 VALUES = 3
+#: The fields of meta that say where a shard stands.
+HEAD = ("fence", "change")
+#: Scans of a table that a server may break off by a restart, one after another.
+MOST_SCANS = 3
 
 FETCH = Script.load("distbelief.app.store", "fetch", "prelude", twin="fetch")
-COPY = Script.load("distbelief.app.store", "copy")
-DROP = Script.load("distbelief.app.store", "drop")
+COPY = Script.load("distbelief.app.store", "copy", "changes")
+DROP = Script.load("distbelief.app.store", "drop", "changes")
 FENCE = Script.load("distbelief.app.store", "fence")
 
 
@@ -33,37 +44,59 @@ class RedisShards(ShardCalls):
     """The ``ShardStore`` of one run on Redis servers."""
 
     def fetch(
-        self, name: str = PARAMETERS, *, stream: int = 0, rows: Sequence[Ids] = ()
+        self,
+        name: str = PARAMETERS,
+        *,
+        stream: int = 0,
+        rows: Sequence[Ids] = (),
+        known: Standings | None = None,
     ) -> Fetched:
         request = Request.of(self.layout, rows)
         vector = np.empty(self.layout.size, self.dtype)
         n_dense = self.layout.n_dense_shards
-        commands = self._reads(name, stream, None if self.layout.tables else vector)
+        if known is None:
+            known = self._known
+        commands = self._reads(name, stream, known, None if self.layout.tables else vector)
         for index, at in enumerate(self._shards[n_dense:], n_dense):
             # The position is read first: a push in between is then counted as staleness
             # that was not there, never the other way round.
             commands.append(Command(at.server, ("HMGET", at.meta, "clock", f"seq:{stream}")))
             key = shard(self._run, index, name)
             commands.append(Command(at.server, ("HMGET", key, *request.fields(index))))
+            # Behind the rows: whatever happened while they were read is seen.
+            commands.append(Command(at.server, ("HMGET", at.meta, *HEAD)))
         replies = call_paced(self._servers, commands, self._at_a_time(lambda of: of.send))
         stood: list[tuple[int, int]] = []
         for at, reply in zip(self._shards, replies[:n_dense], strict=False):
             answer, clock, sequence, values = reply
+            if answer == b"BEHIND":
+                raise behind(len(stood))
             length = values if isinstance(values, int) else len(values)
             if answer != b"OK" or length != vector[at.part].nbytes:
                 raise missing(len(stood))
             if isinstance(values, bytes):
                 vector[at.part] = np.frombuffer(values, self.dtype)
             stood.append((clock, sequence))
-        of_tables = replies[n_dense + 1 :: 2]
-        for (clock, sequence), fields in zip(replies[n_dense::2], of_tables, strict=True):
+        of_tables = replies[n_dense + 1 :: 3]
+        asked = zip(replies[n_dense::3], of_tables, replies[n_dense + 2 :: 3], strict=True)
+        for (clock, sequence), fields, meta in asked:
+            if meta[0] is not None and standing_of(*meta) < known[len(stood)]:
+                raise behind(len(stood))
             if clock is None or fields[0] is None:  # the mark must be there
                 raise missing(len(stood))
             stood.append((int(clock), int(sequence or 0)))
         tables = request.rows(of_tables, self.dtype, self._beginning(name))
         return Fetched(vector, positions(stood), tables)
 
-    def _reads(self, name: str, stream: int, vector: Vector | None) -> list[Command]:
+    @property
+    def _known(self) -> Standings:
+        """Where the shards must stand for who acts under the store's fence."""
+        shards = range(len(self._shards))
+        return tuple(self._acknowledged.under(self.fence, index) for index in shards)
+
+    def _reads(
+        self, name: str, stream: int, known: Standings, vector: Vector | None
+    ) -> list[Command]:
         """Commands that read a vector's dense shards, right into ``vector`` if there is one.
 
         Rows are many short strings, which redis-py reads faster, all or none.
@@ -72,7 +105,8 @@ class RedisShards(ShardCalls):
         for index, at in enumerate(self._shards[: self.layout.n_dense_shards]):
             keys = self._keys(index, name)
             into = None if vector is None else ReplyBuffer(raw(vector[at.part]), skip=VALUES)
-            arguments = (stream, at.blocks[0], at.blocks[-1])
+            head = (known[index].fence, known[index].change)
+            arguments = (*head, stream, at.blocks[0], at.blocks[-1])
             commands.append(Command.call(at.server, FETCH, keys, arguments, into))
         return commands
 
@@ -84,13 +118,21 @@ class RedisShards(ShardCalls):
         blocks: dict[int, bytes] = {}
         for index in range(self.layout.n_dense_shards, self.layout.n_shards):
             key, server = shard(self._run, index, name), self._shards[index].server
-            for page in scan_hash(self._servers, key, server=server):
-                found = dict(zip(page[::2], page[1::2], strict=True))
-                found.pop(MARK.encode(), None)
-                blocks |= {int(block): value for block, value in found.items()}
-            # Only now: a server that loses its data meanwhile ends a scan without a word.
-            if not self._servers.one("HEXISTS", key, MARK, server=server):
+            for _ in range(MOST_SCANS):
+                found = dict[bytes, bytes]()
+                fields = self._servers.one("HLEN", key, server=server)
+                for page in scan_hash(self._servers, key, server=server):
+                    found |= dict(zip(page[::2], page[1::2], strict=True))
+                # A server that loses data meanwhile ends a scan without a word, and one that is
+                # restarted goes on in another order.
+                meta = self._servers.one("HMGET", self._shards[index].meta, *HEAD, server=server)
+                self._stands(index, *meta)
+                if len(found) >= fields > 0:
+                    break
+            else:
                 raise missing(index)
+            found.pop(MARK.encode(), None)
+            blocks |= {int(block): value for block, value in found.items()}
         return rows_in(self.layout, blocks, self.dtype)
 
     def stored_bytes(self) -> int:
@@ -101,43 +143,53 @@ class RedisShards(ShardCalls):
 
     def counts(self) -> list[ShardCounts]:
         replies = self._servers.call(
-            [Command(at.server, ("HMGET", at.meta, "clock", "refused")) for at in self._shards]
+            [
+                Command(at.server, ("HMGET", at.meta, *HEAD, "clock", "refused"))
+                for at in self._shards
+            ]
         )
-        for index, (clock, _) in enumerate(replies):
-            if clock is None:
-                raise missing(index)
-        return [ShardCounts(int(clock), int(refused)) for clock, refused in replies]
+        for index, reply in enumerate(replies):
+            self._stands(index, *reply[:2])
+        return [ShardCounts(int(clock), int(refused)) for _, _, clock, refused in replies]
 
     def copy(self, source: str, target: str) -> None:
         self.freeze({source: target})
 
     def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
         names = [name for pair in copies.items() for name in pair]
+        number = self._acknowledged.next_number()
         commands = [
-            Command.call(at.server, COPY, self._keys(index, *names), [self.fence])
+            Command.call(at.server, COPY, self._keys(index, *names), self._head(index, number))
             for index, at in enumerate(self._shards)
         ]
         at_a_time = self._at_a_time(lambda of: of.copy * max(1, len(copies)))
         replies = call_paced(self._servers, commands, at_a_time)
-        for index, (answer, _) in enumerate(replies):
-            self._check(index, answer)
+        self._settle((index, number, answer) for index, (answer, _) in enumerate(replies))
         return [shard_state_of(meta) for _, meta in replies]
 
     def drop(self, *names: str) -> None:
+        if not names:
+            return
+        number = self._acknowledged.next_number()
         replies = self._servers.call(
             [
-                Command.call(at.server, DROP, self._keys(index, *names), [self.fence])
-                for index, at in enumerate(self._shards if names else ())
+                Command.call(at.server, DROP, self._keys(index, *names), self._head(index, number))
+                for index, at in enumerate(self._shards)
             ]
         )
-        for index, answer in enumerate(replies):
-            self._check(index, answer)
+        self._settle((index, number, answer) for index, answer in enumerate(replies))
 
     def raise_fence(self, fence: int) -> None:
         self.fence = fence
         replies = self._servers.call(
-            [Command.call(at.server, FENCE, [at.meta], [fence]) for at in self._shards]
+            [
+                Command.call(at.server, FENCE, [at.meta], (fence, known.fence, known.change))
+                for at, known in zip(self._shards, self.standings, strict=True)
+            ]
         )
+        for index, reply in enumerate(replies):
+            if reply == [b"OK", fence]:
+                self._acknowledged.note(index, max(self.standings[index], Standing(fence)))
         for index, (answer, in_force) in enumerate(replies):
             self._check(index, answer)
             if in_force > fence:

@@ -18,7 +18,7 @@ from distbelief.app.client.pacing import call_paced
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import raw
 from distbelief.app.errors import Fenced, NotFinite
-from distbelief.app.layout.keys import COUNTED, shard
+from distbelief.app.layout.keys import COUNTED
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.store.contract.checks import check_gradient, refuse_overwriting
 from distbelief.app.store.contract.parameters import Counted
@@ -26,13 +26,16 @@ from distbelief.app.store.redis.calls import Head, length
 from distbelief.app.store.redis.costs import Cost, EngineCosts, longest
 from distbelief.app.store.redis.shards import RedisShards
 
-BEGIN = Script.load("distbelief.app.store", "begin", twin="begin")
+WALKING = ("changes", "prelude", "walk")
+
+BEGIN = Script.load("distbelief.app.store", "begin", "changes", twin="begin")
+COUNT = Script.load("distbelief.app.store", "counted", "changes")
 ACCUMULATE = Script.load("distbelief.app.store", "accumulate", "prelude", twin="accumulate")
-DOTS = Script.load("distbelief.app.store", "dots", "prelude", twin="dots")
-COMBINE = Script.load("distbelief.app.store", "combine", "prelude", twin="combine")
-PSEUDO = Script.load("distbelief.app.store", "pseudo", "prelude", "walk", twin="pseudo")
-ORTHANT = Script.load("distbelief.app.store", "orthant", "prelude", "walk", twin="orthant")
-SPARSITY = Script.load("distbelief.app.store", "sparsity", "prelude", "walk", twin="sparsity")
+DOTS = Script.load("distbelief.app.store", "dots", "changes", "prelude", twin="dots")
+COMBINE = Script.load("distbelief.app.store", "combine", "changes", "prelude", twin="combine")
+PSEUDO = Script.load("distbelief.app.store", "pseudo", *WALKING, twin="pseudo")
+ORTHANT = Script.load("distbelief.app.store", "orthant", *WALKING, twin="orthant")
+SPARSITY = Script.load("distbelief.app.store", "sparsity", *WALKING, twin="sparsity")
 
 #: Arguments of a script about a range of blocks, beside where it lies.
 Arguments = Callable[[range], Head]
@@ -82,26 +85,24 @@ class RedisVectorStore(RedisShards):
         return norm, int(nonzeros)
 
     def begin(self, evaluation: int, gradient: str) -> None:
-        commands = [
-            Command.call(
-                at.server, BEGIN, self._keys(index, COUNTED, gradient), (self.fence, evaluation)
-            )
-            for index, at in enumerate(self._shards)
-        ]
-        for index, answer in enumerate(self._servers.call(commands)):
-            self._check(index, answer)
+        number, commands = self._acknowledged.next_number(), []
+        for index, at in enumerate(self._shards):
+            keys, head = self._keys(index, COUNTED, gradient), self._head(index, number)
+            commands.append(Command.call(at.server, BEGIN, keys, (*head, evaluation)))
+        replies = self._servers.call(commands)
+        self._settle((index, number, answer) for index, answer in enumerate(replies))
+        for index, answer in enumerate(replies):
             if answer == b"EXPIRED":
                 raise Fenced(f"shard {index} is at a later evaluation than {evaluation}")
 
     def counted(self, evaluation: int) -> list[int]:
-        commands = []
+        number, commands = self._acknowledged.next_number(), []
         for index, at in enumerate(self._shards):
-            commands.append(Command(at.server, ("HGET", at.meta, "evaluation")))
-            bits = shard(self._run, index, COUNTED)
-            commands.append(Command(at.server, ("BITCOUNT", bits)))
+            keys, head = self._keys(index, COUNTED), self._head(index, number)
+            commands.append(Command.call(at.server, COUNT, keys, (*head, evaluation)))
         replies = self._servers.call(commands)
-        pairs = zip(replies[::2], replies[1::2], strict=True)
-        return [count if current == str(evaluation).encode() else 0 for current, count in pairs]
+        self._settle((index, number, answer) for index, (answer, _) in enumerate(replies))
+        return [count for _, count in replies]
 
     def accumulate(
         self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector
@@ -124,7 +125,7 @@ class RedisVectorStore(RedisShards):
     ) -> list[float]:
         """Sums over all numbers, of what a script sums over a range of blocks."""
         sums = []
-        for index, (answer, packed) in self._in_ranges(script, names, cost, arguments):
+        for index, _, (answer, packed) in self._in_ranges(script, names, cost, arguments):
             self._check(index, answer)
             sums.append(np.frombuffer(packed, "<f8"))
         return [_total(column) for column in np.array(sums).T]
@@ -144,23 +145,39 @@ class RedisVectorStore(RedisShards):
         def cost(of: EngineCosts) -> float:
             return of.writing(len(terms)) + of.choose * chosen
 
-        for index, answer in self._in_ranges(script, [out, *terms], cost, arguments):
-            self._check(index, answer)
-            if answer == b"REFUSED":
-                raise NotFinite(f"{out} would hold numbers that are not finite")
+        written = [*self._in_ranges(script, [out, *terms], cost, arguments, changes=True)]
+        if any(answer == b"REFUSED" for _, _, answer in written):
+            raise NotFinite(f"{out} would hold numbers that are not finite")
+        self._settle(written)
 
     def _in_ranges(
-        self, script: Script, names: Sequence[str], cost: Cost, arguments: Arguments
-    ) -> Iterator[tuple[int, Reply]]:
-        """Call a script on each range of blocks: the shard and the reply."""
-        commands, shards = [], []
+        self,
+        script: Script,
+        names: Sequence[str],
+        cost: Cost,
+        arguments: Arguments,
+        *,
+        changes: bool = False,
+    ) -> Iterator[tuple[int, int, Reply]]:
+        """Call a script on each range of blocks: the shard, the number of a change, the reply.
+
+        Of the ranges of a shard that needs several calls no two are sent together: when one is,
+        the change before it has been acknowledged.
+        """
+        commands, called = [], list[tuple[int, int]]()
+        last = dict[int, int]()
         for index, blocks in self._ranges(cost):
-            keys = self._keys(index, *names)
-            head: Head = (self.fence, blocks[0], blocks[-1], *arguments(blocks))
-            commands.append(Command.call(self._shards[index].server, script, keys, head))
-            shards.append(index)
+            number = self._acknowledged.next_number() if changes else 0
+            fence, known, _ = self._head(index)
+            head: Head = (fence, last.get(index, known), number)
+            last |= {index: number} if changes else {}
+            keys, where = self._keys(index, *names), (blocks[0], blocks[-1])
+            words = (*head, *where, *arguments(blocks))
+            commands.append(Command.call(self._shards[index].server, script, keys, words))
+            called.append((index, number))
         replies = call_paced(self._servers, commands, self._at_a_time(cost))
-        yield from zip(shards, replies, strict=True)
+        for (index, number), reply in zip(called, replies, strict=True):
+            yield index, number, reply
 
     def _covered(self, blocks: range) -> str:
         """The stretches of a range of blocks that the L1 term covers, for a script."""

@@ -9,12 +9,14 @@ from collections.abc import Callable
 import psutil
 
 from distbelief.app.layout.keys import CELERY_PREFIX
-from fleet import WORKERS, Fleet
+from fleet import WORKERS, Fleet, Keeping
 from trial import Trial
 
 PAUSE_S = (1.0, 4.0)
 FROZEN_S = (1.0, 6.0)
 AWAY_S = (0.0, 5.0)
+#: Between what a shard has and the moment when it has that again.
+OLDER_S = (0.1, 3.0)
 
 
 class Faults:
@@ -24,10 +26,18 @@ class Faults:
         fleet: to hurt.
         rng: what is hurt, when and for how long.
         injected: counts them by kind.
+        older: whether servers come back with older data, and nothing else happens.
     """
 
-    def __init__(self, fleet: Fleet, rng: random.Random, injected: Counter[str]) -> None:
+    def __init__(
+        self, fleet: Fleet, rng: random.Random, injected: Counter[str], *, older: bool = False
+    ) -> None:
         self._fleet, self._rng, self._injected = fleet, rng, injected
+        going_back: dict[str, Callable[[Trial], bool]] = {
+            "a replica behind took over": self._fail_over,
+            "a parameter server started from a snapshot": self._start_from_snapshot,
+            "a shard put back": self._roll_back,
+        }
         self._kinds: dict[str, Callable[[Trial], bool]] = {
             "a worker's process killed": self._kill_process,
             "a worker killed, another started": self._kill_worker,
@@ -40,7 +50,11 @@ class Faults:
             "a queue deleted": self._delete_queue,
             "the coordinator killed": self._kill_coordinator,
             "the coordinator told to end": self._end_coordinator,
+            **going_back,
         }
+        # Those have more moments to be tried at.
+        others = 0 if older else 1
+        self._weights = [2 if kind in going_back else others for kind in self._kinds]
 
     def pause_s(self) -> float:
         """Until the next one."""
@@ -48,7 +62,7 @@ class Faults:
 
     def inject(self, trial: Trial) -> str | None:
         """One of a random kind; None if there is nothing that it could hurt."""
-        kind = self._rng.choice(list(self._kinds))
+        kind = self._rng.choices(list(self._kinds), self._weights)[0]
         if not self._kinds[kind](trial):
             return None
         self._injected[kind] += 1
@@ -82,10 +96,30 @@ class Faults:
         return worker is not None
 
     def _kill_server(self, _: Trial) -> bool:
-        server = self._one_of(*self._fleet.servers)
+        snapshots = self._fleet.keeping is Keeping.SNAPSHOTS  # then that is a kind of its own
+        return self._kill_one_of(*self._fleet.servers[: 1 if snapshots else None])
+
+    def _start_from_snapshot(self, _: Trial) -> bool:
+        snapshots = self._fleet.keeping is Keeping.SNAPSHOTS
+        return snapshots and self._kill_one_of(*self._fleet.servers[1:])
+
+    def _kill_one_of(self, *servers: str) -> bool:
+        server = self._one_of(*servers)
         if server:
             self._fleet.kill(server, self._rng.uniform(*AWAY_S))
         return server is not None
+
+    def _fail_over(self, _: Trial) -> bool:
+        server = self._one_of(*self._fleet.servers[1:])
+        return server is not None and self._fleet.fail_over(server)
+
+    def _roll_back(self, trial: Trial) -> bool:
+        server = self._one_of(*self._fleet.servers[1:])
+        shards = self._fleet.shards(trial.run or "", server) if server else []
+        if server is None or not shards:
+            return False
+        shard, seconds = self._rng.choice(shards), self._rng.uniform(*OLDER_S)
+        return self._fleet.roll_back(server, trial.run or "", shard, seconds)
 
     def _freeze_server(self, _: Trial) -> bool:
         server = self._one_of(*self._fleet.servers)

@@ -1,10 +1,11 @@
 """Hurt a cluster for some minutes, and see that its runs end as they do undisturbed.
 
-``python tests/benchmarks/chaos/run.py --minutes 10 --seed 0``: two servers and two workers, runs
-of three kinds of work one after another, a fault every few seconds; half of the time the servers
-keep nothing on their disks, half of the time an append-only file. The seed fixes what is hurt and
-when; what it hits still depends on the machine. Exit code 1 if an update counts twice, a run ends
-with an error or not at all, or with another result than it should.
+``PYTHONPATH=. python tests/benchmarks/chaos/run.py --minutes 10 --seed 0``: two servers and two
+workers, runs of four kinds of work one after another, a fault every few seconds. Each parameter
+server is a primary and a replica behind an address that moves. A third of the time servers keep
+nothing on their disks, a third an append-only file, a third snapshots. The seed fixes what is hurt
+and when; what it hits still depends on the machine. Exit code 1 if an update is lost or counts
+twice, a run ends with an error or not at all, or with another result than it should.
 """
 
 from __future__ import annotations
@@ -16,15 +17,13 @@ import signal
 import sys
 import tempfile
 import time
-from itertools import cycle
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
-from distbelief.coordinator.cluster.local import LocalCluster
 from faults import Faults
-from fleet import SERVERS, Fleet, hurt
+from fleet import Fleet, Keeping, hurt
 from report import Results, table
 from trial import Trial, Work
 from verdict import Reference, judge
@@ -40,10 +39,11 @@ COMMON = [
 ]
 DENSE = ["--model", "slowmodels:Sleepy"]
 #: 24 steps in a pass, as the digits make with these replicas.
-TABLES = [
-    *("--model", "slowmodels:sleepy_clicks", "--table-numbers", 1),
+SPARSE = [
+    *("--model", "slowmodels:sleepy_clicks"),
     *("--data", "synthetic:clicks", "--data-option", "examples=1797"),
 ]
+TABLES = [*SPARSE, "--table-numbers", 1]
 DOWNPOUR = [
     *("--model-option", "seconds=0.05", "--passes", 15, "--replicas", 6, "--unit-steps", 10),
     *("--learning-rate", 0.02),
@@ -55,6 +55,7 @@ SANDBLASTER = [
 WORKS = [
     Work("downpour", "downpour", [*COMMON, *DENSE, *DOWNPOUR]),
     Work("sandblaster", "sandblaster", [*COMMON, *DENSE, *SANDBLASTER]),
+    Work("sandblaster on sparse data", "sandblaster", [*COMMON, *SPARSE, *SANDBLASTER]),
     Work("downpour with tables", "downpour", [*COMMON, *TABLES, *DOWNPOUR]),
 ]
 
@@ -65,14 +66,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="a new folder in which all logs are kept")
+    parser.add_argument("--older", action="store_true", help="no faults but older data")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     results, rng = Results(), random.Random(given.seed)
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
         os.environ |= {"PYTHONPATH": str(MODELS), "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels"}
         try:
-            for kept in (False, True):
-                _half(Path(home) / f"half{kept:d}", given.minutes * 30, rng, results, kept=kept)
+            for keeping in Keeping:
+                part = (given.folder or Path(home)) / keeping.name.lower()
+                with hurt(part / "logs", keeping) as fleet:
+                    faults = Faults(fleet, rng, results.injected, older=given.older)
+                    _part(part, given.minutes * 60 / len(Keeping), faults, results, fleet)
         except KeyboardInterrupt:
             results.failures.append("interrupted")
         shown = table(results)  # it reads what the runs have printed
@@ -82,34 +88,23 @@ def main() -> None:
     sys.exit(1 if results.failures else 0)
 
 
-def _half(
-    folder: Path, seconds: float, rng: random.Random, results: Results, *, kept: bool
-) -> None:
-    """One half of the time: with what servers ``kept`` on their disks, or without."""
-    console.print(f"servers with {'an append-only file' if kept else 'nothing on their disks'}")
-    durable = folder / "servers" if kept else None
-    logs = folder / "logs"
-    with (
-        LocalCluster(
-            servers=SERVERS, processes=0, folder=logs, wait_s=60.0, durable=durable
-        ) as cluster,
-        hurt(cluster) as fleet,
-    ):
-        if not results.references:
-            for work in WORKS:
-                results.references[work.name] = _undisturbed(work, fleet, folder)
-        until, faults = time.monotonic() + seconds, Faults(fleet, rng, results.injected)
-        for number, work in enumerate(cycle(WORKS)):
-            if time.monotonic() >= until:
-                return
-            trial = Trial(work, fleet.place, folder / f"trial{number}")
-            _storm(trial, fleet, faults, until)
-            fleet.heal()
-            verdict = None
-            if not trial.failure:
-                verdict = judge(trial, results.references[work.name], fleet)
-            results.add(trial, verdict)
-            _tell(trial)
+def _part(folder: Path, seconds: float, faults: Faults, results: Results, fleet: Fleet) -> None:
+    """A part of the time, on servers that keep something on their disks, or nothing."""
+    console.print(f"servers that keep {fleet.keeping.name.lower()} on their disks")
+    if not results.references:
+        for work in WORKS:
+            results.references[work.name] = _undisturbed(work, fleet, folder)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        number = len(results.trials)
+        trial = Trial(WORKS[number % len(WORKS)], fleet.place, folder / f"trial{number}")
+        _storm(trial, fleet, faults, until)
+        fleet.heal()
+        verdict = None
+        if not trial.failure:
+            verdict = judge(trial, results.references[trial.work.name], fleet)
+        results.add(trial, verdict)
+        _tell(trial)
 
 
 def _undisturbed(work: Work, fleet: Fleet, folder: Path) -> Reference:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distbelief.app.errors import ExitCode
-from distbelief.app.runs.leadership import RunState
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.runs import journal
 
 DEADLINE_S = 240.0
 
@@ -27,7 +28,8 @@ TAIL_LINES = 25
 
 PROGRESS = re.compile(r"^pass .*updates (\S+)|^iteration (\d+).*evaluations (\d+).*portions (\d+)")
 SENT_AGAIN = re.compile(r"(?:sent again|retries|backups) (\d+)")
-LOST = re.compile(r"(\d+) (?:iterations )?were lost")
+LOST = re.compile(r"(\d+) (?:iterations |updates? )?were lost")
+OLDER = re.compile(r"^shard \d+ on \S+ came back with older data", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,21 @@ class Trial:
         return self.processes[-1].out
 
     @property
-    def lost(self) -> int:
+    def made_again(self) -> int:
+        """Updates and iterations that were lost on the way."""
         return sum(map(int, LOST.findall(self.said)))
+
+    @property
+    def older(self) -> int:
+        """Shards that came back with older data, and were noticed."""
+        return len(OLDER.findall(self.said))
+
+    @property
+    def losses(self) -> dict[int, float]:
+        """The loss at each iteration of Sandblaster, as the journal has it."""
+        events = journal.read(self.model.with_name("events.jsonl"))
+        told = [event.fields for event in events if event.kind == "iteration"]
+        return {fields["iteration"]: fields["loss"] for fields in told}
 
     @property
     def model(self) -> Path:

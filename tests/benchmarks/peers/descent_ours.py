@@ -27,6 +27,7 @@ def contestant(options: dict[str, Any]) -> Iterator[Callable[[dict[str, Any]], d
                 "data": str(x),
                 "holdout": 0.0,
                 "l2": L2,
+                "standardize": False,  # as the others
                 "history": HISTORY,
                 "iterations": request["iterations"],
                 "gradient_tolerance": 0.0,

@@ -19,16 +19,23 @@ DEADLINE_S = 60.0
 POLL_S = 0.05
 
 
-@contextmanager
-def worker(folder: Path, processes: int, environment: Mapping[str, str]) -> Iterator[Child]:
-    """A worker that may import the models of these tests, with its log in ``folder``."""
+def start_worker(
+    folder: Path, processes: int, environment: Mapping[str, str], name: str = "worker"
+) -> Child:
+    """Start a worker that may import the models of these tests, with its log in ``folder``."""
     command = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "worker"]
-    command += ["--pool=prefork", f"--concurrency={processes}"]
+    command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
     command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
     own = {"DISTBELIEF_ALLOWED_IMPORTS": "pacedmodels", "PYTHONPATH": import_path()}
     path = os.pathsep.join([str(Path(__file__).parents[1]), own["PYTHONPATH"]])
     variables = {**os.environ, **own, "PYTHONPATH": path, **environment}
-    child = Child.start("worker", command, folder, variables)
+    return Child.start(name, command, folder, variables)
+
+
+@contextmanager
+def worker(folder: Path, processes: int, environment: Mapping[str, str]) -> Iterator[Child]:
+    """A worker that ends with the context."""
+    child = start_worker(folder, processes, environment)
     try:
         yield child
     finally:

@@ -28,9 +28,9 @@ from tests.cluster.faults.paced import (
     model_of,
     sandblaster,
 )
+from tests.cluster.faults.pairs import Pair
 from tests.cluster.faults.private_fleet import pool, progress, worker
-from tests.redis.client.proxy import MovingAddress, moving_address
-from tests.redis.private import PrivateServer, connected
+from tests.redis.private import connected
 from tests.redis.programs import existing
 
 Start = Callable[..., Any]
@@ -41,28 +41,22 @@ NAMES = ("control", "parameters0", "parameters1")
 DEMOTED_S = 1.5
 
 
-class Pair:
-    """A primary and its replica, behind one address."""
+class InSync(Pair):
+    """A pair whose replica has all when it takes over, and whose primary has a disk."""
 
     def __init__(self, stack: ExitStack) -> None:
-        program = existing(binaries.bundled())
         self.disk = Path(tempfile.mkdtemp(prefix="distbelief-disk-"))
         stack.callback(shutil.rmtree, self.disk, ignore_errors=True)
-        disk = ("--dir", str(self.disk), "--save", "3600 1000000000", "--repl-diskless-sync", "yes")
-        delay = ("--repl-diskless-sync-delay", "0")
+        disk = ("--dir", str(self.disk), "--save", "3600 1000000000")
         # With the engine of the undisturbed run: the other one adds in another order.
         module = library()
         engine = () if module is None else ("--loadmodule", str(module))
-        own = (*disk, *delay, *engine)
-        self.primary = stack.enter_context(PrivateServer(program, options=own))
-        of = ("--replicaof", f"127.0.0.1 {self.primary.port}", *engine)
-        self.replica = stack.enter_context(PrivateServer(program, options=of))
-        self.address: MovingAddress = stack.enter_context(moving_address(self.primary.port))
+        super().__init__(stack, existing(binaries.bundled()), engine, disk)
 
     def fail_over(self, until: Until) -> None:
         """Have the replica take over when it has all, and the address move a while later."""
+        until(lambda: self.linked, "a link")
         with connected(self.primary.url) as old, connected(self.replica.url) as new:
-            until(lambda: b"master_link_status:up" in new.one("INFO", "replication"), "a link")
             old.one("FAILOVER", "TO", "127.0.0.1", self.replica.port)
             until(lambda: new.one("ROLE")[0] == b"master", "a new primary")
             time.sleep(DEMOTED_S)
@@ -89,8 +83,8 @@ def fleet(
     """A run of each algorithm that goes through all of that."""
     folder = tmp_path_factory.mktemp("failovers")
     with ExitStack() as stack:
-        pairs = {name: Pair(stack) for name in NAMES}
-        broker, *parameters = (pair.address.url for pair in pairs.values())
+        pairs = {name: InSync(stack) for name in NAMES}
+        broker, *parameters = (pair.url for pair in pairs.values())
         control: Servers = stack.enter_context(connected(broker, deadline_s=60.0))
         variables = {
             "DISTBELIEF_BROKER": broker,
@@ -105,7 +99,7 @@ def fleet(
         runs = [training.run for training in trainings.values()]
         progress(control, runs)
         before = pool(crew)
-        for trouble in (Pair.fill_disk, Pair.fail_over):
+        for trouble in (InSync.fill_disk, InSync.fail_over):
             for name, pair in pairs.items():
                 began = time.monotonic()
                 trouble(pair, until)

@@ -72,7 +72,7 @@ def last_good(training: Any) -> checkpoint.Checkpoint:
     """The checkpoint that it advises to go on from."""
     (path,) = re.findall(
         rf"^the last good checkpoint is (.*); to go on from it: python -m coordinator resume "
-        rf"{training.run}$",
+        rf"{training.run}(?: --folder .*)?$",
         training.err,
         re.MULTILINE,
     )
@@ -102,7 +102,7 @@ def test_a_sandblaster_run_that_cannot_begin_says_where_its_last_good_checkpoint
     features, targets = random.normal(size=(64, 3)), random.normal(size=64)
     # Finite numbers whose squares are not.
     np.savez(tmp_path / "huge.npz", x=1e30 * features, y=1e30 * targets)
-    words = ("--algorithm=sandblaster", "--model=linear", "--precision=float32")
+    words = ("--algorithm=sandblaster", "--model=linear", "--precision=float32", "--no-standardize")
     data = f"--data={tmp_path / 'huge.npz'}"
     training = command("train", *words, data, endpoints=shared.endpoints)
     message = complaint(training, ExitCode.DIVERGED)

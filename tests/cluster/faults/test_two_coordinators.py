@@ -45,7 +45,7 @@ def told_who_has_it(training: Any, command: Start, folder: Path) -> None:
     assert re.fullmatch(
         rf"run {training.run} is coordinated by process {training.process.pid} on "
         rf"{re.escape(socket.gethostname())} \(for \d+ s, last heard of [\d.]+ s ago\): stop it "
-        rf"with 'stop {training.run}', or take the run from it with --take-over",
+        rf"with '(.* )?stop {training.run}( .*)?', or take the run from it with --take-over",
         message,
     )
     assert training.process.poll() is None

@@ -14,7 +14,7 @@ import pytest
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.errors import ModelMissing
+from distbelief.app.errors import DataLost, ShardBehind
 from distbelief.app.layout import keys
 from distbelief.app.layout.keys import named
 from distbelief.app.layout.layout import Layout
@@ -39,6 +39,7 @@ from distbelief.coordinator.runs.leader import Leader
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.descent import Evaluate
 from distbelief.coordinator.sandblaster.driver import Sandblaster
+from tests.redis.client.dumps import Dump, dumped, put_back
 from tests.unit.coordinator.sandblaster.problems import rosenbrock
 
 ITERATIONS = 5
@@ -79,11 +80,17 @@ class Life:
 
 
 class KillableServers(Servers):
-    """Parameter servers that get only half of the commands of a coordinator's last step."""
+    """Parameter servers that get only half of the commands of a coordinator's last step.
+
+    ``before`` each step something may happen to them.
+    """
 
     life = Life()
+    before: Callable[[int], None] | None = None
 
     def call(self, commands: Sequence[Command], *, timeout_s: float | None = None) -> list[Reply]:
+        if self.before is not None and self.life.last < math.inf:
+            self.before(self.life.steps + 1)
         if self.life.ends():
             super().call(commands[: len(commands) // 2])
             raise Killed
@@ -135,6 +142,8 @@ class LocalBatch:
         added = self._store.accumulate(self._session.fence, self.number, gradient, 0, values)
         assert set(added) == {Counted.COUNTED}
         self._turn()
+        if set(self._store.counted(self.number)) != {1}:
+            raise ShardBehind("a shard lacks the portion")
         return loss
 
 
@@ -193,18 +202,33 @@ class KillableRun:
                 if document := leadership.committed(self.control, self.run):
                     driver.load_state(document)
                 said += driver.restore(checkpoints.latest)
-            try:
-                reason = driver.run()
-            except ModelMissing:
-                session.renew()
-                said += driver.restore(checkpoints.latest)
-                reason = driver.run()
-            assert reason is EndReason.ITERATIONS
-            return life, said, driver.finish(resumable=False).parameters
+            while True:
+                try:
+                    assert driver.run() is EndReason.ITERATIONS
+                    return life, said, driver.finish(resumable=False).parameters
+                except DataLost:
+                    session.renew()
+                    said += driver.restore(checkpoints.latest)
         finally:
             self.servers.life = Life()
             checkpoints.close()
             leader.stop()
+
+    def goes_back(self, at: int, by: int) -> Callable[[int], None]:
+        """Shard 1 goes back, before the coordinator's step ``at``, to what it was ``by`` before."""
+        pattern, server = keys.shard(self.run, 1, "*"), LAYOUT.server(1)
+        plain = cast("KillableServers", self.servers.only(server))
+        plain.before, dumps, done = None, list[Dump](), list[int]()
+
+        def before(step: int) -> None:
+            if done:
+                return
+            dumps.append(dumped(plain, pattern))
+            if step >= at:  # a commit is a step of which servers do not hear
+                done.append(step)
+                put_back(plain, pattern, 0, dumps[max(0, len(dumps) - 1 - by)])
+
+        return before
 
     def leftovers(self, shard: int | str = "*") -> list[bytes]:
         """The names of the run's keys on the parameter servers, parameters and meta aside."""

@@ -10,10 +10,10 @@ from contextlib import closing
 
 import pytest
 
-from distbelief.app.broker.application import DOWNPOUR
+from distbelief.app.broker.messages import DOWNPOUR, tasks_in
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.coordinator.cluster import binaries
-from distbelief.coordinator.runs.messages import Messages, arguments_of
+from distbelief.coordinator.runs.messages import Messages
 from tests.redis.private import PrivateServer, connected
 
 MESSAGES = 300
@@ -55,6 +55,7 @@ def test_messages_go_out_though_all_connections_are_cut_all_the_time(
                 over.set()
             assert cuts.result(20.0) > MESSAGES / 10
         queue = control.one("LRANGE", f"{CELERY_PREFIX}{DOWNPOUR}", 0, -1)
-        queued = [arguments_of(message) for message in queue]
         # One whose reply was cut off may be there twice.
-        assert {unit for _, (unit,) in queued} == {f"unit-{number}" for number in range(MESSAGES)}
+        assert {each.arguments for each in tasks_in(queue)} == {
+            (f"unit-{number}",) for number in range(MESSAGES)
+        }

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -184,3 +188,38 @@ def test_a_cluster_that_was_closed_leaves_no_child(start: Start) -> None:
     children = list(cluster.children)
     cluster.close()
     assert all(child.process.poll() is not None for child in children)
+
+
+KILLED = """
+import os, signal
+from distbelief.coordinator.cluster.local import LocalCluster
+
+cluster = LocalCluster(servers=1, processes=0).start()
+print(cluster.endpoints.broker, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_folder_of_a_killed_coordinator_goes_with_the_next_start(
+    program: ServerProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="swept-", dir="/tmp") as home:  # short, for sockets
+        monkeypatch.setenv("TMPDIR", home)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        command = [sys.executable, "-c", KILLED]
+        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+        left = Path(told.stdout.strip().removeprefix("unix://")).parent
+        assert left.parent == Path(home)
+        assert left.is_dir()
+
+        def start_another() -> bool:
+            with LocalCluster(servers=1, processes=0, program=program) as cluster:
+                (other,) = {Path(cluster.endpoints.broker.removeprefix("unix://")).parent}
+                with LocalCluster(servers=1, processes=0, program=program):
+                    assert other.is_dir(), "one that lives is left alone"
+            return not left.exists()
+
+        deadline = time.monotonic() + DEADLINE_S  # its servers end a moment after it
+        while not start_another():
+            assert time.monotonic() < deadline
+        assert list(Path(home).glob("distbelief-*")) == []

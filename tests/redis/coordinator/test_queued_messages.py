@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.runs.leader import Leader
 from distbelief.coordinator.runs.messages import Messages
@@ -24,11 +25,13 @@ def test_the_messages_of_a_run_that_wait_are_known_by_their_arguments(
         record = cast("Any", SimpleNamespace(run="run"))
         session = Session(record, control, control, messages, Leader(control, "run", 10.0))
         assert session.waiting("sandblaster") == set()
-        messages.send("sandblaster", "run", 3, 17, 0, shown="17")
-        messages.send("sandblaster", "run", 3, 18, 1, shown="18")
-        messages.send("sandblaster", "another run", 3, 19, 0, shown="19")
+        messages.send("sandblaster", "run", 1, 3, 17, 0, shown="17")
+        messages.send("sandblaster", "run", 1, 3, 18, 1, shown="18")
+        messages.send("sandblaster", "another run", 1, 3, 19, 0, shown="19")
         messages.send("downpour", "run", "downpour-0-200", shown="unit")
-        assert session.waiting("sandblaster") == {(3, 17, 0), (3, 18, 1)}
+        for odd in ("oops", "[]", "{}", '{"body": "W10="}', "[" * 100_000, b"\xff"):
+            control.one("LPUSH", f"{CELERY_PREFIX}sandblaster", odd)
+        assert session.waiting("sandblaster") == {(1, 3, 17, 0), (1, 3, 18, 1)}
         assert session.waiting("downpour") == {("downpour-0-200",)}
         assert messages.active("sandblaster", "run") is None  # there is no worker
         messages.close()

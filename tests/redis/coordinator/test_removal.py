@@ -15,9 +15,10 @@ from distbelief.app.errors import ConfigError, ModelMissing, RunTaken, ServerUnr
 from distbelief.app.layout.keys import control, patterns, shard
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs import events, leadership
-from distbelief.app.runs.leadership import Claimant, RunState
+from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import configure
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.redis.parameters import RedisParameterStore

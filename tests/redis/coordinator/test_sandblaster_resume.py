@@ -5,6 +5,7 @@ The one after it repeats the losses of an undisturbed run to the last bit, and l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ from tests.redis.coordinator.killable_driver import (
 )
 from tests.unit.coordinator.sandblaster.problems import rosenbrock
 
+#: Of the steps at which a shard may go back so many are passed over, to be fast.
+STRIDE = 7
+#: Steps: more than any coordinator takes.
+ALIVE = 10**6
 #: Steps: room for taking a run up, for saving its start, and for more than one iteration.
 SHORT_LIFE = 40
 
@@ -161,6 +166,24 @@ def test_what_shards_lose_comes_back_from_the_checkpoint(
         "2 iterations were lost and are made again"
     ]
     undisturbed.is_repeated_in(run, parameters)
+
+
+@pytest.mark.parametrize("by", [1, 3, 12])
+def test_a_shard_may_go_back_at_every_step(
+    by: int, run: KillableRun, undisturbed: Undisturbed
+) -> None:
+    """A replica takes over that was so many steps behind, or a server starts from a snapshot."""
+    noticed = 0
+    for at in range(1 + by, undisturbed.steps + 1, STRIDE):
+        run.servers.before = run.goes_back(at, by)
+        _, said, parameters = run.live(last=ALIVE)
+        run.servers.before = None
+        noticed += bool(said)
+        for line in said[:1]:
+            assert re.match(r"shard 1 on \S+ came back with older data: \d+ changes? behind", line)
+        undisturbed.is_repeated_in(run, parameters)
+        run.begin()
+    assert noticed > undisturbed.steps / STRIDE / 5
 
 
 def test_without_a_checkpoint_what_is_lost_is_not_made_up(

@@ -22,10 +22,10 @@ from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.store.contract.parameters import Fetched, ParameterStore, Positions, Pushed
+from distbelief.app.store.memory.calls import MemoryShard
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.redis.parameters import RedisParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import Restored, capture, restore
+from distbelief.coordinator.downpour.checkpoint_state import Known, Restored, capture, restore
 from distbelief.coordinator.runs.checkpoints import Capture
 from tests.redis.runs.ledger_model import LedgerModel
 
@@ -161,7 +161,7 @@ class MirroredRun:
                 raise CheckpointError("there is none")
             return saved
 
-        return self.both(lambda store: restore(store, self.fence, latest, ()))
+        return self.both(lambda store: restore(store, self.fence, latest, Known()))
 
     def expire(self, unit: str) -> None:
         """Let the lease on ``unit`` run out, if somebody holds it."""
@@ -169,6 +169,17 @@ class MirroredRun:
         if self.other.one("HEXISTS", key, "expires"):
             self.other.one("HSET", key, "expires", 1)
         self.model.expire(unit)
+
+    def jump(self, hours: int) -> None:
+        """Set the control server's clock, by which all leases run out, live as they may be.
+
+        What ends at a time of before ends as much later if the clock is set back.
+        """
+        for unit, at in self.model.units.items():
+            key = control(self.run, f"unit:{unit}")
+            if at.live and self.other.one("HEXISTS", key, "expires"):
+                self.other.one("HINCRBY", key, "expires", -3_600_000 * hours)
+            self.model.expire(unit)
 
     def contents(self) -> list[Contents]:
         """All that each shard holds on the server."""
@@ -208,6 +219,7 @@ def _hash(words: list[bytes]) -> dict[str, bytes]:
 def _contents(at: MemoryShard) -> Contents:
     head: dict[str, Any] = {"dtype": "f", "layout": LAYOUT.digest}
     head |= {"fence": at.fence, "clock": at.clock, "refused": at.refused}
+    head |= {"change": at.change} if at.change else {}
     head |= {f"attempt:{stream}": attempt for stream, attempt in at.attempts.items()}
     head |= {f"seq:{stream}": sequence for stream, sequence in at.sequences.items()}
     vectors = {

@@ -14,6 +14,7 @@ from distbelief.app.layout.keys import BEST, PARAMETERS
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs.ledger import Claim, UnitState
 from distbelief.app.store.contract.parameters import ParameterStore, ShardState, Token
+from distbelief.app.store.contract.standings import Standing
 from tests.redis.runs.run_and_models import LAYOUT, SHARDS, VECTORS, Contents, MirroredRun
 
 #: No lease runs out by itself.
@@ -156,8 +157,19 @@ class RunMachine(RuleBasedStateMachine):
                 return "ModelMissing"
             meta = shard["meta"]
             latest = int(meta.get(f"attempt:{token.stream}", 0))
-            if int(meta["fence"]) != token.fence or latest > token.attempt:
+            if int(meta["fence"]) < token.fence:
+                return "ShardBehind"
+            if int(meta["fence"]) > token.fence or latest > token.attempt:
                 return "Fenced"
+        return None
+
+    def objection(self, known: Sequence[Standing]) -> str | None:
+        """What the first shard says that does not stand where it is known to; None if all do."""
+        for at, expected in zip(self.mirrored.twin._shards, known, strict=True):
+            if at is None:
+                return "ModelMissing"
+            if at.standing < expected:
+                return "ShardBehind"
         return None
 
     # --- what must always be true
@@ -174,8 +186,9 @@ class RunMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_fetched_is_finite_and_that_of_the_twin(self) -> None:
-        answer = self.mirrored.both(lambda store: store.fetch())
-        assert answer == (("ModelMissing",) if self.mirrored.lost else ("fetched",))
+        known = [self.mirrored.twin._known(index) for index in SHARDS]
+        expected = self.objection(known) or "fetched"
+        assert self.mirrored.both(lambda store: store.fetch()) == (expected,)
         for at in self.mirrored.twin._shards:
             vectors = at.vectors if at is not None else {}
             for blocks in vectors.values():

@@ -11,9 +11,10 @@ from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import control
 from distbelief.app.runs import blobs, leadership
 from distbelief.app.runs.blobs import put
-from distbelief.app.runs.leadership import Claimant, RunState
+from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.app.runs.record import KEEP_S, RunRecord
+from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.redis.private import connected

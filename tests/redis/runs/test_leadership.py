@@ -17,8 +17,9 @@ from distbelief.app.errors import ConfigError, Fenced, ModelMissing
 from distbelief.app.layout.keys import control
 from distbelief.app.runs import leadership
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.leadership import Claimant, Owner, RunState, Snapshot
+from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import Owner, RunState, Snapshot
 
 PATIENCE_S = 20.0
 LONG_S, SHORT_S = 60.0, 0.05
@@ -335,6 +336,48 @@ def test_silence_is_counted_from_the_last_sign_of_life(servers: Servers, led: Ru
     servers.one("HSET", key, "expires", int(seconds) * 1000 - 40_000)
     silent_s = owner(servers, led.run).silent_s
     assert LONG_S + 40 <= silent_s < LONG_S + 40 + PATIENCE_S
+
+
+# --- a clock that jumps
+
+
+def jump(servers: Servers, run: str, hours: int) -> None:
+    """Set the server's clock: what was noted by it lies as much before or behind."""
+    for name in ("since", "expires"):
+        servers.one("HINCRBY", control(run, "record"), name, -3_600_000 * hours)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_whatever_the_clock_does_nobody_waits_for_a_dead_coordinator(
+    servers: Servers, led: RunRecord, lead: Lead, hours: int
+) -> None:
+    jump(servers, led.run, hours)
+    holder = owner(servers, led.run)
+    assert holder.silent_s > LONG_S
+    assert holder.age_s >= 0
+    assert lead(YOU) == 2
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_whatever_the_clock_does_a_run_can_be_removed(
+    servers: Servers, led: RunRecord, hours: int
+) -> None:
+    assert isinstance(leadership.discard(servers, led.run), Owner)
+    jump(servers, led.run, hours)
+    assert leadership.discard(servers, led.run) == 2
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_whatever_the_clock_does_a_coordinator_that_lives_keeps_its_run(
+    servers: Servers, led: RunRecord, lead: Lead, hours: int
+) -> None:
+    jump(servers, led.run, hours)
+    assert not leadership.keep(servers, led.run, "me", {})
+    holder = lead(YOU)
+    assert isinstance(holder, Owner)
+    assert 0 <= holder.silent_s < PATIENCE_S
+    assert holder.age_s >= 0
+    assert known(servers, led.run).idle_s < PATIENCE_S
 
 
 def test_a_run_that_nobody_took_is_unknown(servers: Servers, run_id: str) -> None:

@@ -12,9 +12,10 @@ import pytest
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
 from distbelief.app.runs import events, leadership
-from distbelief.app.runs.leadership import Claimant, Owner, RunState
+from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import Owner, RunState
 
 PATIENCE_S = 20.0
 LONG_S, SHORT_S = 60.0, 0.05
@@ -103,6 +104,23 @@ def test_a_unit_whose_lease_ran_out_is_granted_with_a_higher_attempt(ledger: Led
     second = eventually(lambda: ledger.claim("short", "you"))
     assert second.attempt > first.attempt
     assert ledger.read(["short"])["short"].tries == 2
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_lease_survives_no_jump_of_the_clock_but_is_renewed_after_it(
+    ledger: Ledger, servers: Servers, run_id: str, hours: int
+) -> None:
+    first = granted(ledger.claim("unit", "me"))
+    key = control(run_id, "unit:unit")
+    servers.one("HINCRBY", key, "expires", -3_600_000 * hours)
+    left = ledger.read(["unit"])["unit"].remaining_s
+    assert left is not None
+    assert left <= 0
+    assert ledger.renew(first)
+    assert ledger.claim("unit", "you") is None
+    servers.one("HINCRBY", key, "expires", -3_600_000 * hours)
+    assert granted(ledger.claim("unit", "you")).attempt > first.attempt
+    assert not ledger.renew(first)
 
 
 def test_attempts_grow_over_all_units_of_a_run(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from distbelief.app.client.engine import Engine
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import Fenced, LayoutError, ModelMissing, SequenceGap, ServerRefused
+from distbelief.app.errors import Fenced, LayoutError, ModelMissing, ServerRefused, ShardBehind
 from distbelief.app.layout.keys import PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
@@ -24,8 +24,8 @@ from distbelief.app.store.contract.parameters import (
     ShardState,
     Token,
 )
+from distbelief.app.store.memory.calls import MemoryShard
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.memory.shards import MemoryShard
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from tests.redis.programs import ENGINES, existing, usable
@@ -281,17 +281,18 @@ def test_a_duplicate_still_brings_the_fresh_parameters(store: ParameterStore) ->
 def test_a_gap_raises_and_changes_nothing(store: ParameterStore) -> None:
     store.push(TOKEN, 1, GRADIENT)
     before = state(store)
-    with pytest.raises(SequenceGap, match="shard 0 stands at sequence 1, so it cannot take 3"):
+    with pytest.raises(ShardBehind, match="shard 0 stands at sequence 1, so it cannot take 3"):
         store.push(TOKEN, 3, GRADIENT)
     assert state(store) == before
 
 
-@pytest.mark.parametrize("fence", [FENCE - 1, FENCE + 1])
+@pytest.mark.parametrize(("fence", "error"), [(FENCE - 1, Fenced), (FENCE + 1, ShardBehind)])
 def test_a_push_under_another_fence_raises_and_changes_nothing(
-    store: ParameterStore, fence: int
+    store: ParameterStore, fence: int, error: type[Exception]
 ) -> None:
+    """Whoever pushes under a fence has heard of it when it was raised on all shards."""
     before = state(store)
-    with pytest.raises(Fenced, match="shard 0 is fenced"):
+    with pytest.raises(error, match="shard 0"):
         store.push(Token(fence, 0, 5), 1, GRADIENT)
     assert state(store) == before
 
@@ -329,13 +330,18 @@ def test_an_attempt_may_be_announced_again(store: ParameterStore) -> None:
     assert store.push(TOKEN, 1, GRADIENT).answers == answers(Answer.APPLIED)
 
 
-@pytest.mark.parametrize("token", [Token(FENCE, 0, 4), Token(FENCE - 1, 0, 6), Token(9, 0, 6)])
-def test_an_older_attempt_or_another_fence_cannot_be_announced(
-    store: ParameterStore, token: Token
-) -> None:
+@pytest.mark.parametrize("token", [Token(FENCE, 0, 4), Token(FENCE - 1, 0, 6)])
+def test_an_older_attempt_or_fence_cannot_be_announced(store: ParameterStore, token: Token) -> None:
     store.announce(TOKEN)
     with pytest.raises(Fenced, match=f"newer attempt than {token.attempt}"):
         store.announce(token)
+
+
+def test_a_shard_with_an_older_fence_than_was_raised_on_all_is_behind(
+    store: ParameterStore,
+) -> None:
+    with pytest.raises(ShardBehind, match="shard 0 lacks what it had acknowledged"):
+        store.announce(Token(FENCE + 1, 0, 6))
 
 
 # --- a push that is refused
@@ -557,7 +563,7 @@ def test_a_restored_run_goes_on_after_its_last_sequences(store: ParameterStore) 
     store.restore(dict.fromkeys(SHARDS, ShardState(5, 1, {0: 6, 1: 0})), values)
     before = state(store)
     assert store.push(TOKEN, 6, GRADIENT).answers == answers(Answer.DUPLICATE)
-    with pytest.raises(SequenceGap, match="shard 0 stands at sequence 6, so it cannot take 8"):
+    with pytest.raises(ShardBehind, match="shard 0 stands at sequence 6, so it cannot take 8"):
         store.push(TOKEN, 8, GRADIENT)
     assert state(store) == before
     pushed = store.push(TOKEN, 7, GRADIENT)

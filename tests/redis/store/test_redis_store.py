@@ -12,7 +12,7 @@ import pytest
 
 from distbelief.app.client import scan
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import LayoutError, ModelMissing, SequenceGap
+from distbelief.app.errors import LayoutError, ModelMissing, ShardBehind
 from distbelief.app.layout.keys import PARAMETERS, named, shard, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
@@ -109,7 +109,7 @@ def test_a_shard_that_lost_its_tail_takes_a_replay_that_others_call_a_duplicate(
     store.push(TOKEN, 1, ONES)
     forget(servers, run_id, 3)
     store.create(np.zeros(40))
-    with pytest.raises(SequenceGap, match="shard 3 stands at sequence 0"):
+    with pytest.raises(ShardBehind, match="shard 3 stands at sequence 0"):
         store.push(TOKEN, 2, ONES)
     assert store.announce(TOKEN).sequences.tolist() == [2, 2, 2, 0]
     duplicate, applied = Answer.DUPLICATE, Answer.APPLIED

@@ -14,14 +14,15 @@ import pytest
 
 from distbelief.app.client.engine import Engine
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import Fenced, LayoutError, ModelMissing
+from distbelief.app.errors import Fenced, LayoutError, ModelMissing, ShardBehind
 from distbelief.app.layout.keys import PARAMETERS, named, slot
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import ShardState, ShardStore
+from distbelief.app.store.memory.calls import MemoryShard
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.app.store.memory.shards import MemoryShard, MemoryShards
+from distbelief.app.store.memory.shards import MemoryShards
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -263,13 +264,19 @@ def test_freezing_a_run_that_lost_a_shard_says_which(store: ShardStore, backend:
 # --- fences
 
 
-@pytest.mark.parametrize("fence", [FENCE - 1, FENCE + 1])
+@pytest.mark.parametrize(
+    ("fence", "error", "message"),
+    [
+        (FENCE - 1, Fenced, "shard 0 is fenced: a newer coordinator took over"),
+        (FENCE + 1, ShardBehind, "shard 0 lacks what it had acknowledged"),
+    ],
+)
 def test_a_coordinator_with_another_fence_changes_nothing_by_name(
-    store: ShardStore, backend: Backend, fence: int
+    store: ShardStore, backend: Backend, fence: int, error: type[Exception], message: str
 ) -> None:
     store.put(A, OTHERS)
     for change in changes(backend.open(fence)):
-        with pytest.raises(Fenced, match="shard 0 is fenced: a newer coordinator took over"):
+        with pytest.raises(error, match=message):
             change()
     assert store.named_vectors() == {A}
     assert read(store, A) == rounded(store, OTHERS)

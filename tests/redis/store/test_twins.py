@@ -203,9 +203,10 @@ def test_script_and_twin_agree_bit_for_bit(
         token = Token(FENCE, data.draw(st.integers(0, 1), "stream"), ATTEMPT)
         sequence = int(twin.announce(token).sequences[0]) + 1
         base = data.draw(st.none() | arrays(np.int64, layout.n_shards, elements=BASES), "base")
+        share = 1.0 if name == "ftrl" else data.draw(st.floats(0.01, 1), "share")
+        how: dict[str, Any] = {"blocks": blocks, "fetch": True, "base": base, "share": share}
         ours, theirs = (
-            told(store.push(token, sequence, gradient, blocks=blocks, fetch=True, base=base))
-            for store in (script, twin)
+            told(store.push(token, sequence, gradient, **how)) for store in (script, twin)
         )
         assert ours == theirs
         assert bits(script) == bits(twin)

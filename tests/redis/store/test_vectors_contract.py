@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ import pytest
 
 from distbelief.app.client.engine import Engine
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import Fenced, ModelMissing, NotFinite, ServerRefused
+from distbelief.app.errors import Fenced, ModelMissing, NotFinite, ServerRefused, ShardBehind
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.store.contract.parameters import Counted, ShardState
 from distbelief.app.store.contract.vectors import VectorStore
-from distbelief.app.store.memory.shards import MemoryShard
+from distbelief.app.store.memory.calls import MemoryShard
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis import costs
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -395,15 +396,22 @@ def test_a_portion_that_comes_twice_counts_once(store: VectorStore, dtype: Dtype
 def test_a_portion_of_another_evaluation_is_expired(store: VectorStore, dtype: Dtype) -> None:
     store.begin(12, GRADIENT)
     store.accumulate(FENCE, 12, GRADIENT, 0, PORTION)
-    for evaluation in (11, 13):
-        answers = store.accumulate(FENCE, evaluation, GRADIENT, 1, PORTION)
-        assert answers == all_shards(Counted.EXPIRED)
+    assert store.accumulate(FENCE, 11, GRADIENT, 1, PORTION) == all_shards(Counted.EXPIRED)
     assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
 
 
-def test_before_the_first_evaluation_every_portion_is_expired(store: VectorStore) -> None:
-    assert store.accumulate(FENCE, 11, GRADIENT, 0, PORTION) == all_shards(Counted.EXPIRED)
+def test_a_shard_that_knows_no_evaluation_so_late_is_behind(
+    store: VectorStore, dtype: Dtype
+) -> None:
+    """Workers hear of an evaluation when it has begun on all shards."""
+    with pytest.raises(ShardBehind, match="shard 0 lacks what it had acknowledged"):
+        store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
     assert not is_there(store, GRADIENT)
+    store.begin(11, GRADIENT)
+    store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
+    with pytest.raises(ShardBehind):
+        store.accumulate(FENCE, 12, GRADIENT, 1, PORTION)
+    assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()
 
 
 def test_beginning_an_evaluation_again_resets_nothing(store: VectorStore, dtype: Dtype) -> None:
@@ -498,19 +506,19 @@ def test_a_portion_of_another_length_changes_nothing(
 
 def test_a_coordinator_with_another_fence_is_shut_out(open_store: Open) -> None:
     open_store().create(VALUES)
-    for other in (open_store(FENCE - 1), open_store(FENCE + 1)):
-        with pytest.raises(Fenced, match="shard 0 is fenced"):
-            other.dots([(PARAMETERS, PARAMETERS)])
-        with pytest.raises(Fenced):
-            other.combine(OUT, [(1.0, PARAMETERS)])
-        with pytest.raises(Fenced):
-            other.begin(11, GRADIENT)
-        with pytest.raises(Fenced):
-            other.pseudo_gradient(OUT, PARAMETERS, PARAMETERS, 1.0)
-        with pytest.raises(Fenced):
-            other.orthant_step(OUT, PARAMETERS, PARAMETERS, PARAMETERS, 1.0)
-        with pytest.raises(Fenced):
-            other.sparsity(PARAMETERS)
+    for other, error in ((open_store(FENCE - 1), Fenced), (open_store(FENCE + 1), ShardBehind)):
+        calls: list[Callable[[], object]] = [
+            partial(other.dots, [(PARAMETERS, PARAMETERS)]),
+            partial(other.combine, OUT, [(1.0, PARAMETERS)]),
+            partial(other.begin, 11, GRADIENT),
+            partial(other.counted, 11),
+            partial(other.pseudo_gradient, OUT, PARAMETERS, PARAMETERS, 1.0),
+            partial(other.orthant_step, OUT, PARAMETERS, PARAMETERS, PARAMETERS, 1.0),
+            partial(other.sparsity, PARAMETERS),
+        ]
+        for call in calls:
+            with pytest.raises(error, match="shard 0"):
+                call()
     assert not is_there(open_store(), OUT)
 
 
@@ -544,8 +552,8 @@ def test_raising_the_fence_forgets_the_evaluation_under_the_old_one(
     store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
     store.raise_fence(FENCE + 1)
     assert store.counted(11) == [0] * SHARDS
-    answers = store.accumulate(FENCE + 1, 11, GRADIENT, 1, PORTION)
-    assert answers == all_shards(Counted.EXPIRED)
+    with pytest.raises(ShardBehind):
+        store.accumulate(FENCE + 1, 11, GRADIENT, 1, PORTION)
     # A checkpoint may take the new coordinator back to an evaluation with a lower number.
     store.begin(5, GRADIENT)
     for expected in (Counted.COUNTED, Counted.DUPLICATE):
@@ -565,7 +573,8 @@ def test_restoring_forgets_the_portions_that_were_counted(store: VectorStore, dt
     store.accumulate(FENCE, 11, GRADIENT, 0, PORTION)
     store.restore(dict.fromkeys(range(SHARDS), ShardState()), {PARAMETERS: VALUES})
     assert store.counted(11) == [0] * SHARDS
-    assert store.accumulate(FENCE, 11, GRADIENT, 1, PORTION) == all_shards(Counted.EXPIRED)
+    with pytest.raises(ShardBehind):
+        store.accumulate(FENCE, 11, GRADIENT, 1, PORTION)
     store.begin(11, GRADIENT)
     assert store.accumulate(FENCE, 11, GRADIENT, 0, PORTION) == all_shards(Counted.COUNTED)
     assert read(store, GRADIENT) == PORTION.astype(dtype).tolist()

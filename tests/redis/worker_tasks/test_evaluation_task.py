@@ -111,6 +111,7 @@ def begin(
             tuple(servers.addresses),
             data.fingerprint,
             data.schema,
+            scaling=problem.scaling,
         )
         leadership.lead(server, record, Claimant("me", "here", 1), LEASE_S)
         rule, dtype = build_rule(problem.config), problem.config.dtype

@@ -15,7 +15,7 @@ import pytest
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.split.partition import portion, split
+from distbelief.app.datasets.split.partition import portion
 from distbelief.app.errors import WorkerMismatch
 from distbelief.app.layout.keys import PARAMETERS, named, shard
 from distbelief.app.layout.layout import Layout
@@ -24,8 +24,9 @@ from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Targets
 from distbelief.app.runs import batch, leadership
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.leadership import Claimant, RunState
+from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -35,6 +36,7 @@ from distbelief.worker_tasks import context, sandblaster
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.portion import Share, rounded
 from distbelief.worker_tasks.sandblaster import compute_portion
+from tests.dividing import split
 
 PORTIONS = 5
 QUANTUM = 2.0**-40
@@ -206,9 +208,10 @@ def test_a_worker_that_comes_to_an_evaluation_too_late_has_nothing_to_do(run: Ru
     run.begin(1)
     run.begin(2)
     before = run.shards()
-    assert compute_portion(run.id, FENCE, 1, 4, 0) == "fenced"
+    assert compute_portion(run.id, FENCE, 1, 4, 0) == "data lost"
     assert run.shards() == before
-    assert run.reports() == []
+    (report,) = run.reports()  # whether it is over or lost, the coordinator knows
+    assert (report.evaluation, report.lost) == (1, True)
 
 
 def test_a_worker_that_wakes_up_after_its_evaluation_changes_no_shard(
@@ -285,7 +288,7 @@ def test_a_shard_that_lost_the_run_is_reported_to_the_coordinator(run: Run) -> N
     run.begin(1)
     layout = run.store.layout
     assert run.servers.one("DEL", shard(run.id, 1, "meta"), server=layout.server(1)) == 1
-    assert compute_portion(run.id, FENCE, 1, 0, 3) == "no model"
+    assert compute_portion(run.id, FENCE, 1, 0, 3) == "data lost"
     (report,) = run.reports()
     assert (report.fence, report.evaluation, report.portion, report.dispatch) == (FENCE, 1, 0, 3)
     assert report.error.startswith("shard 1 does not know this run")

@@ -52,7 +52,7 @@ def test_a_setting_by_the_name_of_another_library_leads_to_ours() -> None:
 
 @pytest.mark.parametrize("data", [np.ones((2, 2)), (np.ones((2, 2)),), 3])
 def test_data_are_a_source_or_a_pair(data: Any) -> None:
-    with pytest.raises(ConfigError, match="data must be a source, or a pair"):
+    with pytest.raises(ConfigError, match=r"data must be a source, or \(features, targets\)"):
         train(data=data)
 
 

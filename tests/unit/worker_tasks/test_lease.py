@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from distbelief.app.errors import DataError, Fenced, ServerUnreachable
+from distbelief.app.errors import DataError, Fenced, ServerUnreachable, ShardBehind
 from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.worker_tasks import shutdown
 from distbelief.worker_tasks.lease import Lease, work
@@ -86,6 +86,19 @@ def test_being_shut_out_is_no_failure() -> None:
     ledger = OneUnit()
     assert do_work(ledger, shut_out) == "fenced"
     assert ledger.reports == []
+
+
+def test_data_that_a_shard_lost_are_reported_for_the_coordinator_to_mend() -> None:
+    def miss(lease: Lease) -> dict[str, Any]:
+        raise ShardBehind("shard 1 lacks 3 pushes")
+
+    ledger = OneUnit()
+    assert do_work(ledger, miss) == "data lost"
+    ((state, report),) = ledger.reports
+    assert state is UnitState.FAILED
+    assert (report["error"], report["lost"]) == ("shard 1 lacks 3 pushes", True)
+    ledger.reportable = False  # somebody else has the unit by now
+    assert do_work(ledger, miss) == "fenced"
 
 
 def test_what_a_users_model_raises_is_reported_with_its_traceback() -> None:

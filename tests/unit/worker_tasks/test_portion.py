@@ -17,7 +17,7 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.sources.source import Generated
 from distbelief.app.datasets.split import partition as splitting
-from distbelief.app.datasets.split.partition import BLOCK, ShuffledRows, portion, split
+from distbelief.app.datasets.split.partition import BLOCK, ShuffledRows, portion
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
@@ -32,6 +32,7 @@ from distbelief.worker_tasks.portion import (
     quantum,
     rounded,
 )
+from tests.dividing import split
 
 L2 = 0.03
 

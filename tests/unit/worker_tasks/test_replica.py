@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
+import math
 import threading
 import time
 from collections import Counter
@@ -21,7 +23,7 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.sources.source import Generated
 from distbelief.app.datasets.split.partition import Subset
-from distbelief.app.errors import Fenced, ModelMissing
+from distbelief.app.errors import Fenced, ModelMissing, ShardBehind
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import SoftmaxRegression
@@ -297,10 +299,26 @@ def test_a_shard_that_lost_its_tail_gets_it_again_and_the_others_do_not(
     config = tallying(replicas=1, batch_size=2, n_push=n_push, overlap=overlap)
     store = store_for(Tally(12), config, Forgetful)
     replica = replica_of(Tally(12), identity(12), store, config)
-    report = replica.run(Token(FENCE, 0, 1), 24)
+    with pytest.raises(ShardBehind, match="shard 1 stands at sequence"):
+        replica.run(Token(FENCE, 0, 1), 24)
+    replica.run(Token(FENCE, 0, 2), 24)  # of a unit that the coordinator plans then
     assert counted(store) == [4] * 12
     assert {count.applied for count in store.counts()} == {24 // n_push}
-    assert report.steps > 24  # some were taken again
+
+
+@pytest.mark.parametrize("n_push", [1, 3])
+def test_a_unit_does_not_begin_on_a_shard_that_lost_what_came_before_it(n_push: int) -> None:
+    config = tallying(replicas=1, batch_size=2, n_push=n_push)
+    store = store_for(Tally(12), config)
+    replica = replica_of(Tally(12), identity(12), store, config)
+    replica.run(Token(FENCE, 0, 1), 6)
+    older = copy.deepcopy(store._shards[1])
+    replica.run(Token(FENCE, 0, 1), 12, start=6)
+    store._shards[1] = older
+    message = f"shard 1 stands at sequence {6 // n_push}, and had acknowledged {12 // n_push}"
+    with pytest.raises(ShardBehind, match=message):
+        replica.run(Token(FENCE, 0, 2), 18, start=12)
+    assert {count.applied for count in store.counts()} == {6 // n_push, 12 // n_push}
 
 
 @dataclass
@@ -332,14 +350,14 @@ class PlainLoop:
                 g *= config.clip_norm / norm
             accrued += g
             if config.fetch_interval > 1:
-                local = local - np.float32(config.learning_rate) * g
+                local = local - np.float32(config.learning_rate or math.nan) * g
             if (step + 1) % config.push_interval == 0 or step + 1 == steps:
                 server = self._stepped(server, accrued)
                 accrued[...] = 0
         return server
 
     def _stepped(self, values: Vector, gradient: Vector) -> Vector:
-        rate = self.config.learning_rate
+        rate = self.config.learning_rate or math.nan
         stepped: Vector = values.astype(np.float64) - rate * gradient.astype(np.float64)
         return stepped.astype(np.float32)
 
@@ -390,7 +408,12 @@ def test_the_penalty_pulls_weights_and_leaves_biases() -> None:
             return np.ones(6)
 
         def loss_and_gradient(
-            self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+            self,
+            parameters: Vector,
+            features: Features,
+            targets: Targets,
+            gradient: Vector,
+            weights: Any = None,
         ) -> float:
             gradient[...] = 0
             return 0.0
@@ -600,7 +623,8 @@ def test_the_copy_of_a_lone_replica_goes_where_the_shards_go(optimizer: str) -> 
     for n_fetch in (1, 2, 64):
         config = RunConfig(
             optimizer=optimizer, replicas=1, batch_size=4, n_push=1, n_fetch=n_fetch, overlap=False,
-            learning_rate_decay=0.0 if optimizer == "ftrl" else 0.1, ftrl_l1=0.3,
+            learning_rate=0.05, ftrl_l1=0.3,
+            learning_rate_decay=0.0 if optimizer == "ftrl" else 0.1,
         )  # fmt: skip
         store = store_for(model, config)
         replica_of(model, data, store, config).run(Token(FENCE, 0, 1), 48)
@@ -745,3 +769,25 @@ def test_a_copy_spoilt_by_a_step_of_its_own_is_healed_by_fresh_parameters() -> N
     copied.install_fresh(np.arange(4, dtype=np.float32))
     copied.compute(1)
     assert seen[1] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("n_push", [1, 3])
+def test_steps_that_are_made_again_have_the_rate_that_they_had(n_push: int) -> None:
+    data = Generated("synthetic:softmax").load({"examples": 64, "features": 5, "classes": 3})
+    model, trained = SoftmaxRegression(5, 3), list[Vector]()
+    config = tallying(
+        replicas=1, batch_size=4, passes=3, n_push=n_push, n_fetch=n_push, learning_rate=0.1,
+        schedule="cosine", warm_up=0.5,
+    )  # fmt: skip
+    for at in (set[int](), {5, 17, 30}):
+        store, check = store_for(model, config), Fuse(at)
+        for attempt in range(1, 5):
+            with contextlib.suppress(Stopped):
+                replica_of(model, data, store, config).run(Token(FENCE, 0, attempt), 48, check)
+        assert store.sequences(1) == [48 // n_push]
+        trained.append(store.fetch().vector)
+    assert trained[0].tobytes() == trained[1].tobytes()
+    constant = store_for(model, config)
+    unscheduled = config.model_copy(update={"schedule": None, "warm_up": 0.0})
+    replica_of(model, data, constant, unscheduled).run(Token(FENCE, 0, 1), 48)
+    assert constant.fetch().vector.tobytes() != trained[0].tobytes()

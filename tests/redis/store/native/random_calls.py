@@ -59,7 +59,7 @@ class Calls:
         self.sizes = [self.numbers] * int(random.integers(0, 3))
         self.sizes.append(int(random.integers(1, self.numbers + 1)))
         self.first = int(random.integers(0, 3))
-        self.fence, self.evaluation = 1, 0
+        self.fence, self.evaluation, self.change = 1, 0, 1
         self.attempts, self.sequences = {0: 0, 1: 0}, {0: 0, 1: 0}
 
     def on(self, *both: Side) -> None:
@@ -79,7 +79,7 @@ class Calls:
         ids = ",".join(map(str, range(self.first, self.first + len(self.sizes))))
         numbers = ",".join(map(str, self.sizes))
         about = (self.kind, "layout", ids, numbers, "clock,0,refused,0")
-        head = (self.fence, "create", *about, "", 0, "last")
+        head = (self.fence, 0, 1, "create", *about, "", 0, "last")
         slots = [slot(name) for name in self.rule.slots]
         values = [self.values(sum(self.sizes)) for _ in (PARAMETERS, *VECTORS)]
         states = [np.abs(self.values(sum(self.sizes))) for _ in slots]
@@ -124,16 +124,20 @@ class Calls:
     def fetch(self) -> None:
         first, last, _ = self._range()
         (name,) = self._vectors(1)
-        self._call(FETCH, ["meta", name], self._some(0, 1), first, last + self._rarely())
+        known = self.change + (self._some(-1, 1) if self._rarely() else 0)
+        where = (self._some(0, 1), first, last + self._rarely())
+        self._call(FETCH, ["meta", name], self._fence(), max(0, known), *where)
 
     def raise_fence(self) -> None:
         if self._rarely(0.3):
-            self.fence += 1
-            self._call(FENCE, ["meta"], self.fence)
+            known = self.change + self._rarely()
+            made = self._call(FENCE, ["meta"], self.fence + 1, self.fence, known)
+            if made.lua[0] == b"OK":
+                self.fence, self.change = self.fence + 1, 0
 
     def begin(self) -> None:
         asked = max(0, self.evaluation + self._some(-1, 1))
-        made = self._call(BEGIN, ["meta", COUNTED, GRADIENT], self._fence(), asked)
+        made = self._change(BEGIN, [COUNTED, GRADIENT], asked)
         if made.lua == b"OK":
             self.evaluation = asked
 
@@ -155,29 +159,29 @@ class Calls:
         pairs = [(self._some(1, count), self._some(1, count)) for _ in range(self._some(1, 8))]
         first, last, _ = self._range()
         text = ",".join(f"{a}:{b}" for a, b in pairs)
-        self._call(DOTS, ["meta", *vectors], self._fence(), first, last, text)
+        self._call(DOTS, ["meta", *vectors], *self._head(), first, last, text)
 
     def combine(self) -> None:
         terms = self._vectors(self._some(0, 9))
         first, last, numbers = self._range()
-        head = (self._fence(), first, last, self.numbers, numbers[-1])
+        head = (first, last, self.numbers, numbers[-1])
         coefficients = [repr(float(self.values(1)[0])) for _ in range(1 + len(terms))]
-        self._call(COMBINE, ["meta", OUT, *terms], *head, *coefficients)
+        self._change(COMBINE, [OUT, *terms], *head, *coefficients)
 
     def pseudo(self) -> None:
         first, last, _ = self._range()
-        names = ["meta", OUT, *self._vectors(2)]
-        self._call(PSEUDO, names, self._fence(), first, last, self._stretches(), self._number())
+        names = [OUT, *self._vectors(2)]
+        self._change(PSEUDO, names, first, last, self._stretches(), self._number())
 
     def orthant(self) -> None:
         first, last, _ = self._range()
-        names = ["meta", OUT, *self._vectors(3)]
-        self._call(ORTHANT, names, self._fence(), first, last, self._stretches(), self._number())
+        names = [OUT, *self._vectors(3)]
+        self._change(ORTHANT, names, first, last, self._stretches(), self._number())
 
     def sparsity(self) -> None:
         first, last, _ = self._range()
         names = ["meta", *self._vectors(1)]
-        self._call(SPARSITY, names, self._fence(), first, last, self._stretches())
+        self._call(SPARSITY, names, *self._head(), first, last, self._stretches())
 
     def values(self, size: int, *, any_bits: bool = False) -> Array:
         """Ordinary numbers, with zeros of both signs and some that are very small or large."""
@@ -207,7 +211,7 @@ class Calls:
     def _magnitude(self, made: Made) -> npt.NDArray[np.float64]:
         """What the parts of each sum come to without their signs: bounds what order changes."""
         contents = self.sides[0].contents()
-        _, first, last, text = made.arguments
+        first, last, text = made.arguments[3:]
         fields = [str(each).encode() for each in range(int(first), int(last) + 1)]
         wide = [
             np.abs(np.frombuffer(b"".join(contents[name][each] for each in fields), self.dtype))
@@ -230,6 +234,19 @@ class Calls:
         made = self._call(push_script(self.rule, shell), names, *arguments, *rule)
         if isinstance(made.lua, list) and made.lua[0] in (b"APPLIED", b"REFUSED"):
             self.attempts[stream], self.sequences[stream] = attempt, sequence
+
+    def _head(self) -> tuple[int, int, int]:
+        """The fence, a change that the shard has (or has not), the number of another one."""
+        known = self.change + (self._some(-1, 1) if self._rarely() else 0)
+        return self._fence(), max(0, known), max(0, self.change + self._some(-1, 2))
+
+    def _change(self, script: Script, names: list[str], *arguments: Argument) -> Made:
+        """A call that is a change, if it is served."""
+        head = self._head()
+        made = self._call(script, ["meta", *names], *head, *arguments)
+        if made.lua == b"OK":
+            self.change = max(self.change, head[2])
+        return made
 
     def _call(self, script: Script, names: list[str], *arguments: Argument) -> Made:
         answers = [side.call(script, names, *arguments) for side in self.sides]

@@ -207,6 +207,8 @@ def shard(server: PrivateServer) -> Iterator[redis.Redis]:
         yield client
 
 
+#: What a call of the coordinator begins with: fence, a change that is known, its own number.
+HEAD = ["1", "0", "1"]
 #: Arguments of a push of no block, of one row of a table, of a portion.
 PUSH = ["1", "0", "1", "1", "0", "", "", "", "0.1", "0", "1e-10", "0.1"]
 ROW = [*PUSH[:6], "0,1,16,0.5,1,2,3,4,1", b"\0" * 8, *PUSH[8:]]
@@ -218,7 +220,7 @@ PORTION = ["1", "1", "0", "0", "0", "16", b"\0" * 64]
     [
         ("push_adagrad", ["meta", "vector", "vector"], PUSH),
         ("push_rows_adagrad", ["meta", "nowhere", "nowhere"], ROW),
-        ("begin", ["meta", "meta", "vector"], ["1", "2"]),
+        ("begin", ["meta", "meta", "vector"], [*HEAD, "2"]),
         ("accumulate", ["meta", "counted", "counted"], PORTION),
     ],
 )
@@ -235,13 +237,13 @@ def test_a_key_that_is_given_twice_is_refused(
         ("push_adagrad", ["meta", "vector", "slot"], PUSH),
         ("push_rows_adagrad", ["meta", "vector", "slot"], ROW),
         ("announce", ["meta"], ["1", "0", "1"]),
-        ("begin", ["meta"], ["1", "2"]),
+        ("begin", ["meta"], [*HEAD, "2"]),
         ("accumulate", ["meta", "counted", "vector"], PORTION),
-        ("dots", ["meta", "vector"], ["1", "0", "1", "1:1"]),
-        ("combine", ["meta", "out", "vector"], ["1", "0", "1", "16", "15", "0", "1"]),
-        ("pseudo", ["meta", "out", "vector", "x"], ["1", "0", "1", "", "1"]),
-        ("orthant", ["meta", "out", "vector", "x", "y"], ["1", "0", "1", "", "1"]),
-        ("sparsity", ["meta", "vector"], ["1", "0", "1", ""]),
+        ("dots", ["meta", "vector"], [*HEAD, "0", "1", "1:1"]),
+        ("combine", ["meta", "out", "vector"], [*HEAD, "0", "1", "16", "15", "0", "1"]),
+        ("pseudo", ["meta", "out", "vector", "x"], [*HEAD, "0", "1", "", "1"]),
+        ("orthant", ["meta", "out", "vector", "x", "y"], [*HEAD, "0", "1", "", "1"]),
+        ("sparsity", ["meta", "vector"], [*HEAD, "0", "1", ""]),
     ],
 )
 def test_a_key_that_holds_something_else_is_refused(
@@ -258,24 +260,26 @@ def test_a_key_that_holds_something_else_is_refused(
 
 @pytest.mark.parametrize("pairs", ["0:1", "1:2", "1", "1:", "1:1:1", ",1:1", "a:b", "-1:1"])
 def test_pairs_of_other_vectors_are_refused(shard: redis.Redis, pairs: str) -> None:
-    error = told(shard, "distbelief.dots", 2, "meta", "vector", 1, 0, 1, pairs)
+    error = told(shard, "distbelief.dots", 2, "meta", "vector", *HEAD, 0, 1, pairs)
     assert error == "BADARG pairs are i:j,i:j of vectors counted from 1"
 
 
 def test_what_would_take_too_much_memory_is_refused(shard: redis.Redis) -> None:
     for last, full in ((2**40, 1), (2**20, 65_536), (2**52, 65_536)):
-        error = told(shard, "distbelief.combine", 2, "meta", "out", 1, 0, last, full, 1, 0)
+        error = told(shard, "distbelief.combine", 2, "meta", "out", *HEAD, 0, last, full, 1, 0)
         assert error == "BADARG the blocks are too large together"
     assert shard.exists("out") == 0
 
 
 def test_a_last_block_may_be_longer_than_the_others(shard: redis.Redis) -> None:
-    arguments = [1, 0, 1, 1, 65_536, "0.5"]
+    arguments = [*HEAD, 0, 1, 1, 65_536, "0.5"]
     assert shard.execute_command("distbelief.combine", 2, "meta", "out", *arguments) == b"OK"
     assert [len(shard.hget("out", field) or b"") for field in "01"] == [4, 4 * 65_536]
 
 
-@pytest.mark.parametrize("field", ["clock", "seq:0", "attempt:0", "refused", "evaluation"])
+@pytest.mark.parametrize(
+    "field", ["clock", "seq:0", "attempt:0", "refused", "evaluation", "change"]
+)
 def test_a_count_beyond_what_lua_knows_is_none(shard: redis.Redis, field: str) -> None:
     for number in (2**63 - 1, -(2**63), 2**53 + 1):
         shard.delete("meta")
@@ -284,6 +288,6 @@ def test_a_count_beyond_what_lua_knows_is_none(shard: redis.Redis, field: str) -
         push = [*PUSH[:6], "0", b"\0" * 4, "0.1", "0"]
         answers = [
             shard.execute_command("distbelief.push_sgd", 2, "meta", "bad", *push),
-            shard.execute_command("distbelief.begin", 3, "meta", "counted", "out", 1, 1),
+            shard.execute_command("distbelief.begin", 3, "meta", "counted", "out", *HEAD, 1),
         ]
         assert answers == [[b"REFUSED", 0, 1, b""], b"OK"]

@@ -16,6 +16,7 @@ from distbelief.app.datasets.examples.faults import Fault
 from distbelief.app.datasets.formats.registry import open_reader
 from distbelief.app.datasets.reading import lines
 from distbelief.app.datasets.reading.reader import Reader
+from distbelief.app.datasets.reading.use import Use
 from distbelief.app.errors import DataError
 
 
@@ -45,7 +46,7 @@ def dense(features: Any, n_features: int) -> Any:
 
 
 def read_everything(source: Any, *, labelled: bool = True, **options: Any) -> Everything:
-    reader = open_reader(str(source), options, labelled=labelled)
+    reader = open_reader(str(source), options, use=Use(labelled=labelled))
     chunks = list(reader)
     parts = [dense(chunk.features, reader.columns.n_features) for chunk in chunks]
     targets = [target for chunk in chunks if chunk.targets is not None for target in chunk.targets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,130 @@ def test_held_out_data_that_are_made_must_have_the_classes_too(tmp_path: Path) -
     words = "synthetic:softmax has 5 classes, it must have those of the training data: 2"
     with pytest.raises(DataError, match=words):
         open_data(RunConfig(**made, holdout_data="synthetic:softmax"), tmp_path)
+
+
+# --- other divisions
+
+ROWS = [
+    (
+        f"{i}",
+        "ab"[i % 5 == 0],
+        ("train", "heldout", "test")[i % 4 % 3],
+        f"2024-01-{1 + i * 7 % 30:02}",
+    )
+    for i in range(30)
+]
+
+
+def divided(tmp_path: Path, rows: Any = ROWS, **settings: Any) -> RunData:
+    lines = "".join(",".join(row) + "\n" for row in rows)
+    (tmp_path / "all.csv").write_text(f"x,y,part,day\n{lines}")
+    return open_data(RunConfig(data=str(tmp_path / "all.csv"), **settings), tmp_path / "cache")
+
+
+def numbers(selection: Any) -> list[float]:
+    return sorted(selection.between(0, 1000)[0][:, 0].tolist())
+
+
+def of_train(data: RunData) -> list[float]:
+    return sorted(data.dataset.features[data.train[:]][:, 0].tolist())
+
+
+def test_a_column_says_the_parts_and_is_no_feature(tmp_path: Path) -> None:
+    for _ in range(2):  # made, and from the cache
+        data = divided(tmp_path, holdout="part", data_options={"ignore": "day"})
+        said = {
+            part: [float(r[0]) for r in ROWS if r[2] == part]
+            for part in ("train", "heldout", "test")
+        }
+        assert of_train(data) == said["train"]
+        assert numbers(data.heldout) == said["heldout"]
+        assert numbers(data.test) == said["test"]
+        assert data.dataset.facts.names == ("x",)
+
+
+def test_a_column_of_two_parts_has_no_test(tmp_path: Path) -> None:
+    for words in (("train", "test"), ("0", "1"), ("False", "True"), ("train", "valid")):
+        rows = [(x, y, words[int(x) % 3 == 0], day) for x, y, _, day in ROWS]
+        data = divided(tmp_path, rows, holdout="part", data_options={"ignore": "day"})
+        assert numbers(data.heldout) == list(range(0, 30, 3))
+        assert len(data.test) == 0
+
+
+def test_a_word_that_says_no_part_is_named(tmp_path: Path) -> None:
+    rows = [*ROWS[:3], ("3", "a", "maybe", "2024-01-01")]
+    words = (
+        r"line 5: column 'part': 'maybe' must be train, heldout or test \(or 0 or 1\), for holdout"
+    )
+    with pytest.raises(DataError, match=words):
+        divided(tmp_path, rows, holdout="part", data_options={"ignore": "day"})
+    settings: Any = {"holdout": "part", "data_options": {"ignore": "day", "bad_lines": 1}}
+    assert len(divided(tmp_path, rows, **settings).dataset.apart) == 3
+
+
+def test_the_last_by_a_column_are_held_out_and_the_very_last_are_the_test(tmp_path: Path) -> None:
+    data = divided(tmp_path, split="day", holdout=0.2, test=0.1, data_options={"ignore": "part"})
+    order = sorted(ROWS, key=lambda row: row[3])
+    assert numbers(data.test) == sorted(float(row[0]) for row in order[27:])
+    assert numbers(data.heldout) == sorted(float(row[0]) for row in order[21:27])
+    assert of_train(data) == sorted(float(row[0]) for row in order[:21])
+    assert data.dataset.facts.names == ("x",)
+
+
+def test_numbers_and_moments_have_an_order_and_words_have_none(tmp_path: Path) -> None:
+    for days in (
+        ["3", "1e1", "-2"],
+        ["2024-01-01T10:00:00+02:00", "2024-01-01 09:00", "2023-12-31"],
+    ):
+        rows = [(str(i), "ab"[i % 2], "", day) for i, day in enumerate(days)]
+        settings: Any = {"split": "day", "holdout": 0.33, "data_options": {"ignore": "part"}}
+        assert numbers(divided(tmp_path, rows, **settings).heldout) == [1]
+    rows = [("1", "a", "", "2024-01-01"), ("2", "b", "", "soon")]
+    with pytest.raises(DataError, match="line 3: column 'day': 'soon' must be a finite number"):
+        divided(tmp_path, rows, **settings)
+
+
+def test_classes_may_have_equal_shares(tmp_path: Path) -> None:
+    ignored = {"ignore": "part,day"}
+    data = divided(tmp_path, split="stratified", holdout=0.5, data_options=ignored)
+    _, labels = data.heldout.between(0, 100)
+    assert sorted(labels.tolist()) == [0] * 12 + [1] * 3
+    with pytest.raises(DataError, match="split stratified is for classes, and the targets are"):
+        divided(
+            tmp_path,
+            split="stratified",
+            data_options={"target": "x", "ignore": "day", "task": "regression"},
+        )
+
+
+def test_a_test_may_be_a_file_of_its_own(tmp_path: Path) -> None:
+    ignored = {"ignore": "day"}
+    data = divided(tmp_path, test_data=str(tmp_path / "all.csv"), data_options=ignored)
+    assert len(data.test) == 30
+    assert data.fingerprint != data.dataset.fingerprint
+
+
+@pytest.mark.parametrize("source", ["digits", "a.npz"])
+def test_data_without_columns_cannot_be_divided_by_one(tmp_path: Path, source: str) -> None:
+    with pytest.raises(DataError, match="split=day names a column, which only CSV and Parquet"):
+        open_data(RunConfig(data=source, split="day"), tmp_path)
+
+
+def test_a_column_of_a_parquet_file_divides_as_that_of_a_csv_file(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    moments = [datetime.fromisoformat(row[3]) for row in ROWS]
+    columns = {
+        "x": [float(row[0]) for row in ROWS],
+        "y": [row[1] for row in ROWS],
+        "part": [row[2] for row in ROWS],
+    }
+    days = (moments, [each.date() for each in moments], [row[3] for row in ROWS])
+    for name, column in zip("abc", days, strict=True):
+        parquet.write_table(arrow.table({**columns, "day": column}), tmp_path / f"{name}.parquet")
+        path = str(tmp_path / f"{name}.parquet")
+        for settings in ({"split": "day"}, {"holdout": "part"}):
+            other = "part" if "split" in settings else "day"
+            asked: Any = {**settings, "data_options": {"ignore": other}}
+            theirs = open_data(RunConfig(data=path, **asked), tmp_path / "cache")
+            assert numbers(theirs.heldout) == numbers(divided(tmp_path, **asked).heldout)

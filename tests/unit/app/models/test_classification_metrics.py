@@ -11,13 +11,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, log_loss, precision_score, recall_score
+from sklearn.metrics import (
+    confusion_matrix,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.models.metrics import MOST_CLASSES, Score, score
+from distbelief.app.models.auc import Ranks
+from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.model import Features, Targets, Task
 from distbelief.app.models.parameters import whole
+from distbelief.app.models.predictions import likeliest
+from distbelief.app.models.sums import MOST_CLASSES
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,30 @@ def test_binary_figures_are_those_of_scikit_learn(
     for ours, oracle in ((found.precision, precision_score), (found.recall, recall_score)):
         assert ours == pytest.approx(oracle(labels, answers, **rules), nan_ok=True)
     assert found.log_loss == pytest.approx(log_loss(labels, predictions, labels=[0, 1]), rel=1e-6)
+
+
+@given(pairs=binary, threshold=st.sampled_from([0.0, 0.25, 0.5, 0.9, 1.0]))
+def test_two_outputs_are_judged_as_one(pairs: list[tuple[float, int]], threshold: float) -> None:
+    """By the probability of the second class, which is the positive one."""
+    chances: Vector = np.array([round(chance * 64) / 64 for chance, _ in pairs])
+    labels = np.array([label for _, label in pairs])
+    both = np.stack([1 - chances, chances], axis=1)
+    alone, gathered, apart = judged(chances, labels, threshold=threshold), Ranks(), Ranks()
+    together = judged(both, labels, threshold=threshold, seen=gathered.add, histogram=True)
+    apart.add(chances, labels)
+    assert replace(together, histogram=()) == alone
+    assert gathered.auc() == apart.auc()
+    if apart.auc() is not None:
+        assert gathered.auc() == pytest.approx(roc_auc_score(labels, chances))
+
+
+@given(pairs=binary, dtype=dtypes)
+def test_at_one_half_the_higher_of_two_outputs_wins(
+    pairs: list[tuple[float, int]], dtype: type
+) -> None:
+    chances: Vector = np.array([chance for chance, _ in pairs], dtype)
+    both = np.stack([1 - chances, chances], axis=1)
+    assert likeliest(both, 0.5).tolist() == np.argmax(both, axis=1).tolist()
 
 
 @given(seed=st.integers(0, 1000), n_classes=st.integers(3, 7), dtype=dtypes)

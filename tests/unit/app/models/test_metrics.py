@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.metrics import accuracy_score, log_loss, root_mean_squared_error
+from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 
 from distbelief.app.errors import ConfigError, ModelError
 from distbelief.app.layout.tensors import Vector
@@ -55,6 +55,17 @@ def test_rmse_is_that_of_scikit_learn() -> None:
     expected = root_mean_squared_error(targets, model.predict(parameters, features))
     assert found.rmse == pytest.approx(expected)
     assert found.loss == pytest.approx(expected**2 / 2)
+
+
+def test_r2_of_parts_is_that_of_scikit_learn_of_the_whole() -> None:
+    features, targets = load_diabetes(return_X_y=True)
+    targets += 1e5
+    model = LinearRegression(10)
+    parameters = np.append(300 * np.random.default_rng(0).normal(size=10), targets.mean())
+    found = score(whole(model, parameters), features, targets, chunk=100)
+    assert found.r2 == pytest.approx(r2_score(targets, model.predict(parameters, features)))
+    assert found.baseline == pytest.approx(targets.std())
+    assert math.isnan(Score(3).r2)
 
 
 @given(chunk=st.integers(1, 40), seed=st.integers(0, 100))

@@ -147,7 +147,7 @@ def test_a_built_in_model_takes_no_model_options() -> None:
     assert 'the built-in model "mlp" was given depth' in message
 
 
-@pytest.mark.parametrize("name", ["logistic", "softmax", "mlp"])
+@pytest.mark.parametrize("name", ["logistic", "softmax"])
 def test_a_classifier_refuses_real_valued_targets(name: str) -> None:
     assert "needs class labels, but the targets are real" in refused(settings(name), n_classes=0)
 

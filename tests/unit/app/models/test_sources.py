@@ -107,3 +107,39 @@ def test_modules_beside_an_installed_one_are_not_its_companions() -> None:
     """``threadpoolctl`` is one file, among all packages of the environment."""
     sources.take("threadpoolctl")
     assert set(sources.digests(["threadpoolctl"])) <= {"threadpoolctl"}
+
+
+def test_a_module_whose_file_changed_is_outdated_until_it_is_imported_anew(write: Write) -> None:
+    file = write("alone.py", "def Model(): ...\n")
+    load("alone:Model")
+    assert sources.outdated(["alone"]) == []
+    file.write_text("WIDTH = 2\ndef Model(): ...\n")
+    assert sources.outdated(["alone"]) == ["alone"]
+    importlib.reload(sys.modules["alone"])
+    assert sources.outdated(["alone"]) == []
+
+
+def test_so_is_one_that_was_imported_before_anybody_took_its_digest(write: Write) -> None:
+    text = "class Model:\n    def width(self): return {}\n\ndef other(): ...\n"
+    file = write("alone.py", text.format(1))
+    importlib.import_module("alone")
+    file.write_text(text.format(2))
+    load("alone:Model")
+    assert sources.outdated(["alone"]) == ["alone"]
+    importlib.reload(sys.modules["alone"])
+    assert sources.outdated(["alone"]) == []
+
+
+def test_what_makes_functions_does_not_make_a_module_outdated(write: Write) -> None:
+    write(
+        "alone.py",
+        "from dataclasses import dataclass\n"
+        "from functools import cache, partial\n"
+        "@dataclass\nclass Model:\n    width: int = 1\n"
+        "    @property\n    def twice(self): return [2 * each for each in (self.width,)]\n"
+        "@cache\ndef made(): return lambda: 1\n"
+        "kept = made()\nadd = eval('lambda a: a + 1')\n",
+    )
+    importlib.import_module("alone")
+    load("alone:Model")
+    assert sources.outdated(["alone"]) == []

@@ -84,5 +84,5 @@ def test_a_table_that_lacks_its_ids_is_refused(saved: SavedModel, tmp_path: Path
         header = dict(file.metadata())
         arrays = {n: file.get_tensor(n) for n in file.keys() if n != "weights:rows"}  # noqa: SIM118
     save_file(arrays, tmp_path / "model", header)
-    with pytest.raises(ModelError, match="weights is missing or not"):
+    with pytest.raises(ModelError, match="weights:rows is missing"):
         read_model(tmp_path / "model")

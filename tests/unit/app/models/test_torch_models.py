@@ -371,3 +371,21 @@ def test_a_loss_of_ones_own_is_what_is_minimised() -> None:
     margins = 1 - outputs[np.arange(8), labels][:, None] + outputs
     margins[np.arange(8), labels] = 0
     assert loss == pytest.approx(np.maximum(margins, 0).sum(axis=1).mean() / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("case", ["layers"])
+def test_weights_are_equal_to_repeated_examples(case: str) -> None:
+    model, (features, targets) = built(case), examples(CASES[case])
+    times = np.arange(len(targets)) % 3
+    weights = (times / times.mean()).astype(np.float32)
+    parameters = parameters_for(model)
+    ours, theirs = np.empty_like(parameters), np.empty_like(parameters)
+    loss = model.loss_and_gradient(parameters, features, targets, ours, weights=weights)
+    repeated = features.repeat(times, axis=0), targets.repeat(times)
+    assert loss == pytest.approx(model.loss_and_gradient(parameters, *repeated, theirs), rel=1e-5)
+    assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
+    assert model.takes_weights
+
+
+def test_a_loss_of_ones_own_takes_no_weights() -> None:
+    assert not built("layers", Schema(4, 2), loss="torchnets:margin").takes_weights

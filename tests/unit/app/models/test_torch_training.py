@@ -66,7 +66,7 @@ def ours(config: RunConfig, dataset: Dataset, *, tables: bool) -> tuple[Any, Any
         model.tensors, n_servers=1, block_numbers=16, table_numbers=1 if tables else None
     )
     store = MemoryParameterStore(layout, build_rule(config), np.float32, fence=1)
-    begun = make_initial_values(config, model, layout)
+    begun = make_initial_values(config, model, layout, dataset.schema)
     store.create(begun.parameters, begun.slots, begun.tables)
     before = everything(store)
     examples = Examples(dataset, Subset(np.arange(N_EXAMPLES), 0, 1, config.seed))

@@ -45,6 +45,46 @@ class Watched(nn.Linear):  # type: ignore[misc]  # Any where torch is not instal
         return super().forward(features)
 
 
+class Masked(nn.Module):  # type: ignore[misc]
+    """Attends to what comes before, by a mask that is part of its state."""
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n_features)
+        self.last = nn.Linear(n_features, n_classes)
+        shape = n_features, n_features
+        self.register_buffer("mask", torch.triu(torch.full(shape, float("-inf")), 1))
+        self.register_buffer("steps", torch.arange(n_features))
+        self.register_buffer("scratch", torch.zeros(2), persistent=False)
+
+    def forward(self, features: Any) -> Any:
+        normed = self.norm(features)
+        weights = torch.softmax(normed[:, :, None] * normed[:, None, :] + self.mask, dim=2)
+        return self.last((weights @ normed[:, :, None])[:, self.steps, 0])
+
+
+def masked(n_features: int, n_classes: int) -> Any:
+    return Masked(n_features, n_classes)
+
+
+class TiedTwice(nn.Module):  # type: ignore[misc]
+    """Two layers have one weight."""
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(n_features, n_features)
+        self.again = nn.Linear(n_features, n_features)
+        self.again.weight = self.inner.weight
+        self.last = nn.Linear(n_features, n_classes)
+
+    def forward(self, features: Any) -> Any:
+        return self.last(self.again(torch.tanh(self.inner(features))))
+
+
+def tied_twice(n_features: int, n_classes: int) -> Any:
+    return TiedTwice(n_features, n_classes)
+
+
 def watched(n_features: int, n_classes: int) -> Any:
     return Watched(n_features, n_classes)
 

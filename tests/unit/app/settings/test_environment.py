@@ -54,3 +54,26 @@ def test_a_file_that_cannot_be_read_is_named(
     monkeypatch.setenv(f"{BROKER}_FILE", str(tmp_path / "none"))
     with pytest.raises(ConfigError, match=f"{BROKER}_FILE names {tmp_path}/none"):
         environment.broker_url()
+
+
+@pytest.mark.parametrize("variable", [BROKER, PARAMETER_SERVERS])
+@pytest.mark.parametrize("secret", ["redis://:hunter2@host", "redis:/:hunter2@host", "x://hunter2"])
+def test_a_secret_where_a_file_name_belongs_is_not_printed(
+    monkeypatch: pytest.MonkeyPatch, variable: str, secret: str
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(f"{variable}_FILE", secret)
+    with pytest.raises(ConfigError, match=f"{variable}_FILE holds what looks like a URL") as raised:
+        environment._told(variable)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_what_is_in_a_file_that_holds_no_url_is_not_printed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("hunter2\n")
+    monkeypatch.delenv(BROKER, raising=False)
+    monkeypatch.setenv(f"{BROKER}_FILE", str(tmp_path / "password"))
+    with pytest.raises(ConfigError, match="in which there is something else than a URL") as raised:
+        environment.broker_url()
+    assert "hunter2" not in str(raised.value)

@@ -166,6 +166,23 @@ def test_a_dry_run_says_what_will_be_done(run: Run, tmp_path: Path) -> None:
     assert document["plan"]["pushes"] == [24, 24]
 
 
+@pytest.mark.parametrize(
+    ("words", "rate", "l2"),
+    [
+        ((), 0.05, 0.0),
+        (("--optimizer", "adam"), 0.001, 0.0),
+        (("--algorithm", "sandblaster"), 0.05, 1 / 1438),
+        (("--learning-rate", "0.5", "--l2", "2"), 0.5, 2.0),
+    ],
+)
+def test_a_dry_run_says_what_a_default_that_depends_on_others_is(
+    run: Run, words: tuple[str, ...], rate: float, l2: float
+) -> None:
+    answer = run("train", "--dry-run", "--json", *words)
+    configuration = json.loads(answer.out)["configuration"]
+    assert (configuration["learning_rate"], configuration["l2"]) == (rate, l2)
+
+
 def test_a_dry_run_of_sandblaster_counts_portions(run: Run) -> None:
     answer = run("train", "--dry-run", "--algorithm", "sandblaster", "--json")
     plan = json.loads(answer.out)["plan"]

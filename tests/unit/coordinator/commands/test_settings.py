@@ -39,10 +39,16 @@ OTHER: dict[str, Any] = {
     "loss": "mse",
     "model_options": {"width": 3, "name": "wide", "rate": 0.5, "deep": True, "sizes": [1, 2]},
     "threshold": 0.75,
+    "negative_rate": 0.5,
     "data": "mine.npz",
     "data_options": {"classes": 3},
     "holdout": 0.25,
     "holdout_data": "held.npz",
+    "split": "day",
+    "test": 0.1,
+    "test_data": "test.npz",
+    "standardize": False,
+    "class_weight": "balanced",
     "optimizer": "sgd",
     "learning_rate": 0.5,
     "learning_rate_decay": 0.001,
@@ -64,6 +70,8 @@ OTHER: dict[str, Any] = {
     "n_fetch": 3,
     "n_push": 4,
     "overlap": False,
+    "schedule": "inverse",
+    "warm_up": 0.5,
     "max_staleness": 6,
     "scale_by_staleness": True,
     "warm_start_steps": 9,
@@ -108,7 +116,11 @@ OTHER: dict[str, Any] = {
 }
 
 #: Settings that are allowed only together.
-TOGETHER = ({"broker", "parameter_servers"}, {"algorithm", "l1"})
+TOGETHER = (
+    {"broker", "parameter_servers"},
+    {"algorithm", "l1"},
+    {"schedule", "learning_rate_decay"},
+)
 
 
 def as_flags(settings: Mapping[str, Any]) -> list[str]:

@@ -96,7 +96,7 @@ WRONG = {
         "train --optimizer newton", ExitCode.USAGE, ("optimizer", "newton", "adagrad", "sgd")
     ),
     "holdout of everything": Wrong(
-        "train --holdout 1", ExitCode.USAGE, ("holdout", "1", "less than 1")
+        "train --holdout 1", ExitCode.USAGE, ("holdout", "1", "below 1, or the name of a column")
     ),
     "target without held-out data": Wrong(
         "train --holdout 0 --target 0.9", ExitCode.USAGE, ("target", "holdout above 0")
@@ -145,7 +145,9 @@ WRONG = {
         ("negative.npz", "row 0", "-1", "from 0"),
     ),
     "NaN": Wrong(
-        "train --data nan.npz", ExitCode.DATA, ("nan.npz", "row 3, column 1", "nan", "finite")
+        "train --data nan.npz --data-option missing=error",
+        ExitCode.DATA,
+        ("nan.npz", "row 3, column 1", "nan", "finite"),
     ),
     "zero examples": Wrong(
         "train --data empty.npz", ExitCode.DATA, ("empty.npz", "no examples", "at least one")
@@ -161,7 +163,9 @@ WRONG = {
         "train --model sofmax", ExitCode.MODEL, ("sofmax", 'did you mean "softmax"', "mlp")
     ),
     "classifier of real numbers": Wrong(
-        "train --data real.npz", ExitCode.MODEL, ('"mlp"', "class labels", "real numbers")
+        "train --data real.npz --model softmax",
+        ExitCode.DATA,
+        ("real.npz", "labels must be whole numbers", "row 0 holds 0.5"),
     ),
     "model without a module": Wrong(
         "train --model nomodule.here:Model", ExitCode.MODEL, ("nomodule.here", "ModuleNotFound")
@@ -183,8 +187,8 @@ WRONG = {
     ),
     "model of another shape to start from": Wrong(
         "train --data good.npz --init-from linear.safetensors",
-        ExitCode.MODEL,
-        ("linear.safetensors", "other tensors", "same model settings"),
+        ExitCode.DATA,
+        ("has 2 features, it must have the 3 of the model linear.safetensors",),
     ),
     "output that is a folder": Wrong(
         "train --data good.npz --output folder", ExitCode.USAGE, ("output = folder", "a folder")

@@ -22,7 +22,7 @@ from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.settings.sections import ObjectiveSettings
 from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts, ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import capture, restore
+from distbelief.coordinator.downpour.checkpoint_state import Known, capture, restore
 
 SIZE = 12
 FENCE = 3
@@ -134,7 +134,7 @@ def test_a_rule_goes_on_from_a_checkpoint_as_if_nothing_had_been_lost(
                 captured = capture(store, {}, best=False, rank=None)
                 path = checkpoint.write(tmp_path, "1-1", captured.document, captured.vectors())
                 store.delete()
-                restore(store, FENCE + 1, partial(checkpoint.read, path), [])
+                restore(store, FENCE + 1, partial(checkpoint.read, path), Known())
         trained.append([store.fetch(name).vector.tobytes() for name in names])
     assert trained[0] == trained[1]
 
@@ -143,7 +143,7 @@ def test_shards_that_lost_nothing_go_on_from_where_they_stand(store: MemoryParam
     store.put(BEST, VALUES)
     store.put(named("evaluation7"), VALUES)
     before = vectors(store, BEST)
-    restored = restore(store, FENCE + 1, nothing_saved, [])
+    restored = restore(store, FENCE + 1, nothing_saved, Known())
     assert (restored.checkpoint, restored.lines) == (None, [])
     assert restored.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * 3
     assert vectors(store, BEST) == before
@@ -161,7 +161,7 @@ def test_lost_shards_come_back_and_the_others_go_on(
     push(store, 0, 2)
     now = vectors(store)
     store._shards[1] = None
-    restored = restore(store, FENCE + 1, lambda: old, [])
+    restored = restore(store, FENCE + 1, lambda: old, Known())
     assert restored.shard_states == [
         ShardState(4, 0, {0: 2, 1: 2}),
         ShardState(3, 0, {0: 1, 1: 2}),
@@ -179,8 +179,8 @@ def test_it_is_said_what_came_back_and_what_is_missing(
     old = saved()
     for lost in (0, 2):
         store._shards[lost] = None
-    known = [ShardCounts(9, 0), ShardCounts(9, 0), ShardCounts(2, 0)]
-    assert restore(store, FENCE + 1, lambda: old, known).lines == [
+    known = [ShardCounts(9, 0), ShardCounts(3, 0), ShardCounts(2, 0)]
+    assert restore(store, FENCE + 1, lambda: old, Known(counts=known)).lines == [
         "shard 0 came back from checkpoint 000003-000001, 3 updates; at least 6 were lost and "
         "are made again",
         "shard 2 came back from checkpoint 000003-000001, 3 updates; at least 0 were lost and "
@@ -196,7 +196,7 @@ def test_what_is_missing_is_told_by_what_the_other_shards_have(
     for sequence in (2, 3, 4, 5):
         push(store, 0, sequence)
     store._shards[1] = None
-    assert restore(store, FENCE + 1, lambda: old, []).lines == [
+    assert restore(store, FENCE + 1, lambda: old, Known()).lines == [
         "shard 1 came back from checkpoint 000003-000001, 3 updates; at least 3 were lost and "
         "are made again"
     ]
@@ -206,7 +206,7 @@ def test_of_a_run_that_nobody_saw_nothing_is_said_to_be_missing(
     saved: Callable[[], Checkpoint],
 ) -> None:
     old, store = saved(), store_of(2, fence=0)
-    assert restore(store, FENCE + 1, lambda: old, []).lines == [
+    assert restore(store, FENCE + 1, lambda: old, Known()).lines == [
         "shard 0 came back from checkpoint 000003-000001, 3 updates",
         "shard 1 came back from checkpoint 000003-000001, 3 updates",
     ]
@@ -220,7 +220,7 @@ def test_the_best_model_comes_back_on_all_shards(
     old = saved()
     store.put(BEST, VALUES + 1)
     store._shards[0] = None
-    restore(store, FENCE + 1, lambda: old, [])
+    restore(store, FENCE + 1, lambda: old, Known())
     assert store.fetch(BEST).vector.tolist() == VALUES.astype(np.float32).tolist()
 
 
@@ -231,7 +231,7 @@ def test_a_run_comes_back_on_any_number_of_shards(
     store.put(BEST, VALUES)
     old = saved()
     other = store_of(n_shards, fence=0)
-    restored = restore(other, FENCE + 1, lambda: old, [])
+    restored = restore(other, FENCE + 1, lambda: old, Known())
     assert vectors(other, BEST) == vectors(store, BEST)
     assert restored.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * n_shards
     push(other, 0, 2)
@@ -242,7 +242,7 @@ def test_a_run_comes_back_on_any_number_of_shards(
 def test_without_a_checkpoint_lost_shards_do_not_come_back(store: MemoryParameterStore) -> None:
     store._shards[2] = None
     with pytest.raises(CheckpointError):
-        restore(store, FENCE + 1, nothing_saved, [])
+        restore(store, FENCE + 1, nothing_saved, Known())
 
 
 def test_a_server_that_loses_its_data_again_meanwhile_is_noticed(
@@ -259,12 +259,12 @@ def test_a_server_that_loses_its_data_again_meanwhile_is_noticed(
     store._shards[1] = None
     monkeypatch.setattr(store, "drop", drop_and_lose)
     with pytest.raises(ModelMissing, match="lost its data again"):
-        restore(store, FENCE + 1, lambda: old, [])
+        restore(store, FENCE + 1, lambda: old, Known())
 
 
 def test_shards_of_a_newer_coordinator_are_not_taken_up(store: MemoryParameterStore) -> None:
     store.raise_fence(FENCE + 5)
     before: list[Vector] = [store.fetch(name).vector for name in (PARAMETERS, ACCUMULATOR)]
     with pytest.raises(Fenced):
-        restore(store, FENCE + 1, nothing_saved, [])
+        restore(store, FENCE + 1, nothing_saved, Known())
     assert vectors(store) == [vector.tolist() for vector in before]

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,17 +14,21 @@ from typing import Any, cast
 
 import pytest
 
-from distbelief.app.datasets.split.partition import Subset, split
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.errors import CheckpointError, Diverged, Fenced, ModelMissing
 from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import BEST, PARAMETERS
+from distbelief.app.layout.rows import Ids
+from distbelief.app.layout.tensors import Vector
+from distbelief.app.models.auc import AucBy
 from distbelief.app.models.metrics import Score, score
-from distbelief.app.models.parameters import whole
+from distbelief.app.models.parameters import looked_up, whole
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.contract.standings import from_json
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.downpour import driver as downpour
 from distbelief.coordinator.downpour.driver import Downpour
@@ -39,6 +43,7 @@ from distbelief.coordinator.runs.session import Session
 from distbelief.worker_tasks import staleness
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
+from tests.dividing import split
 from tests.unit.coordinator.runs.stand_ins import StandInLeader, no_checkpoints
 
 FENCE = 1
@@ -100,14 +105,21 @@ class Desk:
             problem.model, Examples(problem.dataset, part), self._store, problem.config
         )
         token = Token(self.fence, subset, self._attempt)
-        return replica.run(token, specification["stop"]).to_json()
+        start, stop = specification["start"], specification["stop"]
+        return replica.run(token, stop, start=start).to_json()
 
     def _evaluate(self, specification: dict[str, Any]) -> dict[str, Any]:
         rows = self._heldout[specification["start"] : specification["stop"]]
-        data, parameters = self._problem.dataset, self._store.fetch(specification["vector"]).vector
-        return score(
-            whole(self._problem.model, parameters), data.features[rows], data.targets[rows]
-        ).to_json()
+        data, model, vector = self._problem.dataset, self._problem.model, specification["vector"]
+        known = from_json(specification["known"], self._problem.layout.n_shards)
+        parameters = self._store.fetch(vector, known=known).vector
+
+        def look_up(rows: Sequence[Ids]) -> Sequence[Vector]:
+            return self._store.fetch(vector, rows=rows, known=known).tables
+
+        tables = self._problem.layout.tables
+        source = looked_up(model, parameters, look_up) if tables else whole(model, parameters)
+        return score(source, data.features[rows], data.targets[rows]).to_json()
 
 
 @dataclass
@@ -244,6 +256,37 @@ def test_evaluations_come_as_often_as_asked_and_at_the_end() -> None:
     assert all(round(p // 2.5) == number for number, p in enumerate(passes[:-1], start=1)), passes
 
 
+def test_units_of_small_data_end_where_an_evaluation_is_due() -> None:
+    run = training(evaluate_every=2.0, unit_steps=200)
+    run.driver.run()
+    assert [each.passes for each in run.driver.evaluations.history] == [2, 4, 6]
+    assert run.plan.total_units == 6
+
+
+def test_patience_ends_one_replica_at_the_same_evaluation_each_time() -> None:
+    runs = [training(replicas=1, patience=2, passes=200, evaluate_every=0.1) for _ in range(2)]
+    assert [run.driver.run() for run in runs] == [EndReason.PATIENCE] * 2
+    one, other = (run.driver.evaluations.history for run in runs)
+    assert [each.score for each in one] == [each.score for each in other]
+    assert [each.passes for each in one] == [each.passes for each in other]
+    assert one[-1].passes == runs[0].plan.passes_done
+
+
+def test_where_the_metric_is_undefined_the_loss_decides() -> None:
+    options = {"examples": 120, "features": 4, "classes": 2}
+    run = training(data_options=options, metric="auc")
+    evaluations = run.driver.evaluations
+    numbers = []
+    for loss in (3.0, 2.0, 4.0):
+        evaluations.start(1.0, 1.0)
+        evaluations._auc = AucBy.NONE
+        evaluations.take(Finished(run.desk.submitted[-1], Score(24, loss).to_json()))
+        assert evaluations.best is not None
+        numbers.append(evaluations.best.number)
+    assert numbers == [1, 2, 2]
+    assert evaluations.rank() == -4.0 / 24
+
+
 def test_an_evaluation_scores_every_held_out_example(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distbelief.coordinator.runs.heldout.PART_EXAMPLES", 7)
     run = training(passes=1)
@@ -310,7 +353,7 @@ def test_a_training_without_held_out_data_is_not_evaluated() -> None:
 
 
 def test_a_training_stops_at_its_target() -> None:
-    run = training(target=0.5, passes=50)
+    run = training(target=0.7, passes=50, learning_rate=0.05)
     assert run.driver.run() is EndReason.TARGET
     best = run.driver.evaluations.best
     assert best is not None
@@ -329,7 +372,7 @@ def test_a_target_of_a_regression_is_an_error_to_come_down_to() -> None:
 
 
 def test_a_target_of_the_log_loss_is_a_loss_to_come_down_to() -> None:
-    run = training(metric="log_loss", target=0.7, passes=50)
+    run = training(metric="log_loss", target=0.7, passes=50, learning_rate=0.05)
     assert run.driver.run() is EndReason.TARGET
     assert run.driver.evaluations.best is not None
     assert run.driver.evaluations.best.score.log_loss <= 0.7
@@ -407,7 +450,7 @@ def test_a_training_stops_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_units_in_flight_at_a_stop_are_shut_out_before_the_last_evaluation() -> None:
-    run = training(target=0.5, passes=50)
+    run = training(target=0.7, passes=50, learning_rate=0.05)
     run.driver.run()
     assert run.desk.abandoned
     last = max(i for i, unit in enumerate(run.desk.submitted) if unit.startswith("evaluation"))

@@ -13,7 +13,7 @@ from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import ShardCounts, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import capture, restore
+from distbelief.coordinator.downpour.checkpoint_state import Known, capture, restore
 
 FENCE = 3
 VALUES = np.linspace(-1.0, 1.0, 12)
@@ -50,7 +50,7 @@ def test_the_loss_is_what_others_had_or_what_was_seen(
     for shard in lost_shards:
         store._shards[shard] = None
 
-    said = restore(store, FENCE + 1, lambda: checkpoint.read(path), known).lines
+    said = restore(store, FENCE + 1, lambda: checkpoint.read(path), Known(counts=known)).lines
     came_back = "came back from checkpoint one, 2 updates"
     loss = "" if told is None else f"; at least {told} were lost and are made again"
     assert said == [f"shard {shard} {came_back}{loss}" for shard in lost_shards]

@@ -18,7 +18,7 @@ from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.store.contract.parameters import ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.coordinator.downpour.checkpoint_state import capture, restore
+from distbelief.coordinator.downpour.checkpoint_state import Known, capture, restore
 
 FENCE = 3
 TENSORS = (
@@ -82,7 +82,7 @@ def test_lost_shards_come_back_with_their_rows(
     old, then = saved(), held(store, BEST)
     for shard in lost:
         store._shards[shard] = None
-    taken = restore(store, FENCE + 1, lambda: old, [])
+    taken = restore(store, FENCE + 1, lambda: old, Known())
     assert taken.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * 5
     assert held(store, BEST) == then
 
@@ -93,7 +93,7 @@ def test_shards_that_are_left_keep_what_came_after_the_checkpoint(
     old = saved()
     push(store, 0, 2)
     store._shards[3] = None
-    taken = restore(store, FENCE + 1, lambda: old, [])
+    taken = restore(store, FENCE + 1, lambda: old, Known())
     assert [shard_state.sequences[0] for shard_state in taken.shard_states] == [2, 2, 2, 1, 2]
 
 
@@ -103,7 +103,7 @@ def test_a_run_comes_back_on_any_number_of_table_shards(
 ) -> None:
     layout = replace(LAYOUT, n_shards=2 + n_table_shards, n_table_shards=n_table_shards)
     old, other = saved(), store_of(layout, fence=0)
-    taken = restore(other, FENCE + 1, lambda: old, [])
+    taken = restore(other, FENCE + 1, lambda: old, Known())
     assert taken.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * layout.n_shards
     assert held(other) == held(store)
     for each in (other, store):
@@ -120,5 +120,5 @@ def test_new_table_shards_take_the_highest_sequence_of_the_old_ones(
     ahead.sequences[0], ahead.clock = 2, 4
     old = saved()
     other = store_of(replace(LAYOUT, n_shards=4, n_table_shards=2), fence=0)
-    taken = restore(other, FENCE + 1, lambda: old, [])
+    taken = restore(other, FENCE + 1, lambda: old, Known())
     assert [shard_state.sequences[0] for shard_state in taken.shard_states] == [1, 1, 2, 2]

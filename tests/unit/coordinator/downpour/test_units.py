@@ -74,12 +74,25 @@ def test_with_a_bound_nobody_begins_too_far_ahead_and_all_is_done_in_the_end(
     assert taken == plan.total_steps
 
 
-def test_with_a_bound_what_a_shard_lost_of_a_finished_stream_is_handed_out_again() -> None:
-    plan = plan_of([4, 10], n_push=2, passes=1, max_staleness=1)
-    short, long = plan.take([0, 0])
+def test_what_a_shard_lost_of_units_that_were_done_is_owed_until_it_is_made_again() -> None:
+    plan = plan_of([4, 10], n_push=2, passes=1)
+    short, long = plan.take()
     plan.finish(short, 4)
     plan.finish(long, 6)
-    assert [(unit.subset, unit.start) for unit in plan.take([1, 3])] == [(0, 2)]
+    assert (plan.acknowledged, plan.owes) == ([2, 3], False)
+    plan.restart_from([1, 3])
+    assert (plan.acknowledged, plan.owes) == ([1, 3], True)
+    again, _ = plan.take()
+    assert (again.subset, again.start) == (0, 2)
+    plan.finish(again, 4)
+    assert (plan.acknowledged, plan.owes) == ([2, 3], False)
+
+
+def test_an_end_that_is_no_whole_push_is_acknowledged_with_the_last_one() -> None:
+    plan = plan_of([5], n_push=2, passes=1)
+    (unit,) = plan.take()
+    plan.finish(unit, 5)
+    assert plan.acknowledged == [3]
 
 
 def test_a_stream_that_has_to_wait_is_noticed() -> None:

@@ -15,13 +15,15 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.sources import synthetic
-from distbelief.app.datasets.split.partition import split
 from distbelief.app.errors import DataError
 from distbelief.app.models import auc
 from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ModelSettings
-from distbelief.coordinator.inference import scoring
+from distbelief.coordinator.inference import predicting, scoring
+from distbelief.coordinator.inference.predicting import Predictor
+from distbelief.coordinator.inference.trained_model import TrainedModel
+from tests.dividing import split
 
 Run = Callable[..., Any]
 OPTIONS = {"examples": 200, "features": 3}
@@ -38,9 +40,13 @@ def saved(kind: str, **settings: Any) -> SavedModel:
 
 
 def predict(model: SavedModel, *words: Any) -> tuple[list[Any], Any]:
-    """Answers and probabilities of all examples."""
-    answers, chances = zip(*scoring.predict(model, *words), strict=True)
-    return list(itertools.chain(*answers)), np.concatenate(chances)
+    """Answers and probabilities of the answers, of all examples."""
+    found = list(Predictor(model, *words))
+    answers = list(itertools.chain(*(each.answers for each in found)))
+    chances = np.concatenate([each.chances for each in found])
+    names = model.schema.names
+    rows = [row[names.index(answer)] for row, answer in zip(chances, answers, strict=True) if names]
+    return answers, np.array(rows)
 
 
 @pytest.mark.parametrize("kind", ["logistic", "softmax"])
@@ -68,23 +74,33 @@ def test_the_probability_is_that_of_the_predicted_class(kind: str) -> None:
 def test_a_regression_predicts_values_without_probabilities() -> None:
     values, chances = predict(saved("linear"), "synthetic:linear", OPTIONS)
     assert np.array_equal(values, synthetic.linear(**OPTIONS).targets)
-    assert np.isnan(chances).all()
+    assert not len(chances)
 
 
 def test_parts_are_those_of_the_training() -> None:
     model = saved("softmax", seed=5, holdout=0.3)
     train, heldout = split(200, 0.3, 5)
     parts = {
-        part: scoring.evaluate(model, "synthetic:softmax", OPTIONS, part) for part in scoring.PARTS
+        part: scoring.evaluate(model, "synthetic:softmax", OPTIONS, part)
+        for part in ("all", "train", "heldout")
     }
     assert parts["train"].n_examples == len(train)
     assert parts["heldout"].n_examples == len(heldout)
     assert parts["train"].correct + parts["heldout"].correct == parts["all"].correct
+    model = saved("softmax", seed=5, holdout=0.3, test=0.1, split="stratified")
+    three = [
+        scoring.evaluate(model, "synthetic:softmax", OPTIONS, part)
+        for part in ("train", "heldout", "test")
+    ]
+    assert [part.n_examples for part in three] == [120, 60, 20]
+    assert sum(part.correct for part in three) == parts["all"].correct
 
 
 def test_a_part_that_the_training_did_not_have_is_named() -> None:
     with pytest.raises(DataError, match="holdout 0: there is no part heldout"):
         scoring.evaluate(saved("softmax", holdout=0.0), "synthetic:softmax", OPTIONS, "heldout")
+    with pytest.raises(DataError, match="test 0: there is no part test"):
+        scoring.evaluate(saved("softmax"), "synthetic:softmax", OPTIONS, "test")
 
 
 def test_a_file_may_lack_some_classes(tmp_path: Path) -> None:
@@ -166,6 +182,7 @@ def test_the_command_evaluates(run: Run, tmp_path: Path) -> None:
     assert figures == (
         f"examples 200\naccuracy {score.accuracy:.6g}\n"
         f"loss {score.loss:.6g}\nlog loss {score.log_loss:.6g}\n"
+        f"always the commonest class: accuracy {score.baseline:.4f}\n"
     )
     cells = [[int(cell) for cell in line.split()[1:]] for line in table.splitlines()[2:]]
     assert cells == [list(row[:-1]) for row in score.confusion]
@@ -212,6 +229,7 @@ def test_the_command_evaluates_for_machines(run: Run, tmp_path: Path) -> None:
         "recall": score.recall,
         "auc_exact": True,
         "threshold": 0.5,
+        "positive": 1,
         "classes": [0, 1],
         "confusion": [list(row) for row in score.confusion],
     }
@@ -241,6 +259,32 @@ def test_a_model_speaks_the_labels_of_its_training(run: Run, tmp_path: Path) -> 
         "Ulm",
         "Bern",
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "written"),
+    [
+        (("00501", "10115"), ("00501", "10115")),
+        (("01", "1"), ("01", "1")),
+        (("10", "1_0"), ("10", "1_0")),
+        ((False, True), ("false", "true")),
+        ((-1, 1), ("-1.0", "+1")),
+    ],
+)
+def test_labels_keep_their_names_through_file_predictions_and_scores(
+    run: Run, tmp_path: Path, labels: tuple[Any, Any], written: tuple[str, str]
+) -> None:
+    model = of_towns(reading=READING)
+    replace(model, schema=replace(model.schema, labels=labels)).save(tmp_path / "model")
+    again = TrainedModel.load(tmp_path / "model")
+    assert [type(name) for name in again.classes] == [type(name) for name in labels]
+    assert again.predict(np.array([[9, 0], [0, 3]])).tolist() == list(labels)
+    (tmp_path / "new.csv").write_text(f"id;a;b;town\n1;9;0;{written[0]}\n2;0;3;{written[1]}\n")
+    words = ("--model", tmp_path / "model", "--data", tmp_path / "new.csv")
+    _, *rows = run("predict", *words).out.splitlines()
+    assert [row.partition(",")[0] for row in rows] == [str(name) for name in labels]
+    found = json.loads(run("evaluate", *words, "--json").out)
+    assert (found["accuracy"], found["auc"], found["positive"]) == (1.0, 1.0, labels[1])
 
 
 def test_predictions_need_no_column_of_targets(run: Run, tmp_path: Path) -> None:
@@ -297,6 +341,7 @@ def test_answers_do_not_depend_on_how_many_are_computed_together(
     whole = predict(model, "synthetic:softmax", OPTIONS)
     scored = scoring.evaluate(model, "synthetic:softmax", OPTIONS)
     monkeypatch.setattr(scoring, "CHUNK_EXAMPLES", 7)
+    monkeypatch.setattr(predicting, "CHUNK_EXAMPLES", 7)
     parts = predict(model, "synthetic:softmax", OPTIONS)
     assert parts[0] == whole[0]
     np.testing.assert_allclose(parts[1], whole[1], rtol=1e-6)
@@ -310,5 +355,15 @@ def test_held_out_data_of_their_own_are_the_part_that_is_held_out(tmp_path: Path
     train = str(tmp_path / "train.csv")
     config = RunConfig(data=train, holdout_data=str(tmp_path / "held.csv"), model="softmax")
     model = of_towns(reading=READING, config=config.model_dump(mode="json"))
-    parts = [scoring.evaluate(model, train, {}, part).n_examples for part in scoring.PARTS]
-    assert dict(zip(scoring.PARTS, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}
+    sources = {"all": train, "train": train, "heldout": str(tmp_path / "held.csv")}
+    parts = [scoring.evaluate(model, sources[part], {}, part).n_examples for part in sources]
+    assert dict(zip(sources, parts, strict=True)) == {"all": 3, "train": 3, "heldout": 1}
+
+
+def test_what_only_a_model_file_names_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("id;a;b;town\n" + ROWS)
+    train, secret = str(tmp_path / "train.csv"), "/etc/hostname"
+    config = RunConfig(data=train, holdout_data=secret, model="softmax")
+    model = of_towns(reading=READING, config=config.model_dump(mode="json"))
+    with pytest.raises(DataError, match=r"train\.csv is not what was held out.*name them, too"):
+        scoring.evaluate(model, train, {}, "heldout")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from distbelief.app.errors import ModelError
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.memory_estimate import PARAMETER_COPIES, SLOT_COPIES
 from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.views.description import describe
 
 
 def problem(**settings: object) -> Problem:
@@ -39,3 +45,27 @@ def test_blocks_that_occur_are_likely_and_all_of_them_the_most(
     a_block = 16 * 4 * 5 // 4 + 64
     assert made.table_estimate.likely == copies * (4 + blocks * a_block)
     assert made.table_estimate.most == copies * (4 + 313 * a_block)
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"algorithm": "sandblaster"}, "algorithm downpour keeps rows as tables"),
+        ({"table_numbers": 10**12}, "lower table_numbers keeps rows as tables"),
+    ],
+)
+def test_dense_parameters_without_room_are_refused_before_anything_is_allocated(
+    tmp_path: Path, settings: dict[str, Any], advice: str
+) -> None:
+    path = tmp_path / "wide.libsvm"
+    path.write_text("1 1:1 2147483647:1\n0 1:1\n" * 3)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=r"has 137,438,953,602 numbers: .* are left here"):
+            prepare(RunConfig(data=str(path), model="mlp", **settings), 2)
+        with pytest.raises(ModelError, match=advice):
+            prepare(RunConfig(data=str(path), model="mlp", **settings), 2)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+    assert describe(str(path), {}).dataset.n_features == 2**31 - 1

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.datasets.split.partition import Subset, split
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.errors import ConfigError, DataError, ModelError
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.files import SavedModel
+from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.settings.sections import ModelSettings
 from distbelief.coordinator.downpour.units import UnitPlan
@@ -21,6 +22,7 @@ from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.sandblaster.portion_count import LEAST_PORTIONS, portions_of
 from distbelief.coordinator.training.plan import Plan
 from distbelief.coordinator.training.training import train
+from tests.dividing import split
 
 
 def problem(n_servers: int = 2, **settings: Any) -> Problem:
@@ -118,8 +120,15 @@ def test_a_rule_takes_over_of_its_own_slots_what_still_holds(
 def test_a_saved_model_of_another_shape_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "old.safetensors"
     SavedModel(ModelSettings(model="softmax"), Schema(20, 4), np.ones(84, np.float32)).save(file)
-    with pytest.raises(ModelError, match=r"old\.safetensors holds a softmax for 20 features"):
+    with pytest.raises(DataError, match=r"5 classes, it must have those of the model .*old.*: 4"):
         problem(init_from=str(file))
+
+
+def test_a_saved_model_of_another_kind_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "old.safetensors"
+    SavedModel(ModelSettings(model="softmax"), Schema(20, 5), np.ones(105, np.float32)).save(file)
+    with pytest.raises(ModelError, match=r"old\.safetensors holds a softmax for 20 features"):
+        problem(model="mlp", init_from=str(file))
 
 
 def test_a_saved_model_with_infinite_parameters_is_refused(tmp_path: Path) -> None:
@@ -214,6 +223,8 @@ def test_portions_of_sparse_data_follow_what_an_example_touches() -> None:
 
 def test_a_resumed_run_keeps_its_shards_on_as_many_servers() -> None:
     config = RunConfig(n_push=1, n_fetch=1)
-    recorded = Layout.plan(prepare(config, 2).layout.tensors, n_servers=2, n_shards=5)
-    assert prepare(config, 2, recorded=recorded).layout == recorded
+    made = prepare(config, 2)
+    layout = Layout.plan(made.layout.tensors, n_servers=2, n_shards=5)
+    recorded = RunRecord("run", made.config, layout, (), made.data.fingerprint, made.dataset.schema)
+    assert prepare(config, 2, recorded=recorded).layout == layout
     assert prepare(config, 3, recorded=recorded).layout == prepare(config, 3).layout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from distbelief.coordinator.progress.program import program
+from distbelief.app.settings.config import ClusterConfig
+from distbelief.coordinator.progress.program import command, program
 
 ROOT = Path(__file__).parents[4]
 
@@ -55,3 +57,14 @@ def test_a_program_that_imports_us_is_told_of_the_command(
     spec = None if module is None else ModuleSpec(module, None)
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
     assert program() == name
+
+
+@pytest.mark.parametrize("folder", ["elsewhere", "a b/$HOME's", Path("/x")])
+def test_a_command_names_the_folder_of_its_runs_as_a_shell_reads_it(folder: str | Path) -> None:
+    words = shlex.split(command("resume", "RUN", folder=folder))
+    assert words[-4:] == ["resume", "RUN", "--folder", str(folder)]
+
+
+@pytest.mark.parametrize("folder", [ClusterConfig().folder, "./runs"])
+def test_a_command_leaves_the_folder_out_that_is_the_default(folder: str) -> None:
+    assert command("resume", "RUN", folder=folder) == f"{program()} resume RUN"

@@ -52,7 +52,7 @@ def test_an_auc_by_histogram_is_called_so_wherever_it_is_shown() -> None:
 
 def test_what_is_unknown_is_a_dash_for_people_and_null_for_machines() -> None:
     unknown = replace(SCORE, auc=None, confusion=((100, 0, 0), (0, 0, 0)))
-    assert TWO.text(unknown).endswith("AUC -")
+    assert TWO.text(unknown).endswith("AUC - (one class only)")
     assert "precision -, recall -" in TWO.rest(unknown)
     document = json.loads(json.dumps(TWO.document(unknown), allow_nan=False))
     assert (document["auc"], document["precision"], document["recall"]) == (None, None, None)
@@ -69,6 +69,12 @@ def test_an_auc_that_was_lost_is_said_to_be() -> None:
 def test_a_regression_has_its_error_and_nothing_else() -> None:
     score = Score(4, 8.0, squared_error=16.0)
     assert NUMBERS.text(score) == "rmse 2.0000, loss 2"
+    assert NUMBERS.baseline(score) == []
+    known = Score(4, 8.0, squared_error=16.0, target_squares=64.0)
+    assert NUMBERS.text(known) == "rmse 2.0000, loss 2, R2 0.7500"
+    assert NUMBERS.baseline(known) == ["always the mean: rmse 4.0000"]
+    poor = Score(4, 8.0, squared_error=16.0, target_squares=16.0)
+    assert NUMBERS.baseline(poor) == ["no better than always the mean: rmse 2.0000"]
     assert NUMBERS.rest(score) == ""
     assert NUMBERS.lines(score) == ["rmse 2", "loss 2"]
     assert NUMBERS.confusion(score) == []
@@ -130,3 +136,8 @@ def test_a_document_in_words_has_its_figures() -> None:
 def test_a_log_loss_that_is_the_loss_is_not_said_again() -> None:
     same = replace(SCORE, loss_sum=25.0)
     assert TWO.rest(same) == "precision 0.7500, recall 0.7500 at threshold 0.25"
+
+
+def test_a_confusion_matrix_of_weights_has_one_decimal() -> None:
+    *_, last = TWO.confusion(replace(SCORE, confusion=((1.5, 2.0, 0.0), (30.25, 4.0, 0.0))))
+    assert last.split() == ["yes", "30.2", "4.0"]

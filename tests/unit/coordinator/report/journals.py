@@ -20,7 +20,8 @@ def folder_of(
     """A folder with that configuration, those events and that end."""
     folder = RunFolder(path)
     record = {"config": RunConfig(**settings).model_dump(mode="json")}
-    folder.describe(record, ClusterConfig(), {"embedded": True})
+    place = {"embedded": True, "broker": "unix:///gone", "parameter_servers": []}
+    folder.describe(record, ClusterConfig(), place)
     folder.conclude(outcome or {})
     journal = Journal(folder.journal, print)
     for event in events:

@@ -88,7 +88,7 @@ def test_settings_that_are_not_the_default_come_first(tmp_path: Path, few: None)
     ]
     text = Markup(writing.render_page(histories, [])).text
     changed = re.split(r"All others: \d+ settings", text.partition("Settings that are not")[2])[0]
-    assert "learning_rate0.250.050.05" in changed
+    assert "learning_rate0.25nonenone" in changed
     assert "algorithmdownpoursandblasterdownpour" in changed
     assert "passes" not in changed
 

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from distbelief.app.errors import ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
+from distbelief.app.broker.messages import Arguments
+from distbelief.app.errors import DataLost, ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
 from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs import dispatch
 from distbelief.coordinator.runs.dispatch import SILENT_S, TAKEN_S, Dispatcher
-from distbelief.coordinator.runs.messages import Arguments
 
 LEASE_S = 10.0
 STALL_S = 100.0
@@ -129,6 +129,13 @@ def test_a_worker_with_other_code_ends_the_run_at_its_first_attempt(office: Offi
     refused = replace(FAILED, tries=1, report={**FAILURE, "error": "no", "mismatch": True})
     with pytest.raises(WorkerMismatch, match=r"^no$"):
         office.messages_after(refused, 0)
+    assert len(office.sent) == 1
+
+
+def test_a_worker_that_misses_data_leaves_them_to_the_coordinator_at_once(office: Office) -> None:
+    lost = replace(FAILED, tries=1, report={**FAILURE, "error": "shard 1 is older", "lost": True})
+    with pytest.raises(DataLost, match=r"^shard 1 is older$"):
+        office.messages_after(lost, 0)
     assert len(office.sent) == 1
 
 

@@ -19,8 +19,9 @@ from distbelief.app.layout.keys import control
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.runs import leadership
-from distbelief.app.runs.leadership import Claimant, Owner, RunState, Snapshot
+from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.snapshot import Owner, RunState, Snapshot
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.runs import leader as module
 from distbelief.coordinator.runs.leader import Leader

@@ -9,14 +9,14 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from distbelief.app.errors import SequenceGap, WorkerMismatch
+from distbelief.app.errors import DataLost, ShardBehind, WorkerMismatch
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.runs.batch import Report
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.coordinator.runs.session import Session
-from distbelief.coordinator.sandblaster.batch import MOST_LOSSES, BatchEvaluator
+from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import Evaluate
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=2, block_numbers=3)
@@ -75,22 +75,25 @@ def evaluated(
     return sums, store, sums.evaluate(Evaluate("x", "g"))
 
 
-def test_an_evaluation_that_a_shard_lost_a_portion_of_is_made_again(
+def test_an_evaluation_that_a_shard_lost_a_portion_of_is_not_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    undisturbed, store, loss = evaluated(0, monkeypatch)
-    disturbed, other, same = evaluated(2, monkeypatch)
-    assert disturbed.number == undisturbed.number + 2
-    assert same == loss == PORTIONS
-    assert other.fetch("vec:g").vector.tolist() == store.fetch("vec:g").vector.tolist()
-    assert other.fetch("vec:g").vector.tolist() == [10.0] * LAYOUT.size
+    assert evaluated(0, monkeypatch)[2] == PORTIONS
+    message = "shard 1 lacks 1 of 4 portions that it had acknowledged: its server came back"
+    with pytest.raises(ShardBehind, match=message):
+        evaluated(1, monkeypatch)
 
 
-def test_a_server_that_loses_portions_every_time_ends_the_run(
+def test_a_worker_that_misses_data_leaves_them_to_the_coordinator_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(SequenceGap, match="lost portions of 5 evaluations in a row"):
-        evaluated(MOST_LOSSES, monkeypatch)
+    def miss(self: Workers, evaluation: int, portion: int, dispatch: int) -> None:
+        answer = Report(FENCE, evaluation, portion, dispatch, "w", error="older", lost=True)
+        self.reports.append(answer)
+
+    monkeypatch.setattr(Workers, "send_portion", miss)
+    with pytest.raises(DataLost, match=r"^older$"):
+        evaluated(0, monkeypatch)
 
 
 def test_a_worker_with_other_code_ends_the_run_at_its_first_answer(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from distbelief.app.errors import ServerUnreachable, WorkFailed
+from distbelief.app.broker.messages import Arguments
+from distbelief.app.errors import ServerUnreachable, WaitTimeout, WorkFailed
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.runs.batch import Report
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.memory.vectors import MemoryVectorStore
-from distbelief.coordinator.runs.messages import Arguments
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster import batch
 from distbelief.coordinator.sandblaster.batch import (
@@ -215,3 +216,52 @@ def test_a_portion_that_answers_while_workers_are_asked_is_not_sent_again(
     assert fleet.batch(lambda: None).evaluate(Evaluate("x", "g")) == 1.0
     assert len(fleet.asked) == 2
     assert fleet.first == [(1, 0, 0)]
+
+
+# --- nobody answers, though somebody seems to be at work
+
+
+def stalled(fleet: Fleet, seconds: float, dispatches: Callable[[], int]) -> None:
+    """A portion whose answer does not come; workers say that they are at this dispatch of it."""
+    fleet.config = RunConfig(algorithm="sandblaster", unit_attempts=1000, stall_seconds=STALL_S)
+    fleet.lost = {(1, 0, dispatch) for dispatch in range(1000)}
+    began = fleet.now
+
+    def turn() -> None:
+        fleet.active_tasks = {(1, 0, dispatches()): "worker"}
+        evaluator.check_stall()
+        if fleet.now - began > seconds:
+            raise Enough
+
+    evaluator = fleet.batch(turn)
+    evaluator.evaluate(Evaluate("x", "g"))
+
+
+STALL_S = 20.0
+
+
+def test_a_portion_that_takes_very_long_is_no_stall(fleet: Fleet) -> None:
+    with pytest.raises(Enough):
+        stalled(fleet, 10 * STALL_S, lambda: 0)
+
+
+def test_workers_that_take_portions_and_never_answer_are_a_stall(fleet: Fleet) -> None:
+    numbers, began = count(), fleet.now
+    with pytest.raises(WaitTimeout, match="no worker has been at work on evaluation 1 for"):
+        stalled(fleet, 10 * STALL_S, lambda: next(numbers))
+    assert fleet.now - began < 3 * STALL_S
+
+
+def test_workers_at_another_evaluation_are_a_stall(fleet: Fleet) -> None:
+    fleet.lost = {(1, 0, dispatch) for dispatch in range(1000)}
+    fleet.config = RunConfig(algorithm="sandblaster", unit_attempts=1000, stall_seconds=STALL_S)
+
+    def turn() -> None:
+        evaluator.check_stall()
+
+    evaluator = fleet.batch(turn)
+    fleet.active_tasks = {(0, 0, 0): "worker"}
+    began = fleet.now
+    with pytest.raises(WaitTimeout):
+        evaluator.evaluate(Evaluate("x", "g"))
+    assert fleet.now - began < 2 * STALL_S

@@ -31,7 +31,7 @@ from tests.unit.coordinator.sandblaster.problems import (
 #: Beside the pairs: point, gradient, direction, and two trials of a point and a gradient each.
 OTHER_VECTORS = 7
 
-TIGHT = Settings(max_iterations=1000, gradient_tolerance=1e-6, decrease_tolerance=0)
+TIGHT = Settings(max_iterations=1000, gradient_tolerance=1e-8, decrease_tolerance=0)
 
 
 def solved(name: str, settings: Settings = TIGHT) -> Solved:
@@ -51,8 +51,9 @@ def evaluations_until(name: str, history: int, largest: float) -> int:
         if isinstance(event, Iterated):
             gradients.append(space[event.state.gradient])
 
+    first_norm = float(np.linalg.norm(problem.function(problem.start)[1]))
     # At this norm, no component can be larger.
-    settings = Settings(history, 5000, gradient_tolerance=largest, decrease_tolerance=0)
+    settings = Settings(history, 5000, largest / first_norm, decrease_tolerance=0)
     ended = solve(problem.function, space, settings, on_event=note)
     assert ended.reason is EndReason.GRADIENT
     first = next(i for i, gradient in enumerate(gradients) if np.abs(gradient).max() <= largest)
@@ -89,7 +90,7 @@ def test_any_tame_quadratic_is_minimised(
 ) -> None:
     problem = quadratic(10**exponent, size)
     start = np.random.default_rng(seed).normal(size=size)
-    ended = solve(problem.function, Arrays(start), Settings(history, 1000, 1e-6, 0))
+    ended = solve(problem.function, Arrays(start), Settings(history, 1000, 1e-8, 0))
     assert ended.reason is EndReason.GRADIENT
     assert ended.last.loss <= 1e-10  # at most |g|^2 / (2 times the smallest eigenvalue)
 
@@ -102,9 +103,15 @@ def lying(x: Array) -> tuple[float, Array]:
     return float(x @ x), -2 * x
 
 
+def raised(x: Array) -> tuple[float, Array]:
+    """A loss whose minimum is not 0, so that decreases become small beside it."""
+    loss, gradient = PROBLEMS["Beale"].function(x)
+    return loss + 1, gradient
+
+
 ENDS: dict[EndReason, tuple[Function, Settings]] = {
     EndReason.GRADIENT: (PROBLEMS["Beale"].function, TIGHT),
-    EndReason.DECREASE: (PROBLEMS["Beale"].function, Settings(decrease_tolerance=1e-2)),
+    EndReason.DECREASE: (raised, Settings(gradient_tolerance=0, decrease_tolerance=1e-2)),
     EndReason.ITERATIONS: (PROBLEMS["Beale"].function, Settings(max_iterations=3)),
     EndReason.STALLED: (lying, TIGHT),
     EndReason.DIVERGED: (lambda x: (math.nan, x), TIGHT),

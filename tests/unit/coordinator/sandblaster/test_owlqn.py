@@ -175,7 +175,7 @@ def test_any_tame_quadratic_is_minimised_from_anywhere(
 ) -> None:
     tame, start = quadratic(10**exponent, size), np.random.default_rng(seed).normal(size=size)
     space = Arrays(start)
-    ended = solve(tame.function, space, Settings(history, 5000, 1e-6, 0), l1=0.05)
+    ended = solve(tame.function, space, Settings(history, 5000, 1e-8, 0), l1=0.05)
     x = space.read(ended.last.point)
     _, gradient = tame.function(x)
     # The distance of zero from the subgradients.

@@ -14,9 +14,11 @@ from distbelief.app.errors import ConfigError, DistBeliefError, Fenced, RunTaken
 from distbelief.app.models.criterion import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
+from distbelief.app.store.contract.parameters import behind
 from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.runs.driver import FinalState
+from distbelief.coordinator.training import training
 from distbelief.coordinator.training.recovery import Ending
 from distbelief.coordinator.training.training import _conclude
 
@@ -99,3 +101,22 @@ def test_a_run_that_was_taken_at_the_last_moment_is_said_to_be() -> None:
     farewell = Farewell(Fenced("coordinator 7 has it"), None)
     with pytest.raises(RunTaken, match=r"run r7 was taken over \(coordinator 7 has it"):
         _conclude(farewell.resources, ENDING, 1.0)
+
+
+def test_a_server_that_went_back_when_the_model_was_saved_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    retired: list[bool] = []
+    monkeypatch.setattr(training, "retire", lambda *_, resumable: retired.append(resumable))
+    farewell = Farewell(None, None)
+    farewell.resources.cluster = SimpleNamespace(broker="redis://control", keep_on_servers="7d")
+
+    def publish() -> None:
+        raise behind(1)
+
+    _conclude(farewell.resources, ENDING, 1.0, publish=publish)
+    assert farewell.said == [
+        "the model is saved, but not all servers are left with it: shard 1 lacks what it had "
+        "acknowledged: its server came back with older data"
+    ]
+    assert retired == [False]

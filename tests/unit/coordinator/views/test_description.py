@@ -34,18 +34,22 @@ def test_a_file_is_described(run: Run, csv: Path) -> None:
     answer = run("data", csv, *options, "--data-option", "buckets=4")
     lines = answer.out.splitlines()
     assert answer.code == 0
-    assert lines[:9] == [
+    assert lines[:13] == [
         "examples: 3",
         "features: 5, sparse, 0.333 of them not zero",
         "numeric columns: age",
         "categorical columns: town, hashed to 4 each",
+        "target: column 'paid', as the option target says",
+        "header: found (header=true or header=false says it)",
+        "task: classification, because the targets are text (task=regression says otherwise)",
+        "positive class: yes (positive=no is the other)",
         "classes: 2",
         "  no: 2",
         "  yes: 1",
         "bad lines: 1",
         f"  {csv}: line 4: there are 2 columns, 3 are needed",
     ]
-    assert [line.partition(":")[0] for line in lines[9:]] == ["cached", "fingerprint"]
+    assert [line.partition(":")[0] for line in lines[13:]] == ["cached", "fingerprint"]
 
 
 def test_machines_get_the_same_as_json(run: Run, csv: Path) -> None:
@@ -54,6 +58,9 @@ def test_machines_get_the_same_as_json(run: Run, csv: Path) -> None:
     assert seen["examples"] == 3
     assert seen["density"] == pytest.approx(5 / 15)
     assert seen["classes"] == [{"label": "no", "examples": 2}, {"label": "yes", "examples": 1}]
+    choice = {"column": "column 'paid'", "why": "as the option target says", "header": True}
+    assert seen["target"] == {"choice": choice, "guessed": "text"}
+    assert (seen["task"], seen["positive"]) == ("classification", "yes")
     assert (seen["numeric_columns"], seen["categorical_columns"]) == (["age"], ["town"])
     assert [fault["line"] for fault in seen["bad_lines"]] == [4]
     assert seen["cached_bytes"] > 0
@@ -63,7 +70,11 @@ def test_a_regression_has_figures_instead_of_classes(run: Run, tmp_path: Path) -
     np.savez(tmp_path / "a.npz", x=np.array([[0, 1.0], [2, 3]]), y=np.array([1.5, -2]))
     lines = run("data", tmp_path / "a.npz").out.splitlines()
     assert lines[1] == "features: 2, dense, 0.75 of them not zero"
-    assert lines[2] == "targets: least -2, mean -0.25, greatest 1.5"
+    assert lines[2:4] == [
+        "task: regression, because the targets are numbers with fractions "
+        "(task=classification says otherwise)",
+        "targets: least -2, mean -0.25, greatest 1.5",
+    ]
 
 
 def test_figures_do_not_depend_on_how_much_is_looked_at_together(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
-from distbelief.app.datasets.examples import stored
+from distbelief.app.datasets.examples import checksums, stored
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.sparse import arrays_of
 from distbelief.app.datasets.formats.options import Options
@@ -22,7 +22,7 @@ from distbelief.app.errors import DataError
 from tests.unit.app.datasets.loading import load
 
 SOURCE = "synthetic:softmax"
-FILES = ("features.npy", "targets.npy", "meta.json")
+FILES = ("features.npy", "targets.npy", "statistics.npy", "meta.json")
 
 WriteNpz = Callable[[float], str]
 
@@ -214,3 +214,58 @@ def test_a_failed_conversion_leaves_no_half_cache(
 
     assert not any(path.is_dir() for path in tmp_path.iterdir())
     assert open_cached(SOURCE, {}, tmp_path).n_examples == 1000
+
+
+def flip(path: Path) -> None:
+    """One bit in the middle, as a disk may do it: neither size nor time tell."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["features.npy", "targets.npy"])
+def test_a_flipped_bit_is_not_trained_on(tmp_path: Path, loads: list[str], name: str) -> None:
+    open_cached(SOURCE, {}, tmp_path)
+    flip(complete_folder(tmp_path) / name)
+    rebuilt = open_cached(SOURCE, {}, tmp_path)
+    assert len(loads) == 2
+    assert np.array_equal(rebuilt.features, load(SOURCE, {}).features)
+
+
+def test_large_arrays_are_checked_once_until_they_change(
+    tmp_path: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    check = checksums._checksum
+
+    def noted(path: Path) -> int:
+        checked.append(path)
+        return check(path)
+
+    monkeypatch.setattr(checksums, "_checksum", noted)
+    monkeypatch.setattr(checksums, "ALWAYS_BYTES", 100)
+    for _ in range(3):
+        open_cached(SOURCE, {}, tmp_path)
+    assert len(checked) == 2 * 3  # as they were written, and the first time that they were opened
+    path = complete_folder(tmp_path) / "features.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 128
+    path.write_bytes(content)
+    open_cached(SOURCE, {}, tmp_path)
+    assert len(loads) == 2
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    open_cached(SOURCE, {}, tmp_path)
+    found = complete_folder(tmp_path)
+    (found / "meta.json").unlink()
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    lock = found.with_name(f"{found.name}.lock")
+    lock.unlink()
+    lock.symlink_to(victim)
+    with pytest.raises(DataError, match=r"\.lock is a symbolic link, which nobody of us made"):
+        open_cached(SOURCE, {}, tmp_path)
+    assert victim.read_text() == "precious"

@@ -14,7 +14,7 @@ import pytest
 
 from distbelief.app.datasets.cache.opening import open_cached
 
-FILES = ("features.npy", "targets.npy", "meta.json")
+FILES = ("features.npy", "targets.npy", "statistics.npy", "meta.json")
 
 Child = subprocess.Popen[str]
 Start = Callable[[float], Child]
@@ -131,9 +131,10 @@ def test_nobody_sees_half_a_cache(tmp_path: Path, start: Start) -> None:
 def test_a_conversion_that_was_killed_is_taken_over(
     tmp_path: Path, start: Start, fingerprint: str
 ) -> None:
-    killed, waiting = start(60), start(0)
+    killed, waiting, log = start(60), start(0), tmp_path / "log"
     go(killed)
-    wait_for((tmp_path / "log").exists)
+    # It is opened before it is written.
+    wait_for(lambda: log.exists() and log.read_text() != "")
     go(waiting)
     killed.send_signal(signal.SIGKILL)
     assert waiting.communicate()[0].strip() == fingerprint

@@ -23,6 +23,7 @@ from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import SparseFeatures
 from distbelief.app.datasets.examples.stored import SPARSE
+from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
 
@@ -175,7 +176,10 @@ def test_a_changed_file_is_converted_again(tmp_path: Path) -> None:
     assert before.targets[:].tolist() == [0, 1, 0]  # what is open stays as it was
 
 
-def test_a_remote_file_is_known_by_what_its_server_says(folder: Path) -> None:
+def test_a_remote_file_is_known_by_what_its_server_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_DATA_PROTOCOLS", "memory")
     files = pytest.importorskip("fsspec").filesystem("memory")
     for content, n_examples in ((CSV, 3), (CSV, 3), (CSV + "3,yes,1\n", 4)):
         if not files.exists("/cached.csv") or files.cat("/cached.csv").decode() != content:
@@ -190,10 +194,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     source = written(tmp_path, "a.csv", CSV)
 
-    def convert(*words: Any) -> Schema:
-        schema = streaming.convert(*words)
+    def convert(*words: Any) -> Any:
+        found = streaming.convert(*words)
         written(tmp_path, "a.csv", CSV + "5,no,1\n")
-        return schema
+        return found
 
     monkeypatch.setattr(conversion, "convert", convert)
     with pytest.raises(DataError, match="the file changed while it was read, try again"):
@@ -255,13 +259,25 @@ def test_a_source_may_not_hold_a_password(folder: Path) -> None:
 class Parts:
     """A reader of chunks that are in memory."""
 
+    apart = False
     columns = type("C", (), {"n_features": 1000, "n_dense": 0, "n_fields": 0})()
+    typed = True
+    target = TargetChoice()
 
     def __init__(self, chunks: list[Chunk], *, sparse: bool) -> None:
         self._chunks, self.sparse = chunks, sparse
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def attempt(self) -> Iterator[Chunk]:
         return iter(self._chunks)
+
+    def holds(self) -> bool:
+        return True
+
+    def refine(self, *_: object) -> bool:
+        return False
+
+    def complete(self, *_: object) -> list[Any]:
+        return []
 
 
 @given(sizes=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=5), min_size=1, max_size=6))
@@ -275,7 +291,7 @@ def test_sparse_chunks_join_to_one_matrix(
         rows = CsrRows(indptr, indices.astype(np.int64), random.random(indptr[-1], np.float32))
         chunks.append(Chunk(rows, np.arange(len(lengths))))
     reader: Any = Parts(chunks, sparse=True)
-    schema = streaming.convert(reader, "a", Wanted(), folder)
+    schema = streaming.convert(reader, "a", Wanted(), folder).schema
     indptr, indices, values, targets = (np.load(folder / name) for name in SPARSE)
     joined = SparseFeatures(indptr, indices, values, schema.n_features)[:]
     start = 0
@@ -300,3 +316,12 @@ def test_an_array_may_grow(
         array.add(piece)
     array.close()
     assert np.array_equal(np.load(path), np.concatenate([np.zeros((0, *row)), *pieces]))
+
+
+def test_data_without_any_feature_are_refused_unless_their_number_is_said(
+    tmp_path: Path, folder: Path
+) -> None:
+    source = written(tmp_path, "a.libsvm", "0\n1\n")
+    with pytest.raises(DataError, match=r"a\.libsvm: there are no features.* option features"):
+        open_cached(source, {}, folder)
+    assert open_cached(source, {"features": 3}, folder).schema.n_features == 3

@@ -70,7 +70,7 @@ def test_the_callers_arrays_stay_as_they_are(tmp_path: Path) -> None:
     given = coo_matrix(X).tocsr()
     given.indices, given.data = given.indices[::-1].copy(), given.data[::-1].copy()
     before = given.indices.copy(), given.data.copy()
-    arrays.as_features(given)
+    arrays.as_table(given, "X")
     assert np.array_equal(given.indices, before[0])
     assert np.array_equal(given.data, before[1])
 
@@ -85,7 +85,7 @@ def test_other_numbers_have_another_fingerprint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("features", "targets", "complaint"),
     [
-        (np.where(X == 2, np.nan, X), [0, 1, 0, 1], "must be finite, row 1, column 1 holds nan"),
+        (np.where(X == 2, np.inf, X), [0, 1, 0, 1], "must be finite, row 1, column 1 holds inf"),
         (csr_array(X * 1e39), [0, 1, 0, 1], r"must fit float32 \(at most 3.4e38\)"),
         (csr_array((0, 3)), [], r"there must be examples and features, got shape \(0, 3\)"),
         (X[0], [1], r"must be a 2-D array"),

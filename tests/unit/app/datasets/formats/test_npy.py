@@ -96,7 +96,7 @@ UNUSABLE = {
     "complex": (X * 1j, Y, "a-x.npy: features must be whole or floating-point numbers"),
     "objects": (np.array([[None]]), Y, "a-x.npy: the file holds pickled Python objects, which are"),
     "nothing": (X[:0], Y[:0], "a-x.npy: there are no examples, at least one is needed"),
-    "nan": (X * np.array([1, np.nan]), Y, "a-x.npy: row 0: column 1: nan is not finite"),
+    "infinity": (X + np.array([0, np.inf]), Y, "a-x.npy: row 0: column 1: inf is not finite"),
     "large": (X * [[1], [1e200], [1]], Y, "a-x.npy: row 1: column 0: 3e+200 does not fit float32"),
     "lengths": (X, Y[:2], "a-y.npy: there are 2 targets for the 3 examples in "),
     "2-D targets": (X, X, "a-y.npy: targets must be a 1-D array, got shape (3, 2)"),
@@ -118,7 +118,7 @@ def test_an_unusable_pair_is_refused(read: Any, refuses: Any, tmp_path: Path, ca
 
 
 def test_bad_rows_are_skipped_as_often_as_said(read: Any, tmp_path: Path) -> None:
-    found = read(pair(tmp_path, X * np.array([[1], [np.nan], [1]])), bad_lines=1)
+    found = read(pair(tmp_path, X + np.array([[0], [np.inf], [0]])), bad_lines=1)
     assert np.array_equal(found.features, X[[0, 2]])
     assert found.targets == [0, 1]
     assert [(fault.line, fault.unit) for fault in found.skipped] == [(1, "row")]

@@ -50,7 +50,7 @@ UNUSABLE = {
         {"x": X, "y": np.array([0, 1e300, 0])},
         "targets must fit float32 (at most 3.4e38), row 1 holds 1e+300",
     ),
-    "nan": ({"x": X * np.nan, "y": LABELS}, "features must be finite, row 0, column 0 holds nan"),
+    "infinity": ({"x": X + np.inf, "y": LABELS}, "features must be finite, row 0, column 0 holds"),
     "nan target": ({"x": X, "y": X[:, 0] * np.nan}, "targets must be finite, row 0 holds nan"),
     "text": ({"x": X.astype(str), "y": LABELS}, "features must be whole or floating-point"),
     "complex": ({"x": X * 1j, "y": LABELS}, "features must be whole or floating-point"),
@@ -62,10 +62,10 @@ UNUSABLE = {
     "no x": ({"y": LABELS}, "must be an array named x or X or features or data, the file holds y"),
     "no arrays": ({}, "the file holds no arrays"),
     "objects": ({"x": np.array([[None]]), "y": LABELS}, "pickled Python objects, which are never"),
-    "prices": (
-        {"x": np.zeros((1001, 1)), "y": np.arange(1001) * 1000},
-        "targets have more than 1,000 different labels: are these the targets? The option "
-        "task=classification allows 100,000, and task=regression takes them as numbers",
+    "names": (
+        {"x": np.zeros((1001, 1)), "y": np.array([f"x{i}" for i in range(1001)])},
+        "the targets have more than 1,000 different labels: are these the targets? The option "
+        "task=classification allows 100,000, and the option target names another column",
     ),
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ import pytest
 from distbelief.app.datasets.formats.options import KNOWN
 from distbelief.app.datasets.formats.registry import open_reader
 from distbelief.app.datasets.reading import lines
+from distbelief.app.datasets.reading.access import PROTOCOLS_VARIABLE
 from distbelief.app.errors import DataError
 
 fsspec = pytest.importorskip("fsspec")
@@ -25,7 +26,8 @@ FEATURES = [[1], [3]]
 
 
 @pytest.fixture
-def memory() -> Iterator[Any]:
+def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv(PROTOCOLS_VARIABLE, "file,memory")
     files = fsspec.filesystem("memory")
     files.store.clear()
     yield files
@@ -158,11 +160,11 @@ def test_urls_are_files_folders_and_patterns_too(read: Any, tmp_path: Path, memo
 
 def test_errors_name_the_url(read: Any, refuses: Any, memory: Any) -> None:
     memory.pipe({"/d/b.csv": b"a,y\nx,1\nx,nan\n"})
-    with refuses("memory:///d/b.csv: line 3: the target nan is not finite"):
+    with refuses("memory:///d/b.csv: line 3: the target is missing, it is 'nan'"):
         read("memory://d/*.csv")
     with refuses("memory://d/none.csv: there is no such file or folder"):
         read("memory://d/none.csv")
-    with refuses("nowhere://a.csv: the file cannot be read: Protocol not known: nowhere"):
+    with refuses("nowhere://a.csv: data at nowhere:// are not opened here, only at file, memory"):
         read("nowhere://a.csv")
 
 
@@ -218,14 +220,15 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
         ({"delimeter": ";"}, "unknown option 'delimeter' of csv data, known are: format, header, "),
         ({"delimeter": ";"}, "(did you mean 'delimiter'?)"),
         ({"zero_based": True}, "unknown option 'zero_based' of csv data"),
-        ({"delimiter": ";;"}, "option delimiter must be one character, or the word tab, got ';;'"),
+        ({"delimiter": ";;"}, "must be one character, the word tab, or \\s+, got ';;'"),
         ({"delimiter": '"'}, "option delimiter must be one character"),
         ({"header": "yes"}, "option header must be auto or true or false, got 'yes'"),
         ({"bad_lines": -1}, "option bad_lines must be a whole number from 0 to 1000000, got -1"),
         ({"bad_lines": True}, "option bad_lines must be a whole number"),
         ({"buckets": 0}, "option buckets must be a whole number from 1 to"),
-        ({"missing": "x"}, "option missing must be a finite number that fits float32, got 'x'"),
-        ({"missing": 1e39}, "option missing must be a finite number"),
+        ({"missing": "x"}, "option missing must be mean, median, error, or a number that fits "
+         "float32, got 'x'"),
+        ({"missing": 1e39}, "option missing must be mean, median"),
         ({"target": 1.5}, "option target must be the name or the position of a column, got 1.5"),
         ({"format": "libsvm", "features": 0}, "option features must be a whole number from 1 to"),
     ],

@@ -133,8 +133,8 @@ def test_whole_targets_are_labels(npz: WriteNpz, y: Any, options: Options, n_cla
     assert np.array_equal(dataset.targets, y)
 
 
-def test_float_targets_are_regression(npz: WriteNpz) -> None:
-    dataset = load(npz(x=X, y=np.array([0.0, 3.0, 1.0])), {})
+def test_fractions_are_regression(npz: WriteNpz) -> None:
+    dataset = load(npz(x=X, y=np.array([0.0, 3.5, 1.0])), {})
     assert dataset.n_classes == 0
     assert dataset.targets.dtype == np.float32
 
@@ -165,8 +165,8 @@ def test_a_home_folder_may_be_written_with_a_tilde(
     [
         ("digit", "(did you mean 'digits'?)"),
         ("synthetic:softmx", "(did you mean 'synthetic:softmax'?)"),
-        ("some.txt", "a folder or a pattern of such files, or a URL"),
-        ("", "a folder or a pattern of such files, or a URL"),
+        ("some.txt", f"there is no such file (seen from {Path.cwd()})"),
+        ("", f"there is no such file (seen from {Path.cwd()})"),
     ],
 )
 def test_an_unknown_source_is_answered_with_the_known_ones(source: str, hint: str) -> None:

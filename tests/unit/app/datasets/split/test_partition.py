@@ -11,9 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from distbelief.app.datasets.split import partition as splitting
-from distbelief.app.datasets.split.partition import Rows, Subset, in_file_order, split
+from distbelief.app.datasets.split.partition import Rows, Subset, in_file_order
 from distbelief.app.datasets.split.shuffle import Shuffle
 from distbelief.app.errors import DataError
+from tests.dividing import split
 
 SEEDS = st.integers(0, 2**70)
 

@@ -35,8 +35,8 @@ def found(*pieces: Any, wanted: Wanted = OPEN, folder: Path | None = None) -> Fo
     with closing(TargetColumn("a.csv", wanted, folder)) as column:
         for piece in pieces:
             column.add(piece)
-        n_classes, labels, blocks = column.finish()
-        taken = list(blocks)
+        targets = column.finish()
+        n_classes, labels, taken = targets.n_classes, targets.labels, list(targets.blocks)
         assert {block.dtype for block in taken} == {np.dtype(np.int64 if n_classes else np.float32)}
         return n_classes, labels, np.concatenate(taken).tolist()
 
@@ -49,7 +49,46 @@ CASES: dict[str, tuple[Any, Wanted, Found]] = {
     "0 and 1": (text(0, 1, 1), Wanted(), (2, (), [0, 1, 1])),
     "signs": (text("+1", "-1", "1"), Wanted(), (2, (-1, 1), [1, 0, 1])),
     "any whole numbers": (text(7, 3, 7), Wanted(), (2, (3, 7), [1, 0, 1])),
-    "spellings of one number": (text("1", "1.0", "01", "2e0"), Wanted(), (2, (1, 2), [0, 0, 0, 1])),
+    "spellings of one number": (
+        text("1", "1.0", "+1", "2e0"), CLASSIFICATION, (2, (1, 2), [0, 0, 0, 1])
+    ),
+    "written by NumPy": (text("0.000e+00", "1.000e+00"), Wanted(), (2, (), [0, 1])),
+    "zeros in front": (text("01", "1", "1"), Wanted(), (2, ("01", "1"), [0, 1, 1])),
+    "postal codes": (text("00501", "10115"), Wanted(), (2, ("00501", "10115"), [0, 1])),
+    "postal codes as numbers": (text("00501", "10115"), REGRESSION, (0, (), [501, 10115])),
+    "an underscore": (text("1_0", "10"), CLASSIFICATION, (2, ("10", "1_0"), [1, 0])),
+    "far beyond int64": (
+        text(10**30, 1), CLASSIFICATION, (2, ("1", f"{10**30}"), [1, 0])
+    ),
+    "typed text": (np.array(["0", "1"]), Wanted(), (2, ("0", "1"), [0, 1])),
+    "typed text that differs": (np.array(["1", "1.0"]), CLASSIFICATION, (2, ("1", "1.0"), [0, 1])),
+    "truth as text": (text("True", "False"), Wanted(), (2, ("False", "True"), [1, 0])),
+    "truth as numbers": (np.array([True, False]), REGRESSION, (0, (), [1, 0])),
+    "truth as text as numbers": (text("true", "false"), REGRESSION, (0, (), [1, 0])),
+    "float typed signs": (np.array([-1.0, 1.0]), Wanted(), (2, (-1, 1), [0, 1])),
+    "numbers of two types": (np.array([5.0, 1.5]), Wanted(), (0, (), [5, 1.5])),
+    "prices": (text(*range(0, 4200, 100)), Wanted(), (0, (), [*range(0, 4200, 100)])),
+    "prices as floats": (
+        text("151.0", *map(float, range(21))), Wanted(), (0, (), [151, *range(21)])
+    ),
+    "star ratings": (text("0.5", "4", "0.5"), CLASSIFICATION, (2, ("0.5", "4"), [0, 1, 0])),
+    "the first is positive": (text("a", "b"), Wanted(positive="a"), (2, ("b", "a"), [1, 0])),
+    "the second is": (text("a", "b"), Wanted(positive="b"), (2, ("a", "b"), [0, 1])),
+    "0 is positive": (text("0", "1", "1"), Wanted(positive=0), (2, (1, 0), [1, 0, 0])),
+    "of said classes": (text("0", "1"), Wanted(classes=2, positive="0"), (2, (1, 0), [1, 0])),
+    "false is positive": (
+        np.array([True, False]), Wanted(positive=False), (2, (True, False), [0, 1])
+    ),
+    "as the model has it": (
+        text("b"), Wanted(schema=TOWNS.schema, positive="b"), (2, ("a", "b"), [1])
+    ),
+    "truth for text": (
+        np.array([True]), Wanted(schema=Schema(1, 2, labels=("false", "true"))),
+        (2, ("false", "true"), [1]),
+    ),
+    "text for truth": (
+        text("TRUE"), Wanted(schema=Schema(1, 2, labels=(False, True))), (2, (False, True), [1])
+    ),
     "beyond exact floats": (
         text(2**53, 2**53 + 1), Wanted(), (2, (2**53, 2**53 + 1), [0, 1])
     ),
@@ -59,8 +98,8 @@ CASES: dict[str, tuple[Any, Wanted, Found]] = {
     "a name like a number": (text("nan", "b"), Wanted(), (2, ("b", "nan"), [1, 0])),
     "one class": (text("a", "a"), Wanted(), (1, ("a",), [0, 0])),
     "whole typed": (np.array([-1, 1]), Wanted(), (2, (-1, 1), [0, 1])),
-    "truth": (np.array([True, False]), Wanted(), (2, (), [1, 0])),
-    "float typed": (np.array([1.0, 2.0]), Wanted(), (0, (), [1, 2])),
+    "truth": (np.array([True, False]), Wanted(), (2, (False, True), [1, 0])),
+    "float typed": (np.array([1.0, 2.0]), Wanted(), (2, (1, 2), [0, 1])),
     "float typed labels": (np.array([1.0, 2.0]), CLASSIFICATION, (2, (1, 2), [0, 1])),
     "whole typed numbers": (np.array([5, 6]), REGRESSION, (0, (), [5, 6])),
     "whole text numbers": (text(5, 6), REGRESSION, (0, (), [5, 6])),
@@ -85,6 +124,43 @@ def test_targets_are_what_they_look_like_or_what_was_said(case: str) -> None:
 
 UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
     "nan among numbers": ([text(1, "nan")], Wanted(), "targets must be finite, row 1 holds nan"),
+    "one text in twenty numbers": (
+        [text(*range(20), "x")], Wanted(), "targets must be numbers, row 20 holds 'x', as nearly "
+        "all others are; the option task=classification takes all for labels",
+    ),
+    "nan typed among labels": (
+        [np.array([0.0, np.nan])], Wanted(), "targets must be finite, row 1 holds nan"
+    ),
+    "ages": (
+        [text(*range(17, 90)), *[text(*range(17, 90))] * 9], Wanted(),
+        "the targets are 73 different whole numbers in 730 examples, which may be labels or "
+        "numbers: say with the option task what they are: task=classification or task=regression",
+    ),
+    "letters or rings": (
+        [text(*range(26))], Wanted(), "the targets are 26 different whole numbers in 26 examples, "
+        "which may be labels or numbers",
+    ),
+    "real numbers as labels": (
+        [text(*(each / 2 for each in range(30)))], CLASSIFICATION,
+        "the targets are numbers with fractions, 30 different ones, and no labels of classes: "
+        "choose a model for numbers, such as linear",
+    ),
+    "positive of three": (
+        [text(*"abc")], Wanted(positive="a"),
+        "the option positive is for two classes, the targets have 3: a, b, c",
+    ),
+    "positive of numbers": (
+        [text(0.5, 1)], Wanted(positive=1),
+        "the option positive is for two classes, the targets are numbers",
+    ),
+    "positive of others": (
+        [text("no", "yes")], Wanted(positive="y"),
+        "the option positive must be one of the classes no, yes, got 'y'",
+    ),
+    "another positive than the model's": (
+        [text("a", "b")], Wanted(schema=TOWNS.schema, known_by="the model", positive="a"),
+        "the positive class of the model is b, and cannot be a here: leave the option positive out",
+    ),
     "infinity later": (
         [text(0.5), text(1, "-inf")], Wanted(), "targets must be finite, row 2 holds -inf"
     ),
@@ -117,11 +193,6 @@ UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
         [text(9)], Wanted(schema=Schema(1, 7), known_by="the model"),
         "row 0 has the label '9'; the labels of the model are 0, 1, 2, 3, 4 and 2 more",
     ),
-    "kinds": (
-        [np.array([1]), np.array([1.5])], Wanted(),
-        "targets are whole numbers first and floating-point numbers later: say with the option "
-        "task what they are",
-    ),
 }  # fmt: skip
 
 
@@ -132,16 +203,49 @@ def test_targets_that_cannot_be_used_are_named(case: str) -> None:
         found(*pieces, wanted=wanted)
 
 
-def test_many_whole_numbers_are_no_labels() -> None:
+def test_very_many_whole_numbers_are_no_labels() -> None:
     at_most = text(*range(MAX_GUESSED_CLASSES))
-    assert found(at_most)[0] == MAX_GUESSED_CLASSES
+    assert found(at_most, wanted=CLASSIFICATION)[0] == MAX_GUESSED_CLASSES
     assert found(text(*range(MAX_GUESSED_CLASSES + 1)))[0] == 0
     assert found(at_most, text(-5))[0] == 0
 
 
+def same(values: list[int]) -> list[Any]:
+    """The same targets as text, as text with a point, and of three types."""
+    floats = np.array(values, np.float64)
+    return [
+        text(*values), np.array(values), np.array(values, np.int32), floats, text(*floats.tolist())
+    ]  # fmt: skip
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=30))
+def test_labels_mean_the_same_in_every_format(numbers: list[int]) -> None:
+    """What NumPy, load_svmlight_file, pandas and spreadsheets make of the same labels."""
+    first, *others = (found(values, wanted=CLASSIFICATION) for values in same(numbers))
+    assert all(other == first for other in others)
+
+
+@given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=30))
+def test_numbers_mean_the_same_in_every_format(numbers: list[int]) -> None:
+    first, *others = (found(values, wanted=REGRESSION) for values in same(numbers))
+    assert first[0] == 0
+    assert all(other == first for other in others)
+
+
+@given(st.permutations([*map(str, range(30)), "+", "NaN?", "x"]), st.integers(1, 10))
+def test_the_order_of_targets_does_not_matter(values: list[str], step: int) -> None:
+    pieces = [text(*values[i : i + step]) for i in range(0, len(values), step)]
+    with closing(TargetColumn("a.csv", OPEN)) as column:
+        for piece in pieces:
+            column.add(piece)
+        assert column.nearly_numbers  # 30 of 33
+    _, labels, codes = found(*pieces, wanted=CLASSIFICATION)
+    assert [labels[code] for code in codes] == values
+
+
 def test_many_names_are_refused_unless_they_are_wanted() -> None:
     names = text(*(f"name {i}" for i in range(MAX_GUESSED_CLASSES + 1)))
-    with refuses("targets have more than 1,000 different labels: are these the targets?"):
+    with refuses("the targets have more than 1,000 different labels: are these the targets?"):
         found(names)
     assert found(names, wanted=CLASSIFICATION)[0] == MAX_GUESSED_CLASSES + 1
 
@@ -169,7 +273,7 @@ def test_how_targets_are_cut_does_not_matter(pieces: list[list[str]], wanted: Wa
 
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=50))
 def test_labels_come_back_by_their_numbers(numbers: list[int]) -> None:
-    n_classes, labels, codes = found(text(*numbers))
+    n_classes, labels, codes = found(text(*numbers), wanted=CLASSIFICATION)
     names = labels or tuple(range(n_classes))
     assert [names[code] for code in codes] == numbers
     assert list(names) == sorted(set(numbers))

@@ -1,0 +1,116 @@
+"""How messages come from the control server to our workers: what is not ours ends before Celery.
+
+A message that cannot be decoded would end a worker, in Celery or in kombu, and some would be put
+back into their queue for the next one. So they are taken out here, counted, and told once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from queue import Empty
+from typing import Any
+
+import redis
+from kombu.connection import Connection
+from kombu.transport import redis as kombu_redis
+
+from distbelief.app.broker.messages import (
+    LAST,
+    TYPES,
+    OddKind,
+    OddMessage,
+    check_answer,
+    read_task,
+)
+from distbelief.app.layout.keys import CELERY_PREFIX, ODD_MESSAGES
+
+log = logging.getLogger(__name__)
+
+#: Seconds that the counts stay after the last odd message.
+COUNTED_S = 7 * 86_400
+
+#: Kinds that this process has told of.
+_told: set[OddKind] = set()
+
+
+class Client(kombu_redis.PrefixedStrictRedis):
+    """Kombu's client, which lets through what can be read."""
+
+    def pubsub(self, **words: Any) -> Any:
+        return Listener(self.connection_pool, global_keyprefix=CELERY_PREFIX, **words)
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        found = super().parse_response(connection, command_name, **options)
+        if command_name != "BRPOP" or not found:
+            return found
+        queue, message = found
+        name = queue.decode(errors="replace")
+        if name in TYPES:
+            return queue, read_task(message).packed(name)
+        check_answer(message)
+        return found
+
+
+class Listener(kombu_redis.PrefixedRedisPubSub):
+    """Kombu's subscriber to control messages and events, which lets through what can be read."""
+
+    def parse_response(self, *arguments: Any, **words: Any) -> Any:
+        found = super().parse_response(*arguments, **words)
+        if isinstance(found, list | tuple) and found[0] in (b"message", b"pmessage"):
+            check_answer(found[-1])
+        return found
+
+
+class Channel(kombu_redis.Channel):
+    """Kombu's channel, which survives odd messages."""
+
+    def _get_client(self) -> Any:
+        super()._get_client()  # looks at versions
+        return partial(Client, global_keyprefix=CELERY_PREFIX)
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except OddMessage as odd:  # it has left its queue
+            self._note(odd.kind)
+            raise Empty from None
+
+    def _receive_one(self, client: Any) -> Any:
+        """Take a control message or an event, which nobody waits to be acknowledged."""
+        try:
+            return super()._receive_one(client)
+        except (Empty, redis.RedisError, OSError):
+            raise
+        except Exception:  # noqa: BLE001  (OddMessage, and whatever else a stranger's may raise)
+            self._note(OddKind.CONTROL)
+            raise Empty from None
+
+    def _note(self, kind: OddKind) -> None:
+        if kind not in _told:
+            _told.add(kind)
+            log.error(
+                "a message was removed that is not ours: %s. Others of its kind are only counted: "
+                "see doctor. Who else writes to this server?",
+                kind.sentence,
+            )
+        try:
+            with redis.Redis(connection_pool=self.pool).pipeline(transaction=False) as counting:
+                counting.hincrby(ODD_MESSAGES, kind, 1)
+                counting.hset(ODD_MESSAGES, LAST, int(time.time()))
+                counting.expire(ODD_MESSAGES, COUNTED_S)
+                counting.execute()
+        except redis.RedisError as error:
+            log.warning("an odd message was not counted: %s", error)
+
+
+class Transport(kombu_redis.Transport):
+    Channel = Channel
+
+
+class OurConnection(Connection):
+    """A connection with this transport, however its server is reached."""
+
+    def get_transport_cls(self) -> type[Transport]:
+        return Transport

@@ -1,0 +1,54 @@
+"""Messages in our queues that were not ours: how many of which kind workers have removed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distbelief.app.broker.messages import LAST, OddKind
+from distbelief.app.client.servers import Servers
+from distbelief.app.layout.keys import ODD_MESSAGES
+from distbelief.coordinator.doctor.findings import Finding, ok, warning
+from distbelief.coordinator.doctor.servers import PATIENCE_S
+
+
+@dataclass(frozen=True)
+class OddMessageFacts:
+    """How many were removed, by kind; ``ago_s`` since the last one by our clock, None if never."""
+
+    counts: Mapping[OddKind, int]
+    ago_s: float | None
+
+
+def gather(control: Servers) -> OddMessageFacts:
+    """Read the counts; raises the ServerError family if the server does not answer."""
+    *counts, last = control.one("HMGET", ODD_MESSAGES, *OddKind, LAST, timeout_s=PATIENCE_S)
+    known = {kind: _whole(count) for kind, count in zip(OddKind, counts, strict=True)}
+    when = _whole(last)
+    return OddMessageFacts(
+        {kind: count for kind, count in known.items() if count},
+        max(0.0, time.time() - when) if when else None,
+    )
+
+
+def judge(facts: OddMessageFacts) -> list[Finding]:
+    """A warning with the kinds, if there were any."""
+    total = sum(facts.counts.values())
+    if not total:
+        return [ok("messages", "none that is not ours came into the queues in the last week")]
+    kinds = "; ".join(f"{count:,} {kind.sentence}" for kind, count in facts.counts.items())
+    last = "" if facts.ago_s is None else f", the last {facts.ago_s / 60:,.0f} minutes ago"
+    return [
+        warning(
+            "messages",
+            f"workers removed {total:,} messages that are not ours{last}: {kinds}",
+            "look who else writes to this server, and give it a password of its own, or another "
+            "server; trainings lose nothing",
+        )
+    ]
+
+
+def _whole(text: bytes | None) -> int:
+    """The number, 0 where somebody wrote something else."""
+    return int(text) if text is not None and text.isdigit() and len(text) < 16 else 0

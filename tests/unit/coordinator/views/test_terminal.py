@@ -1,0 +1,76 @@
+"""What would command a terminal is shown as an escape, and nothing else changes."""
+
+from __future__ import annotations
+
+import io
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+from rich.text import Text
+
+from distbelief.coordinator.views import terminal
+from distbelief.coordinator.views.terminal import VisibleStream, safe_console, visible
+
+BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+@given(st.text(st.characters()))
+def test_no_command_is_left_and_the_rest_is_as_it_was(text: str) -> None:
+    shown = visible(text)
+    for character in shown:
+        assert (
+            unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp") or character in "\t\n"
+        )
+        assert character not in BIDI
+    if text.isprintable():
+        assert shown == text
+    assert visible(shown) == shown
+
+
+def test_escapes_are_those_of_python() -> None:
+    assert visible("\x1b[2J\x9b\x07\r\u202e\udc80") == r"\x1b[2J\x9b\x07\x0d\u202e\udc80"
+    assert visible("a\tb\nü ☃ 🎉") == "a\tb\nü ☃ 🎉"
+
+
+def test_a_stream_passes_on_what_is_no_text() -> None:
+    below = io.StringIO()
+    stream = VisibleStream(below)
+    assert stream.write("a\x1b") == 2
+    stream.writelines(["b\x07", "c"])
+    assert (below.getvalue(), stream.closed) == (r"a\x1bb\x07c", False)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_output_to_other_programs_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    terminal.protect_terminal()
+    print("\x1b", end="")  # noqa: T201
+    sys.stderr.write("\x1b")
+    assert out.getvalue() == (r"\x1b" if is_terminal else "\x1b")
+    assert err.getvalue() == r"\x1b"
+
+
+def test_a_console_draws_with_its_own_commands_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    below = io.StringIO()
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "stderr", VisibleStream(below))
+    console = safe_console(stderr=True)
+    table = Table()
+    table.add_column("\x1b]0;a\x07")
+    table.add_row(Text("\x1b[2J"))
+    console.print(table, Text("\x9b8m", "bold"))
+    drawn = below.getvalue()
+    assert r"\x1b" in drawn  # in a cell as far as there is room
+    assert r"\x9b8m" in drawn
+    assert "\x1b]0" not in drawn
+    assert "\x1b[2J" not in drawn
+    assert "\x9b" not in drawn
