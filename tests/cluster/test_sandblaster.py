@@ -256,9 +256,11 @@ def test_a_finished_training_leaves_no_process(trained: Any) -> None:
 @pytest.fixture
 def interrupted(shared: LocalCluster, command: Start) -> Any:
     """A training of a network that was interrupted in the middle."""
-    words = ("--algorithm=sandblaster", "--iterations=100000", "--gradient-tolerance=0", "--l2=0")
-    words += ("--decrease-tolerance=0", "--no-standardize")  # which takes it long enough
-    training = command("train", *words, endpoints=shared.endpoints)
+    endless = ("--iterations=100000", "--gradient-tolerance=0", "--decrease-tolerance=0")
+    slow = ("--l2=0", "--no-standardize")
+    training = command(
+        "train", "--algorithm=sandblaster", *endless, *slow, endpoints=shared.endpoints
+    )
     training.says("iteration 1")
     training.process.send_signal(signal.SIGINT)
     assert training.ends() == ExitCode.INTERRUPTED
