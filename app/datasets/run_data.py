@@ -13,6 +13,7 @@ from distbelief.app.datasets.cache.parts import listed
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.examples.weights import (
+    ScaledWeights,
     Weights,
     class_factors,
     mean_weight,
@@ -21,6 +22,7 @@ from distbelief.app.datasets.examples.weights import (
 from distbelief.app.datasets.reading.apart import HOLDOUT, SPLIT
 from distbelief.app.datasets.reading.digests import joined
 from distbelief.app.datasets.reading.reader import Progress
+from distbelief.app.datasets.reading.weights import WEIGHT
 from distbelief.app.datasets.sources.source import Stream, parse
 from distbelief.app.datasets.split.division import (
     CHUNK,
@@ -131,7 +133,8 @@ def open_data(
     options = training_options(config)
     dataset = open_cached(config.data, options, folder, compatibility=fits, progress=progress)
     parts = divide(dataset, config)
-    dataset, total = _weighed(dataset, parts.train, config.class_weight)
+    factors = _class_factors(dataset, parts.train, config.class_weight)
+    dataset, total = _weighed(dataset, parts.train, factors)
     heldout, test = Selection(dataset, parts.heldout), Selection(dataset, parts.test)
     fingerprints = [dataset.fingerprint]
     known = compatibility_of(dataset, "the training data")
@@ -141,17 +144,20 @@ def open_data(
         for key, value in config.data_options.items()
         if key not in by_name or (key == "target" and known.target is None)
     }
+    others.pop(WEIGHT, None)  # which the training data say, too: other files need not have it
 
     def beside(source: str) -> Selection:
         other = open_cached(source, others, folder, compatibility=known, progress=progress)
         fingerprints.append(other.fingerprint)
         everything = at_random(Shares(other.n_examples, 0.0, 0.0), config.seed).train
-        return Selection(_weighed(other, everything, None)[0])
+        return Selection(_weighed(other, everything, factors)[0])
 
     if config.holdout_data is not None:
         heldout = beside(config.holdout_data)
     if config.test_data is not None:
         test = beside(config.test_data)
+    _check_weights(heldout, "held out")
+    _check_weights(test, "of the test")
     return RunData(dataset, parts.train, heldout, test, joined(fingerprints), fits, total)
 
 
@@ -223,20 +229,30 @@ def _checked(parts: Division, config: RunConfig) -> Division:
     return parts
 
 
-def _weighed(dataset: Dataset, train: RowPart, class_weight: str | None) -> tuple[Dataset, float]:
+def _class_factors(dataset: Dataset, train: RowPart, wanted: str | None) -> Any:
+    """The weight of each class by what is trained on; None without the setting class_weight."""
+    if wanted is None:
+        return None
+    if not dataset.n_classes:
+        raise DataError(f"{dataset.name}: class_weight is for classes, the targets are numbers")
+    sums = np.zeros(dataset.n_classes)
+    for rows in in_file_order(train):
+        given = None if dataset.weights is None else dataset.weights[rows]
+        sums += sums_by_class(dataset.targets[rows], given, dataset.n_classes)
+    return class_factors(wanted, dataset.schema.names, sums, dataset.name)
+
+
+def _weighed(dataset: Dataset, train: RowPart, factors: Any) -> tuple[Dataset, float]:
     """The data with weights of mean 1 over the training examples, and what these were in all."""
-    if dataset.weights is None and class_weight is None:
+    if dataset.weights is None and factors is None:
         return dataset, float(len(train))
-    given = dataset.weights
-    weights = np.ones(dataset.n_examples) if given is None else given.astype(np.float64)
-    if class_weight is not None:
-        if not dataset.n_classes:
-            raise DataError(f"{dataset.name}: class_weight is for classes, the targets are numbers")
-        sums = np.zeros(dataset.n_classes)
-        for rows in in_file_order(train):
-            sums += sums_by_class(dataset.targets[rows], weights[rows], dataset.n_classes)
-        factors = class_factors(class_weight, dataset.schema.names, sums, dataset.name)
-        weights *= factors[dataset.targets[:]]
+    weights = ScaledWeights(dataset.targets, dataset.weights, factors)
     mean = mean_weight(weights, in_file_order(train))
-    scaled = (weights / mean).astype(np.float32)
-    return replace(dataset, weights=scaled), mean * len(train)
+    return replace(dataset, weights=replace(weights, divisor=mean)), mean * len(train)
+
+
+def _check_weights(examples: Selection, which: str) -> None:
+    """Raise DataError if all of some examples have the weight 0: they would have no score."""
+    starts = range(0, len(examples) if examples.dataset.weights is not None else 0, CHUNK)
+    if starts and not any(np.any(examples.weights(i, i + CHUNK)) for i in starts):
+        raise DataError(f"{examples.dataset.name}: the weights of all examples {which} are 0")

@@ -14,7 +14,8 @@ from distbelief.app.datasets.cache.filling import StoredNumbers, filled
 from distbelief.app.datasets.examples.chunks import NO_NUMBERS, Chunk, CsrRows, Numbers
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.statistics import RunningStatistics, Statistics, numbers_of
-from distbelief.app.datasets.examples.stored import APART
+from distbelief.app.datasets.examples.stored import APART, WEIGHTS
+from distbelief.app.datasets.examples.weights import ALL_ZERO
 from distbelief.app.datasets.reading.reader import Reader, Unsettled
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED
@@ -104,6 +105,7 @@ def _attempted(reader: Reader, source: str, wanted: Wanted, folder: Path) -> _At
                 f"{source}: there are no features, only targets; of LIBSVM files the option "
                 "features=N says how many are zero"
             )
+        files.check_weights(source)
         statistics = files.statistics.now()
         if targets.nearly_numbers:
             return _Attempt(None, "", files.numbers, statistics)
@@ -124,11 +126,15 @@ def _attempted(reader: Reader, source: str, wanted: Wanted, folder: Path) -> _At
 
 
 class _Files:
-    """The files of features, and of the column apart, and what is found in their numbers."""
+    """The files of features, weights and the column apart, and what is found in their numbers."""
 
     def __init__(self, reader: Reader, folder: Path, stack: ExitStack) -> None:
         self._features = _SparseFiles(folder) if reader.sparse else _DenseFiles(folder)
         stack.enter_context(closing(self._features))
+        self._stack = stack
+        self._folder = folder
+        self._weights: GrowingArray | None = None
+        self._any_weight = False
         self._apart = None
         if reader.apart:
             self._apart = GrowingArray(folder / APART, np.dtype(np.float64))
@@ -147,6 +153,20 @@ class _Files:
         if self._apart is not None:
             assert chunk.apart is not None
             self._apart.add(chunk.apart)
+        if chunk.weights is not None:
+            self._add_weights(chunk.weights)
+
+    def check_weights(self, source: str) -> None:
+        """Raise DataError if there are weights, and all of them are 0."""
+        if self._weights is not None and not self._any_weight:
+            raise DataError(f"{source}: {ALL_ZERO}")
+
+    def _add_weights(self, weights: Array) -> None:
+        if self._weights is None:  # what the first example says
+            self._weights = GrowingArray(self._folder / WEIGHTS, np.dtype(np.float32))
+            self._stack.enter_context(closing(self._weights))
+        self._weights.add(weights)
+        self._any_weight |= bool(weights.any())
 
 
 class GrowingArray:

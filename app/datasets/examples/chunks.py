@@ -75,6 +75,8 @@ class Chunk:
         apart: float64, shape (n_examples,): what the column says that is no feature; None
             if the reader was not asked for one.
         found: what the reader of a table found on the way.
+        weights: float64, shape (n_examples,): finite and not negative; None if the reader was not
+            asked for them.
     """
 
     features: npt.NDArray[np.float32] | CsrRows
@@ -83,6 +85,7 @@ class Chunk:
     passed: tuple[Sequence[str], ...] = ()
     apart: npt.NDArray[np.float64] | None = None
     found: Numbers | None = None
+    weights: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.features)

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-NUMERIC, CATEGORICAL, DATE, IGNORED, TARGET = KINDS = (
+NUMERIC, CATEGORICAL, DATE, IGNORED, TARGET, WEIGHT = KINDS = (
     "numeric",
     "categorical",
     "date",
     "ignored",
     "target",
+    "weight",
 )
 
 

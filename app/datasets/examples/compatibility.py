@@ -79,6 +79,12 @@ class Compatibility:
         target = self.reading.get("target")
         return str(target) if self.features and target is not None else None
 
+    @property
+    def weight(self) -> str | None:
+        """What the weights of the examples are called, if these had any in their file."""
+        weight = self.reading.get("weight")
+        return None if weight is None or weight is False else str(weight)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": self.schema.to_json(),

@@ -73,7 +73,8 @@ class Dataset:
         apart: float64, shape (n_examples,): what a column says that is no feature, by which
             examples are divided; None without one.
         folder: where it lies, if it does.
-        weights: float32, shape (n_examples,), not negative and not all 0; None where all
+        weights: float32, shape (n_examples,), not negative and not all 0, or
+            :class:`distbelief.app.datasets.examples.weights.ScaledWeights`; None where all
             examples count the same.
     """
 
@@ -85,7 +86,7 @@ class Dataset:
     facts: Facts = Facts()
     apart: Any = None
     folder: Path | None = None
-    weights: npt.NDArray[np.float32] | None = None
+    weights: Any = None
 
     @property
     def n_examples(self) -> int:

@@ -85,7 +85,10 @@ def _opened(folder: Path, source: str) -> Dataset | None:
             return None
         schema = Schema.from_json(meta["schema"])
         *arrays, targets = open_arrays([folder / name for name in _names(schema)])
-        apart = open_arrays([folder / APART])[0] if APART in meta["bytes"] else None
+        apart, weights = (
+            open_arrays([folder / name])[0] if name in meta["bytes"] else None
+            for name in (APART, WEIGHTS)
+        )
         return Dataset(
             _features(arrays, schema),
             targets,
@@ -95,7 +98,7 @@ def _opened(folder: Path, source: str) -> Dataset | None:
             _facts(meta, folder),
             apart,
             folder,
-            np.load(folder / WEIGHTS) if WEIGHTS in meta["bytes"] else None,
+            weights,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -6,6 +6,7 @@ Equal to repeating an example as often as its weight says: losses are sums of we
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,37 @@ Array = npt.NDArray[Any]
 Weights = npt.NDArray[np.float32]
 
 BALANCED = "balanced"
+
+#: Of weights with which nothing would be left.
+ALL_ZERO = "all weights of examples are 0: one must be larger"
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledWeights:
+    """Weights of examples as a training uses them, computed for those that are asked for.
+
+    Attributes:
+        targets: of all examples.
+        given: what the data say of each; None where all are 1.
+        factors: the weight of each class; None where all are 1.
+        divisor: what makes their mean 1.
+    """
+
+    targets: Any
+    given: Any = None
+    factors: Array | None = None
+    divisor: float = 1.0
+
+    def __getitem__(self, rows: Any) -> Weights:
+        """The weights of some examples: float32, as many as these."""
+        return (self.exact(rows) / self.divisor).astype(np.float32)
+
+    def exact(self, rows: Any) -> Array:
+        """The same before they are divided and rounded: float64."""
+        if self.factors is None:
+            return np.asarray(self.given[rows], np.float64)
+        factors: Array = self.factors[self.targets[rows]]
+        return factors if self.given is None else factors * self.given[rows]
 
 
 def as_weights(values: Any, n_examples: int, name: str) -> Weights:
@@ -38,7 +70,7 @@ def as_weights(values: Any, n_examples: int, name: str) -> Weights:
             "from 0"
         )
     if not found.any():
-        raise DataError(f"{name}: all weights of examples are 0: one must be larger")
+        raise DataError(f"{name}: {ALL_ZERO}")
     return found.astype(np.float32)
 
 
@@ -72,11 +104,11 @@ def written(factors: Mapping[Any, float]) -> str:
     return ",".join(f"{name}={float(weight)!r}" for name, weight in factors.items())
 
 
-def mean_weight(weights: Array, rows: Iterable[Array]) -> float:
-    """The mean over some rows; raises DataError if all of theirs are 0."""
+def mean_weight(weights: ScaledWeights, rows: Iterable[Array]) -> float:
+    """The mean over some rows, of exact weights; raises DataError if all of theirs are 0."""
     total, n = 0.0, 0
     for block in rows:
-        total += float(np.sum(weights[block], dtype=np.float64))
+        total += float(np.sum(weights.exact(block)))
         n += len(block)
     if not total > 0:
         raise DataError("the weights of all training examples are 0: one must be larger")

@@ -38,6 +38,7 @@ from distbelief.app.datasets.formats.frames import frame_of
 from distbelief.app.datasets.formats.options import MISSING_OPTIONS, Options, missing_settings
 from distbelief.app.datasets.reading.matrix import as_matrix
 from distbelief.app.datasets.reading.use import Use
+from distbelief.app.datasets.reading.weights import WEIGHT
 from distbelief.app.datasets.targets.column import TargetColumn
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
@@ -111,6 +112,7 @@ def hand_over(
         indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
         matrix = SparseFeatures(indptr, indices, x.data, x.shape[1])
     content = hashlib.blake2b(digest_size=16)
+    weights, weight = _weights(features, weights, known, options)
     weights = None if weights is None else as_weights(weights, len(y), NAME)
     for array in (*arrays_of(matrix, found), *([] if weights is None else [weights])):
         content.update(np.ascontiguousarray(array).data)
@@ -119,6 +121,8 @@ def hand_over(
     }
     if columns.names and isinstance(name := getattr(values, "name", None), str):
         reading["target"] = name
+    if weight is not None:
+        reading[WEIGHT] = weight
     facts = Facts(
         columns.names,
         reading=reading,
@@ -131,6 +135,28 @@ def hand_over(
     dataset = Dataset(matrix, found, schema, NAME, digest, facts, weights=weights)
     stored.write(dataset, folder)
     return f"{PREFIX}{folder}"
+
+
+def _weights(
+    features: Any, given: Any, known: Compatibility | None, options: Options
+) -> tuple[Any, str | None]:
+    """Weights as they are given, or else those of a table's column, and what this is called.
+
+    Raises:
+        DataError: there is no such column, or they are given as well.
+    """
+    name, frame = options.get(WEIGHT), frame_of(features, NAME)
+    if name is not None and (frame is None or str(name) not in frame.names):
+        raise DataError(
+            f"{NAME}: option weight: there is no column {str(name)!r}; weights can be given as "
+            "(features, targets, weights)"
+        )
+    if given is not None and name is not None:
+        raise DataError(f"{NAME}: there are weights twice, give either the option weight or them")
+    column = str(name) if name is not None else None if known is None else known.weight
+    if given is not None or frame is None or column not in frame.names:
+        return given, None
+    return frame.column(column), column
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,10 +23,10 @@ from distbelief.app.datasets.formats.csv_lines import (
     names_in,
     with_gaps,
 )
-from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart
+from distbelief.app.datasets.reading.beside import fault_of_beside, read_beside
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
 from distbelief.app.datasets.reading.checks import Checks
-from distbelief.app.datasets.reading.column_plan import Beside, ColumnPlan, Float64s
+from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float64s
 from distbelief.app.datasets.reading.columns import AllColumns, target_choice
 from distbelief.app.datasets.reading.dates import all_seconds
 from distbelief.app.datasets.reading.files import DataFile
@@ -170,6 +170,7 @@ class CsvReader(TableReader):
             return True
         keys = (
             self._settings["target"],
+            self._settings["weight"],
             *self._settings["ignore"],
             *self._settings["dates"],
             *(self._settings["categorical"] or ()),
@@ -223,11 +224,7 @@ class CsvReader(TableReader):
         if faults and np.isnan(dense[:, faults]).any():
             raise ValueError("a number is missing")
         texts = [notation.categories(cells.texts(i)) for i in plan.fields]
-        passed = tuple([text.decode() for text in cells.texts(i)] for i in plan.passed)
-        apart = None
-        if plan.apart is not None:
-            said = (text.decode() for text in cells.texts(plan.apart))
-            apart = apart_values(said, self._apart_option)
+        beside = read_beside(cells, plan, self._apart_option)
         targets = None
         if plan.target is not None:
             found = [notation.label(text.decode().strip()) for text in cells.texts(plan.target)]
@@ -236,7 +233,7 @@ class CsvReader(TableReader):
             targets = objects(found)
         if not self._settled:
             self._checks.see(cells, texts)
-        return plan.chunk(dense, texts, targets, Beside(passed=passed, apart=apart))
+        return plan.chunk(dense, texts, targets, beside)
 
     def _dense(self, cells: Cells) -> Float64s:
         """Numbers and dates, as the plan has them."""
@@ -270,10 +267,8 @@ class CsvReader(TableReader):
         for column in plan.dense:
             if fault := self._fault_of_value(row[column], column):
                 return f"{plan.name(column)}: {fault}"
-        if plan.apart is not None and (
-            fault := fault_of_apart(row[plan.apart], self._apart_option)
-        ):
-            return f"{plan.name(plan.apart)}: {fault}"
+        if fault := fault_of_beside(row, plan, self._apart_option, self._notation):
+            return fault
         target = None if plan.target is None else self._notation.label(row[plan.target].strip())
         return None if target is None else self._fault_of_target(target)
 

@@ -21,9 +21,12 @@ class InMemoryFormat:
         paths: the files that make up the data set of a path.
         read: features and targets, from all these files and the path, for messages.
         read_features: the features, from the first file and the path.
+        read_weights: the array of that name, likewise, for the weights of the examples; None if
+            there is none. A format without names has none of this.
     """
 
     matches: Callable[[str], bool]
     paths: Callable[[str], list[str]]
     read: Callable[[Sequence[BufferedReader], str], tuple[Array, Array]]
     read_features: Callable[[BufferedReader, str], Array]
+    read_weights: Callable[[BufferedReader, str, str], Array | None] | None = None

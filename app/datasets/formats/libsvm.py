@@ -2,7 +2,8 @@
 
 Indices ascend within a line and count from 1, or from 0 with ``zero_based``; what is not
 named is 0. Lines with nothing but a comment are passed over. Ranking files (``qid:``) and
-several labels for one example (``1,3``) are refused.
+several labels for one example (``1,3``) are refused. With ``weight`` a label is followed by the
+weight of its example, ``LABEL:WEIGHT``.
 
 A block is read by array operations as a whole. Where these find that something is wrong,
 each line is judged by itself to say which, and why.
@@ -23,15 +24,25 @@ from distbelief.app.datasets.formats.options import MOST_FEATURES
 from distbelief.app.datasets.reading.decimals import Content, Positions
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.lines import Block, blocks
+from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.text import Text, fault_of_bytes
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import fault_of_text, objects, shown
+from distbelief.app.datasets.reading.weights import (
+    AUTO,
+    MISSING,
+    WEIGHT,
+    fault_of_weight_text,
+    usable,
+)
 from distbelief.app.settings.sections import Scalar
 
 _COMMENT = re.compile(rb"#[^\n]*")
 _BLANKS = re.compile(rb"[ \t\r]+")
 _INDEX = re.compile(r"[0-9]{1,16}")
+_RANKING = "qid: (ranking data) is not supported"
+_NO = "weight=false: there are none"
 _IS_BREAK = np.isin(np.arange(256), list(b" \t\r\n:"))
 
 
@@ -53,6 +64,8 @@ class LibsvmReader(Reader):
         self._base = 0 if settings["zero_based"] else 1
         self._limit: int = settings["features"] or MOST_FEATURES
         self._seen = 0
+        #: Whether labels have weights; None until the first one says it.
+        self._weighted: bool | None = None if settings[WEIGHT] == AUTO else settings[WEIGHT]
         self._text = Text.of(settings)
 
     @property
@@ -62,7 +75,8 @@ class LibsvmReader(Reader):
     @property
     def reading_options(self) -> dict[str, Scalar]:
         settings = {"features": self.columns.n_features, "zero_based": not self._base}
-        return {**settings, **self._text.reading_options()}
+        weights = {WEIGHT: AUTO} if self._weighted else {}
+        return {**settings, **weights, **self._text.reading_options()}
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         for block in blocks(file, self._text):
@@ -77,9 +91,10 @@ class LibsvmReader(Reader):
     def _read(self, content: bytes) -> Chunk:
         """The examples of whole lines; ValueError if anything is wrong with one."""
         content = _COMMENT.sub(b"", content) if b"#" in content else content
+        layout = self._layout(content)
         if not content.isascii():
             content.decode()
-        tokens = _tokens(content, self._use.labelled)
+        tokens = _tokens(content, layout)
         numbers = Content(content)
         indices = numbers.integers(*tokens.indices) - self._base
         values = numbers.numbers(*tokens.values)
@@ -91,8 +106,20 @@ class LibsvmReader(Reader):
             if len(labels) < len(tokens.indptr) - 1 or any(map(self._fault_of_label, set(labels))):
                 raise ValueError("a label is missing or unusable")
             targets = objects(labels)
+        weights = None
+        if self._use.labelled and self._weighted:
+            weights = numbers.doubles(*tokens.weights, exact=True)
+            if len(weights) < len(tokens.indptr) - 1 or not usable(weights).all():
+                raise ValueError("a weight is missing or unusable")
         self._seen = max(self._seen, int(indices.max(initial=-1)) + 1)
-        return Chunk(CsrRows(tokens.indptr, indices, values), targets)
+        return Chunk(CsrRows(tokens.indptr, indices, values), targets, weights=weights)
+
+    def _layout(self, content: bytes) -> _Layout:
+        """What lines begin with; the first label says whether these have weights."""
+        if self._use.labelled and self._weighted is None:
+            first = content.split(maxsplit=1)
+            self._weighted = b":" in first[0] if first else None
+        return _Layout(self._use.labelled, self._weighted)
 
     def _check(
         self, indices: Positions, values: npt.NDArray[np.float32], indptr: Positions
@@ -128,22 +155,38 @@ class LibsvmReader(Reader):
         if wrong := fault_of_bytes(line.replace(b"\0", b"?"), self._text.encoding):
             return wrong
         text = _BLANKS.sub(b" ", line).decode().strip(" ")
-        label, _, rest = text.partition(" ")
-        if not self._use.labelled and ":" in label:
-            label, rest = "", text
+        first, _, rest = text.partition(" ")
         if not text:
             return None
-        if ":" in label:
-            return f"there is no label before {shown(label)}"
-        if self._use.labelled and (fault := self._fault_of_label(label)):
+        if not self._use.labelled and not self._weighted and ":" in first:
+            if self._weighted is None:
+                return f"{shown(first)} may be LABEL:WEIGHT (weight=true) or INDEX:VALUE ({_NO})"
+            first, rest = "", text
+        label, colon, weight = first.partition(":")
+        if self._use.labelled and (fault := self._fault_of_first(label, colon, weight)):
             return fault
         return self._fault_of_pairs(rest.split(" ") if rest else [])
+
+    def _fault_of_first(self, label: str, colon: str, weight: str) -> str | None:
+        """Why a label, and a weight where one is, cannot be used; None if they can."""
+        if colon and not self._weighted:
+            first = shown(f"{label}:{weight}")
+            return f"there is no label before {first}, which weight=true takes for LABEL:WEIGHT"
+        if fault := self._fault_of_label(label):
+            return fault
+        if not self._weighted:
+            return None
+        if not colon:
+            return f"{MISSING} behind the label {shown(label)}, LABEL:WEIGHT is needed ({_NO})"
+        return fault_of_weight_text(weight, Notation())
 
     def _fault_of_label(self, label: str) -> str | None:
         if "," in label:
             return f"{shown(label)}: several labels for one example are not supported"
         if "\0" in label:
             return "there is a NUL byte in the label"
+        if label == "qid":
+            return _RANKING
         return self._fault_of_target(label)
 
     def _fault_of_pairs(self, pairs: Sequence[str]) -> str | None:
@@ -151,7 +194,7 @@ class LibsvmReader(Reader):
         for pair in pairs:
             index, colon, value = pair.partition(":")
             if index == "qid":
-                return "qid: (ranking data) is not supported"
+                return _RANKING
             if not colon or not _INDEX.fullmatch(index):
                 return f"{shown(pair)} is not INDEX:VALUE"
             if fault := self._fault_of_index(int(index), last) or fault_of_text(value):
@@ -174,6 +217,20 @@ class LibsvmReader(Reader):
 
 
 @dataclass(frozen=True)
+class _Layout:
+    """What lines begin with.
+
+    Attributes:
+        labelled: whether each has a label; else those that begin with a pair have none.
+        weighted: whether labels have weights; None forbids pairs at the beginning, which would
+            look like that.
+    """
+
+    labelled: bool
+    weighted: bool | None
+
+
+@dataclass(frozen=True)
 class _Tokens:
     """Where the parts of some lines are: pairs of starts and ends.
 
@@ -182,12 +239,13 @@ class _Tokens:
     """
 
     labels: tuple[Positions, Positions]
+    weights: tuple[Positions, Positions]
     indices: tuple[Positions, Positions]
     values: tuple[Positions, Positions]
     indptr: Positions
 
 
-def _tokens(content: bytes, labelled: bool) -> _Tokens:
+def _tokens(content: bytes, layout: _Layout) -> _Tokens:
     """Find the parts of lines without comments; lines of blanks alone have none.
 
     Raises:
@@ -202,14 +260,22 @@ def _tokens(content: bytes, labelled: bool) -> _Tokens:
         raise ValueError("a colon stands beside a blank or another colon")
     firsts = np.searchsorted(starts, np.flatnonzero(text == ord("\n")))
     firsts = firsts[:-1][np.diff(firsts) > 0]  # the first token of each line that has some
-    labels = firsts if labelled else firsts[~np.append(is_value, False)[firsts + 1]]
-    is_label = np.zeros(len(starts), np.bool_)
-    is_label[labels] = True
-    others = np.flatnonzero(~is_label)
+    is_pair = np.append(is_value, False)[firsts + 1]
+    if layout.weighted is None and is_pair.any():
+        raise ValueError("it cannot be told whether a line begins with a label")
+    labels = firsts if layout.labelled or layout.weighted else firsts[~is_pair]
+    weights = firsts[is_pair] + 1 if layout.weighted else firsts[:0]
+    is_pair = np.ones(len(starts), np.bool_)
+    is_pair[labels] = is_pair[weights] = False
+    others = np.flatnonzero(is_pair)
     indptr = np.append(np.searchsorted(others, firsts), len(others))
     if (indptr % 2).any() or is_value[others[::2]].any() or not is_value[others[1::2]].all():
         raise ValueError("there is something else than pairs")
     at, to = starts[others], ends[others]
     return _Tokens(
-        (starts[labels], ends[labels]), (at[::2], to[::2]), (at[1::2], to[1::2]), indptr // 2
+        (starts[labels], ends[labels]),
+        (starts[weights], ends[weights]),
+        (at[::2], to[::2]),
+        (at[1::2], to[1::2]),
+        indptr // 2,
     )

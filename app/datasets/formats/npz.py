@@ -1,7 +1,7 @@
 """Arrays of one .npz file: features and targets, without ever unpickling anything.
 
 Features go by the first of ``FEATURE_NAMES`` that is there, targets by that of
-``TARGET_NAMES``.
+``TARGET_NAMES``; the weights of the examples, if there are any, by the name that is said.
 """
 
 from __future__ import annotations
@@ -87,4 +87,9 @@ def _read_features(stream: BufferedReader, source: str) -> Array:
     return features
 
 
-NPZ = InMemoryFormat(is_npz, lambda path: [path], _read, _read_features)
+def _read_weights(stream: BufferedReader, source: str, name: str) -> Array | None:
+    with wording_errors(source), np.load(stream, allow_pickle=False) as archive:
+        return _member(archive, name, source) if name in archive.files else None
+
+
+NPZ = InMemoryFormat(is_npz, lambda path: [path], _read, _read_features, _read_weights)

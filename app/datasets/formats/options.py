@@ -24,6 +24,8 @@ CSV and Parquet:
     dates       columns of dates and times, which become seconds since 1970
     date_format how dates are written (as of strptime); by default as in ISO 8601
     buckets     features for each categorical column; its values are hashed to one of them
+    weight      column of the examples' weights, which is no feature: an example counts as often
+                as its weight says
     holdout     column that says which examples are held out; the setting of this name sets it
     split       column by which the last examples are held out; likewise
 
@@ -49,6 +51,12 @@ LIBSVM:
 
     features    number of features; by default the largest index says it
     zero_based  whether the first feature has the index 0 instead of 1
+    weight      true: each label is followed by the weight of its example, LABEL:WEIGHT; auto:
+                if the first one is
+
+NumPy's .npz:
+
+    weight      the array of the examples' weights
 
 CSV and LIBSVM:
 
@@ -82,6 +90,7 @@ from distbelief.app.datasets.reading.delimiters import BLANKS
 from distbelief.app.datasets.reading.notation import MISSING_WORDS
 from distbelief.app.datasets.reading.packing import unpacked_name
 from distbelief.app.datasets.reading.spelling import hint
+from distbelief.app.datasets.reading.weights import AUTO, WEIGHT
 from distbelief.app.datasets.targets.wanted import CLASSIFICATION, TASKS, Wanted
 from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
@@ -130,6 +139,7 @@ MISSING_OPTIONS: Mapping[str, FormatOption] = {
 }
 _TABLE = {
     "target": FormatOption(None, column, "the name or the position of a column"),
+    WEIGHT: FormatOption(None, column, "the name or the position of a column"),
     "ignore": FormatOption((), columns, _COLUMNS),
     "keep": FormatOption((), columns, f"{_COLUMNS}, or *"),
     "categorical": FormatOption(None, columns, _COLUMNS),
@@ -154,6 +164,7 @@ KNOWN: Mapping[str, Mapping[str, FormatOption]] = {
     "libsvm": {
         "features": whole(1, MOST_FEATURES, None),
         "zero_based": choice(False, **_FLAG),
+        WEIGHT: choice(False, auto=AUTO, **_FLAG),
         **_TEXT,
         **_BAD_LINES,
     },

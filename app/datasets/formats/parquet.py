@@ -60,6 +60,7 @@ from distbelief.app.datasets.reading.values import (
     objects,
     to_float32,
 )
+from distbelief.app.datasets.reading.weights import MISSING, fault_of_weight, usable
 from distbelief.app.errors import DataError
 
 #: Numbers in a chunk: a megabyte.
@@ -114,6 +115,7 @@ class ParquetReader(TableReader):
         self._require(plan.fields, _CATEGORICAL)
         self._require([] if plan.target is None else [plan.target], _TARGETS)
         self._require([] if plan.apart is None else [plan.apart], _APART[self._apart_option])
+        self._require([] if plan.weight is None else [plan.weight], _DENSE)
 
     typed = True
 
@@ -163,7 +165,8 @@ class ParquetReader(TableReader):
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         plan = self._plan
-        needed = dict.fromkeys((plan.target, *plan.dense, *plan.fields, *plan.passed, plan.apart))
+        others = plan.target, plan.apart, plan.weight
+        needed = dict.fromkeys((*plan.dense, *plan.fields, *plan.passed, *others))
         used = [i for i in needed if i is not None]
         with open_parquet(file, self._constants(file)) as parquet:
             self._check_kinds(parquet.kinds(), file)
@@ -200,15 +203,27 @@ class ParquetReader(TableReader):
             None if plan.target is None else self._targets(batch, *self._kinds[plan.target], bad)
         )
         apart = None if plan.apart is None else self._apart(batch, *self._kinds[plan.apart], bad)
+        weights = None if plan.weight is None else self._weights(batch, plan.weight, bad)
         for row, reason in sorted(bad.items()):
             self._fault(file, start + row, reason)
         if bad:
             good = [row for row in range(len(batch)) if row not in bad]
             dense, texts = dense[good], [[column[row] for row in good] for column in texts]
-            targets = None if targets is None else targets[good]
-            apart = None if apart is None else apart[good]
+            targets, apart, weights = (
+                None if each is None else each[good] for each in (targets, apart, weights)
+            )
         passed = tuple([text or "" for text in batch.texts(plan.names[i])] for i in plan.passed)
-        return plan.chunk(dense, texts, targets, Beside(tuple(sorted(bad)), passed, apart))
+        beside = Beside(tuple(sorted(bad)), passed, apart, weights)
+        return plan.chunk(dense, texts, targets, beside)
+
+    def _weights(self, batch: ParquetBatch, column: int, bad: BadRows) -> Float64s:
+        """Weights of the examples; what is wrong with some is added to ``bad``."""
+        name = self._plan.names[column]
+        values, gone = batch.floats(name), batch.missing(name)
+        for row in np.flatnonzero(gone | ~usable(values)).tolist():
+            fault = MISSING if gone[row] else fault_of_weight(float(values[row]))
+            bad.setdefault(row, f"{self._plan.name(column)}: {fault}")
+        return values
 
     def _apart(self, batch: ParquetBatch, name: str, kind: str, bad: BadRows) -> npt.NDArray[Any]:
         """The column that divides the examples; what is wrong with some is added to ``bad``."""

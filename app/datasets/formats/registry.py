@@ -24,6 +24,7 @@ from distbelief.app.datasets.reading.files import DataFile, find_files
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.use import TRAINING, Use
+from distbelief.app.datasets.reading.weights import AUTO, WEIGHT
 from distbelief.app.errors import DataError
 
 
@@ -86,8 +87,13 @@ def completed(source: str, options: Options, reading: Options) -> dict[str, Any]
     files, given = find_files(source), dict(options)
     if "format" in reading and all(format_of(file.name) is None for file in files):
         given.setdefault("format", certain_format(files[0]) or reading["format"])
-    known = KNOWN[_format(source, files, given)]
-    return {name: value for name, value in reading.items() if name in known} | given
+    form = _format(source, files, given)
+    found = {name: value for name, value in reading.items() if name in KNOWN[form]}
+    if WEIGHT in found and form == "libsvm":
+        found[WEIGHT] = AUTO
+    elif reading.get("format") == "libsvm":  # whose weights have no name
+        found.pop(WEIGHT, None)
+    return found | given
 
 
 def _format(source: str, files: Sequence[DataFile], options: Options) -> str:

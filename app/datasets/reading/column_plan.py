@@ -22,7 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.datasets.examples.chunks import Chunk, Columns, CsrRows, Numbers
-from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, IGNORED, TARGET, Column
+from distbelief.app.datasets.examples.column import (
+    CATEGORICAL,
+    DATE,
+    IGNORED,
+    TARGET,
+    WEIGHT,
+    Column,
+)
 from distbelief.app.datasets.reading.values import to_float32
 from distbelief.app.settings.sections import Scalar
 
@@ -37,6 +44,7 @@ class Beside:
     dropped: tuple[int, ...] = ()
     passed: tuple[Sequence[str], ...] = ()
     apart: npt.NDArray[np.float64] | None = None
+    weights: npt.NDArray[np.float64] | None = None
 
 
 NOTHING = Beside()
@@ -75,6 +83,11 @@ class ColumnPlan:
     def target(self) -> int | None:
         """The column of the targets, if there is one."""
         return next(iter(self._of(TARGET)), None)
+
+    @cached_property
+    def weight(self) -> int | None:
+        """The column of the examples' weights, if there is one."""
+        return next(iter(self._of(WEIGHT)), None)
 
     @cached_property
     def dense(self) -> tuple[int, ...]:
@@ -129,7 +142,9 @@ class ColumnPlan:
             "keep": "*",
             "buckets": self.buckets,
         }
-        return options if self.target is None else {"target": self.called(self.target), **options}
+        roles = {"target": self.target, "weight": self.weight}
+        found = {role: self.called(column) for role, column in roles.items() if column is not None}
+        return {**found, **options}
 
     @property
     def _ordered(self) -> Iterable[int]:
@@ -203,7 +218,9 @@ class ColumnPlan:
         empty = [column.count(b"") for column in texts]
         found = Numbers(absent, np.array(empty, np.int64), lowered, raised)
         features = self._features(rounded, texts)
-        return Chunk(features, targets, beside.dropped, beside.passed, beside.apart, found)
+        return Chunk(
+            features, targets, beside.dropped, beside.passed, beside.apart, found, beside.weights
+        )
 
     def fill(self, column: int) -> float:
         """What stands where a number of a column is missing, as a feature; NaN if nothing does."""

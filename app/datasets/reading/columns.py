@@ -14,6 +14,7 @@ from distbelief.app.datasets.examples.column import (
     IGNORED,
     NUMERIC,
     TARGET,
+    WEIGHT,
     Column,
 )
 from distbelief.app.datasets.examples.target_facts import TargetChoice
@@ -75,6 +76,8 @@ def plan_columns(
             raise DataError(uses.unclear(i, guess))
         if i == uses.target:
             return Column(TARGET if labelled else IGNORED, name)
+        if i == uses.weight and labelled:
+            return Column(WEIGHT, name)
         if i in uses.ignored:
             return Column(IGNORED, name, remark=f"as the option {uses.left_out_by(i)} says")
         if i in unwanted:
@@ -104,6 +107,11 @@ class _Uses:
         self._apart_option = given(settings)
         if self.apart is not None:
             self.ignored.add(self.apart)
+        self.weight = weight_column(columns, settings, labelled=labelled)
+        if self.weight is not None:
+            if self.weight in self.ignored:
+                raise columns.twice(self.weight)
+            self.ignored.add(self.weight)
         self._columns = columns
         self._all = "*" in settings["keep"]
         kept = {columns.find("keep", key) for key in settings["keep"] if key != "*"}
@@ -124,7 +132,9 @@ class _Uses:
 
     def left_out_by(self, column: int) -> str:
         """The option that says that a column is no feature."""
-        return self._apart_option[0] if self._apart_option and column == self.apart else "ignore"
+        if self._apart_option and column == self.apart:
+            return self._apart_option[0]
+        return "weight" if column == self.weight else "ignore"
 
     def kind(self, column: int, guess: Guess) -> str:
         """The kind of a column of features; DataError if that has to be said."""
@@ -231,7 +241,8 @@ class AllColumns:
     def twice(self, column: int | None) -> DataError:
         name = self.names[column] if self.names and column is not None else column
         return DataError(
-            f"{self.source}: column {name!r} can be only one of target, ignored, categorical, dates"
+            f"{self.source}: column {name!r} can be only one of target, weight, ignored, "
+            "categorical, dates"
         )
 
 
@@ -239,6 +250,16 @@ def apart_column(columns: AllColumns, settings: Mapping[str, Any], *, labelled: 
     """The column that says how examples are divided; to predict, nobody needs it."""
     option = given(settings)
     return None if option is None or not labelled else columns.find(*option)
+
+
+def weight_column(
+    columns: AllColumns, settings: Mapping[str, Any], *, labelled: bool
+) -> int | None:
+    """The column of the examples' weights; to predict, nobody needs it."""
+    key = settings["weight"]
+    if key is None:
+        return None
+    return columns.find("weight", key) if labelled else columns.look_up(key)
 
 
 def _target(columns: AllColumns, given: str | None, labelled: bool) -> int | None:

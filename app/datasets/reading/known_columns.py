@@ -18,6 +18,7 @@ from distbelief.app.datasets.examples.column import (
     IGNORED,
     NUMERIC,
     TARGET,
+    WEIGHT,
     Column,
 )
 from distbelief.app.datasets.examples.compatibility import Compatibility
@@ -27,6 +28,7 @@ from distbelief.app.datasets.reading.columns import (
     apart_column,
     known_targets,
     plan_columns,
+    weight_column,
 )
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.survey import Guess
@@ -53,7 +55,9 @@ def plan_table(
     """
     if use.known is not None and use.by_name:
         return _plan_known(columns, settings, use, use.known)
-    plan = plan_columns(columns, guesses, settings, use.labelled)
+    plan = None if use.known is None else _plan_without_weights(columns, settings, use, use.known)
+    if plan is None:
+        plan = plan_columns(columns, guesses, settings, use.labelled)
     plan = replace(plan, passed=tuple(columns.find(PASSED, key) for key in use.passed))
     return plan if use.known is None else plan.following(use.known.numbers)
 
@@ -76,7 +80,10 @@ def _plan_known(
     _check_kinds(named, "categorical", settings["categorical"], known.categorical, known)
     _check_kinds(named, "dates", settings["dates"] or None, known.dates, known)
     apart = apart_column(named, settings, labelled=use.labelled)
-    left_out = {target, *ignored, *passed, apart}
+    weight = _weight(named, settings, use, known)
+    if weight is not None and weight in (target, *ignored, *dense, *fields):
+        raise named.twice(weight)
+    left_out = {target, *ignored, *passed, apart, weight}
     _check_unknown(named, [i for i in range(named.width) if i not in left_out], known)
     table = [Column(IGNORED, name) for name in named.names]
     fill = None if isinstance(settings["missing"], str) else float(settings["missing"])
@@ -87,9 +94,56 @@ def _plan_known(
         table[i] = Column(CATEGORICAL, named.names[i])
     if target is not None and use.labelled:
         table[target] = Column(TARGET, named.names[target])
+    if weight is not None and use.labelled:
+        table[weight] = Column(WEIGHT, named.names[weight])
     buckets = known.schema.buckets or settings["buckets"]
     plan = ColumnPlan(tuple(table), True, buckets, (*dense, *fields), passed, apart)
     return plan.following(known.numbers)
+
+
+def _plan_without_weights(
+    columns: AllColumns, settings: Mapping[str, Any], use: Use, known: Compatibility
+) -> ColumnPlan | None:
+    """The plan of columns without names, of which that of the weights may be absent.
+
+    None unless there is one in the known data and the file has fewer columns than these; or the
+    options say something else than these.
+
+    Raises:
+        DataError: it cannot be told which of the columns are absent.
+    """
+    table = known.table
+    ignored = tuple(str(i) for i, column in enumerate(table) if column.kind == IGNORED)
+    as_known = settings["target"], settings["weight"], settings["ignore"]
+    if (
+        all(column.kind != WEIGHT for column in table)
+        or columns.width >= len(table)
+        or as_known != (known.reading.get("target"), known.weight, ignored)
+    ):
+        return None
+    absent = [{WEIGHT}]
+    if not use.labelled:
+        absent += [{TARGET}, {WEIGHT, TARGET}, {WEIGHT, TARGET, IGNORED}]
+    left = [tuple(column for column in table if column.kind not in kinds) for kinds in absent]
+    fitting = [some for some in left if len(some) == columns.width]
+    if len({tuple(map(_is_feature, some)) for some in fitting}) > 1:
+        raise DataError(
+            f"{columns.source}: there are {columns.width} columns without names, those of "
+            f"{known.name} are {len(table)}: it cannot be told whether the weights or the targets "
+            "are not there; leave out both, or none, or give the file a header"
+        )
+    if not fitting:
+        return None
+    found = fitting[0] if use.labelled else map(_for_prediction, fitting[0])
+    return ColumnPlan(tuple(found), False, known.schema.buckets or settings["buckets"])
+
+
+def _is_feature(column: Column) -> bool:
+    return column.is_number or column.kind == CATEGORICAL
+
+
+def _for_prediction(column: Column) -> Column:
+    return column if _is_feature(column) else replace(column, kind=IGNORED)
 
 
 def _named(columns: AllColumns, known: Compatibility) -> AllColumns:
@@ -142,6 +196,15 @@ def _target(columns: AllColumns, given: str | None, use: Use, known: Compatibili
             f"target which one holds them, the file has {columns.listed()}"
         )
     return None
+
+
+def _weight(
+    columns: AllColumns, settings: Mapping[str, Any], use: Use, known: Compatibility
+) -> int | None:
+    """The column of the weights; that of the other table may be absent, and is no position then."""
+    if settings["weight"] == known.weight and known.weight not in columns.names:
+        return None
+    return weight_column(columns, settings, labelled=use.labelled)
 
 
 def _ignored(columns: AllColumns, given: Sequence[str], known: Compatibility) -> set[int]:

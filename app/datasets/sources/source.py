@@ -28,6 +28,7 @@ from distbelief.app.datasets.examples.dataset import Dataset, Facts, Features
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.sparse import arrays_of
 from distbelief.app.datasets.examples.target_facts import TargetFacts
+from distbelief.app.datasets.examples.weights import as_weights
 from distbelief.app.datasets.formats import arrays
 from distbelief.app.datasets.formats.in_memory import Array, InMemoryFormat
 from distbelief.app.datasets.formats.options import (
@@ -46,6 +47,7 @@ from distbelief.app.datasets.reading.matrix import as_matrix
 from distbelief.app.datasets.reading.reader import Progress, Reader
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.use import TRAINING, Use
+from distbelief.app.datasets.reading.weights import WEIGHT
 from distbelief.app.datasets.reading.whole_files import open_file
 from distbelief.app.datasets.sources.generators import GENERATORS
 from distbelief.app.datasets.targets.column import TargetColumn
@@ -101,7 +103,8 @@ class File:
     def checked(self, options: Options) -> dict[str, Any]:
         """The options as they are; raises DataError."""
         wanted_targets(self.name, options)
-        _check_known(self.name, options, (*TARGET_OPTIONS, *MISSING_OPTIONS))
+        named = (WEIGHT,) if self.format.read_weights is not None else ()
+        _check_known(self.name, options, (*TARGET_OPTIONS, *MISSING_OPTIONS, *named))
         missing_settings(options, self.name)
         return dict(options)
 
@@ -139,6 +142,7 @@ class File:
             for stream in streams:
                 stream.seek(0)
             x, y = self.format.read(streams, self.name)
+            weights = self._weights(streams[0], options, known)
         features, columns = self._matrix(x, options, known)
         check_targets(y, len(features), self.name, texts=True)
         with closing(
@@ -148,12 +152,30 @@ class File:
             found = column.finish()
             targets: Array = np.concatenate(list(found.blocks))
         schema = Schema(features.shape[1], found.n_classes, labels=found.labels)
-        reading = {name: options[name] for name in MISSING_OPTIONS if name in options}
+        if weights is not None:
+            weights = as_weights(weights, len(targets), self.name)
+        reading = {name: options[name] for name in (*MISSING_OPTIONS, WEIGHT) if name in options}
         what = TargetFacts(guessed=found.what)
         facts = Facts(reading=reading, target=what, columns=columns)
-        dataset = Dataset(features, targets, schema, self.name, fingerprint, facts)
+        dataset = Dataset(features, targets, schema, self.name, fingerprint, facts, weights=weights)
         dataset.validate()
         return dataset
+
+    def _weights(
+        self, stream: BufferedReader, options: Options, known: Compatibility | None
+    ) -> Array | None:
+        """Weights by the name that was said; those of the ``known`` data need not be there."""
+        read, name = self.format.read_weights, options.get(WEIGHT)
+        if read is None:
+            return None
+        wanted = name if name is not None or known is None else known.weight
+        if wanted is None:
+            return None
+        stream.seek(0)
+        found = read(stream, self.name, str(wanted))
+        if found is None and name is not None:
+            raise DataError(f"{self.name}: option weight: the file has no array named {name!r}")
+        return found
 
     def features(self, options: Options, known: Compatibility) -> Features:
         """Features to predict from, as those of the ``known`` data; targets are ignored.

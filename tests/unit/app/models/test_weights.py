@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.datasets.examples.weights import as_weights, class_factors, mean_weight
+from distbelief.app.datasets.examples.weights import (
+    ScaledWeights,
+    as_weights,
+    class_factors,
+    mean_weight,
+)
 from distbelief.app.errors import DataError
 from distbelief.app.models.fm import FactorizationMachine
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
@@ -88,7 +93,7 @@ def test_weights_that_are_none_are_refused(weights: Any, message: str) -> None:
 
 def test_weights_that_leave_nothing_to_train_on_are_refused() -> None:
     with pytest.raises(DataError, match="of all training examples are 0"):
-        mean_weight(np.array([0.0, 1.0]), [np.array([0])])
+        mean_weight(ScaledWeights(None, np.array([0.0, 1.0])), [np.array([0])])
 
 
 def test_classes_are_balanced_or_weighted_by_name() -> None:

@@ -61,7 +61,7 @@ def test_scikit_learn_reads_the_same(
 
 
 BAD = {
-    "1:2 3:4": "there is no label before '1:2'",
+    "1:2 3:4": "there is no label before '1:2', which weight=true takes for LABEL:WEIGHT",
     "nan 1:2": "the target is missing, it is 'nan'",
     "1e39 1:2": "the target 1e+39 does not fit float32, which ends at 3.4e38",
     "1,3 1:2": "'1,3': several labels for one example are not supported",
