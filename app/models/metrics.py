@@ -37,14 +37,14 @@ def score(
     *,
     threshold: float = 0.5,
     histogram: bool = False,
-    seen: Callable[[Vector, Targets], None] | None = None,
+    seen: Callable[[Vector, Targets, Weights], None] | None = None,
     weights: Weights = None,
 ) -> Score:
     """Score a model on examples (n, n_features) and (n,), ``chunk`` at a time.
 
     Of two classes 1 is answered where its probability is above ``threshold``; with
     ``histogram`` its probabilities are counted in bins. ``seen`` is called with the
-    predictions and targets of each chunk. Memory is bounded by a chunk and one scratch
+    predictions, targets and weights of each chunk. Memory is bounded by a chunk and one scratch
     gradient, whatever n is.
 
     Raises:
@@ -59,9 +59,9 @@ def score(
         predictions = np.asarray(model.predict(parameters, cut))
         _check_shape(model.task, predictions.shape, labels)
         if seen is not None:
-            seen(predictions, labels)
+            seen(predictions, labels, mine)
         part = _judged(model, predictions, labels, threshold, mine)
-        bins = binned(of_positive(predictions), labels) if histogram else ()
+        bins = binned(of_positive(predictions), labels, mine) if histogram else ()
         total += replace(part, loss_sum=loss_sum, histogram=bins)
     return total
 

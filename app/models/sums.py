@@ -28,7 +28,7 @@ class Score:
     apply stays zero. The means are NaN without examples.
 
     ``weight`` is the sum of the examples' weights, by which all that is summed is weighted, but for
-    ``n_examples`` and what an AUC is found by; 0 where they have none.
+    ``n_examples``; 0 where they have none.
 
     ``auc`` belongs to a whole set: that of a joint set does not follow from those of its
     parts. It is None where it is unknown, or where there is one class only.
@@ -131,8 +131,10 @@ class Score:
         """
         if not self.histogram:
             return self
-        counted = sum(map(sum, self.histogram)) == self.n_examples
-        auc = histogram_auc(self.histogram) if counted else None
+        counted = math.fsum(map(math.fsum, self.histogram))
+        tolerance = 1e-9 if self.weight else 0.0  # sums of weights are rounded
+        known = math.isclose(counted, self._size, rel_tol=tolerance)
+        auc = histogram_auc(self.histogram) if known else None
         return replace(self, histogram=(), auc=auc, auc_exact=False)
 
     def measures(self, task: Task) -> dict[str, float]:

@@ -52,18 +52,27 @@ def evaluate(
     The data are read as those of the training were, unless an option says otherwise; columns are
     taken by their names. The part heldout of a model that was trained with --holdout-data is that
     file, and so is the part test with --test-data: name it. Other files than those of the training
-    have no such parts.
+    have no such parts. If the training had a column of weights, that of the data counts here, too,
+    where it is there.
     """
     saved = open_model(model_file)
     with show_conversion(safe_console(stderr=True)) as progress:
         source = kept(data, default_cache_folder())
         score = scoring.evaluate(saved, source, pairs("data_options", data_option), part, progress)
+    if (weight := saved.compatibility().weight) is not None and not score.weight:
+        click.echo(
+            f"the model was trained with weights ({weight}), {data} has none: all examples count "
+            "the same",
+            err=True,
+        )
     score_formatter = ScoreFormatter.of(saved.build().task, saved.settings, saved.schema)
+    of_weight = {"weight": score.weight} if score.weight else {}
     if as_json:
-        click.echo(json.dumps(score_formatter.document(score), indent=2))
+        click.echo(json.dumps(score_formatter.document(score) | of_weight, indent=2))
         return
     lines = [
         f"examples {score.n_examples}",
+        *(f"{name} {value:.6g}" for name, value in of_weight.items()),
         *score_formatter.lines(score),
         *score_formatter.confusion(score),
     ]

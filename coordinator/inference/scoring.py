@@ -90,12 +90,14 @@ def score_examples(saved: SavedModel, examples: Selection) -> Score:
     by, ranks = AucBy.of(task, len(examples)), Ranks()
     source, total = saved.source(), Score()
     for start in range(0, len(examples), CHUNK_EXAMPLES):
+        between = start, start + CHUNK_EXAMPLES
         total += score(
             source,
-            *examples.between(start, start + CHUNK_EXAMPLES),
+            *examples.between(*between),
             threshold=saved.settings.threshold,
             histogram=by is AucBy.HISTOGRAM,
             seen=ranks.add if by is AucBy.RANKS else None,
+            weights=examples.weights(*between),
         )
     return replace(total, auc=ranks.auc()) if by is AucBy.RANKS else total.with_histogram_auc()
 

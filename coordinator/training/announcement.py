@@ -12,6 +12,7 @@ from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.views.targets import target_lines
+from distbelief.coordinator.views.weights import weight_lines
 
 _SHOWN = 10  # remarks on columns
 
@@ -41,6 +42,7 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
     return [
         line,
         *targets_line(problem),
+        *weight_lines(problem.data),
         *found,
         *tables,
         *([problem.unjudged] if problem.unjudged else []),

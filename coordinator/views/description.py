@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from distbelief.app.datasets.examples.schema import Label
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.settings.sections import Scalar
 from distbelief.coordinator.views.targets import target_lines
+from distbelief.coordinator.views.weights import WeightFigures
 
 #: Targets, and numbers of features, that are looked at together.
 CHUNK = 1 << 20
@@ -28,7 +29,7 @@ class Description:
 
     ``density`` is the share of the features that are not zero; ``classes`` the examples of
     each, empty for a regression, whose ``targets`` are (least, mean, greatest). ``options`` are
-    those that the data were read with.
+    those that the data were read with, ``weights`` those of the examples.
     """
 
     dataset: Dataset
@@ -36,6 +37,7 @@ class Description:
     classes: Mapping[Label, int]
     targets: tuple[float, float, float] | None
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    weights: WeightFigures | None = None
 
     def to_json(self) -> dict[str, Any]:
         data, schema, facts = self.dataset, self.dataset.schema, self.dataset.facts
@@ -50,6 +52,7 @@ class Description:
             "positive": schema.names[1] if schema.n_classes == 2 else None,
             "classes": [{"label": name, "examples": n} for name, n in self.classes.items()],
             "targets": self.targets and dict(zip(_TARGETS, self.targets, strict=True)),
+            "weights": self.weights and asdict(self.weights),
             "numeric_columns": list(_numeric(self.dataset)),
             "categorical_columns": list(facts.names[len(_numeric(self.dataset)) :]),
             "buckets": schema.buckets,
@@ -72,6 +75,7 @@ class Description:
             f"features: {schema.n_features:,}, {storage}, {self.density:.3g} of them not zero",
             *self._columns(),
             *target_lines(data, self.options),
+            *([] if self.weights is None else [self.weights.text()]),
             *_cut(remarks(facts.columns, data.n_examples)),
             *self._targets(),
             f"bad lines: {len(facts.skipped):,}",
@@ -128,6 +132,7 @@ def describe(
         dict(zip(dataset.schema.names, counts.tolist(), strict=True)),
         None if n_classes else (float(least), total / dataset.n_examples, float(greatest)),
         options,
+        WeightFigures.of(dataset),
     )
 
 

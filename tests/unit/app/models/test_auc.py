@@ -82,7 +82,7 @@ def test_the_order_of_the_examples_does_not_matter(
 def test_packed_scores_take_their_own_width_and_a_bit() -> None:
     labels = np.zeros(800, int)
     for dtype, width in ((np.float32, 4), (np.float64, 8)):
-        assert len(gathered(np.zeros(800, dtype), labels).pack()) == 5 + 800 * width + 100
+        assert len(gathered(np.zeros(800, dtype), labels).pack()) == 6 + 800 * width + 100
 
 
 @pytest.mark.parametrize("label", [0, 1])
