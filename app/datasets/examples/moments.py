@@ -24,7 +24,8 @@ BLOCK_EXAMPLES = 4096
 class Moments:
     """Mean and standard deviation of each of some columns: float64, shape (n_columns,).
 
-    That of a column which is the same in all examples is exactly zero.
+    That of a column which is the same in all examples is exactly zero. Where examples have weights,
+    both are as if each were there so many times (as by scikit-learn's StandardScaler).
     """
 
     mean: Float64
@@ -42,7 +43,8 @@ def target_moments(dataset: Dataset) -> Moments:
 
 
 def _moments(dataset: Dataset, read: Any) -> Moments:
-    origin = read(slice(0, 1))[0].astype(np.float64)
+    first = _first_that_counts(dataset)
+    origin = read(slice(first, first + 1))[0].astype(np.float64)
     n, mean, squares = 0.0, np.zeros_like(origin), np.zeros_like(origin)
     for start in range(0, dataset.n_examples, BLOCK_EXAMPLES):
         stop = min(start + BLOCK_EXAMPLES, dataset.n_examples)
@@ -58,6 +60,17 @@ def _moments(dataset: Dataset, read: Any) -> Moments:
         n += count
         mean += away * (count / n)
     return Moments(origin + mean, np.sqrt(squares / n))
+
+
+def _first_that_counts(dataset: Dataset) -> int:
+    """The first example whose weight is not 0: what is constant in the others is so from it."""
+    if dataset.weights is None:
+        return 0
+    for start in range(0, dataset.n_examples, BLOCK_EXAMPLES):
+        counting = np.flatnonzero(dataset.weights[start : start + BLOCK_EXAMPLES])
+        if len(counting):
+            return start + int(counting[0])
+    return 0
 
 
 def _dense(features: Any, n_columns: int) -> npt.NDArray[Any]:

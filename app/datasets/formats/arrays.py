@@ -36,6 +36,7 @@ from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.examples.weights import as_weights
 from distbelief.app.datasets.formats.frames import frame_of
 from distbelief.app.datasets.formats.options import MISSING_OPTIONS, Options, missing_settings
+from distbelief.app.datasets.reading.columns import AllColumns
 from distbelief.app.datasets.reading.matrix import as_matrix
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.weights import WEIGHT
@@ -107,10 +108,7 @@ def hand_over(
         columns.n_fields,
         targets.labels,
     )
-    matrix: Any = x
-    if is_sparse(x):
-        indptr, indices = x.indptr.astype(np.int64), x.indices.astype(np.int32)
-        matrix = SparseFeatures(indptr, indices, x.data, x.shape[1])
+    matrix = _stored(x)
     content = hashlib.blake2b(digest_size=16)
     weights, weight = _weights(features, weights, known, options)
     weights = None if weights is None else as_weights(weights, len(y), NAME)
@@ -119,10 +117,9 @@ def hand_over(
     reading: dict[str, Scalar] = {
         name: options[name] for name in MISSING_OPTIONS if name in options
     }
-    if columns.names and isinstance(name := getattr(values, "name", None), str):
-        reading["target"] = name
-    if weight is not None:
-        reading[WEIGHT] = weight
+    target = getattr(values, "name", None) if columns.names else None
+    roles = {"target": target if isinstance(target, str) else None, WEIGHT: weight}
+    reading |= {role: name for role, name in roles.items() if name is not None}
     facts = Facts(
         columns.names,
         reading=reading,
@@ -137,6 +134,14 @@ def hand_over(
     return f"{PREFIX}{folder}"
 
 
+def _stored(features: Any) -> Any:
+    """Features as a data set has them."""
+    if not is_sparse(features):
+        return features
+    indptr, indices = features.indptr.astype(np.int64), features.indices.astype(np.int32)
+    return SparseFeatures(indptr, indices, features.data, features.shape[1])
+
+
 def _weights(
     features: Any, given: Any, known: Compatibility | None, options: Options
 ) -> tuple[Any, str | None]:
@@ -145,15 +150,19 @@ def _weights(
     Raises:
         DataError: there is no such column, or they are given as well.
     """
-    name, frame = options.get(WEIGHT), frame_of(features, NAME)
-    if name is not None and (frame is None or str(name) not in frame.names):
+    frame, name = frame_of(features, NAME), options.get(WEIGHT)
+    if name is None:
+        column = None if known is None else known.weight
+    elif frame is None:
         raise DataError(
-            f"{NAME}: option weight: there is no column {str(name)!r}; weights can be given as "
+            f"{NAME}: the option weight names a column, and arrays have no names: give them as "
             "(features, targets, weights)"
         )
-    if given is not None and name is not None:
+    elif given is not None:
         raise DataError(f"{NAME}: there are weights twice, give either the option weight or them")
-    column = str(name) if name is not None else None if known is None else known.weight
+    else:
+        columns = AllColumns(frame.names, len(frame.names), NAME)
+        column = frame.names[columns.find(WEIGHT, str(name))]
     if given is not None or frame is None or column not in frame.names:
         return given, None
     return frame.column(column), column

@@ -60,7 +60,7 @@ from distbelief.app.datasets.reading.values import (
     objects,
     to_float32,
 )
-from distbelief.app.datasets.reading.weights import MISSING, fault_of_weight, usable
+from distbelief.app.datasets.reading.weights import faults_of_weights
 from distbelief.app.errors import DataError
 
 #: Numbers in a chunk: a megabyte.
@@ -219,9 +219,8 @@ class ParquetReader(TableReader):
     def _weights(self, batch: ParquetBatch, column: int, bad: BadRows) -> Float64s:
         """Weights of the examples; what is wrong with some is added to ``bad``."""
         name = self._plan.names[column]
-        values, gone = batch.floats(name), batch.missing(name)
-        for row in np.flatnonzero(gone | ~usable(values)).tolist():
-            fault = MISSING if gone[row] else fault_of_weight(float(values[row]))
+        values = batch.floats(name)
+        for row, fault in faults_of_weights(values, batch.missing(name)):
             bad.setdefault(row, f"{self._plan.name(column)}: {fault}")
         return values
 

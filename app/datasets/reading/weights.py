@@ -47,3 +47,9 @@ def fault_of_weight_text(text: str, notation: Notation) -> str | None:
     if fault := fault_of_text(text, notation.number):
         return f"the weight {fault}"
     return fault_of_weight(notation.number(text.encode()))
+
+
+def faults_of_weights(values: Float64s, gone: npt.NDArray[np.bool_]) -> list[tuple[int, str]]:
+    """Numbers that cannot be weights, and why; some are ``gone``."""
+    rows = np.flatnonzero(gone | ~usable(values)).tolist()
+    return [(i, MISSING if gone[i] else str(fault_of_weight(float(values[i])))) for i in rows]

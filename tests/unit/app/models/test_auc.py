@@ -59,6 +59,49 @@ def test_the_exact_value_counts_pairs_and_half_of_the_ties() -> None:
     assert gathered(*arrays([(0.1, 0), (0.4, 1), (0.4, 0), (0.9, 1)])).auc() == 3.5 / 4
 
 
+weighted = st.lists(
+    st.tuples(chances, st.integers(0, 1), st.integers(0, 5)), min_size=1, max_size=60
+)
+
+
+@given(triples=weighted, scale=st.sampled_from([1.0, 0.37]))
+def test_with_weights_it_is_that_of_scikit_learn_and_that_of_repeated_examples(
+    triples: list[tuple[float, int, int]], scale: float
+) -> None:
+    scores, labels = arrays([(chance, label) for chance, label, _ in triples])
+    times = np.array([n for *_, n in triples])
+    repeated = gathered(scores.repeat(times), labels.repeat(times))
+    weights = (times * scale).astype(np.float32)
+    ranks = Ranks()
+    for part in np.array_split(np.arange(len(times)), 3):
+        ranks.add(scores[part], labels[part], weights[part])
+    packed = [ranks.pack()]
+    expected = repeated.auc() if times.any() else None
+    for found in (ranks.auc(), Ranks.unpack(packed).auc()):
+        if expected is None:
+            assert found is None
+        else:
+            theirs = roc_auc_score(labels, scores, sample_weight=times)
+            assert found == pytest.approx(expected, abs=1e-12, rel=0)
+            assert found == pytest.approx(theirs, abs=1e-12, rel=0)
+    bins = binned(scores, labels, weights)
+    plain = binned(scores.repeat(times), labels.repeat(times))
+    assert np.array(bins) == pytest.approx(np.array(plain) * scale, rel=1e-6)
+    if expected is not None:
+        assert histogram_auc(bins) == pytest.approx(histogram_auc(plain), rel=1e-6)
+
+
+def test_a_prediction_that_is_none_leaves_it_unknown_unless_its_weight_is_zero() -> None:
+    scores, labels = np.array([0.1, np.nan, 0.9]), np.array([0, 1, 1])
+    for weights, expected in (([1, 0, 2], 1.0), ([1, 0.5, 2], None)):
+        ranks, mine = Ranks(), np.array(weights, np.float32)
+        ranks.add(scores, labels, mine)
+        assert ranks.auc() == expected
+        histogram = binned(scores, labels, mine)
+        score = Score(3, histogram=histogram, weight=float(mine.sum()))
+        assert score.with_histogram_auc().auc == expected
+
+
 @given(pairs=examples, cuts=st.lists(st.integers(0, 100), max_size=5), dtype=dtypes)
 def test_parts_that_were_packed_and_brought_together_equal_the_whole(
     pairs: list[tuple[float, int]], cuts: list[int], dtype: type

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from distbelief.app.datasets.examples.weights import (
     ScaledWeights,
@@ -14,6 +15,7 @@ from distbelief.app.datasets.examples.weights import (
     mean_weight,
 )
 from distbelief.app.errors import DataError
+from distbelief.app.models.auc import Ranks
 from distbelief.app.models.fm import FactorizationMachine
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
 from distbelief.app.models.metrics import score
@@ -74,6 +76,43 @@ def test_figures_are_those_of_repeated_examples(name: str) -> None:
     assert np.array(ours.confusion) * TIMES.mean() == pytest.approx(
         np.array(theirs.confusion), abs=1e-4
     )
+
+
+@pytest.mark.parametrize("histogram", [False, True])
+def test_all_figures_of_two_classes_are_those_of_scikit_learn(histogram: bool) -> None:
+    model, labels = MODELS["logistic"]
+    source, ranks = whole(model, parameters_of(model)), Ranks()
+    found = score(source, X, labels, 7, weights=WEIGHTS, histogram=histogram, seen=ranks.add)
+    chances = model.predict(parameters_of(model), X)
+    answers, of = (chances > 0.5).astype(int), {"sample_weight": WEIGHTS}
+    auc = found.with_histogram_auc().auc if histogram else ranks.auc()
+    assert auc == pytest.approx(
+        metrics.roc_auc_score(labels, chances, **of), abs=1e-2 if histogram else 1e-12
+    )
+    for figure, theirs in {
+        "accuracy": metrics.accuracy_score(labels, answers, **of),
+        "precision": metrics.precision_score(labels, answers, **of),
+        "recall": metrics.recall_score(labels, answers, **of),
+        "log_loss": metrics.log_loss(labels, chances, **of),
+        "baseline": max(np.bincount(labels, WEIGHTS)) / WEIGHTS.sum(),
+    }.items():
+        assert getattr(found, figure) == pytest.approx(theirs, rel=1e-6), figure
+    expected = metrics.confusion_matrix(labels, answers, **of)
+    assert np.array(found.confusion)[:, :2] == pytest.approx(expected, rel=1e-6)
+
+
+def test_all_figures_of_a_regression_are_those_of_scikit_learn() -> None:
+    model, targets = MODELS["linear"]
+    found = score(whole(model, parameters_of(model)), X, targets, 7, weights=WEIGHTS)
+    values = model.predict(parameters_of(model), X)
+    of = {"sample_weight": WEIGHTS}
+    always = np.full(N, np.average(targets, weights=WEIGHTS))
+    for figure, theirs in {
+        "r2": metrics.r2_score(targets, values, **of),
+        "rmse": metrics.root_mean_squared_error(targets, values, **of),
+        "baseline": metrics.root_mean_squared_error(targets, always, **of),
+    }.items():
+        assert getattr(found, figure) == pytest.approx(theirs, rel=1e-6), figure
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from sklearn.preprocessing import StandardScaler
 
 from distbelief.app.datasets.examples import moments
 from distbelief.app.datasets.examples.dataset import Dataset
@@ -39,6 +41,20 @@ def test_a_constant_column_has_exactly_no_deviation() -> None:
     found = column_moments(dataset(columns(5000)), 5)
     assert found.deviation[3] == 0
     assert found.mean[3] == np.float32(0.1)
+
+
+def test_weighted_moments_are_those_of_scikit_learn_and_of_repeated_examples() -> None:
+    x, times = columns(5000), np.random.default_rng(1).integers(0, 4, 5000)
+    times[0] = 0
+    x[times == 0, 3] = 7  # constant where it counts
+    data = replace(dataset(x), weights=times.astype(np.float32) / 3)
+    found, wide = column_moments(data, 5), x.astype(np.float64)
+    theirs = StandardScaler().fit(wide, sample_weight=times)
+    np.testing.assert_allclose(found.mean, theirs.mean_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found.deviation[:3], np.sqrt(theirs.var_[:3]), rtol=1e-6)
+    repeated = column_moments(dataset(x.repeat(times, axis=0)), 5)
+    np.testing.assert_allclose(found.deviation, repeated.deviation, rtol=1e-9)
+    assert found.deviation[3] == 0
 
 
 def test_leading_numbers_of_sparse_examples_count_with_their_zeros() -> None:

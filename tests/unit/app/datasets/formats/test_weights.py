@@ -29,7 +29,7 @@ COLUMNS: dict[str, Any] = {
 }
 X = [[1.0, 4.0], [2.5, 3.0], [3.0, 2.0], [4.0, 1.0]]
 LIBSVM = "-1:0.5 1:1 2:4\n1:2 1:2.5 2:3 # a comment\n\n-1:0 1:3 2:2\n1:3.25 1:4 2:1\n"
-NAMED = {"weight": "w", "target": "y"}
+NAMED: dict[str, Any] = {"weight": "w", "target": "y"}
 
 
 def write(folder: Path, kind: str, **changes: Any) -> str:
@@ -158,7 +158,8 @@ def test_numbers_of_another_country_are_weights_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", ["target", "ignore", "categorical", "dates"])
 def test_a_column_of_weights_is_nothing_else(tmp_path: Path, other: str) -> None:
-    path, options = write(tmp_path, "csv"), {**NAMED, other: "w"}
+    path = write(tmp_path, "csv")
+    options: dict[str, Any] = {**NAMED, other: "w"}
     with pytest.raises(DataError, match="column 'w' can be only one of target, weight"):
         opened(path, tmp_path, **options)
     with pytest.raises(DataError, match="option weight: there is no column 'v', the file has"):
@@ -248,5 +249,5 @@ def test_weights_of_a_frame_are_there_and_given_once(tmp_path: Path) -> None:
         hand_over(table, y, tmp_path, Wanted(), options=named, weights=np.ones(4))
     with pytest.raises(DataError, match="there is no column 'v'"):
         hand_over(table, y, tmp_path, Wanted(), options={"weight": "v"})
-    with pytest.raises(DataError, match=r"weights can be given as \(features, targets, weights\)"):
+    with pytest.raises(DataError, match=r"give them as \(features, targets, weights\)"):
         hand_over(np.array(X), y, tmp_path, Wanted(), options=named)
