@@ -124,7 +124,8 @@ def train(
         data: as on the command line, or (features, targets): numbers of the shape
             (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns the
             model knows by their names; and numbers or texts. With (features, targets, weights)
-            examples count as often as their weights say. Arrays lie in files in the cache folder
+            examples count as often as their weights say, and so they do with a column of a file or
+            a DataFrame that the data option weight names. Arrays lie in files in the cache folder
             while the training lasts, where workers read them.
         holdout_data: held-out examples of their own, likewise.
         test_data: examples that are scored once, at the end, likewise.

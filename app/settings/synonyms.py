@@ -120,8 +120,8 @@ SENTENCES = {
     "task": "give task=regression or task=classification with {data_options}, where targets do not "
     "show it",
     "label label_column target_column": "give target=COLUMN of a file with {data_options}",
-    "sample_weight": "give data=(features, targets, weights) in Python; {class_weight} is for "
-    "classes",
+    "sample_weight weight weights weight_column weight_col": "give weight=COLUMN of a file with "
+    "{data_options}, or data=(features, targets, weights) in Python; {class_weight} is for classes",
     "bias fit_intercept intercept": "all our models have a bias",
     "verbose verbosity quiet silent log_level": "the command line shows progress, and prints its "
     "result for machines with --json; a program hears of progress by say= and on_status=",

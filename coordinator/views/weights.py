@@ -59,7 +59,12 @@ def weight_lines(data: RunData) -> list[str]:
     """What is said before a training on examples whose file says their weights."""
     facts = data.dataset.facts
     if "weight" not in facts.reading:
-        return []
+        had = None if data.fits is None else data.fits.weight
+        lacks = (
+            f"{data.dataset.name} has no weights, which the model was trained with ({had}): all "
+            "examples count the same"
+        )
+        return [] if had is None or _has_own(data.dataset) else [lacks]
     parts = {"held-out": data.heldout, "test": data.test}
     return [
         f"weights: {place_of(facts)}",

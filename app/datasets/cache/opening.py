@@ -27,6 +27,7 @@ from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.formats.options import Options
 from distbelief.app.datasets.reading.reader import Progress
+from distbelief.app.datasets.reading.weights import AUTO, WEIGHT
 from distbelief.app.datasets.sources.source import HandedOver, parse
 from distbelief.app.errors import DataError
 from distbelief.app.files.atomic import new_folder
@@ -71,7 +72,7 @@ def open_cached(
     dataset = stored.open_folder(complete, source)
     if dataset is not None:
         mark_used(complete)
-        return dataset
+        return _with_weights(dataset, options)
     limit = cache_limit()
     try:
         with _locked(complete.with_name(f"{complete.name}.lock")):
@@ -87,6 +88,17 @@ def open_cached(
     if dataset is None:
         raise DataError(f"{source}: the data cache {complete} was damaged as soon as written")
     prune(folder, limit, keep=complete)
+    return _with_weights(dataset, options)
+
+
+def _with_weights(dataset: Dataset, options: Options) -> Dataset:
+    """The data set; DataError if it has no weights although the user says where they are.
+
+    Where other data or a model say it, they may be absent.
+    """
+    weight = options.get(WEIGHT, AUTO)
+    if weight is not False and weight != AUTO and dataset.weights is None:
+        raise DataError(f"{dataset.name}: option weight: there is no column {str(weight)!r}")
     return dataset
 
 

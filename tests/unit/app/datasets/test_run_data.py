@@ -201,3 +201,63 @@ def test_a_column_of_a_parquet_file_divides_as_that_of_a_csv_file(tmp_path: Path
             asked: Any = {**settings, "data_options": {"ignore": other}}
             theirs = open_data(RunConfig(data=path, **asked), tmp_path / "cache")
             assert numbers(theirs.heldout) == numbers(divided(tmp_path, **asked).heldout)
+
+
+# --- weights
+
+
+WEIGHTS = [i % 4 / 2 for i in range(30)]
+
+
+def weighted(tmp_path: Path, weights: Any = WEIGHTS, **settings: Any) -> RunData:
+    lines = "".join(f"{','.join(row)},{w}\n" for row, w in zip(ROWS, weights, strict=True))
+    (tmp_path / "all.csv").write_text(f"x,y,part,day,w\n{lines}")
+    options = {"weight": "w", "target": "y", "ignore": "part,day"}
+    known: dict[str, Any] = {"data": str(tmp_path / "all.csv"), "data_options": options}
+    return open_data(RunConfig(**known | settings), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("split", ["random", "stratified"])
+def test_weights_go_with_their_examples_into_all_parts_and_have_mean_1_in_training(
+    tmp_path: Path, split: str
+) -> None:
+    data = weighted(tmp_path, holdout=0.3, test=0.2, split=split)
+    train = data.train[:]
+    of_train = data.dataset.weights[train]
+    assert of_train.mean() == pytest.approx(1)
+    assert data.total_weight == pytest.approx(sum(WEIGHTS[i] for i in train))
+    unit = data.total_weight / len(train)
+    for part in (data.heldout, data.test):
+        rows = part.between(0, 30)[0][:, 0].astype(int)
+        assert part.weights(0, 30) == pytest.approx([WEIGHTS[i] / unit for i in rows])
+        assert part.weights(1, 3) == pytest.approx([WEIGHTS[i] / unit for i in rows[1:3]])
+
+
+def test_classes_multiply_weights_wherever_the_examples_are(tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("x,w,y\n1,2,a\n2,1,b\n3,0.5,b\n")
+    plain = tmp_path / "plain.csv"
+    plain.write_text("x,y\n1,a\n2,b\n")
+    named: dict[str, Any] = {"holdout_data": str(other), "test_data": str(plain)}
+    data = weighted(tmp_path, class_weight="b=4", **named)
+    factors = np.array([4.0 if y == "b" else 1.0 for _, y, *_ in ROWS])
+    expected = factors * WEIGHTS
+    assert data.dataset.weights[:] == pytest.approx(expected / expected.mean(), rel=1e-6)
+    assert data.heldout.weights(0, 9) == pytest.approx(np.array([2, 4, 2]) * 3 / 8, rel=1e-6)
+    assert data.test.weights(0, 9) == pytest.approx(np.array([1, 4]) * 2 / 5, rel=1e-6)
+    sums = {y: sum(w for row, w in zip(ROWS, WEIGHTS, strict=True) if row[1] == y) for y in "ab"}
+    balanced = weighted(tmp_path, class_weight="balanced", **named).dataset
+    both = [balanced.weights[:][balanced.targets[:] == label].sum() for label in (0, 1)]
+    assert both == pytest.approx([15, 15])
+    assert sums["a"] != sums["b"]
+
+
+def test_a_part_whose_weights_are_all_0_is_refused(tmp_path: Path) -> None:
+    for which, said in (("heldout", "held out"), ("test", "of the test")):
+        weights = [float(row[2] != which) for row in ROWS]
+        options = {"weight": "w", "target": "y", "ignore": "day"}
+        with pytest.raises(DataError, match=f"the weights of all examples {said} are 0"):
+            weighted(tmp_path, weights, holdout="part", data_options=options)
+    nothing = [float(row[2] != "train") for row in ROWS]
+    with pytest.raises(DataError, match="the weights of all training examples are 0"):
+        weighted(tmp_path, nothing, holdout="part", data_options=options)

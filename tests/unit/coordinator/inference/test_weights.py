@@ -20,6 +20,7 @@ from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ModelSettings
 from distbelief.coordinator.inference import scoring
 from distbelief.coordinator.inference.predicting import Predictor
+from distbelief.coordinator.views.weights import weight_lines
 
 Run = Callable[..., Any]
 
@@ -104,6 +105,31 @@ def test_another_column_of_weights_can_be_named_and_must_be_there(tmp_path: Path
         scoring.evaluate(plain, new, {"weight": "v"})
     with pytest.raises(DataError, match="does not know 'w' among the columns"):
         scoring.evaluate(plain, new, {})
+
+
+def test_weights_that_the_user_names_are_there_whatever_the_model_knows(
+    model: SavedModel, tmp_path: Path
+) -> None:
+    gone = write(tmp_path / "gone.csv", "aby")
+    assert not scoring.evaluate(model, gone, {}).weight
+    for _ in ("converted", "from the cache"):
+        with pytest.raises(DataError, match=r"gone\.csv: option weight: there is no column 'w'"):
+            scoring.evaluate(model, gone, {"weight": "w"})
+
+
+def test_a_training_that_goes_on_says_that_its_data_have_none(
+    model: SavedModel, tmp_path: Path
+) -> None:
+    lines = []
+    for names in ("awby", "aby"):
+        config = RunConfig(data=write(tmp_path / "more.csv", names), model="logistic")
+        data = open_data(config, default_cache_folder(), fits=model.compatibility())
+        lines.append(weight_lines(data))
+    assert lines[0] == ["weights: column 'w'"]
+    assert lines[1] == [
+        f"{config.data} has no weights, which the model was trained with (w): all examples count "
+        "the same"
+    ]
 
 
 def answers(model: SavedModel, source: str, **options: Any) -> list[Any]:
