@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.datasets.cache.filling import StoredNumbers, filled
+from distbelief.app.datasets.examples.centres import WeightedMeans
 from distbelief.app.datasets.examples.chunks import NO_NUMBERS, Chunk, CsrRows, Numbers
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.statistics import RunningStatistics, Statistics, numbers_of
@@ -67,8 +68,14 @@ def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Conver
         elif not reader.refine(found.numbers, found.statistics):
             break
     schema, statistics = found.schema, found.statistics
-    numbers = StoredNumbers(folder, schema)
-    fills = reader.complete(found.numbers, statistics, numbers.medians)
+    numbers, centres = StoredNumbers(folder, schema), statistics
+    if found.means is not None:
+        weights = np.load(folder / WEIGHTS, mmap_mode="r")
+        numbers, centres = (
+            replace(numbers, weights=weights),
+            replace(statistics, mean=found.means),
+        )
+    fills = reader.complete(found.numbers, centres, numbers.medians)
     if fills:
         numbers.fill(fills)
         place, _ = fills[0]
@@ -79,12 +86,16 @@ def convert(reader: Reader, source: str, wanted: Wanted, folder: Path) -> Conver
 
 @dataclass(frozen=True, eq=False)
 class _Attempt:
-    """Without a schema: but a few targets, which are bad then, are numbers."""
+    """Without a schema: but a few targets, which are bad then, are numbers.
+
+    ``means`` are the weighted ones of the numbers, where examples have weights.
+    """
 
     schema: Schema | None
     guessed: str
     numbers: Numbers
     statistics: Statistics
+    means: Array | None = None
 
 
 def _attempted(reader: Reader, source: str, wanted: Wanted, folder: Path) -> _Attempt:
@@ -122,7 +133,7 @@ def _attempted(reader: Reader, source: str, wanted: Wanted, folder: Path) -> _At
         columns.n_fields,
         found.labels,
     )
-    return _Attempt(schema, found.what, files.numbers, statistics)
+    return _Attempt(schema, found.what, files.numbers, statistics, files.means)
 
 
 class _Files:
@@ -135,6 +146,7 @@ class _Files:
         self._folder = folder
         self._weights: GrowingArray | None = None
         self._any_weight = False
+        self._means: WeightedMeans | None = None
         self._apart = None
         if reader.apart:
             self._apart = GrowingArray(folder / APART, np.dtype(np.float64))
@@ -155,6 +167,13 @@ class _Files:
             self._apart.add(chunk.apart)
         if chunk.weights is not None:
             self._add_weights(chunk.weights)
+            if self._means is not None and self._n_dense:
+                self._means.add(numbers_of(chunk.features, self._n_dense), chunk.weights)
+
+    @property
+    def means(self) -> Array | None:
+        """The weighted means of the numbers; None without weights."""
+        return None if self._means is None else self._means.now()
 
     def check_weights(self, source: str) -> None:
         """Raise DataError if there are weights, and all of them are 0."""
@@ -165,6 +184,7 @@ class _Files:
         if self._weights is None:  # what the first example says
             self._weights = GrowingArray(self._folder / WEIGHTS, np.dtype(np.float32))
             self._stack.enter_context(closing(self._weights))
+            self._means = WeightedMeans(self._n_dense)
         self._weights.add(weights)
         self._any_weight |= bool(weights.any())
 

@@ -92,7 +92,10 @@ def hand_over(
         DataError: numbers are not finite or do not fit float32, shapes do not fit, ...
         OSError: the folder cannot be written.
     """
-    table, y = as_table(features, NAME, known, options), _as_targets(values)
+    y = _as_targets(values)
+    weights, weight = _weights(features, weights, known, options)
+    weights = None if weights is None else as_weights(weights, len(y), NAME)
+    table = as_table(features, NAME, known, options, weights)
     x = table.features
     check_targets(y, x.shape[0], NAME, texts=True)
     with closing(TargetColumn(NAME, wanted)) as column:
@@ -110,8 +113,6 @@ def hand_over(
     )
     matrix = _stored(x)
     content = hashlib.blake2b(digest_size=16)
-    weights, weight = _weights(features, weights, known, options)
-    weights = None if weights is None else as_weights(weights, len(y), NAME)
     for array in (*arrays_of(matrix, found), *([] if weights is None else [weights])):
         content.update(np.ascontiguousarray(array).data)
     reading: dict[str, Scalar] = {
@@ -178,20 +179,25 @@ class Table:
 
 
 def as_table(
-    values: Any, source: str, known: Compatibility | None = None, options: Options = NO_OPTIONS
+    values: Any,
+    source: str,
+    known: Compatibility | None = None,
+    options: Options = NO_OPTIONS,
+    weights: Any = None,
 ) -> Table:
     """Features of arrays by position, of a table by the names that are ``known``.
 
-    ``options`` are those of a table, and of numbers that are missing.
+    ``options`` are those of a table, and of numbers that are missing; what is filled in for these
+    depends on the ``weights`` of the examples.
 
     Raises:
         DataError: they are no matrix of finite numbers, or a column is missing or unknown.
     """
     frame = frame_of(values, source)
     if frame is None:
-        features, table = _as_matrix(values, known, options)
+        features, table = _as_matrix(values, known, options, weights)
         return Table(features, Columns(features.shape[1]), table)
-    plan, chunk = frame.read(options, Use(labelled=False, known=known))
+    plan, chunk = frame.read(options, Use(labelled=False, known=known), weights)
     columns = plan.columns
     found = matrix(chunk, columns.n_features)
     if not found.shape[0]:
@@ -200,7 +206,7 @@ def as_table(
 
 
 def _as_matrix(
-    values: Any, known: Compatibility | None, options: Options
+    values: Any, known: Compatibility | None, options: Options, weights: Any
 ) -> tuple[Any, tuple[Column, ...]]:
     """Features, checked: float32, C-contiguous or ``csr_array``; and how they came of columns.
 
@@ -210,7 +216,7 @@ def _as_matrix(
     if not is_sparse(values):
         given = {**({} if known is None else known.options), **options}
         numbers = None if known is None else known.numbers
-        return as_matrix(np.asarray(values), missing_settings(given, NAME), NAME, numbers)
+        return as_matrix(np.asarray(values), missing_settings(given, NAME), NAME, numbers, weights)
     found = csr(values).copy()
     found.sum_duplicates()  # which also sorts each row
     entries = to_float32(found.data, "features", NAME)

@@ -20,7 +20,7 @@ from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float64s
 from distbelief.app.datasets.reading.columns import AllColumns
 from distbelief.app.datasets.reading.dates import all_seconds
 from distbelief.app.datasets.reading.known_columns import plan_table
-from distbelief.app.datasets.reading.matrix import found_out, median_of
+from distbelief.app.datasets.reading.matrix import check_weights, found_out, median_of
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.survey import DIFFERS, FEW_ROWS, Distinct, Guess, is_id
 from distbelief.app.datasets.reading.tables import fault_of_unfilled, faults_of_numbers
@@ -48,14 +48,21 @@ class Frame:
     values: Any
     source: str
 
-    def read(self, options: Options, use: Use) -> tuple[ColumnPlan, Chunk]:
-        """What each column is for, and the features of all rows; raises DataError."""
+    def read(
+        self, options: Options, use: Use, weights: Array | None = None
+    ) -> tuple[ColumnPlan, Chunk]:
+        """What each column is for, and the features of all rows; raises DataError.
+
+        What is filled in depends on the ``weights`` of the rows, if they have any.
+        """
         settings = self._settings(options, use)
         columns = AllColumns(self.names, len(self.names), self.source)
         guesses = [] if use.by_name else self._guesses(settings)
         plan = plan_table(columns, guesses, settings, use)
         notation = Notation(settings["na"])
-        dense = np.empty((len(self.column(self.names[0])), len(plan.dense)))
+        n_rows = len(self.column(self.names[0]))
+        check_weights(weights, n_rows, self.source)
+        dense = np.empty((n_rows, len(plan.dense)))
         for position, column in enumerate(plan.dense):
             missing = fault_of_unfilled(plan, column) if use.known is not None else None
             if settings["missing"] == "error":
@@ -67,7 +74,11 @@ class Frame:
             return [plan.chunk(dense, texts, None)]
 
         if use.known is None:
-            plan = found_out(plan, read, settings, lambda i: median_of(dense[:, i], notation))
+
+            def median(place: int) -> float:
+                return median_of(dense[:, place], notation, weights)
+
+            plan = found_out(plan, read, settings, median, weights)
         (chunk,) = read(plan)
         return plan, chunk
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distbelief.app.datasets.examples.centres import WeightedMeans, weighted_median
 from distbelief.app.datasets.examples.checks import (
     check_features,
     check_finite,
@@ -23,6 +24,7 @@ from distbelief.app.datasets.examples.statistics import RunningStatistics, numbe
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.origins import origins
+from distbelief.app.errors import DataError
 
 Array = npt.NDArray[Any]
 Float32s = npt.NDArray[np.float32]
@@ -32,7 +34,11 @@ CHUNK_NUMBERS = 1 << 18
 
 
 def as_matrix(
-    values: Array, settings: Mapping[str, Any], source: str, known: Sequence[Column] | None = None
+    values: Array,
+    settings: Mapping[str, Any],
+    source: str,
+    known: Sequence[Column] | None = None,
+    weights: Array | None = None,
 ) -> tuple[Float32s, tuple[Column, ...]]:
     """Features out of numbers of any kind, and how: nothing, where they are as they were.
 
@@ -42,12 +48,14 @@ def as_matrix(
         source: for messages.
         known: columns of numbers of other data, or of a model, that are followed; if there are
             none, numbers stay as they are.
+        weights: of the examples, which what is filled in depends on.
 
     Raises:
         DataError: they are no matrix of numbers, or one is infinite or does not fit float32,
             or is missing although that is an error.
     """
     check_features(values, source)
+    check_weights(weights, len(values), source)
     plan = _plan(values.shape[1], settings)
     if known:
         features = _joined(_chunks(plan.following(known), values, settings, source))
@@ -63,10 +71,21 @@ def as_matrix(
     def read(plan: ColumnPlan) -> Iterator[Chunk]:
         return _chunks(plan, values, settings, source)
 
-    plan = found_out(plan, read, settings, lambda place: median_of(values[:, place], notation))
+    def median(place: int) -> float:
+        return median_of(values[:, place], notation, weights)
+
+    plan = found_out(plan, read, settings, median, weights)
     if not any(column.origin or column.missing for column in plan.table):
         return to_float32(values, "features", source), ()
     return _joined(read(plan)), plan.table
+
+
+def check_weights(weights: Array | None, n_rows: int, source: str) -> None:
+    """Raise DataError unless there are as many weights as rows: there are as many as targets."""
+    if weights is not None and len(weights) != n_rows:
+        raise DataError(
+            f"{source}: there are {len(weights)} targets with weights for {n_rows} examples"
+        )
 
 
 def found_out(
@@ -74,6 +93,7 @@ def found_out(
     read: Callable[[ColumnPlan], Iterable[Chunk]],
     settings: Mapping[str, Any],
     median: Callable[[int], float],
+    weights: Array | None = None,
 ) -> ColumnPlan:
     """The plan with all that is known of its columns once all rows were seen.
 
@@ -82,20 +102,26 @@ def found_out(
         read: gives all rows by a plan.
         settings: as for :func:`as_matrix`.
         median: gives that of a column of numbers, counted among these.
+        weights: of the examples.
     """
     n = len(plan.dense)
     running, found, missing = RunningStatistics(n), NO_NUMBERS, settings["missing"]
+    weighted, start = WeightedMeans(n), 0
     for chunk in read(plan):
         assert chunk.found is not None
         found = chunk.found if found is NO_NUMBERS else found.merged(chunk.found)
         if n:
             running.add(numbers_of(chunk.features, n))
+        if n and weights is not None:
+            weighted.add(numbers_of(chunk.features, n), weights[start : start + len(chunk)])
+            start += len(chunk)
     statistics = running.now()
     new = origins(plan, found, statistics)
     plan = plan.changed(plan.used, missing=[*found.missing.tolist(), *found.empty.tolist()])
     plan = plan.changed(new, origin=list(new.values()))
     if missing == "mean":
-        plan = plan.changed(plan.dense, fill=statistics.mean.tolist())
+        means = statistics.mean if weights is None else weighted.now()
+        plan = plan.changed(plan.dense, fill=means.tolist())
     elif missing == "median":
         plan = plan.changed(plan.dense, fill=[median(place) for place in range(n)])
     if settings["indicator"]:
@@ -142,8 +168,9 @@ def _chunks(
         yield plan.chunk(wide, [], None)
 
 
-def median_of(column: Array, notation: Notation) -> float:
+def median_of(column: Array, notation: Notation, weights: Array | None = None) -> float:
     """The median of the numbers that are there; 0 without any."""
-    values = column[~np.isnan(column)] if column.dtype.kind == "f" else column
-    values = values[~np.isin(values, notation.missing_numbers)]
-    return float(np.median(values)) if len(values) else 0.0
+    there = ~np.isin(column, notation.missing_numbers)
+    if column.dtype.kind == "f":
+        there &= ~np.isnan(column)
+    return weighted_median(column[there], None if weights is None else weights[there])

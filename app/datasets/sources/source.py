@@ -142,8 +142,8 @@ class File:
             for stream in streams:
                 stream.seek(0)
             x, y = self.format.read(streams, self.name)
-            weights = self._weights(streams[0], options, known)
-        features, columns = self._matrix(x, options, known)
+            weights = self._weights(streams[0], len(y), options, known)
+        features, columns = self._matrix(x, options, known, weights)
         check_targets(y, len(features), self.name, texts=True)
         with closing(
             TargetColumn(self.name, wanted or wanted_targets(self.name, options))
@@ -152,8 +152,6 @@ class File:
             found = column.finish()
             targets: Array = np.concatenate(list(found.blocks))
         schema = Schema(features.shape[1], found.n_classes, labels=found.labels)
-        if weights is not None:
-            weights = as_weights(weights, len(targets), self.name)
         reading = {name: options[name] for name in (*MISSING_OPTIONS, WEIGHT) if name in options}
         what = TargetFacts(guessed=found.what)
         facts = Facts(reading=reading, target=what, columns=columns)
@@ -162,20 +160,18 @@ class File:
         return dataset
 
     def _weights(
-        self, stream: BufferedReader, options: Options, known: Compatibility | None
+        self, stream: BufferedReader, n: int, options: Options, known: Compatibility | None
     ) -> Array | None:
         """Weights by the name that was said; those of the ``known`` data need not be there."""
         read, name = self.format.read_weights, options.get(WEIGHT)
-        if read is None:
-            return None
         wanted = name if name is not None or known is None else known.weight
-        if wanted is None:
+        if read is None or wanted is None:
             return None
         stream.seek(0)
         found = read(stream, self.name, str(wanted))
         if found is None and name is not None:
             raise DataError(f"{self.name}: option weight: the file has no array named {name!r}")
-        return found
+        return None if found is None else as_weights(found, n, self.name)
 
     def features(self, options: Options, known: Compatibility) -> Features:
         """Features to predict from, as those of the ``known`` data; targets are ignored.
@@ -191,11 +187,15 @@ class File:
         return self._matrix(values, options, known)[0]
 
     def _matrix(
-        self, values: Array, options: Options, known: Compatibility | None
+        self,
+        values: Array,
+        options: Options,
+        known: Compatibility | None,
+        weights: Array | None = None,
     ) -> tuple[Features, tuple[Column, ...]]:
         given = {**({} if known is None else known.options), **options}
         numbers = None if known is None else known.numbers
-        return as_matrix(values, missing_settings(given, self.name), self.name, numbers)
+        return as_matrix(values, missing_settings(given, self.name), self.name, numbers, weights)
 
 
 @dataclass(frozen=True)

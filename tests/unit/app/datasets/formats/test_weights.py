@@ -251,3 +251,44 @@ def test_weights_of_a_frame_are_there_and_given_once(tmp_path: Path) -> None:
         hand_over(table, y, tmp_path, Wanted(), options={"weight": "v"})
     with pytest.raises(DataError, match=r"give them as \(features, targets, weights\)"):
         hand_over(np.array(X), y, tmp_path, Wanted(), options=named)
+
+
+# --- what stands for missing numbers
+
+
+GAPS = [[1.0, np.nan], [np.nan, 3.0], [3.0, 2.0], [7.0, 8.0], [9.0, np.nan], [11.0, 100.0]]
+TIMES = [1, 3, 2, 2, 0, 1]
+
+
+@pytest.mark.parametrize("missing", ["mean", "median"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz", "frame", "arrays"])
+def test_what_stands_for_a_missing_number_is_that_of_repeated_rows(
+    tmp_path: Path, kind: str, missing: str
+) -> None:
+    gaps, y = np.array(GAPS), np.arange(6) % 2
+    rows = np.repeat(gaps, TIMES, axis=0)
+    fills = (np.nanmean if missing == "mean" else np.nanmedian)(rows, axis=0)
+    expected = np.where(np.isnan(gaps), fills, gaps)
+    columns: dict[str, Any] = {"a": gaps[:, 0], "w": TIMES, "b": gaps[:, 1]}
+    options: dict[str, Any] = {"missing": missing, "weight": "w"}
+    if kind in ("csv", "parquet"):
+        numbers = {name: list(each) for name, each in columns.items()}
+        source = write(tmp_path, kind, **numbers, y=y.tolist())
+        found = opened(source, tmp_path, **options, na="nan")
+    elif kind == "npz":
+        np.savez(tmp_path / "data.npz", x=gaps, y=y, w=TIMES)
+        found = opened(str(tmp_path / "data.npz"), tmp_path, **options)
+    else:
+        given = None if kind == "frame" else TIMES
+        options |= {} if kind == "frame" else {"weight": None}
+        options = {name: each for name, each in options.items() if each is not None}
+        x = pa.table(columns) if kind == "frame" else gaps
+        source = hand_over(x, y, tmp_path / "a", Wanted(), options=options, weights=given)
+        found = open_arrays(tmp_path / "a", source)
+    assert features(found) == pytest.approx(expected)
+
+
+def test_as_many_weights_as_examples_are_needed(tmp_path: Path) -> None:
+    for x in (np.array(GAPS), pa.table({"a": [1.0, 2, 3, 4]})):
+        with pytest.raises(DataError, match=r"there are 3 targets with weights for \d examples"):
+            hand_over(x, [0, 1, 0], tmp_path, Wanted(), weights=[1, 2, 3])
