@@ -143,7 +143,9 @@ def brief(document: Mapping[str, Any]) -> str:
 
 def _count(value: float) -> str:
     """A number of examples, or the sum of their weights."""
-    return str(value) if isinstance(value, int) else f"{value:.1f}"
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.2g}" if 0 < value < 1 else f"{value:.1f}"
 
 
 def _number(value: float, form: str) -> str:

@@ -81,6 +81,8 @@ def _plan_known(
     _check_kinds(named, "dates", settings["dates"] or None, known.dates, known)
     apart = apart_column(named, settings, labelled=use.labelled)
     weight = _weight(named, settings, use, known)
+    if weight in ignored and settings["weight"] == known.weight:
+        weight = None  # the user wants none of them
     if weight is not None and weight in (target, *ignored, *dense, *fields):
         raise named.twice(weight)
     left_out = {target, *ignored, *passed, apart, weight}

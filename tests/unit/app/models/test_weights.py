@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn import metrics
 
 from distbelief.app.datasets.examples.weights import (
@@ -61,6 +64,24 @@ def test_loss_and_gradient_are_those_of_repeated_examples(name: str) -> None:
     assert loss == pytest.approx(model.loss_and_gradient(parameters, *repeated, theirs), rel=1e-6)
     assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
     assert takes_weights(getattr(model, "model", model))
+
+
+@given(
+    name=st.sampled_from(["linear", "logistic", "softmax", "mlp", "fm"]),
+    times=st.lists(st.integers(0, 5), min_size=N, max_size=N),
+)
+@settings(max_examples=30, deadline=None)
+def test_sparse_examples_with_any_weights_are_repeated_ones(name: str, times: list[int]) -> None:
+    assume(any(times))
+    model, targets = MODELS[name]
+    parameters, x = parameters_of(model), csr_array(np.where(X > 0, X, 0))
+    weights = np.array(times, np.float32) * N / sum(times)
+    rows = np.repeat(np.arange(N), times)
+    ours, theirs = np.empty_like(parameters), np.empty_like(parameters)
+    loss = model.loss_and_gradient(parameters, x, targets, ours, weights=weights)
+    expected = model.loss_and_gradient(parameters, x[rows], targets[rows], theirs)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)

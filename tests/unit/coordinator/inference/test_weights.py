@@ -117,6 +117,12 @@ def test_weights_that_the_user_names_are_there_whatever_the_model_knows(
             scoring.evaluate(model, gone, {"weight": "w"})
 
 
+def test_weights_that_are_ignored_do_not_count(model: SavedModel, tmp_path: Path) -> None:
+    there, ignored = write(tmp_path / "there.csv", "awby"), {"ignore": "w"}
+    assert scoring.evaluate(model, there, ignored).auc == pytest.approx(roc_auc_score(Y, A))
+    assert answers(model, there, **ignored) == answers(model, there)
+
+
 def test_a_training_that_goes_on_says_that_its_data_have_none(
     model: SavedModel, tmp_path: Path
 ) -> None:

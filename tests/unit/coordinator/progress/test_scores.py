@@ -138,6 +138,8 @@ def test_a_log_loss_that_is_the_loss_is_not_said_again() -> None:
     assert TWO.rest(same) == "precision 0.7500, recall 0.7500 at threshold 0.25"
 
 
-def test_a_confusion_matrix_of_weights_has_one_decimal() -> None:
+def test_a_confusion_matrix_of_weights_has_one_decimal_or_two_digits() -> None:
     *_, last = TWO.confusion(replace(SCORE, confusion=((1.5, 2.0, 0.0), (30.25, 4.0, 0.0))))
     assert last.split() == ["yes", "30.2", "4.0"]
+    *_, last = TWO.confusion(replace(SCORE, confusion=((0.1, 0.0, 0.0), (0.00123, 0.0, 0.0))))
+    assert last.split() == ["yes", "0.0012", "0.0"]
