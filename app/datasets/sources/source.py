@@ -142,7 +142,7 @@ class File:
             for stream in streams:
                 stream.seek(0)
             x, y = self.format.read(streams, self.name)
-            weights = self._weights(streams[0], len(y), options, known)
+            weights = self._weights(streams[0], y.size, options, known)
         features, columns = self._matrix(x, options, known, weights)
         check_targets(y, len(features), self.name, texts=True)
         with closing(

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
@@ -156,6 +163,28 @@ def test_the_figures_of_all_parts_are_those_of_scikit_learn_on_the_whole(begin: 
     assert found.precision == precision_score(labels, answers)
     assert found.recall == recall_score(labels, answers)
     assert found.log_loss == pytest.approx(log_loss(labels, chances), rel=1e-6)
+
+
+@pytest.mark.parametrize("most_ranked", [2_000_000, 10])
+def test_they_are_so_with_the_weights_of_a_file(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_ranked: int
+) -> None:
+    monkeypatch.setattr(auc, "MOST_RANKED", most_ranked)
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(200, 4)).round(3), rng.integers(0, 4, 200)
+    rows = np.column_stack([x, w, x[:, 0] + rng.normal(size=200) > 0])
+    np.savetxt(tmp_path / "data.csv", rows, "%g", ",", header="a,b,c,d,w,y", comments="")
+    run = begin(data=str(tmp_path / "data.csv"), data_options={"weight": "w", "target": "y"})
+    labels, chances = run.truth()
+    of = {"sample_weight": run.problem.data.heldout.weights(0, len(labels))}
+    found, answers = run.complete().score, chances > THRESHOLD
+    expected = roc_auc_score(labels, chances, **of)
+    assert found.auc == pytest.approx(expected, abs=1e-9 if found.auc_exact else 0.01)
+    assert found.auc_exact == (most_ranked > 10)
+    assert found.accuracy == pytest.approx(accuracy_score(labels, answers, **of))
+    assert found.precision == pytest.approx(precision_score(labels, answers, **of))
+    assert found.recall == pytest.approx(recall_score(labels, answers, **of))
+    assert found.log_loss == pytest.approx(log_loss(labels, chances, **of), rel=1e-6)
 
 
 def test_scores_lie_on_the_server_until_the_evaluation_is_complete(begin: Begin) -> None:
