@@ -180,6 +180,14 @@ class RunSettings(Section):
     algorithm: Literal["downpour", "sandblaster"] = Field(
         "downpour", description="Downpour SGD or Sandblaster L-BFGS"
     )
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=40,
+        description="what the run is called, at the end of its id: letters, digits, . _ and - "
+        "[default: the time alone]",
+    )
+    note: str = Field("", max_length=500, description="a line on the run, for whoever looks at it")
     seed: int = Field(0, ge=0, description="seed of initial values, split and minibatch order")
     init_from: str | None = Field(
         None, description="saved model whose parameters and accumulators to start from"
