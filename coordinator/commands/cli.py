@@ -81,6 +81,11 @@ main.add_lazy(
     "Predict for new examples: a line each, as CSV.",
 )
 main.add_lazy(
+    "describe",
+    "distbelief.coordinator.commands.describe:describe",
+    "Say what a saved model is for, what it was trained on, and how good it was.",
+)
+main.add_lazy(
     "export",
     "distbelief.coordinator.commands.export:export",
     "Write the parameters of a saved model, or of a run.",
