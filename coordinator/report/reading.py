@@ -196,6 +196,8 @@ class _Collector:
         }
         self.heldout.append(
             HeldoutPoint(
+                number=int(fields["number"]),
+                place=float(fields["passes"]),
                 time_s=self.clock.told(fields["seconds"]),
                 seen=self._seen_after(float(fields["passes"])),
                 loss=measures.get("loss", math.nan),

@@ -77,7 +77,7 @@ def conclude(
     if ending.final.heldout is not None:
         kept = ending.final.heldout
         outcome["heldout"] = resources.problem.score_formatter.document(kept.score)
-        outcome["kept"] = f"evaluation {kept.number}, after {kept.passes:.3g} {unit_of(resources)}"
+        outcome["kept"] = {"evaluation": kept.number, unit_of(resources): kept.passes}
     if test is not None:
         outcome["test"] = resources.problem.score_formatter.document(test)
     try:

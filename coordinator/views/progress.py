@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -19,6 +19,9 @@ from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.screen import screen
 from distbelief.coordinator.views.tracker import ProgressTracker, score_text
+
+#: In what algorithms count.
+UNITS = ("passes", "iterations")
 
 #: Figures of a training that goes on, which say nothing of one that ended.
 GOING = ("left", "waiting")
@@ -103,9 +106,17 @@ def _ending(seen: Overview) -> Iterator[tuple[str, str]]:
     took = "" if seconds is None else f"after {seconds:.1f} s{when}"
     if said := ", ".join(filter(None, (reason, took))):
         yield "ended", said
-    kept = f" ({outcome.pop('kept')})" if "kept" in outcome else ""
+    kept = _kept(outcome.pop("kept", {}))
     for name, title, after in (("heldout", "held-out", kept), ("test", "test", "")):
         if (found := outcome.pop(name, None)) is not None:
             yield title, brief(found) + after
     outcome.pop("state", None)  # the first line says it
     yield from ((name, str(value)) for name, value in outcome.items())
+
+
+def _kept(kept: Mapping[str, float]) -> str:
+    """Which evaluation is that of the model."""
+    number, unit = kept.get("evaluation"), next((each for each in kept if each in UNITS), None)
+    if number is None or unit is None:
+        return ""
+    return f" (evaluation {number:.0f}, after {kept[unit]:.3g} {unit})"

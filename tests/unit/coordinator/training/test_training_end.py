@@ -86,7 +86,7 @@ def test_the_end_is_noted_with_all_figures_of_the_model_that_was_kept() -> None:
     conclude(farewell.resources, replace(ENDING, final=replace(FINAL, heldout=heldout)), 1.0)
     (noted,) = farewell.noted
     assert noted["heldout"] == {"examples": 4, "metric": "rmse", "rmse": 2.0, "loss": 2.0}
-    assert noted["kept"] == "evaluation 3, after 2 passes"
+    assert noted["kept"] == {"evaluation": 3, "passes": 2.0}
 
 
 @pytest.mark.parametrize(

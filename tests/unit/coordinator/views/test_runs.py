@@ -115,7 +115,7 @@ def test_an_id_says_when_the_run_began_and_ends_with_its_name() -> None:
 
 def test_the_end_of_a_run_is_a_line() -> None:
     seen = run(FIRST, score=0.75, seconds=2.0, note="64 units")
-    seen.outcome.update(reason="all passes done", kept="evaluation 3, after 5 passes")
+    seen.outcome.update(reason="all passes done", kept={"evaluation": 3, "passes": 5.0})
     assert describe_run(seen) == [
         f"run {FIRST}: finished, downpour of mlp on digits",
         "note: 64 units",
