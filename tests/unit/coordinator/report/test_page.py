@@ -144,7 +144,7 @@ def test_of_more_runs_than_colours_all_are_in_the_table_and_the_best_are_drawn(
     page = Markup((tmp_path / "report-of-7-runs.html").read_text("utf-8"))
     table = page.text.partition("The best one first")[2].partition("Summary")[0]
     assert re.findall(r"r\d", table) == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
-    assert re.search(r"r6\s*accuracy 0.7500\s", table)
+    assert re.search(r"r6\s*accuracy 0\.7500", table)
     assert re.search(r"passes\s", table)
     assert "The 6 runs with the best scores." in page.text
     assert all("Run r1" in alt and "Run r0" not in alt for alt in page.alts)
