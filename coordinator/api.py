@@ -10,9 +10,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,10 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.problem.targets import agreed, told
-from distbelief.coordinator.progress.callbacks import Callbacks
+from distbelief.coordinator.progress.callbacks import Callbacks, together
 from distbelief.coordinator.progress.events import Event
-from distbelief.coordinator.progress.outcome import EndReason, Outcome
 from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.result import Result, Timings, result_of
 from distbelief.coordinator.training import training
 
 #: Where a training runs.
@@ -47,57 +47,6 @@ Data = str | Path | tuple[Any, Any] | tuple[Any, Any, Any]
 OF_THE_CLUSTER = ("broker", "parameter_servers", "servers", "processes", "durability")
 
 
-@dataclass(frozen=True)
-class Timings:
-    """Time that a training took, in seconds.
-
-    ``data`` is until the data were open, ``start`` until the first values lay on the servers,
-    which includes their start where they are embedded, ``end`` from the last step until the
-    model was saved.
-    """
-
-    data: float
-    start: float
-    training: float
-    end: float
-
-    @property
-    def total(self) -> float:
-        return self.data + self.start + self.training + self.end
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of a training.
-
-    Attributes:
-        run: its id.
-        reason: why it ended.
-        model: the trained model.
-        heldout: figures of the model on held-out data, None without any: accuracy, loss, ...
-        test: likewise on the data of the test, which were scored once, at the end.
-        evaluations: for each held-out evaluation its ``passes`` (Sandblaster: iterations),
-            ``seconds`` and figures.
-        history: everything that happened, oldest first.
-        details: what the algorithm has to say, a line each.
-        timings: where the time went.
-        model_file: where the model was saved.
-        checkpoint: that from which an interrupted run goes on, else None.
-    """
-
-    run: str
-    reason: EndReason
-    model: TrainedModel
-    heldout: Mapping[str, Any] | None
-    test: Mapping[str, Any] | None
-    evaluations: tuple[Mapping[str, Any], ...] = field(repr=False)
-    history: tuple[Event, ...] = field(repr=False)
-    details: tuple[str, ...] = field(repr=False)
-    timings: Timings
-    model_file: Path
-    checkpoint: Path | None
-
-
 def train(
     config: RunConfig | None = None,
     *,
@@ -108,6 +57,7 @@ def train(
     on_event: Callable[[Event], None] = lambda _: None,
     on_status: Callable[[Status], None] = lambda _: None,
     say: Callable[[str], None] = lambda _: None,
+    progress: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     **settings: Any,
 ) -> Result:
@@ -133,9 +83,13 @@ def train(
             training.
         on_status: told the :class:`distbelief.Status`, several times a second; likewise.
         say: told what the command line would say, a line each, by any thread.
+        progress: shows the training as the command line does: on a terminal a panel, in a notebook
+            one that is drawn anew, else a line now and then, on standard error.
         should_stop: asked several times a second; once it is true the training ends with a
             checkpoint and the model so far.
-        settings: of the run and of where it runs, by the names of the TOML file.
+        settings: of the run and of where it runs, by the names of the TOML file. Without a
+            ``folder`` that of the run is in the cache folder, and goes with the result if the
+            training has finished.
 
     Raises:
         DistBeliefError: or one of its children, all of which are names of ``distbelief``.
@@ -144,6 +98,8 @@ def train(
     began = time.monotonic()
     given = {"data": data, "holdout_data": holdout_data, "test_data": test_data}
     run, where = _configure(config, cluster, settings | _sources(given))
+    if not (kept := "folder" in where.model_fields_set):
+        where = where.model_copy(update={"folder": str(default_cache_folder() / "runs")})
     allow_imports_of(run)
     with _handed_over(run, given) as run:
         n_servers = len(where.parameter_servers) or where.servers
@@ -158,39 +114,27 @@ def train(
 
         local = cluster if isinstance(cluster, LocalCluster) else None
         callbacks = Callbacks(say, on_status, told, should_stop)
-        outcome = training.train(problem, where, callbacks, local)
+        with _shown(problem, callbacks) if progress else nullcontext(callbacks) as every:
+            outcome = training.train(problem, where, every, local)
         model = TrainedModel.load(outcome.model_file)
     start_s, rest_s = started[0] - prepared, time.monotonic() - started[0]
     training_s = min(outcome.seconds, rest_s)
     timings = Timings(prepared - began, start_s, training_s, rest_s - training_s)
-    return _result(problem, outcome, model, tuple(history), timings)
+    result = result_of(problem, outcome, model, tuple(history), timings)
+    if not kept and outcome.checkpoint is None:
+        left = Path(where.folder) / outcome.run
+        weakref.finalize(result, shutil.rmtree, left, ignore_errors=True)
+    return result
 
 
-def _result(
-    problem: Problem,
-    outcome: Outcome,
-    model: TrainedModel,
-    history: tuple[Event, ...],
-    timings: Timings,
-) -> Result:
-    measures = problem.score_formatter.measures
-    heldout = None if outcome.heldout is None else measures(outcome.heldout.score)
-    return Result(
-        run=outcome.run,
-        reason=outcome.reason,
-        model=model,
-        heldout=heldout,
-        test=None if outcome.test is None else measures(outcome.test),
-        evaluations=tuple(
-            {"passes": each.passes, "seconds": each.seconds, **measures(each.score)}
-            for each in outcome.evaluations
-        ),
-        history=history,
-        details=outcome.details,
-        timings=timings,
-        model_file=outcome.model_file,
-        checkpoint=outcome.checkpoint,
-    )
+@contextmanager
+def _shown(problem: Problem, callbacks: Callbacks) -> Iterator[Callbacks]:
+    """Those callbacks, and a screen on which the training is drawn."""
+    from distbelief.coordinator.views.progress import display
+    from distbelief.coordinator.views.terminal import safe_console
+
+    with display(safe_console(stderr=True), problem.score_formatter) as shown:
+        yield together(callbacks, shown)
 
 
 def _configure(

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from distbelief.app.layout.tensors import TensorSpec, views
     from distbelief.app.models.model import Model, Task
     from distbelief.app.settings.config import ClusterConfig, RunConfig
-    from distbelief.coordinator.api import Result, train
+    from distbelief.coordinator.api import train
     from distbelief.coordinator.cluster.local import LocalCluster
     from distbelief.coordinator.estimators import (
         DownpourClassifier,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from distbelief.coordinator.progress.events import Event
     from distbelief.coordinator.progress.outcome import EndReason
     from distbelief.coordinator.progress.status import Status
+    from distbelief.coordinator.result import Result
 
 #: The module of each name. It is imported when the name is first asked for: importing this
 #: package takes no time, and a model does not import what only a training needs.
@@ -76,7 +77,7 @@ _MODULES = {
     "ModelMissing": "app.errors",
     "NoWorkers": "app.errors",
     "NotFinite": "app.errors",
-    "Result": "coordinator.api",
+    "Result": "coordinator.result",
     "RunConfig": "app.settings.config",
     "RunDamaged": "app.errors",
     "RunTaken": "app.errors",

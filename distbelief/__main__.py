@@ -2,6 +2,8 @@
 
 import sys
 
+from distbelief.coordinator.progress.program import lacking
+
 
 def main() -> None:
     """Run the command line; Ctrl-C while it is still being imported ends quietly, too.
@@ -14,6 +16,8 @@ def main() -> None:
         from distbelief.coordinator.commands.cli import run
     except KeyboardInterrupt:
         sys.exit(130)  # app.errors.ExitCode.INTERRUPTED, which may not be imported yet
+    except ModuleNotFoundError as missing:
+        sys.exit(f"error: {lacking(missing)}")
     run()
 
 

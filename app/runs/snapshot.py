@@ -93,6 +93,7 @@ class _Outcome(_Part):
     exit_code: ExitCode | None = None
     reason: str | None = None
     error: str | None = None
+    kept: dict[str, float] = {}
     heldout: _Measures | None = None
 
 

@@ -183,6 +183,10 @@ def whole_pushes(steps: int, n_push: int) -> int:
     return -(-steps // n_push) * n_push
 
 
+#: The settings that are tables in a TOML file.
+TABLES = ("data_options", "model_options")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """The settings in a TOML file.
 
@@ -191,13 +195,20 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            settings = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except ValueError as error:  # that of tomllib, of Unicode, and of numbers without end
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except RecursionError:
         raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from None
+    for name, table in settings.items():
+        if isinstance(table, dict) and name not in TABLES:
+            inside = f", such as {next(iter(table))}," if table else ""
+            raise ConfigError(
+                f"{path}: settings{inside} stand by themselves, not in a table: leave [{name}] out"
+            )
+    return settings
 
 
 def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:

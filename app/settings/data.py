@@ -36,7 +36,7 @@ class DataSettings(Section):
         "pair x.npy and y.npy, or MNIST's images-idx3-ubyte(.gz) with the labels beside it",
     )
     data_options: dict[str, Scalar] = Field(
-        {}, description="options of the data source, KEY=VALUE (examples=10000, classes=3)"
+        {}, description="options of the data, KEY=VALUE (target=COLUMN, header=true)"
     )
     holdout: Annotated[float | str, BeforeValidator(_share_or_column)] = Field(
         0.2,

@@ -6,9 +6,9 @@ name everywhere. :mod:`distbelief.app.settings.config` puts the groups together 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from distbelief.app.settings.objective import ObjectiveSettings as ObjectiveSettings
 from distbelief.app.settings.section import Section as Section
@@ -137,6 +137,17 @@ class SandblasterSettings(Section):
     )
 
 
+def _score(value: Any) -> Any:
+    """A score to reach; who names a column means another thing that is called a target."""
+    try:
+        return value if value is None else float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "must be a number, the held-out score that ends the training; the option "
+            f"target={value} names the column of the targets"
+        ) from None
+
+
 class StopSettings(Section):
     """When to stop and what to keep"""
 
@@ -147,7 +158,7 @@ class StopSettings(Section):
         description="held-out figure that decides which model is best "
         "[default: accuracy; rmse of a regression]",
     )
-    target: float | None = Field(
+    target: Annotated[float | None, BeforeValidator(_score)] = Field(
         None, description="stop when the held-out metric is at least this good"
     )
     patience: Positive | None = Field(
@@ -180,6 +191,14 @@ class RunSettings(Section):
     algorithm: Literal["downpour", "sandblaster"] = Field(
         "downpour", description="Downpour SGD or Sandblaster L-BFGS"
     )
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=40,
+        description="what the run is called, at the end of its id: letters, digits, . _ and - "
+        "[default: the time alone]",
+    )
+    note: str = Field("", max_length=500, description="a line on the run, for whoever looks at it")
     seed: int = Field(0, ge=0, description="seed of initial values, split and minibatch order")
     init_from: str | None = Field(
         None, description="saved model whose parameters and accumulators to start from"

@@ -11,7 +11,8 @@ import click
 
 from distbelief.app.errors import DistBeliefError, ExitCode
 from distbelief.coordinator.commands.group import LazyGroup
-from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.commands.wording import in_flags
+from distbelief.coordinator.progress.program import lacking, program
 from distbelief.coordinator.views.terminal import protect_terminal
 
 #: Exit code of a program whose reader went away (128 and the number of SIGPIPE).
@@ -80,6 +81,11 @@ main.add_lazy(
     "Predict for new examples: a line each, as CSV.",
 )
 main.add_lazy(
+    "describe",
+    "distbelief.coordinator.commands.describe:describe",
+    "Say what a saved model is for, what it was trained on, and how good it was.",
+)
+main.add_lazy(
     "export",
     "distbelief.coordinator.commands.export:export",
     "Write the parameters of a saved model, or of a run.",
@@ -130,16 +136,22 @@ def run() -> NoReturn:
     except DistBeliefError as error:
         if debug:
             traceback.print_exc()
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {in_flags(str(error))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001  (a sentence for what nobody thought of)
         if debug:
             traceback.print_exc()
-        said = f"{type(error).__name__}: {error}".rstrip(": ")
-        hint = "" if debug else "; --debug shows where it comes from"
-        click.echo(f"internal error: {said}{hint}", err=True)
+        click.echo(_unthought_of(error, debug=debug), err=True)
         sys.exit(ExitCode.INTERNAL)
     sys.exit(ExitCode.OK)
+
+
+def _unthought_of(error: Exception, *, debug: bool) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"error: {lacking(error)}"
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    hint = "" if debug else "; --debug shows where it comes from"
+    return f"internal error: {said}{hint}"
 
 
 def _invoke() -> None:

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.synonyms import advice
+from distbelief.coordinator.commands.wording import misplaced
 from distbelief.coordinator.progress.program import program
 
 if TYPE_CHECKING:  # commands without settings begin sooner without them
@@ -21,6 +22,16 @@ if TYPE_CHECKING:  # commands without settings begin sooner without them
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+#: Settings that most trainings are about: ``--help`` shows these, ``--help-all`` all of them.
+USUAL = {
+    *("algorithm", "name", "init_from", "model", "hidden", "data", "data_options", "holdout"),
+    *("optimizer", "learning_rate", "replicas", "iterations", "passes", "target", "patience"),
+    *("broker", "parameter_servers", "folder", "output"),
+}
+
+#: Whether all settings are to be shown, in the context of a command.
+_ALL = "distbelief.help_all"
 
 #: Exit codes that any command may give.
 ALWAYS = (ExitCode.OK, ExitCode.INTERNAL, ExitCode.USAGE)
@@ -58,15 +69,33 @@ class SectionedCommand(click.Command):
             ["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an error."
         )
         self.params.append(debug)
+        if any(isinstance(each, SettingOption) and not each.usual for each in self.params):
+            self.params.append(
+                click.Option(
+                    ["--help-all"],
+                    is_flag=True,
+                    is_eager=True,
+                    expose_value=False,
+                    callback=_show_all,
+                    help="Show this with all settings.",
+                )
+            )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        typed = [each.partition("=")[0] for each in args]
+        typed = [each.partition("=")[0] for each in args]  # parsing takes them out of ``args``
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             word = next(each for each in typed if each.startswith(error.option_name))
             hint = self._hint(word)
             raise click.UsageError(f"No such option '{word}'{hint}", ctx) from None
+        except click.UsageError as error:
+            lists = [each.opts[0] for each in self.params if getattr(each, "is_list", False)]
+            flags = [name for each in self.params for name in each.opts]
+            hint = misplaced(typed, flags, lists) if " extra argument" in error.message else ""
+            if not hint:
+                raise
+            raise click.UsageError(f"{error.message}{hint}", ctx) from None
 
     def _hint(self, word: str) -> str:
         """A hint for a flag that does not exist; for ``--no-shuffle`` that of shuffling."""
@@ -82,6 +111,8 @@ class SectionedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
+            if isinstance(parameter, SettingOption) and not (parameter.usual or ctx.meta.get(_ALL)):
+                continue
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 groups.setdefault(getattr(parameter, "section", "Options"), []).append(record)
@@ -95,9 +126,23 @@ class SectionedCommand(click.Command):
         formatter.write("Examples:\n" if len(self._examples) > 1 else "Example:\n")
         for each in self._examples:
             formatter.write(f"  {program()} {each}\n")
+        if left_out := self._left_out(ctx):
+            formatter.write(f"\n{left_out} more settings: {program()} {self.name} --help-all\n")
         formatter.write(self.epilog or "")
         formatter.write_paragraph()
         formatter.write(f"{describe_codes(self._codes, formatter.width)}\n")
+
+    def _left_out(self, ctx: click.Context) -> int:
+        """How many settings the help does not show."""
+        settings = (each for each in self.params if isinstance(each, SettingOption))
+        return 0 if ctx.meta.get(_ALL) else sum(not each.usual for each in settings)
+
+
+def _show_all(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        ctx.meta[_ALL] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
 
 def _name(flag: str) -> str:
@@ -110,8 +155,10 @@ class SettingOption(click.Option):
 
     def __init__(self, name: str, field: FieldInfo, section: str) -> None:
         self.section = section
+        self.usual = name in USUAL
         self._choices = _choices(field)
         kind = _kind(field)
+        self.is_list = kind == "list"
         flag = "--" + name.replace("_", "-")
         if kind == "switch":
             declaration = f"{flag}/--no-{flag[2:]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 import click
 
@@ -18,6 +19,12 @@ from distbelief.coordinator.views.terminal import safe_console
 
 #: Exit codes of whoever asks a control server.
 ASKING = (ExitCode.UNREACHABLE, ExitCode.AUTHENTICATION, ExitCode.SERVER)
+
+#: Characters of a line: as many as there are.
+WHOLE = 10_000
+
+#: Ways to list runs; see :data:`distbelief.coordinator.views.runs.SORTS`.
+ORDERS = ("when", "score", "time", "name")
 
 _run = click.argument("run", shell_complete=run_names)
 
@@ -60,6 +67,7 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     examples=(
         "runs",
         "runs --broker redis://host:6379/0 --json",
+        "runs --sort score",
         "runs --delete 20261122-180858-050a",
         "runs --delete --older-than 7d --yes",
     ),
@@ -68,6 +76,12 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
 @click.argument("named", metavar="[RUN]...", nargs=-1, shell_complete=run_names)
 @click.option(
     "--older-than", metavar="TIME", help="Those that servers have not heard of for so long: 7d."
+)
+@click.option(
+    "--sort",
+    type=click.Choice(ORDERS),
+    default=ORDERS[0],
+    help="Oldest first; best of each metric first; shortest first; or by name.",
 )
 @click.option("--delete", is_flag=True, help="Remove them from their servers; folders stay.")
 @click.option("--dry-run", is_flag=True, help="With --delete: only say what would go.")
@@ -80,6 +94,7 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
 def runs(
     named: tuple[str, ...],
     older_than: str | None,
+    sort: str,
     delete: bool,
     dry_run: bool,
     yes: bool,
@@ -94,7 +109,7 @@ def runs(
     it had finished. What a silent server holds is said; delete again when it is back.
     """
     from distbelief.coordinator.views.overview import look_at_runs
-    from distbelief.coordinator.views.progress import tabulate_runs
+    from distbelief.coordinator.views.runs import SORTS, tabulate_runs
 
     servers = flags.pop("parameter_servers")
     settings = cluster_settings(flags)
@@ -104,14 +119,19 @@ def runs(
         raise click.UsageError("--delete needs the names of runs, or --older-than")
     if (dry_run or yes) and not delete:
         raise click.UsageError("--dry-run and --yes belong to --delete")
-    seen = look_at_runs(settings, named, idle_s=_duration(older_than))
+    say = partial(click.echo, err=True)
+    seen = look_at_runs(settings, named, idle_s=_duration(older_than), say=say)
     if delete:
         sys.exit(deletion.run([each.run for each in seen], settings, dry_run, yes, as_json))
+    seen.sort(key=SORTS[sort])
     if as_json:
         click.echo(json.dumps([each.to_json() for each in seen], indent=2))
     elif seen:
         console = safe_console(soft_wrap=True)
-        console.print(tabulate_runs(seen))
+        width = console.width if console.is_terminal else None
+        console.width = max(console.width, WHOLE)  # what is too wide was left out
+        for part in tabulate_runs(seen, width):
+            console.print(part)
         for each in filter(lambda each: each.problem, seen):
             console.print(f"{each.run}: {each.problem}", markup=False)
     else:

@@ -19,9 +19,10 @@ from distbelief.app.datasets.examples.weights import written
 from distbelief.app.datasets.formats.frames import named
 from distbelief.app.datasets.targets.wanted import REGRESSION
 from distbelief.app.errors import ConfigError
-from distbelief.coordinator.api import Cluster, Result, train
+from distbelief.coordinator.api import Cluster, train
 from distbelief.coordinator.cluster.shared import shared_cluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
+from distbelief.coordinator.result import Result
 
 Array = npt.NDArray[Any]
 

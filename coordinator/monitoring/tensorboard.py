@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +87,7 @@ def writing(
         ConfigError: the package is missing, or the folder cannot be made.
     """
     writer = _open_writer(Path(folder) / run)
-    say(f"curves: tensorboard --logdir {folder}")
+    say(f"curves: {folder}{_shown_by(folder)}")
     curves = Curves(writer.add_scalar, problem)
     try:
         yield Callbacks(lambda _: None, curves.show)
@@ -100,3 +101,8 @@ def _open_writer(folder: Path) -> Any:
         return package.SummaryWriter(str(folder), flush_secs=FLUSH_S)
     except OSError as error:
         raise ConfigError(f"cannot write curves to {folder}: {error.strerror}") from error
+
+
+def _shown_by(folder: str) -> str:
+    """The command that shows curves, where it is installed; ours only writes them."""
+    return f" (tensorboard --logdir {folder})" if shutil.which("tensorboard") else ""

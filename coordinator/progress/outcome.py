@@ -10,6 +10,9 @@ from typing import Any
 
 from distbelief.app.models.metrics import Score
 
+#: Evaluations in a row that are no better, from which on the training is told to do harm.
+WORSE_FOR = 5
+
 
 class EndReason(StrEnum):
     """Expected ends of a training; what should not happen raises instead."""

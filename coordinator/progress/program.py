@@ -28,3 +28,11 @@ def program() -> str:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     module = "" if spec is None else spec.name.removesuffix(".__main__")
     return f"python -m {module}" if module in MODULES else INSTALLED
+
+
+def lacking(missing: ModuleNotFoundError) -> str:
+    """A sentence on a package that the Python at work here does not have."""
+    return (
+        f"{sys.executable} has no package {missing.name}: activate the environment in which this "
+        "program is installed (a checkout has one after make train: source .venv/bin/activate)"
+    )

@@ -66,7 +66,7 @@ class ScoreFormatter:
     def lines(self, score: Score) -> list[str]:
         """All figures, a line each, with six digits."""
         found = score.measures(self.task).items()
-        lines = [f"{self._title(name, score)} {_number(value, '.6g')}" for name, value in found]
+        lines = [f"{self._title(name, score)} {_known(value, '.6g')}" for name, value in found]
         if self.task is Task.BINARY:
             lines += [f"threshold {self.threshold:g}", f"positive class {self.names[1]}"]
         return [*lines, *self.baseline(score)]
@@ -80,7 +80,7 @@ class ScoreFormatter:
         always, name = ("mean", "rmse") if regression else ("commonest class", "accuracy")
         ours = score.rmse if regression else score.accuracy
         worse = ours >= known if regression else ours <= known
-        said = f"always the {always}: {name} {known:.4f}"
+        said = f"always the {always}: {name} {figure(known)}"
         return [f"no better than {said}" if worse or math.isnan(ours) else said]
 
     def confusion(self, score: Score) -> list[str]:
@@ -110,7 +110,11 @@ class ScoreFormatter:
 
         Its last column counts examples whose prediction was NaN.
         """
-        document = {"examples": score.n_examples, **self.measures(score)}
+        document = {
+            "examples": score.n_examples,
+            "metric": self.metric.value,
+            **self.measures(score),
+        }
         if score.confusion:
             document |= {"classes": self.names, "confusion": score.confusion}
         return document
@@ -123,7 +127,8 @@ class ScoreFormatter:
         return f" (one class only{decides})"
 
     def _figure(self, name: str, value: float, score: Score) -> str:
-        return f"{self._title(name, score)} {_number(value, '.4g' if name == 'loss' else '.4f')}"
+        text = _known(value, ".4g") if name == "loss" else figure(value)
+        return f"{self._title(name, score)} {text}"
 
     def _title(self, name: str, score: Score) -> str:
         counted = name == Metric.AUC and not score.auc_exact
@@ -136,7 +141,7 @@ def brief(document: Mapping[str, Any]) -> str:
     names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall", "r2")
     found = [(name, document[name]) for name in names if name in document]
     return ", ".join(
-        f"{titles.get(name, name)} {'-' if value is None else format(value, '.4g')}"
+        f"{titles.get(name, name)} {'-' if value is None else figure(value)}"
         for name, value in found
     )
 
@@ -148,7 +153,14 @@ def _count(value: float) -> str:
     return f"{value:.2g}" if 0 < value < 1 else f"{value:.1f}"
 
 
-def _number(value: float, form: str) -> str:
+def figure(value: float) -> str:
+    """A score in four digits or decimals, whichever says more; never one that looks like 0."""
+    if value == 0 or 0.1 <= abs(value) < 10:
+        return f"{value:.4f}"
+    return _known(value, ".0f" if 1e4 <= abs(value) < 1e15 else ".4g")
+
+
+def _known(value: float, form: str) -> str:
     return "-" if math.isnan(value) else format(value, form)
 
 

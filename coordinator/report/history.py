@@ -47,8 +47,13 @@ class Iteration:
 
 @dataclass(frozen=True)
 class HeldoutPoint:
-    """A held-out evaluation, at the moment of its snapshot; ``measures`` are by name."""
+    """A held-out evaluation, at the moment of its snapshot; ``measures`` are by name.
 
+    ``number`` counts them, ``place`` is after how many passes or iterations it was.
+    """
+
+    number: int
+    place: float
     time_s: float
     seen: float
     loss: float
@@ -136,6 +141,12 @@ class History:
     @property
     def downpour(self) -> bool:
         return self.config.get("algorithm") == "downpour"
+
+    @property
+    def kept(self) -> HeldoutPoint | None:
+        """The evaluation of the model that was saved, if its end says which one that was."""
+        number = self.outcome.get("kept", {}).get("evaluation")
+        return next((each for each in reversed(self.heldout) if each.number == number), None)
 
     @property
     def n_train(self) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,42 @@ def read(folder: Path) -> History:
     collected = _Collector(downpour=config.get("algorithm") == "downpour")
     for event in journal.read(run.journal, collected.skip):
         collected.add(event)
+    history = _history(folder.name, config, document["cluster"], document["outcome"], collected)
+    return replace(
+        history,
+        rates=_rates(folder, document, collected),
+        notes=_notes(collected, document["outcome"], run.journal.exists()),
+    )
+
+
+def of_events(
+    run: str, config: Mapping[str, Any], outcome: Mapping[str, Any], events: Iterable[Event]
+) -> History:
+    """The history of a run of which a program has the events."""
+    collected = _Collector(downpour=config.get("algorithm") == "downpour")
+    for event in events:
+        collected.add(event)
+    return _history(run, config, {}, outcome, collected)
+
+
+def _history(
+    run: str,
+    config: Mapping[str, Any],
+    cluster: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+    collected: _Collector,
+) -> History:
     return History(
-        run=folder.name,
+        run=run,
         config=config,
-        cluster=document["cluster"],
-        outcome=document["outcome"],
+        cluster=cluster,
+        outcome=outcome,
         environment=collected.environment,
         units=collected.units,
         iterations=collected.iterations,
         heldout=collected.heldout,
         evaluations=collected.evaluations,
         marks=collected.marks,
-        rates=_rates(folder, document, collected),
-        notes=_notes(collected, document["outcome"], run.journal.exists()),
         ended_s=collected.clock.now,
     )
 
@@ -196,6 +220,8 @@ class _Collector:
         }
         self.heldout.append(
             HeldoutPoint(
+                number=int(fields["number"]),
+                place=float(fields["passes"]),
                 time_s=self.clock.told(fields["seconds"]),
                 seen=self._seen_after(float(fields["passes"])),
                 loss=measures.get("loss", math.nan),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distbelief.app.settings.config import SECTIONS
+from distbelief.coordinator.progress.outcome import WORSE_FOR
 from distbelief.coordinator.progress.scores import brief
 from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.throughput import rate
@@ -54,13 +55,15 @@ def summary(histories: Sequence[History]) -> list[TableRow]:
 def _summary(history: History) -> dict[str, str]:
     config, outcome = history.config, history.outcome
     facts = {
+        "held-out": brief(outcome["heldout"]) if outcome.get("heldout") else _last_score(history),
+        "saved model": _kept(history),
+        "test": brief(outcome["test"]) if outcome.get("test") else "",
+        "ended": _ended(outcome),
+        "time": _time(history),
         "algorithm": str(config.get("algorithm", "")),
         "model": _model(history),
         "data": _data(history),
-        "ended": _ended(outcome),
-        "time": _time(history),
-        "held-out": brief(outcome["heldout"]) if outcome.get("heldout") else _last_score(history),
-        "test": brief(outcome["test"]) if outcome.get("test") else "",
+        "note": str(config.get("note", "")),
     }
     work = history.work
     if work:
@@ -78,6 +81,18 @@ def _summary(history: History) -> dict[str, str]:
     if history.evaluations:
         facts["batch"] = _batch(history)
     return facts
+
+
+def _kept(history: History) -> str:
+    """Which of its evaluations is that of the model that was saved."""
+    kept, unit = history.kept, "passes" if history.downpour else "iterations"
+    if kept is None:
+        return ""
+    last = history.heldout[-1]
+    text = f"evaluation {kept.number} of {last.number}, after {kept.place:.3g} {unit}"
+    if last.number - kept.number < WORSE_FOR:
+        return text
+    return f"{text} of {last.place:.3g}: patience {WORSE_FOR} would have ended it earlier"
 
 
 def _time(history: History) -> str:

@@ -17,10 +17,12 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.files.atomic import replacing
 from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.report import tables
+from distbelief.coordinator.report.comparison import by_score, compare
 from distbelief.coordinator.report.plots import (
     downpour,
     learning,
     portions,
+    quality,
     sandblaster,
     throughput,
 )
@@ -30,6 +32,7 @@ from distbelief.coordinator.report.plots.theme import DARK, LIGHT, MOST_COLOURS,
 #: In the order of the page: those that are half as wide stand in pairs.
 PLOTS: tuple[Plot, ...] = (
     *learning.PLOTS,
+    *quality.PLOTS,
     *downpour.PLOTS,
     *sandblaster.PLOTS,
     portions.EVALUATIONS,
@@ -39,6 +42,10 @@ PLOTS: tuple[Plot, ...] = (
 
 #: Inches: the width of half a page and of a whole one, and dots in each for PNG.
 HALF, WHOLE, DOTS = 5.4, 11.0, 144
+
+
+#: Runs whose ids make up the name of a page.
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -63,20 +70,18 @@ def default_output(folder: Path, runs: Sequence[str]) -> Path:
     """The page in the folder of the run, or beside the folders of several."""
     if len(runs) == 1:
         return folder / runs[0] / "report.html"
-    return folder / f"report-{'-'.join(runs)}.html"
+    named = "-".join(runs) if len(runs) <= MOST_NAMED else f"of-{len(runs)}-runs"
+    return folder / f"report-{named}.html"
 
 
 def write(histories: Histories, output: Path) -> Written:
     """Write the page to ``output``, and the figures as PNG into a folder of its name.
 
     Raises:
-        ConfigError: too many runs for one figure, or the files cannot be written.
+        ConfigError: the files cannot be written.
     """
-    if len(histories) > MOST_COLOURS:
-        raise ConfigError(
-            f"{len(histories)} runs are too many for one report: compare at most {MOST_COLOURS}"
-        )
-    shown = [plot for plot in PLOTS if plot.fits(histories)]
+    drawn = _drawn(histories)
+    shown = [plot for plot in PLOTS if plot.fits(drawn)]
     folder = output.with_suffix("")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,14 +89,22 @@ def write(histories: Histories, output: Path) -> Written:
         for plot in shown:
             file = folder / f"{plot.name}.png"
             with replacing(file) as partial:
-                partial.write_bytes(draw(plot, histories, LIGHT, "png"))
+                partial.write_bytes(draw(plot, drawn, LIGHT, "png"))
             figures.append(file)
-        text = render_page(histories, [_picture(plot, histories) for plot in shown])
+        text = render_page(histories, [_picture(plot, drawn) for plot in shown])
         with replacing(output) as partial:
             partial.write_text(text, "utf-8")
     except OSError as error:
         raise ConfigError(f"cannot write the report {output}: {error.strerror}") from error
     return Written(output, tuple(figures))
+
+
+def _drawn(histories: Histories) -> Histories:
+    """The runs that are drawn: of more than can be told apart those with the best scores."""
+    if len(histories) <= MOST_COLOURS:
+        return histories
+    best = {history.run for history in by_score(histories)[:MOST_COLOURS]}
+    return [history for history in histories if history.run in best]
 
 
 def draw(plot: Plot, histories: Histories, theme: Theme, form: str) -> bytes:
@@ -133,6 +146,8 @@ def render_page(histories: Histories, pictures: Sequence[Picture]) -> str:
         program=program(),
         runs=histories,
         pictures=pictures,
+        drawn=len(_drawn(histories)),
+        compared=compare(histories) if len(histories) > 1 else None,
         summary=tables.summary(histories),
         changed=[row for row in settings if row.changed],
         unchanged=[row for row in settings if not row.changed],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,11 +23,6 @@ from distbelief.coordinator.progress.events import Event, Listener
 from distbelief.coordinator.runs.dispatch import Dispatcher
 from distbelief.coordinator.runs.leader import Leader
 from distbelief.coordinator.runs.messages import Messages
-
-
-def new_run_id() -> str:
-    """Sorts by time, and is unique without asking anybody."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}"
 
 
 @dataclass

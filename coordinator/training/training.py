@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from distbelief.app.errors import (
-    ConfigError,
-    DataLost,
-    ExitCode,
     Fenced,
-    ModelMissing,
     RunTaken,
-    ServerError,
-    StoreError,
 )
 from distbelief.app.files import checkpoint
 from distbelief.app.layout.keys import PARAMETERS
@@ -24,7 +17,6 @@ from distbelief.app.models.files import SavedModel
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs import leadership
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.driver import Downpour
@@ -32,19 +24,17 @@ from distbelief.coordinator.inference.scoring import score_examples
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.driver import Driver, DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
-from distbelief.coordinator.runs.removal import keep_after_all, remove, retire
-from distbelief.coordinator.runs.session import Session, new_run_id
+from distbelief.coordinator.runs.ids import new_run_id
+from distbelief.coordinator.runs.removal import keep_after_all, remove
+from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.driver import Sandblaster
 from distbelief.coordinator.sandblaster.portion_count import portions_of
+from distbelief.coordinator.training.conclusion import conclude, give_up, save, taken, unit_of
 from distbelief.coordinator.training.recovery import Ending, train_to_the_end
 from distbelief.coordinator.training.resources import TrainingResources, open_training
-
-#: How long a failing run tries to tell the servers that it is over.
-LAST_WORDS_S = 1.0
 
 DRIVERS: dict[str, Callable[[Session, Problem, DriverHooks], Driver]] = {
     "downpour": Downpour.on_servers,
@@ -66,7 +56,7 @@ def train(
         DistBeliefError: see :mod:`distbelief.app.errors`; nothing that was started is left behind.
         KeyboardInterrupt: interrupted before training began, or twice.
     """
-    folder = RunFolder.of(cluster, new_run_id())
+    folder = RunFolder.of(cluster, new_run_id(problem.config.name))
     try:
         with open_training(problem, cluster, folder, callbacks, local) as resources:
             try:
@@ -134,16 +124,16 @@ def _run(
         if test is not None:
             facts = {**saved.facts, "test": resources.problem.score_formatter.document(test)}
             saved = replace(saved, facts=facts)
-        saved.save(resources.output)
+        model_file = save(resources, saved)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
-        raise _taken(resources, error) from error
+        raise taken(resources, error) from error
     except BaseException as error:
-        _give_up(resources, driver, error)
+        give_up(resources, driver, error)
         raise
     # Until then the shards hold what belongs to scaled columns, and the run may be resumed.
     published = saved if saved.scaling is not None and not ending.resumable else None
-    _conclude(resources, ending, driver.seconds, test, _publishing(driver, published))
+    conclude(resources, ending, driver.seconds, test, _publishing(driver, published))
     return Outcome(
         run=resources.session.record.run,
         reason=ending.reason,
@@ -151,18 +141,12 @@ def _run(
         test=test,
         evaluations=tuple(driver.evaluations.history),
         details=ending.details,
-        model_file=resources.output,
+        model_file=model_file,
         checkpoint=ending.checkpoint,
         seconds=driver.seconds,
         folder=resources.folder.path.parent,
-        unit="passes" if resources.problem.config.algorithm == "downpour" else "iterations",
+        unit=unit_of(resources),
     )
-
-
-def _taken(resources: TrainingResources, error: RunTaken | Fenced) -> RunTaken:
-    if isinstance(error, RunTaken):
-        return RunTaken(f"stopped: {error}")
-    return RunTaken(f"stopped: run {resources.folder.run} was taken over ({error})")
 
 
 def _describe(resources: TrainingResources) -> None:
@@ -220,80 +204,3 @@ def _tested(resources: TrainingResources, saved: SavedModel) -> Score | None:
     """The score on the examples of the test, which nothing else has seen; None without any."""
     examples = resources.problem.data.test
     return score_examples(saved, examples) if len(examples) else None
-
-
-def _conclude(
-    resources: TrainingResources,
-    ending: Ending,
-    seconds: float,
-    test: Score | None = None,
-    publish: Callable[[], None] = lambda: None,
-) -> None:
-    """Tell everybody that the run is over; the model is saved, whoever can be told.
-
-    ``publish`` is called for servers that outlive the run.
-    """
-    state = RunState.STOPPED if ending.resumable else RunState.FINISHED
-    outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(seconds, 1)}
-    if ending.final.heldout is not None:
-        score = ending.final.heldout.score
-        outcome["heldout"] = resources.problem.score_formatter.document(score)
-    if test is not None:
-        outcome["test"] = resources.problem.score_formatter.document(test)
-    try:
-        _close(resources, state, outcome, publish)
-    except Fenced as error:
-        raise _taken(resources, error) from error
-    except (ServerError, ConfigError) as error:
-        resources.say(f"the model is saved, but the end of the run could not be noted: {error}")
-
-
-def _give_up(resources: TrainingResources, driver: Driver, error: BaseException) -> None:
-    """Shut the workers out and leave the run to be resumed; servers may be what failed."""
-    session, folder = resources.session, resources.folder
-    session.hurry(LAST_WORDS_S)
-    try:
-        with suppress(ServerError, DataLost):
-            driver.abandon()
-    except (RunTaken, Fenced):
-        return  # it is somebody else's run by now
-    with suppress(ServerError, StoreError, ConfigError):  # the first error is what counts
-        code = getattr(error, "exit_code", ExitCode.INTERNAL)
-        _close(resources, RunState.FAILED, {"error": str(error), "exit_code": code})
-    if last := checkpoint.latest(folder.checkpoints, resources.say):
-        resources.say(
-            f"the last good checkpoint is {last.path}; to go on from it: "
-            + command("resume", folder.run, folder=folder.path.parent)
-        )
-
-
-def _close(
-    resources: TrainingResources,
-    state: RunState,
-    outcome: dict[str, Any],
-    publish: Callable[[], None] = lambda: None,
-) -> None:
-    """Note the end in the journal and the folder, and let the run go."""
-    resources.session.note("end", state=state, **outcome)
-    resources.folder.conclude({"state": state, **outcome})
-    with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
-        resources.session.leader.close(state, outcome)
-    if resources.cluster.broker is not None:  # embedded servers end now
-        try:
-            publish()
-        except DataLost as lost:  # nobody misses it any more: the model is in the folder
-            resources.say(f"the model is saved, but not all servers are left with it: {lost}")
-        _retire(resources, resumable=state is not RunState.FINISHED)
-
-
-def _retire(resources: TrainingResources, *, resumable: bool) -> None:
-    """Have the run go from its servers when the settings say so."""
-    try:
-        with suppress(ModelMissing):
-            retire(resources.session, resources.cluster.keep_on_servers, resumable=resumable)
-    except ServerError as error:
-        resources.say(
-            f"some of the run stays on its servers ({error}): "
-            + command("runs", "--delete", resources.folder.run, folder=resources.folder.path.parent)
-            + " removes it"
-        )

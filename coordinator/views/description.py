@@ -72,7 +72,8 @@ class Description:
         storage = "sparse" if schema.sparse else "dense"
         return [
             f"examples: {data.n_examples:,}",
-            f"features: {schema.n_features:,}, {storage}, {self.density:.3g} of them not zero",
+            f"features: {schema.n_features:,}, {storage}, "
+            f"{self.density:.3g} of the values not zero",
             *self._columns(),
             *target_lines(data, self.options),
             *([] if self.weights is None else [self.weights.text()]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,13 @@ from distbelief.app.client.pools import refuses
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError, RunUnknown, ServerError, ServerUnreachable
 from distbelief.app.files import checkpoint
+from distbelief.app.models.criterion import Metric
 from distbelief.app.runs import events, leadership
 from distbelief.app.runs.snapshot import RunState, Snapshot
 from distbelief.app.settings.config import configure
 from distbelief.coordinator.progress.program import FOLDER, command
 from distbelief.coordinator.runs import resumption
+from distbelief.coordinator.runs.ids import began
 from distbelief.coordinator.runs.resumption import ANSWER_S, Found
 from distbelief.coordinator.views.snapshot import ProgressSnapshot
 
@@ -37,6 +39,8 @@ class Overview:
     None before its coordinator told anything. ``idle_s`` is for how long its servers have not
     heard of it, None if they do not know it, ``goes_s`` when they will remove it, None if never.
     ``folder`` is where runs are.
+    ``metric`` and ``score`` are those of the model that was kept, or of the best one so far.
+    ``model_file`` is its saved model, None if there is none.
     ``problem`` says why nothing is known of a run whose state is "unreadable".
     """
 
@@ -54,6 +58,47 @@ class Overview:
     goes_s: float | None = None
     folder: Path = Path(FOLDER)
     problem: str = ""
+    name: str | None = None
+    note: str = ""
+    model_file: Path | None = None
+
+    @property
+    def began(self) -> float | None:
+        """When it began, in seconds since 1970."""
+        return began(self.run)
+
+    @property
+    def when(self) -> str:
+        """When it began, in words; empty if that is not known."""
+        at = self.began
+        return "" if at is None else time.strftime("%d %b %H:%M", time.localtime(at))
+
+    @property
+    def seconds(self) -> float | None:
+        """For how long it was trained, as far as is known."""
+        if "seconds" in self.outcome:
+            return float(self.outcome["seconds"])
+        return self.snapshot.seconds if self.snapshot is not None else None
+
+    @property
+    def metric(self) -> Metric | None:
+        """What decides which of its models is best; None if none was scored."""
+        known: list[str] = list(Metric)
+        if (kept := self.outcome.get("heldout")) is not None:
+            # Older programs did not say it, and noted the figure that decides first.
+            told = kept.get("metric", next((name for name in kept if name in known), None))
+        else:
+            seen = self.snapshot and self.snapshot.heldout
+            told = seen.metric if seen else None
+        return Metric(told) if told in known else None
+
+    @property
+    def score(self) -> float | None:
+        """The value of that metric."""
+        if (kept := self.outcome.get("heldout")) is not None:
+            return kept.get(self.metric) if self.metric is not None else None
+        seen = self.snapshot and self.snapshot.heldout
+        return seen.best if seen else None
 
     @property
     def going_on(self) -> str:
@@ -63,7 +108,13 @@ class Overview:
     def to_json(self) -> dict[str, Any]:
         return {
             "run": self.run,
+            "name": self.name,
+            "note": self.note,
             "state": self.state,
+            "began": self.began,
+            "seconds": self.seconds,
+            "metric": self.metric,
+            "score": self.score,
             "algorithm": self.algorithm,
             "model": self.model,
             "data": self.data,
@@ -74,6 +125,7 @@ class Overview:
             "events": self.events,
             "idle_s": self.idle_s,
             "goes_s": self.goes_s,
+            "model_file": self.model_file and str(self.model_file),
             "problem": self.problem,
         }
 
@@ -89,19 +141,25 @@ def glance_at_run(run: str, settings: Mapping[str, Any]) -> Overview:
 
 
 def look_at_runs(
-    settings: Mapping[str, Any], names: Sequence[str] = (), *, idle_s: float = 0.0
+    settings: Mapping[str, Any],
+    names: Sequence[str] = (),
+    *,
+    idle_s: float = 0.0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Overview]:
     """Look at runs: those named, or all in the folder and on the control server; oldest first.
 
     With ``idle_s`` only those that their servers have not heard of for so long.
 
-    One of which something odd was written down is there all the same, with its ``problem``.
+    One of which something odd was written down is there all the same, with its ``problem``. If
+    the control server does not answer, it is ``said``, and those in the folder are there.
 
     Raises:
         ConfigError: there is none of a name, or it is odd.
+        ServerUnreachable: the control server does not answer, and the folder has no runs.
     """
     found, silent = [], set[str]()
-    for run in sorted(set(names)) or _names(settings):
+    for run in sorted(set(names)) or _names(settings, silent, say):
         try:
             found.append(_look(resumption.find(run, settings), brief=True, silent=silent))
         except RunUnknown:
@@ -132,17 +190,24 @@ def _unreadable(run: str, error: DistBeliefError) -> Overview:
     )
 
 
-def _names(settings: Mapping[str, Any]) -> list[str]:
+def _names(settings: Mapping[str, Any], silent: set[str], say: Callable[[str], None]) -> list[str]:
     cluster = configure(settings)[1]
     runs = {path.parent.name for path in Path(cluster.folder).glob("*/run.json")}
     if cluster.broker is not None:
-        with closing(Servers([cluster.broker], deadline_s=ANSWER_S)) as control:
-            runs.update(leadership.runs(control))
+        try:
+            with closing(Servers([cluster.broker], deadline_s=ANSWER_S)) as control:
+                runs.update(leadership.runs(control))
+        except ServerUnreachable as error:
+            if not runs:
+                raise
+            silent.add(cluster.broker)
+            say(f"only the runs in {cluster.folder} are shown: {error}")
     return sorted(runs)
 
 
 def _look(found: Found, *, brief: bool = False, silent: set[str] | None = None) -> Overview:
     config, ended = found.record.config, found.folder.outcome()
+    model_file = found.folder.model_file(found.cluster)
     known = _known(found, silent)
     state = known.state if known is not None else ended.get("state", "dead")
     if known is not None and known.owner is not None and _silent(known, config.lease_seconds):
@@ -161,6 +226,9 @@ def _look(found: Found, *, brief: bool = False, silent: set[str] | None = None) 
         idle_s=known.idle_s if known is not None else None,
         goes_s=known.goes_s if known is not None else None,
         folder=found.folder.path.parent,
+        name=config.name,
+        note=config.note,
+        model_file=model_file if model_file.exists() else None,
     )
 
 

@@ -12,9 +12,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from distbelief.coordinator.progress.outcome import WORSE_FOR
+from distbelief.coordinator.progress.scores import TITLES
 from distbelief.coordinator.views.figures import counts, duration, number, sparkline
 from distbelief.coordinator.views.snapshot import (
     DownpourPart,
+    HeldoutProgress,
     Points,
     ProgressSnapshot,
     SandblasterPart,
@@ -85,8 +88,7 @@ def rows(snapshot: ProgressSnapshot) -> Iterator[PanelRow]:
     """The lines of the panel below its progress bar."""
     yield PanelRow("loss", number(snapshot.loss), snapshot.losses)
     if snapshot.heldout is not None:
-        best = f", best {number(snapshot.heldout.best)}"
-        yield PanelRow("held-out", snapshot.heldout.text + best, snapshot.heldout.course)
+        yield _heldout(snapshot, snapshot.heldout)
     yield _speed(snapshot)
     yield _workers(snapshot)
     if snapshot.downpour is not None:
@@ -104,6 +106,16 @@ def _progress(snapshot: ProgressSnapshot) -> str:
     most = "at most " if snapshot.at_most and snapshot.left_s is not None else ""
     left = f"{most}{duration(snapshot.left_s)} left"
     return f"{snapshot.unit} {done}/{snapshot.total}, {duration(snapshot.seconds)} gone, {left}"
+
+
+def _heldout(snapshot: ProgressSnapshot, found: HeldoutProgress) -> PanelRow:
+    best = f"; best {TITLES.get(found.metric, found.metric)} {number(found.best)}"
+    if found.best_at is not None:
+        best += f" at {snapshot.unit} {found.best_at:.3g}"
+    worse = found.since_best >= WORSE_FOR
+    if worse:
+        best += f", {found.since_best} evaluations ago: --patience ends that"
+    return PanelRow("held-out", found.text + best, found.course, CARE if worse else "")
 
 
 def _speed(snapshot: ProgressSnapshot) -> PanelRow:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from distbelief.app.models.model import Task
 from distbelief.app.settings.durations import duration_text
 from distbelief.coordinator.progress.callbacks import Callbacks
-from distbelief.coordinator.progress.outcome import Outcome
+from distbelief.coordinator.progress.outcome import WORSE_FOR, EndReason, Outcome
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
@@ -21,6 +19,12 @@ from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.screen import screen
 from distbelief.coordinator.views.tracker import ProgressTracker, score_text
+
+#: In what algorithms count.
+UNITS = ("passes", "iterations")
+
+#: Figures of a training that goes on, which say nothing of one that ended.
+GOING = ("left", "waiting")
 
 
 @contextmanager
@@ -52,6 +56,9 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
             f"held-out {score_text(outcome.heldout, score_formatter)} "
             f"(evaluation {number} of {n_evaluations}, after {when})"
         )
+        if n_evaluations - number >= WORSE_FOR and outcome.reason is not EndReason.PATIENCE:
+            last = f"{outcome.evaluations[-1].passes:.3g} {outcome.unit}"
+            lines.append(f"no better after {when}, of {last}: --patience {WORSE_FOR} ends that")
         if rest := score_formatter.rest(outcome.heldout.score):
             lines.append(f"held-out {rest}")
         lines += score_formatter.baseline(outcome.heldout.score)
@@ -74,13 +81,14 @@ def describe_run(seen: Overview) -> list[str]:
     lines = [f"run {seen.run}: {seen.state}, {seen.algorithm} of {seen.model} on {seen.data}"]
     if seen.coordinator is not None:
         lines.append(f"coordinator: {seen.coordinator}")
-    facts = (dict(figures(seen.snapshot)) if seen.snapshot is not None else {}) | seen.outcome
-    facts.pop("state", None)  # the first line says it
-    if (heldout := facts.pop("heldout", None)) is not None:
-        facts["held-out"] = brief(heldout)
-    if (test := facts.pop("test", None)) is not None:
-        facts["test"] = brief(test)
+    lines += [f"note: {seen.note}"] if seen.note else []
+    facts = dict(figures(seen.snapshot)) if seen.snapshot is not None else {}
+    if seen.outcome:
+        facts = {name: facts[name] for name in facts if name not in GOING} | dict(_ending(seen))
     lines += [f"{name}: {value}" for name, value in facts.items()]
+    if seen.model_file is not None:
+        lines.append(f"model: {seen.model_file}")
+        lines.append(f"figures: {command('report', seen.run, folder=seen.folder)}")
     if seen.checkpoints:
         lines.append(f"checkpoints: {len(seen.checkpoints)}, the last is {seen.checkpoints[-1]}")
     lines += [f"event: {event}" for event in seen.events]
@@ -91,18 +99,24 @@ def describe_run(seen: Overview) -> list[str]:
     return lines
 
 
-def tabulate_runs(runs: Sequence[Overview]) -> Table:
-    """Put runs into a table, a line each."""
-    table = Table(box=None, pad_edge=False)
-    going = any(each.goes_s is not None for each in runs)
-    titles = ("run", "state", "algorithm", "model", "data", "progress", "goes")
-    for title in titles if going else titles[:-1]:
-        table.add_column(title, no_wrap=True)
-    for each in runs:
-        first = list(figures(each.snapshot))[:1] if each.snapshot is not None else []
-        progress = "  ".join(f"{name} {text}" for name, text in first)
-        what = (each.algorithm, each.model, each.data)
-        goes = "" if each.goes_s is None else f"in {duration_text(max(0.0, each.goes_s))}"
-        cells = (each.run, each.state, *what, progress, *([goes] if going else []))
-        table.add_row(*map(Text, cells))  # as they are: no markup in them
-    return table
+def _ending(seen: Overview) -> Iterator[tuple[str, str]]:
+    """How a run ended, as (name, text)."""
+    outcome, when = dict(seen.outcome), f" (begun {seen.when})" if seen.when else ""
+    reason, seconds = outcome.pop("reason", ""), outcome.pop("seconds", None)
+    took = "" if seconds is None else f"after {seconds:.1f} s{when}"
+    if said := ", ".join(filter(None, (reason, took))):
+        yield "ended", said
+    kept = _kept(outcome.pop("kept", {}))
+    for name, title, after in (("heldout", "held-out", kept), ("test", "test", "")):
+        if (found := outcome.pop(name, None)) is not None:
+            yield title, brief(found) + after
+    outcome.pop("state", None)  # the first line says it
+    yield from ((name, str(value)) for name, value in outcome.items())
+
+
+def _kept(kept: Mapping[str, float]) -> str:
+    """Which evaluation is that of the model."""
+    number, unit = kept.get("evaluation"), next((each for each in kept if each in UNITS), None)
+    if number is None or unit is None:
+        return ""
+    return f" (evaluation {number:.0f}, after {kept[unit]:.3g} {unit})"

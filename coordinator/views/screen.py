@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -22,10 +25,18 @@ DRAWN_EVERY_S = 0.25
 LINE_AT_MOST_EVERY_S = 0.5
 LINE_AT_LEAST_EVERY_S = 2.0
 
+#: A panel of a notebook: seconds between drawings, characters, and what it is put into.
+NOTEBOOK_EVERY_S = 1.0
+NOTEBOOK_WIDTH = 90
+_FRAME = '<pre style="line-height: 1.2; font-family: monospace">{code}</pre>'
+
 
 @contextmanager
 def screen(console: Console) -> Iterator[Screen]:
     """Draw on ``console`` as long as this is open."""
+    if console.is_jupyter:
+        yield Notebook(console)
+        return
     if not console.is_interactive:
         yield Lines(console)
         return
@@ -87,3 +98,28 @@ class Terminal(Screen):
     def draw(self, panel: Panel) -> None:
         super().draw(panel)
         self.live.update(panel)
+
+
+@dataclass(kw_only=True)
+class Notebook(Screen):
+    """A notebook, whose cell has one panel, which is drawn anew."""
+
+    handle: Any = None
+
+    def due(self, evaluation: int) -> bool:
+        return time.monotonic() - self.drawn_at >= NOTEBOOK_EVERY_S
+
+    def draw(self, panel: Panel) -> None:
+        super().draw(panel)
+        shown = {"text/html": _as_html(panel), "text/plain": ""}
+        if self.handle is None:
+            display = import_module("IPython.display").display  # it is there: this is a notebook
+            self.handle = display(shown, raw=True, display_id=True)
+        else:
+            self.handle.update(shown, raw=True)
+
+
+def _as_html(panel: Panel) -> str:
+    paper = Console(record=True, file=io.StringIO(), width=NOTEBOOK_WIDTH, force_jupyter=False)
+    paper.print(panel)
+    return paper.export_html(inline_styles=True, code_format=_FRAME)

@@ -34,7 +34,8 @@ class HeldoutProgress(SnapshotPart):
     """The last evaluation of held-out data: ``value`` is of the metric that decides.
 
     ``text`` has the figures that a training is followed by; ``best`` is the best value so far,
-    ``course`` the values from the first evaluation on.
+    of the evaluation after ``best_at`` passes or iterations, since which there were ``since_best``
+    others; ``course`` has the values from the first evaluation on.
     """
 
     number: int
@@ -43,6 +44,8 @@ class HeldoutProgress(SnapshotPart):
     best: float | None
     text: str
     course: Points
+    best_at: float | None = None
+    since_best: int = 0
 
 
 class DownpourPart(SnapshotPart):

@@ -105,6 +105,8 @@ class ProgressTracker:
             best=finite_or_none(best.score.metric(metric)) if best is not None else None,
             text=score_text(last, self._score_formatter),
             course=self._heldouts.points,
+            best_at=best.passes if best is not None else None,
+            since_best=last.number - best.number if best is not None else 0,
         )
 
 

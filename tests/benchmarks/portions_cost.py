@@ -20,7 +20,8 @@ from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.problem.problem import prepare
-from distbelief.coordinator.runs.session import new_run_id, open_session
+from distbelief.coordinator.runs.ids import new_run_id
+from distbelief.coordinator.runs.session import open_session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import Evaluate
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from distbelief.coordinator.report.history import HeldoutPoint, History, smooth
+from distbelief.coordinator.report.history import History, smooth
 from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
@@ -58,10 +58,10 @@ def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) ->
         label, own = named(histories, history, what), colour(theme, index)
         axes.plot(counts if examples else times, losses, color=own, label=label)
         second = 1 if len(histories) == 1 else index
-        _scores(axes, history.heldout, "loss", theme, second, examples)
+        line = _scores(axes, history, "loss", theme, second, examples)
+        if len(histories) == 1 and history.heldout:
+            line.set_label("held-out")
         seen += [*losses.tolist(), *(each.loss for each in history.heldout)]
-    if len(histories) == 1 and histories[0].heldout:
-        axes.get_lines()[-1].set_label("held-out")
     axes.set_ylabel("loss, mean over examples")
     log_if_wide(axes, seen)
     _finish(figure, axes, histories, theme, examples)
@@ -72,8 +72,8 @@ def _metric(examples: bool, figure: Figure, histories: Histories, theme: Theme) 
     for index, history in enumerate(histories):
         for position, name in enumerate(_shown(history, len(histories) > 1)):
             title = TITLES.get(name, name)
-            _scores(axes, history.heldout, name, theme, max(index, position), examples)
-            axes.get_lines()[-1].set_label(named(histories, history, title))
+            line = _scores(axes, history, name, theme, max(index, position), examples)
+            line.set_label(named(histories, history, title))
             titles.append(title)
     axes.set_ylabel(f"held-out {titles[0] if len(set(titles)) == 1 else 'score'}")
     _finish(figure, axes, histories, theme, examples)
@@ -90,9 +90,11 @@ def _shown(history: History, several: bool) -> list[str]:
 
 
 def _scores(
-    axes: Axes, scored: Sequence[HeldoutPoint], name: str, theme: Theme, index: int, examples: bool
-) -> None:
-    axes.plot(
+    axes: Axes, history: History, name: str, theme: Theme, index: int, examples: bool
+) -> Line2D:
+    """Draw the scores of a run, and a ring around that of the model that was saved."""
+    scored, kept = history.heldout, history.kept
+    (line,) = axes.plot(
         [each.seen if examples else each.time_s for each in scored],
         [each.measures.get(name, math.nan) for each in scored],
         color=colour(theme, index),
@@ -101,6 +103,17 @@ def _scores(
         markersize=4.5,
         markevery=max(1, len(scored) // MOST_MARKERS),
     )
+    if kept is not None:
+        axes.plot(
+            [kept.seen if examples else kept.time_s],
+            [kept.measures.get(name, math.nan)],
+            color=colour(theme, index),
+            marker="o",
+            markersize=11,
+            markerfacecolor="none",
+            linestyle="",
+        )
+    return line
 
 
 def _finish(figure: Figure, axes: Axes, histories: Histories, theme: Theme, examples: bool) -> None:
@@ -154,13 +167,17 @@ def _told_metric(histories: Histories) -> str:
 
 _LOSS = (
     "Training: mean over the examples of recent units (Downpour, without L2), or the objective "
-    "with its penalty (Sandblaster), a full line. Held-out: dashed, with markers."
+    "with its penalty (Sandblaster), a full line. Held-out: dashed, with markers, and a ring "
+    "around the model that was saved."
 )
 _SEEN = (
     "Downpour: passes times training examples. Sandblaster: every evaluation of the batch, also "
     "those that a line search rejects. Work that was lost and made again is a step back."
 )
-_SCORED = "Figures of the held-out examples, at the moment of each snapshot."
+_SCORED = (
+    "Figures of the held-out examples, at the moment of each snapshot; a ring is around the model "
+    "that was saved."
+)
 
 PLOTS = (
     Plot(

@@ -50,7 +50,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runs:
     monkeypatch.setattr(
         overview,
         "look_at_runs",
-        lambda settings, names, idle_s: [SimpleNamespace(run=name) for name in names],
+        lambda settings, names, **_: [SimpleNamespace(run=name) for name in names],
     )
     return made
 

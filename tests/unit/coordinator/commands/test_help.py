@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.config import SECTIONS
 from distbelief.coordinator.commands.cli import main
+from distbelief.coordinator.commands.options import USUAL
 
 SETTINGS = {name: field for section in SECTIONS for name, field in section.model_fields.items()}
 COMMANDS = main.list_commands(click.Context(main))
@@ -23,11 +24,9 @@ def command_of(name: str) -> click.Command:
     return found
 
 
-def help_of(*command: str) -> str:
+def help_of(*command: str, flag: str = "--help") -> str:
     """The help on lines of any length."""
-    answer = CliRunner().invoke(
-        main, [*command, "--help"], terminal_width=1000, max_content_width=1000
-    )
+    answer = CliRunner().invoke(main, [*command, flag], terminal_width=1000, max_content_width=1000)
     assert answer.exit_code == 0, answer.output
     return re.sub(r"\n {4,}(?=\S)", " ", answer.output)  # long flags have a line of their own
 
@@ -52,7 +51,7 @@ def default_of(field: FieldInfo) -> str:
 
 @pytest.fixture(scope="module")
 def train_help() -> str:
-    return help_of("train")
+    return help_of("train", flag="--help-all")
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -63,6 +62,15 @@ def test_help_shows_what_a_setting_means_and_its_default(name: str, train_help: 
     assert description in line
     if "[default: " not in description:  # said in words there
         assert line.endswith(f"[default: {default_of(SETTINGS[name])}]")
+
+
+def test_help_shows_what_most_trainings_are_about_and_how_to_see_the_rest() -> None:
+    text = help_of("train")
+    assert len(text.splitlines()) < 80
+    assert len(USUAL - SETTINGS.keys()) == 0
+    assert all(re.search(rf"^  {flag_of(name)}\b", text, re.MULTILINE) for name in USUAL)
+    assert "--ftrl-beta" not in text
+    assert f"{len(SETTINGS) - len(USUAL)} more settings: distbelief train --help-all" in text
 
 
 def test_help_groups_the_settings_as_the_configuration_does(train_help: str) -> None:

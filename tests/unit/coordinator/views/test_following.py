@@ -54,7 +54,7 @@ def test_following_ends_with_the_run(followed: Follow) -> None:
     first, line, *_ = text.splitlines()
     assert first == "run run: running, coordinator: process 7 on here"
     assert line.startswith("pass 2.5/10  steps/s 125  loss 0.125  held-out accuracy 0.9000")
-    assert text.endswith("reason: all passes done\n")
+    assert text.endswith("ended: all passes done\n")
 
 
 @pytest.mark.parametrize(

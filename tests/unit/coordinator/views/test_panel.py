@@ -67,7 +67,7 @@ WIDE = """\
 │ pass 7.5/10, 0:00:30 gone, 0:00:10 left                                                                              │
 │ ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━                              │
 │ loss       0.06667                                                                    ████▆▅▄▄▃▃▃▃▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁▁▁▁ │
-│ held-out   accuracy 0.9000, loss 0.25, best 0.9                                       ▁▂▄▅▇█                         │
+│ held-out   accuracy 0.9000, loss 0.25; best accuracy 0.9 at pass 3                    ▁▂▄▅▇█                         │
 │ speed      1,600 examples/s, 50 steps/s, 100% of the start                            ▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄ │
 │ workers    2 at work                                                                                                 │
 │ units      2 out                                                                                                     │
@@ -81,7 +81,8 @@ NARROW = """\
 │ pass 7.5/10, 0:00:30 gone, 0:00:10 left                                      │
 │ ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━                    │
 │ loss        0.06667                                     ███▆▄▄▃▃▂▂▂▂▁▁▁▁▁▁▁▁ │
-│ held-out    accuracy 0.9000, loss 0.25, best 0.9        ▁▂▄▅▇█               │
+│ held-out    accuracy 0.9000, loss 0.25; best accuracy   ▁▂▄▅▇█               │
+│             0.9 at pass 3                                                    │
 │ speed       1,600 examples/s, 50 steps/s, 100% of the   ▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄ │
 │             start                                                            │
 │ workers     1 of 2 at work                                                   │
@@ -99,7 +100,8 @@ BATCH = """\
 | iteration 7/100, 0:00:04 gone, at most 0:00:53 left     |
 | ---                                                     |
 | loss        0.125                                       |
-| held-out    accuracy 0.9000, loss 0.25, best 0.9        |
+| held-out    accuracy 0.9000, loss 0.25; best accuracy   |
+|             0.9 at iteration 2                          |
 | speed       10,000 examples/s, 1.8 iterations/s         |
 | workers     2 at work                                   |
 | gradient    0.5, last step 0.25                         |

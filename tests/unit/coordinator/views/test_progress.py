@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -241,3 +242,21 @@ def test_nobody_claims_a_speed_or_an_end_before_anything_was_done() -> None:
     for idle in (status(steps=0, examples=0), status(seconds=0.0)):
         assert "steps/s 0 " in shown([idle])
         assert "left ?" in shown([idle])
+
+
+def test_a_notebook_has_one_panel_that_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    cell = SimpleNamespace(update=lambda data, raw: shown.append(data["text/html"]))
+
+    def show(data: dict[str, str], *, raw: bool, display_id: bool) -> Any:
+        shown.append(data["text/html"])
+        return cell
+
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=show))
+    monkeypatch.setattr(screen, "NOTEBOOK_EVERY_S", 0.0)
+    console = Console(file=io.StringIO(), force_jupyter=True)
+    with display(console, THREE) as display_:
+        display_.on_status(status())
+        display_.on_status(status(passes=5.0))
+    assert ["2.5/10" in shown[0], "5.0/10" in shown[1], len(shown)] == [True, True, 2]
+    assert shown[0].startswith("<pre")
