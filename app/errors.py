@@ -13,6 +13,7 @@
     |   |-- UnsafeEviction      the server may evict parameters
     |   |-- ScriptSelfTestFailed
     |   `-- ServerRefused       out of memory, no permission, wrong type, ...
+    |       |-- KeyDamaged      a key holds something else than this program writes
     |       `-- NotFinite       a vector would hold NaN or infinity
     |-- StoreError              a parameter shard is not in the expected state
     |   |-- DataLost            a server lost what it had acknowledged
@@ -128,6 +129,10 @@ class ScriptSelfTestFailed(ServerError):
 
 class ServerRefused(ServerError):
     """A server refused a command: no permission, wrong type, out of memory for too long."""
+
+
+class KeyDamaged(ServerRefused):
+    """A key holds something else than this program writes there."""
 
 
 class NotFinite(ServerRefused):

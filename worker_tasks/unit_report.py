@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter
+
 
 @dataclass
 class UnitReport:
@@ -31,5 +33,9 @@ class UnitReport:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> UnitReport:
+        """Read what :meth:`to_json` made; raises ValueError or TypeError for anything else."""
         staleness = Counter({int(k): count for k, count in document["staleness"].items()})
-        return cls(**{**document, "staleness": staleness})
+        return REPORTS.validate_python({**document, "staleness": staleness})
+
+
+REPORTS = TypeAdapter(UnitReport)

@@ -9,6 +9,7 @@ from typing import Any
 from distbelief.app.client.engine import Engine
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import Argument, ReplyBuffer
+from distbelief.app.layout.keys import OURS
 
 #: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
 Reply = Any
@@ -34,6 +35,12 @@ class Command:
     ) -> Command:
         """A script call; all keys that the script touches are in ``keys``."""
         return cls(server, (len(keys), *keys, *arguments), script, into)
+
+    @property
+    def keys(self) -> list[str]:
+        """Those of our keys that the command names."""
+        words = (word for word in self.arguments if isinstance(word, str))
+        return [word for word in words if word.encode().startswith(OURS)]
 
     def words(self, engine: Engine) -> tuple[Argument, ...]:
         if self.script is None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import redis
 
 from distbelief.app.errors import (
     AuthenticationFailed,
+    KeyDamaged,
     ServerError,
     ServerRefused,
     ServerUnreachable,
@@ -27,6 +30,9 @@ TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED", DISK_FULL)
 #: Answers of a part of a cluster about keys that lie, in part or wholly, on others.
 ELSEWHERE = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
 
+
+#: How servers say that a key is of another type, or that a script failed on what it holds.
+FOREIGN = ("WRONGTYPE", "user_script")
 
 #: Errors of who may not enter.
 NOT_LET_IN = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
@@ -55,8 +61,13 @@ def complaint(where: str, failure: Exception) -> str:
     return f"{where} gives no answer: {_reason(failure)}"
 
 
-def refused(where: str, error: redis.ResponseError) -> ServerRefused:
-    """The error for an answer that asking again cannot mend."""
+def refused(where: str, error: redis.ResponseError, keys: Sequence[str] = ()) -> ServerRefused:
+    """The error for an answer that asking again cannot mend, to a command on those ``keys``."""
+    if keys and any(word in str(error) for word in FOREIGN):
+        return KeyDamaged(
+            f"{where} holds something that this program does not write, in {' or '.join(keys)} "
+            f"({error}): who else writes to this server? Remove what is nobody's"
+        )
     if isinstance(error, ELSEWHERE):
         return ServerRefused(
             f"{where} is a part of a cluster ({error}), which is not supported: name a server of "

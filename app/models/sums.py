@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from distbelief.app.models.auc import Histogram, histogram_auc
 from distbelief.app.models.criterion import METRICS, Metric
 from distbelief.app.models.model import Task
@@ -157,7 +159,7 @@ class Score:
         tables = {
             name: tuple(map(tuple, document.get(name, ()))) for name in ("confusion", "histogram")
         }
-        return cls(**document | tables)
+        return SCORES.validate_python(document | tables)
 
     def _share(self, other: Score) -> float:
         return other._size / (self._size + other._size)
@@ -176,6 +178,9 @@ class Score:
     @property
     def _size(self) -> float:
         return self.weight or self.n_examples
+
+
+SCORES = TypeAdapter(Score)
 
 
 def _added(

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
+from distbelief.app.runs.damage import understood
 from distbelief.app.runs.record import KEEP_S
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Report:
 
 
 REPORTS = TypeAdapter(Report)
+EVALUATIONS = TypeAdapter(BatchEvaluation)
 
 
 def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
@@ -70,13 +72,13 @@ def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
 
 
 def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
-    """The evaluation of that number; None if it is over."""
-    found = servers.one("GET", _key(run, number))
-    if not found:
+    """The evaluation of that number; None if it is over, RunDamaged if it is none."""
+    key = _key(run, number)
+    found = servers.one("GET", key)
+    if found is None:
         return None
-    document = json.loads(found)
-    known = tuple(map(tuple, document.get("known", ())))
-    return BatchEvaluation(**{**document, "known": known})
+    with understood(key):
+        return EVALUATIONS.validate_json(found, strict=True)
 
 
 def clear(servers: Servers, run: str, number: int) -> None:

@@ -14,8 +14,8 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import RunDamaged
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.scaling import Scaling
+from distbelief.app.runs.damage import Whole, damaged
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.snapshot import Whole, damaged
 from distbelief.app.settings.config import RunConfig
 
 FORMAT = 3

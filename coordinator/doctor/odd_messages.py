@@ -48,7 +48,9 @@ def judge(facts: OddMessageFacts) -> list[Finding]:
     odd = [error("messages", sentence, todo, ExitCode.SERVER) for sentence in facts.foreign]
     total = sum(facts.counts.values())
     if not total:
-        return odd or [ok("messages", "none that is not ours came into the queues in the last week")]
+        return odd or [
+            ok("messages", "none that is not ours came into the queues in the last week")
+        ]
     kinds = "; ".join(f"{count:,} {kind.sentence}" for kind, count in facts.counts.items())
     last = "" if facts.ago_s is None else f", the last {facts.ago_s / 60:,.0f} minutes ago"
     return [
@@ -58,7 +60,7 @@ def judge(facts: OddMessageFacts) -> list[Finding]:
             f"workers removed {total:,} messages that are not ours{last}: {kinds}",
             "look who else writes to this server, and give it a password of its own, or another "
             "server; trainings lose nothing",
-        )
+        ),
     ]
 
 

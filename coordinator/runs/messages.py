@@ -49,8 +49,9 @@ class Messages:
     """Sends tasks to workers, and asks who is there.
 
     Every method raises ServerUnreachable if the broker does not answer; all but ``active``
-    only after the deadline. It raises ServerRefused where a stranger's key lies in the way. ``workers`` is how many there are, where that is known: then no
-    question waits for the answer of another one.
+    only after the deadline. It raises ServerRefused where a stranger's key lies in the way.
+    ``workers`` is how many there are, where that is known: then no question waits for the answer
+    of another one.
     """
 
     def __init__(

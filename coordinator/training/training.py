@@ -18,11 +18,12 @@ from distbelief.app.errors import (
     StoreError,
 )
 from distbelief.app.files import checkpoint
-from distbelief.app.layout.keys import PARAMETERS
+from distbelief.app.layout.keys import PARAMETERS, control
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs import leadership
+from distbelief.app.runs.damage import understood
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
@@ -34,14 +35,16 @@ from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.driver import Driver, DriverHooks
-from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.removal import keep_after_all, remove, retire
 from distbelief.coordinator.runs.session import Session, new_run_id
 from distbelief.coordinator.sandblaster.driver import Sandblaster
-from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.training.recovery import Ending, train_to_the_end
-from distbelief.coordinator.training.resources import TrainingResources, open_training
+from distbelief.coordinator.training.resources import (
+    TrainingResources,
+    describe_run,
+    open_training,
+)
 
 #: How long a failing run tries to tell the servers that it is over.
 LAST_WORDS_S = 1.0
@@ -111,7 +114,8 @@ def resume(
                 with checkpoint.understood(checkpoints.latest()) as saved:
                     driver.load_state(saved["driver"])
             elif document is not None:
-                driver.load_state(document)
+                with understood(control(folder.run, "state")):
+                    driver.load_state(document)
 
         return _run(resources, driver, load_state, resumed=True)
 
@@ -126,7 +130,7 @@ def _run(
 ) -> Outcome:
     """Train a run that is ours, from the first values on the shards to the saved model."""
     try:
-        _describe(resources)
+        describe_run(resources)
         ending = train_to_the_end(resources, driver, begin, resumed=resumed)
         # Before the last words to any server: what is trained must not depend on them.
         saved = _saved_model(resources, ending)
@@ -163,26 +167,6 @@ def _taken(resources: TrainingResources, error: RunTaken | Fenced) -> RunTaken:
     if isinstance(error, RunTaken):
         return RunTaken(f"stopped: {error}")
     return RunTaken(f"stopped: run {resources.folder.run} was taken over ({error})")
-
-
-def _describe(resources: TrainingResources) -> None:
-    """Write down what resuming needs, and in the journal what a report wants to know."""
-    session, problem = resources.session, resources.problem
-    servers = {
-        "embedded": resources.cluster.broker is None,
-        "broker": session.control.addresses[0],
-        "parameter_servers": session.servers.addresses,
-    }
-    resources.folder.describe(session.record.to_json(), resources.cluster, servers)
-    session.note(
-        "surroundings",
-        **environment(session.control, session.servers),
-        parameters=problem.n_parameters,
-        training_examples=problem.n_train,
-        heldout_examples=problem.n_heldout,
-        test_examples=len(problem.data.test),
-        portions=portions_of(problem) if problem.config.algorithm == "sandblaster" else None,
-    )
 
 
 def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
