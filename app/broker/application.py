@@ -30,9 +30,9 @@ from distbelief.app.broker.transport import OurConnection
 from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.client.credentials import file_credentials
 from distbelief.app.errors import ExitCode
+from distbelief.app.files.visible import VisibleRecords
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.settings.environment import BLAS_THREADS, BROKER, broker_url
-from distbelief.app.terminal import VisibleRecords
 
 log = logging.getLogger(__name__)
 

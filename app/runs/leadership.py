@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from pydantic_core import from_json
-
 from distbelief.app.client.commands import Command
 from distbelief.app.client.scan import scan_keys
 from distbelief.app.client.scripts import Script
@@ -166,12 +164,9 @@ def committed(servers: Servers, run: str) -> dict[str, Any] | None:
     key = control(run, "state")
     text = servers.one("GET", key)
     try:
-        state = None if text is None else from_json(text)
+        return None if text is None else parse_object(text)
     except ValueError as error:
         raise damaged(run, key, error) from None
-    if state is not None and not isinstance(state, dict):
-        raise damaged(run, key, ValueError("what was committed is no object"))
-    return state
 
 
 def ask_to_stop(servers: Servers, run: str) -> None:

@@ -1,8 +1,8 @@
 """The edge where text leaves for a terminal: what would command it is shown instead.
 
 Labels, columns, names of files, records and events come from others; see
-:mod:`distbelief.app.terminal`. For commands this happens here alone: to all that is printed, by a
-stream that stands in for the standard ones, and to what rich draws, whose own commands pass.
+:mod:`distbelief.app.files.visible`. For commands this happens here alone: to all that is printed,
+by a stream that stands in for the standard ones, and to what rich draws, whose own commands pass.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from distbelief.app.terminal import visible
+from distbelief.app.files.visible import visible
 
 if TYPE_CHECKING:  # only who draws waits for it
     from rich.console import Console

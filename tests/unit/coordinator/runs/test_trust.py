@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -37,6 +38,22 @@ def test_those_of_a_strangers_folder_and_others_of_ours_are_not(folder: Path) ->
     allow_if_begun(folder, RunConfig(model="other:Net", loss="mylosses:huber"))
     elsewhere = shutil.copytree(folder, folder.parent / "copy")
     allow_if_begun(elsewhere, MINE)
+    assert allowed_imports() == ()
+
+
+def test_a_note_of_somebody_else_allows_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_begun(folder, MINE)
+    (note,) = (tmp_path / "cache" / "begun").iterdir()
+    with monkeypatch.context() as another:
+        another.setattr(os, "geteuid", lambda: 4_711)
+        allow_if_begun(folder, MINE)
+    note.write_text("linked from elsewhere")
+    allow_if_begun(folder, MINE)
+    note.unlink()
+    note.symlink_to(tmp_path)
+    allow_if_begun(folder, MINE)
     assert allowed_imports() == ()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from distbelief.app.terminal import VisibleRecords, visible
+from distbelief.app.files.visible import VisibleRecords, visible
 from distbelief.coordinator.views import terminal
 from distbelief.coordinator.views.terminal import VisibleStream, safe_console
 
