@@ -22,7 +22,7 @@
     |   `-- Fenced              a newer attempt or a newer coordinator took over
     |-- NoWorkers               no Celery worker listens on the queue
     |-- WorkFailed              a unit of work failed as often as it may
-    |-- WorkerMismatch          a worker has other code, another model or other servers
+    |-- WorkerMismatch          a worker has other code or data, another model or other servers
     |-- Diverged                gradients or losses stay non-finite
     |-- RunTaken                another coordinator has the run
     |-- CheckpointError         there is no checkpoint that can be used
@@ -174,7 +174,7 @@ class WorkFailed(DistBeliefError):
 
 
 class WorkerMismatch(DistBeliefError):
-    """A worker computes with other code, another model or other servers than the coordinator."""
+    """A worker has other code or data, another model or other servers than the coordinator."""
 
     exit_code = ExitCode.MISMATCH
 

@@ -6,6 +6,7 @@ Only the names below are promised; what lies in the packages underneath may move
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -151,6 +152,10 @@ __all__ = [
     "train",
     "views",
 ]
+
+for _name, _module in _MODULES.items():
+    if _module == "coordinator.estimators" and find_spec("sklearn") is None:
+        __all__.remove(_name)  # so that import * does not fail
 
 
 def __getattr__(name: str) -> Any:
