@@ -54,7 +54,7 @@ def check_order(record: RunRecord, servers: Servers) -> None:
     """Raise WorkerMismatch if a shard's data lie on another of our servers than they should.
 
     Data that lie nowhere may be lost, which is the coordinator's to find out. A worker that cannot
-    reach a server at all is told so soon: all tries of a unit wait as long for it as others do once.
+    reach a server at all says so soon: the tries of a unit together wait for it as others do once.
     """
     count = min(len(servers), record.layout.n_shards)  # shard i lies on server i
     metas = [shard(record.run, index, "meta") for index in range(count)]
