@@ -47,4 +47,5 @@ class Command:
             return self.arguments
         if engine is Engine.NATIVE and self.script.twin is not None:
             return (self.script.twin, *self.arguments)
-        return ("EVALSHA", self.script.sha, *self.arguments)
+        call = "EVALSHA_RO" if self.script.reads else "EVALSHA"
+        return (call, self.script.sha, *self.arguments)
