@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -35,7 +36,9 @@ class UnitReport:
     def from_json(cls, document: dict[str, Any]) -> UnitReport:
         """Read what :meth:`to_json` made; raises ValueError or TypeError for anything else."""
         staleness = Counter({int(k): count for k, count in document["staleness"].items()})
-        return REPORTS.validate_python({**document, "staleness": staleness})
+        return _reports().validate_python({**document, "staleness": staleness})
 
 
-REPORTS = TypeAdapter(UnitReport)
+@cache
+def _reports() -> TypeAdapter[UnitReport]:
+    return TypeAdapter(UnitReport)

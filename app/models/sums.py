@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -159,7 +160,7 @@ class Score:
         tables = {
             name: tuple(map(tuple, document.get(name, ()))) for name in ("confusion", "histogram")
         }
-        return SCORES.validate_python(document | tables)
+        return _scores().validate_python(document | tables)
 
     def _share(self, other: Score) -> float:
         return other._size / (self._size + other._size)
@@ -180,7 +181,9 @@ class Score:
         return self.weight or self.n_examples
 
 
-SCORES = TypeAdapter(Score)
+@cache
+def _scores() -> TypeAdapter[Score]:
+    return TypeAdapter(Score)
 
 
 def _added(

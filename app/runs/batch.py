@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -60,8 +61,14 @@ class Report:
     lost: bool = False
 
 
-REPORTS = TypeAdapter(Report)
-EVALUATIONS = TypeAdapter(BatchEvaluation)
+@cache
+def _report_reader() -> TypeAdapter[Report]:
+    return TypeAdapter(Report)
+
+
+@cache
+def _evaluation_reader() -> TypeAdapter[BatchEvaluation]:
+    return TypeAdapter(BatchEvaluation)
 
 
 def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
@@ -78,7 +85,7 @@ def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
     if found is None:
         return None
     with understood(key):
-        return EVALUATIONS.validate_json(found, strict=True)
+        return _evaluation_reader().validate_json(found, strict=True)
 
 
 def clear(servers: Servers, run: str, number: int) -> None:
@@ -103,7 +110,7 @@ def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
 def _reports(documents: Sequence[bytes]) -> Iterator[Report]:
     for document in documents:
         try:
-            yield REPORTS.validate_json(document, strict=True)
+            yield _report_reader().validate_json(document, strict=True)
         except ValidationError:
             log.warning("what lies among the portions' reports is none, and was left out")
 

@@ -41,7 +41,7 @@ class UnitState(StrEnum):
 class Specification(BaseModel):
     """What is to be done in a unit, as tasks of each kind have it."""
 
-    model_config = ConfigDict(strict=True, frozen=True)
+    model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
 
 
 Specified = TypeVar("Specified", bound=Specification)
@@ -74,7 +74,7 @@ class Failure(BaseModel):
     server had acknowledged, which is the coordinator's to mend.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True)
+    model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
 
     error: str
     traceback: str = ""
@@ -108,6 +108,8 @@ class LedgerUnit:
 
 class _Fields(BaseModel):
     """The fields of a unit that a coordinator reads."""
+
+    model_config = ConfigDict(defer_build=True)
 
     state: Annotated[UnitState, BeforeValidator(bytes.decode)]
     tries: Whole
