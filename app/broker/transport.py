@@ -100,6 +100,8 @@ class Channel(kombu_redis.Channel):
             if not is_wrong_type(error):
                 raise
             self._aside = set(foreign_keys.look(self.pool))
+            if not self._aside:  # else it would be asked again and again
+                raise
             self._aside_until = time.monotonic() + ASIDE_S
             self._update_queue_cycle()
             raise Empty from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from distbelief.app.broker import foreign_keys
 from distbelief.app.broker.messages import LAST, OddKind
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import ExitCode
+from distbelief.app.errors import ExitCode, ServerRefused
 from distbelief.app.layout.keys import CELERY_PREFIX, ODD_MESSAGES
 from distbelief.coordinator.doctor.findings import Finding, error, ok, warning
 from distbelief.coordinator.doctor.servers import PATIENCE_S
@@ -31,7 +32,9 @@ class OddMessageFacts:
 def gather(control: Servers) -> OddMessageFacts:
     """Read counts and types; raises the ServerError family if the server does not answer."""
     types = [Command(0, ("TYPE", CELERY_PREFIX + name)) for name in foreign_keys.KEYS]
-    foreign = foreign_keys.foreign_keys(control.call(types, timeout_s=PATIENCE_S))
+    foreign: dict[str, str] = {}
+    with suppress(ServerRefused):  # our user may not ask
+        foreign = foreign_keys.foreign_keys(control.call(types, timeout_s=PATIENCE_S))
     *counts, last = control.one("HMGET", ODD_MESSAGES, *OddKind, LAST, timeout_s=PATIENCE_S)
     known = {kind: _whole(count) for kind, count in zip(OddKind, counts, strict=True)}
     when = _whole(last)
