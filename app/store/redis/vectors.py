@@ -29,7 +29,7 @@ from distbelief.app.store.redis.shards import RedisShards
 WALKING = ("changes", "prelude", "walk")
 
 BEGIN = Script.load("distbelief.app.store", "begin", "changes", twin="begin")
-COUNT = Script.load("distbelief.app.store", "counted", "changes", reads=True)
+COUNT = Script.load("distbelief.app.store", "counted", "changes")
 ACCUMULATE = Script.load("distbelief.app.store", "accumulate", "prelude", twin="accumulate")
 DOTS = Script.load("distbelief.app.store", "dots", "changes", "prelude", twin="dots", reads=True)
 COMBINE = Script.load("distbelief.app.store", "combine", "changes", "prelude", twin="combine")
