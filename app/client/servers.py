@@ -248,6 +248,7 @@ class Servers:
                 else:
                     where, keys = self.addresses[commands[index].server], commands[index].keys
                     refusal = refusal or refused(where, error, keys)
+                    refusal.__cause__ = refusal.__cause__ or error
             del unread[0]
         if refusal is not None:
             raise refusal
