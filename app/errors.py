@@ -13,6 +13,7 @@
     |   |-- UnsafeEviction      the server may evict parameters
     |   |-- ScriptSelfTestFailed
     |   `-- ServerRefused       out of memory, no permission, wrong type, ...
+    |       |-- KeyDamaged      a key holds something else than this program writes
     |       `-- NotFinite       a vector would hold NaN or infinity
     |-- StoreError              a parameter shard is not in the expected state
     |   |-- DataLost            a server lost what it had acknowledged
@@ -21,7 +22,7 @@
     |   `-- Fenced              a newer attempt or a newer coordinator took over
     |-- NoWorkers               no Celery worker listens on the queue
     |-- WorkFailed              a unit of work failed as often as it may
-    |-- WorkerMismatch          a worker has other code, another model or other servers
+    |-- WorkerMismatch          a worker has other code or data, another model or other servers
     |-- Diverged                gradients or losses stay non-finite
     |-- RunTaken                another coordinator has the run
     |-- CheckpointError         there is no checkpoint that can be used
@@ -130,6 +131,10 @@ class ServerRefused(ServerError):
     """A server refused a command: no permission, wrong type, out of memory for too long."""
 
 
+class KeyDamaged(ServerRefused):
+    """A key holds something else than this program writes there."""
+
+
 class NotFinite(ServerRefused):
     """An operation on vectors would write NaN or infinity; nothing was written."""
 
@@ -169,7 +174,7 @@ class WorkFailed(DistBeliefError):
 
 
 class WorkerMismatch(DistBeliefError):
-    """A worker computes with other code, another model or other servers than the coordinator."""
+    """A worker has other code or data, another model or other servers than the coordinator."""
 
     exit_code = ExitCode.MISMATCH
 

@@ -6,6 +6,7 @@ Only the names below are promised; what lies in the packages underneath may move
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         DistBeliefError,
         Diverged,
         Fenced,
+        KeyDamaged,
         LayoutError,
         ModelError,
         ModelMissing,
@@ -70,6 +72,7 @@ _MODULES = {
     "EndReason": "coordinator.progress.outcome",
     "Event": "coordinator.progress.events",
     "Fenced": "app.errors",
+    "KeyDamaged": "app.errors",
     "LayoutError": "app.errors",
     "LocalCluster": "coordinator.cluster.local",
     "Model": "app.models.model",
@@ -117,6 +120,7 @@ __all__ = [
     "EndReason",
     "Event",
     "Fenced",
+    "KeyDamaged",
     "LayoutError",
     "LocalCluster",
     "Model",
@@ -149,6 +153,10 @@ __all__ = [
     "train",
     "views",
 ]
+
+for _name, _module in _MODULES.items():
+    if _module == "coordinator.estimators" and find_spec("sklearn") is None:
+        __all__.remove(_name)  # so that import * does not fail
 
 
 def __getattr__(name: str) -> Any:

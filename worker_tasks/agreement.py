@@ -53,11 +53,14 @@ def build_agreed_model(record: RunRecord) -> Model:
 def check_order(record: RunRecord, servers: Servers) -> None:
     """Raise WorkerMismatch if a shard's data lie on another of our servers than they should.
 
-    Data that lie nowhere may be lost, which is the coordinator's to find out.
+    Data that lie nowhere may be lost, which is the coordinator's to find out. A worker that cannot
+    reach a server at all says so soon: the tries of a unit together wait for it as others do once.
     """
     count = min(len(servers), record.layout.n_shards)  # shard i lies on server i
     metas = [shard(record.run, index, "meta") for index in range(count)]
-    there = servers.call([Command(index, ("EXISTS", key)) for index, key in enumerate(metas)])
+    asked = [Command(index, ("EXISTS", key)) for index, key in enumerate(metas)]
+    patience_s = record.config.server_seconds / record.config.unit_attempts
+    there = servers.call(asked, timeout_s=patience_s)
     for index in (index for index, found in enumerate(there) if not found):
         asked = [Command(server, ("EXISTS", metas[index])) for server in range(len(servers))]
         if any(servers.call(asked)):

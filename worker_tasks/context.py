@@ -13,7 +13,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.run_data import RunData
 from distbelief.app.datasets.split.partition import Rows, Subset, in_file_order, portion
-from distbelief.app.errors import DataError, WorkerMismatch
+from distbelief.app.errors import WorkerMismatch
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.model import Model
@@ -139,9 +139,10 @@ def open_context(run: str, fence: int) -> RunContext:
 
     Raises:
         Fenced: the run has ended, or has another fence.
-        WorkerMismatch: this process has other code, another model or another order of servers.
+        WorkerMismatch: this process has other code, other data, another model or another order of
+            servers.
         ModelError: this worker cannot import or build the model.
-        DataError: this worker cannot read the data, or its copy differs.
+        DataError: this worker cannot read the data.
         ConfigError: an address of a server is none.
     """
     record = read_run(control_server(), run, fence)
@@ -168,9 +169,9 @@ def _open_data(settings: str, fingerprint: str, fits: str | None) -> RunData:
     known = None if fits is None else Compatibility.from_json(json.loads(fits))
     data = open_here(config, known)
     if data.fingerprint != fingerprint:
-        raise DataError(
-            f"this worker's copy of {config.data} differs from the coordinator's: "
-            f"fingerprint {data.fingerprint}, expected {fingerprint}"
+        raise WorkerMismatch(
+            f"the copy of {config.data} on worker {process_name()} differs from the coordinator's: "
+            f"fingerprint {data.fingerprint}, expected {fingerprint}. Give both the same file"
         )
     return data
 

@@ -6,10 +6,20 @@ from typing import Any
 
 from celery import shared_task
 
+from distbelief.app.runs.damage import Whole
+from distbelief.app.runs.ledger import Specification
 from distbelief.app.store.contract.parameters import Token
 from distbelief.worker_tasks.context import ledger, open_context
 from distbelief.worker_tasks.lease import Lease, work
 from distbelief.worker_tasks.process import computing
+
+
+class Steps(Specification):
+    """The steps of a unit, in the stream of one subset."""
+
+    subset: Whole
+    start: Whole
+    stop: Whole
 
 
 @shared_task(name="distbelief.downpour")
@@ -19,9 +29,9 @@ def run_unit(run: str, unit: str) -> str:
 
     def do(lease: Lease) -> dict[str, Any]:
         claim = lease.claim
-        subset, start, stop = (claim.specification[each] for each in ("subset", "start", "stop"))
-        token = Token(claim.fence, subset, claim.attempt)
-        replica = open_context(run, claim.fence).replica(subset)
-        return replica.run(token, stop, lease.check, start=start).to_json()
+        steps = claim.specified(Steps)
+        token = Token(claim.fence, steps.subset, claim.attempt)
+        replica = open_context(run, claim.fence).replica(steps.subset)
+        return replica.run(token, steps.stop, lease.check, start=steps.start).to_json()
 
     return work(ledger(run), unit, do)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from celery import shared_task
+from pydantic import Field
 
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.metrics import score
 from distbelief.app.runs import blobs
+from distbelief.app.runs.damage import Whole
+from distbelief.app.runs.ledger import Specification
 from distbelief.app.store.contract.standings import from_json
 from distbelief.worker_tasks.context import control_server, ledger, open_context
 from distbelief.worker_tasks.lease import Lease, work
 from distbelief.worker_tasks.process import computing
+
+
+class Part(Specification):
+    """A part of the held-out examples, to be scored with what a named vector is known to be."""
+
+    vector: str
+    known: list[Annotated[list[Whole], Field(min_length=2, max_length=2)]]
+    auc: Annotated[AucBy, Field(strict=False)]
+    start: Whole
+    stop: Whole
 
 
 @shared_task(name="distbelief.evaluation")
@@ -24,16 +37,14 @@ def evaluate(run: str, unit: str) -> str:
     """
 
     def do(lease: Lease) -> dict[str, Any]:
-        specification = lease.claim.specification
+        part = lease.claim.specified(Part)
         context = open_context(run, lease.claim.fence)
-        between = specification["start"], specification["stop"]
+        between = part.start, part.stop
         features, targets = context.data.heldout.between(*between)
-        by, ranks = AucBy(specification["auc"]), Ranks()
+        by, ranks = part.auc, Ranks()
+        known = from_json(part.known, context.record.layout.n_shards)
         found = score(
-            context.source(
-                specification["vector"],
-                from_json(specification["known"], context.record.layout.n_shards),
-            ),
+            context.source(part.vector, known),
             features,
             targets,
             threshold=context.config.threshold,

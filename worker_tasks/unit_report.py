@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter
 
 
 @dataclass
@@ -31,5 +34,11 @@ class UnitReport:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> UnitReport:
+        """Read what :meth:`to_json` made; raises ValueError or TypeError for anything else."""
         staleness = Counter({int(k): count for k, count in document["staleness"].items()})
-        return cls(**{**document, "staleness": staleness})
+        return _reports().validate_python({**document, "staleness": staleness})
+
+
+@cache
+def _reports() -> TypeAdapter[UnitReport]:
+    return TypeAdapter(UnitReport)

@@ -22,7 +22,7 @@ from celery import Celery, bootsteps
 from celery.app.amqp import AMQP
 from celery.concurrency import ALIASES
 from celery.loaders.app import AppLoader
-from celery.signals import import_modules
+from celery.signals import after_setup_logger, after_setup_task_logger, import_modules
 from kombu.entity import Queue
 
 from distbelief.app.broker.messages import DOWNPOUR, TYPES, task_of
@@ -30,6 +30,7 @@ from distbelief.app.broker.transport import OurConnection
 from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.client.credentials import file_credentials
 from distbelief.app.errors import ExitCode
+from distbelief.app.files.visible import VisibleRecords
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.settings.environment import BLAS_THREADS, BROKER, broker_url
 
@@ -233,7 +234,15 @@ def worker_application() -> Application:
     made = Application(broker_url())
     made.steps["worker"] |= {PoolCheck, Replacement}
     import_modules.connect(_begin, sender=made)
+    after_setup_logger.connect(_write_safely)
+    after_setup_task_logger.connect(_write_safely)
     return made
+
+
+def _write_safely(logger: logging.Logger, **_: object) -> None:
+    """Have the log of a worker of ours show what would command a terminal."""
+    for handler in logger.handlers:
+        handler.addFilter(VisibleRecords())
 
 
 def _begin(**_: object) -> None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from queue import Empty
 from typing import Any
 
 import redis
-from kombu.connection import Connection
+from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.transport import redis as kombu_redis
 
+from distbelief.app.broker import foreign_keys
+from distbelief.app.broker.foreign_keys import is_wrong_type
 from distbelief.app.broker.messages import (
     LAST,
     TYPES,
@@ -30,6 +33,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds that the counts stay after the last odd message.
 COUNTED_S = 7 * 86_400
+
+#: Seconds that a queue whose key is somebody else's is left alone, so that others are served.
+ASIDE_S = 3.0
 
 #: Kinds that this process has told of.
 _told: set[OddKind] = set()
@@ -64,7 +70,21 @@ class Listener(kombu_redis.PrefixedRedisPubSub):
 
 
 class Channel(kombu_redis.Channel):
-    """Kombu's channel, which survives odd messages."""
+    """Kombu's channel, which survives odd messages and serves the queues that are some."""
+
+    def __init__(self, *arguments: Any, **words: Any) -> None:
+        #: Queues that are no lists, until then.
+        self._aside = set[str]()
+        self._aside_until = 0.0
+        super().__init__(*arguments, **words)
+
+    @property
+    def active_queues(self) -> list[str]:
+        """The queues to ask for messages; kombu looks at them whenever it begins to wait."""
+        if self._aside and time.monotonic() >= self._aside_until:
+            self._aside = set()
+            self._update_queue_cycle()
+        return [queue for queue in super().active_queues if queue not in self._aside]
 
     def _get_client(self) -> Any:
         super()._get_client()  # looks at versions
@@ -76,6 +96,45 @@ class Channel(kombu_redis.Channel):
         except OddMessage as odd:  # it has left its queue
             self._note(odd.kind)
             raise Empty from None
+        except redis.ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            self._aside = set(foreign_keys.look(self.pool))
+            if not self._aside:  # else it would be asked again and again
+                raise
+            self._aside_until = time.monotonic() + ASIDE_S
+            self._update_queue_cycle()
+            raise Empty from None
+
+    def _size(self, queue: str) -> int:
+        return int(self._unless_foreign(super()._size, 0, queue))
+
+    def _queue_bind(self, *arguments: Any) -> None:
+        self._unless_foreign(super()._queue_bind, None, *arguments)
+
+    def _delete(self, *arguments: Any, **words: Any) -> None:
+        self._unless_foreign(partial(super()._delete, **words), None, *arguments)
+
+    def get_table(self, exchange: str) -> Any:
+        return self._unless_foreign(super().get_table, [], exchange)
+
+    def _unless_foreign(self, do: Callable[..., Any], otherwise: Any, *arguments: Any) -> Any:
+        """What ``do`` gives, unless its key is a stranger's: the worker serves its other queues."""
+        try:
+            return do(*arguments)
+        except redis.ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            foreign_keys.look(self.pool)
+            return otherwise
+
+    def _put(self, queue: str, message: Any, **words: Any) -> Any:
+        try:
+            return super()._put(queue, message, **words)
+        except redis.ResponseError as error:
+            if is_wrong_type(error):
+                foreign_keys.check(self.pool)
+            raise
 
     def _receive_one(self, client: Any) -> Any:
         """Take a control message or an event, which nobody waits to be acknowledged."""
@@ -114,3 +173,20 @@ class OurConnection(Connection):
 
     def get_transport_cls(self) -> type[Transport]:
         return Transport
+
+    def Pool(self, limit: int | None = None, **words: Any) -> ConnectionPool:  # noqa: N802
+        return OurPool(self, limit, **words)
+
+
+class OurPooledConnection(PooledConnection):
+    """The same of a pool."""
+
+    def get_transport_cls(self) -> type[Transport]:
+        return Transport
+
+
+class OurPool(ConnectionPool):
+    """Kombu's pool, which would make connections of its own class."""
+
+    def new(self) -> OurPooledConnection:
+        return OurPooledConnection(self, **dict(self.connection._info(resolve=False)))

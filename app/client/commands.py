@@ -9,6 +9,7 @@ from typing import Any
 from distbelief.app.client.engine import Engine
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import Argument, ReplyBuffer
+from distbelief.app.layout.keys import OURS
 
 #: Redis numbers, strings and arrays, as redis-py gives them (bytes, never decoded).
 Reply = Any
@@ -35,9 +36,16 @@ class Command:
         """A script call; all keys that the script touches are in ``keys``."""
         return cls(server, (len(keys), *keys, *arguments), script, into)
 
+    @property
+    def keys(self) -> list[str]:
+        """Those of our keys that the command names."""
+        words = (word for word in self.arguments if isinstance(word, str))
+        return [word for word in words if word.encode().startswith(OURS)]
+
     def words(self, engine: Engine) -> tuple[Argument, ...]:
         if self.script is None:
             return self.arguments
         if engine is Engine.NATIVE and self.script.twin is not None:
             return (self.script.twin, *self.arguments)
-        return ("EVALSHA", self.script.sha, *self.arguments)
+        call = "EVALSHA_RO" if self.script.reads else "EVALSHA"
+        return (call, self.script.sha, *self.arguments)

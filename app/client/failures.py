@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import redis
 
 from distbelief.app.errors import (
     AuthenticationFailed,
+    KeyDamaged,
     ServerError,
     ServerRefused,
     ServerUnreachable,
@@ -28,6 +31,9 @@ TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED", DISK_FULL)
 ELSEWHERE = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
 
 
+#: How servers say that a key is of another type, or that a script failed on what it holds.
+FOREIGN = ("WRONGTYPE", "user_script")
+
 #: Errors of who may not enter.
 NOT_LET_IN = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
 
@@ -40,6 +46,33 @@ def may_pass(error: redis.ResponseError) -> bool:
 def is_unknown(command: str, error: redis.ResponseError) -> bool:
     """Whether the server has no such command."""
     return str(error).startswith(f"unknown command '{command}'")
+
+
+#: What to do about an answer that does not pass, by its class or how it begins.
+REMEDIES: Mapping[type[Exception] | str, str] = {
+    redis.exceptions.BusyLoadingError: "it reads its data from the disk: wait for that, or raise "
+    "server_seconds",
+    redis.exceptions.ReadOnlyError: "it is a replica: name its primary, or make it one with "
+    "REPLICAOF NO ONE",
+    redis.exceptions.MasterDownError: "it is a replica without its primary: bring that back, or "
+    "make it one with REPLICAOF NO ONE",
+    redis.exceptions.ClusterDownError: "it is a part of a cluster that is down, and clusters are "
+    "not supported: name a server of its own",
+    redis.exceptions.TryAgainError: "it is a part of a cluster, which is not supported: name a "
+    "server of its own",
+    DISK_FULL: "make room on its disk, or have it save nothing with CONFIG SET save ''",
+    "BUSY ": "a script of somebody else's does not end: SCRIPT KILL ends it",
+    "NOREPLICAS": "it waits for its replicas: bring them back, or lower min-replicas-to-write",
+    "UNBLOCKED": "it is being made a replica: name its primary",
+}
+
+
+def _remedy(failure: Exception) -> str:
+    """What to do about a failure that lasts, "" if only the server can know."""
+    for kind, remedy in REMEDIES.items():
+        if str(failure).startswith(kind) if isinstance(kind, str) else isinstance(failure, kind):
+            return remedy
+    return ""
 
 
 def complaint(where: str, failure: Exception) -> str:
@@ -55,8 +88,13 @@ def complaint(where: str, failure: Exception) -> str:
     return f"{where} gives no answer: {_reason(failure)}"
 
 
-def refused(where: str, error: redis.ResponseError) -> ServerRefused:
-    """The error for an answer that asking again cannot mend."""
+def refused(where: str, error: redis.ResponseError, keys: Sequence[str] = ()) -> ServerRefused:
+    """The error for an answer that asking again cannot mend, to a command on those ``keys``."""
+    if keys and any(word in str(error) for word in FOREIGN):
+        return KeyDamaged(
+            f"{where} holds something that this program does not write, in {' or '.join(keys)} "
+            f"({error}): who else writes to this server? Remove what is nobody's"
+        )
     if isinstance(error, ELSEWHERE):
         return ServerRefused(
             f"{where} is a part of a cluster ({error}), which is not supported: name a server of "
@@ -79,8 +117,10 @@ def given_up(where: str, deadline_s: float, failure: Exception) -> ServerError:
             f"{where} forgets scripts: within {deadline_s:g} s it never knew one that it had "
             "just been given"
         )
-    if isinstance(failure, redis.ResponseError) and str(failure).startswith(DISK_FULL):
-        return ServerRefused(f"{where} refused a command, still after {deadline_s:g} s: {failure}")
+    if remedy := _remedy(failure):
+        kind = ServerRefused if str(failure).startswith(DISK_FULL) else ServerUnreachable
+        said = str(failure).rstrip(".")
+        return kind(f"{where} refused a command, still after {deadline_s:g} s: {said}: {remedy}")
     return ServerUnreachable(f"{where} gave no answer within {deadline_s:g} s: {_reason(failure)}")
 
 

@@ -16,25 +16,32 @@ COMMANDS = "distbelief"
 class Script:
     """A Lua script. Its SHA-1 is its version: a changed script is another script.
 
-    ``twin`` is the command of the native module that does the same, if there is one.
+    ``twin`` is the command of the native module that does the same, if there is one. One that only
+    ``reads`` may be called by whoever has no right to write, and on a replica.
     """
 
     name: str
     source: str
     twin: str | None = None
+    reads: bool = False
 
     @cached_property
     def sha(self) -> str:
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
-    def load(cls, package: str, name: str, *before: str, twin: str | None = None) -> Script:
+    def load(
+        cls, package: str, name: str, *before: str, twin: str | None = None, reads: bool = False
+    ) -> Script:
         """Read ``package/lua/name.lua``, behind the text of the files ``before``."""
         folder = files(package) / "lua"
-        return cls.join(name, *(folder / f"{part}.lua" for part in (*before, name)), twin=twin)
+        parts = (folder / f"{part}.lua" for part in (*before, name))
+        return cls.join(name, *parts, twin=twin, reads=reads)
 
     @classmethod
-    def join(cls, name: str, *parts: Traversable, twin: str | None = None) -> Script:
+    def join(
+        cls, name: str, *parts: Traversable, twin: str | None = None, reads: bool = False
+    ) -> Script:
         """Read a script that is in several files, one behind another."""
         source = "\n".join(part.read_text(encoding="utf-8") for part in parts)
-        return cls(name, source, f"{COMMANDS}.{twin}" if twin else None)
+        return cls(name, source, f"{COMMANDS}.{twin}" if twin else None, reads)

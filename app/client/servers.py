@@ -229,7 +229,7 @@ class Servers:
     ) -> None:
         """Read the replies of one server; ``unread`` shrinks as they come."""
         unknown: dict[str, Script] = {}
-        refusal: redis.ResponseError | None = None
+        refusal: ServerRefused | None = None
         read = _reader(connection, [commands[index].into for index in unread])
         while unread:
             index = unread[0]
@@ -246,7 +246,9 @@ class Servers:
                 elif self._lost_module(commands[index], error):
                     outcome.missing.append(index)
                 else:
-                    refusal = refusal or error
+                    where, keys = self.addresses[commands[index].server], commands[index].keys
+                    refusal = refusal or refused(where, error, keys)
+                    refusal.__cause__ = refusal.__cause__ or error
             del unread[0]
         if refusal is not None:
             raise refusal

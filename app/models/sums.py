@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from distbelief.app.models.auc import Histogram, histogram_auc
 from distbelief.app.models.criterion import METRICS, Metric
@@ -159,7 +162,7 @@ class Score:
         tables = {
             name: tuple(map(tuple, document.get(name, ()))) for name in ("confusion", "histogram")
         }
-        return cls(**document | tables)
+        return _scores().validate_python(document | tables)
 
     def _share(self, other: Score) -> float:
         return other._size / (self._size + other._size)
@@ -178,6 +181,11 @@ class Score:
     @property
     def _size(self) -> float:
         return self.weight or self.n_examples
+
+
+@cache
+def _scores() -> TypeAdapter[Score]:
+    return TypeAdapter(Score)
 
 
 def _added(

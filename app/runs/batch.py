@@ -6,12 +6,14 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from pydantic import TypeAdapter, ValidationError
 
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
+from distbelief.app.runs.damage import understood
 from distbelief.app.runs.record import KEEP_S
 
 log = logging.getLogger(__name__)
@@ -59,7 +61,14 @@ class Report:
     lost: bool = False
 
 
-REPORTS = TypeAdapter(Report)
+@cache
+def _report_reader() -> TypeAdapter[Report]:
+    return TypeAdapter(Report)
+
+
+@cache
+def _evaluation_reader() -> TypeAdapter[BatchEvaluation]:
+    return TypeAdapter(BatchEvaluation)
 
 
 def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
@@ -70,13 +79,13 @@ def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
 
 
 def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
-    """The evaluation of that number; None if it is over."""
-    found = servers.one("GET", _key(run, number))
-    if not found:
+    """The evaluation of that number; None if it is over, RunDamaged if it is none."""
+    key = _key(run, number)
+    found = servers.one("GET", key)
+    if found is None:
         return None
-    document = json.loads(found)
-    known = tuple(map(tuple, document.get("known", ())))
-    return BatchEvaluation(**{**document, "known": known})
+    with understood(key):
+        return _evaluation_reader().validate_json(found, strict=True)
 
 
 def clear(servers: Servers, run: str, number: int) -> None:
@@ -101,7 +110,7 @@ def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
 def _reports(documents: Sequence[bytes]) -> Iterator[Report]:
     for document in documents:
         try:
-            yield REPORTS.validate_json(document, strict=True)
+            yield _report_reader().validate_json(document, strict=True)
         except ValidationError:
             log.warning("what lies among the portions' reports is none, and was left out")
 

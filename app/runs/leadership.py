@@ -13,21 +13,20 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from pydantic_core import from_json
-
 from distbelief.app.client.commands import Command
 from distbelief.app.client.scan import scan_keys
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ConfigError, Fenced, ModelMissing, RunTaken, ServerRefused
+from distbelief.app.files.documents import parse_object
 from distbelief.app.layout.keys import control
+from distbelief.app.runs.damage import damaged, understood
 from distbelief.app.runs.record import KEEP_S, RunRecord
 from distbelief.app.runs.snapshot import (
     FIELDS,
     Owner,
     RunState,
     Snapshot,
-    damaged,
     read_owner,
     read_snapshot,
 )
@@ -87,25 +86,33 @@ def lead(
         raise RunTaken(f"run {record.run} was removed from its servers")
     if answer == b"REMOVED":
         raise ConfigError(
-            f"run {record.run} is being removed from its servers: end that with 'runs --delete "
-            f"{record.run}'"
+            f"run {record.run} is being removed from its servers: remove it once more, to the end "
+            f"(runs --delete {record.run})"
         )
     if answer == b"HELD":
         return read_owner(record.run, keys[0], owner, age_ms, silent_ms)
     return int(fence)
 
 
-def keep(servers: Servers, run: str, claimer: str, status: Mapping[str, Any]) -> bool:
+def keep(
+    servers: Servers, run: str, claimer: str, status: Mapping[str, Any], fence: int | None = None
+) -> bool:
     """Extend the lease and tell how the run stands; whether somebody asked it to stop.
 
     Raises:
         Fenced: another coordinator has taken the run.
         ModelMissing: the control server lost the run.
+        RunDamaged: the run is ours, but does not run under our ``fence``: somebody wrote that.
     """
-    arguments = (claimer, json.dumps(status))
-    command = Command.call(0, KEEP, [control(run, "record")], arguments)
-    answer, stop = servers.call([command])[0]
+    key = control(run, "record")
+    command = Command.call(0, KEEP, [key], (claimer, json.dumps(status)))
+    answer, stop, found, state = servers.call([command])[0]
     _check(run, answer)
+    if fence is not None and (found, state) != (b"%d" % fence, RunState.RUNNING.encode()):
+        what = (
+            f"fence {found!a} and state {state!a}, where its coordinator wrote {fence} and running"
+        )
+        raise damaged(run, key, ValueError(what))
     return bool(stop)
 
 
@@ -157,12 +164,9 @@ def committed(servers: Servers, run: str) -> dict[str, Any] | None:
     key = control(run, "state")
     text = servers.one("GET", key)
     try:
-        state = from_json(text) if text else None
+        return None if text is None else parse_object(text)
     except ValueError as error:
         raise damaged(run, key, error) from None
-    if state is not None and not isinstance(state, dict):
-        raise damaged(run, key, ValueError("what was committed is no object"))
-    return state
 
 
 def ask_to_stop(servers: Servers, run: str) -> None:
@@ -204,11 +208,12 @@ def runs(servers: Servers) -> list[str]:
 
 def read_run(servers: Servers, run: str, fence: int) -> RunRecord:
     """The record of ``run`` for a worker; raises Fenced unless it runs under ``fence``."""
-    names = ("state", "fence", "document")
-    state, current, document = servers.one("HMGET", control(run, "record"), *names)
-    if document is None or state != RunState.RUNNING.encode() or int(current) != fence:
+    key, names = control(run, "record"), ("state", "fence", "document")
+    state, current, document = servers.one("HMGET", key, *names)
+    if document is None or state != RunState.RUNNING.encode() or current != b"%d" % fence:
         raise Fenced(f"run {run} is not running under fence {fence}")
-    return RunRecord.from_json(run, json.loads(document))
+    with understood(key):
+        return RunRecord.from_json(run, parse_object(document))
 
 
 def finished(run: str) -> ConfigError:

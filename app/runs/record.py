@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from distbelief.app.client.engine import Engine
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.errors import RunDamaged
+from distbelief.app.errors import ConfigError, RunDamaged
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models.scaling import Scaling
+from distbelief.app.runs.damage import Whole, damaged
 from distbelief.app.runs.identity import Identity
-from distbelief.app.runs.snapshot import Whole, damaged
 from distbelief.app.settings.config import RunConfig
 
 FORMAT = 3
@@ -126,10 +126,10 @@ class RunRecord:
     def _read(cls, run: str, document: Mapping[str, Any]) -> RunRecord:
         try:
             config = RunConfig(**document["config"])
-        except ValidationError as error:
+        except ConfigError as error:
             raise RunDamaged(
                 f"run {run} has settings that this version does not know: use the same version "
-                f"for coordinator and workers ({error.errors()[0]['loc']})"
+                f"for coordinator and workers ({error})"
             ) from None
         identity, scaling = document.get("identity"), document.get("scaling")
         fits = document.get("fits")

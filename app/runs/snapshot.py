@@ -11,13 +11,9 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
 
 from distbelief.app.errors import ExitCode, RunDamaged
-
-#: Milliseconds, fences and counts are whole numbers that JSON can hold.
-Whole = Annotated[int, Field(ge=0, lt=1 << 53)]
-
+from distbelief.app.runs.damage import Document, Whole, damaged, parsed
 
 LONGEST_ID = 200
 
@@ -102,18 +98,10 @@ class _Owner(_Part):
     process: Whole
 
 
-def _object(text: Any) -> Any:
-    """What a JSON text holds, of a depth that we can follow."""
-    return from_json(text, allow_inf_nan=True) if isinstance(text, bytes) else text
-
-
 def _outcome(text: Any) -> Any:
-    document = _object(text)
+    document = parsed(text)
     _Outcome.model_validate(document)
     return document
-
-
-Document = Annotated[dict[str, Any], BeforeValidator(_object)]
 
 
 class _Fields(_Part):
@@ -122,7 +110,7 @@ class _Fields(_Part):
     document: Document
     state: Annotated[RunState, BeforeValidator(bytes.decode)]
     fence: Whole
-    owner: Annotated[_Owner | None, BeforeValidator(_object)] = None
+    owner: Annotated[_Owner | None, BeforeValidator(parsed)] = None
     since: Whole = 0
     expires: Whole = 0
     lease: Whole = 0
@@ -174,7 +162,7 @@ def read_snapshot(run: str, key: str, fields: Mapping[str, bytes], now_ms: int) 
 def read_owner(run: str, key: str, text: bytes, age_ms: int, silent_ms: int) -> Owner:
     """The coordinator that a record names; raises RunDamaged."""
     try:
-        owner = _Owner.model_validate(_object(text))
+        owner = _Owner.model_validate(parsed(text))
     except ValueError as error:
         raise damaged(run, key, error) from None
     return Owner(owner.host, owner.process, age_ms / 1000, silent_ms / 1000)
@@ -193,15 +181,3 @@ def check_id(run: str) -> None:
         odd = True
     if odd or any(each in "/\\" or not each.isprintable() for each in run):
         raise RunDamaged(f"{run!a} is no id of a run: these are words, without / and \\")
-
-
-def damaged(run: str, where: str, error: Exception) -> RunDamaged:
-    """The error for a run of which something was written that cannot be."""
-    what = str(error) if isinstance(error, ValueError) else repr(error)
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        what = ": ".join([".".join(map(str, first["loc"])), first["msg"]])
-    return RunDamaged(
-        f"run {run} is not as this program writes runs ({what}): look at {where}, and remove it if "
-        "it is nobody's"
-    )

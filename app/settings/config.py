@@ -9,12 +9,12 @@ part of a run record. The settings themselves are in :mod:`distbelief.app.settin
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
-from pydantic import ValidationError, model_validator
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
@@ -31,6 +31,8 @@ from distbelief.app.settings.sections import (
     StoreSettings,
 )
 from distbelief.app.settings.synonyms import advice
+
+Settings = TypeVar("Settings")
 
 #: Workers that add up gradients of the batch at one moment, as far as is known beforehand.
 BATCH_CALLERS = 4
@@ -50,7 +52,10 @@ class RunConfig(
     CheckpointSettings,
     StoreSettings,
 ):
-    """One training job. Frozen; equal configurations have equal JSON."""
+    """One training job. Frozen; equal configurations have equal JSON.
+
+    Raises ConfigError for settings that are unknown, or not allowed.
+    """
 
     @model_validator(mode="after")
     def _consistent_rule(self) -> RunConfig:
@@ -97,6 +102,11 @@ class RunConfig(
                 "ftrl and set ftrl_l1"
             )
         return self
+
+    @model_validator(mode="wrap")  # the last one, so that it is around the others
+    @classmethod
+    def _tell(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        return _told(data, validate, [*cls.model_fields])
 
     def _check_division(self) -> None:
         """Examples can be divided in one way only."""
@@ -159,13 +169,18 @@ class RunConfig(
 
 
 class ClusterConfig(ClusterSettings, MonitoringSettings):
-    """Where a run runs, and how it is watched."""
+    """Where a run runs, and how it is watched; raises ConfigError like RunConfig."""
 
     @model_validator(mode="after")
     def _both_or_none(self) -> ClusterConfig:
         if (self.broker is None) != (not self.parameter_servers):
             raise ValueError("broker and parameter_servers go together: give both, or neither")
         return self
+
+    @model_validator(mode="wrap")  # the last one, so that it is around the others
+    @classmethod
+    def _tell(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        return _told(data, validate, [*cls.model_fields])
 
 
 #: The groups of settings, in the order of the help.
@@ -220,8 +235,7 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
     known = [*RunConfig.model_fields, *ClusterConfig.model_fields]
     for name in settings:
         if name not in known:
-            hint = advice(name, known) or f"known are {', '.join(known)}"
-            raise ConfigError(f"unknown setting '{name}': {hint}")
+            raise ConfigError(_unknown(name, known))
     for name, value in settings.items():
         if isinstance(value, bool) and not _is_switch(name):
             raise ConfigError(
@@ -229,10 +243,20 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
             )
     ours = {name: settings[name] for name in settings if name in RunConfig.model_fields}
     theirs = {name: settings[name] for name in settings if name in ClusterConfig.model_fields}
+    return RunConfig(**ours), ClusterConfig(**theirs)
+
+
+def _told(data: Any, validate: Callable[[Any], Settings], known: list[str]) -> Settings:
+    """The settings; raises ConfigError for faults of ``data``."""
     try:
-        return RunConfig(**ours), ClusterConfig(**theirs)
+        return validate(data)
     except ValidationError as error:
-        raise ConfigError(_sentence(error)) from None
+        raise ConfigError(_sentence(error, known)) from None
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    hint = advice(name, known) or f"known are {', '.join(known)}"
+    return f"unknown setting '{name}': {hint}"
 
 
 def _shown(value: Any) -> str:
@@ -248,8 +272,11 @@ def _is_switch(name: str) -> bool:
     return bool in (field.annotation, *get_args(field.annotation))
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, known: list[str]) -> str:
     """The first complaint, as a person would put it."""
+    for each in error.errors():
+        if each["type"] == "extra_forbidden":
+            return _unknown(str(each["loc"][0]), known)
     first, *others = error.errors()
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:

@@ -205,7 +205,7 @@ class Downpour:
 
     def _take_unit(self, finished: Finished) -> None:
         unit = self._units.pop(finished.unit)
-        report = UnitReport.from_json(finished.report)
+        report = finished.read(UnitReport.from_json)
         self._plan.finish(unit, report.reached)
         self._reports.add(report)
         self._session.tell(

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pydantic import ValidationError
-
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.run_data import Selection, divide, training_options
 from distbelief.app.datasets.sources.source import parse
-from distbelief.app.errors import DataError, ModelError
+from distbelief.app.errors import ConfigError, DataError, ModelError
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.criterion import judged_as
 from distbelief.app.models.files import SavedModel
@@ -118,5 +116,5 @@ def _check_same(saved: SavedModel, config: RunConfig, dataset: Dataset, part: st
 def _config(saved: SavedModel) -> RunConfig:
     try:
         return RunConfig(**saved.facts["config"])
-    except (KeyError, TypeError, ValidationError) as error:
+    except (KeyError, TypeError, ConfigError) as error:
         raise ModelError(f"the model file does not say how its data were split: {error}") from error

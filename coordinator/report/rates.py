@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from distbelief.app.errors import CheckpointError
+from distbelief.app.errors import CheckpointError, ConfigError
 from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import slot
@@ -38,7 +37,7 @@ def rule_of(config: Mapping[str, Any]) -> Rule | None:
         return None
     try:
         rule = build_rule(RunConfig(**config))
-    except ValidationError:  # settings of another version
+    except ConfigError:  # settings of another version
         return None
     return None if rule.squares is None else rule
 

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from distbelief.app.broker.messages import Arguments
 from distbelief.app.errors import DataLost, ModelMissing, WaitTimeout, WorkerMismatch, WorkFailed
+from distbelief.app.runs.damage import understood
 from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs.liveness import WorkerLiveness
@@ -29,6 +30,9 @@ TAKEN_S = 3.0
 #: A worker that has held no unit for so long is not at work: longer than it takes from the
 #: end of a unit to the claim of the next one.
 SILENT_S = 5.0
+
+
+Taken = TypeVar("Taken")
 
 
 @dataclass
@@ -48,12 +52,21 @@ class _InFlight:
 
 @dataclass(frozen=True)
 class Finished:
-    """A unit that was reported done, by which worker and in which attempt."""
+    """A unit that was reported done, by which worker and in which attempt.
+
+    ``key`` is where its report was found.
+    """
 
     unit: str
     report: dict[str, Any]
     worker: str = ""
     attempt: int = 0
+    key: str = ""
+
+    def read(self, take: Callable[[dict[str, Any]], Taken]) -> Taken:
+        """What ``take`` makes of the report; raises RunDamaged where it can make nothing."""
+        with understood(self.key):
+            return take(self.report)
 
 
 class Dispatcher:
@@ -156,7 +169,8 @@ class Dispatcher:
                 self._liveness.note(_worker_of(unit))
             entry.worker = _worker_of(unit) if held else ""
             if unit.state is UnitState.DONE:
-                finished.append(Finished(name, unit.report, _worker_of(unit), unit.attempt))
+                worker = _worker_of(unit)
+                finished.append(Finished(name, unit.report, worker, unit.attempt, unit.key))
                 del self._in_flight[name]
             elif not held and self._is_lost(name, unit, waiting):
                 self._send_again(name, unit)
@@ -182,10 +196,11 @@ class Dispatcher:
         return True
 
     def _send_again(self, name: str, unit: LedgerUnit) -> None:
-        if unit.state is UnitState.FAILED and unit.report.get("mismatch"):
-            raise WorkerMismatch(unit.report["error"])
-        if unit.state is UnitState.FAILED and unit.report.get("lost"):
-            raise DataLost(unit.report["error"])
+        failure = unit.failure if unit.state is UnitState.FAILED else None
+        if failure is not None and failure.mismatch:
+            raise WorkerMismatch(failure.error)
+        if failure is not None and failure.lost:
+            raise DataLost(failure.error)
         if unit.tries >= self._max_tries:
             raise WorkFailed(_failure(name, unit))
         entry = self._in_flight[name]
@@ -197,9 +212,10 @@ class Dispatcher:
 
 def _failure(name: str, unit: LedgerUnit) -> str:
     if unit.state is UnitState.FAILED:
+        failure = unit.failure
         return (
-            f"unit {name} failed {unit.tries} times, last on worker {unit.report['worker']}: "
-            f"{unit.report['error']}\n{unit.report['traceback']}"
+            f"unit {name} failed {unit.tries} times, last on worker {failure.worker}: "
+            f"{failure.error}\n{failure.traceback}"
         ).rstrip()
     return (
         f"unit {name} lost its worker {unit.tries} times, last {_worker_of(unit)}: "

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict
 from distbelief.app.errors import ConfigError, RunDamaged
 from distbelief.app.files.atomic import obstacle, replacing
 from distbelief.app.files.documents import parse
-from distbelief.app.runs.snapshot import check_id, check_outcome, damaged
+from distbelief.app.runs.damage import damaged
+from distbelief.app.runs.snapshot import check_id, check_outcome
 from distbelief.app.settings.config import ClusterConfig
 
 FORMAT = 1

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distbelief.app.layout.keys import BEST, PARAMETERS, named
+from distbelief.app.layout.keys import BEST, PARAMETERS, control, named
 from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.criterion import better
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs import blobs
+from distbelief.app.runs.damage import understood
 from distbelief.app.store.contract.parameters import ShardStore
 from distbelief.app.store.contract.standings import Standings, from_json, to_json
 from distbelief.coordinator.problem.problem import Problem
@@ -101,7 +102,7 @@ class HeldoutEvaluations:
         if current is None or finished.unit not in current.missing:
             return None
         current.missing.remove(finished.unit)
-        current.score += Score.from_json(finished.report)
+        current.score = finished.read(lambda found: current.score + Score.from_json(found))
         if current.missing:
             return None
         self._current = None
@@ -186,12 +187,13 @@ class HeldoutEvaluations:
             return replace(found, score=found.score.with_histogram_auc())
         if self._auc is AucBy.NONE:
             return found
-        control, run = self._session.control, self._session.record.run
-        parts = [part for part in blobs.read(control, run, current.parts) if part is not None]
+        server, run = self._session.control, self._session.record.run
+        parts = [part for part in blobs.read(server, run, current.parts) if part is not None]
         self._clear_blobs()
         if len(parts) < len(current.parts):  # the server was restarted: worth no run
             return replace(found, auc_lost=True)
-        return replace(found, score=replace(found.score, auc=Ranks.unpack(parts).auc()))
+        with understood(control(run, "deposits")):
+            return replace(found, score=replace(found.score, auc=Ranks.unpack(parts).auc()))
 
     def _clear_blobs(self) -> None:
         if self._auc is AucBy.RANKS:

@@ -16,7 +16,9 @@ from distbelief.app.errors import (
     ConfigError,
     DistBeliefError,
     Fenced,
+    KeyDamaged,
     ModelMissing,
+    RunDamaged,
     RunTaken,
     ServerError,
 )
@@ -25,6 +27,7 @@ from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.renewal import RENEWALS_PER_LEASE, Renewal
 from distbelief.app.runs.snapshot import Owner, RunState
+from distbelief.coordinator.progress.program import FOLDER, command
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +44,14 @@ CLOCK_TICK_S = 0.001
 class Leader:
     """Holds one run. While it does, a thread renews the lease and tells ``status``.
 
-    ``fence`` is the run's, 0 before it is taken.
+    ``fence`` is the run's, 0 before it is taken; ``folder`` is where runs are, for what is told.
     """
 
-    def __init__(self, control: Servers, run: str, lease_s: float) -> None:
+    def __init__(self, control: Servers, run: str, lease_s: float, folder: str = FOLDER) -> None:
         self._control = control
         self._run = run
         self._lease_s = lease_s
+        self._folder = folder
         self._claimer = ""
         self._renewal: Renewal | None = None
         # So that the thread never renews with a claimer that is just being replaced.
@@ -86,8 +90,9 @@ class Leader:
             waited = asked - began
             if owner.silent_s < waited - CLOCK_TICK_S or waited > 2 * self._lease_s:
                 raise RunTaken(
-                    f"run {self._run} is coordinated by {owner}: stop it with 'stop {self._run}', "
-                    "or take the run from it with --take-over"
+                    f"run {self._run} is coordinated by {owner}: stop it with "
+                    f"'{command('stop', self._run, folder=self._folder)}', or take the run from it "
+                    "with --take-over"
                 )
             time.sleep(POLL_S)
         pause_s = min(self._lease_s / RENEWALS_PER_LEASE, LONGEST_PAUSE_S)
@@ -108,6 +113,7 @@ class Leader:
         Raises:
             RunTaken: another coordinator has taken the run.
             ModelMissing: the control server lost the run.
+        RunDamaged: its record says what this coordinator has not written.
         """
         if self._failure is not None:
             raise self._failure
@@ -164,11 +170,11 @@ class Leader:
 
     def _keep_once(self) -> None:
         try:
-            stop = leadership.keep(self._control, self._run, self._claimer, self.status)
+            stop = leadership.keep(self._control, self._run, self._claimer, self.status, self.fence)
             self._asked_to_stop = self._asked_to_stop or stop
         except Fenced as error:
             self._failure = RunTaken(str(error))
-        except ModelMissing as error:
+        except (ModelMissing, RunDamaged, KeyDamaged) as error:
             self._failure = error
         except ServerError as error:  # the main thread meets it, too, and says so
             log.info("cannot keep the lease on run %s: %s", self._run, error)

@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 import redis
 from kombu.exceptions import OperationalError
 
+from distbelief.app.broker import foreign_keys
 from distbelief.app.broker.application import Application
+from distbelief.app.broker.foreign_keys import ForeignKey
 from distbelief.app.broker.messages import Arguments, task_of
 from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Waiting
-from distbelief.app.errors import ServerUnreachable
+from distbelief.app.errors import ServerRefused, ServerUnreachable
 
 #: Kombu's own, which replaces connections that broke; we ask again after these.
 PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_max": 0.5}
@@ -47,8 +49,9 @@ class Messages:
     """Sends tasks to workers, and asks who is there.
 
     Every method raises ServerUnreachable if the broker does not answer; all but ``active``
-    only after the deadline. ``workers`` is how many there are, where that is known: then no
-    question waits for the answer of another one.
+    only after the deadline. It raises ServerRefused where a stranger's key lies in the way.
+    ``workers`` is how many there are, where that is known: then no question waits for the answer
+    of another one.
     """
 
     def __init__(
@@ -150,6 +153,9 @@ class Messages:
         found = self._app.control.broadcast(
             command, arguments=words, destination=to, reply=True, timeout=answer_s, limit=most
         )
+        if not found:  # is it because no answer could come through?
+            with self._app.connection_for_read() as asking:
+                foreign_keys.check(asking.default_channel.pool)
         return [answer for each in found or () if isinstance(each, dict) for answer in each.items()]
 
     def _until_done(self, do: Callable[[], Answer]) -> Answer:
@@ -172,4 +178,7 @@ class Messages:
         try:
             yield
         except (OperationalError, redis.RedisError, OSError) as error:
+            foreign = error if isinstance(error, ForeignKey) else error.__cause__
+            if isinstance(foreign, ForeignKey):
+                raise ServerRefused(f"{self.address}: {foreign}") from error
             raise ServerUnreachable(f"{self.address} takes no messages: {error}") from error

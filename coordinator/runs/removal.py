@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from distbelief.app.client import sweep
@@ -24,6 +25,7 @@ from distbelief.app.runs.snapshot import Owner
 from distbelief.app.settings.cluster import FOREVER, KEEP_NOTHING
 from distbelief.app.settings.durations import seconds_of
 from distbelief.app.store.redis.shards import FENCE
+from distbelief.coordinator.progress.program import FOLDER, command
 from distbelief.coordinator.runs import resumption
 from distbelief.coordinator.runs.resumption import ANSWER_S, Found
 from distbelief.coordinator.runs.session import Session
@@ -129,7 +131,7 @@ def delete(found: Found, *, dry_run: bool = False) -> Removal:
     record, known = found.record, resumption.state_of(found)
     owner = known.owner if known is not None else None
     if owner is not None and owner.silent_s <= record.config.lease_seconds:
-        raise _taken(record.run, owner)
+        raise _taken(record.run, owner, found.folder.path.parent)
     if found.embedded:  # its servers ended with their coordinator
         return Removal(record.run, ())
     urls = _parameter_servers(found)
@@ -138,18 +140,28 @@ def delete(found: Found, *, dry_run: bool = False) -> Removal:
         servers.hurry(ANSWER_S)
         parts = [servers.only(index) for index in range(len(servers))]
         if not dry_run:
-            return discard(control_server, parts, record.run, record.layout)
+            folder = found.folder.path.parent
+            return discard(control_server, parts, record.run, record.layout, folder)
         on_control, on_servers = patterns(record.run)
         own = Swept(control_server.addresses[0], sweep.count(control_server, on_control))
         swept = (_swept(part, lambda part: sweep.count(part, on_servers)) for part in parts)
         return Removal(record.run, (own, *swept))
 
 
-def discard(control_server: Servers, parts: Sequence[Servers], run: str, layout: Layout) -> Removal:
-    """Shut everybody out, then remove; raises RunTaken if somebody coordinates the run."""
+def discard(
+    control_server: Servers,
+    parts: Sequence[Servers],
+    run: str,
+    layout: Layout,
+    folder: str | Path = FOLDER,
+) -> Removal:
+    """Shut everybody out, then remove; raises RunTaken if somebody coordinates the run.
+
+    ``folder`` is that of runs, for what is told.
+    """
     fence = leadership.discard(control_server, run)
     if isinstance(fence, Owner):
-        raise _taken(run, fence)
+        raise _taken(run, fence, folder)
     swept = [_swept(part, lambda part: _clear(part, run, layout, fence)) for part in parts]
     record = control(run, "record")
     own = sweep.unlink(control_server, patterns(run)[0], but=frozenset({record}))
@@ -190,5 +202,6 @@ def _parameter_servers(found: Found) -> Sequence[str]:
     return urls
 
 
-def _taken(run: str, owner: Owner) -> RunTaken:
-    return RunTaken(f"run {run} is coordinated by {owner}: stop it first, with 'stop {run} --wait'")
+def _taken(run: str, owner: Owner, folder: str | Path) -> RunTaken:
+    stop = command("stop", run, "--wait", folder=folder)
+    return RunTaken(f"run {run} is coordinated by {owner}: stop it first, with '{stop}'")

@@ -21,13 +21,13 @@ from distbelief.app.errors import (
     WaitTimeout,
 )
 from distbelief.app.models import sources
-from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.runs import leadership
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import RunState, Snapshot
 from distbelief.app.settings.config import ClusterConfig, configure
 from distbelief.coordinator.progress.program import command
+from distbelief.coordinator.runs import trust
 from distbelief.coordinator.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             what = f"{type(error).__name__}: {error}"
             raise ConfigError(f"the record of {folder.path} is damaged ({what})") from error
-        allow_imports_of(record.config)  # whoever may write to the folder may run code here
+        trust.allow_if_begun(folder.path, record.config)
         return Found(record, cluster, folder, known["embedded"], known["broker"])
     if given.broker is None:
         raise RunUnknown(
@@ -93,7 +93,9 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
         )
     snapshot = look(given.broker, run)
     if snapshot is None:
-        raise RunUnknown(f"the control server knows no run {run}: see 'runs'")
+        raise RunUnknown(
+            f"the control server knows no run {run}: see '{command('runs', folder=given.folder)}'"
+        )
     return Found(RunRecord.from_json(run, snapshot.document), given, folder, False, given.broker)
 
 

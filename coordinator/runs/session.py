@@ -168,6 +168,6 @@ def open_session(
         scaling=problem.scaling,
         fits=problem.data.fits,
     )
-    leader = Leader(control, run, problem.config.lease_seconds)
+    leader = Leader(control, run, problem.config.lease_seconds, cluster.folder)
     messages = Messages(endpoints.broker, deadline_s, waiting, workers)
     return Session(record, control, servers, messages, leader)

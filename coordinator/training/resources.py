@@ -26,13 +26,16 @@ from distbelief.coordinator.monitoring.monitors import monitoring
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks, together
 from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.runs import trust
 from distbelief.coordinator.runs.checkpoints import Checkpoints
 from distbelief.coordinator.runs.driver import DriverHooks
+from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.journal import Journal
 from distbelief.coordinator.runs.messages import shared_names
 from distbelief.coordinator.runs.session import Session, open_session
 from distbelief.coordinator.runs.wait_reporter import WaitReporter
+from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.training.announcement import announcement
 from distbelief.coordinator.views.tracker import ProgressTracker
 
@@ -241,3 +244,24 @@ def _hooks(
         return interrupted() or leader.asked_to_stop() or callbacks.should_stop()
 
     return DriverHooks(callbacks.on_status, check, should_stop, checkpoints)
+
+
+def describe_run(resources: TrainingResources) -> None:
+    """Write down what resuming needs, and in the journal what a report wants to know."""
+    session, problem = resources.session, resources.problem
+    servers = {
+        "embedded": resources.cluster.broker is None,
+        "broker": session.control.addresses[0],
+        "parameter_servers": session.servers.addresses,
+    }
+    resources.folder.describe(session.record.to_json(), resources.cluster, servers)
+    trust.note_begun(resources.folder.path, problem.config)
+    session.note(
+        "surroundings",
+        **environment(session.control, session.servers),
+        parameters=problem.n_parameters,
+        training_examples=problem.n_train,
+        heldout_examples=problem.n_heldout,
+        test_examples=len(problem.data.test),
+        portions=portions_of(problem) if problem.config.algorithm == "sandblaster" else None,
+    )

@@ -11,11 +11,12 @@ from distbelief.app.errors import (
     RunTaken,
 )
 from distbelief.app.files import checkpoint
-from distbelief.app.layout.keys import PARAMETERS
+from distbelief.app.layout.keys import PARAMETERS, control
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs import leadership
+from distbelief.app.runs.damage import understood
 from distbelief.app.runs.identity import Identity
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
@@ -25,16 +26,18 @@ from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.runs.driver import Driver, DriverHooks
-from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.ids import new_run_id
 from distbelief.coordinator.runs.removal import keep_after_all, remove
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.driver import Sandblaster
-from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.training.conclusion import conclude, give_up, save, taken, unit_of
 from distbelief.coordinator.training.recovery import Ending, train_to_the_end
-from distbelief.coordinator.training.resources import TrainingResources, open_training
+from distbelief.coordinator.training.resources import (
+    TrainingResources,
+    describe_run,
+    open_training,
+)
 
 DRIVERS: dict[str, Callable[[Session, Problem, DriverHooks], Driver]] = {
     "downpour": Downpour.on_servers,
@@ -101,7 +104,8 @@ def resume(
                 with checkpoint.understood(checkpoints.latest()) as saved:
                     driver.load_state(saved["driver"])
             elif document is not None:
-                driver.load_state(document)
+                with understood(control(folder.run, "state")):
+                    driver.load_state(document)
 
         return _run(resources, driver, load_state, resumed=True)
 
@@ -116,7 +120,7 @@ def _run(
 ) -> Outcome:
     """Train a run that is ours, from the first values on the shards to the saved model."""
     try:
-        _describe(resources)
+        describe_run(resources)
         ending = train_to_the_end(resources, driver, begin, resumed=resumed)
         # Before the last words to any server: what is trained must not depend on them.
         saved = _saved_model(resources, ending)
@@ -146,26 +150,6 @@ def _run(
         seconds=driver.seconds,
         folder=resources.folder.path.parent,
         unit=unit_of(resources),
-    )
-
-
-def _describe(resources: TrainingResources) -> None:
-    """Write down what resuming needs, and in the journal what a report wants to know."""
-    session, problem = resources.session, resources.problem
-    servers = {
-        "embedded": resources.cluster.broker is None,
-        "broker": session.control.addresses[0],
-        "parameter_servers": session.servers.addresses,
-    }
-    resources.folder.describe(session.record.to_json(), resources.cluster, servers)
-    session.note(
-        "surroundings",
-        **environment(session.control, session.servers),
-        parameters=problem.n_parameters,
-        training_examples=problem.n_train,
-        heldout_examples=problem.n_heldout,
-        test_examples=len(problem.data.test),
-        portions=portions_of(problem) if problem.config.algorithm == "sandblaster" else None,
     )
 
 

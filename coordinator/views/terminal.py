@@ -1,36 +1,20 @@
-r"""The edge where text leaves for a terminal: what would command it is shown instead.
+"""The edge where text leaves for a terminal: what would command it is shown instead.
 
-Labels, columns, names of files, records and events come from others. Characters that move the
-cursor, change colours or titles, or turn the direction of writing are written as ``\x1b``. This
-happens here alone: to all that is printed, by a stream that stands in for the standard ones, and
-to what rich draws, whose own commands pass.
+Labels, columns, names of files, records and events come from others; see
+:mod:`distbelief.app.files.visible`. For commands this happens here alone: to all that is printed,
+by a stream that stands in for the standard ones, and to what rich draws, whose own commands pass.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from distbelief.app.files.visible import visible
+
 if TYPE_CHECKING:  # only who draws waits for it
     from rich.console import Console
-
-#: C0 without tab and line feed, DEL and C1; marks, embeddings and isolates that turn the direction;
-#: separators of lines; halves of characters, which stand for bytes in names of files.
-_COMMANDS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def visible(text: str) -> str:
-    """``text`` with escapes, as Python writes them, for what a terminal would obey."""
-    return _COMMANDS.sub(_escape, text)
-
-
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class VisibleStream:

@@ -39,7 +39,7 @@ def python(code: str, *words: str) -> str:
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
-    before = "import sys, importlib, typing; before = {*sys.modules}; import distbelief; "
+    before = "import sys, importlib.util, typing; before = {*sys.modules}; import distbelief; "
     new = python(before + "print(*sorted({*sys.modules} - before))")
     assert new.split() == ["distbelief"]
 
@@ -54,6 +54,14 @@ def test_a_model_of_ones_own_imports_nothing_of_a_training() -> None:
 def test_a_public_name_is_there(name: str) -> None:
     assert getattr(distbelief, name) is not None
     assert name in dir(distbelief)
+
+
+def test_all_names_are_imported_where_scikit_learn_is_not_there() -> None:
+    hidden = "import sys, importlib.util as u; found = u.find_spec; "
+    hidden += "u.find_spec = lambda name, *a: None if name == 'sklearn' else found(name, *a); "
+    said = python(hidden + "from distbelief import *; print(train, 'DownpourClassifier' in dir())")
+    assert said.endswith("False")
+    assert "function train" in said
 
 
 def test_a_name_that_is_not_public_is_told() -> None:

@@ -29,4 +29,5 @@ else
   redis.call('HSET', KEYS[2], 'state', 'leased', 'owner', ARGV[1], 'attempt', attempt,
     'expires', now + tonumber(lease))
 end
-return { 'GRANTED', tonumber(run[2]), tonumber(attempt), tonumber(lease), specification }
+return { 'GRANTED', tonumber(run[2]) or 0, tonumber(attempt) or 0, tonumber(lease),
+  specification or '' }

@@ -15,7 +15,7 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local left = tonumber(expires or 0) - now  -- more than a lease: the clock was set back
 if state == 'running' and claimer and left > 0 and left <= tonumber(lease) then
-  return { 'HELD', tonumber(fence), owner, math.max(0, now - tonumber(since)),
+  return { 'HELD', tonumber(fence) or 0, owner or '', math.max(0, now - tonumber(since)),
     tonumber(lease) - left }
 end
 fence = math.max(tonumber(fence or 0) + 1, tonumber(ARGV[1]))

@@ -23,7 +23,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local left = tonumber(expires or 0) - now  -- more than a lease: the clock was set back
 if claimer and left > 0 and left <= tonumber(lease) and ARGV[3] ~= '1'
   and claimer ~= ARGV[1] and claimer ~= ARGV[2] then
-  return { 'HELD', tonumber(fence), owner, math.max(0, now - tonumber(since)),
+  return { 'HELD', tonumber(fence) or 0, owner or '', math.max(0, now - tonumber(since)),
     tonumber(lease) - left }
 end
 if claimer ~= ARGV[1] then

@@ -34,7 +34,7 @@ HEAD = ("fence", "change")
 #: Scans of a table that a server may break off by a restart, one after another.
 MOST_SCANS = 3
 
-FETCH = Script.load("distbelief.app.store", "fetch", "prelude", twin="fetch")
+FETCH = Script.load("distbelief.app.store", "fetch", "prelude", twin="fetch", reads=True)
 COPY = Script.load("distbelief.app.store", "copy", "changes")
 DROP = Script.load("distbelief.app.store", "drop", "changes")
 FENCE = Script.load("distbelief.app.store", "fence")

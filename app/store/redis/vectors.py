@@ -31,11 +31,11 @@ WALKING = ("changes", "prelude", "walk")
 BEGIN = Script.load("distbelief.app.store", "begin", "changes", twin="begin")
 COUNT = Script.load("distbelief.app.store", "counted", "changes")
 ACCUMULATE = Script.load("distbelief.app.store", "accumulate", "prelude", twin="accumulate")
-DOTS = Script.load("distbelief.app.store", "dots", "changes", "prelude", twin="dots")
+DOTS = Script.load("distbelief.app.store", "dots", "changes", "prelude", twin="dots", reads=True)
 COMBINE = Script.load("distbelief.app.store", "combine", "changes", "prelude", twin="combine")
 PSEUDO = Script.load("distbelief.app.store", "pseudo", *WALKING, twin="pseudo")
 ORTHANT = Script.load("distbelief.app.store", "orthant", *WALKING, twin="orthant")
-SPARSITY = Script.load("distbelief.app.store", "sparsity", *WALKING, twin="sparsity")
+SPARSITY = Script.load("distbelief.app.store", "sparsity", *WALKING, twin="sparsity", reads=True)
 
 #: Arguments of a script about a range of blocks, beside where it lies.
 Arguments = Callable[[range], Head]

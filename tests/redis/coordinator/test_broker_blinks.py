@@ -16,7 +16,7 @@ from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.runs.messages import Messages
 from tests.redis.private import PrivateServer, connected
 
-MESSAGES = 300
+MESSAGES = 120
 PAUSE_S = 0.004
 
 

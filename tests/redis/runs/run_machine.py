@@ -102,7 +102,7 @@ class RunMachine(RuleBasedStateMachine):
 
     def finished(self, claim: Claim, state: UnitState) -> bool:
         """What ledger and model answer to a report."""
-        report = {"by": claim.attempt, "as": state}
+        report = {"by": claim.attempt, "as": state, "error": "no"}
         ours = self.mirrored.ledger.finish(claim, state, report)
         assert ours == self.mirrored.model.finish(claim, state, report)
         self.mirrored.seen["finished" if ours else "not finished"] += 1

@@ -320,7 +320,7 @@ def test_scripts_and_ledger_do_as_their_models_do_whatever_happens(
         run_state_machine_as_test(
             machine,  # type: ignore[arg-type]
             settings=settings(
-                max_examples=80,
+                max_examples=50,
                 stateful_step_count=50,
                 deadline=None,
                 derandomize=True,

@@ -125,7 +125,7 @@ def layouts(draw: st.DrawFn) -> Layout:
     return replace(tables(*shapes, shards=draw(st.integers(1, 5))), seed=draw(st.integers(0, 99)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(layouts(), st.sampled_from(RULES), st.sampled_from(["<f4", "<f8"]), st.data())
 def test_script_and_twin_agree_bit_for_bit(
     servers: Servers,

@@ -175,7 +175,7 @@ def test_script_and_twin_agree_late_in_a_training(
 
 
 @pytest.mark.parametrize("name", RULES)
-@settings(max_examples=70)
+@settings(max_examples=45)
 @given(layouts(), st.sampled_from(["<f4", "<f8"]), mixtures(FINITE), st.data())
 def test_script_and_twin_agree_bit_for_bit(
     servers: Servers,

@@ -76,7 +76,7 @@ def forget(store: VectorStore) -> None:
     store.delete()
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(layouts(), st.sampled_from(["<f4", "<f8"]), mixtures(FINITE), TERMS, COEFFICIENTS, CALLS)
 def test_combinations_have_the_same_bits(
     pair: Callable[..., tuple[VectorStore, ...]],
@@ -118,7 +118,7 @@ def after_l1(store: VectorStore, l1: float, step: float) -> list[bytes | str | f
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     layouts(),
     st.lists(st.booleans(), min_size=3, max_size=3),
@@ -147,7 +147,7 @@ def test_operations_of_an_l1_term_have_the_same_bits(
     forget(script)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(layouts(), st.sampled_from(["<f4", "<f8"]), mixtures(ANY), st.data())
 def test_sums_of_portions_have_the_same_bits_and_answers(
     pair: Callable[..., tuple[VectorStore, ...]],
@@ -172,7 +172,7 @@ def test_sums_of_portions_have_the_same_bits_and_answers(
     forget(stores[0])
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(layouts(), st.sampled_from(["<f4", "<f8"]), st.integers(0, 2**32), st.integers(-5, 5), CALLS)
 def test_dots_agree_with_the_exact_sum(
     pair: Callable[..., tuple[VectorStore, ...]],

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.schema import Schema
-from distbelief.app.errors import WorkerMismatch
+from distbelief.app.errors import ServerUnreachable, WorkerMismatch
 from distbelief.app.layout.layout import Layout
 from distbelief.app.models import sources
 from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE
@@ -81,3 +85,18 @@ def test_a_coordinator_with_a_newer_model_than_lies_here_is_refused(
     record_of(1)
     with pytest.raises(WorkerMismatch, match="imported another changing"):
         agreement.build_agreed_model(newer)
+
+
+def test_a_worker_that_cannot_reach_a_server_waits_in_all_its_tries_as_long_as_others_once(
+    record_of: Callable[[int], RunRecord],
+) -> None:
+    record = record_of(1)
+    with socket.socket() as bound:  # and nobody listens
+        bound.bind(("127.0.0.1", 0))
+        url = f"redis://127.0.0.1:{bound.getsockname()[1]}"
+        config = record.config.model_copy(update={"server_seconds": 0.5, "unit_attempts": 5})
+        with (
+            closing(Servers([url], deadline_s=60.0)) as servers,
+            pytest.raises(ServerUnreachable, match=r"no answer within 0\.1 s"),
+        ):
+            agreement.check_order(replace(record, config=config), servers)

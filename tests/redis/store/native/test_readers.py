@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import redis
 
+from distbelief.app.errors import ServerRefused
+from distbelief.app.layout.layout import Layout
+from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.cluster.binaries import ServerProgram
-from tests.redis.private import PrivateServer
+from tests.redis.private import PrivateServer, connected
 
 META, VECTOR, OUT = "ps:{run/0}:meta", "ps:{run/0}:params", "ps:{run/0}:vec:out"
 DEPLOYED = Path(__file__).parents[4] / "deploy" / "parameters.acl"
@@ -64,6 +69,21 @@ def test_a_reader_reads_no_keys_that_are_not_its_own(
     keys, meta, _, *arguments = READS[command]
     with pytest.raises(redis.exceptions.NoPermissionError, match="key"):
         as_reader(f"distbelief.{command}", keys, meta, "other", *arguments)
+
+
+def test_a_reader_reads_with_scripts_where_there_is_no_module(
+    server: PrivateServer, as_reader: Callable[..., object]
+) -> None:
+    url = server.url.replace("unix://", "unix://reader:secret@")
+    layout = Layout((TensorSpec("w", (40,)),), block_numbers=10, n_shards=2, n_servers=1)
+    with connected(server.url) as ours, connected(url) as theirs:
+        ours.one("SCRIPT", "FLUSH")
+        RedisVectorStore(ours, "run", layout, fence=1).create(np.arange(40.0))
+        read = RedisVectorStore(theirs, "run", layout, fence=1)
+        assert read.fetch("params").vector.tolist() == list(range(40))
+        assert read.dots([("params", "params")]) == [sum(i * i for i in range(40))]
+        with pytest.raises(ServerRefused, match="permission"):
+            read.drop("params")
 
 
 @pytest.mark.parametrize("command", CHANGES)

@@ -184,7 +184,7 @@ def test_a_run_survives_json(settings: dict[str, Any]) -> None:
 
 
 def test_json_with_a_setting_that_we_do_not_know_is_refused() -> None:
-    with pytest.raises(ValidationError, match="inertia"):
+    with pytest.raises(ConfigError, match="unknown setting 'inertia'"):
         RunConfig(**{**RunConfig().model_dump(mode="json"), "inertia": 0.9})
 
 
@@ -249,3 +249,27 @@ def test_steps_are_rounded_up_to_whole_pushes(steps: int, n_push: int) -> None:
     rounded = whole_pushes(steps, n_push)
     assert rounded % n_push == 0
     assert 0 <= rounded - steps < n_push
+
+
+def configured(kind: Any, **settings: Any) -> Any:
+    """Settings that checkers of types would refuse, too."""
+    return kind(**settings)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda: configured(RunConfig, epochs=3),
+            "unknown setting 'epochs': did you mean 'passes'?",
+        ),
+        (lambda: configured(ClusterConfig, brokr="x"), "did you mean 'broker'?"),
+        (lambda: RunConfig(passes=-3), "passes = -3 is not allowed: input should be greater"),
+        (lambda: RunConfig(holdout="part", split="rows"), "exclude each other"),
+        (lambda: ClusterConfig(broker="redis://a"), "broker and parameter_servers go together"),
+    ],
+)
+def test_a_program_is_told_as_the_command_line_is(make: Any, sentence: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        make()
+    assert sentence in str(told.value)

@@ -144,7 +144,7 @@ def test_a_coordinator_that_lives_keeps_its_run(
     assert str(refused.value).startswith(
         f"run {record.run} is coordinated by process {os.getpid()} on {socket.gethostname()} (for "
     )
-    assert f"stop it with 'stop {record.run}', or take" in str(refused.value)
+    assert f"stop it with 'distbelief stop {record.run}', or take" in str(refused.value)
     assert "--take-over" in str(refused.value)
     assert (second.fence, second._renewal) == (0, None)
     leader.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import unicodedata
 
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
+from distbelief.app.files.visible import VisibleRecords, visible
 from distbelief.coordinator.views import terminal
-from distbelief.coordinator.views.terminal import VisibleStream, safe_console, visible
+from distbelief.coordinator.views.terminal import VisibleStream, safe_console
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -34,6 +36,22 @@ def test_no_command_is_left_and_the_rest_is_as_it_was(text: str) -> None:
 def test_escapes_are_those_of_python() -> None:
     assert visible("\x1b[2J\x9b\x07\r\u202e\udc80") == r"\x1b[2J\x9b\x07\x0d\u202e\udc80"
     assert visible("a\tb\nü ☃ 🎉") == "a\tb\nü ☃ 🎉"
+
+
+def test_a_log_shows_what_would_command_a_terminal_in_messages_and_tracebacks() -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.addFilter(VisibleRecords())
+    handler.setFormatter(logging.Formatter("\x1b[1m%(message)s"))  # as colours come
+    logger = logging.Logger("of a worker")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("no \x1b[2J")
+    except ValueError:
+        logger.exception("unit %s of %d", "\x1b]0;title\x07", 3)
+    first, *rest = written.getvalue().splitlines()
+    assert first == "\x1b[1m" + r"unit \x1b]0;title\x07 of 3"
+    assert rest[-1] == r"ValueError: no \x1b[2J"
 
 
 def test_a_stream_passes_on_what_is_no_text() -> None:
