@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, combinations, count
@@ -108,12 +108,11 @@ class _Uses:
         self._all = "*" in settings["keep"]
         kept = {columns.find("keep", key) for key in settings["keep"] if key != "*"}
         self._dates = {columns.find("dates", key) for key in settings["dates"]}
-        fields = settings["categorical"]
-        self._given = fields is not None
-        self._fields = {columns.find("categorical", key) for key in fields or ()}
-        self._wanted = kept | self._dates | self._fields
+        self._fields, self._numbers = told_kinds(columns, settings)
+        self._wanted = kept | self._dates | self._fields | self._numbers
+        self._guessed = guessed_columns(columns, settings)
         target = set() if self.target is None else {self.target}
-        exclusive = (target, self.ignored, self._dates, self._fields)
+        exclusive = (target, self.ignored, self._dates, self._fields, self._numbers)
         for some, others in (*combinations(exclusive, 2), (self.ignored, kept)):
             for column in some & others:
                 raise columns.twice(column)
@@ -130,8 +129,10 @@ class _Uses:
         """The kind of a column of features; DataError if that has to be said."""
         if column in self._dates:
             return DATE
-        if self._given:
-            return CATEGORICAL if column in self._fields else NUMERIC
+        if column in self._fields:
+            return CATEGORICAL
+        if column not in self._guessed:
+            return NUMERIC
         if guess.kind not in (NUMERIC, CATEGORICAL):
             raise DataError(self.unclear(column, guess))
         return guess.kind
@@ -140,11 +141,7 @@ class _Uses:
         """The sentence about a column that is neither numbers nor categories by itself."""
         key = self._columns.names[column] if self._columns.names else str(column)
         what = f"{self._columns.source}: column {key!r} holds"
-        fields = [i for i, each in enumerate(self._guesses) if each.kind == CATEGORICAL]
-        others = (
-            f"{self._columns.as_categories({column, *fields} - {self.target} - self.ignored)}, "
-            f"ignore={key} leaves the column out"
-        )
+        others = f"{self._columns.as_category(column)}, ignore={key} leaves the column out"
         example = f" such as {shown(guess.example)}" if guess.example else ""
         if guess.kind == DATE:
             return (
@@ -165,14 +162,17 @@ class _Uses:
 
 def _advice(number: str) -> str:
     """What makes a number like this one readable."""
-    if any(sign in number for sign in "$€£¥%"):
-        return "take the unit away"
+    signs = "".join(sign for sign in "$€£¥%" if sign in number)
+    number = number.translate(dict.fromkeys(map(ord, signs))).strip()
+    options = [f"units={signs}"] if signs else []
     separators = [character for character in number if character in ".,' _\u00a0\u202f"]
-    last = separators[-1] if separators else ","
+    last = separators[-1] if separators else "."
     if separators.count(last) == 1 and len(number.rpartition(last)[2]) != 3:
-        others = [f"thousands={each}" for each in sorted({*separators[:-1]})]
-        return f"the options {' and '.join([f'decimal={last}', *others])} read them"
-    return f"the option thousands={last} (or decimal={last}) reads them"
+        options += [f"thousands={each}" for each in sorted({*separators[:-1]})]
+        options += [f"decimal={last}"] if last != "." else []
+    elif separators:
+        options += [f"thousands={last} (or decimal={last})"]
+    return f"with {' and '.join(options)} they are read"
 
 
 @dataclass(frozen=True)
@@ -221,18 +221,34 @@ class AllColumns:
         more = f" and {self.width - _LISTED} more" if self.width > _LISTED else ""
         return ", ".join(map(repr, self.names[:_LISTED])) + more
 
-    def as_categories(self, columns: Collection[int]) -> str:
-        """How to say that ``columns``, and no others, are categories."""
-        keys = [self.names[i] if self.names else str(i) for i in sorted(columns)]
-        listed = ",".join(f'"{key}"' if "," in key else key for key in keys)
-        listed = listed if len(keys) <= _LISTED else f"{','.join(keys[:_LISTED])},..."
-        return f"categorical={listed} takes each value as a category"
+    def as_category(self, column: int) -> str:
+        """How to say that a column holds categories."""
+        key = self.names[column] if self.names else str(column)
+        key = f'"{key}"' if "," in key else key
+        return f"categorical={key} takes each value as a category"
 
     def twice(self, column: int | None) -> DataError:
         name = self.names[column] if self.names and column is not None else column
         return DataError(
-            f"{self.source}: column {name!r} can be only one of target, ignored, categorical, dates"
+            f"{self.source}: column {name!r} can be only one of target, ignored, "
+            "categorical, numeric, dates"
         )
+
+
+def told_kinds(
+    columns: AllColumns, settings: Mapping[str, Any]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """The columns that are categories, and those that are numbers, because options say so."""
+    fields = (columns.find("categorical", key) for key in settings["categorical"] or ())
+    numbers = (columns.find("numeric", key) for key in settings["numeric"] if key != "*")
+    return frozenset(fields), frozenset(numbers)
+
+
+def guessed_columns(columns: AllColumns, settings: Mapping[str, Any]) -> frozenset[int]:
+    """The columns of which no option says whether they are categories or numbers."""
+    if "*" in settings["numeric"] or settings["categorical"] == ():
+        return frozenset()
+    return frozenset(range(columns.width)).difference(*told_kinds(columns, settings))
 
 
 def apart_column(columns: AllColumns, settings: Mapping[str, Any], *, labelled: bool) -> int | None:

@@ -17,9 +17,9 @@ from distbelief.app.datasets.examples.checks import (
     first_where,
     to_float32,
 )
-from distbelief.app.datasets.examples.chunks import NO_NUMBERS, Chunk
+from distbelief.app.datasets.examples.chunks import NO_NUMBERS, Chunk, Numbers
 from distbelief.app.datasets.examples.column import NUMERIC, Column
-from distbelief.app.datasets.examples.statistics import RunningStatistics, numbers_of
+from distbelief.app.datasets.examples.statistics import RunningStatistics, Statistics, numbers_of
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.origins import origins
@@ -63,7 +63,7 @@ def as_matrix(
     def read(plan: ColumnPlan) -> Iterator[Chunk]:
         return _chunks(plan, values, settings, source)
 
-    plan = found_out(plan, read, settings, lambda place: median_of(values[:, place], notation))
+    plan = found_out(plan, read, settings, lambda place: _given(values[:, place], notation))
     if not any(column.origin or column.missing for column in plan.table):
         return to_float32(values, "features", source), ()
     return _joined(read(plan)), plan.table
@@ -73,7 +73,7 @@ def found_out(
     plan: ColumnPlan,
     read: Callable[[ColumnPlan], Iterable[Chunk]],
     settings: Mapping[str, Any],
-    median: Callable[[int], float],
+    numbers: Callable[[int], Array],
 ) -> ColumnPlan:
     """The plan with all that is known of its columns once all rows were seen.
 
@@ -81,26 +81,41 @@ def found_out(
         plan: of the columns so far.
         read: gives all rows by a plan.
         settings: as for :func:`as_matrix`.
-        median: gives that of a column of numbers, counted among these.
+        numbers: gives a column of numbers, counted among these, NaN where one is missing.
     """
-    n = len(plan.dense)
-    running, found, missing = RunningStatistics(n), NO_NUMBERS, settings["missing"]
-    for chunk in read(plan):
+    found, statistics = _statistics(read(plan), len(plan.dense))
+    plan = plan.changed(plan.used, missing=[*found.missing.tolist(), *found.empty.tolist()])
+    if new := origins(plan, found, statistics):
+        plan = plan.changed(new, origin=list(new.values()))
+        _, statistics = _statistics(read(plan), len(plan.dense))
+    centres = None
+    if settings["missing"] == "mean":
+        centres = statistics.mean
+    elif settings["missing"] == "median":
+        pairs = enumerate(plan.origins.tolist())
+        centres = np.array([_median(numbers(place) - origin) for place, origin in pairs])
+    if centres is not None:
+        plan = plan.changed(plan.dense, fill=(centres + plan.origins).tolist())
+    if settings["indicator"]:
+        plan = plan.changed(plan.dense, indicator=(found.missing > 0).tolist())
+    return plan
+
+
+def _statistics(chunks: Iterable[Chunk], n: int) -> tuple[Numbers, Statistics]:
+    """What is found in all chunks, and the statistics of their ``n`` columns of numbers."""
+    running, found = RunningStatistics(n), NO_NUMBERS
+    for chunk in chunks:
         assert chunk.found is not None
         found = chunk.found if found is NO_NUMBERS else found.merged(chunk.found)
         if n:
             running.add(numbers_of(chunk.features, n))
-    statistics = running.now()
-    new = origins(plan, found, statistics)
-    plan = plan.changed(plan.used, missing=[*found.missing.tolist(), *found.empty.tolist()])
-    plan = plan.changed(new, origin=list(new.values()))
-    if missing == "mean":
-        plan = plan.changed(plan.dense, fill=statistics.mean.tolist())
-    elif missing == "median":
-        plan = plan.changed(plan.dense, fill=[median(place) for place in range(n)])
-    if settings["indicator"]:
-        plan = plan.changed(plan.dense, indicator=(found.missing > 0).tolist())
-    return plan
+    return found, running.now()
+
+
+def _median(values: Array) -> float:
+    """The median of numbers as features have them; 0 without any."""
+    rounded = values[~np.isnan(values)].astype(np.float32).astype(np.float64)
+    return float(np.median(rounded)) if len(rounded) else 0.0
 
 
 def _is_ready(values: Array, settings: Mapping[str, Any]) -> bool:
@@ -142,8 +157,8 @@ def _chunks(
         yield plan.chunk(wide, [], None)
 
 
-def median_of(column: Array, notation: Notation) -> float:
-    """The median of the numbers that are there; 0 without any."""
-    values = column[~np.isnan(column)] if column.dtype.kind == "f" else column
-    values = values[~np.isin(values, notation.missing_numbers)]
-    return float(np.median(values)) if len(values) else 0.0
+def _given(column: Array, notation: Notation) -> Array:
+    """A column with NaN where a number is missing."""
+    wide = column.astype(np.float64)
+    wide[np.isin(wide, notation.missing_numbers)] = np.nan
+    return wide
