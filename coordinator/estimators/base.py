@@ -13,14 +13,20 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from distbelief.app.datasets.examples.weights import written
-from distbelief.app.datasets.formats.frames import named
+from distbelief.app.datasets.formats.options import TARGET_OPTIONS
 from distbelief.app.datasets.targets.wanted import REGRESSION
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.api import Cluster, Result, train
 from distbelief.coordinator.cluster.shared import shared_cluster
+from distbelief.coordinator.estimators.features import (
+    by_column,
+    checked_examples,
+    checked_features,
+    warn_of_columns,
+)
 from distbelief.coordinator.inference.trained_model import TrainedModel
 
 Array = npt.NDArray[Any]
@@ -33,7 +39,7 @@ ELSEWHERE = {
     "cluster": "it is a parameter of its own",
     "algorithm": "the class of the estimator says it",
     "data": "fit is given X and y",
-    "data_options": "X and y are as they are",
+    **dict.fromkeys(("target", *TARGET_OPTIONS), "y is as it is"),
 }
 
 SEEDS = 2**31 - 1
@@ -41,9 +47,6 @@ SEEDS = 2**31 - 1
 #: Models of one kind of targets only, for whom an estimator of the other kind is an error.
 CLASSIFYING = ("logistic", "softmax")
 PREDICTING = ("linear",)
-
-#: The features that are taken.
-KINDS: Mapping[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
 
 
 class Estimator(BaseEstimator):
@@ -54,7 +57,9 @@ class Estimator(BaseEstimator):
         result_: of the last training: its history, figures and timings.
         n_features_in_: features of the examples.
         feature_names_in_: names of the columns, if ``X`` was a DataFrame; ``model_`` knows them.
-        coef_: of the linear models, for the columns as they are; shapes are scikit-learn's.
+            Columns of a DataFrame mean what they would in a CSV file, see docs/guide.md.
+        coef_: of the linear models, for the columns as they are, 0 for those that were left out;
+            shapes are scikit-learn's. With categories they are those of the model's features.
         intercept_: likewise.
         n_iter_: iterations, or passes over the data, of the last training.
         loss_curve_: the mean loss in training, a number for each pass in which units ended; of
@@ -74,6 +79,7 @@ class Estimator(BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._takes_gaps
         return tags
 
     def _processes(self) -> int:
@@ -81,9 +87,15 @@ class Estimator(BaseEstimator):
         return os.cpu_count() or 1
 
     def _validate(self, features: Any, targets: Any, *, reset: bool) -> tuple[Any, Array]:
-        numeric = isinstance(self, RegressorMixin)
-        x, y = validate_data(self, features, targets, reset=reset, y_numeric=numeric, **KINDS)
-        return x, y
+        return checked_examples(self, features, targets, reset=reset, gaps=self._takes_gaps)
+
+    @property
+    def _takes_gaps(self) -> bool:
+        return bool(self._column_options()["missing"] != "error")
+
+    def _column_options(self) -> dict[str, Any]:
+        """Options of the columns of ``X``; what would stand for a missing number is always kept."""
+        return {"missing": "mean", **dict(self.settings or {}).get("data_options", {})}
 
     def _train(
         self,
@@ -94,8 +106,9 @@ class Estimator(BaseEstimator):
         **more: Any,
     ) -> Self:
         """Train; of the examples' ``weights`` only their sizes beside one another count."""
-        settings = dict(self.settings or {})
-        for name in settings:
+        settings, of_columns = dict(self.settings or {}), self._column_options()
+        settings.pop("data_options", None)
+        for name in (*settings, *of_columns):
             if name in ELSEWHERE:
                 raise ConfigError(f"settings must not hold {name}: {ELSEWHERE[name]}")
         given = self.get_params(deep=False)
@@ -104,7 +117,7 @@ class Estimator(BaseEstimator):
         own = {name: value for name, value in given.items() if name not in OTHERS}
         if "replicas" in own:  # each needs an example
             own["replicas"] = min(own["replicas"], features.shape[0])
-        data: Any = (named(features, getattr(self, "feature_names_in_", None)), targets)
+        data: Any = (features, targets)
         if weights is not None:
             data += (_check_sample_weight(weights, features, ensure_non_negative=True),)
         if isinstance(self, Classifier):
@@ -117,10 +130,11 @@ class Estimator(BaseEstimator):
                 cluster=self.cluster or shared_cluster(self._processes()),
                 data=data,
                 algorithm=self.algorithm,
-                data_options=options,
+                data_options=of_columns | options,
                 **({"folder": folder, "seed": seed} | own | more | settings),
             )
         self.model_ = self.result_.model
+        warn_of_columns(self.model_)
         return self
 
     def _saved_in(self, folder: str) -> str:
@@ -163,14 +177,15 @@ class Estimator(BaseEstimator):
         parameters = self.model_.parameters
         if set(parameters) != {"weights", "bias"}:
             raise AttributeError("only linear models have coefficients")
-        return self._shaped(parameters["weights"].T, parameters["bias"])
+        found = by_column(self.model_, parameters["weights"].T, parameters["bias"])
+        return self._shaped(*found)
 
     def _shaped(self, weights: Array, bias: Array) -> tuple[Array, Any]:
         return weights, bias
 
     def _features(self, features: Any) -> Any:
         check_is_fitted(self)
-        return validate_data(self, features, reset=False, **KINDS)
+        return checked_features(self, features, gaps=self._takes_gaps)
 
 
 class Classifier(ClassifierMixin, Estimator):
@@ -224,7 +239,10 @@ class Classifier(ClassifierMixin, Estimator):
         """
         features = self._features(X)
         if hasattr(self, "coef_"):
-            scores: Array = features @ self.coef_.T + self.intercept_
+            parameters = self.model_.parameters
+            weights, bias = self._shaped(parameters["weights"].T, parameters["bias"])
+            found = self.model_.features(features).astype(np.float64)
+            scores: Array = found @ weights.T + bias
             return scores[:, 0] if scores.shape[1] == 1 else scores
         logarithms = self.predict_log_proba(X)
         return logarithms[:, 1] - logarithms[:, 0] if len(self.classes_) == 2 else logarithms

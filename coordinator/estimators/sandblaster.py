@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any, Self
@@ -33,7 +34,7 @@ class _Sandblaster(Estimator):
     ) -> Self:
         # The result is the minimum, whatever its score on held-out examples.
         more["holdout"] = 0.0
-        if features.size <= SMALL:
+        if math.prod(features.shape) <= SMALL:
             more["portions"] = 1
         super()._train(features, targets, options, weights, **more)
         result = self.result_

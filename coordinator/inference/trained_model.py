@@ -126,12 +126,27 @@ class TrainedModel:
             return np.stack([1 - answers, answers], axis=1)
         return answers
 
+    def features(self, values: Any) -> Any:
+        """Features as the model takes them: what is missing filled in, categories hashed, ...
+
+        Args:
+            values: as for :meth:`predict`.
+
+        Returns:
+            float32, shape (n, n_features of the model), dense or a sparse matrix of SciPy.
+
+        Raises:
+            DataError: they do not fit the model.
+        """
+        known = self.saved.compatibility()
+        found = as_table(values, "X", known).features
+        # Which of the two kinds they are is no matter here.
+        known.check(Schema(found.shape[1], sparse=self.saved.schema.sparse), "X")
+        return found
+
     def _answers(self, features: Any) -> npt.NDArray[np.floating]:
         """The predictions of the model, see :class:`distbelief.app.models.model.Model`."""
-        known, sparse = self.saved.compatibility(), self.saved.schema.sparse
-        found = as_table(features, "X", known).features
-        # Which of the two kinds they are is no matter here.
-        known.check(Schema(found.shape[1], sparse=sparse), "X")
+        found, sparse = self.features(features), self.saved.schema.sparse
         source, parts = self.saved.source(), []
         for start in range(0, found.shape[0], PREDICTED_TOGETHER):
             chunk = found[start : start + PREDICTED_TOGETHER]

@@ -36,6 +36,7 @@ from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.examples.weights import as_weights
 from distbelief.app.datasets.formats.frames import frame_of
 from distbelief.app.datasets.formats.options import MISSING_OPTIONS, Options, missing_settings
+from distbelief.app.datasets.reading.known_columns import quoted
 from distbelief.app.datasets.reading.matrix import as_matrix
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.targets.column import TargetColumn
@@ -154,6 +155,7 @@ def as_table(
     """
     frame = frame_of(values, source)
     if frame is None:
+        _check_nameless(values, source, known, options)
         features, table = _as_matrix(values, known, options)
         return Table(features, Columns(features.shape[1]), table)
     plan, chunk = frame.read(options, Use(labelled=False, known=known))
@@ -162,6 +164,23 @@ def as_table(
     if not found.shape[0]:
         raise DataError(f"{source}: there are no examples, at least one is needed")
     return Table(found, columns, plan.table)
+
+
+def _check_nameless(
+    values: Any, source: str, known: Compatibility | None, options: Options
+) -> None:
+    """Refuse what only a table with names for its columns can be asked for."""
+    for name in options:
+        if name not in MISSING_OPTIONS:
+            raise DataError(
+                f"{source}: the option {name} is for tables whose columns have names, such as "
+                "DataFrames"
+            )
+    if known is not None and known.categorical and not is_sparse(values):
+        raise DataError(
+            f"{source}: {known.name} has the categorical columns {quoted(known.categorical)}: they "
+            "are taken from a table whose columns have names, such as a DataFrame"
+        )
 
 
 def _as_matrix(
@@ -175,7 +194,9 @@ def _as_matrix(
     if not is_sparse(values):
         given = {**({} if known is None else known.options), **options}
         numbers = None if known is None else known.numbers
-        return as_matrix(np.asarray(values), missing_settings(given, NAME), NAME, numbers)
+        fills = options.get("missing", "error") != "error"
+        settings = missing_settings(given, NAME)
+        return as_matrix(np.asarray(values), settings, NAME, numbers, fills=fills)
     found = csr(values).copy()
     found.sum_duplicates()  # which also sorts each row
     entries = to_float32(found.data, "features", NAME)

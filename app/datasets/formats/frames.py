@@ -6,7 +6,7 @@ of them by its name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,11 +130,3 @@ def frame_of(values: Any, source: str) -> Frame | None:
         other = found[texts.index(False)]
         raise DataError(f"{source}: names of columns must be texts, one is {other!r}")
     return Frame(tuple(map(str, found)), values, source) if found and all(texts) else None
-
-
-def named(features: Any, names: Sequence[str] | None) -> Any:
-    """A dense matrix with names for its columns; as it is without names."""
-    if names is None or not isinstance(features, np.ndarray):
-        return features
-    columns: Mapping[str, Array] = dict(zip(map(str, names), features.T, strict=True))
-    return Frame(tuple(columns), columns, "X")

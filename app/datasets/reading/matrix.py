@@ -32,7 +32,12 @@ CHUNK_NUMBERS = 1 << 18
 
 
 def as_matrix(
-    values: Array, settings: Mapping[str, Any], source: str, known: Sequence[Column] | None = None
+    values: Array,
+    settings: Mapping[str, Any],
+    source: str,
+    known: Sequence[Column] | None = None,
+    *,
+    fills: bool = False,
 ) -> tuple[Float32s, tuple[Column, ...]]:
     """Features out of numbers of any kind, and how: nothing, where they are as they were.
 
@@ -42,6 +47,7 @@ def as_matrix(
         source: for messages.
         known: columns of numbers of other data, or of a model, that are followed; if there are
             none, numbers stay as they are.
+        fills: whether what would stand for a missing number is wanted although none is missing.
 
     Raises:
         DataError: they are no matrix of numbers, or one is infinite or does not fit float32,
@@ -53,7 +59,7 @@ def as_matrix(
         features = _joined(_chunks(plan.following(known), values, settings, source))
         check_finite(features, "features", source)
         return features, tuple(known)
-    if known is not None or _is_ready(values, settings):
+    if known is not None or (not fills and _is_ready(values, settings)):
         features = to_float32(values, "features", source)
         check_finite(features, "features", source)
         return features, ()
@@ -65,7 +71,7 @@ def as_matrix(
 
     plan = found_out(plan, read, settings, lambda place: _given(values[:, place], notation))
     if not any(column.origin or column.missing for column in plan.table):
-        return to_float32(values, "features", source), ()
+        return to_float32(values, "features", source), plan.table if fills else ()
     return _joined(read(plan)), plan.table
 
 

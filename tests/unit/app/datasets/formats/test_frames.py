@@ -15,7 +15,7 @@ import pytest
 from distbelief.app.datasets.cache.opening import open_cached
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.formats.arrays import as_table, hand_over
-from distbelief.app.datasets.formats.frames import frame_of, named
+from distbelief.app.datasets.formats.frames import frame_of
 from distbelief.app.datasets.run_data import compatibility_of
 from distbelief.app.datasets.targets.wanted import Wanted
 from distbelief.app.errors import DataError
@@ -295,9 +295,3 @@ def test_columns_that_tell_rows_apart_are_left_out_unless_they_are_kept(tmp_path
     table = Likeness(name=[f"n{i}" for i in n], id=[*n], x=[i % 3 for i in n])
     assert as_table(table, "X").columns.names == ("x",)
     assert as_table(table, "X", options={"keep": "id"}).columns.names == ("id", "x")
-
-
-def test_a_matrix_may_be_given_names() -> None:
-    matrix = np.array([[1.0, 2.0]])
-    assert as_table(named(matrix, ["a", "b"]), "X").columns.names == ("a", "b")
-    assert named(matrix, None) is matrix
