@@ -137,7 +137,7 @@ def test_what_a_fit_leaves_is_what_scikit_learn_has(model: str | None, n_classes
     assert ours.intercept_.shape == theirs.intercept_.shape
     linear = x @ ours.coef_.T + ours.intercept_
     scores = ours.decision_function(x)
-    assert scores == pytest.approx(linear if n_classes > 2 else linear[:, 0], abs=1e-6)
+    assert scores == pytest.approx(linear if n_classes > 2 else linear[:, 0], abs=1e-5)  # float32
     assert (theirs.decision_function(x).shape) == scores.shape
     logs = ours.predict_log_proba(x)
     assert np.exp(logs) == pytest.approx(ours.predict_proba(x))

@@ -23,11 +23,12 @@ from distbelief.app.datasets.formats.csv_lines import (
     names_in,
     with_gaps,
 )
+from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.apart import apart_values, fault_of_apart
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
 from distbelief.app.datasets.reading.checks import Checks
 from distbelief.app.datasets.reading.column_plan import Beside, ColumnPlan, Float64s
-from distbelief.app.datasets.reading.columns import AllColumns, guessed_columns, target_choice
+from distbelief.app.datasets.reading.columns import guessed_columns, target_choice
 from distbelief.app.datasets.reading.dates import all_seconds
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.header import has_header, wanted_names
@@ -70,7 +71,8 @@ class CsvReader(TableReader):
         file, head, whole = head_of(files, self._form)
         if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
-                f"{file.name}: there is only one column; is the option delimiter right?"
+                f"{file.name}: there is only one column; is the option delimiter right? "
+                "(comment=# or skip=N pass over lines without data)"
             )
         self._header = self._has_header(head.rows, file)
         names = names_in(head.rows[0], file) if self._header else ()

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from distbelief.app.datasets.examples.chunks import Chunk
 from distbelief.app.datasets.formats.frame_columns import FrameColumn, frame_column
 from distbelief.app.datasets.formats.options import IN_MEMORY_TABLE, Options, table_settings
+from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float64s
-from distbelief.app.datasets.reading.columns import AllColumns
 from distbelief.app.datasets.reading.known_columns import plan_table
 from distbelief.app.datasets.reading.matrix import found_out
 from distbelief.app.datasets.reading.notation import Notation

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, combinations, count
 from typing import Any
 
@@ -17,17 +15,15 @@ from distbelief.app.datasets.examples.column import (
     Column,
 )
 from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.apart import given
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
-from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.survey import ANOTHER_WRITING, Guess
 from distbelief.app.datasets.reading.values import shown
 from distbelief.app.errors import DataError
 
 #: Columns that hold the targets unless the option says otherwise; in any case of letters.
 TARGET_NAMES = ("target", "label", "y", "class")
-
-_LISTED = 20  # columns in a message
 
 
 def names_of(header: Sequence[str]) -> tuple[str, ...]:
@@ -139,20 +135,25 @@ class _Uses:
 
     def unclear(self, column: int, guess: Guess) -> str:
         """The sentence about a column that is neither numbers nor categories by itself."""
-        key = self._columns.names[column] if self._columns.names else str(column)
+        key = self._columns.key(column)
         what = f"{self._columns.source}: column {key!r} holds"
-        others = f"{self._columns.as_category(column)}, ignore={key} leaves the column out"
+        others = f", {self._columns.as_category(column)}, ignore={key} leaves the column out"
+        if column == self.target:
+            others = ""
         example = f" such as {shown(guess.example)}" if guess.example else ""
         if guess.kind == DATE:
+            told = {self.target, *self.ignored, *self._fields, *self._numbers}
+            dates = (i for i, each in enumerate(self._guesses) if each.kind == DATE)
+            keys = ",".join(self._columns.quoted_key(i) for i in dates if i not in told)
             return (
-                f"{what} dates or times{example}: the option dates={key} "
+                f"{what} dates or times{example}: the option dates={keys or key} "
                 f"reads them as seconds since 1970 (date_format=%d.%m.%Y says how they are "
-                f"written), {others}"
+                f"written){others}"
             )
         if guess.kind == ANOTHER_WRITING:
             return (
                 f"{what} numbers in another writing, such as {shown(guess.example)}: "
-                f"{_advice(guess.example)}, {others}"
+                f"{_advice(guess.example)}{others}"
             )
         return (
             f"{what} {guess.kind}, here it must be numbers, whole numbers, truth values, text, "
@@ -173,66 +174,6 @@ def _advice(number: str) -> str:
     elif separators:
         options += [f"thousands={last} (or decimal={last})"]
     return f"with {' and '.join(options)} they are read"
-
-
-@dataclass(frozen=True)
-class AllColumns:
-    """The columns of a file.
-
-    Attributes:
-        names: empty where the file has none.
-        width: number of columns.
-        source: the file, for messages.
-    """
-
-    names: tuple[str, ...]
-    width: int
-    source: str
-
-    def check(self) -> None:
-        """Refuse two columns of the same name."""
-        if len(self._positions) < len(self.names):
-            name = next(each for i, each in enumerate(self.names) if self._positions[each] > i)
-            raise DataError(f"{self.source}: two columns are called {name!r}, rename one")
-
-    def find(self, option: str, key: str) -> int:
-        """The column that the user calls ``key``: by name, else by position."""
-        column = self.look_up(key)
-        if column is None:
-            raise DataError(
-                f"{self.source}: option {option}: there is no column {key!r}, the file has "
-                f"{self.listed()}{hint(key, self.names)}"
-            )
-        return column
-
-    def look_up(self, key: str) -> int | None:
-        if key in self._positions:
-            return self._positions[key]
-        return int(key) if key.isdecimal() and len(key) < 10 and int(key) < self.width else None
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        """Each name's column: options may name a hundred thousand of them."""
-        return {name: i for i, name in enumerate(self.names)}
-
-    def listed(self) -> str:
-        if not self.names:
-            return f"columns 0 to {self.width - 1}, without names"
-        more = f" and {self.width - _LISTED} more" if self.width > _LISTED else ""
-        return ", ".join(map(repr, self.names[:_LISTED])) + more
-
-    def as_category(self, column: int) -> str:
-        """How to say that a column holds categories."""
-        key = self.names[column] if self.names else str(column)
-        key = f'"{key}"' if "," in key else key
-        return f"categorical={key} takes each value as a category"
-
-    def twice(self, column: int | None) -> DataError:
-        name = self.names[column] if self.names and column is not None else column
-        return DataError(
-            f"{self.source}: column {name!r} can be only one of target, ignored, "
-            "categorical, numeric, dates"
-        )
 
 
 def told_kinds(

@@ -21,9 +21,9 @@ from distbelief.app.datasets.examples.column import (
     Column,
 )
 from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.columns import (
-    AllColumns,
     apart_column,
     known_targets,
     plan_columns,
