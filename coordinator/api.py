@@ -109,8 +109,8 @@ def train(
             :class:`distbelief.LocalCluster` goes on afterwards, and nothing of the run stays
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
         data: as on the command line, or (features, targets): numbers of the shape
-            (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns the
-            model knows by their names; and numbers or texts. With (features, targets, weights)
+            (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns mean
+            what they would in a CSV file; and numbers or texts. With (features, targets, weights)
             examples count as often as their weights say. Arrays lie in files in the cache folder
             while the training lasts, where workers read them.
         holdout_data: held-out examples of their own, likewise.

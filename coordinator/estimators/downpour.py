@@ -97,7 +97,8 @@ class DownpourClassifier(_Downpour, Classifier):
         class_weight: balanced, or a dictionary of weights by class.
         random_state: of initial values, split and order; or ``settings={"seed": 3}``.
         cluster: where to train, see :func:`distbelief.train`.
-        settings: further settings by name.
+        settings: further settings by name; ``{"data_options": {"missing": "median"}}`` says how
+            columns of ``X`` are read.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from distbelief.app.datasets.examples.sparse import (
 )
 from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.examples.weights import as_weights
+from distbelief.app.datasets.formats.frame_columns import is_missing_value
 from distbelief.app.datasets.formats.frames import frame_of
 from distbelief.app.datasets.formats.options import MISSING_OPTIONS, Options, missing_settings
 from distbelief.app.datasets.reading.known_columns import quoted
@@ -217,6 +219,8 @@ def _as_targets(values: Any) -> npt.NDArray[Any]:
         return targets
     written = targets.tolist()
     for row, value in enumerate(written):
-        if value is None or (not isinstance(value, str) and not value == value):
+        if is_missing_value(value):
             raise DataError(f"{NAME}: row {row} of the targets is missing, it is {value!r}")
-    return np.array(written)
+    found = np.array(written)
+    decimals = found.dtype.kind == "O" and all(isinstance(each, Decimal) for each in written)
+    return found.astype(np.float64) if decimals else found

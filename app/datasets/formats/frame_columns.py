@@ -108,7 +108,7 @@ class FrameColumn:
             values = values.astype(f"{values.dtype.kind}8[us]")
         # A number of NumPy is written with no more digits than its type has.
         each = values if values.dtype.kind == "f" else values.tolist()
-        return ["" if _is_missing(value) else str(value) for value in each]
+        return ["" if is_missing_value(value) else str(value) for value in each]
 
     def check(self) -> None:
         """Refuse what is no column of single values; ValueError says why."""
@@ -133,7 +133,7 @@ class FrameColumn:
             return self.values.astype(np.float64)
         if self.values.dtype.kind != "O":
             return None
-        values = [np.nan if _is_missing(value) else value for value in self.values.tolist()]
+        values = [np.nan if is_missing_value(value) else value for value in self.values.tolist()]
         if not all(isinstance(value, int | float | np.number | np.bool_) for value in values):
             return None
         try:
@@ -146,7 +146,7 @@ class FrameColumn:
         """Seconds, NaN where one is missing; None unless all values are dates or durations."""
         values = self.values
         if values.dtype.kind == "O" and not self.is_of_categories:
-            found = [None if _is_missing(value) else value for value in values.tolist()]
+            found = [None if is_missing_value(value) else value for value in values.tolist()]
             if {type(value) for value in found} <= {type(None)}:
                 return None
             if not all(value is None or isinstance(value, date) for value in found):
@@ -185,7 +185,8 @@ def frame_column(values: Any, notation: Notation, date_format: str | None) -> Fr
     return FrameColumn(np.asarray(values), declared, notation, date_format)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing_value(value: Any) -> bool:
+    """Whether an object of a table stands for nothing: None, NaN, NaT, pandas' NA."""
     if value is None or type(value).__name__ == "NAType":
         return True
     return not isinstance(value, str) and bool(value != value)  # NaN and NaT alone are not equal

@@ -295,3 +295,23 @@ def test_columns_that_tell_rows_apart_are_left_out_unless_they_are_kept(tmp_path
     table = Likeness(name=[f"n{i}" for i in n], id=[*n], x=[i % 3 for i in n])
     assert as_table(table, "X").columns.names == ("x",)
     assert as_table(table, "X", options={"keep": "id"}).columns.names == ("id", "x")
+
+
+def test_targets_of_a_table_may_be_any_objects(tmp_path: Path) -> None:
+    class NAType:
+        """As pandas has it."""
+
+        def __eq__(self, other: object) -> bool:
+            raise TypeError("boolean value of NA is ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+        def __repr__(self) -> str:
+            return "<NA>"
+
+    gap = np.array(["a", NAType(), "b"], object)
+    with pytest.raises(DataError, match="row 1 of the targets is missing, it is <NA>"):
+        hand_over(Likeness(x=[1, 2, 3]), gap, tmp_path / "gap", Wanted())
+    prices = np.array([Decimal("1.5"), Decimal("2.25"), Decimal(3)], object)
+    source = hand_over(Likeness(x=[1, 2, 3]), prices, tmp_path / "prices", Wanted())
+    assert open_cached(source, {}, tmp_path / "cache").targets[:].tolist() == [1.5, 2.25, 3.0]
