@@ -19,10 +19,7 @@ from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import Vector, views
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.models.model import Task
-from distbelief.app.models.predictions import likeliest
-
-#: Examples that are predicted together: bounded memory, whatever the size of the arrays.
-PREDICTED_TOGETHER = 4096
+from distbelief.app.models.predictions import CHUNK_EXAMPLES, likeliest
 
 
 def changed_text(modules: Sequence[str]) -> str:
@@ -148,8 +145,8 @@ class TrainedModel:
         """The predictions of the model, see :class:`distbelief.app.models.model.Model`."""
         found, sparse = self.features(features), self.saved.schema.sparse
         source, parts = self.saved.source(), []
-        for start in range(0, found.shape[0], PREDICTED_TOGETHER):
-            chunk = found[start : start + PREDICTED_TOGETHER]
+        for start in range(0, found.shape[0], CHUNK_EXAMPLES):
+            chunk = found[start : start + CHUNK_EXAMPLES]
             if is_sparse(chunk) != sparse:
                 chunk = csr(chunk) if sparse else chunk.toarray()
             model, parameters, chunk = source(chunk)

@@ -197,8 +197,13 @@ def _as_matrix(
         given = {**({} if known is None else known.options), **options}
         numbers = None if known is None else known.numbers
         fills = options.get("missing", "error") != "error"
-        settings = missing_settings(given, NAME)
-        return as_matrix(np.asarray(values), settings, NAME, numbers, fills=fills)
+        settings, found = missing_settings(given, NAME), np.asarray(values)
+        if found.dtype.kind in "OUST":
+            raise DataError(
+                f"{NAME}: features must be numbers, got an array of dtype {found.dtype}: texts "
+                "are taken from a table whose columns have names, such as a DataFrame"
+            )
+        return as_matrix(found, settings, NAME, numbers, fills=fills)
     found = csr(values).copy()
     found.sum_duplicates()  # which also sorts each row
     entries = to_float32(found.data, "features", NAME)

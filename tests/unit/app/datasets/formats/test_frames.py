@@ -213,6 +213,26 @@ def test_a_column_of_other_things_is_refused(values: Any, message: str) -> None:
         as_table(Likeness(c=values), "X")
 
 
+def test_texts_and_options_of_columns_need_names(tmp_path: Path) -> None:
+    for values in (np.array([["a", 1]], object), np.array([["a"]])):
+        with pytest.raises(DataError, match="texts are taken from a table whose columns have name"):
+            as_table(values, "X")
+    with pytest.raises(DataError, match="X: the option dates is for tables whose columns have nam"):
+        as_table(np.ones((1, 2)), "X", options={"dates": "0"})
+    trained = opened(Likeness(c=["a", "b", "a"], x=[1, 2, 3]), tmp_path, options={"buckets": 4})
+    known = compatibility_of(trained, "the model")
+    with pytest.raises(DataError, match="X: the model has the categorical columns 'c': they are t"):
+        as_table(np.ones((1, 2)), "X", known)
+
+
+def test_what_stands_for_a_gap_is_kept_where_it_is_said_although_there_is_none(
+    tmp_path: Path,
+) -> None:
+    trained = opened(np.array([[1.0], [2], [6]]), tmp_path, options={"missing": "median"})
+    known = compatibility_of(trained, "the model")
+    assert as_table(np.array([[np.nan], [5]]), "X", known).features.tolist() == [[2], [5]]
+
+
 def test_options_of_files_are_refused_for_tables_in_memory() -> None:
     with pytest.raises(DataError, match="X: unknown option 'header' of tables in memory, known "):
         as_table(Likeness(a=[1]), "X", options={"header": True})
