@@ -12,7 +12,7 @@ Of the targets, in all formats:
     positive    the class that threshold, AUC, precision and recall are about, where there are
                 two; by default the second
 
-CSV and Parquet:
+CSV and Parquet; all but target, holdout, split and bad_lines also tables in memory:
 
     target      column of the targets: its name, or its position from 0. By default the one
                 called target, label, y or class; without a header the last one
@@ -43,6 +43,9 @@ CSV:
     delimiter   the character between two fields, the word tab, or \s+ for any blanks; by
                 default the one with which all lines have as many fields
     comment     what lines without data begin with
+
+CSV and tables in memory:
+
     decimal     the character before a fraction, by default a point
     thousands   the character between groups of three digits, by default none
     units       characters beside numbers that are passed over, such as $ or %
