@@ -283,6 +283,18 @@ def test_a_number_that_is_missing_is_no_truth_value(tmp_path: Path) -> None:
     assert numbers(data).tolist() == [[7], [5]]
 
 
+def test_all_columns_of_dates_are_named_at_once(tmp_path: Path) -> None:
+    rows = "".join(f"2020-01-0{i},{i},2021-01-0{i},2\n" for i in range(1, 9))
+    with pytest.raises(DataError, match=r"column 'from' holds dates .*: the option dates=from,to "):
+        opened(tmp_path, f"from,x,to,y\n{rows}")
+
+
+def test_of_targets_in_another_writing_only_the_writing_is_advised(tmp_path: Path) -> None:
+    rows = "".join(f"{i};${i}\n" for i in range(30))
+    with pytest.raises(DataError, match=r"column 'y' .*: with units=\$ they are read$"):
+        opened(tmp_path, f"a;y\n{rows}", delimiter=";")
+
+
 @pytest.mark.parametrize(
     ("value", "advice"),
     [
