@@ -8,7 +8,6 @@ several threads at once.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -16,21 +15,15 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
-from distbelief.app.datasets.examples.compatibility import Compatibility
-from distbelief.app.datasets.formats import arrays
-from distbelief.app.datasets.formats.options import TARGET_OPTIONS, wanted_targets
-from distbelief.app.datasets.run_data import compatibility_of
-from distbelief.app.datasets.targets.wanted import Wanted
-from distbelief.app.errors import ConfigError, DataError
-from distbelief.app.models.files import read_model
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.errors import ConfigError
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
+from distbelief.coordinator.problem.handed_over import Data, handed_over, sources
 from distbelief.coordinator.problem.problem import Problem, prepare
-from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.progress.callbacks import Callbacks, together
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.status import Status
@@ -39,9 +32,6 @@ from distbelief.coordinator.training import training
 
 #: Where a training runs.
 Cluster = ClusterConfig | LocalCluster | Endpoints
-
-#: A source as on the command line, or features, targets and perhaps weights in memory.
-Data = str | Path | tuple[Any, Any] | tuple[Any, Any, Any]
 
 #: Settings that say what a given cluster already is.
 OF_THE_CLUSTER = ("broker", "parameter_servers", "servers", "processes", "durability")
@@ -72,8 +62,8 @@ def train(
             :class:`distbelief.LocalCluster` goes on afterwards, and nothing of the run stays
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
         data: as on the command line, or (features, targets): numbers of the shape
-            (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns the
-            model knows by their names; and numbers or texts. With (features, targets, weights)
+            (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns mean
+            what they would in a CSV file; and numbers or texts. With (features, targets, weights)
             examples count as often as their weights say, and so they do with a column of a file or
             a DataFrame that the data option weight names. Arrays lie in files in the cache folder
             while the training lasts, where workers read them.
@@ -97,11 +87,11 @@ def train(
     """
     began = time.monotonic()
     given = {"data": data, "holdout_data": holdout_data, "test_data": test_data}
-    run, where = _configure(config, cluster, settings | _sources(given))
+    run, where = _configure(config, cluster, settings | sources(given))
     if not (kept := "folder" in where.model_fields_set):
         where = where.model_copy(update={"folder": str(default_cache_folder() / "runs")})
     allow_imports_of(run)
-    with _handed_over(run, given) as run:
+    with handed_over(run, given) as run:
         n_servers = len(where.parameter_servers) or where.servers
         problem, history, started = prepare(run, n_servers), list[Event](), list[float]()
         prepared = time.monotonic()
@@ -151,86 +141,3 @@ def _configure(
         at = cluster.endpoints if isinstance(cluster, LocalCluster) else cluster
         known |= {"broker": at.broker, "parameter_servers": at.parameter_servers}
     return configure({**known, **settings})
-
-
-def _sources(given: Mapping[str, Data | None]) -> dict[str, str]:
-    """Settings for the data; those in memory have no place yet. Raises ConfigError."""
-    sources = {}
-    for name, each in given.items():
-        if isinstance(each, str | Path):
-            sources[name] = str(each)
-        elif _is_pair(each):
-            sources[name] = arrays.PREFIX
-        elif each is not None:
-            raise ConfigError(
-                f"{name} must be a source, or (features, targets), or these and weights, got "
-                f"{type(each).__name__}"
-            )
-    return sources
-
-
-@contextmanager
-def _handed_over(run: RunConfig, given: Mapping[str, Data | None]) -> Iterator[RunConfig]:
-    """``run`` with arrays written to files for as long as it takes, targets as its model needs."""
-    in_memory: dict[str, Any] = {name: each for name, each in given.items() if _is_pair(each)}
-    if not in_memory:
-        yield run
-        return
-    run = told(run)
-    options = run.data_options
-    of_columns = {key: each for key, each in options.items() if key not in TARGET_OPTIONS}
-    wanted, known = wanted_targets(arrays.NAME, options), _model_known(run.init_from)
-    if "data" not in in_memory:
-        files = open_cached(run.data, options, default_cache_folder(), compatibility=known)
-        known, of_columns = compatibility_of(files, "the training data"), {}
-
-    def written(name: str, place: Path) -> str:
-        features, targets, *weights = in_memory[name]
-        known_as = wanted if known is None else _as_known(known)
-        return arrays.hand_over(features, targets, place, known_as, known, of_columns, *weights)
-
-    with _private_folder() as folder:
-        for name in in_memory:
-            place = folder / name
-            source = written(name, place)
-            if name == "data":
-                schema = arrays.open_arrays(place, source).schema
-                if (again := agreed(run, schema)) is not run:
-                    run, place = again, folder / "again"
-                    wanted = wanted_targets(arrays.NAME, run.data_options)
-                    source = written(name, place)
-                known = compatibility_of(arrays.open_arrays(place, source), "the training data")
-                of_columns = {}
-            run = run.model_copy(update={name: source})
-        yield run
-
-
-def _as_known(known: Compatibility) -> Wanted:
-    return Wanted(schema=known.schema, known_by=known.name)
-
-
-def _model_known(path: str | Path | None) -> Compatibility | None:
-    """What arrays must fit that a training goes on with, from the model in ``path``."""
-    return None if path is None else read_model(Path(path)).compatibility(f"the model {path}")
-
-
-def _is_pair(data: Any) -> bool:
-    return isinstance(data, tuple | list) and len(data) in (2, 3)
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A private folder that is removed again, where there is room for data."""
-    home = default_cache_folder()
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="arrays-", dir=home))
-    except OSError as error:
-        raise DataError(
-            f"cannot write the arrays to {home} ({error.strerror}): set DISTBELIEF_CACHE to a "
-            "folder with room that you may write to"
-        ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

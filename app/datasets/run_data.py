@@ -42,7 +42,7 @@ from distbelief.app.settings.data import RANDOM, STRATIFIED
 from distbelief.app.settings.sections import Scalar
 
 #: Options that say which column is what: of another file its names say it.
-OF_COLUMNS = ("target", "ignore", "categorical", "dates", "keep")
+OF_COLUMNS = ("target", "ignore", "categorical", "numeric", "dates", "keep")
 
 
 @dataclass(frozen=True, eq=False)

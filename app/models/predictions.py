@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+#: Examples that are predicted together: bounded memory, whatever the size of the data.
+CHUNK_EXAMPLES = 4096
+
 
 def likeliest(probabilities: npt.NDArray[Any], threshold: float) -> npt.NDArray[np.intp]:
     """Choose a class for each example, shape (n,): the one with the highest probability.

@@ -100,7 +100,8 @@ def predict(
     if predictor.skipped:
         faults = [str(fault) for fault in predictor.skipped[:_SHOWN]]
         more = len(predictor.skipped) - len(faults)
-        lines = [f"{len(predictor.skipped):,} rows have no prediction:", *faults]
+        n = len(predictor.skipped)
+        lines = [f"{n:,} row{' has' if n == 1 else 's have'} no prediction:", *faults]
         click.echo("\n  ".join([*lines, f"and {more:,} more"] if more else lines), err=True)
 
 

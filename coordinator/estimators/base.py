@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from distbelief.app.datasets.examples.weights import written
-from distbelief.app.datasets.formats.frames import named
-from distbelief.app.datasets.targets.wanted import REGRESSION
+from distbelief.app.datasets.formats.options import TARGET_OPTIONS
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.api import Cluster, train
 from distbelief.coordinator.cluster.shared import shared_cluster
+from distbelief.coordinator.estimators.features import (
+    by_column,
+    checked_examples,
+    checked_features,
+    warn_of_columns,
+)
 from distbelief.coordinator.inference.trained_model import TrainedModel
 from distbelief.coordinator.result import Result
 
@@ -34,17 +36,10 @@ ELSEWHERE = {
     "cluster": "it is a parameter of its own",
     "algorithm": "the class of the estimator says it",
     "data": "fit is given X and y",
-    "data_options": "X and y are as they are",
+    **dict.fromkeys(("target", *TARGET_OPTIONS), "y is as it is"),
 }
 
 SEEDS = 2**31 - 1
-
-#: Models of one kind of targets only, for whom an estimator of the other kind is an error.
-CLASSIFYING = ("logistic", "softmax")
-PREDICTING = ("linear",)
-
-#: The features that are taken.
-KINDS: Mapping[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
 
 
 class Estimator(BaseEstimator):
@@ -55,7 +50,9 @@ class Estimator(BaseEstimator):
         result_: of the last training: its history, figures and timings.
         n_features_in_: features of the examples.
         feature_names_in_: names of the columns, if ``X`` was a DataFrame; ``model_`` knows them.
-        coef_: of the linear models, for the columns as they are; shapes are scikit-learn's.
+            Columns of a DataFrame mean what they would in a CSV file, see docs/guide.md.
+        coef_: of the linear models, for the columns as they are, 0 for those that were left out;
+            shapes are scikit-learn's. With categories they are those of the model's features.
         intercept_: likewise.
         n_iter_: iterations, or passes over the data, of the last training.
         loss_curve_: the mean loss in training, a number for each pass in which units ended; of
@@ -75,6 +72,7 @@ class Estimator(BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._takes_gaps
         return tags
 
     def _processes(self) -> int:
@@ -82,9 +80,15 @@ class Estimator(BaseEstimator):
         return os.cpu_count() or 1
 
     def _validate(self, features: Any, targets: Any, *, reset: bool) -> tuple[Any, Array]:
-        numeric = isinstance(self, RegressorMixin)
-        x, y = validate_data(self, features, targets, reset=reset, y_numeric=numeric, **KINDS)
-        return x, y
+        return checked_examples(self, features, targets, reset=reset, gaps=self._takes_gaps)
+
+    @property
+    def _takes_gaps(self) -> bool:
+        return bool(self._column_options()["missing"] != "error")
+
+    def _column_options(self) -> dict[str, Any]:
+        """Options of the columns of ``X``; what would stand for a missing number is always kept."""
+        return {"missing": "mean", **dict(self.settings or {}).get("data_options", {})}
 
     def _train(
         self,
@@ -95,8 +99,9 @@ class Estimator(BaseEstimator):
         **more: Any,
     ) -> Self:
         """Train; of the examples' ``weights`` only their sizes beside one another count."""
-        settings = dict(self.settings or {})
-        for name in settings:
+        settings, of_columns = dict(self.settings or {}), self._column_options()
+        settings.pop("data_options", None)
+        for name in (*settings, *of_columns):
             if name in ELSEWHERE:
                 raise ConfigError(f"settings must not hold {name}: {ELSEWHERE[name]}")
         given = self.get_params(deep=False)
@@ -105,11 +110,10 @@ class Estimator(BaseEstimator):
         own = {name: value for name, value in given.items() if name not in OTHERS}
         if "replicas" in own:  # each needs an example
             own["replicas"] = min(own["replicas"], features.shape[0])
-        data: Any = (named(features, getattr(self, "feature_names_in_", None)), targets)
+        data: Any = (features, targets)
         if weights is not None:
             data += (_check_sample_weight(weights, features, ensure_non_negative=True),)
-        if isinstance(self, Classifier):
-            more |= self._of_classes()
+        more = self._settings_for(features) | more
         seed = int(check_random_state(self.random_state).randint(SEEDS))
         with tempfile.TemporaryDirectory(prefix="distbelief-") as folder:
             if self.warm_start and hasattr(self, "model_") and "init_from" not in more:
@@ -118,11 +122,20 @@ class Estimator(BaseEstimator):
                 cluster=self.cluster or shared_cluster(self._processes()),
                 data=data,
                 algorithm=self.algorithm,
-                data_options=options,
+                data_options=of_columns | options,
                 **({"folder": folder, "seed": seed} | own | more | settings),
             )
         self.model_ = self.result_.model
+        self._tell()
         return self
+
+    def _settings_for(self, features: Any) -> dict[str, Any]:
+        """Settings of the algorithm that do not have a parameter's name."""
+        return {}
+
+    def _tell(self) -> None:
+        """Warn of what the last training made of the columns, or of how it ended."""
+        warn_of_columns(self.model_)
 
     def _saved_in(self, folder: str) -> str:
         """The model so far, in a file to start from."""
@@ -164,117 +177,12 @@ class Estimator(BaseEstimator):
         parameters = self.model_.parameters
         if set(parameters) != {"weights", "bias"}:
             raise AttributeError("only linear models have coefficients")
-        return self._shaped(parameters["weights"].T, parameters["bias"])
+        found = by_column(self.model_, parameters["weights"].T, parameters["bias"])
+        return self._shaped(*found)
 
     def _shaped(self, weights: Array, bias: Array) -> tuple[Array, Any]:
         return weights, bias
 
     def _features(self, features: Any) -> Any:
         check_is_fitted(self)
-        return validate_data(self, features, reset=False, **KINDS)
-
-
-class Classifier(ClassifierMixin, Estimator):
-    """``classes_`` are the labels, in ascending order."""
-
-    classes_: Array
-    class_weight: Any
-    others = PREDICTING
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on features (n_examples, n_features) and labels (n_examples,).
-
-        An example counts as often as its weight says.
-        """
-        features, labels = self._validate(X, y, reset=True)
-        return self._train(features, *self._encode(labels, None), weights=sample_weight)
-
-    def predict(self, X: Any) -> Array:
-        """The likeliest class of each example, shape (n_examples,)."""
-        features = self._features(X)
-        found: Array = self.classes_[self.model_.predict(features)]
-        return found
-
-    def predict_proba(self, X: Any) -> Array:
-        """The probability of each of ``classes_``, shape (n_examples, n_classes)."""
-        features = self._features(X)
-        return self.model_.predict_proba(features)
-
-    def _of_classes(self) -> dict[str, str]:
-        """The setting for the weights of classes, whose names are their positions here."""
-        wanted = self.class_weight
-        if wanted is None or isinstance(wanted, str):
-            return {} if wanted is None else {"class_weight": wanted}
-        positions = self._positions(np.asarray(list(wanted)))
-        return {"class_weight": written(dict(zip(positions, wanted.values(), strict=True)))}
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """The logarithm of the probability of each of ``classes_``, shape (n_examples, n_classes).
-
-        That of 0 is minus infinity.
-        """
-        with np.errstate(divide="ignore"):
-            logarithms: Array = np.log(self.predict_proba(X))
-        return logarithms
-
-    def decision_function(self, X: Any) -> Array:
-        """Log-odds of the second class of two, shape (n_examples,), or scores of each class.
-
-        Those of linear models are linear functions of the features; of others they are the
-        logarithms of the probabilities.
-        """
-        features = self._features(X)
-        if hasattr(self, "coef_"):
-            scores: Array = features @ self.coef_.T + self.intercept_
-            return scores[:, 0] if scores.shape[1] == 1 else scores
-        logarithms = self.predict_log_proba(X)
-        return logarithms[:, 1] - logarithms[:, 0] if len(self.classes_) == 2 else logarithms
-
-    def _shaped(self, weights: Array, bias: Array) -> tuple[Array, Any]:
-        if len(weights) == len(self.classes_) == 2:  # softmax: only the difference counts
-            return weights[1:] - weights[:1], bias[1:] - bias[:1]
-        return weights, bias
-
-    def _encode(self, labels: Array, classes: Sequence[Any] | None) -> tuple[Array, dict[str, Any]]:
-        """The positions of ``labels`` among the ``classes``, by default all that occur."""
-        check_classification_targets(labels)
-        found = np.unique(labels if classes is None else np.asarray(classes))
-        if self.warm_start and hasattr(self, "model_") and not np.array_equal(found, self.classes_):
-            raise ValueError(f"warm_start goes on with the classes {self.classes_}, got {found}")
-        self.classes_ = found
-        n_classes = len(self.classes_)
-        if n_classes < 2:
-            raise ValueError(f"there must be at least 2 classes, the data have {n_classes} class")
-        return self._positions(labels), {"classes": n_classes}
-
-    def _positions(self, labels: Array) -> Array:
-        unknown = np.setdiff1d(labels, self.classes_)
-        if len(unknown):
-            raise ValueError(f"the label {unknown[0]} is none of the classes {self.classes_}")
-        return np.searchsorted(self.classes_, labels)
-
-
-class Regressor(RegressorMixin, Estimator):
-    others = CLASSIFYING
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train on features (n_examples, n_features) and values (n_examples,).
-
-        An example counts as often as its weight says.
-        """
-        known = self._validate_regression(X, y, reset=True)
-        return self._train(*known, weights=sample_weight)
-
-    def predict(self, X: Any) -> Array:
-        """The value of each example, shape (n_examples,)."""
-        features = self._features(X)
-        return self.model_.predict(features)
-
-    def _shaped(self, weights: Array, bias: Array) -> tuple[Array, Any]:
-        return weights[0], float(bias[0])
-
-    def _validate_regression(
-        self, features: Any, targets: Any, *, reset: bool
-    ) -> tuple[Any, Array, dict[str, Any]]:
-        x, y = self._validate(features, targets, reset=reset)
-        return x, y, {"task": REGRESSION}
+        return checked_features(self, features, gaps=self._takes_gaps)

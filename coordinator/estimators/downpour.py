@@ -10,7 +10,9 @@ from typing import Any, Self
 from sklearn.utils import Tags
 
 from distbelief.coordinator.api import Cluster
-from distbelief.coordinator.estimators.base import Array, Classifier, Estimator, Regressor
+from distbelief.coordinator.estimators.base import Array, Estimator
+from distbelief.coordinator.estimators.classifier import Classifier
+from distbelief.coordinator.estimators.regressor import Regressor
 
 #: Settings that make the fits of one replica equal each time: nothing depends on the clock.
 ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
@@ -35,23 +37,17 @@ class _Downpour(Estimator):
     def _processes(self) -> int:
         return self.replicas
 
-    def _train(
-        self,
-        features: Any,
-        targets: Array,
-        options: dict[str, Any],
-        weights: Any = None,
-        **more: Any,
-    ) -> Self:
+    def _settings_for(self, features: Any) -> dict[str, Any]:
+        own = super()._settings_for(features)
         if self.replicas == 1:
-            more = {**ALONE, **more}
+            own |= ALONE
         if self.early_stopping:
-            more |= {
+            own |= {
                 "holdout": self.holdout or VALIDATION,
                 "patience": self.patience or WITHOUT_CHANGE,
                 "evaluate_every": 1.0,
             }
-        return super()._train(features, targets, options, weights, **more)
+        return own
 
     def _count_iterations(self) -> int:
         return max(1, round(float(self._units()[-1]["passes"])))
@@ -101,7 +97,8 @@ class DownpourClassifier(_Downpour, Classifier):
         class_weight: balanced, or a dictionary of weights by class.
         random_state: of initial values, split and order; or ``settings={"seed": 3}``.
         cluster: where to train, see :func:`distbelief.train`.
-        settings: further settings by name.
+        settings: further settings by name; ``{"data_options": {"missing": "median"}}`` says how
+            columns of ``X`` are read.
     """
 
     def __init__(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
 from distbelief.coordinator.api import Cluster
-from distbelief.coordinator.estimators.base import Array, Classifier, Estimator, Regressor
+from distbelief.coordinator.estimators.base import Estimator
+from distbelief.coordinator.estimators.classifier import Classifier
+from distbelief.coordinator.estimators.regressor import Regressor
 from distbelief.coordinator.progress.outcome import EndReason
 
 #: Numbers in the features of which one worker makes a gradient in less time than it takes to
@@ -23,24 +26,19 @@ ENDED_EARLY = (EndReason.ITERATIONS, EndReason.TIME)
 class _Sandblaster(Estimator):
     algorithm = "sandblaster"
 
-    def _train(
-        self,
-        features: Any,
-        targets: Array,
-        options: dict[str, Any],
-        weights: Any = None,
-        **more: Any,
-    ) -> Self:
+    def _settings_for(self, features: Any) -> dict[str, Any]:
         # The result is the minimum, whatever its score on held-out examples.
-        more["holdout"] = 0.0
-        if features.size <= SMALL:
-            more["portions"] = 1
-        super()._train(features, targets, options, weights, **more)
+        own = {**super()._settings_for(features), "holdout": 0.0}
+        if math.prod(features.shape) <= SMALL:
+            own["portions"] = 1
+        return own
+
+    def _tell(self) -> None:
+        super()._tell()
         result = self.result_
         if result.reason in ENDED_EARLY:
             said = "; ".join((result.reason, *result.details[:-1]))
-            warnings.warn(said, ConvergenceWarning, stacklevel=3)
-        return self
+            warnings.warn(said, ConvergenceWarning, stacklevel=4)
 
     def _count_iterations(self) -> int:
         return max(1, len(self._losses()) - 1)
@@ -92,17 +90,11 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         self.cluster = cluster
         self.settings = settings
 
-    def _train(
-        self,
-        features: Any,
-        targets: Array,
-        options: dict[str, Any],
-        weights: Any = None,
-        **more: Any,
-    ) -> Self:
+    def _settings_for(self, features: Any) -> dict[str, Any]:
+        own = super()._settings_for(features)
         if self.model is None:
-            more["model"] = "logistic" if len(self.classes_) == 2 else "softmax"
-        return super()._train(features, targets, options, weights, **more)
+            own["model"] = "logistic" if len(self.classes_) == 2 else "softmax"
+        return own
 
 
 class SandblasterRegressor(_Sandblaster, Regressor):

@@ -23,11 +23,8 @@ from distbelief.app.datasets.sources.source import File, Stream, parse
 from distbelief.app.errors import DataError
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.model import Features, Task
-from distbelief.app.models.predictions import likeliest
+from distbelief.app.models.predictions import CHUNK_EXAMPLES, likeliest
 from distbelief.app.settings.sections import Scalar
-
-#: Examples that are in memory at a time.
-CHUNK_EXAMPLES = 4096
 
 Numbers = npt.NDArray[np.floating]
 

@@ -18,13 +18,11 @@ from distbelief.app.models.auc import AucBy, Ranks
 from distbelief.app.models.criterion import judged_as
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.metrics import Score, score
+from distbelief.app.models.predictions import CHUNK_EXAMPLES
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import Scalar
 
 PARTS = ("all", "train", "heldout", "test")
-
-#: Examples that are in memory at a time.
-CHUNK_EXAMPLES = 4096
 
 
 def evaluate(

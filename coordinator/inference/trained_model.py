@@ -19,10 +19,7 @@ from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import Vector, views
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.models.model import Task
-from distbelief.app.models.predictions import likeliest
-
-#: Examples that are predicted together: bounded memory, whatever the size of the arrays.
-PREDICTED_TOGETHER = 4096
+from distbelief.app.models.predictions import CHUNK_EXAMPLES, likeliest
 
 
 def changed_text(modules: Sequence[str]) -> str:
@@ -126,15 +123,30 @@ class TrainedModel:
             return np.stack([1 - answers, answers], axis=1)
         return answers
 
+    def features(self, values: Any) -> Any:
+        """Features as the model takes them: what is missing filled in, categories hashed, ...
+
+        Args:
+            values: as for :meth:`predict`.
+
+        Returns:
+            float32, shape (n, n_features of the model), dense or a sparse matrix of SciPy.
+
+        Raises:
+            DataError: they do not fit the model.
+        """
+        known = self.saved.compatibility()
+        found = as_table(values, "X", known).features
+        # Which of the two kinds they are is no matter here.
+        known.check(Schema(found.shape[1], sparse=self.saved.schema.sparse), "X")
+        return found
+
     def _answers(self, features: Any) -> npt.NDArray[np.floating]:
         """The predictions of the model, see :class:`distbelief.app.models.model.Model`."""
-        known, sparse = self.saved.compatibility(), self.saved.schema.sparse
-        found = as_table(features, "X", known).features
-        # Which of the two kinds they are is no matter here.
-        known.check(Schema(found.shape[1], sparse=sparse), "X")
+        found, sparse = self.features(features), self.saved.schema.sparse
         source, parts = self.saved.source(), []
-        for start in range(0, found.shape[0], PREDICTED_TOGETHER):
-            chunk = found[start : start + PREDICTED_TOGETHER]
+        for start in range(0, found.shape[0], CHUNK_EXAMPLES):
+            chunk = found[start : start + CHUNK_EXAMPLES]
             if is_sparse(chunk) != sparse:
                 chunk = csr(chunk) if sparse else chunk.toarray()
             model, parameters, chunk = source(chunk)

@@ -14,53 +14,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import LogisticRegression, SoftmaxRegression
-from distbelief.app.models.model import Features, Targets
 
 IN_WORKER = Path(sys.argv[0]).parent.name == "celery"
 
 
+class Slow:
+    """Waits before each gradient."""
+
+    def wait(self) -> None:
+        raise NotImplementedError
+
+    def loss_and_gradient(self, *arrays: Any, **words: Any) -> float:
+        if IN_WORKER:
+            self.wait()
+        loss: float = super().loss_and_gradient(*arrays, **words)  # type: ignore[misc]
+        return loss
+
+
 @dataclass(frozen=True)
-class Sleepy(SoftmaxRegression):
+class Sleepy(Slow, SoftmaxRegression):
     """Sleeps before each gradient; meanwhile there is FOLDER/busy-PID, if there is a FOLDER."""
 
     seconds: float = 0.0
     folder: str = ""
 
-    def loss_and_gradient(
-        self,
-        parameters: Vector,
-        features: Features,
-        targets: Targets,
-        gradient: Vector,
-        weights: Any = None,
-    ) -> float:
-        busy = Path(self.folder) / f"busy-{os.getpid()}" if self.folder and IN_WORKER else None
+    def wait(self) -> None:
+        busy = Path(self.folder) / f"busy-{os.getpid()}" if self.folder else None
         if busy:
             busy.touch()
-        time.sleep(self.seconds if IN_WORKER else 0)
+        time.sleep(self.seconds)
         if busy:
             busy.unlink()
-        return super().loss_and_gradient(parameters, features, targets, gradient)
 
 
 @dataclass(frozen=True)
-class SleepyClicks(LogisticRegression):
+class SleepyClicks(Slow, LogisticRegression):
     """The same with sparse weights; what a narrowed one sleeps is no less."""
 
     seconds: float = 0.0
 
-    def loss_and_gradient(
-        self,
-        parameters: Vector,
-        features: Features,
-        targets: Targets,
-        gradient: Vector,
-        weights: Any = None,
-    ) -> float:
-        time.sleep(self.seconds if IN_WORKER else 0)
-        return super().loss_and_gradient(parameters, features, targets, gradient)
+    def wait(self) -> None:
+        time.sleep(self.seconds)
 
 
 def sleepy_clicks(n_features: int, n_classes: int, seconds: float) -> SleepyClicks:
@@ -69,44 +64,39 @@ def sleepy_clicks(n_features: int, n_classes: int, seconds: float) -> SleepyClic
 
 
 @dataclass(frozen=True)
-class Straggling(SoftmaxRegression):
+class Straggling(Slow, SoftmaxRegression):
     """One process sleeps before each gradient: the first that writes its number to FOLDER."""
 
     folder: str = ""
     seconds: float = 0.0
 
-    def loss_and_gradient(
-        self,
-        parameters: Vector,
-        features: Features,
-        targets: Targets,
-        gradient: Vector,
-        weights: Any = None,
-    ) -> float:
+    def wait(self) -> None:
         straggler = Path(self.folder) / "straggler"
-        if IN_WORKER:
-            with suppress(FileExistsError), straggler.open("x") as file:
-                file.write(str(os.getpid()))
-            if straggler.read_text() == str(os.getpid()):
-                time.sleep(self.seconds)
-        return super().loss_and_gradient(parameters, features, targets, gradient)
+        with suppress(FileExistsError), straggler.open("x") as file:
+            file.write(str(os.getpid()))
+        if straggler.read_text() == str(os.getpid()):
+            time.sleep(self.seconds)
 
 
 @dataclass(frozen=True)
-class Dawdling(SoftmaxRegression):
+class Dawdling(Slow, SoftmaxRegression):
     """Sleeps before each gradient as long as there is FOLDER/slow."""
 
     folder: str = ""
     seconds: float = 0.05
 
-    def loss_and_gradient(
-        self,
-        parameters: Vector,
-        features: Features,
-        targets: Targets,
-        gradient: Vector,
-        weights: Any = None,
-    ) -> float:
-        if IN_WORKER and (Path(self.folder) / "slow").exists():
+    def wait(self) -> None:
+        if (Path(self.folder) / "slow").exists():
             time.sleep(self.seconds)
-        return super().loss_and_gradient(parameters, features, targets, gradient)
+
+
+@dataclass(frozen=True)
+class Paced(Slow, SoftmaxRegression):
+    """Sleeps before each gradient until there is FOLDER/go."""
+
+    folder: str
+    seconds: float
+
+    def wait(self) -> None:
+        if not (Path(self.folder) / "go").exists():
+            time.sleep(self.seconds)

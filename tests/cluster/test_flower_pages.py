@@ -29,7 +29,7 @@ PATIENCE_MS = 10_000
 ANSWER_S = 30.0
 
 PACED = (
-    *("train", "--model=pacedmodels:Paced", "--data=synthetic:softmax", "--flower"),
+    *("train", "--model=slowmodels:Paced", "--data=synthetic:softmax", "--flower"),
     *("--data-option=examples=400", "--evaluate-every=1000", "--model-option=seconds=0.05"),
 )
 DOWNPOUR = ("--batch-size=8", "--passes=10", "--n-push=1", "--n-fetch=1", "--unit-steps=5")

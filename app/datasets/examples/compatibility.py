@@ -13,11 +13,12 @@ from distbelief.app.errors import DataError
 from distbelief.app.settings.sections import Scalar
 
 #: Options that say by position or name what columns are, which named ones say themselves.
-OF_NAMED_COLUMNS = ("header", "categorical", "ignore", "dates", "keep")
+OF_NAMED_COLUMNS = ("header", "categorical", "numeric", "ignore", "dates", "keep")
 
 
 #: What was done before there were options for it; models of that time do not say so.
 BEFORE_COLUMNS: Mapping[str, Scalar] = {"na": "", "keep": "*", "missing": 0.0}
+BEFORE_NUMERIC: Mapping[str, Scalar] = {"numeric": "*"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Compatibility:
         reading = self.reading
         if "categorical" in reading and not self.table:
             reading = {**BEFORE_COLUMNS, **reading}
+        if "categorical" in reading:
+            reading = {**BEFORE_NUMERIC, **reading}
         return {key: value for key, value in reading.items() if key not in by_name}
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,11 @@ from distbelief.app.datasets.examples.sparse import (
 )
 from distbelief.app.datasets.examples.target_facts import TargetFacts
 from distbelief.app.datasets.examples.weights import as_weights
+from distbelief.app.datasets.formats.frame_columns import is_missing_value
 from distbelief.app.datasets.formats.frames import frame_of
 from distbelief.app.datasets.formats.options import MISSING_OPTIONS, Options, missing_settings
-from distbelief.app.datasets.reading.columns import AllColumns
+from distbelief.app.datasets.reading.all_columns import AllColumns
+from distbelief.app.datasets.reading.known_columns import quoted
 from distbelief.app.datasets.reading.matrix import as_matrix
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.weights import WEIGHT
@@ -166,7 +169,7 @@ def _weights(
         column = frame.names[columns.find(WEIGHT, str(name))]
     if given is not None or frame is None or column not in frame.names:
         return given, None
-    return frame.column(column), column
+    return frame.values[column], column
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +198,7 @@ def as_table(
     """
     frame = frame_of(values, source)
     if frame is None:
+        _check_nameless(values, source, known, options)
         features, table = _as_matrix(values, known, options, weights)
         return Table(features, Columns(features.shape[1]), table)
     plan, chunk = frame.read(options, Use(labelled=False, known=known), weights)
@@ -203,6 +207,23 @@ def as_table(
     if not found.shape[0]:
         raise DataError(f"{source}: there are no examples, at least one is needed")
     return Table(found, columns, plan.table)
+
+
+def _check_nameless(
+    values: Any, source: str, known: Compatibility | None, options: Options
+) -> None:
+    """Refuse what only a table with names for its columns can be asked for."""
+    for name in options:
+        if name not in MISSING_OPTIONS:
+            raise DataError(
+                f"{source}: the option {name} is for tables whose columns have names, such as "
+                "DataFrames"
+            )
+    if known is not None and known.categorical and not is_sparse(values):
+        raise DataError(
+            f"{source}: {known.name} has the categorical columns {quoted(known.categorical)}: they "
+            "are taken from a table whose columns have names, such as a DataFrame"
+        )
 
 
 def _as_matrix(
@@ -216,7 +237,14 @@ def _as_matrix(
     if not is_sparse(values):
         given = {**({} if known is None else known.options), **options}
         numbers = None if known is None else known.numbers
-        return as_matrix(np.asarray(values), missing_settings(given, NAME), NAME, numbers, weights)
+        fills = options.get("missing", "error") != "error"
+        settings, found = missing_settings(given, NAME), np.asarray(values)
+        if found.dtype.kind in "OUST":
+            raise DataError(
+                f"{NAME}: features must be numbers, got an array of dtype {found.dtype}: texts "
+                "are taken from a table whose columns have names, such as a DataFrame"
+            )
+        return as_matrix(found, settings, NAME, numbers, weights, fills=fills)
     found = csr(values).copy()
     found.sum_duplicates()  # which also sorts each row
     entries = to_float32(found.data, "features", NAME)
@@ -237,6 +265,8 @@ def _as_targets(values: Any) -> npt.NDArray[Any]:
         return targets
     written = targets.tolist()
     for row, value in enumerate(written):
-        if value is None or (not isinstance(value, str) and not value == value):
+        if is_missing_value(value):
             raise DataError(f"{NAME}: row {row} of the targets is missing, it is {value!r}")
-    return np.array(written)
+    found = np.array(written)
+    decimals = found.dtype.kind == "O" and all(isinstance(each, Decimal) for each in written)
+    return found.astype(np.float64) if decimals else found

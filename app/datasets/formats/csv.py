@@ -23,14 +23,15 @@ from distbelief.app.datasets.formats.csv_lines import (
     names_in,
     with_gaps,
 )
+from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.beside import fault_of_beside, read_beside
 from distbelief.app.datasets.reading.cells import Cells, PlainCells, RowCells
 from distbelief.app.datasets.reading.checks import Checks
 from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float64s
-from distbelief.app.datasets.reading.columns import AllColumns, target_choice
+from distbelief.app.datasets.reading.columns import guessed_columns, target_choice
 from distbelief.app.datasets.reading.dates import all_seconds
 from distbelief.app.datasets.reading.files import DataFile
-from distbelief.app.datasets.reading.header import has_header
+from distbelief.app.datasets.reading.header import has_header, wanted_names
 from distbelief.app.datasets.reading.known_columns import plan_table
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.reader import Progress, Unsettled
@@ -70,7 +71,8 @@ class CsvReader(TableReader):
         file, head, whole = head_of(files, self._form)
         if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
-                f"{file.name}: there is only one column; is the option delimiter right?"
+                f"{file.name}: there is only one column; is the option delimiter right? "
+                "(comment=# or skip=N pass over lines without data)"
             )
         self._header = self._has_header(head.rows, file)
         names = names_in(head.rows[0], file) if self._header else ()
@@ -81,10 +83,10 @@ class CsvReader(TableReader):
             )
         width = len(head.rows[0])
         self._all = AllColumns(names, width, file.name)
-        guesses = settings["categorical"] is None and not use.by_name
-        self._checks = Checks(self._notation, guesses_kinds=guesses)
+        guessed = frozenset() if use.by_name else guessed_columns(self._all, settings)
+        self._checks = Checks(self._notation, guessed)
         rows = [row for row in head.rows[self._header :] if len(row) == width]
-        told = use.by_name or (not guesses and "*" in settings["keep"])
+        told = use.by_name or (not guessed and "*" in settings["keep"])
         self._settled = told or (whole and len(files) == 1)
         self._begin(rows)
 
@@ -105,7 +107,7 @@ class CsvReader(TableReader):
     @cached_property
     def _notation(self) -> Notation:
         settings = self._settings
-        return Notation(settings["na"], settings["decimal"], settings["thousands"])
+        return Notation(*(settings[name] for name in ("na", "decimal", "thousands", "units")))
 
     @property
     def target(self) -> TargetChoice:
@@ -115,8 +117,8 @@ class CsvReader(TableReader):
     def reading_options(self) -> dict[str, Scalar]:
         settings: dict[str, Scalar] = {"header": self._header, "delimiter": self._delimiter}
         settings |= self._form.text.reading_options()
-        written = {name: self._settings[name] for name in ("decimal", "thousands", "date_format")}
-        settings |= {name: value for name, value in written.items() if value}
+        written = ("decimal", "thousands", "units", "date_format")
+        settings |= {name: self._settings[name] for name in written if self._settings[name]}
         return {**settings, **super().reading_options}
 
     def settle(self) -> bool:
@@ -168,15 +170,7 @@ class CsvReader(TableReader):
             return given
         if self._use.by_name:
             return True
-        keys = (
-            self._settings["target"],
-            self._settings["weight"],
-            *self._settings["ignore"],
-            *self._settings["dates"],
-            *(self._settings["categorical"] or ()),
-        )
-        wanted = {key for key in keys if key and not key.isdecimal()}
-        return has_header(rows, wanted, self._notation, file.name)
+        return has_header(rows, wanted_names(self._settings), self._notation, file.name)
 
     def _chunks(self, file: DataFile) -> Iterator[Chunk]:
         header = self._header
@@ -283,12 +277,12 @@ class CsvReader(TableReader):
         if column in self._plan.dates:
             return fault_of_date(text.strip(), self._settings["date_format"])
         fault = fault_of_text(text, self._notation.number)
-        if fault and self._checks.guesses_kinds:
+        if fault and column in self._checks.guessed:
             if not self._settled:
                 raise Unsettled
             if fault.endswith("is not a number"):
                 fault += (
                     ", as nearly all of its values are; the option na says what is a missing "
-                    f"value, {self._all.as_categories({column, *self._plan.fields})}"
+                    f"value, {self._all.as_category(column)}"
                 )
         return fault

@@ -55,6 +55,14 @@ def punctuation(value: Scalar) -> str:
     return value
 
 
+def units(value: Scalar) -> str:
+    """Signs of currencies, percent and the like: nothing that a number is written with."""
+    found = "".join(str(value).split())
+    if isinstance(value, bool) or any(c.isalnum() or c in "+-.,;'_\"\0" for c in found):
+        raise ValueError
+    return found
+
+
 def date_format(value: Scalar) -> str:
     if not isinstance(value, str) or "%" not in value:
         raise ValueError

@@ -12,15 +12,16 @@ Of the targets, in all formats:
     positive    the class that threshold, AUC, precision and recall are about, where there are
                 two; by default the second
 
-CSV and Parquet:
+CSV and Parquet; all but target, holdout, split and bad_lines also tables in memory:
 
     target      column of the targets: its name, or its position from 0. By default the one
                 called target, label, y or class; without a header the last one
     ignore      columns to leave out, a comma between two
     keep        columns to use although they would be left out by default (* for all): what
                 counts the rows, or differs in each row
-    categorical columns that hold categories, a comma between two (none: ""). By default
-                those of which more than a tenth of the values are text
+    categorical columns that hold categories, a comma between two, besides those of which
+                more than a tenth of the values are text ("": there are none)
+    numeric     columns that hold numbers, whatever they look like (* for all others)
     dates       columns of dates and times, which become seconds since 1970
     date_format how dates are written (as of strptime); by default as in ISO 8601
     buckets     features for each categorical column; its values are hashed to one of them
@@ -44,8 +45,12 @@ CSV:
     delimiter   the character between two fields, the word tab, or \s+ for any blanks; by
                 default the one with which all lines have as many fields
     comment     what lines without data begin with
+
+CSV and tables in memory:
+
     decimal     the character before a fraction, by default a point
     thousands   the character between groups of three digits, by default none
+    units       characters beside numbers that are passed over, such as $ or %
 
 LIBSVM:
 
@@ -82,6 +87,7 @@ from distbelief.app.datasets.formats.option_kinds import (
     encoding,
     missing,
     punctuation,
+    units,
     whole,
     words,
 )
@@ -137,26 +143,38 @@ MISSING_OPTIONS: Mapping[str, FormatOption] = {
     "missing": FormatOption("mean", missing, "mean, median, error, or a number that fits float32"),
     "indicator": choice(False, **_FLAG),
 }
-_TABLE = {
-    "target": FormatOption(None, column, "the name or the position of a column"),
+_FEATURES = {
     WEIGHT: FormatOption(None, column, "the name or the position of a column"),
     "ignore": FormatOption((), columns, _COLUMNS),
     "keep": FormatOption((), columns, f"{_COLUMNS}, or *"),
     "categorical": FormatOption(None, columns, _COLUMNS),
+    "numeric": FormatOption((), columns, f"{_COLUMNS}, or *"),
     "dates": FormatOption((), columns, _COLUMNS),
     "date_format": FormatOption(None, date_format, "a format of strptime, such as %d.%m.%Y"),
     "buckets": whole(1, MOST_BUCKETS, 1 << 16),
     **MISSING_OPTIONS,
+}
+_TABLE = {
+    "target": FormatOption(None, column, "the name or the position of a column"),
+    **_FEATURES,
     **{name: FormatOption(None, column, "the name or the position of a column") for name in APART},
     **_BAD_LINES,
 }
+_NOTATION = {
+    "decimal": FormatOption(".", punctuation, "one of . , ; ' _ and a blank"),
+    "thousands": FormatOption("", punctuation, "one of . , ; ' _ and a blank"),
+    "units": FormatOption("", units, "characters that are no letters, digits or punctuation"),
+}
+
+#: Options of a table in memory, beside which its targets are handed over.
+IN_MEMORY_TABLE: Mapping[str, FormatOption] = {**_NOTATION, **_FEATURES}
+
 KNOWN: Mapping[str, Mapping[str, FormatOption]] = {
     "csv": {
         "header": choice(None, auto=None, **_FLAG),
         "delimiter": FormatOption(None, delimiter, f"one character, the word tab, or {BLANKS}"),
         "comment": FormatOption(None, comment, "the text that such lines begin with"),
-        "decimal": FormatOption(".", punctuation, "one of . , ; ' _ and a blank"),
-        "thousands": FormatOption("", punctuation, "one of . , ; ' _ and a blank"),
+        **_NOTATION,
         **_TEXT,
         **_TABLE,
     },
@@ -193,10 +211,23 @@ def resolve(form: str, options: Options, source: str) -> dict[str, Any]:
             raise DataError(
                 f"{source}: {name}={options[name]} names a column, which {form} has not"
             )
+    given = {name: value for name, value in options.items() if name != "format"}
+    return _resolved(given, known, source, f"{form} data, known are: format")
+
+
+def table_settings(options: Options, source: str) -> dict[str, Any]:
+    """The options of a table in memory, as :func:`resolve` gives those of a format."""
+    settings = _resolved(options, IN_MEMORY_TABLE, source, "tables in memory, known are")
+    return {**settings, "target": None}
+
+
+def _resolved(
+    options: Options, known: Mapping[str, FormatOption], source: str, of: str
+) -> dict[str, Any]:
     for name in options:
-        if name != "format" and name not in known:
+        if name not in known:
             raise DataError(
-                f"{source}: unknown option {name!r} of {form} data, known are: format, "
+                f"{source}: unknown option {name!r} of {of}{',:'[of.endswith('are')]} "
                 f"{', '.join(known)}{hint(name, known)}"
             )
     return {name: _checked(name, option, options, source) for name, option in known.items()}

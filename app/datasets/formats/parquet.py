@@ -20,6 +20,7 @@ from distbelief.app.datasets.examples.chunks import Chunk
 from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, NUMERIC
 from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.formats.partitions import constants_of, partition_kinds
+from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.apart import (
     HOLDOUT,
     SPLIT,
@@ -39,7 +40,7 @@ from distbelief.app.datasets.reading.arrow import (
     open_parquet,
 )
 from distbelief.app.datasets.reading.column_plan import Beside, Float64s
-from distbelief.app.datasets.reading.columns import AllColumns, target_choice
+from distbelief.app.datasets.reading.columns import target_choice
 from distbelief.app.datasets.reading.dates import seconds
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.known_columns import plan_table

@@ -99,9 +99,17 @@ class RowCells:
     def __init__(self, rows: Sequence[Sequence[str]], width: int, notation: Notation) -> None:
         self._n_rows = len(rows)
         self._notation = notation
-        self._columns = list(zip(*rows, strict=True)) or [()] * width
+        self._columns: list[Sequence[str]] = list(zip(*rows, strict=True)) or [()] * width
         if len(self._columns) != width:
             raise ValueError("too few or too many columns")
+
+    @classmethod
+    def of_columns(cls, columns: Sequence[Sequence[str]], notation: Notation) -> RowCells:
+        """Fields that lie column by column, none of which has a NUL in it."""
+        cells = cls([], len(columns), notation)
+        cells._columns = list(columns)
+        cells._n_rows = len(columns[0])
+        return cells
 
     def __len__(self) -> int:
         return self._n_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from distbelief.app.datasets.reading.cells import Cells
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
@@ -19,16 +19,17 @@ from distbelief.app.datasets.reading.survey import (
 class Checks:
     """A column of numbers shows by itself that it is none: one cannot be read.
 
-    One of categories may be of numbers or dates after all only if nearly all of its fields begin
-    as these do, which is quickly counted. And what was left out since it differs in each row has
-    to go on doing so; a value that comes twice among the first rows is never taken back.
+    One of categories may be of numbers, dates or truth values after all only if nearly all of its
+    fields begin as these do, which is quickly counted. And what was left out since it differs in
+    each row has to go on doing so; a value that comes twice among the first rows is never taken
+    back.
 
     Attributes:
-        guesses_kinds: whether kinds are guessed at all.
+        guessed: the columns whose kinds are guesses.
     """
 
-    def __init__(self, notation: Notation, *, guesses_kinds: bool) -> None:
-        self.guesses_kinds = guesses_kinds
+    def __init__(self, notation: Notation, guessed: Collection[int]) -> None:
+        self.guessed = guessed
         self._notation = notation
 
     def begin(self, plan: ColumnPlan, unwanted: Mapping[int, str]) -> None:
@@ -36,9 +37,9 @@ class Checks:
 
         ``unwanted`` are columns that were left out, and why.
         """
-        self._fields = plan.fields if self.guesses_kinds else ()
-        self._like = [0] * len(self._fields)
-        self._given = [0] * len(self._fields)
+        self._fields = [(place, i) for place, i in enumerate(plan.fields) if i in self.guessed]
+        self._like = [0] * len(plan.fields)
+        self._given = [0] * len(plan.fields)
         self._distinct = {i: Distinct() for i, why in unwanted.items() if why == DIFFERS}
         counting = (i for i, why in unwanted.items() if why == COUNTS)
         self._counting = {i: ColumnSurvey(self._notation) for i in counting}
@@ -50,7 +51,7 @@ class Checks:
 
     def see(self, cells: Cells, texts: Sequence[Sequence[bytes]]) -> None:
         """Take rows, and the texts of their categorical columns; empty where one is missing."""
-        for place, column in enumerate(self._fields):
+        for place, column in self._fields:
             self._like[place] += cells.like_numbers(column)
             self._given[place] += len(cells) - texts[place].count(b"")
         for column, distinct in self._distinct.items():

@@ -137,6 +137,7 @@ class ColumnPlan:
         """Options with which another file is cut the same way."""
         options: dict[str, Scalar] = {
             "categorical": self._list(self.fields),
+            "numeric": "*",
             "dates": self._list(sorted(self.dates)),
             "ignore": self._list(self._of(IGNORED)),
             "keep": "*",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from itertools import chain, combinations, count
 from typing import Any
 
@@ -18,17 +16,15 @@ from distbelief.app.datasets.examples.column import (
     Column,
 )
 from distbelief.app.datasets.examples.target_facts import TargetChoice
+from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.apart import given
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
-from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.datasets.reading.survey import ANOTHER_WRITING, Guess
 from distbelief.app.datasets.reading.values import shown
 from distbelief.app.errors import DataError
 
 #: Columns that hold the targets unless the option says otherwise; in any case of letters.
 TARGET_NAMES = ("target", "label", "y", "class")
-
-_LISTED = 20  # columns in a message
 
 
 def names_of(header: Sequence[str]) -> tuple[str, ...]:
@@ -116,12 +112,11 @@ class _Uses:
         self._all = "*" in settings["keep"]
         kept = {columns.find("keep", key) for key in settings["keep"] if key != "*"}
         self._dates = {columns.find("dates", key) for key in settings["dates"]}
-        fields = settings["categorical"]
-        self._given = fields is not None
-        self._fields = {columns.find("categorical", key) for key in fields or ()}
-        self._wanted = kept | self._dates | self._fields
+        self._fields, self._numbers = told_kinds(columns, settings)
+        self._wanted = kept | self._dates | self._fields | self._numbers
+        self._guessed = guessed_columns(columns, settings)
         target = set() if self.target is None else {self.target}
-        exclusive = (target, self.ignored, self._dates, self._fields)
+        exclusive = (target, self.ignored, self._dates, self._fields, self._numbers)
         for some, others in (*combinations(exclusive, 2), (self.ignored, kept)):
             for column in some & others:
                 raise columns.twice(column)
@@ -140,32 +135,35 @@ class _Uses:
         """The kind of a column of features; DataError if that has to be said."""
         if column in self._dates:
             return DATE
-        if self._given:
-            return CATEGORICAL if column in self._fields else NUMERIC
+        if column in self._fields:
+            return CATEGORICAL
+        if column not in self._guessed:
+            return NUMERIC
         if guess.kind not in (NUMERIC, CATEGORICAL):
             raise DataError(self.unclear(column, guess))
         return guess.kind
 
     def unclear(self, column: int, guess: Guess) -> str:
         """The sentence about a column that is neither numbers nor categories by itself."""
-        key = self._columns.names[column] if self._columns.names else str(column)
+        key = self._columns.key(column)
         what = f"{self._columns.source}: column {key!r} holds"
-        fields = [i for i, each in enumerate(self._guesses) if each.kind == CATEGORICAL]
-        others = (
-            f"{self._columns.as_categories({column, *fields} - {self.target} - self.ignored)}, "
-            f"ignore={key} leaves the column out"
-        )
+        others = f", {self._columns.as_category(column)}, ignore={key} leaves the column out"
+        if column == self.target:
+            others = ""
         example = f" such as {shown(guess.example)}" if guess.example else ""
         if guess.kind == DATE:
+            told = {self.target, *self.ignored, *self._fields, *self._numbers}
+            dates = (i for i, each in enumerate(self._guesses) if each.kind == DATE)
+            keys = ",".join(self._columns.quoted_key(i) for i in dates if i not in told)
             return (
-                f"{what} dates or times{example}: the option dates={key} "
+                f"{what} dates or times{example}: the option dates={keys or key} "
                 f"reads them as seconds since 1970 (date_format=%d.%m.%Y says how they are "
-                f"written), {others}"
+                f"written){others}"
             )
         if guess.kind == ANOTHER_WRITING:
             return (
                 f"{what} numbers in another writing, such as {shown(guess.example)}: "
-                f"{_advice(guess.example)}, {others}"
+                f"{_advice(guess.example)}{others}"
             )
         return (
             f"{what} {guess.kind}, here it must be numbers, whole numbers, truth values, text, "
@@ -175,75 +173,33 @@ class _Uses:
 
 def _advice(number: str) -> str:
     """What makes a number like this one readable."""
-    if any(sign in number for sign in "$€£¥%"):
-        return "take the unit away"
+    signs = "".join(sign for sign in "$€£¥%" if sign in number)
+    number = number.translate(dict.fromkeys(map(ord, signs))).strip()
+    options = [f"units={signs}"] if signs else []
     separators = [character for character in number if character in ".,' _\u00a0\u202f"]
-    last = separators[-1] if separators else ","
+    last = separators[-1] if separators else "."
     if separators.count(last) == 1 and len(number.rpartition(last)[2]) != 3:
-        others = [f"thousands={each}" for each in sorted({*separators[:-1]})]
-        return f"the options {' and '.join([f'decimal={last}', *others])} read them"
-    return f"the option thousands={last} (or decimal={last}) reads them"
+        options += [f"thousands={each}" for each in sorted({*separators[:-1]})]
+        options += [f"decimal={last}"] if last != "." else []
+    elif separators:
+        options += [f"thousands={last} (or decimal={last})"]
+    return f"with {' and '.join(options)} they are read"
 
 
-@dataclass(frozen=True)
-class AllColumns:
-    """The columns of a file.
+def told_kinds(
+    columns: AllColumns, settings: Mapping[str, Any]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """The columns that are categories, and those that are numbers, because options say so."""
+    fields = (columns.find("categorical", key) for key in settings["categorical"] or ())
+    numbers = (columns.find("numeric", key) for key in settings["numeric"] if key != "*")
+    return frozenset(fields), frozenset(numbers)
 
-    Attributes:
-        names: empty where the file has none.
-        width: number of columns.
-        source: the file, for messages.
-    """
 
-    names: tuple[str, ...]
-    width: int
-    source: str
-
-    def check(self) -> None:
-        """Refuse two columns of the same name."""
-        if len(self._positions) < len(self.names):
-            name = next(each for i, each in enumerate(self.names) if self._positions[each] > i)
-            raise DataError(f"{self.source}: two columns are called {name!r}, rename one")
-
-    def find(self, option: str, key: str) -> int:
-        """The column that the user calls ``key``: by name, else by position."""
-        column = self.look_up(key)
-        if column is None:
-            raise DataError(
-                f"{self.source}: option {option}: there is no column {key!r}, the file has "
-                f"{self.listed()}{hint(key, self.names)}"
-            )
-        return column
-
-    def look_up(self, key: str) -> int | None:
-        if key in self._positions:
-            return self._positions[key]
-        return int(key) if key.isdecimal() and len(key) < 10 and int(key) < self.width else None
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        """Each name's column: options may name a hundred thousand of them."""
-        return {name: i for i, name in enumerate(self.names)}
-
-    def listed(self) -> str:
-        if not self.names:
-            return f"columns 0 to {self.width - 1}, without names"
-        more = f" and {self.width - _LISTED} more" if self.width > _LISTED else ""
-        return ", ".join(map(repr, self.names[:_LISTED])) + more
-
-    def as_categories(self, columns: Collection[int]) -> str:
-        """How to say that ``columns``, and no others, are categories."""
-        keys = [self.names[i] if self.names else str(i) for i in sorted(columns)]
-        listed = ",".join(f'"{key}"' if "," in key else key for key in keys)
-        listed = listed if len(keys) <= _LISTED else f"{','.join(keys[:_LISTED])},..."
-        return f"categorical={listed} takes each value as a category"
-
-    def twice(self, column: int | None) -> DataError:
-        name = self.names[column] if self.names and column is not None else column
-        return DataError(
-            f"{self.source}: column {name!r} can be only one of target, weight, ignored, "
-            "categorical, dates"
-        )
+def guessed_columns(columns: AllColumns, settings: Mapping[str, Any]) -> frozenset[int]:
+    """The columns of which no option says whether they are categories or numbers."""
+    if "*" in settings["numeric"] or settings["categorical"] == ():
+        return frozenset()
+    return frozenset(range(columns.width)).difference(*told_kinds(columns, settings))
 
 
 def apart_column(columns: AllColumns, settings: Mapping[str, Any], *, labelled: bool) -> int | None:

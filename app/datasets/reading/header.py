@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 from distbelief.app.datasets.reading.columns import known_targets
 from distbelief.app.datasets.reading.notation import Notation
@@ -40,6 +42,17 @@ def has_header(
     if no_numbers != differs:
         raise _unclear(source)
     return differs
+
+
+def wanted_names(settings: Mapping[str, Any]) -> set[str]:
+    """The names by which options call columns."""
+    options = ("ignore", "dates", "categorical", "numeric")
+    keys = (
+        settings["target"],
+        settings["weight"],
+        *chain.from_iterable(settings[name] or () for name in options),
+    )
+    return {key for key in keys if key and key != "*" and not key.isdecimal()}
 
 
 def is_number(field: str, notation: Notation) -> bool:

@@ -22,9 +22,9 @@ from distbelief.app.datasets.examples.column import (
     Column,
 )
 from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.columns import (
-    AllColumns,
     apart_column,
     known_targets,
     plan_columns,
@@ -77,8 +77,9 @@ def _plan_known(
     for column in (*dense, *fields):
         if column == target or column in ignored:
             raise named.twice(column)
-    _check_kinds(named, "categorical", settings["categorical"], known.categorical, known)
-    _check_kinds(named, "dates", settings["dates"] or None, known.dates, known)
+    _check_kinds(named, "categorical", settings["categorical"] or (), known.categorical, known)
+    _check_kinds(named, "numeric", settings["numeric"], known.numeric, known)
+    _check_kinds(named, "dates", settings["dates"], known.dates, known)
     apart = apart_column(named, settings, labelled=use.labelled)
     weight = _weight(named, settings, use, known)
     if weight in ignored and settings["weight"] == known.weight:
@@ -218,18 +219,17 @@ def _ignored(columns: AllColumns, given: Sequence[str], known: Compatibility) ->
 def _check_kinds(
     columns: AllColumns,
     option: str,
-    given: Sequence[str] | None,
+    given: Sequence[str],
     names: Sequence[str],
     known: Compatibility,
 ) -> None:
-    """Refuse an option that says of a kind of columns another thing than what is known."""
-    if given is None:
-        return
-    if {columns.names[columns.find(option, key)] for key in given} != {*names}:
-        raise DataError(
-            f"{columns.source}: the option {option} must be as for {known.name}: "
-            f"{quoted(names) or 'none'}"
-        )
+    """Refuse an option that says of a column another thing than what is known."""
+    for key in given:
+        if key != "*" and columns.names[columns.find(option, key)] not in names:
+            raise DataError(
+                f"{columns.source}: the option {option} must be as for {known.name}: "
+                f"{quoted(names) or 'none'}"
+            )
 
 
 def _check_unknown(columns: AllColumns, left: Sequence[int], known: Compatibility) -> None:

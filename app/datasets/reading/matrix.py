@@ -18,9 +18,9 @@ from distbelief.app.datasets.examples.checks import (
     first_where,
     to_float32,
 )
-from distbelief.app.datasets.examples.chunks import NO_NUMBERS, Chunk
+from distbelief.app.datasets.examples.chunks import NO_NUMBERS, Chunk, Numbers
 from distbelief.app.datasets.examples.column import NUMERIC, Column
-from distbelief.app.datasets.examples.statistics import RunningStatistics, numbers_of
+from distbelief.app.datasets.examples.statistics import RunningStatistics, Statistics, numbers_of
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.origins import origins
@@ -39,6 +39,8 @@ def as_matrix(
     source: str,
     known: Sequence[Column] | None = None,
     weights: Array | None = None,
+    *,
+    fills: bool = False,
 ) -> tuple[Float32s, tuple[Column, ...]]:
     """Features out of numbers of any kind, and how: nothing, where they are as they were.
 
@@ -49,6 +51,7 @@ def as_matrix(
         known: columns of numbers of other data, or of a model, that are followed; if there are
             none, numbers stay as they are.
         weights: of the examples, which what is filled in depends on.
+        fills: whether what would stand for a missing number is wanted although none is missing.
 
     Raises:
         DataError: they are no matrix of numbers, or one is infinite or does not fit float32,
@@ -61,7 +64,7 @@ def as_matrix(
         features = _joined(_chunks(plan.following(known), values, settings, source))
         check_finite(features, "features", source)
         return features, tuple(known)
-    if known is not None or _is_ready(values, settings):
+    if known is not None or (not fills and _is_ready(values, settings)):
         features = to_float32(values, "features", source)
         check_finite(features, "features", source)
         return features, ()
@@ -71,12 +74,12 @@ def as_matrix(
     def read(plan: ColumnPlan) -> Iterator[Chunk]:
         return _chunks(plan, values, settings, source)
 
-    def median(place: int) -> float:
-        return median_of(values[:, place], notation, weights)
+    def numbers(place: int) -> Array:
+        return _given(values[:, place], notation)
 
-    plan = found_out(plan, read, settings, median, weights)
+    plan = found_out(plan, read, settings, numbers, weights)
     if not any(column.origin or column.missing for column in plan.table):
-        return to_float32(values, "features", source), ()
+        return to_float32(values, "features", source), plan.table if fills else ()
     return _joined(read(plan)), plan.table
 
 
@@ -92,7 +95,7 @@ def found_out(
     plan: ColumnPlan,
     read: Callable[[ColumnPlan], Iterable[Chunk]],
     settings: Mapping[str, Any],
-    median: Callable[[int], float],
+    numbers: Callable[[int], Array],
     weights: Array | None = None,
 ) -> ColumnPlan:
     """The plan with all that is known of its columns once all rows were seen.
@@ -101,13 +104,38 @@ def found_out(
         plan: of the columns so far.
         read: gives all rows by a plan.
         settings: as for :func:`as_matrix`.
-        median: gives that of a column of numbers, counted among these.
+        numbers: gives a column of numbers, counted among these, NaN where one is missing.
         weights: of the examples.
     """
     n = len(plan.dense)
-    running, found, missing = RunningStatistics(n), NO_NUMBERS, settings["missing"]
+    found, statistics, means = _statistics(read(plan), n, weights)
+    plan = plan.changed(plan.used, missing=[*found.missing.tolist(), *found.empty.tolist()])
+    if new := origins(plan, found, statistics):
+        plan = plan.changed(new, origin=list(new.values()))
+        _, _, means = _statistics(read(plan), n, weights)
+    centres = None
+    if settings["missing"] == "mean":
+        centres = means
+    elif settings["missing"] == "median":
+        pairs = enumerate(plan.origins.tolist())
+        centres = np.array([_median(numbers(place) - origin, weights) for place, origin in pairs])
+    if centres is not None:
+        plan = plan.changed(plan.dense, fill=(centres + plan.origins).tolist())
+    if settings["indicator"]:
+        plan = plan.changed(plan.dense, indicator=(found.missing > 0).tolist())
+    return plan
+
+
+def _statistics(
+    chunks: Iterable[Chunk], n: int, weights: Array | None
+) -> tuple[Numbers, Statistics, Array]:
+    """What is found in all chunks, statistics of their ``n`` columns of numbers, and means.
+
+    Means are those of rows that are there as often as their weights say.
+    """
+    running, found = RunningStatistics(n), NO_NUMBERS
     weighted, start = WeightedMeans(n), 0
-    for chunk in read(plan):
+    for chunk in chunks:
         assert chunk.found is not None
         found = chunk.found if found is NO_NUMBERS else found.merged(chunk.found)
         if n:
@@ -116,17 +144,14 @@ def found_out(
             weighted.add(numbers_of(chunk.features, n), weights[start : start + len(chunk)])
             start += len(chunk)
     statistics = running.now()
-    new = origins(plan, found, statistics)
-    plan = plan.changed(plan.used, missing=[*found.missing.tolist(), *found.empty.tolist()])
-    plan = plan.changed(new, origin=list(new.values()))
-    if missing == "mean":
-        means = statistics.mean if weights is None else weighted.now()
-        plan = plan.changed(plan.dense, fill=means.tolist())
-    elif missing == "median":
-        plan = plan.changed(plan.dense, fill=[median(place) for place in range(n)])
-    if settings["indicator"]:
-        plan = plan.changed(plan.dense, indicator=(found.missing > 0).tolist())
-    return plan
+    return found, statistics, statistics.mean if weights is None else weighted.now()
+
+
+def _median(values: Array, weights: Array | None) -> float:
+    """The median of numbers as features have them; 0 without any."""
+    there = ~np.isnan(values)
+    rounded = values[there].astype(np.float32).astype(np.float64)
+    return weighted_median(rounded, None if weights is None else weights[there])
 
 
 def _is_ready(values: Array, settings: Mapping[str, Any]) -> bool:
@@ -168,9 +193,8 @@ def _chunks(
         yield plan.chunk(wide, [], None)
 
 
-def median_of(column: Array, notation: Notation, weights: Array | None = None) -> float:
-    """The median of the numbers that are there; 0 without any."""
-    there = ~np.isin(column, notation.missing_numbers)
-    if column.dtype.kind == "f":
-        there &= ~np.isnan(column)
-    return weighted_median(column[there], None if weights is None else weights[there])
+def _given(column: Array, notation: Notation) -> Array:
+    """A column with NaN where a number is missing."""
+    wide = column.astype(np.float64)
+    wide[np.isin(wide, notation.missing_numbers)] = np.nan
+    return wide

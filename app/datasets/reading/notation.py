@@ -20,6 +20,10 @@ MISSING_WORDS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
 _GROUPS, _FOREIGN = b"\x01", b"\x02"
 _GROUPED = re.compile(rb"[+-]?[0-9]{1,3}(?:\x01[0-9]{3})+(?:\.[0-9]*)?")
 
+#: Truth values are numbers, in any case of letters; a bare 1 is one anyway.
+_TRUTHS = {b"true": 1.0, b"false": 0.0}
+_OF_TRUTHS = np.frombuffer(b"tTfF", np.uint8)
+
 #: What a byte says at the beginning of a field: a digit, a sign or point, or something else.
 _DIGIT, _SIGN, _OTHER = 0, 1, 2
 _KINDS = np.full(256, _OTHER, np.uint8)
@@ -37,11 +41,13 @@ class Notation:
         words: what stands where a value is missing, besides nothing.
         decimal: the character before the fraction.
         thousands: the character between groups of three digits; empty if there is none.
+        units: characters beside numbers that are passed over.
     """
 
     words: tuple[str, ...] = MISSING_WORDS
     decimal: str = "."
     thousands: str = ""
+    units: str = ""
 
     @cached_property
     def missing(self) -> frozenset[bytes]:
@@ -53,7 +59,7 @@ class Notation:
         found = []
         for word in self.words:
             try:
-                found.append(self.number(word.strip().encode()))
+                found.append(self._plain_number(self.plain(word.strip().encode())))
             except ValueError:
                 continue
         return tuple(value for value in found if value == value)
@@ -75,15 +81,21 @@ class Notation:
             return False
 
     def number(self, text: bytes) -> float:
-        """The number that a field holds; ValueError if it is none."""
+        """The number or truth value that a field holds; ValueError if it is none."""
         return self.read(self.plain(text))
 
     def plain(self, content: bytes) -> bytes:
-        """``content`` of the same length in which numbers have a point, as Python writes them."""
+        """``content`` of the same length in which numbers are written as Python does."""
+        for unit in map(str.encode, self.units):
+            content = content.replace(unit, b" " * len(unit))
         return content.translate(self._table) if self._table else content
 
     def read(self, text: bytes) -> float:
-        """A number out of what :meth:`plain` gave; ValueError if it is none."""
+        """As :meth:`number`, out of what :meth:`plain` gave."""
+        meant = _TRUTHS.get(text.strip().lower())
+        return self._plain_number(text) if meant is None else meant
+
+    def _plain_number(self, text: bytes) -> float:
         if _GROUPS not in text:
             return number(text)
         text = text.strip()
@@ -93,13 +105,13 @@ class Notation:
 
     def label(self, text: str) -> str:
         """A target: a number in this notation as Python writes it, anything else as it is."""
-        if not self._table:
+        if not self._table and not self.units:
             return text
         try:
             self.number(text.encode())
         except ValueError:
             return text
-        return self.plain(text.encode()).replace(_GROUPS, b"").decode()
+        return self.plain(text.encode()).replace(_GROUPS, b"").decode().strip()
 
     def given(
         self, content: bytes, first: Bytes, starts: Positions, ends: Positions
@@ -140,5 +152,5 @@ class Notation:
 
 
 def begin_like_numbers(firsts: Bytes) -> int:
-    """How many of the fields that begin with these bytes begin as numbers do, and dates."""
-    return int((_KINDS[firsts] != _OTHER).sum())
+    """How many of the fields that begin with these bytes begin as numbers, dates and truths do."""
+    return int(((_KINDS[firsts] != _OTHER) | np.isin(firsts, _OF_TRUTHS)).sum())

@@ -42,7 +42,7 @@ class FaultyCluster:
     def start_worker(self, processes: int, name: str = "worker") -> Child:
         """Start a worker that may import the models of these tests."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "pacedmodels")
+            patch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "slowmodels")
             patch.syspath_prepend(str(Path(__file__).parents[1]))
             return self.cluster.start_worker(processes, name)
 

@@ -22,7 +22,7 @@ ITERATIONS = 50
 #: Short leases, and checkpoints all the time.
 LEASE_S = 1.0
 COMMON = (
-    *("train", "--model=pacedmodels:Paced", "--data=synthetic:softmax"),
+    *("train", "--model=slowmodels:Paced", "--data=synthetic:softmax"),
     *("--data-option=examples=400", "--l2=1e-3", "--evaluate-every=1000"),
     *(f"--shards={SHARDS}", "--block-numbers=16"),
     *(f"--lease-seconds={LEASE_S}", "--checkpoint-seconds=0.5"),

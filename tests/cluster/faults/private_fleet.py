@@ -26,7 +26,7 @@ def start_worker(
     command = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "worker"]
     command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
     command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
-    own = {"DISTBELIEF_ALLOWED_IMPORTS": "pacedmodels", "PYTHONPATH": import_path()}
+    own = {"DISTBELIEF_ALLOWED_IMPORTS": "slowmodels", "PYTHONPATH": import_path()}
     path = os.pathsep.join([str(Path(__file__).parents[1]), own["PYTHONPATH"]])
     variables = {**os.environ, **own, "PYTHONPATH": path, **environment}
     return Child.start(name, command, folder, variables)

@@ -15,7 +15,7 @@ from distbelief.app.errors import DataError
 from distbelief.app.models.files import SavedModel
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ModelSettings
-from distbelief.coordinator import api
+from distbelief.coordinator.problem.handed_over import handed_over, sources
 
 
 class Table(dict[str, Any]):
@@ -32,8 +32,8 @@ class Table(dict[str, Any]):
 def heldout(data: Any, holdout_data: Any, **settings: Any) -> tuple[Any, Any]:
     """What a training would hold out: features and targets."""
     given = {"data": data, "holdout_data": holdout_data}
-    config = RunConfig(**{**settings, **api._sources(given)})
-    with api._handed_over(config, given) as run:
+    config = RunConfig(**{**settings, **sources(given)})
+    with handed_over(config, given) as run:
         found = open_data(run, default_cache_folder())
         features, targets = found.heldout.between(0, 100)
         return np.array(features).tolist(), np.array(targets).tolist()

@@ -15,7 +15,7 @@ from distbelief.app.models import imports
 from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Task
 from distbelief.app.settings.config import RunConfig
-from distbelief.coordinator.api import _handed_over
+from distbelief.coordinator.problem.handed_over import handed_over
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.problem.targets import told
 from distbelief.coordinator.training.announcement import targets_line
@@ -94,7 +94,7 @@ def test_so_does_a_model_of_ones_own(tmp_path: Path, own: str, name: str) -> Non
 def test_so_it_is_from_python(own: str, model: str, dtype: type) -> None:
     pair: Any = (np.ones((len(PRICES), 2)), np.array(PRICES, dtype))
     run = RunConfig(model=model, data="arrays:")
-    with _handed_over(run, {"data": pair, "holdout_data": pair}) as run:
+    with handed_over(run, {"data": pair, "holdout_data": pair}) as run:
         made = prepare(run, 1)
         assert targets(made) == PRICES
         assert made.data.heldout.dataset.targets[:].tolist() == PRICES
@@ -103,7 +103,7 @@ def test_so_it_is_from_python(own: str, model: str, dtype: type) -> None:
 def test_options_of_a_configuration_are_heeded_for_arrays() -> None:
     pair: Any = (np.ones((30, 2)), np.arange(30) % 2)
     run = RunConfig(data_options={"positive": 0}, data="arrays:")
-    with _handed_over(run, {"data": pair, "holdout_data": None}) as run:
+    with handed_over(run, {"data": pair, "holdout_data": None}) as run:
         assert prepare(run, 1).dataset.schema.names == (1, 0)
 
 
@@ -166,7 +166,7 @@ def test_classes_for_a_regression_are_an_error(tmp_path: Path) -> None:
     pair = np.ones((2, 2)), np.array(["dear", "cheap"])
     with (
         pytest.raises(DataError, match="targets must be numbers, row 0 holds 'dear', and a regre"),
-        _handed_over(RunConfig(model="linear", data="arrays:"), {"data": pair}),
+        handed_over(RunConfig(model="linear", data="arrays:"), {"data": pair}),
     ):
         pass
 

@@ -91,7 +91,7 @@ def test_other_numbers_have_another_fingerprint(tmp_path: Path) -> None:
         (X[0], [1], r"must be a 2-D array"),
         (X, [0, 1], "must have equally many rows, got 4 and 2"),
         (X, [0.5, 1, np.inf, 2], "targets must be finite, row 2 holds inf"),
-        (X.astype(str), [0, 1, 0, 1], "must be whole or floating-point numbers"),
+        (X.astype(str), [0, 1, 0, 1], "must be numbers, got an array of dtype"),
     ],
 )
 def test_unusable_arrays_are_named(

@@ -155,6 +155,11 @@ UNFIT: dict[str, tuple[str, dict[str, Any], str]] = {
         {"categorical": "age"},
         "the option categorical must be as for the model: 'colour'",
     ),
+    "number": (
+        "age,colour,size,kind",
+        {"numeric": "colour"},
+        "the option numeric must be as for the model: 'age', 'size'",
+    ),
     "nowhere": ("age,colour,size,kind", {"ignore": "aged"}, "option ignore: there is no column"),
 }
 

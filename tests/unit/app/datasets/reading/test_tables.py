@@ -219,14 +219,91 @@ def test_digits_in_no_groups_of_three_are_no_number(tmp_path: Path, text: str) -
         opened(tmp_path, f"a;y\n{rows}{text};1", delimiter=";", decimal=",", thousands=".")
 
 
+MIXED = "zip,town,code,y\n" + "".join(
+    f"{z},{t},{c},1\n" for z, t, c in (("1", "a", "7"), ("1", "b", "x"), ("2", "a", "8"))
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["numeric", "categorical", "categorical"]),
+        ({"categorical": "zip"}, ["categorical", "categorical", "categorical"]),
+        ({"numeric": "code", "na": "x"}, ["numeric", "categorical", "numeric"]),
+        ({"categorical": "town", "numeric": "*", "na": "x"}, ["numeric", "categorical", "numeric"]),
+        ({"categorical": "", "na": "x,a,b"}, ["numeric", "numeric", "numeric"]),
+    ],
+)
+def test_options_say_of_some_columns_what_they_are(
+    tmp_path: Path, options: dict[str, Any], expected: list[str]
+) -> None:
+    data = opened(tmp_path, MIXED, buckets=4, **options)
+    assert kinds(data) == [*expected, "target"]
+    table = arrow.table({"zip": [1, 1, 2], "town": ["a", "b", "a"], "code": ["7", "x", "8"]})
+    found = arrays.as_table(table, "X", options={"buckets": 4, **options})
+    assert [column.kind for column in found.table] == expected
+
+
+def test_a_number_that_is_none_is_named_where_an_option_says_that_they_are(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 3: column 'code': 'x' is not a number \(the opt"):
+        opened(tmp_path, MIXED, numeric="code")
+    with pytest.raises(DataError, match="'code' can be only one of target, ignored, categorical, "):
+        opened(tmp_path, MIXED, numeric="code", categorical="code")
+
+
+def test_units_are_passed_over_and_remembered(tmp_path: Path) -> None:
+    text = "price;share;y\n$1,200.50;12 %;€5\n$7;0.5%;€6\n-$8;;€7.25\n"
+    options = {"delimiter": ";", "units": "$ % €", "thousands": ",", "task": "regression"}
+    data = opened(tmp_path, text.replace("-$", "$-"), **options)
+    assert numbers(data).tolist() == [[1200.5, 12], [7, 0.5], [-8, 6.25]]
+    assert data.targets[:].tolist() == [5, 6, 7.25]
+    assert data.facts.reading["units"] == "$%€"
+    with pytest.raises(DataError, match="option units must be characters that are no letters, "):
+        opened(tmp_path, text, units="kg")
+
+
+def test_truth_values_are_numbers_wherever_they_stand(tmp_path: Path, tiny_blocks: None) -> None:
+    truths = ["True", "false", "TRUE", ""] * 10
+    rows = [f"{truth},{x % 3}\n" for x, truth in enumerate(truths)]
+    data = opened(tmp_path, "a,y\n" + "".join(rows), missing=0.5)
+    assert numbers(data)[:, 0].tolist() == [1, 0, 1, 0.5] * 10
+    known = compatibility_of(data, "the model")
+    other = arrays.as_table(arrow.table({"a": [True, None]}), "X", known)
+    assert other.features.tolist() == [[1], [0.5]]
+    # Late ones make numbers of a column that began with other words, and the other way round.
+    words = ["maybe,1\n"] * 3 + ["True,0\n"] * 37
+    with pytest.raises(DataError, match="line 2: column 'a': 'maybe' is not a number, as nearly"):
+        opened(tmp_path, "a,y\n" + "".join(words))
+    words = ["True,0\n"] * 20 + ["maybe,1\n"] * 20
+    assert kinds(opened(tmp_path, "a,y\n" + "".join(words)))[0] == "categorical"
+
+
+def test_a_number_that_is_missing_is_no_truth_value(tmp_path: Path) -> None:
+    data = opened(tmp_path, "a,y\nTrue,1\n5,0\n", na="True", missing=7)
+    assert numbers(data).tolist() == [[7], [5]]
+
+
+def test_all_columns_of_dates_are_named_at_once(tmp_path: Path) -> None:
+    rows = "".join(f"2020-01-0{i},{i},2021-01-0{i},2\n" for i in range(1, 9))
+    with pytest.raises(DataError, match=r"column 'from' holds dates .*: the option dates=from,to "):
+        opened(tmp_path, f"from,x,to,y\n{rows}")
+
+
+def test_of_targets_in_another_writing_only_the_writing_is_advised(tmp_path: Path) -> None:
+    rows = "".join(f"{i};${i}\n" for i in range(30))
+    with pytest.raises(DataError, match=r"column 'y' .*: with units=\$ they are read$"):
+        opened(tmp_path, f"a;y\n{rows}", delimiter=";")
+
+
 @pytest.mark.parametrize(
     ("value", "advice"),
     [
-        ("1,5", "the options decimal=, read them"),
-        ("1.234,5", r"the options decimal=, and thousands=\. read them"),
-        ("1,234", r"the option thousands=, \(or decimal=,\) reads them"),
-        ("$12.50", "take the unit away"),
-        ("45%", "take the unit away"),
+        ("1,5", "with decimal=, they are read"),
+        ("1.234,5", r"with thousands=\. and decimal=, they are read"),
+        ("1,234", r"with thousands=, \(or decimal=,\) they are read"),
+        ("$12.50", r"with units=\$ they are read"),
+        ("45%", "with units=% they are read"),
+        ("$1,234.50", r"with units=\$ and thousands=, they are read"),
     ],
 )
 def test_numbers_in_another_writing_are_never_taken_for_categories(
@@ -321,7 +398,7 @@ def test_an_exception_is_named_wherever_it_is(tmp_path: Path, tiny_blocks: None)
             opened(tmp_path, text)
         assert str(raised.value) == (
             f"{tmp_path}/a.csv: line {line}: column 'a': 'oops' is not a number, as nearly all of "
-            "its values are; the option na says what is a missing value, categorical=a,c takes "
+            "its values are; the option na says what is a missing value, categorical=a takes "
             "each value as a category (the option bad_lines=N skips up to N bad lines)"
         )
         assert opened(tmp_path, text, bad_lines=1).n_examples == 30
@@ -445,6 +522,10 @@ def test_models_from_before_these_options_read_as_they_did(tmp_path: Path) -> No
     options = source.completed({}, known)
     (chunk,) = source.open_reader(options, use=Use(labelled=False, known=known))
     assert np.asarray(chunk.features).tolist() == [[1, 0], [2, 4]]
+    known = Compatibility(Schema(2), "the model", {**before, "header": False, "target": "2"})
+    (tmp_path / "a.csv").write_text("1,x,1\n2,4,0\n")
+    with pytest.raises(DataError, match="column 1: 'x' is not a number"):
+        list(source.open_reader(source.completed({}, known), use=Use(labelled=False, known=known)))
 
 
 # --- headers of numbers
