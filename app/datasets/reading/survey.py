@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,9 +48,6 @@ _ID = re.compile(
 _CAMEL_ID = re.compile(r".*[a-z](?:Id|ID|Key|Index)")
 _UNNAMED = re.compile(r"Unnamed: [0-9]+(?:\.[0-9]+)?")
 
-#: So many different numbers in another writing are targets of a regression, not labels.
-MANY_LABELS = 20
-
 
 @dataclass(frozen=True)
 class Guess:
@@ -70,6 +67,9 @@ class Guess:
     remark: str = ""
     are_labels: bool = True
 
+
+#: A column of numbers without anything to say of it.
+PLAIN = Guess(NUMERIC)
 
 Float64s = npt.NDArray[np.float64]
 
@@ -213,37 +213,49 @@ class Survey:
     """The columns of some rows.
 
     A table may have hundreds of thousands of columns, nearly all of them of numbers: these are
-    counted together, and one by one only as long as they may count the rows.
+    counted together, and one by one only those that may count the rows or tell them apart.
     """
 
     def __init__(self, width: int, notation: Notation, date_format: str | None) -> None:
-        self._columns = [ColumnSurvey(notation, date_format) for _ in range(width)]
+        self._width = width
+        self._new = lambda: ColumnSurvey(notation, date_format)
+        self._columns = dict[int, ColumnSurvey]()
         self._numbers = np.zeros(width, np.int64)
         self._missing = np.zeros(width, np.int64)
         self._may_count = np.ones(width, np.bool_)
 
-    @property
-    def columns(self) -> list[ColumnSurvey]:
-        """What was found of each."""
-        for i in np.flatnonzero(self._numbers | self._missing).tolist():
-            self._columns[i].kinds[NUMERIC] += int(self._numbers[i])
-            self._columns[i].missing += int(self._missing[i])
-        for i in np.flatnonzero(~self._may_count).tolist():
-            self._columns[i].is_no_counter()
-        self._numbers[:] = self._missing[:] = 0
-        return self._columns
+    def guesses(self, names: Sequence[str]) -> list[Guess]:
+        """What each column seems to be, by its name as well."""
+        self._bring_together()
+        found = [PLAIN] * self._width
+        for i, column in self._columns.items():
+            found[i] = column.guess(names[i], i)
+        return found
+
+    def has_gaps(self, column: int) -> bool:
+        """Whether a value of the column is missing."""
+        alone = self._columns.get(column)
+        return bool(self._missing[column] or (alone is not None and alone.missing))
+
+    def _bring_together(self) -> None:
+        """Tell the columns that are counted one by one what was counted together."""
+        for i, column in self._columns.items():
+            column.kinds[NUMERIC] += int(self._numbers[i])
+            column.missing += int(self._missing[i])
+            self._numbers[i] = self._missing[i] = 0
+            if not self._may_count[i]:
+                column.is_no_counter()
 
     def begin_file(self) -> None:
         """The next rows are those of another file."""
-        for i in np.flatnonzero(self._may_count).tolist():
-            self._columns[i].begin_file()
+        for column in self._columns.values():
+            column.begin_file()
 
     def add(self, cells: Cells) -> None:
         """Take the next rows."""
-        width = len(self._columns)
-        step = _TOGETHER if width > _TOGETHER else 1
-        for start in range(0, width, step):
-            self._add(cells, range(start, min(start + step, width)))
+        step = _TOGETHER if self._width > _TOGETHER else 1
+        for start in range(0, self._width, step) if len(cells) else ():
+            self._add(cells, range(start, min(start + step, self._width)))
 
     def _add(self, cells: Cells, columns: range) -> None:
         """Take some columns, together if all of them hold numbers."""
@@ -255,7 +267,7 @@ class Survey:
             self._add_numbers(columns, numbers)
             return
         for i in columns:
-            self._columns[i].add(cells, i)
+            self._alone(i).add(cells, i)
 
     def _add_numbers(self, columns: range, numbers: Float64s) -> None:
         some = slice(columns.start, columns.stop)
@@ -263,10 +275,16 @@ class Survey:
         self._missing[some] += gone
         self._numbers[some] += len(numbers) - gone
         self._may_count[some] &= (numbers == np.floor(numbers)).all(axis=0)  # false for NaN
-        for i in np.flatnonzero(self._may_count[some]) + columns.start:
-            column = self._columns[i]
+        for i in (np.flatnonzero(self._may_count[some]) + columns.start).tolist():
+            column = self._alone(i)
             column.add_whole(numbers[:, i - columns.start])
             self._may_count[i] = column.counts_rows or column.distinct.holds
+
+    def _alone(self, i: int) -> ColumnSurvey:
+        """A column that is counted one by one, from now on."""
+        if i not in self._columns:
+            self._columns[i] = self._new()
+        return self._columns[i]
 
 
 def is_id(name: str) -> bool:
