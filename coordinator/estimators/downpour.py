@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 
 from distbelief.coordinator.api import Cluster
@@ -18,6 +21,16 @@ ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
 #: What early_stopping means in scikit-learn: this share is held out, and so many passes in a row
 #: without a better model end a fit.
 VALIDATION, WITHOUT_CHANGE = 0.1, 10
+
+
+def loss_of_constant(targets: Array, weights: Any, *, classes: bool) -> float:
+    """The mean loss of the best constant answer: log loss of classes, else half squared error."""
+    if not classes:
+        mean = np.average(targets, weights=weights)
+        return float(np.average(np.square(targets - mean), weights=weights)) / 2
+    counts = np.bincount(targets, weights)
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 class _Downpour(Estimator):
@@ -51,7 +64,24 @@ class _Downpour(Estimator):
                 "patience": self.patience or WITHOUT_CHANGE,
                 "evaluate_every": 1.0,
             }
-        return super()._train(features, targets, options, weights, **more)
+        super()._train(features, targets, options, weights, **more)
+        if "passes" not in more:  # one more pass of partial_fit may be one of the first
+            self._warn_of_nothing(targets, weights)
+        return self
+
+    def _warn_of_nothing(self, targets: Array, weights: Any) -> None:
+        """Warn if always the same answer would have as low a loss, where we know the loss."""
+        if ":" in self.model or self.model == "torch" or getattr(self, "class_weight", None):
+            return
+        nothing = loss_of_constant(targets, weights, classes=isinstance(self, Classifier))
+        losses = self._losses()
+        if losses and losses[-1] >= nothing > 0:
+            said = (
+                f"the model has learned nothing: its mean loss of the last pass was "
+                f"{losses[-1]:.4g}, and always the same answer has {nothing:.4g}; try another "
+                "learning_rate, or more passes"
+            )
+            warnings.warn(said, ConvergenceWarning, stacklevel=4)
 
     def _count_iterations(self) -> int:
         return max(1, round(float(self._units()[-1]["passes"])))
@@ -90,7 +120,8 @@ class DownpourClassifier(_Downpour, Classifier):
         learning_rate: of the optimizer, by default its own.
         l2: adds l2/2 * |weights|^2 to the mean loss.
         batch_size: examples in a minibatch.
-        passes: over the training data, at most.
+        passes: over the training data, at most; by default 40, and more where these would be less
+            than 400 minibatches.
         replicas: workers that train at once. They race, so that no two fits are the same; with
             one alone, which overlaps nothing, they are.
         holdout: share of the examples that decides which parameters are the best.
@@ -114,7 +145,7 @@ class DownpourClassifier(_Downpour, Classifier):
         learning_rate: float | None = None,
         l2: float = 0.0,
         batch_size: int = 32,
-        passes: int = 40,
+        passes: int | None = None,
         replicas: int = 2,
         holdout: float = 0.0,
         patience: int | None = None,
@@ -173,7 +204,7 @@ class DownpourRegressor(_Downpour, Regressor):
         learning_rate: float | None = None,
         l2: float = 0.0,
         batch_size: int = 32,
-        passes: int = 40,
+        passes: int | None = None,
         replicas: int = 2,
         holdout: float = 0.0,
         patience: int | None = None,

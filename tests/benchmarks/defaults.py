@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from untuned.contestants import CONTESTANTS, fit
+from untuned.contestants import CONTESTANTS, trained
 from untuned.fits import Fit
 from untuned.problems import PROBLEMS
 from untuned.tables import NAMES, tables
@@ -29,11 +29,11 @@ from untuned.verdict import misses
 
 def measured(arguments: argparse.Namespace) -> Iterator[Fit]:
     for problem in (each for each in PROBLEMS if each.name in arguments.problems):
-        for scaled in NAMES:
+        for scaled in (False,) if arguments.raw else NAMES:
             for seed in range(arguments.seeds):
                 for each in CONTESTANTS:
                     if each.name in arguments.contestants:
-                        yield fit(problem, seed, each, scaled=scaled)
+                        yield trained(problem, seed, each, scaled=scaled)
         print(f"{problem.name} done", file=sys.stderr)
 
 
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--problems", nargs="+", choices=problems, default=problems)
     parser.add_argument("--contestants", nargs="+", choices=contestants, default=contestants)
     parser.add_argument("--seeds", type=int, default=5, help="how many")
+    parser.add_argument("--raw", action="store_true", help="raw columns only")
     parser.add_argument("--json", type=Path, help="a file for all figures")
     parser.add_argument(
         "--read", nargs="+", type=Path, help="show what --json wrote, train nothing"
@@ -58,9 +59,11 @@ def main() -> None:
     if arguments.read:
         fits = [each for file in arguments.read for each in read(file)]
     else:
-        fits = list(measured(arguments))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([each.to_json() for each in fits], indent=1))
+        fits = []
+        for each in measured(arguments):
+            fits.append(each)
+            if arguments.json:  # each time: it takes long, and something may fail on the way
+                arguments.json.write_text(json.dumps([fit.to_json() for fit in fits], indent=1))
     print("\n".join(tables(fits, markdown=arguments.markdown)))
     for scaled, title in NAMES.items():
         for sentence in misses(fits, scaled=scaled):

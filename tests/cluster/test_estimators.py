@@ -232,6 +232,13 @@ def test_downpour_comes_close_to_least_squares() -> None:
     assert ours.score(x, y) > 0.99
 
 
+@pytest.mark.parametrize("kind", [DownpourClassifier, DownpourRegressor])
+def test_a_fit_that_learned_nothing_says_so(kind: Any) -> None:
+    said = "the model has learned nothing: its mean loss .*always the same answer has"
+    with pytest.warns(ConvergenceWarning, match=said):
+        kind(learning_rate=1e-12, passes=2, random_state=0).fit(X[:200], Y[:200])
+
+
 EARLY = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 

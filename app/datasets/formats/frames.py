@@ -19,10 +19,11 @@ from distbelief.app.datasets.formats.options import KNOWN, Options, resolve
 from distbelief.app.datasets.reading.column_plan import ColumnPlan, Float64s
 from distbelief.app.datasets.reading.columns import AllColumns
 from distbelief.app.datasets.reading.dates import all_seconds
+from distbelief.app.datasets.reading.distinct import Distinct
 from distbelief.app.datasets.reading.known_columns import plan_table
 from distbelief.app.datasets.reading.matrix import found_out, median_of
 from distbelief.app.datasets.reading.notation import Notation
-from distbelief.app.datasets.reading.survey import DIFFERS, FEW_ROWS, Distinct, Guess, is_id
+from distbelief.app.datasets.reading.survey import DIFFERS, FEW_ROWS, Guess, is_id
 from distbelief.app.datasets.reading.tables import fault_of_unfilled, faults_of_numbers
 from distbelief.app.datasets.reading.use import Use
 from distbelief.app.datasets.reading.values import MISSING

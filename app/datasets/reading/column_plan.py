@@ -154,9 +154,7 @@ class ColumnPlan:
         for place, i in enumerate(self.dense):
             ours = self.table[i]
             if other := by_name.get(ours.name) or (known[place] if place < len(known) else None):
-                table[i] = ours.but(
-                    origin=other.origin, fill=other.fill, indicator=other.indicator
-                )
+                table[i] = ours.but(origin=other.origin, fill=other.fill, indicator=other.indicator)
         return replace(self, table=tuple(table))
 
     def changed(self, which: Collection[int], **changes: Sequence[Any]) -> ColumnPlan:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, NUMERIC
 from distbelief.app.datasets.reading.cells import Cells
 from distbelief.app.datasets.reading.dates import looks_like_date, seconds
+from distbelief.app.datasets.reading.distinct import Distinct
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.values import shown
 
@@ -31,10 +32,8 @@ _OTHER_NUMBER = re.compile(
 #: Why nobody wants a column.
 COUNTS, DIFFERS = "it counts the rows", "it has a different value in each row"
 
-#: Rows from which on it says something that a value is in each of them another one, and rows
-#: after which this is certain.
+#: Rows from which on it says something that a value is in each of them another one.
 FEW_ROWS = 10
-ENOUGH_ROWS = 1 << 17
 
 _TOGETHER = 256  # columns of a wide table that are read at once
 
@@ -72,35 +71,6 @@ class Guess:
 PLAIN = Guess(NUMERIC)
 
 Float64s = npt.NDArray[np.float64]
-
-
-class Distinct:
-    """Whether a column has a different value in each row."""
-
-    def __init__(self) -> None:
-        self.n_rows = 0
-        self._seen: set[int] | None = set()
-
-    def add(self, values: Iterable[Hashable]) -> None:
-        for value in values:
-            if self._seen is None or self.n_rows >= ENOUGH_ROWS:
-                return
-            self._seen.add(hash(value))
-            self.n_rows += 1
-            if len(self._seen) < self.n_rows:
-                self._seen = None
-
-    def forget(self) -> None:
-        self._seen = None
-
-    @property
-    def holds(self) -> bool:
-        return self._seen is not None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether more rows may change that."""
-        return self.holds and self.n_rows < ENOUGH_ROWS
 
 
 @dataclass
@@ -218,7 +188,7 @@ class Survey:
 
     def __init__(self, width: int, notation: Notation, date_format: str | None) -> None:
         self._width = width
-        self._new = lambda: ColumnSurvey(notation, date_format)
+        self._options = notation, date_format
         self._columns = dict[int, ColumnSurvey]()
         self._numbers = np.zeros(width, np.int64)
         self._missing = np.zeros(width, np.int64)
@@ -283,7 +253,7 @@ class Survey:
     def _alone(self, i: int) -> ColumnSurvey:
         """A column that is counted one by one, from now on."""
         if i not in self._columns:
-            self._columns[i] = self._new()
+            self._columns[i] = ColumnSurvey(*self._options)
         return self._columns[i]
 
 

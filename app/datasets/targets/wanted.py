@@ -59,7 +59,7 @@ class Wanted:
         if not label.endswith(".") or label[:-1] not in map(str, self.labels or ()):
             return ""
         return (
-            f"; without the period at its end it is one of them: sed 's/\\.$//' FILE takes these "
+            "; without the period at its end it is one of them: sed 's/\\.$//' FILE takes these "
             "away where the labels stand last, and --data - reads what comes through a pipe"
         )
 

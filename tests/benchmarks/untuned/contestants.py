@@ -74,7 +74,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
 )
 
 
-def fit(problem: Problem, seed: int, contestant: Contestant, *, scaled: bool) -> Fit:
+def trained(problem: Problem, seed: int, contestant: Contestant, *, scaled: bool) -> Fit:
     """Train with defaults on three quarters, score on the other."""
     x, x_out, y, y_out = problem.divided(seed)
     if scaled:
@@ -112,10 +112,10 @@ def _by_estimator(
 ) -> tuple[Array, Array | None, tuple[str, ...]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trained = estimator.fit(*training)
-    given = problem.classes and hasattr(trained, "predict_proba")
-    chances = trained.predict_proba(held_out[0]) if given else None
-    return trained.predict(held_out[0]), chances, tuple(str(each.message) for each in caught)
+        fitted = estimator.fit(*training)
+    given = problem.classes and hasattr(fitted, "predict_proba")
+    chances = fitted.predict_proba(held_out[0]) if given else None
+    return fitted.predict(held_out[0]), chances, tuple(str(each.message) for each in caught)
 
 
 def _by_command(

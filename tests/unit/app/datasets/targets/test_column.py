@@ -189,6 +189,12 @@ UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
         TOWNS,
         "row 2 has the label 'c'; the labels of the model are a, b",
     ),
+    "a period too many": (
+        [text("a", "b.")],
+        TOWNS,
+        "row 1 has the label 'b.'; the labels of the model are a, b; without the period at its end "
+        "it is one of them: sed 's/\\.$//' FILE takes these away",
+    ),
     "unknown among many": (
         [text(9)], Wanted(schema=Schema(1, 7), known_by="the model"),
         "row 0 has the label '9'; the labels of the model are 0, 1, 2, 3, 4 and 2 more",
