@@ -23,8 +23,13 @@ ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
 VALIDATION, WITHOUT_CHANGE = 0.1, 10
 
 
+#: A mean loss above this share of that of a constant answer is not worth to be called learning.
+LEARNED = 0.999
+
+
 def loss_of_constant(targets: Array, weights: Any, *, classes: bool) -> float:
     """The mean loss of the best constant answer: log loss of classes, else half squared error."""
+    weights = None if weights is None else np.array(weights, np.float64)
     if not classes:
         mean = np.average(targets, weights=weights)
         return float(np.average(np.square(targets - mean), weights=weights)) / 2
@@ -75,7 +80,7 @@ class _Downpour(Estimator):
             return
         nothing = loss_of_constant(targets, weights, classes=isinstance(self, Classifier))
         losses = self._losses()
-        if losses and losses[-1] >= nothing > 0:
+        if losses and losses[-1] > LEARNED * nothing > 0:
             said = (
                 f"the model has learned nothing: its mean loss of the last pass was "
                 f"{losses[-1]:.4g}, and always the same answer has {nothing:.4g}; try another "

@@ -121,12 +121,16 @@ def _by_estimator(
 def _by_command(
     problem: Problem, seed: int, training: Part, held_out: Part
 ) -> tuple[Array, Array | None, tuple[str, ...]]:
-    """``train`` on a CSV and ``predict`` for another; the seed is the only setting."""
+    """``train`` on a CSV and ``predict`` for another; only the seed is set for the result."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write(folder / "train.csv", *training)
         _write(folder / "other.csv", *held_out)
-        output = ["--output=model.safetensors", "--folder=runs"]
+        output = [
+            "--output=model.safetensors",
+            "--folder=runs",
+            "--wait-seconds=120",
+        ]  # on a busy machine
         said = _run(folder, "train", "--data=train.csv", f"--seed={seed}", *output)
         wanted = ["--model=model.safetensors", *(["--proba"] if problem.classes else [])]
         table = _run(folder, "predict", "--data=other.csv", *wanted)

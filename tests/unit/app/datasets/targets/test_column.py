@@ -249,6 +249,15 @@ def test_the_order_of_targets_does_not_matter(values: list[str], step: int) -> N
     assert [labels[code] for code in codes] == values
 
 
+def test_numbers_that_float32_cannot_tell_apart_are_refused() -> None:
+    with refuses("the targets, 1000000002 on average, differ by too little for float32 (their "):
+        found(np.array([1e9, 1e9 + 1, 1e9 + 4]), wanted=REGRESSION)
+    assert found(np.full(3, 1e9 + 1), wanted=REGRESSION)[0] == 0  # nothing to tell apart
+    assert found(np.array([1e9, 1e9 + 1, 2e9]), wanted=REGRESSION)[0] == 0
+    known = Wanted(schema=Schema(1, 0), known_by="the model")
+    assert found(np.array([1e3 + 0.1, 1e3 + 0.1001]), wanted=known)[0] == 0
+
+
 def test_many_names_are_refused_unless_they_are_wanted() -> None:
     names = text(*(f"name {i}" for i in range(MAX_GUESSED_CLASSES + 1)))
     with refuses("the targets have more than 1,000 different labels: are these the targets?"):
