@@ -23,19 +23,14 @@ ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
 VALIDATION, WITHOUT_CHANGE = 0.1, 10
 
 
-#: A mean loss above this share of that of a constant answer is not worth to be called learning.
+#: A loss above this share of that of a constant answer is not worth to be called learning.
 LEARNED = 0.999
 
+#: So many training examples say whether something was learned.
+LOOKED_AT = 10_000
 
-def loss_of_constant(targets: Array, weights: Any, *, classes: bool) -> float:
-    """The mean loss of the best constant answer: log loss of classes, else half squared error."""
-    weights = None if weights is None else np.array(weights, np.float64)
-    if not classes:
-        mean = np.average(targets, weights=weights)
-        return float(np.average(np.square(targets - mean), weights=weights)) / 2
-    counts = np.bincount(targets, weights)
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+#: The least probability, as of an error in full certainty.
+TINY = 1e-7
 
 
 class _Downpour(Estimator):
@@ -71,22 +66,44 @@ class _Downpour(Estimator):
             }
         super()._train(features, targets, options, weights, **more)
         if "passes" not in more:  # one more pass of partial_fit may be one of the first
-            self._warn_of_nothing(targets, weights)
+            self._warn_of_nothing(features, targets, weights)
         return self
 
-    def _warn_of_nothing(self, targets: Array, weights: Any) -> None:
-        """Warn if always the same answer would have as low a loss, where we know the loss."""
-        if ":" in self.model or self.model == "torch" or getattr(self, "class_weight", None):
+    def _warn_of_nothing(self, features: Any, targets: Array, weights: Any) -> None:
+        """Warn if always the same answer would be as good on the examples that were trained on."""
+        if getattr(self, "class_weight", None):  # then the loss is another one
             return
-        nothing = loss_of_constant(targets, weights, classes=isinstance(self, Classifier))
-        losses = self._losses()
-        if losses and losses[-1] > LEARNED * nothing > 0:
+        some = slice(None, None, math.ceil(len(targets) / LOOKED_AT))
+        mine = None
+        if weights is not None:  # it may be one for all
+            mine = np.broadcast_to(np.array(weights, np.float64), len(targets))[some]
+        loss, nothing = self._losses_beside_constant(features[some], targets[some], mine)
+        if loss > LEARNED * nothing > 0:
             said = (
-                f"the model has learned nothing: its mean loss of the last pass was "
-                f"{losses[-1]:.4g}, and always the same answer has {nothing:.4g}; try another "
+                f"the model has learned nothing: its {self._loss_name} on the training data is "
+                f"{loss:.4g}, and that of always the same answer {nothing:.4g}; try another "
                 "learning_rate, or more passes"
             )
             warnings.warn(said, ConvergenceWarning, stacklevel=4)
+
+    @property
+    def _loss_name(self) -> str:
+        return "log loss" if isinstance(self, Classifier) else "squared error"
+
+    def _losses_beside_constant(
+        self, features: Any, targets: Array, weights: Array | None
+    ) -> tuple[float, float]:
+        """The loss of the model, and that of the best constant answer."""
+        if isinstance(self, Classifier):
+            chances = self.model_.predict_proba(features)
+            shares = np.bincount(targets, weights, minlength=chances.shape[1])
+            pair = chances[np.arange(len(targets)), targets], (shares / shares.sum())[targets]
+            losses = [-np.log(np.maximum(each, TINY)) for each in pair]
+        else:
+            mean = np.average(targets, weights=weights)
+            losses = [np.square(each - targets) for each in (self.model_.predict(features), mean)]
+        ours, nothing = (float(np.average(each, weights=weights)) for each in losses)
+        return ours, nothing
 
     def _count_iterations(self) -> int:
         return max(1, round(float(self._units()[-1]["passes"])))

@@ -96,7 +96,9 @@ def test_the_defaults_are_those_of_scikit_learn_on_standardised_columns(n_classe
     settings = {"decrease_tolerance": 0.0}
     ours = SandblasterClassifier(iterations=500, gradient_tolerance=3e-7, settings=settings)
     ours.fit(x, y)
-    theirs = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-9, max_iter=2000)).fit(x, y)
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(C=4, tol=1e-9, max_iter=2000)).fit(
+        x, y
+    )
     assert ours.predict_proba(x) == pytest.approx(theirs.predict_proba(x), abs=1e-5)
 
 
@@ -234,7 +236,7 @@ def test_downpour_comes_close_to_least_squares() -> None:
 
 @pytest.mark.parametrize("kind", [DownpourClassifier, DownpourRegressor])
 def test_a_fit_that_learned_nothing_says_so(kind: Any) -> None:
-    said = "the model has learned nothing: its mean loss .*always the same answer has"
+    said = "the model has learned nothing: its .* on the training data is .*always the same"
     with pytest.warns(ConvergenceWarning, match=said):
         kind(learning_rate=1e-12, passes=2, random_state=0).fit(X[:200], Y[:200])
 
