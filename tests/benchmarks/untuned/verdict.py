@@ -15,9 +15,14 @@ FAILED = 0.1
 
 
 def peers(row: Row, mine: Cell) -> list[Cell]:
-    """Those that are not ours and of the same kind."""
-    kind = mine.fits[0].kind
-    return [each for each in row.values() if not each.fits[0].ours and each.fits[0].kind == kind]
+    """Those that are not ours and of the same kind, with the same seeds."""
+    kind, seeds = mine.fits[0].kind, {each.seed for each in mine.fits}
+    theirs = [
+        Cell(tuple(fit for fit in each.fits if fit.seed in seeds))
+        for each in row.values()
+        if not each.fits[0].ours and each.fits[0].kind == kind
+    ]
+    return [each for each in theirs if each.fits]
 
 
 def misses(fits: Sequence[Fit], *, scaled: bool) -> Iterator[str]:
