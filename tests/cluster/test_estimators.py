@@ -157,11 +157,11 @@ def test_a_network_has_no_coefficients_but_scores_and_a_curve() -> None:
 
 
 def test_a_warm_start_goes_on_and_an_early_stop_ends() -> None:
-    ours = SandblasterClassifier(warm_start=True, iterations=500).fit(X, Y)
-    again = ours.fit(X, Y).loss_curve_
+    ours = SandblasterClassifier(warm_start=True, iterations=500).fit(X[:300], Y[:300])
+    again = ours.fit(X[:300], Y[:300]).loss_curve_
     assert again[0] == pytest.approx(again[-1], rel=1e-4)
     with pytest.raises(ValueError, match="warm_start goes on with the classes"):
-        ours.fit(X, Y + 1)
+        ours.fit(X[:300], Y[:300] + 1)
     early = DownpourClassifier(early_stopping=True, passes=1000, replicas=1, random_state=0)
     early.fit(X[:300], Y[:300])
     assert early.result_.reason is EndReason.PATIENCE
