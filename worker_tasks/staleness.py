@@ -40,7 +40,7 @@ class StalenessBound:
         if config.max_staleness is None:
             return None
         n_push = config.push_interval
-        totals = [math.ceil(steps * config.passes / n_push) for steps in steps_per_pass]
+        totals = [math.ceil(steps * config.n_passes / n_push) for steps in steps_per_pass]
         warm = whole_pushes(config.warm_start_steps, n_push) // n_push
         return cls(config.max_staleness, totals, min(warm, totals[0]))
 

@@ -41,7 +41,7 @@ class Schedule:
 
     @classmethod
     def of(cls, config: RunConfig, steps_per_pass: int) -> Schedule:
-        total = steps_per_pass * config.passes
+        total = steps_per_pass * config.n_passes
         return cls(config.schedule, total, steps_per_pass * config.warm_up)
 
     def share(self, step: int) -> float:

@@ -41,6 +41,10 @@ BATCH_CALLERS = 4
 MOST_SHOWN = 200
 
 
+#: Passes over the training data where nobody says how many, and the examples are not few.
+PASSES = 40
+
+
 class RunConfig(
     RunSettings,
     ModelSettings,
@@ -83,9 +87,9 @@ class RunConfig(
                 f"learning_rate_decay is for schedule inverse, not for {self.schedule}: leave out "
                 "one of them"
             )
-        if self.warm_up >= self.passes:
+        if self.warm_up >= self.n_passes:
             raise ValueError(
-                f"warm_up = {self.warm_up:g} must be less than passes = {self.passes}: the rate "
+                f"warm_up = {self.warm_up:g} must be less than passes = {self.n_passes}: the rate "
                 "would not reach its full height"
             )
         return self
@@ -128,6 +132,11 @@ class RunConfig(
     def unit_length(self) -> int:
         """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
         return whole_pushes(self.unit_steps, self.push_interval)
+
+    @property
+    def n_passes(self) -> int:
+        """``passes``, also where none are given."""
+        return self.passes or PASSES
 
     @property
     def push_interval(self) -> int:

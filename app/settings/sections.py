@@ -151,7 +151,11 @@ def _score(value: Any) -> Any:
 class StopSettings(Section):
     """When to stop and what to keep"""
 
-    passes: Positive = Field(40, description="Downpour: passes over the training data, at most")
+    passes: Positive | None = Field(
+        None,
+        description="Downpour: passes over the training data, at most "
+        "[default: 40, and more where these would be less than 400 minibatches]",
+    )
     max_seconds: float | None = Field(None, gt=0, description="seconds of training, at most")
     metric: Literal["accuracy", "auc", "log_loss", "rmse"] | None = Field(
         None,

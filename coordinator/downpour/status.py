@@ -31,7 +31,7 @@ def status_of(
     dispatcher, history = session.dispatcher, evaluations.history
     return DownpourStatus(
         passes=plan.passes_done,
-        total_passes=session.config.passes,
+        total_passes=session.config.n_passes,
         steps=plan.steps_done,
         total_steps=plan.total_steps,
         examples=round(plan.passes_done * problem.n_train),

@@ -70,7 +70,7 @@ class UnitPlan:
     _bound: StalenessBound | None = field(init=False)
 
     def __post_init__(self) -> None:
-        passes = self.config.passes
+        passes = self.config.n_passes
         self._streams = [_Stream(steps, steps * passes) for steps in self.steps_per_pass]
         first = self._streams[0].total
         if self.config.warm_start_steps > first:
@@ -180,7 +180,7 @@ class UnitPlan:
 
     def _cut(self, done: int, steps_per_pass: int) -> int:
         """Where a unit ends that begins after ``done`` steps, if nobody warms up."""
-        stop = min(done + self.config.unit_length, steps_per_pass * self.config.passes)
+        stop = min(done + self.config.unit_length, steps_per_pass * self.config.n_passes)
         if not self.config.evaluates:
             return stop
         due = next_evaluation(done / steps_per_pass, self.config.evaluate_every)
@@ -190,7 +190,7 @@ class UnitPlan:
     def _units_of(self, steps_per_pass: int) -> int:
         """Units of a stream."""
         done, units = 0, 0
-        while done < steps_per_pass * self.config.passes:
+        while done < steps_per_pass * self.config.n_passes:
             done, units = self._cut(done, steps_per_pass), units + 1
         return units
 

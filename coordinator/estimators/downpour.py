@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from sklearn.utils import Tags
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags, _safe_indexing
 
 from distbelief.coordinator.api import Cluster
 from distbelief.coordinator.estimators.base import Array, Estimator
@@ -20,6 +23,16 @@ ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
 #: What early_stopping means in scikit-learn: this share is held out, and so many passes in a row
 #: without a better model end a fit.
 VALIDATION, WITHOUT_CHANGE = 0.1, 10
+
+
+#: A loss above this share of that of a constant answer is not worth to be called learning.
+LEARNED = 0.999
+
+#: So many training examples say whether something was learned.
+LOOKED_AT = 10_000
+
+#: The least probability, as of an error in full certainty.
+TINY = 1e-7
 
 
 class _Downpour(Estimator):
@@ -48,6 +61,57 @@ class _Downpour(Estimator):
                 "evaluate_every": 1.0,
             }
         return own
+
+    def _train(
+        self,
+        features: Any,
+        targets: Array,
+        options: dict[str, Any],
+        weights: Any = None,
+        **more: Any,
+    ) -> Self:
+        super()._train(features, targets, options, weights, **more)
+        if "passes" not in more:  # one more pass of partial_fit may be one of the first
+            self._warn_of_nothing(features, targets, weights)
+        return self
+
+    def _warn_of_nothing(self, features: Any, targets: Array, weights: Any) -> None:
+        """Warn if always the same answer would be as good on the examples that were trained on."""
+        if getattr(self, "class_weight", None):  # then the loss is another one
+            return
+        some = np.arange(0, len(targets), math.ceil(len(targets) / LOOKED_AT))
+        mine = None
+        if weights is not None:  # it may be one for all
+            mine = np.broadcast_to(np.array(weights, np.float64), len(targets))[some]
+        loss, nothing = self._losses_beside_constant(
+            _safe_indexing(features, some), targets[some], mine
+        )
+        if loss > LEARNED * nothing > 0:
+            said = (
+                f"the model has learned nothing: its {self._loss_name} on the training data is "
+                f"{loss:.4g}, and that of always the same answer {nothing:.4g}; try another "
+                "learning_rate, or more passes"
+            )
+            warnings.warn(said, ConvergenceWarning, stacklevel=4)
+
+    @property
+    def _loss_name(self) -> str:
+        return "log loss" if isinstance(self, Classifier) else "squared error"
+
+    def _losses_beside_constant(
+        self, features: Any, targets: Array, weights: Array | None
+    ) -> tuple[float, float]:
+        """The loss of the model, and that of the best constant answer."""
+        if isinstance(self, Classifier):
+            chances = self.model_.predict_proba(features)
+            shares = np.bincount(targets, weights, minlength=chances.shape[1])
+            pair = chances[np.arange(len(targets)), targets], (shares / shares.sum())[targets]
+            losses = [-np.log(np.maximum(each, TINY)) for each in pair]
+        else:
+            mean = np.average(targets, weights=weights)
+            losses = [np.square(each - targets) for each in (self.model_.predict(features), mean)]
+        ours, nothing = (float(np.average(each, weights=weights)) for each in losses)
+        return ours, nothing
 
     def _count_iterations(self) -> int:
         return max(1, round(float(self._units()[-1]["passes"])))
@@ -86,7 +150,8 @@ class DownpourClassifier(_Downpour, Classifier):
         learning_rate: of the optimizer, by default its own.
         l2: adds l2/2 * |weights|^2 to the mean loss.
         batch_size: examples in a minibatch.
-        passes: over the training data, at most.
+        passes: over the training data, at most; by default 40, and more where these would be less
+            than 400 minibatches.
         replicas: workers that train at once. They race, so that no two fits are the same; with
             one alone, which overlaps nothing, they are.
         holdout: share of the examples that decides which parameters are the best.
@@ -111,7 +176,7 @@ class DownpourClassifier(_Downpour, Classifier):
         learning_rate: float | None = None,
         l2: float = 0.0,
         batch_size: int = 32,
-        passes: int = 40,
+        passes: int | None = None,
         replicas: int = 2,
         holdout: float = 0.0,
         patience: int | None = None,
@@ -170,7 +235,7 @@ class DownpourRegressor(_Downpour, Regressor):
         learning_rate: float | None = None,
         l2: float = 0.0,
         batch_size: int = 32,
-        passes: int = 40,
+        passes: int | None = None,
         replicas: int = 2,
         holdout: float = 0.0,
         patience: int | None = None,

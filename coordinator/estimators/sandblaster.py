@@ -55,8 +55,8 @@ class SandblasterClassifier(_Sandblaster, Classifier):
         model: logistic (two classes), softmax, mlp, fm, wide_deep, or your own; by default
             logistic where there are two classes, else softmax.
         l1: adds l1 * |weights|_1 to the mean loss.
-        l2: adds l2/2 * |weights|^2 to the mean loss; by default 1 / n of n examples, as
-            scikit-learn's C = 1 does. Of any C it is 1 / (C * n), and for softmax with two classes
+        l2: adds l2/2 * |weights|^2 to the mean loss; by default 1 / (4 * n) of n examples, as
+            scikit-learn's C = 4 does. Of any C it is 1 / (C * n), and for softmax with two classes
             2 / (C * n), which has half of a weight on either side. Weights are those of
             standardised columns, unless ``settings`` has ``{"standardize": False}``.
         iterations: at most.

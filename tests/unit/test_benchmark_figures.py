@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contest.figures import divided, in_proportion, medians, ratio, shown, table
+from untuned.fits import LINEAR, NETWORK, Fit
+from untuned.tables import tables
+from untuned.verdict import misses
 
 
 def test_the_median_of_rounds_is_that_of_each_figure() -> None:
@@ -65,3 +68,33 @@ def test_the_ideal_cost_of_a_number_is_that_of_the_last_point(
 
 def test_the_ideal_time_of_divided_work_falls_as_long_as_there_are_cores() -> None:
     assert divided([1, 2, 4, 8], [12.0, 9.0, 9.0, 9.0], cores=4) == [12.0, 6.0, 3.0, 3.0]
+
+
+def fitted(contestant: str, kind: str, score: float, loss: float | None, *said: str) -> list[Fit]:
+    ours = contestant == "ours"
+    return [
+        Fit("iris", False, seed, contestant, kind, ours, score, 0.3, loss, said) for seed in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "missed"),
+    [
+        (fitted("ours", LINEAR, 0.895, 0.11), []),
+        (fitted("ours", LINEAR, 0.88, 0.11), ["score 0.880, the best peer's 0.900"]),
+        (fitted("ours", LINEAR, 0.95, 0.13), ["log loss 0.130, the best peer's 0.100"]),
+        (fitted("ours", NETWORK, 0.98, 0.02), []),  # the peer of its kind is better, by 0.01
+        (fitted("ours", NETWORK, 0.97, 0.02), ["score 0.970, the best peer's 0.990"]),
+        (
+            fitted("ours", LINEAR, 0.79, 0.1),
+            ["score 0.790, the best peer's 0.900", "2 of 2 failed to learn and did not say so"],
+        ),
+        (fitted("ours", LINEAR, 0.79, 0.1, "learned"), ["score 0.790, the best peer's 0.900"]),
+    ],
+)
+def test_ours_are_held_against_the_best_of_their_kind(ours: list[Fit], missed: list[str]) -> None:
+    peers = fitted("a", LINEAR, 0.9, 0.1) + fitted("b", LINEAR, 0.5, None)
+    fits = [*peers, *fitted("c", NETWORK, 0.99, 0.02), *ours]
+    assert list(misses(fits, scaled=False)) == [f"iris, ours: {each}" for each in missed]
+    assert list(misses(fits, scaled=True)) == []
+    assert tables(fits, markdown=True)[2].startswith("| iris | 0.900 ± 0.000 | 0.500 ± 0.000 |")

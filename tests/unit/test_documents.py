@@ -38,7 +38,7 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9_-]+")
 CELERY = {"--pool", "--concurrency", "--without-gossip", "--without-mingle"}
 CELERY |= {"--address", "--hostname", "--read_only"}
 OTHERS = {
-    *("--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--config"),
+    *("--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--raw", "--config"),
     *("--minutes", "--older"),
     *CELERY,
 }

@@ -92,6 +92,8 @@ class CsvReader(TableReader):
 
     def _begin(self, rows: Rows) -> None:
         """Plan by the first rows, or by all of them if these say too little."""
+        if len(rows) < FEW_ROWS and self.settle():
+            return
         survey = self._survey_of(self._all.width)
         if not self._use.by_name:
             survey.add(RowCells(rows, self._all.width, self._notation))
@@ -100,8 +102,6 @@ class CsvReader(TableReader):
         except DataError:
             if self._settled:
                 raise
-            self.settle()
-        if len(rows) < FEW_ROWS:
             self.settle()
 
     @cached_property
@@ -141,11 +141,9 @@ class CsvReader(TableReader):
         return self._settled or self._checks.hold()
 
     def _planned(self, survey: Survey) -> ColumnPlan:
-        names = self._all.names or [""] * self._all.width
-        columns = survey.columns
-        guesses = [c.guess(name, i) for i, (c, name) in enumerate(zip(columns, names, strict=True))]
+        guesses = survey.guesses(self._all.names or [""] * self._all.width)
         plan = plan_table(self._all, guesses, self._settings, self._use)
-        some = [i for i in plan.dense if columns[i].missing]
+        some = [i for i in plan.dense if survey.has_gaps(i)]
         if self._settings["indicator"] and self._use.known is None:
             plan = plan.changed(some, indicator=[True] * len(some))
         left_out = (i for i, column in enumerate(plan.table) if column.kind == IGNORED)
@@ -214,8 +212,8 @@ class CsvReader(TableReader):
         """The examples of whole rows; ValueError if anything is wrong with one."""
         plan, notation = self._plan, self._notation
         dense = self._dense(cells)
-        faults = [place for place, i in enumerate(plan.dense) if self._fault_of_missing(i)]
-        if faults and np.isnan(dense[:, faults]).any():
+        gaps = np.flatnonzero(np.isnan(dense).any(axis=0)).tolist()
+        if any(self._fault_of_missing(plan.dense[place]) for place in gaps):
             raise ValueError("a number is missing")
         texts = [notation.categories(cells.texts(i)) for i in plan.fields]
         beside = read_beside(cells, plan, self._apart_option)

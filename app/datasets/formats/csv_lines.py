@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from distbelief.app.datasets.examples.chunks import Chunk
 from distbelief.app.datasets.reading.columns import names_of
-from distbelief.app.datasets.reading.delimiters import guessed
+from distbelief.app.datasets.reading.delimiters import LINES, guessed
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.lines import blocks
 from distbelief.app.datasets.reading.packing import unpacked_name
@@ -27,8 +28,23 @@ def head_of(files: Sequence[DataFile], form: Form) -> tuple[DataFile, Records, b
                     line, reason = found.faults[0]
                     raise DataError(f"{file.name}: line {line}: {reason}")
                 if found.rows:
+                    _check_front(found, file)
                     return file, found, next(stream, None) is None
     raise DataError(f"{files[0].name}: the file is empty")
+
+
+def _check_front(found: Records, file: DataFile) -> None:
+    """Refuse lines in front of the table: a title or a note, of much fewer fields."""
+    widths = [len(row) for row in found.rows[:LINES]]
+    usual, n_lines = Counter(widths).most_common(1)[0]
+    if 2 * widths[0] >= usual or n_lines < 2:
+        return
+    first = found.lines[widths.index(usual)]
+    raise DataError(
+        f"{file.name}: line {found.lines[0]} has {widths[0]} of the {usual} fields that lines from "
+        f"{first} on have; if it does not belong to the table, the option skip={first - 1} leaves "
+        "out what is in front of that; is the option delimiter right?"
+    )
 
 
 def delimiter_of(files: Sequence[DataFile], text: Text) -> str:

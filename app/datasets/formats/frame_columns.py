@@ -15,12 +15,12 @@ from distbelief.app.datasets.examples.column import CATEGORICAL, DATE
 from distbelief.app.datasets.reading.cells import RowCells
 from distbelief.app.datasets.reading.column_plan import Float64s
 from distbelief.app.datasets.reading.dates import all_seconds
+from distbelief.app.datasets.reading.distinct import Distinct
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.survey import (
     DIFFERS,
     FEW_ROWS,
     ColumnSurvey,
-    Distinct,
     Guess,
 )
 from distbelief.app.datasets.reading.values import fault_of_date, fault_of_text

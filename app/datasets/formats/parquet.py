@@ -42,14 +42,13 @@ from distbelief.app.datasets.reading.arrow import (
 from distbelief.app.datasets.reading.column_plan import Beside, Float64s
 from distbelief.app.datasets.reading.columns import target_choice
 from distbelief.app.datasets.reading.dates import seconds
+from distbelief.app.datasets.reading.distinct import ENOUGH_ROWS, Distinct
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.known_columns import plan_table
 from distbelief.app.datasets.reading.reader import Progress
 from distbelief.app.datasets.reading.survey import (
     DIFFERS,
-    ENOUGH_ROWS,
     FEW_ROWS,
-    Distinct,
     Guess,
     is_id,
 )

@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from distbelief.app.datasets.reading.cells import Cells
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
+from distbelief.app.datasets.reading.distinct import Distinct
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.survey import (
     COUNTS,
     DIFFERS,
     NEARLY_ALL,
     ColumnSurvey,
-    Distinct,
 )
 
 

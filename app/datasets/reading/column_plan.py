@@ -13,7 +13,7 @@ Numbers are float64 until the origin of their column is subtracted, and only the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -166,26 +166,21 @@ class ColumnPlan:
         These are taken by name, and those without by their order.
         """
         by_name = {column.name: column for column in known if column.name}
-        new = {}
+        table = list(self.table)
         for place, i in enumerate(self.dense):
             ours = self.table[i]
             if other := by_name.get(ours.name) or (known[place] if place < len(known) else None):
-                new[i] = replace(
-                    ours, origin=other.origin, fill=other.fill, indicator=other.indicator
-                )
-        return self._with(new)
+                table[i] = ours.but(origin=other.origin, fill=other.fill, indicator=other.indicator)
+        return replace(self, table=tuple(table))
 
-    def changed(self, which: Iterable[int], **changes: Sequence[Any]) -> ColumnPlan:
+    def changed(self, which: Collection[int], **changes: Sequence[Any]) -> ColumnPlan:
         """The plan with new attributes for some columns, in the order of ``which``."""
-        new = {}
-        for place, column in enumerate(which):
-            values = {name: each[place] for name, each in changes.items()}
-            new[column] = replace(self.table[column], **values)
-        return self._with(new)
-
-    def _with(self, new: dict[int, Column]) -> ColumnPlan:
-        table = tuple(new.get(i, column) for i, column in enumerate(self.table))
-        return replace(self, table=table)
+        table = list(self.table)
+        for name, values in changes.items():
+            for column, value in zip(which, values, strict=True):
+                if getattr(table[column], name) != value:
+                    table[column] = table[column].but(**{name: value})
+        return replace(self, table=tuple(table))
 
     # --- features
 

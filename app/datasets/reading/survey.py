@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, NUMERIC
 from distbelief.app.datasets.reading.cells import Cells
 from distbelief.app.datasets.reading.dates import looks_like_date, seconds
+from distbelief.app.datasets.reading.distinct import Distinct
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.values import shown
 
@@ -31,10 +32,8 @@ _OTHER_NUMBER = re.compile(
 #: Why nobody wants a column.
 COUNTS, DIFFERS = "it counts the rows", "it has a different value in each row"
 
-#: Rows from which on it says something that a value is in each of them another one, and rows
-#: after which this is certain.
+#: Rows from which on it says something that a value is in each of them another one.
 FEW_ROWS = 10
-ENOUGH_ROWS = 1 << 17
 
 _TOGETHER = 256  # columns of a wide table that are read at once
 
@@ -47,9 +46,6 @@ _ID = re.compile(
 )
 _CAMEL_ID = re.compile(r".*[a-z](?:Id|ID|Key|Index)")
 _UNNAMED = re.compile(r"Unnamed: [0-9]+(?:\.[0-9]+)?")
-
-#: So many different numbers in another writing are targets of a regression, not labels.
-MANY_LABELS = 20
 
 
 @dataclass(frozen=True)
@@ -71,36 +67,10 @@ class Guess:
     are_labels: bool = True
 
 
+#: A column of numbers without anything to say of it.
+PLAIN = Guess(NUMERIC)
+
 Float64s = npt.NDArray[np.float64]
-
-
-class Distinct:
-    """Whether a column has a different value in each row."""
-
-    def __init__(self) -> None:
-        self.n_rows = 0
-        self._seen: set[int] | None = set()
-
-    def add(self, values: Iterable[Hashable]) -> None:
-        for value in values:
-            if self._seen is None or self.n_rows >= ENOUGH_ROWS:
-                return
-            self._seen.add(hash(value))
-            self.n_rows += 1
-            if len(self._seen) < self.n_rows:
-                self._seen = None
-
-    def forget(self) -> None:
-        self._seen = None
-
-    @property
-    def holds(self) -> bool:
-        return self._seen is not None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether more rows may change that."""
-        return self.holds and self.n_rows < ENOUGH_ROWS
 
 
 @dataclass
@@ -213,37 +183,49 @@ class Survey:
     """The columns of some rows.
 
     A table may have hundreds of thousands of columns, nearly all of them of numbers: these are
-    counted together, and one by one only as long as they may count the rows.
+    counted together, and one by one only those that may count the rows or tell them apart.
     """
 
     def __init__(self, width: int, notation: Notation, date_format: str | None) -> None:
-        self._columns = [ColumnSurvey(notation, date_format) for _ in range(width)]
+        self._width = width
+        self._options = notation, date_format
+        self._columns = dict[int, ColumnSurvey]()
         self._numbers = np.zeros(width, np.int64)
         self._missing = np.zeros(width, np.int64)
         self._may_count = np.ones(width, np.bool_)
 
-    @property
-    def columns(self) -> list[ColumnSurvey]:
-        """What was found of each."""
-        for i in np.flatnonzero(self._numbers | self._missing).tolist():
-            self._columns[i].kinds[NUMERIC] += int(self._numbers[i])
-            self._columns[i].missing += int(self._missing[i])
-        for i in np.flatnonzero(~self._may_count).tolist():
-            self._columns[i].is_no_counter()
-        self._numbers[:] = self._missing[:] = 0
-        return self._columns
+    def guesses(self, names: Sequence[str]) -> list[Guess]:
+        """What each column seems to be, by its name as well."""
+        self._bring_together()
+        found = [PLAIN] * self._width
+        for i, column in self._columns.items():
+            found[i] = column.guess(names[i], i)
+        return found
+
+    def has_gaps(self, column: int) -> bool:
+        """Whether a value of the column is missing."""
+        alone = self._columns.get(column)
+        return bool(self._missing[column] or (alone is not None and alone.missing))
+
+    def _bring_together(self) -> None:
+        """Tell the columns that are counted one by one what was counted together."""
+        for i, column in self._columns.items():
+            column.kinds[NUMERIC] += int(self._numbers[i])
+            column.missing += int(self._missing[i])
+            self._numbers[i] = self._missing[i] = 0
+            if not self._may_count[i]:
+                column.is_no_counter()
 
     def begin_file(self) -> None:
         """The next rows are those of another file."""
-        for i in np.flatnonzero(self._may_count).tolist():
-            self._columns[i].begin_file()
+        for column in self._columns.values():
+            column.begin_file()
 
     def add(self, cells: Cells) -> None:
         """Take the next rows."""
-        width = len(self._columns)
-        step = _TOGETHER if width > _TOGETHER else 1
-        for start in range(0, width, step):
-            self._add(cells, range(start, min(start + step, width)))
+        step = _TOGETHER if self._width > _TOGETHER else 1
+        for start in range(0, self._width, step) if len(cells) else ():
+            self._add(cells, range(start, min(start + step, self._width)))
 
     def _add(self, cells: Cells, columns: range) -> None:
         """Take some columns, together if all of them hold numbers."""
@@ -255,7 +237,7 @@ class Survey:
             self._add_numbers(columns, numbers)
             return
         for i in columns:
-            self._columns[i].add(cells, i)
+            self._alone(i).add(cells, i)
 
     def _add_numbers(self, columns: range, numbers: Float64s) -> None:
         some = slice(columns.start, columns.stop)
@@ -263,10 +245,16 @@ class Survey:
         self._missing[some] += gone
         self._numbers[some] += len(numbers) - gone
         self._may_count[some] &= (numbers == np.floor(numbers)).all(axis=0)  # false for NaN
-        for i in np.flatnonzero(self._may_count[some]) + columns.start:
-            column = self._columns[i]
+        for i in (np.flatnonzero(self._may_count[some]) + columns.start).tolist():
+            column = self._alone(i)
             column.add_whole(numbers[:, i - columns.start])
             self._may_count[i] = column.counts_rows or column.distinct.holds
+
+    def _alone(self, i: int) -> ColumnSurvey:
+        """A column that is counted one by one, from now on."""
+        if i not in self._columns:
+            self._columns[i] = ColumnSurvey(*self._options)
+        return self._columns[i]
 
 
 def is_id(name: str) -> bool:

@@ -129,6 +129,8 @@ class TargetColumn:
             self._numbers.check(self._source, f", {AS_OTHERS if what else NEEDED}")
         if kind == REGRESSION:
             self._check_no_positive()
+            if self._wanted.schema is None:  # else they are held against those of the training
+                self._numbers.check_precision(self._source)
             return Targets(0, (), what, self._numbers.spool.blocks())
         if self._labels is None:
             raise DataError(f"{self._source}: {self._too_many()}")

@@ -12,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.datasets.examples.schema import Label
+from distbelief.app.datasets.examples.statistics import RunningStatistics
+from distbelief.app.datasets.reading.origins import FINEST
 from distbelief.app.datasets.reading.values import shown, target_number, truth
 from distbelief.app.datasets.targets.guess import Evidence
 from distbelief.app.datasets.targets.spool import Spool
 from distbelief.app.errors import DataError
 
 Array = npt.NDArray[Any]
+
 #: A whole number with zeros in front, as postal codes and the like have.
 _CODE = re.compile(r"^[+-]?0[0-9]+$", re.MULTILINE | re.ASCII)
 
@@ -40,6 +43,8 @@ class Numbers:
         self._codes = False
         self._fractions = False
         self._count = 0
+        self._statistics = RunningStatistics(1)
+        self._lowered, self._raised = np.inf, -np.inf
 
     def add(self, values: Array) -> None:
         """Take the next targets."""
@@ -56,12 +61,24 @@ class Numbers:
             self._complain(int(bad[0]), values[bad[0]], float(numbers[bad[0]]))
         self._fractions |= bool((numbers != np.floor(numbers))[np.isfinite(numbers)].any())
         self.spool.add(rounded)
+        self._see(numbers, rounded)
         self._count += len(values)
 
     def check(self, source: str, advice: str) -> None:
         """Raise DataError if one is no usable number, with advice for the case that it is text."""
         if self._complaint:
             raise DataError(f"{source}: {self._complaint}{advice if self._n_texts else ''}")
+
+    def check_precision(self, source: str) -> None:
+        """Raise DataError if rounding to float32 destroys what the targets differ by."""
+        found = self._statistics.now()
+        spread, mean = float(found.spread[0]), float(found.mean[0])
+        if self._raised - self._lowered > FINEST * spread:
+            raise DataError(
+                f"{source}: the targets, {mean:.10g} on average, differ by too little for float32 "
+                f"(their deviation is {spread:.4g}): train on what is left of them without a "
+                f"number near their mean, such as {mean:.6g}, and add that to predictions"
+            )
 
     def seen(self, n_examples: int, names: Sequence[Label] | None) -> Evidence:
         """The evidence; ``names`` are the different ones, None if they are too many."""
@@ -75,6 +92,16 @@ class Numbers:
             kinds=kinds,
             counted=kinds is not None and tuple(names or ()) in _ranges(kinds),
         )
+
+    def _see(self, numbers: npt.NDArray[np.float64], rounded: npt.NDArray[np.float32]) -> None:
+        """Take note of how much rounding changes, for :meth:`check_precision`."""
+        finite = np.isfinite(rounded)
+        if finite.any():
+            exact = numbers[finite]
+            away = rounded[finite] - exact
+            self._lowered = min(self._lowered, float(away.min()))
+            self._raised = max(self._raised, float(away.max()))
+            self._statistics.add(exact[:, None])
 
     def _complain(self, row: int, value: Any, number: float) -> None:
         row += self._count

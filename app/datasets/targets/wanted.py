@@ -51,7 +51,16 @@ class Wanted:
             )
         return (
             f"row {row} has the label {value!r}; the labels of {self.known_by} are "
-            f"{listed(self.labels or ())}"
+            f"{listed(self.labels or ())}{self._without_period(str(value))}"
+        )
+
+    def _without_period(self, label: str) -> str:
+        """What helps where the label is known without the period at its end, as in UCI's adult."""
+        if not label.endswith(".") or label[:-1] not in map(str, self.labels or ()):
+            return ""
+        return (
+            "; without the period at its end it is one of them: sed 's/\\.$//' FILE takes these "
+            "away where the labels stand last, and --data - reads what comes through a pipe"
         )
 
 

@@ -191,7 +191,7 @@ def test_every_example_counts_once_a_pass_however_often_the_work_is_stopped(
     store = store_for(model, config)
     replicas = [replica_of(model, data, store, config, r) for r in range(config.replicas)]
     planned = train_all(replicas, config, Fuse(stops))
-    assert counted(store) == [config.passes] * n_examples
+    assert counted(store) == [config.n_passes] * n_examples
     assert [count.applied for count in store.counts()] == [planned] * store.layout.n_shards
 
 
@@ -200,7 +200,7 @@ def test_a_stream_pushes_its_steps_divided_by_n_push_rounded_up(settings: dict[s
     config, data = tallying(**settings | {"replicas": 1}), identity(20)
     store = store_for(Tally(20), config)
     replica = replica_of(Tally(20), data, store, config)
-    steps = config.passes * -(-20 // config.batch_size)
+    steps = config.n_passes * -(-20 // config.batch_size)
     report = replica.run(Token(FENCE, 0, 1), steps)
     assert report.steps == steps
     assert report.pushes == -(-steps // config.push_interval)

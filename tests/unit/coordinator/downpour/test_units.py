@@ -110,7 +110,7 @@ def test_every_step_is_handed_out_once_and_in_order(plan: UnitPlan, order: rando
     steps: dict[int, list[int]] = defaultdict(list)
     for unit, _ in driven(plan, order):
         steps[unit.subset].extend(range(unit.start, unit.stop))
-    passes = plan.config.passes
+    passes = plan.config.n_passes
     assert steps == {s: list(range(n * passes)) for s, n in enumerate(plan.steps_per_pass)}
 
 
@@ -135,7 +135,7 @@ def test_names_of_units_differ(plan: UnitPlan, order: random.Random) -> None:
 
 @given(plans())
 def test_the_pushes_of_a_plan_are_those_of_its_streams(plan: UnitPlan) -> None:
-    passes, n_push = plan.config.passes, plan.config.push_interval
+    passes, n_push = plan.config.n_passes, plan.config.push_interval
     assert plan.total_pushes == sum(-(-n * passes // n_push) for n in plan.steps_per_pass)
 
 
@@ -153,7 +153,7 @@ def test_a_warm_start_is_one_stream_alone_for_whole_pushes_and_no_longer(
     plan: UnitPlan, order: random.Random
 ) -> None:
     n_push, wanted = plan.config.push_interval, plan.config.warm_start_steps
-    enough = min(-(-wanted // n_push) * n_push, plan.steps_per_pass[0] * plan.config.passes)
+    enough = min(-(-wanted // n_push) * n_push, plan.steps_per_pass[0] * plan.config.n_passes)
     for unit, _ in driven(plan, order):
         if unit.subset != 0:
             assert plan.steps_done == enough
@@ -168,7 +168,7 @@ def test_progress_grows_from_nothing_to_all(plan: UnitPlan, order: random.Random
     seen.append((plan.steps_done, plan.passes_done))
     assert seen == sorted(seen)
     assert seen[0] == (0, 0.0)
-    assert seen[-1] == (plan.total_steps, plan.config.passes)
+    assert seen[-1] == (plan.total_steps, plan.config.n_passes)
 
 
 @given(plans(), ORDERS, st.integers(0, 40), st.data())
@@ -181,7 +181,7 @@ def test_a_plan_goes_on_from_where_the_shards_stand(
             break
     n_push, totals = (
         plan.config.push_interval,
-        [s * plan.config.passes for s in plan.steps_per_pass],
+        [s * plan.config.n_passes for s in plan.steps_per_pass],
     )
     stood = [data.draw(st.integers(0, -(-total // n_push))) for total in totals]
     plan.restart_from(stood)

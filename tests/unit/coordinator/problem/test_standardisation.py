@@ -136,7 +136,7 @@ def test_a_resumed_run_keeps_its_scaling_or_has_none_as_in_older_records() -> No
 @pytest.mark.parametrize(
     ("settings", "share"),
     [
-        ({"algorithm": "sandblaster", "model": "softmax"}, 1.0),
+        ({"algorithm": "sandblaster", "model": "softmax"}, 0.25),
         ({"algorithm": "sandblaster", "model": "softmax", "l2": 0.5}, None),
         ({"algorithm": "sandblaster", "model": "softmax", "l1": 0.5}, 0.0),
         ({"algorithm": "sandblaster", "model": "linear"}, 0.0),

@@ -347,6 +347,8 @@ UNCLEAR: dict[str, Any] = {
     "kept and ignored": ("a,b,y\n1,2,3\n", {"ignore": "a", "keep": "a"}, "column 'a' can be only"),
     "nothing left": ("a,y\n1,2\n", {"ignore": "a"}, "no column is left for features"),
     "one column": ("a:y\n1:2\n", {}, "there is only one column; is the option delimiter right?"),
+    "a note in front": ("|a note\n\na,b,y\n1,2,3\n", {}, "line 1 has 1 of the 3 fields that lines "
+                        "from 3 on have; if it does not belong to the table, the option skip=2 "),
     "empty": ("", {}, "the file is empty"),
     "blank": ("\n\r\n", {}, "the file is empty"),
     "names alone": ("a,b,y\n", {}, "there are no examples, at least one is needed"),

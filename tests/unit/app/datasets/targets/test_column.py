@@ -189,6 +189,12 @@ UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
         TOWNS,
         "row 2 has the label 'c'; the labels of the model are a, b",
     ),
+    "a period too many": (
+        [text("a", "b.")],
+        TOWNS,
+        "row 1 has the label 'b.'; the labels of the model are a, b; without the period at its end "
+        "it is one of them: sed 's/\\.$//' FILE takes these away",
+    ),
     "unknown among many": (
         [text(9)], Wanted(schema=Schema(1, 7), known_by="the model"),
         "row 0 has the label '9'; the labels of the model are 0, 1, 2, 3, 4 and 2 more",
@@ -241,6 +247,15 @@ def test_the_order_of_targets_does_not_matter(values: list[str], step: int) -> N
         assert column.nearly_numbers  # 30 of 33
     _, labels, codes = found(*pieces, wanted=CLASSIFICATION)
     assert [labels[code] for code in codes] == values
+
+
+def test_numbers_that_float32_cannot_tell_apart_are_refused() -> None:
+    with refuses("the targets, 1000000002 on average, differ by too little for float32 (their "):
+        found(np.array([1e9, 1e9 + 1, 1e9 + 4]), wanted=REGRESSION)
+    assert found(np.full(3, 1e9 + 1), wanted=REGRESSION)[0] == 0  # nothing to tell apart
+    assert found(np.array([1e9, 1e9 + 1, 2e9]), wanted=REGRESSION)[0] == 0
+    known = Wanted(schema=Schema(1, 0), known_by="the model")
+    assert found(np.array([1e3 + 0.1, 1e3 + 0.1001]), wanted=known)[0] == 0
 
 
 def test_many_names_are_refused_unless_they_are_wanted() -> None:
