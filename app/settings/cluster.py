@@ -46,7 +46,10 @@ class ClusterSettings(Section):
         None, description="file for the trained model [default: FOLDER/RUN/model.safetensors]"
     )
     wait_seconds: float = Field(
-        10.0, gt=0, description="seconds to wait for servers and workers before training"
+        10.0,
+        gt=0,
+        description="seconds to wait for servers and workers before training (a worker that was "
+        "started for it has a minute at least)",
     )
     keep_on_servers: str = Field(
         FOREVER,

@@ -132,10 +132,16 @@ def check_control(servers: Servers) -> None:
         ) from error
 
 
-def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> list[str]:
+def wait_for_workers(
+    messages: Messages,
+    needed: Set[str],
+    timeout_s: float,
+    check: Callable[[], None] = lambda: None,
+) -> list[str]:
     """Wait until workers listen on all queues that a run needs: the names of those that do.
 
-    A name that several workers have is there as often.
+    A name that several workers have is there as often. ``check`` is called meanwhile, and raises
+    if there is nothing to wait for.
 
     Raises:
         NoWorkers: not within ``timeout_s``.
@@ -147,6 +153,7 @@ def wait_for_workers(messages: Messages, needed: Set[str], timeout_s: float) -> 
         answer_s = min(2 * answer_s, ANSWER_S)
         if served and needed <= set().union(*(queues for _, queues in served)):
             return sorted(name for name, queues in served if queues & needed)
+        check()
         if time.monotonic() > deadline:
             idle = f" ({len(served)} workers listen on other queues)" if served else ""
             raise NoWorkers(

@@ -42,6 +42,9 @@ from distbelief.coordinator.views.tracker import ProgressTracker
 #: The control server is told the progress this often, and with every renewal of the lease.
 PUBLISHED_EVERY_S = 0.25
 
+#: Seconds to wait for a worker of our own, which lives: the machine is busy.
+OWN_WORKER_S = 60.0
+
 
 @dataclass(frozen=True)
 class TrainingResources:
@@ -106,7 +109,7 @@ def open_training(
             )
         ) as checkpoints,
     ):
-        _preflight(session, cluster, say)
+        _preflight(session, cluster, embedded, say)
         callbacks = together(callbacks, monitors, _publisher(session, problem))
         session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
         problem = _settle(problem, session, fit=embedded is None and not resumed)
@@ -181,7 +184,12 @@ def _flower(
         yield
 
 
-def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], None]) -> None:
+def _preflight(
+    session: Session,
+    cluster: ClusterConfig,
+    embedded: LocalCluster | None,
+    say: Callable[[str], None],
+) -> None:
     """Check that servers and workers are there and can do what this run needs."""
     config = session.config
     for servers in (session.control, session.servers):
@@ -190,7 +198,11 @@ def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], No
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
     queues = {config.algorithm, EVALUATION}
-    names = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
+    if embedded is not None and embedded.workers:
+        wait_s = max(cluster.wait_seconds, OWN_WORKER_S)
+        names = preflight.wait_for_workers(session.messages, queues, wait_s, embedded.check)
+    else:
+        names = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
     for sentence in shared_names(names):
         say(f"warning: {sentence}")
     workers, here = sorted({*names}), Identity.here()
