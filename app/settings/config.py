@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from pydantic import ValidationError, model_validator
@@ -22,6 +22,7 @@ from distbelief.app.settings.data import RANDOM, DataSettings
 from distbelief.app.settings.sections import (
     CheckpointSettings,
     DownpourSettings,
+    HybridSettings,
     ModelSettings,
     ObjectiveSettings,
     RunSettings,
@@ -35,6 +36,9 @@ from distbelief.app.settings.synonyms import advice
 #: Workers that add up gradients of the batch at one moment, as far as is known beforehand.
 BATCH_CALLERS = 4
 
+#: A method of training, which is a queue of workers, too.
+Stage = Literal["downpour", "sandblaster"]
+
 #: Characters of a value in a message.
 MOST_SHOWN = 200
 
@@ -46,6 +50,7 @@ class RunConfig(
     ObjectiveSettings,
     DownpourSettings,
     SandblasterSettings,
+    HybridSettings,
     StopSettings,
     CheckpointSettings,
     StoreSettings,
@@ -91,11 +96,25 @@ class RunConfig(
         judged = (self.target, self.patience, self.metric)
         if not self.evaluates and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
-        if self.algorithm == "downpour" and self.l1 > 0:
+        if self.algorithm != "sandblaster" and self.l1 > 0:
             raise ValueError(
                 f"l1 = {self.l1:g} needs algorithm sandblaster: with downpour, choose optimizer "
                 "ftrl and set ftrl_l1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_objective(self) -> RunConfig:
+        """Both parts of a hybrid minimise the same function."""
+        if self.algorithm != "hybrid":
+            return self
+        terms = {"ftrl": ("ftrl_l1", "ftrl_l2"), "adam": ("weight_decay",)}
+        for name in terms.get(self.optimizer, ()):
+            if value := getattr(self, name):
+                raise ValueError(
+                    f"{name} = {value:g} is not for algorithm hybrid: L-BFGS would go on with "
+                    "another objective; choose l2, which both parts have"
+                )
         return self
 
     def _check_division(self) -> None:
@@ -144,9 +163,15 @@ class RunConfig(
         )
 
     @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The methods that a run goes through, in their order."""
+        return ("downpour", "sandblaster") if self.algorithm == "hybrid" else (self.algorithm,)
+
+    @property
     def callers(self) -> int:
         """Those who call a server at the same time, and share ``call_ms``."""
-        return self.replicas if self.algorithm == "downpour" else BATCH_CALLERS
+        callers: dict[Stage, int] = {"downpour": self.replicas, "sandblaster": BATCH_CALLERS}
+        return max(callers[stage] for stage in self.stages)
 
     @property
     def dtype(self) -> np.dtype[np.floating]:

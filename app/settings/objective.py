@@ -60,7 +60,7 @@ class ObjectiveSettings(Section):
         None,
         ge=0,
         description="adds l2/2 * |weights|^2 to the loss (not biases), weights being those of "
-        "standardised columns where these are [default: 1 / training examples for Sandblaster's "
+        "standardised columns where these are [default: 1 / training examples for L-BFGS's "
         "classifications without L1, else 0]",
     )
     clip_norm: float | None = Field(

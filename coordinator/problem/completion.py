@@ -26,5 +26,5 @@ def l2_of(config: RunConfig, model: Model, n_train: float) -> float:
     if config.l2 is not None:
         return config.l2
     bounded = model.task is Task.REGRESSION or config.l1 > 0
-    ours = isinstance(model, Foldable) and config.algorithm == "sandblaster"
+    ours = isinstance(model, Foldable) and "sandblaster" in config.stages
     return 1 / n_train if ours and not bounded else 0.0

@@ -10,11 +10,15 @@ from typing import Any
 
 from distbelief.app.models.metrics import Score
 
+#: In what each algorithm counts when a held-out evaluation was made.
+UNITS = {"downpour": "passes", "sandblaster": "iterations", "hybrid": "passes and iterations"}
+
 
 class EndReason(StrEnum):
     """Expected ends of a training; what should not happen raises instead."""
 
     PASSES = "all passes done"
+    PLATEAU = "the loss hardly falls any more"
     TIME = "time is up"
     TARGET = "target reached"
     PATIENCE = "no better for the allowed number of evaluations"

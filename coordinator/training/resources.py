@@ -186,7 +186,7 @@ def _preflight(session: Session, cluster: ClusterConfig, say: Callable[[str], No
         preflight.check_servers(servers, cluster.wait_seconds, say, parameters=parameters)
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
-    queues = {config.algorithm, EVALUATION}
+    queues = {*config.stages, EVALUATION}
     names = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
     for sentence in shared_names(names):
         say(f"warning: {sentence}")

@@ -27,29 +27,23 @@ from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.inference.scoring import score_examples
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
-from distbelief.coordinator.progress.outcome import Outcome
+from distbelief.coordinator.progress.outcome import UNITS, Outcome
 from distbelief.coordinator.progress.program import command
-from distbelief.coordinator.runs.driver import Driver, DriverHooks
+from distbelief.coordinator.runs.driver import Driver
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.removal import keep_after_all, remove, retire
-from distbelief.coordinator.runs.session import Session, new_run_id
-from distbelief.coordinator.sandblaster.driver import Sandblaster
+from distbelief.coordinator.runs.session import new_run_id
 from distbelief.coordinator.sandblaster.portion_count import portions_of
+from distbelief.coordinator.training.drivers import DRIVERS
 from distbelief.coordinator.training.recovery import Ending, train_to_the_end
 from distbelief.coordinator.training.resources import TrainingResources, open_training
 
 #: How long a failing run tries to tell the servers that it is over.
 LAST_WORDS_S = 1.0
-
-DRIVERS: dict[str, Callable[[Session, Problem, DriverHooks], Driver]] = {
-    "downpour": Downpour.on_servers,
-    "sandblaster": Sandblaster.on_servers,
-}
 
 
 def train(
@@ -117,8 +111,8 @@ def resume(
 
 
 def _driver(resources: TrainingResources) -> Driver:
-    make = DRIVERS[resources.problem.config.algorithm]
-    return make(resources.session, resources.problem, resources.hooks)
+    problem = resources.problem
+    return DRIVERS[problem.config.algorithm](resources.session, problem, resources.hooks)
 
 
 def _run(
@@ -155,7 +149,7 @@ def _run(
         checkpoint=ending.checkpoint,
         seconds=driver.seconds,
         folder=resources.folder.path.parent,
-        unit="passes" if resources.problem.config.algorithm == "downpour" else "iterations",
+        unit=UNITS[resources.problem.config.algorithm],
     )
 
 
@@ -181,7 +175,7 @@ def _describe(resources: TrainingResources) -> None:
         training_examples=problem.n_train,
         heldout_examples=problem.n_heldout,
         test_examples=len(problem.data.test),
-        portions=portions_of(problem) if problem.config.algorithm == "sandblaster" else None,
+        portions=portions_of(problem) if "sandblaster" in problem.config.stages else None,
     )
 
 
@@ -218,8 +212,8 @@ def _publishing(driver: Driver, saved: SavedModel | None) -> Callable[[], None]:
 
 def _tested(resources: TrainingResources, saved: SavedModel) -> Score | None:
     """The score on the examples of the test, which nothing else has seen; None without any."""
-    examples = resources.problem.data.test
-    return score_examples(saved, examples) if len(examples) else None
+    test = resources.problem.data.test
+    return score_examples(saved, test) if len(test) else None
 
 
 def _conclude(
@@ -235,11 +229,11 @@ def _conclude(
     """
     state = RunState.STOPPED if ending.resumable else RunState.FINISHED
     outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(seconds, 1)}
+    document = resources.problem.score_formatter.document
     if ending.final.heldout is not None:
-        score = ending.final.heldout.score
-        outcome["heldout"] = resources.problem.score_formatter.document(score)
+        outcome["heldout"] = document(ending.final.heldout.score)
     if test is not None:
-        outcome["test"] = resources.problem.score_formatter.document(test)
+        outcome["test"] = document(test)
     try:
         _close(resources, state, outcome, publish)
     except Fenced as error:
