@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from distbelief.coordinator.estimators import (
         DownpourClassifier,
         DownpourRegressor,
+        HybridClassifier,
+        HybridRegressor,
         SandblasterClassifier,
         SandblasterRegressor,
     )
@@ -69,6 +71,8 @@ _MODULES = {
     "EndReason": "coordinator.progress.outcome",
     "Event": "coordinator.progress.events",
     "Fenced": "app.errors",
+    "HybridClassifier": "coordinator.estimators",
+    "HybridRegressor": "coordinator.estimators",
     "LayoutError": "app.errors",
     "LocalCluster": "coordinator.cluster.local",
     "Model": "app.models.model",
@@ -116,6 +120,8 @@ __all__ = [
     "EndReason",
     "Event",
     "Fenced",
+    "HybridClassifier",
+    "HybridRegressor",
     "LayoutError",
     "LocalCluster",
     "Model",

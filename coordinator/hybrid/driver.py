@@ -97,7 +97,7 @@ class Hybrid:
 
     def run(self) -> EndReason:
         """Train until a reason to stop; raises as the drivers of both stages do."""
-        if isinstance(self._driver, Downpour):
+        while isinstance(self._driver, Downpour):  # a loss may undo a hand-over
             reason = self._driver.run()
             if reason in HANDED_OVER:  # what the last evaluation says comes first
                 reason = self.evaluations.reason_to_stop() or reason

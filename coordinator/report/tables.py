@@ -20,7 +20,12 @@ MOST_EVENTS = 200
 FORGOTTEN_S = 0.5
 
 #: Kinds of events for which another word says more.
-KINDS = {"resent": "sent again", "repeated": "sent again", "lost": "data lost"}
+KINDS = {
+    "resent": "sent again",
+    "repeated": "sent again",
+    "lost": "data lost",
+    "handover": "handed over",
+}
 
 
 @dataclass(frozen=True)

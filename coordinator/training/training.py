@@ -111,8 +111,8 @@ def resume(
 
 
 def _driver(resources: TrainingResources) -> Driver:
-    problem = resources.problem
-    return DRIVERS[problem.config.algorithm](resources.session, problem, resources.hooks)
+    make = DRIVERS[resources.problem.config.algorithm]
+    return make(resources.session, resources.problem, resources.hooks)
 
 
 def _run(
@@ -212,8 +212,8 @@ def _publishing(driver: Driver, saved: SavedModel | None) -> Callable[[], None]:
 
 def _tested(resources: TrainingResources, saved: SavedModel) -> Score | None:
     """The score on the examples of the test, which nothing else has seen; None without any."""
-    test = resources.problem.data.test
-    return score_examples(saved, test) if len(test) else None
+    examples = resources.problem.data.test
+    return score_examples(saved, examples) if len(examples) else None
 
 
 def _conclude(
@@ -229,11 +229,11 @@ def _conclude(
     """
     state = RunState.STOPPED if ending.resumable else RunState.FINISHED
     outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(seconds, 1)}
-    document = resources.problem.score_formatter.document
     if ending.final.heldout is not None:
-        outcome["heldout"] = document(ending.final.heldout.score)
+        score = ending.final.heldout.score
+        outcome["heldout"] = resources.problem.score_formatter.document(score)
     if test is not None:
-        outcome["test"] = document(test)
+        outcome["test"] = resources.problem.score_formatter.document(test)
     try:
         _close(resources, state, outcome, publish)
     except Fenced as error:

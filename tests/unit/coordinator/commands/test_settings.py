@@ -84,6 +84,7 @@ OTHER: dict[str, Any] = {
     "portions": 6,
     "backup_seconds": 0.25,
     "passes": 3,
+    "handover_decrease": 0.125,
     "max_seconds": 60.5,
     "metric": "log_loss",
     "target": 0.9,
