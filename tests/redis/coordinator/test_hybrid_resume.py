@@ -24,7 +24,7 @@ from tests.redis.coordinator.killable_driver import Killed
 from tests.redis.coordinator.killable_hybrid import KillableHybrid, Lived, objective
 
 #: Each step so near to the hand-over is tried, and of the others some.
-NEAR, STRIDE = 9, 20
+NEAR, STRIDE = 8, 30
 #: Steps: more than any coordinator takes.
 ALIVE = 10**6
 
