@@ -141,7 +141,7 @@ class HybridSettings(Section):
     """Hybrid of both"""
 
     handover_decrease: float = Field(
-        0.25,
+        0.1,
         ge=0,
         lt=1,
         description="hybrid: L-BFGS takes over after the first pass of Downpour that lowers the "

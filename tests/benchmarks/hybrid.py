@@ -36,17 +36,17 @@ from distbelief.worker_tasks.portion import compute
 
 GAP, ROUNDS = 1e-6, 3
 #: Downpour does not know its objective: what it comes to in so many passes is looked at afterwards.
-PASSES = 100
+PASSES = 40
 
 Settings = dict[str, Any]
 
 PROBLEMS: dict[str, Settings] = {
     "digits": {"model": "softmax", "data": "digits", "l2": 1e-3},
-    "mnist": {"model": "softmax", "l2": 1e-3},
+    "mnist": {"model": "softmax", "l2": 1e-2},
     "clicks": {
         "model": "logistic",
         "data": "synthetic:clicks",
-        "data_options": {"examples": 50_000, "features": 10_000},
+        "data_options": {"examples": 40_000, "features": 4_000},
         "l2": 1e-4,
     },
 }
