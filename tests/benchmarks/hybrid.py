@@ -1,7 +1,7 @@
 """Does the hybrid pay? ``python tests/benchmarks/hybrid.py --images t10k-images-idx3-ubyte.gz``.
 
 Convex problems, from zero, by Downpour, Sandblaster and the hybrid of both: the processor's
-seconds of all processes (coordinator, servers, workers; from the operating system) and the
+seconds of all processes (coordinator, servers, two workers; from the operating system) and the
 evaluations of the whole batch, until the objective is within 1e-6 of the least, relatively. The
 clock begins with the training, when servers and workers are there. Every method minimises the
 same function: mean loss and l2 of the standardised columns' weights.
@@ -13,7 +13,7 @@ printed with it: |gradient|^2 / (2 l2), since the objective is that convex in wh
 from __future__ import annotations
 
 import argparse
-import statistics
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,17 +24,18 @@ import numpy as np
 from scipy.optimize import minimize
 
 from contest.clock import Clock
-from contest.figures import table
+from contest.figures import medians, shown, table
 from distbelief.app.datasets.split.partition import portion
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.files import read_model
 from distbelief.app.settings.config import configure
 from distbelief.coordinator.api import train
+from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.progress.events import Event
 from distbelief.worker_tasks.portion import compute
 
-GAP, ROUNDS = 1e-6, 3
+GAP, ROUNDS, WAIT_S = 1e-6, 3, 120.0
 #: Downpour does not know its objective: what it comes to in so many passes is looked at afterwards.
 PASSES = 40
 
@@ -122,7 +123,9 @@ def least_of(problem: Problem) -> tuple[float, float]:
     return float(found.fun), away / float(found.fun)
 
 
-def measure(algorithm: str, settings: Settings, problem: Problem, least: float) -> Reached:
+def measure(
+    algorithm: str, settings: Settings, problem: Problem, least: float, cluster: LocalCluster
+) -> Reached:
     """Train by one method until it is near enough; Downpour for its passes."""
     watch = Watch(least)
     own = {"passes": PASSES} if algorithm == "downpour" else TO_THE_GAP
@@ -130,6 +133,7 @@ def measure(algorithm: str, settings: Settings, problem: Problem, least: float) 
         result = train(
             **{**own, **settings},
             algorithm=algorithm,
+            cluster=cluster,
             folder=folder,
             on_event=watch.hear,
             should_stop=lambda: watch.reached is not None,
@@ -146,24 +150,12 @@ def lines(found: Mapping[str, Sequence[Reached]]) -> list[str]:
     head = ["", "CPU s", "least to greatest", "wall s", "passes", "evaluations", "gap"]
     rows = []
     for name, rounds in found.items():
-        cpu, middle = (
-            [each.cpu for each in rounds],
-            {
-                field: statistics.median(getattr(each, field) for each in rounds)
-                for field in Reached.__dataclass_fields__
-            },
-        )
-        rows.append(
-            [
-                name,
-                f"{middle['cpu']:.2f}",
-                f"{min(cpu):.2f} to {max(cpu):.2f}",
-                f"{middle['wall']:.1f}",
-                f"{middle['passes']:g}",
-                f"{middle['evaluations']:g}",
-                f"{middle['gap']:.1e}",
-            ]
-        )
+        cpu = [each.cpu for each in rounds]
+        middle = medians(map(vars, rounds), list(vars(rounds[0])))
+        spread = f"{min(cpu):.2f} to {max(cpu):.2f}"
+        counts = [shown(middle[each], "g") for each in ("passes", "evaluations")]
+        seconds = [shown(middle["cpu"], ".2f"), spread, shown(middle["wall"], ".1f")]
+        rows.append([name, *seconds, *counts, shown(middle["gap"], ".1e")])
     return table(head, rows)
 
 
@@ -175,6 +167,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     given = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="dbt-") as folder,
+        LocalCluster(servers=2, processes=2, folder=Path(folder), wait_s=WAIT_S) as cluster,
+    ):
+        compare(given, cluster)
+
+
+def compare(given: argparse.Namespace, cluster: LocalCluster) -> None:
+    """Measure each method on each problem, in turns, and print what it cost."""
     for name in given.problems:
         settings = {**PROBLEMS[name], "holdout": 0.0, **dict(given.set)}
         if name == "mnist":
@@ -185,14 +186,15 @@ def main() -> None:
         config, _ = configure({**settings, "algorithm": "sandblaster"})
         problem = prepare(config, 1)
         least, away = least_of(problem)
+        sizes = f"{problem.n_train:,} examples, {problem.n_parameters:,} parameters"
         print(
-            f"{name}: {problem.n_train:,} examples, {problem.n_parameters:,} parameters, ", end=""
+            f"{name}: {sizes}, least objective {least:.12g}, at most {away:.1e} below", flush=True
         )
-        print(f"least objective {least:.12g}, at most {away:.1e} below", flush=True)
         found: dict[str, list[Reached]] = {method: [] for method in given.methods}
         for _ in range(given.rounds):
             for method in given.methods:
-                found[method].append(measure(method, settings, problem, least))
+                found[method].append(measure(method, settings, problem, least, cluster))
+                print(f"  {method}: {found[method][-1]}", file=sys.stderr, flush=True)
         print("\n".join(lines(found)), flush=True)
 
 
