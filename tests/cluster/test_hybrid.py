@@ -76,7 +76,6 @@ def test_a_hybrid_that_is_killed_after_the_hand_over_ends_as_one_that_was_not(
     status = command("status", training.run, "--folder", folder)
     assert status.ends() == ExitCode.OK, status.err
     assert "hybrid of softmax on digits" in status.out
-    assert "iteration: " in status.out
     again = command("resume", training.run, "--folder", folder)
     assert again.ends() == ExitCode.OK, again.err
     assert "handed over to L-BFGS after" in again.out
