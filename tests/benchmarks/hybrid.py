@@ -1,4 +1,4 @@
-"""Does the hybrid pay? ``python tests/benchmarks/hybrid.py --images t10k-images-idx3-ubyte.gz``.
+"""Does the hybrid pay? ``python tests/benchmarks/hybrid.py t10k-images-idx3-ubyte.gz``.
 
 Convex problems, from zero, by Downpour, Sandblaster and the hybrid of both: the processor's
 seconds of all processes (coordinator, servers, two workers; from the operating system) and the
@@ -161,7 +161,7 @@ def lines(found: Mapping[str, Sequence[Reached]]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, help="MNIST's test images; their labels beside them")
+    parser.add_argument("images", nargs="?", type=Path, help="MNIST's, labels beside them")
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
     parser.add_argument("--methods", nargs="+", default=["downpour", "sandblaster", "hybrid"])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -180,7 +180,7 @@ def compare(given: argparse.Namespace, cluster: LocalCluster) -> None:
         settings = {**PROBLEMS[name], "holdout": 0.0, **dict(given.set)}
         if name == "mnist":
             if given.images is None:
-                print("mnist: left out, --images names its test images")
+                print("mnist: left out without its test images")
                 continue
             settings["data"] = str(given.images)
         config, _ = configure({**settings, "algorithm": "sandblaster"})
