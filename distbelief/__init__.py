@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from distbelief.coordinator.estimators import (
         DownpourClassifier,
         DownpourRegressor,
+        HybridClassifier,
+        HybridRegressor,
         SandblasterClassifier,
         SandblasterRegressor,
     )
@@ -72,6 +74,8 @@ _MODULES = {
     "EndReason": "coordinator.progress.outcome",
     "Event": "coordinator.progress.events",
     "Fenced": "app.errors",
+    "HybridClassifier": "coordinator.estimators",
+    "HybridRegressor": "coordinator.estimators",
     "KeyDamaged": "app.errors",
     "LayoutError": "app.errors",
     "LocalCluster": "coordinator.cluster.local",
@@ -120,6 +124,8 @@ __all__ = [
     "EndReason",
     "Event",
     "Fenced",
+    "HybridClassifier",
+    "HybridRegressor",
     "KeyDamaged",
     "LayoutError",
     "LocalCluster",

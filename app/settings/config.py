@@ -9,19 +9,21 @@ part of a run record. The settings themselves are in :mod:`distbelief.app.settin
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
-from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import ModelWrapValidatorHandler, model_validator
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
+from distbelief.app.settings.complaints import told, unknown
 from distbelief.app.settings.data import RANDOM, DataSettings
 from distbelief.app.settings.sections import (
     CheckpointSettings,
     DownpourSettings,
+    HybridSettings,
     ModelSettings,
     ObjectiveSettings,
     RunSettings,
@@ -30,16 +32,12 @@ from distbelief.app.settings.sections import (
     StopSettings,
     StoreSettings,
 )
-from distbelief.app.settings.synonyms import advice
-
-Settings = TypeVar("Settings")
 
 #: Workers that add up gradients of the batch at one moment, as far as is known beforehand.
 BATCH_CALLERS = 4
 
-#: Characters of a value in a message.
-MOST_SHOWN = 200
-
+#: A method of training, which is a queue of workers, too.
+Stage = Literal["downpour", "sandblaster"]
 
 #: Passes over the training data where nobody says how many, and the examples are not few.
 PASSES = 40
@@ -52,6 +50,7 @@ class RunConfig(
     ObjectiveSettings,
     DownpourSettings,
     SandblasterSettings,
+    HybridSettings,
     StopSettings,
     CheckpointSettings,
     StoreSettings,
@@ -100,17 +99,31 @@ class RunConfig(
         judged = (self.target, self.patience, self.metric)
         if not self.evaluates and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
-        if self.algorithm == "downpour" and self.l1 > 0:
+        if self.algorithm != "sandblaster" and self.l1 > 0:
             raise ValueError(
                 f"l1 = {self.l1:g} needs algorithm sandblaster: with downpour, choose optimizer "
                 "ftrl and set ftrl_l1"
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_objective(self) -> RunConfig:
+        """Both parts of a hybrid minimise the same function."""
+        if self.algorithm != "hybrid":
+            return self
+        terms = {"ftrl": ("ftrl_l1", "ftrl_l2"), "adam": ("weight_decay",)}
+        for name in terms.get(self.optimizer, ()):
+            if value := getattr(self, name):
+                raise ValueError(
+                    f"{name} = {value:g} is not for algorithm hybrid: L-BFGS would go on with "
+                    "another objective; choose l2, which both parts have"
+                )
+        return self
+
     @model_validator(mode="wrap")  # the last one, so that it is around the others
     @classmethod
     def _tell(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        return _told(data, validate, [*cls.model_fields])
+        return told(data, validate, [*cls.model_fields])
 
     def _check_division(self) -> None:
         """Examples can be divided in one way only."""
@@ -163,9 +176,15 @@ class RunConfig(
         )
 
     @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The methods that a run goes through, in their order."""
+        return ("downpour", "sandblaster") if self.algorithm == "hybrid" else (self.algorithm,)
+
+    @property
     def callers(self) -> int:
         """Those who call a server at the same time, and share ``call_ms``."""
-        return self.replicas if self.algorithm == "downpour" else BATCH_CALLERS
+        callers: dict[Stage, int] = {"downpour": self.replicas, "sandblaster": BATCH_CALLERS}
+        return max(callers[stage] for stage in self.stages)
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
@@ -189,7 +208,7 @@ class ClusterConfig(ClusterSettings, MonitoringSettings):
     @model_validator(mode="wrap")  # the last one, so that it is around the others
     @classmethod
     def _tell(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        return _told(data, validate, [*cls.model_fields])
+        return told(data, validate, [*cls.model_fields])
 
 
 #: The groups of settings, in the order of the help.
@@ -244,7 +263,7 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
     known = [*RunConfig.model_fields, *ClusterConfig.model_fields]
     for name in settings:
         if name not in known:
-            raise ConfigError(_unknown(name, known))
+            raise ConfigError(unknown(name, known))
     for name, value in settings.items():
         if isinstance(value, bool) and not _is_switch(name):
             raise ConfigError(
@@ -255,45 +274,6 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
     return RunConfig(**ours), ClusterConfig(**theirs)
 
 
-def _told(data: Any, validate: Callable[[Any], Settings], known: list[str]) -> Settings:
-    """The settings; raises ConfigError for faults of ``data``."""
-    try:
-        return validate(data)
-    except ValidationError as error:
-        raise ConfigError(_sentence(error, known)) from None
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    hint = advice(name, known) or f"known are {', '.join(known)}"
-    return f"unknown setting '{name}': {hint}"
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # a number of more digits than Python writes
-        return "..."
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
-
-
 def _is_switch(name: str) -> bool:
     field = RunConfig.model_fields.get(name) or ClusterConfig.model_fields[name]
     return bool in (field.annotation, *get_args(field.annotation))
-
-
-def _sentence(error: ValidationError, known: list[str]) -> str:
-    """The first complaint, as a person would put it."""
-    for each in error.errors():
-        if each["type"] == "extra_forbidden":
-            return _unknown(str(each["loc"][0]), known)
-    first, *others = error.errors()
-    message = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return message
-    name, value = str(first["loc"][0]), _shown(first["input"])
-    for other in others:  # another kind of value that the same setting may have
-        if other["loc"][0] == name and other["type"] == "literal_error":
-            message += f", or {other['ctx']['expected']}"
-    if "://" in value:  # it may hold a password
-        value = "..."
-    return f"{name} = {value} is not allowed: {message[0].lower()}{message[1:]}"

@@ -60,8 +60,8 @@ class ObjectiveSettings(Section):
         None,
         ge=0,
         description="adds l2/2 * |weights|^2 to the loss (not biases), weights being those of "
-        "standardised columns where these are [default: 1 / (4 * training examples) for "
-        "Sandblaster's classifications without L1, else 0]",
+        "standardised columns where these are [default: 1 / (4 * training examples) for L-BFGS's "
+        "classifications without L1, else 0]",
     )
     clip_norm: float | None = Field(
         None, gt=0, description="longest gradient of one minibatch; longer ones are scaled down"

@@ -148,6 +148,19 @@ def _score(value: Any) -> Any:
         ) from None
 
 
+class HybridSettings(Section):
+    """Hybrid of both"""
+
+    handover_decrease: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="hybrid: L-BFGS takes over after the first pass of Downpour that lowers the "
+        "training loss, its mean over a pass, by at most this share of it; after the last pass at "
+        "the latest",
+    )
+
+
 class StopSettings(Section):
     """When to stop and what to keep"""
 
@@ -171,7 +184,7 @@ class StopSettings(Section):
         "(in the metric, or in the loss where metrics are equal)",
     )
     evaluate_every: float = Field(
-        2.0, gt=0, description="passes (Sandblaster: iterations) between held-out evaluations"
+        2.0, gt=0, description="passes (L-BFGS: iterations) between held-out evaluations"
     )
 
 
@@ -192,8 +205,10 @@ class CheckpointSettings(Section):
 class RunSettings(Section):
     """Run"""
 
-    algorithm: Literal["downpour", "sandblaster"] = Field(
-        "downpour", description="Downpour SGD or Sandblaster L-BFGS"
+    algorithm: Literal["downpour", "sandblaster", "hybrid"] = Field(
+        "downpour",
+        description="Downpour SGD, Sandblaster L-BFGS, or hybrid: L-BFGS from where Downpour comes "
+        "to",
     )
     name: str | None = Field(
         None,
@@ -221,7 +236,8 @@ class StoreSettings(Section):
         65_536,
         ge=1,
         description="Downpour: sparse parameters of at least so many numbers are kept as tables, "
-        "of which replicas fetch and push only the rows that a minibatch touches",
+        "of which replicas fetch and push only the rows that a minibatch touches (hybrid refuses "
+        "these)",
     )
     block_numbers: int | None = Field(
         None,

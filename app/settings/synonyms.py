@@ -104,7 +104,8 @@ SENTENCES = {
     "({model} torch) on a GPU where a worker has one",
     "loss_fn loss_function criterion": "a model decides its loss; that of a module of PyTorch is "
     "{loss}",
-    "solver": "{algorithm} is downpour or sandblaster, {optimizer} the update rule of Downpour",
+    "solver": "{algorithm} is downpour, sandblaster or hybrid; {optimizer} is the update rule of "
+    "Downpour",
     "nesterov nesterovs_momentum": "there is no Nesterov momentum: {momentum} is the classical one",
     "amsgrad": "there is no AMSGrad: {optimizer} adam is Adam, or AdamW with {weight_decay}",
     "beta": "Adam has {beta1} and {beta2}, FTRL has {ftrl_beta}",

@@ -22,7 +22,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
-from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.config import RunConfig, Stage
 from distbelief.app.store.contract.parameters import ParameterStore, Token
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.memory.parameters import MemoryParameterStore
@@ -55,9 +55,9 @@ def check_division(problem: Problem) -> None:
         DataError: there are fewer of them than replicas.
         ConfigError: there are fewer than portions, or the warm start is too long.
     """
-    if problem.config.algorithm == "downpour":
+    if "downpour" in problem.config.stages:
         UnitPlan.of(problem)
-    else:
+    if "sandblaster" in problem.config.stages:
         portions_of(problem)
 
 
@@ -108,7 +108,7 @@ def check_scripts(servers: Servers, config: RunConfig) -> None:
     """
     for index, address in enumerate(servers.addresses):
         try:
-            same = _same_bits(servers.only(index), config)
+            same = all(_same_bits(servers.only(index), config, each) for each in config.stages)
         except DistBeliefError as error:
             raise ScriptSelfTestFailed(f"{address} failed the script self-test: {error}") from error
         if not same:
@@ -193,18 +193,18 @@ def check_workers(
         )
 
 
-def _same_bits(servers: Servers, config: RunConfig) -> bool:
+def _same_bits(servers: Servers, config: RunConfig, stage: Stage) -> bool:
     """Let a server and this process do the same small piece of work, and compare."""
     layout = Layout.plan(
         [TensorSpec("self-test", (SELF_TEST_NUMBERS,))], n_servers=1, block_numbers=500
     )
     run = f"self-test-{uuid.uuid4().hex[:8]}"
     parameters, gradient = np.random.default_rng(0).normal(size=(2, SELF_TEST_NUMBERS))
-    if config.algorithm == "downpour":
+    if stage == "downpour":
         rule = build_rule(config)
         pushed = (
-            RedisParameterStore(servers, run, layout, rule, fence=FENCE),
-            MemoryParameterStore(layout, rule, fence=FENCE),
+            RedisParameterStore(servers, run, layout, rule, config.dtype, fence=FENCE),
+            MemoryParameterStore(layout, rule, config.dtype, fence=FENCE),
         )
         return _equal([_push(store, parameters, gradient) for store in pushed])
     vectors = (

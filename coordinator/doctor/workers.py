@@ -138,8 +138,8 @@ def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
 
 def needed_queues(config: RunConfig | None) -> frozenset[str]:
     """The queues that a run needs, or all of them."""
-    algorithms = (DOWNPOUR, SANDBLASTER) if config is None else (config.algorithm,)
-    return frozenset({*algorithms, EVALUATION})
+    stages = (DOWNPOUR, SANDBLASTER) if config is None else config.stages
+    return frozenset({*stages, EVALUATION})
 
 
 def _judge(worker: WorkerFacts, expected: Expected, marked: frozenset[int]) -> list[Finding]:

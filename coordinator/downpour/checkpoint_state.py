@@ -92,8 +92,10 @@ def restore(
     fence: int,
     latest: Callable[[], Checkpoint],
     known: Known,
+    *,
+    wholly: bool = False,
 ) -> Restored:
-    """Restore the shards that lost their data, and put all of them under ``fence``.
+    """Restore the shards that lost their data, or all, and put all of them under ``fence``.
 
     A shard that went back is taken for what it is: consistent in itself, it only lacks pushes,
     which are made again.
@@ -104,6 +106,8 @@ def restore(
     """
     store.fence, saved = fence, None
     found = store.shard_states()
+    if wholly:
+        found = [None] * len(found)
     lost = [shard for shard, shard_state in enumerate(found) if shard_state is None]
     lines = _set_back(found, store.standings, known)
     best_lost = bool(known.best) and bool([*went_back(found, known.best)])

@@ -8,16 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from distbelief.app.errors import DataLost, Diverged
+from distbelief.app.errors import DataLost
 from distbelief.app.files.checkpoint import Checkpoint, understood
-from distbelief.app.layout.keys import BEST, PARAMETERS, slot
+from distbelief.app.layout.keys import BEST, PARAMETERS
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts
+from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.downpour.acknowledged import check_sequences, look
 from distbelief.coordinator.downpour.checkpoint_state import Known, capture, restore
+from distbelief.coordinator.downpour.final_state import read_final_state
 from distbelief.coordinator.downpour.reports import Reports, diverged
 from distbelief.coordinator.downpour.status import status_of
 from distbelief.coordinator.downpour.summary import summary
@@ -52,7 +54,7 @@ class Downpour:
         self._units: dict[str, PlannedUnit] = {}
         #: Units that are out once those that came back are replaced.
         self._n_out = 0
-        self._reports = Reports(problem.config.replicas)
+        self._reports = Reports.of(problem.config)
         self._next_evaluation = problem.config.evaluate_every
         self._counts: list[ShardCounts] = []
         self._counts_at = -math.inf
@@ -72,9 +74,18 @@ class Downpour:
     def steps(self) -> int:
         return self._plan.steps_done
 
+    @property
+    def passes(self) -> float:
+        return self._plan.passes_done
+
+    @property
+    def standings(self) -> Standings:
+        """Where the shards stand."""
+        return self._store.standings
+
     def create(self) -> None:
-        values = self._problem.initial_values
-        self._store.create(values.parameters, values.slots, values.tables)
+        first = self._problem.initial_values
+        self._store.create(first.parameters, first.slots, first.tables)
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         self._began = time.monotonic() - document["seconds"]
@@ -82,10 +93,11 @@ class Downpour:
         self._reports.load_state(document)
         self.evaluations.load_state(document["evaluations"])
 
-    def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
+    def restore(self, latest: Callable[[], Checkpoint], *, wholly: bool = False) -> list[str]:
+        """As :class:`Driver` says; ``wholly`` from the checkpoint, whatever the shards hold."""
         best = self.evaluations.best_known if self.evaluations.best is not None else ()
         known = Known(self._session.record, self._counts, self._plan.acknowledged, best)
-        restored = restore(self._store, self._session.fence, latest, known)
+        restored = restore(self._store, self._session.fence, latest, known, wholly=wholly)
         self._plan.restart_from(
             [
                 min(state.sequences.get(stream, 0) for state in restored.shard_states)
@@ -109,8 +121,7 @@ class Downpour:
         return restored.lines
 
     def capture(self) -> Capture:
-        best = self.evaluations.best is not None
-        rank = self.evaluations.rank()
+        best, rank = self.evaluations.best is not None, self.evaluations.rank()
         return capture(self._store, self._document(), best=best, rank=rank)
 
     def run(self) -> EndReason:
@@ -136,15 +147,9 @@ class Downpour:
 
     def finish(self, *, resumable: bool) -> FinalState:
         """Read the best model by held-out score; the last one if nothing was evaluated."""
-        best = self.evaluations.best
-        vector = PARAMETERS if best is None else BEST
         self.evaluations.abandon()
-        slots = {name: self._store.fetch(slot(name)).vector for name in self._store.rule.slots}
-        sources = {PARAMETERS: vector} | {slot(name): slot(name) for name in slots}
-        tabled = sources.items() if self._problem.layout.tables else ()
-        tables: dict[str, Tables] = {name: self._store.touched(source) for name, source in tabled}
-        final = FinalState(best, self._store.fetch(vector).vector, slots, tables)
-        if best is None or resumable:
+        final = read_final_state(self._store, self.evaluations.best)
+        if final.heldout is None or resumable:
             return final
         try:
             self._store.copy(BEST, PARAMETERS)
@@ -171,11 +176,7 @@ class Downpour:
             alone = self._problem.config.replicas == 1 and self.evaluations.running
             for unit in () if alone else self._plan.take(self._sequences()):
                 self._units[unit.name] = unit
-                self._session.dispatcher.submit(
-                    "downpour",
-                    unit.name,
-                    {"subset": unit.subset, "start": unit.start, "stop": unit.stop},
-                )
+                self._session.dispatcher.submit("downpour", unit.name, unit.specification)
             self._n_out = len(self._units)
             self._turn()
         self._n_out = 0
@@ -207,7 +208,7 @@ class Downpour:
         unit = self._units.pop(finished.unit)
         report = finished.read(UnitReport.from_json)
         self._plan.finish(unit, report.reached)
-        self._reports.add(report)
+        self._reports.add(report, self._plan.pass_of(unit))
         self._session.tell(
             "unit",
             unit=unit.name,
@@ -218,7 +219,9 @@ class Downpour:
             **report.to_json(),
         )
         if self._reports.diverged:
-            raise self._diverged()
+            raise diverged(self._plan.steps_done, self._store.rule)
+        if self._reports.plateau is not None:  # or a new coordinator would judge by less
+            self._session.leader.commit(self._document())
 
     def _reason_to_stop(self) -> EndReason | None:
         limit = self._session.config.max_seconds
@@ -230,7 +233,8 @@ class Downpour:
             return None  # the others have what a shard lost: they are not left apart
         if limit is not None and self.seconds >= limit:
             return EndReason.TIME
-        return self.evaluations.reason_to_stop()
+        hardly = self._reports.hardly_falls(self._plan.whole_passes)
+        return self.evaluations.reason_to_stop() or (EndReason.PLATEAU if hardly else None)
 
     def _evaluation_due(self) -> bool:
         return (
@@ -273,14 +277,10 @@ class Downpour:
 
     def _judge_end(self) -> None:
         """A run so short that the streak never filled may have diverged all the same."""
-        counts = self._store.counts()
-        stuck = any(count.refused > count.applied for count in counts)
+        stuck = any(count.refused > count.applied for count in self._store.counts())
         last = self.evaluations.history[-1:]
         if stuck or any(not math.isfinite(each.score.loss) for each in last):
-            raise self._diverged()
-
-    def _diverged(self) -> Diverged:
-        return diverged(self._plan.steps_done, self._store.rule)
+            raise diverged(self._plan.steps_done, self._store.rule)
 
     def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""

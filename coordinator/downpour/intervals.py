@@ -92,7 +92,7 @@ def choose_intervals(problem: Problem, servers: Servers) -> Problem:
     Raises the ServerError family if a server cannot be used.
     """
     config = problem.config
-    if config.algorithm != "downpour" or "auto" not in (config.n_push, config.n_fetch):
+    if "downpour" not in config.stages or "auto" not in (config.n_push, config.n_fetch):
         return problem
     longest = longest_interval(config, tables=bool(problem.layout.tables))
     if longest == 1 or config.n_push != config.n_fetch:

@@ -9,6 +9,8 @@ from typing import Any
 
 from distbelief.app.errors import Diverged
 from distbelief.app.optimizers.rule import Rule
+from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.downpour.plateau import Plateau
 from distbelief.worker_tasks.unit_report import UnitReport
 
 #: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
@@ -22,25 +24,39 @@ class Reports:
 
     Args:
         replicas: the loss is told over the last two units of each.
+        plateau: notes the loss of each pass, where another method is to go on.
     """
 
-    def __init__(self, replicas: int) -> None:
+    def __init__(self, replicas: int, plateau: Plateau | None = None) -> None:
         self._losses: deque[tuple[float, int]] = deque(maxlen=2 * replicas)
+        self.plateau = plateau
         self._bad_units = 0
         self.staleness: Counter[int] = Counter()
         self.waited_s = 0.0
 
-    def add(self, report: UnitReport) -> None:
+    @classmethod
+    def of(cls, config: RunConfig) -> Reports:
+        hybrid = config.algorithm == "hybrid"
+        return cls(config.replicas, Plateau(config.handover_decrease) if hybrid else None)
+
+    def add(self, report: UnitReport, index: int) -> None:
+        """Take in the report of a unit of the pass ``index``."""
         self.staleness += report.staleness
         self.waited_s += report.waited_s
         if report.examples:
             self._losses.append((report.loss_sum, report.examples))
+        if self.plateau is not None:
+            self.plateau.add(index, report.loss_sum, report.examples)
         bad = report.refused > 0 or not math.isfinite(report.loss_sum)
         self._bad_units = self._bad_units + 1 if bad else 0
 
     @property
     def diverged(self) -> bool:
         return self._bad_units >= BAD_UNITS
+
+    def hardly_falls(self, whole: int) -> bool:
+        """Whether, in a hybrid, the last of the ``whole`` passes hardly lowered the loss."""
+        return self.plateau is not None and self.plateau.reached(whole)
 
     def forgive(self) -> None:
         """Forget the bad units: the shards have been restored."""
@@ -54,12 +70,17 @@ class Reports:
 
     def to_json(self) -> dict[str, Any]:
         staleness = {str(value): count for value, count in self.staleness.items()}
-        return {"staleness": staleness, "waited_s": self.waited_s}
+        document = {"staleness": staleness, "waited_s": self.waited_s}
+        if self.plateau is not None:
+            document["plateau"] = self.plateau.to_json()
+        return document
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         """Go on from what another coordinator noted."""
         self.staleness = Counter({int(k): n for k, n in document["staleness"].items()})
         self.waited_s = document["waited_s"]
+        if self.plateau is not None:
+            self.plateau.load_state(document["plateau"])
 
 
 def diverged(steps: int, rule: Rule) -> Diverged:

@@ -82,7 +82,7 @@ def shard_numbers(call_ms: float, callers: int, cost_ns: float) -> int:
 def measure_cost_ns(config: RunConfig, servers: Servers) -> float:
     """Nanoseconds for each number of a call with a gradient; never less than is known of Lua."""
     costs = COSTS[Engine.LUA]
-    if config.algorithm == "sandblaster":
+    if "downpour" not in config.stages:
         return costs.unpack + costs.writing(1)  # it adds a portion to the sum
     small, large = (measure_push_s(config, servers, numbers) for numbers in (SMALL, LARGE))
     return max(costs.unpack, 1e9 * (large - small) / (LARGE - SMALL))

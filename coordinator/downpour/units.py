@@ -5,13 +5,13 @@ unit is the next stretch of one stream. A stream has at most one unit in flight,
 do not wait for one another (no barrier between passes) unless there is a bound on their
 staleness, and push number k of a stream covers its steps (k-1) * n_push to k * n_push:
 where a unit ends never changes that. Units end where an evaluation is due, so that on small
-data, too, there is one when ``evaluate_every`` says.
+data, too, there is one when ``evaluate_every`` says; in a hybrid they end with each pass, too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from distbelief.app.datasets.split.partition import Subset
@@ -35,6 +35,11 @@ class PlannedUnit:
     @property
     def name(self) -> str:
         return f"downpour-{self.subset}-{self.stop}"
+
+    @property
+    def specification(self) -> dict[str, int]:
+        """What a worker is told of it."""
+        return {"subset": self.subset, "start": self.start, "stop": self.stop}
 
 
 @dataclass
@@ -103,6 +108,15 @@ class UnitPlan:
     def holding(self) -> bool:
         """Whether a stream waits for slower ones."""
         return any(stream.waits for stream in self._streams) and not self.warming
+
+    @property
+    def whole_passes(self) -> int:
+        """Passes that all streams have made."""
+        return min(stream.done // stream.steps_per_pass for stream in self._streams)
+
+    def pass_of(self, unit: PlannedUnit) -> int:
+        """The pass that a unit begins in, the first being 0."""
+        return unit.start // self._streams[unit.subset].steps_per_pass
 
     @property
     def done(self) -> bool:
@@ -181,11 +195,19 @@ class UnitPlan:
     def _cut(self, done: int, steps_per_pass: int) -> int:
         """Where a unit ends that begins after ``done`` steps, if nobody warms up."""
         stop = min(done + self.config.unit_length, steps_per_pass * self.config.n_passes)
-        if not self.config.evaluates:
-            return stop
-        due = next_evaluation(done / steps_per_pass, self.config.evaluate_every)
-        steps = max(done + 1, math.ceil(due * steps_per_pass * (1 - ROUNDING)))
-        return min(stop, whole_pushes(steps, self.config.push_interval))
+        for every in self._cut_every:
+            due = next_evaluation(done / steps_per_pass, every)
+            steps = max(done + 1, math.ceil(due * steps_per_pass * (1 - ROUNDING)))
+            stop = min(stop, whole_pushes(steps, self.config.push_interval))
+        return stop
+
+    @property
+    def _cut_every(self) -> Iterator[float]:
+        """Passes after which units end: for an evaluation, or because passes are judged."""
+        if self.config.evaluates:
+            yield self.config.evaluate_every
+        if self.config.algorithm == "hybrid":
+            yield 1.0
 
     def _units_of(self, steps_per_pass: int) -> int:
         """Units of a stream."""

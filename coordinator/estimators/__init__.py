@@ -19,6 +19,10 @@ from distbelief.coordinator.estimators.downpour import (  # noqa: E402
     DownpourClassifier,
     DownpourRegressor,
 )
+from distbelief.coordinator.estimators.hybrid import (  # noqa: E402
+    HybridClassifier,
+    HybridRegressor,
+)
 from distbelief.coordinator.estimators.sandblaster import (  # noqa: E402
     SandblasterClassifier,
     SandblasterRegressor,
@@ -27,6 +31,8 @@ from distbelief.coordinator.estimators.sandblaster import (  # noqa: E402
 __all__ = [
     "DownpourClassifier",
     "DownpourRegressor",
+    "HybridClassifier",
+    "HybridRegressor",
     "SandblasterClassifier",
     "SandblasterRegressor",
 ]

@@ -63,7 +63,7 @@ def facts(problem: Problem) -> dict[str, str]:
         "algorithm": config.algorithm,
         "model": config.model,
         "data": config.data,
-        "optimizer": config.optimizer if config.algorithm == "downpour" else "",
+        "optimizer": config.optimizer if "downpour" in config.stages else "",
         "replicas": str(config.replicas),
         "parameters": str(problem.n_parameters),
         "metric": problem.score_formatter.metric,

@@ -36,13 +36,13 @@ def l2_of(config: RunConfig, model: Model, n_train: float) -> float:
     if config.l2 is not None:
         return config.l2
     bounded = model.task is Task.REGRESSION or config.l1 > 0
-    ours = isinstance(model, Foldable) and config.algorithm == "sandblaster"
+    ours = isinstance(model, Foldable) and "sandblaster" in config.stages
     return 1 / (DEFAULT_C * n_train) if ours and not bounded else 0.0
 
 
 def passes_of(config: RunConfig, n_train: float) -> int:
     """The passes over the training data: enough for some steps where none are given."""
-    if config.passes is not None or config.algorithm != "downpour":
+    if config.passes is not None or "downpour" not in config.stages:
         return config.n_passes
     in_a_pass = max(n_train / config.batch_size, config.replicas)
     return max(config.n_passes, math.ceil(FEWEST_STEPS / in_a_pass))

@@ -11,7 +11,7 @@ import numpy as np
 
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.split.partition import Rows
-from distbelief.app.errors import ModelError
+from distbelief.app.errors import ConfigError, ModelError
 from distbelief.app.files.memory import available_memory, size_text
 from distbelief.app.layout.layout import Layout, Table
 from distbelief.app.layout.tensors import TensorSpec
@@ -45,6 +45,18 @@ def bytes_text(n_bytes: int) -> str:
     """A number of bytes as a person would say it."""
     unit, name = (2**20, "MiB") if n_bytes >= 2**20 else (2**10, "KiB")
     return f"{n_bytes / unit:,.0f} {name}"
+
+
+def check_tables(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
+    """Refuse tables in a hybrid, whose L-BFGS has only whole vectors; raises ConfigError."""
+    sparse = [each for each in tensors if each.sparse and each.size >= config.table_numbers]
+    if config.algorithm == "hybrid" and sparse:
+        size = max(each.size for each in sparse)
+        raise ConfigError(
+            f"algorithm hybrid keeps no tables of rows, and {sparse[0].name} of {config.model} has "
+            f"{sparse[0].size:,} sparse numbers: choose downpour or sandblaster, or table_numbers "
+            f"above {size} if each push may carry all of them"
+        )
 
 
 def check_room(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
@@ -103,11 +115,12 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """The memory of a training; of tables, the rows that occur in its training data count."""
     vector = layout.size * config.dtype.itemsize
-    if config.algorithm == "sandblaster":
-        n_vectors, copies = SANDBLASTER_VECTORS, 2 * config.history + OTHER_VECTORS
-    else:
-        n_slots = len(build_rule(config).slots)
-        n_vectors, copies = DOWNPOUR_VECTORS, PARAMETER_COPIES + SLOT_COPIES * n_slots
+    n_slots = len(build_rule(config).slots)
+    needs = {
+        "downpour": (DOWNPOUR_VECTORS, PARAMETER_COPIES + SLOT_COPIES * n_slots),
+        "sandblaster": (SANDBLASTER_VECTORS, 2 * config.history + OTHER_VECTORS),
+    }
+    n_vectors, copies = map(max, zip(*(needs[stage] for stage in config.stages), strict=True))
     stored = int(vector * ROUNDING) + layout.n_blocks * ENTRY_BYTES
     servers = copies * stored if tables is None else tables.likely
     return MemoryEstimate(servers, PROCESS_BYTES + n_vectors * vector)

@@ -38,6 +38,7 @@ from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
     TableEstimate,
     check_room,
+    check_tables,
     estimate_memory,
     estimate_tables,
 )
@@ -120,6 +121,7 @@ def prepare(
     model = build_model(config, dataset.schema)
     check_weights(config, model, dataset)
     check_negatives(config, model, dataset)
+    check_tables(config, model.tensors)
     check_room(config, model.tensors)
     scaling = None if recorded is None else recorded.scaling
     if recorded is None:

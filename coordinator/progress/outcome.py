@@ -12,12 +12,15 @@ from distbelief.app.models.metrics import Score
 
 #: Evaluations in a row that are no better, from which on the training is told to do harm.
 WORSE_FOR = 5
+#: In what each algorithm counts when a held-out evaluation was made.
+UNITS = {"downpour": "passes", "sandblaster": "iterations", "hybrid": "passes and iterations"}
 
 
 class EndReason(StrEnum):
     """Expected ends of a training; what should not happen raises instead."""
 
     PASSES = "all passes done"
+    PLATEAU = "the loss hardly falls any more"
     TIME = "time is up"
     TARGET = "target reached"
     PATIENCE = "no better for the allowed number of evaluations"

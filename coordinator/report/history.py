@@ -139,8 +139,9 @@ class History:
     ended_s: float = 0.0
 
     @property
-    def downpour(self) -> bool:
-        return self.config.get("algorithm") == "downpour"
+    def minimises(self) -> bool:
+        """Whether the run ends, or is to end, with L-BFGS."""
+        return self.config.get("algorithm") != "downpour"
 
     @property
     def kept(self) -> HeldoutPoint | None:

@@ -33,7 +33,7 @@ ODD = (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowErro
 
 def rule_of(config: Mapping[str, Any]) -> Rule | None:
     """The update rule of a run; None if one rate is for all parameters, or none is known."""
-    if config.get("algorithm") != "downpour":
+    if config.get("algorithm") == "sandblaster":
         return None
     try:
         rule = build_rule(RunConfig(**config))

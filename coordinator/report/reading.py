@@ -50,7 +50,7 @@ def read(folder: Path) -> History:
         )
     document = without_secrets(document)
     config = document["record"]["config"]
-    collected = _Collector(downpour=config.get("algorithm") == "downpour")
+    collected = _Collector()
     for event in journal.read(run.journal, collected.skip):
         collected.add(event)
     history = _history(folder.name, config, document["cluster"], document["outcome"], collected)
@@ -65,7 +65,7 @@ def of_events(
     run: str, config: Mapping[str, Any], outcome: Mapping[str, Any], events: Iterable[Event]
 ) -> History:
     """The history of a run of which a program has the events."""
-    collected = _Collector(downpour=config.get("algorithm") == "downpour")
+    collected = _Collector()
     for event in events:
         collected.add(event)
     return _history(run, config, {}, outcome, collected)
@@ -137,9 +137,10 @@ def _notes(collected: _Collector, outcome: Mapping[str, Any], journal_exists: bo
 class _Collector:
     """Collects the events of a journal."""
 
-    def __init__(self, *, downpour: bool) -> None:
+    def __init__(self) -> None:
         self.clock = Clock()
-        self._downpour = downpour
+        #: Passes of Downpour before L-BFGS began; an iteration counts as one more.
+        self._passes_before = 0.0
         self._n_train = math.nan
         self._evaluated = 0
         self.environment: list[Mapping[str, Any]] = []
@@ -203,7 +204,7 @@ class _Collector:
         self.iterations.append(
             Iteration(
                 time_s=self.clock.told(fields["training_s"]),
-                seen=self._evaluated * self._n_train,
+                seen=(self._passes_before + self._evaluated) * self._n_train,
                 number=int(fields["iteration"]),
                 loss=float(fields["loss"]),
                 gradient_norm=float(fields["gradient_norm"]),
@@ -231,10 +232,18 @@ class _Collector:
 
     def _seen_after(self, passes: float) -> float:
         """Examples seen after so many passes, or iterations."""
-        if self._downpour:
+        in_downpour = bool(self.units) and passes <= self._passes_before
+        if in_downpour or not self.iterations:
             return passes * self._n_train
-        seen = (each.seen for each in reversed(self.iterations) if each.number == passes)
+        number = round(passes - self._passes_before)
+        seen = (each.seen for each in reversed(self.iterations) if each.number == number)
         return next(seen, math.nan)
+
+    def _take_handover(self, event: Event, fields: dict[str, Any]) -> None:
+        self._passes_before, self._evaluated = float(fields["passes"]), 0
+        time_s = self.clock.told(fields["training_s"])
+        text = f"L-BFGS goes on after {self._passes_before:.3g} passes: {fields['why']}"
+        self.marks.append(Mark(time_s, event.at, event.kind, text))
 
     def _take_portions(self, event: Event, fields: dict[str, Any]) -> None:
         workers = [*fields["workers"], ""]  # -1 is nobody

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distbelief.app.settings.config import SECTIONS
-from distbelief.coordinator.progress.outcome import WORSE_FOR
+from distbelief.coordinator.progress.outcome import UNITS, WORSE_FOR
 from distbelief.coordinator.progress.scores import brief
 from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.throughput import rate
@@ -21,7 +21,12 @@ MOST_EVENTS = 200
 FORGOTTEN_S = 0.5
 
 #: Kinds of events for which another word says more.
-KINDS = {"resent": "sent again", "repeated": "sent again", "lost": "data lost"}
+KINDS = {
+    "resent": "sent again",
+    "repeated": "sent again",
+    "lost": "data lost",
+    "handover": "handed over",
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def _summary(history: History) -> dict[str, str]:
 
 def _kept(history: History) -> str:
     """Which of its evaluations is that of the model that was saved."""
-    kept, unit = history.kept, "passes" if history.downpour else "iterations"
+    kept, unit = history.kept, UNITS.get(str(history.config.get("algorithm")), "passes")
     if kept is None:
         return ""
     last = history.heldout[-1]

@@ -1,4 +1,4 @@
-"""The interface that Downpour and Sandblaster implement, and what a training gives them."""
+"""The interface that Downpour, Sandblaster and the hybrid implement, and what they are given."""
 
 from __future__ import annotations
 

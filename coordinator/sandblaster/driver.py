@@ -9,6 +9,7 @@ scalars.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -66,18 +67,16 @@ class Sandblaster:
         self._quantum = 0.0
         self._known: Standings = (Standing(),) * problem.layout.n_shards
         self._began = time.monotonic()
+        self._limit_s = problem.config.max_seconds or math.inf
+        #: The training before this one, whose parameters it began with, if there was one.
+        self.before: Mapping[str, Any] | None = None
         self.evaluations = HeldoutEvaluations(session, problem, self._store)
 
     @classmethod
     def on_servers(cls, session: Session, problem: Problem, hooks: DriverHooks) -> Sandblaster:
         """The driver of a run whose vectors lie on the session's servers."""
-        store = RedisVectorStore(
-            session.servers,
-            session.record.run,
-            problem.layout,
-            problem.config.dtype,
-            fence=session.fence,
-        )
+        run, dtype = session.record.run, problem.config.dtype
+        store = RedisVectorStore(session.servers, run, problem.layout, dtype, fence=session.fence)
         return cls(session, problem, hooks, store, session.messages.processes())
 
     @property
@@ -89,12 +88,11 @@ class Sandblaster:
         self._known = self._store.standings
 
     def load_state(self, document: Mapping[str, Any]) -> None:
-        state = document["state"]
         self._began = time.monotonic() - document["seconds"]
-        self._state = DescentState.from_json(state) if state is not None else None
-        self._step = document["step"]
+        self._state = DescentState.from_json(state) if (state := document["state"]) else None
+        self.before = document.get("before")
+        self._step, self._quantum = document["step"], document["quantum"]
         self._next_heldout = document["next_heldout"]
-        self._quantum = document["quantum"]
         self._known = from_json(document.get("known"), self._problem.layout.n_shards)
         self._evaluator.load_state(document["evaluation"], document["quantum"])
         self.evaluations.load_state(document["evaluations"])
@@ -112,15 +110,16 @@ class Sandblaster:
             with understood(saved) as document:
                 self.load_state(document["driver"])
             self._space.restore(saved, self._in_force)
-            lost = max(0, before - self._iteration)
             lines.append(
                 f"the vectors came back from checkpoint {saved.path.name}, iteration "
-                f"{self._iteration}; {lost} iterations were lost and are made again"
+                f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost and "
+                "are made again"
             )
         elif lines:
             lines.append(f"iteration {self._iteration} is whole: what came after it is made again")
         store.raise_fence(self._session.fence)
         self._space.reset(self._in_force)
+        store.drop(*(self.before["left"] if self.before else ()))
         self._known = store.standings
         self._evaluator.load_state(self._evaluator.number, self._quantum)
         if (passes := self.evaluations.forget()) is not None:
@@ -146,9 +145,8 @@ class Sandblaster:
             WorkFailed: a portion failed as often as it may.
             WaitTimeout: no portion was answered for very long.
         """
-        asking = minimiser(
-            self._space, self._start(), self._session.config, self._problem.loss_unit
-        )
+        config, loss_unit = self._session.config, self._problem.loss_unit
+        asking = minimiser(self._space, self._start(), config, loss_unit)
         try:
             with wording_divergence():
                 request = next(asking)
@@ -182,7 +180,7 @@ class Sandblaster:
             self._space.clear()
             self._store.drop(BEST, COUNTED)
             batch.clear(self._session.control, self._session.record.run, self._evaluator.number)
-        return FinalState(self.evaluations.last_at(self._iteration), parameters, {}, {})
+        return FinalState(self.evaluations.last_at(self._passes), parameters, {}, {})
 
     def abandon(self) -> None:
         self.evaluations.abandon()
@@ -202,8 +200,7 @@ class Sandblaster:
         self._hooks.checkpoints.advance(self._session.fence, self.capture)
         self._hooks.on_status(self.status())
         self._evaluator.check_stall()
-        limit = self._session.config.max_seconds
-        if self._hooks.should_stop() or (limit is not None and self.seconds >= limit):
+        if self._hooks.should_stop() or self.seconds >= self._limit_s:
             raise _Stopped
 
     def _take_iteration(self, news: Iterated) -> None:
@@ -221,14 +218,19 @@ class Sandblaster:
             evaluations=news.evaluations,
             training_s=self.seconds,
         )
-        due = state.iteration >= self._next_heldout and not self.evaluations.running
+        due = self._passes >= self._next_heldout and not self.evaluations.running
         if due and self._problem.n_heldout:
-            self._next_heldout = state.iteration + self._session.config.evaluate_every
-            self.evaluations.start(state.iteration, self.seconds, named(state.point))
+            self._next_heldout = self._passes + self._session.config.evaluate_every
+            self.evaluations.start(self._passes, self.seconds, named(state.point))
 
     @property
     def _iteration(self) -> int:
         return self._state.iteration if self._state else 0
+
+    @property
+    def _passes(self) -> float:
+        """An iteration counts as a pass, after those of the training before."""
+        return self._iteration + (self.before["passes"] if self.before else 0)
 
     @property
     def _in_force(self) -> list[str]:
@@ -250,6 +252,7 @@ class Sandblaster:
             "step": self._step,
             "evaluation": self._evaluator.number,
             "quantum": self._quantum,
+            "before": self.before,
             "known": to_json(self._known),
             "seconds": self.seconds,
             "next_heldout": self._next_heldout,
@@ -257,23 +260,21 @@ class Sandblaster:
         }
 
     def _reason_to_stop(self) -> EndReason | None:
-        limit = self._session.config.max_seconds
         if self._hooks.should_stop():
             return EndReason.INTERRUPTED
-        if limit is not None and self.seconds >= limit:
+        if self.seconds >= self._limit_s:
             return EndReason.TIME
         return self.evaluations.reason_to_stop()
 
     def _evaluate_last(self) -> None:
         """Score the point where the run ended."""
         self._finish_heldout()
-        state = self._state
         if self._hooks.should_stop():
             return
-        if state is None:  # time was up before the first evaluation was done
-            self.evaluations.start(0, self.seconds, named("x0"))
-        elif self.evaluations.last_at(state.iteration) is None:
-            self.evaluations.start(state.iteration, self.seconds, named(state.point))
+        if self.evaluations.last_at(self._passes) is None:
+            # Without a state, time was up before the first evaluation was done.
+            point = self._state.point if self._state else "x0"
+            self.evaluations.start(self._passes, self.seconds, named(point))
         self._finish_heldout()
 
     def _collect_heldout(self, seconds: float) -> None:

@@ -31,10 +31,12 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
     )
     if n_test := len(problem.data.test):
         line += f"{n_test:,} more for the test, "
-    if config.algorithm == "downpour":
-        line += _downpour(config) + (" (auto)" if chosen else "")
-    else:
-        line += _sandblaster(config, portions_of(problem))
+    stages = []
+    if "downpour" in config.stages:
+        stages.append(_downpour(config) + (" (auto)" if chosen else ""))
+    if "sandblaster" in config.stages:
+        stages.append(_sandblaster(config, portions_of(problem)))
+    line += ", then ".join(stages)
     tables = [] if problem.table_estimate is None else [_tables(problem.table_estimate)]
     found = remarks(problem.dataset.facts.columns, problem.dataset.n_examples)
     more = [f"and more of {len(found) - _SHOWN} columns: see the command data"]

@@ -23,6 +23,7 @@ from distbelief.app.files import checkpoint
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs.snapshot import RunState
+from distbelief.coordinator.progress.outcome import UNITS
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.driver import Driver
 from distbelief.coordinator.runs.removal import retire
@@ -50,11 +51,6 @@ def save(resources: TrainingResources, saved: SavedModel) -> Path:
         raise
 
 
-def unit_of(resources: TrainingResources) -> str:
-    """In what the algorithm counts its progress."""
-    return "passes" if resources.problem.config.algorithm == "downpour" else "iterations"
-
-
 def taken(resources: TrainingResources, error: RunTaken | Fenced) -> RunTaken:
     if isinstance(error, RunTaken):
         return RunTaken(f"stopped: {error}")
@@ -77,7 +73,10 @@ def conclude(
     if ending.final.heldout is not None:
         kept = ending.final.heldout
         outcome["heldout"] = resources.problem.score_formatter.document(kept.score)
-        outcome["kept"] = {"evaluation": kept.number, unit_of(resources): kept.passes}
+        outcome["kept"] = {
+            "evaluation": kept.number,
+            UNITS[resources.problem.config.algorithm]: kept.passes,
+        }
     if test is not None:
         outcome["test"] = resources.problem.score_formatter.document(test)
     try:

@@ -18,7 +18,8 @@ class Plan:
     """A training in figures.
 
     ``pushes`` is (least, most): as long as ``n_push`` is to be chosen they differ. ``portions``
-    is Sandblaster's; what only Downpour has is None there, and the other way round.
+    is Sandblaster's; what only Downpour has is None there, and the other way round. A hybrid has
+    both, and fewer steps where the loss no longer falls before the last pass.
     """
 
     parameters: int
@@ -45,8 +46,9 @@ class Plan:
             DataError, ConfigError: the work cannot be divided as the settings say.
         """
         config, layout = problem.config, problem.layout
-        downpour, embedded = config.algorithm == "downpour", cluster.broker is None
-        units = UnitPlan.of(problem) if downpour else None
+        stages, embedded = config.stages, cluster.broker is None
+        units = UnitPlan.of(problem) if "downpour" in stages else None
+        batch = "sandblaster" in stages
         return cls(
             parameters=problem.n_parameters,
             train=problem.n_train,
@@ -59,9 +61,9 @@ class Plan:
             processes=(cluster.processes or config.replicas) if embedded else None,
             steps=units.total_steps if units is not None else None,
             units=units.total_units if units is not None else None,
-            pushes=_pushes(problem) if downpour else None,
-            portions=None if downpour else portions_of(problem),
-            iterations=None if downpour else config.iterations,
+            pushes=_pushes(problem) if units is not None else None,
+            portions=portions_of(problem) if batch else None,
+            iterations=config.iterations if batch else None,
             memory=problem.memory,
         )
 
@@ -90,11 +92,18 @@ class Plan:
         ]
 
     def _work(self) -> list[str]:
-        if self.pushes is None:
-            return [f"{self.iterations:,} iterations at most, {self.portions:,} portions each"]
-        least, most = self.pushes
-        pushes = f"{most:,}" if least == most else f"{least:,} to {most:,} (n_push is auto)"
-        return [f"{self.steps:,} steps in {self.units:,} units, {pushes} pushes on each shard"]
+        lines = []
+        if self.pushes is not None:
+            least, most = self.pushes
+            pushes = f"{most:,}" if least == most else f"{least:,} to {most:,} (n_push is auto)"
+            most_of = "at most " if self.portions is not None else ""
+            lines.append(
+                f"{most_of}{self.steps:,} steps in {self.units:,} units, {pushes} pushes on each "
+                "shard"
+            )
+        if self.portions is not None:
+            lines.append(f"{self.iterations:,} iterations at most, {self.portions:,} portions each")
+        return lines
 
 
 def _pushes(problem: Problem) -> tuple[int, int]:

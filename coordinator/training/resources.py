@@ -197,7 +197,7 @@ def _preflight(
         preflight.check_servers(servers, cluster.wait_seconds, say, parameters=parameters)
     preflight.check_control(session.control)
     preflight.check_scripts(session.servers, config)
-    queues = {config.algorithm, EVALUATION}
+    queues = {*config.stages, EVALUATION}
     if embedded is not None and embedded.workers:
         wait_s = max(cluster.wait_seconds, OWN_WORKER_S)
         names = preflight.wait_for_workers(session.messages, queues, wait_s, embedded.check)
@@ -275,5 +275,5 @@ def describe_run(resources: TrainingResources) -> None:
         training_examples=problem.n_train,
         heldout_examples=problem.n_heldout,
         test_examples=len(problem.data.test),
-        portions=portions_of(problem) if problem.config.algorithm == "sandblaster" else None,
+        portions=portions_of(problem) if "sandblaster" in problem.config.stages else None,
     )

@@ -20,29 +20,22 @@ from distbelief.app.runs.damage import understood
 from distbelief.app.runs.identity import Identity
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.inference.scoring import score_examples
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
-from distbelief.coordinator.progress.outcome import Outcome
-from distbelief.coordinator.runs.driver import Driver, DriverHooks
+from distbelief.coordinator.progress.outcome import UNITS, Outcome
+from distbelief.coordinator.runs.driver import Driver
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.ids import new_run_id
 from distbelief.coordinator.runs.removal import keep_after_all, remove
-from distbelief.coordinator.runs.session import Session
-from distbelief.coordinator.sandblaster.driver import Sandblaster
-from distbelief.coordinator.training.conclusion import conclude, give_up, save, taken, unit_of
+from distbelief.coordinator.training.conclusion import conclude, give_up, save, taken
+from distbelief.coordinator.training.drivers import DRIVERS
 from distbelief.coordinator.training.recovery import Ending, train_to_the_end
 from distbelief.coordinator.training.resources import (
     TrainingResources,
     describe_run,
     open_training,
 )
-
-DRIVERS: dict[str, Callable[[Session, Problem, DriverHooks], Driver]] = {
-    "downpour": Downpour.on_servers,
-    "sandblaster": Sandblaster.on_servers,
-}
 
 
 def train(
@@ -149,7 +142,7 @@ def _run(
         checkpoint=ending.checkpoint,
         seconds=driver.seconds,
         folder=resources.folder.path.parent,
-        unit=unit_of(resources),
+        unit=UNITS[resources.problem.config.algorithm],
     )
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from distbelief.app.models.model import Task
 from distbelief.app.settings.durations import duration_text
 from distbelief.coordinator.progress.callbacks import Callbacks
-from distbelief.coordinator.progress.outcome import WORSE_FOR, EndReason, Outcome
+from distbelief.coordinator.progress.outcome import UNITS, WORSE_FOR, EndReason, Outcome
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
@@ -19,9 +19,6 @@ from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.screen import screen
 from distbelief.coordinator.views.tracker import ProgressTracker, score_text
-
-#: In what algorithms count.
-UNITS = ("passes", "iterations")
 
 #: Figures of a training that goes on, which say nothing of one that ended.
 GOING = ("left", "waiting")
@@ -116,7 +113,10 @@ def _ending(seen: Overview) -> Iterator[tuple[str, str]]:
 
 def _kept(kept: Mapping[str, float]) -> str:
     """Which evaluation is that of the model."""
-    number, unit = kept.get("evaluation"), next((each for each in kept if each in UNITS), None)
+    number, unit = (
+        kept.get("evaluation"),
+        next((each for each in kept if each in UNITS.values()), None),
+    )
     if number is None or unit is None:
         return ""
     return f" (evaluation {number:.0f}, after {kept[unit]:.3g} {unit})"

@@ -66,6 +66,12 @@ class Throughput:
         """Examples per second."""
         return self._speeds.points
 
+    def begin_again(self, seconds: float) -> None:
+        """Forget the counts so far: they begin at zero now, for another kind of work."""
+        self._notes.clear()
+        self._notes.append((seconds, 0, 0.0))
+        self._begin = self.first = None
+
     def note(self, seconds: float, examples: int, steps: float, *, warming: bool) -> None:
         """Take counts after ``seconds`` of training.
 

@@ -33,7 +33,7 @@ UNIT_WORTH_SAYING_S = 15.0
 MOST_SHARDS = 8
 
 #: Events that are news: something went another way than planned.
-NEWS = ("resent", "lost", "restored")
+NEWS = ("resent", "lost", "restored", "handover")
 
 
 class ProgressTracker:
@@ -46,6 +46,7 @@ class ProgressTracker:
         self._heldouts = DownsampledSeries()
         self._speed = Throughput()
         self._scored = 0
+        self._kind: type[Status] | None = None
         self._news = ""
 
     def hear(self, event: Event) -> None:
@@ -56,6 +57,9 @@ class ProgressTracker:
 
     def see(self, status: Status) -> None:
         """Go on with a status."""
+        if self._kind not in (None, type(status)):  # another method counts examples anew
+            self._speed.begin_again(status.seconds)
+        self._kind = type(status)
         if status.loss != self._loss:
             self._losses.add(status.loss)
             self._loss = status.loss
@@ -115,6 +119,8 @@ def _news(event: Event) -> str:
     if event.kind == "resent":
         last = f" after {told['worker']}" if told["worker"] else ""
         return f"{told['unit']} sent again{last}"
+    if event.kind == "handover":
+        return f"L-BFGS goes on after {told['passes']:.3g} passes: {told['why']}"
     return f"{event.kind}: {told['what']}"
 
 

@@ -20,6 +20,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from distbelief import (
     DownpourClassifier,
     DownpourRegressor,
+    HybridClassifier,
     LocalCluster,
     SandblasterClassifier,
     SandblasterRegressor,
@@ -81,8 +82,11 @@ def test_racing_replicas_say_that_they_are_not_deterministic() -> None:
     assert not SandblasterRegressor().__sklearn_tags__().non_deterministic
 
 
-def test_sandblaster_finds_the_logistic_regression_of_scikit_learn() -> None:
-    ours = SandblasterClassifier(l2=L2, **EXACT).fit(X, Y)
+@pytest.mark.parametrize("kind", [SandblasterClassifier, HybridClassifier])
+def test_l_bfgs_finds_the_logistic_regression_of_scikit_learn(
+    kind: type[SandblasterClassifier],
+) -> None:
+    ours = kind(l2=L2, **EXACT).fit(X, Y)
     theirs = LogisticRegression(C=1 / (len(X) * L2), tol=1e-9, max_iter=2000)
     theirs.fit(X.astype(np.float64), Y)
     weights = ours.model_.parameters["weights"].T

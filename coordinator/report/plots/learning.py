@@ -35,10 +35,9 @@ MOST_MARKERS = 15
 
 
 def training(history: History) -> list[tuple[float, float, float]]:
-    """(time, examples seen, loss): means of Downpour's units, or Sandblaster's objective."""
-    if history.downpour:
-        return smooth(history.units)
-    return [(each.time_s, each.seen, each.loss) for each in history.iterations]
+    """(time, examples seen, loss): means of Downpour's units, then the objective of L-BFGS."""
+    objective = [(each.time_s, each.seen, each.loss) for each in history.iterations]
+    return [*smooth(history.units), *objective]
 
 
 def metric(history: History) -> str:
@@ -54,7 +53,7 @@ def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) ->
     axes, seen = figure.add_subplot(), [math.nan]
     for index, history in enumerate(histories):
         times, counts, losses = columns(training(history), 3)
-        what = "training" if history.downpour else "objective (training)"
+        what = "objective (training)" if history.minimises else "training"
         label, own = named(histories, history, what), colour(theme, index)
         axes.plot(counts if examples else times, losses, color=own, label=label)
         second = 1 if len(histories) == 1 else index
@@ -167,8 +166,8 @@ def _told_metric(histories: Histories) -> str:
 
 _LOSS = (
     "Training: mean over the examples of recent units (Downpour, without L2), or the objective "
-    "with its penalty (Sandblaster), a full line. Held-out: dashed, with markers, and a ring "
-    "around the model that was saved."
+    "with its penalty (Sandblaster), a full line; of a hybrid one after the other. Held-out: "
+    "dashed, with markers, and a ring around the model that was saved."
 )
 _SEEN = (
     "Downpour: passes times training examples. Sandblaster: every evaluation of the batch, also "

@@ -18,7 +18,12 @@ from distbelief.coordinator.report.plots.theme import Theme
 Histories = Sequence[History]
 
 #: Kinds of marks that are drawn through a figure over time: their names and lines.
-MARKS = {"resumed": ("resumed", ":"), "lost": ("data lost", "--"), "resent": ("sent again", "-.")}
+MARKS = {
+    "handover": ("L-BFGS takes over", "-"),
+    "resumed": ("resumed", ":"),
+    "lost": ("data lost", "--"),
+    "resent": ("sent again", "-."),
+}
 
 #: More of one kind than this would hide what is drawn.
 MOST_MARKS = 20

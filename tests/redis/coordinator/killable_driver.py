@@ -97,6 +97,25 @@ class KillableServers(Servers):
         return super().call(commands, timeout_s=timeout_s)
 
 
+def going_back(
+    servers: KillableServers, run: str, layout: Layout, at: int, by: int
+) -> Callable[[int], None]:
+    """Shard 1 goes back, before the coordinator's step ``at``, to what it was ``by`` before."""
+    pattern, server = keys.shard(run, 1, "*"), layout.server(1)
+    plain = cast("KillableServers", servers.only(server))
+    plain.before, dumps, done = None, list[Dump](), list[int]()
+
+    def before(step: int) -> None:
+        if done:
+            return
+        dumps.append(dumped(plain, pattern))
+        if step >= at:  # a commit is a step of which servers do not hear
+            done.append(step)
+            put_back(plain, pattern, 0, dumps[max(0, len(dumps) - 1 - by)])
+
+    return before
+
+
 class KillableLeader(Leader):
     """Leadership of a run that notes which losses were committed; a commit is a step, too."""
 
@@ -216,19 +235,7 @@ class KillableRun:
 
     def goes_back(self, at: int, by: int) -> Callable[[int], None]:
         """Shard 1 goes back, before the coordinator's step ``at``, to what it was ``by`` before."""
-        pattern, server = keys.shard(self.run, 1, "*"), LAYOUT.server(1)
-        plain = cast("KillableServers", self.servers.only(server))
-        plain.before, dumps, done = None, list[Dump](), list[int]()
-
-        def before(step: int) -> None:
-            if done:
-                return
-            dumps.append(dumped(plain, pattern))
-            if step >= at:  # a commit is a step of which servers do not hear
-                done.append(step)
-                put_back(plain, pattern, 0, dumps[max(0, len(dumps) - 1 - by)])
-
-        return before
+        return going_back(self.servers, self.run, LAYOUT, at, by)
 
     def leftovers(self, shard: int | str = "*") -> list[bytes]:
         """The names of the run's keys on the parameter servers, parameters and meta aside."""

@@ -113,8 +113,26 @@ def test_a_stop_by_metric_needs_held_out_data(wish: dict[str, float]) -> None:
 def test_an_l1_term_is_for_sandblaster_and_downpour_is_told_of_ftrl() -> None:
     with pytest.raises(ConfigError, match=r"l1 = 0\.01 needs algorithm sandblaster: .*ftrl_l1"):
         configure({"l1": 0.01})
+    with pytest.raises(ConfigError, match=r"l1 = 0\.01 needs algorithm sandblaster"):
+        configure({"l1": 0.01, "algorithm": "hybrid"})
     configured, _ = configure({"l1": 0.01, "algorithm": "sandblaster"})
     assert configured.l1 == 0.01
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"optimizer": "ftrl", "ftrl_l1": 0.5},
+        {"optimizer": "ftrl", "ftrl_l2": 0.5},
+        {"optimizer": "adam", "weight_decay": 0.5},
+    ],
+)
+def test_both_parts_of_a_hybrid_have_one_objective(terms: dict[str, Any]) -> None:
+    name = list(terms)[-1]
+    with pytest.raises(ConfigError, match=rf"{name} = 0\.5 is not for algorithm hybrid: .* l2"):
+        configure({"algorithm": "hybrid", **terms})
+    configure({"algorithm": "downpour", **terms})
+    configure({"algorithm": "hybrid", "optimizer": terms["optimizer"]})
 
 
 def test_adagrad_without_an_accumulator_needs_an_epsilon() -> None:

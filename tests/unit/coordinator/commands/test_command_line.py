@@ -172,6 +172,7 @@ def test_a_dry_run_says_what_will_be_done(run: Run, tmp_path: Path) -> None:
         ((), 0.05, 0.0),
         (("--optimizer", "adam"), 0.001, 0.0),
         (("--algorithm", "sandblaster"), 0.05, 1 / 1438),
+        (("--algorithm", "hybrid"), 0.05, 1 / 1438),
         (("--learning-rate", "0.5", "--l2", "2"), 0.5, 2.0),
     ],
 )
@@ -189,6 +190,12 @@ def test_a_dry_run_of_sandblaster_counts_portions(run: Run) -> None:
     assert (plan["portions"], plan["iterations"], plan["steps"]) == (8, 100, None)
     # 2 * 10 vectors of history and some more, of 4,810 float64 numbers.
     assert plan["demand"]["servers"] > 20 * 4810 * 8
+
+
+def test_a_dry_run_of_a_hybrid_counts_steps_at_most_and_portions(run: Run) -> None:
+    answer = run("train", "--dry-run", "--algorithm", "hybrid")
+    assert "# plan: at most 1,840 steps in 80 units" in answer.out
+    assert "# plan: 100 iterations at most, 8 portions each" in answer.out
 
 
 def test_a_dry_run_does_not_choose_what_a_run_measures() -> None:

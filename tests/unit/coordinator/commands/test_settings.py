@@ -85,6 +85,7 @@ OTHER: dict[str, Any] = {
     "precision": "float32",
     "portions": 6,
     "backup_seconds": 0.25,
+    "handover_decrease": 0.125,
     "passes": 3,
     "max_seconds": 60.5,
     "metric": "log_loss",

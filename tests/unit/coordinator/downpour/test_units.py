@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from distbelief.app.settings.config import configure
 from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan
 
 
-def plan_of(steps_per_pass: list[int], **settings: int) -> UnitPlan:
+def plan_of(steps_per_pass: list[int], **settings: Any) -> UnitPlan:
     config, _ = configure({"replicas": len(steps_per_pass), "n_push": 1, **settings})
     return UnitPlan(steps_per_pass, config)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distbelief.app.errors import ModelError
+from distbelief.app.errors import ConfigError, ModelError
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.memory_estimate import PARAMETER_COPIES, SLOT_COPIES
 from distbelief.coordinator.problem.problem import Problem, prepare
@@ -45,6 +45,15 @@ def test_blocks_that_occur_are_likely_and_all_of_them_the_most(
     a_block = 16 * 4 * 5 // 4 + 64
     assert made.table_estimate.likely == copies * (4 + blocks * a_block)
     assert made.table_estimate.most == copies * (4 + 313 * a_block)
+
+
+def test_a_hybrid_refuses_tables_and_says_how_to_do_without() -> None:
+    with pytest.raises(ConfigError, match=r"keeps no tables of rows.* table_numbers above \d+ if"):
+        problem(algorithm="hybrid", table_numbers=1)
+    made = problem(algorithm="hybrid", table_numbers=10**9)
+    assert not made.layout.tables
+    parts = [problem(algorithm=each, table_numbers=10**9) for each in ("downpour", "sandblaster")]
+    assert made.memory.servers >= max(each.memory.servers for each in parts)
 
 
 @pytest.mark.parametrize(

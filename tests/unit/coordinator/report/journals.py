@@ -136,6 +136,27 @@ def downpour(path: Path, **settings: Any) -> Path:
     )
 
 
+def hybrid(path: Path, **settings: Any) -> Path:
+    """A short run of two passes, and of two iterations after them."""
+    why = "the loss hardly falls any more"
+    return folder_of(
+        path,
+        environment(),
+        start(),
+        unit(2.0, 1.0),
+        unit(3.0, 2.0),
+        evaluation(3.0, 2.0),
+        at(3.5, "handover", training_s=3.5, passes=2.0, steps=20, why=why, left=["slot:adagrad"]),
+        iteration(4.0, 0),
+        iteration(5.0, 1, evaluations=2),
+        evaluation(5.0, 3.0),
+        iteration(6.0, 2),
+        at(6.5, "end", state="finished", reason="iterations used up before it converged"),
+        outcome={"state": "finished", "seconds": 6.0},
+        **{"algorithm": "hybrid", **settings},
+    )
+
+
 def sandblaster(path: Path, **settings: Any) -> Path:
     """A short run in whose second evaluation a worker hung, and a backup won."""
     return folder_of(

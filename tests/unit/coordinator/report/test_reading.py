@@ -13,11 +13,20 @@ import pytest
 from distbelief.app.errors import ConfigError
 from distbelief.app.files import checkpoint
 from distbelief.coordinator.report.history import HeldoutPoint, UnitDone, smooth
+from distbelief.coordinator.report.plots.learning import training
 from distbelief.coordinator.report.reading import read
 from distbelief.coordinator.report.secrets import without_secrets
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 from tests.unit.coordinator.report import journals
-from tests.unit.coordinator.report.journals import N_TRAIN, at, environment, folder_of, start, unit
+from tests.unit.coordinator.report.journals import (
+    N_TRAIN,
+    at,
+    environment,
+    folder_of,
+    hybrid,
+    start,
+    unit,
+)
 
 
 def test_a_run_that_is_not_there_is_named_with_the_folder(tmp_path: Path) -> None:
@@ -99,6 +108,17 @@ def test_sandblaster_sees_all_examples_in_every_evaluation(tmp_path: Path) -> No
     assert history.heldout == [
         HeldoutPoint(1, 1.0, 4.1, 3 * N_TRAIN, 0.7, {"accuracy": 0.5, "loss": 0.7})
     ]
+
+
+def test_of_a_hybrid_both_parts_are_counted_one_after_the_other(tmp_path: Path) -> None:
+    history = read(hybrid(tmp_path))
+    assert [each.seen for each in history.units] == [100, 200]
+    assert [each.seen for each in history.iterations] == [300, 500, 600]
+    assert [each.seen for each in history.heldout] == [200, 500]
+    assert [loss for _, _, loss in training(history)] == [0.5, 0.5, 1.0, 0.5, 1 / 3]
+    (mark,) = (each for each in history.marks if each.kind == "handover")
+    assert mark.text == "L-BFGS goes on after 2 passes: the loss hardly falls any more"
+    assert not history.notes
 
 
 def test_dispatches_are_read_with_their_workers(tmp_path: Path) -> None:

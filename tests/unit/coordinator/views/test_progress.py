@@ -21,12 +21,20 @@ from distbelief.app.models.criterion import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.store.contract.parameters import ShardCounts
+from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation, Outcome
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import Outstanding, Status, Tally, median
 from distbelief.coordinator.views import screen
 from distbelief.coordinator.views.progress import display, summarize
-from tests.unit.coordinator.views.statuses import EVALUATION, SANDBLASTER, THREE, status
+from distbelief.coordinator.views.tracker import ProgressTracker
+from tests.unit.coordinator.views.statuses import (
+    DOWNPOUR,
+    EVALUATION,
+    SANDBLASTER,
+    THREE,
+    status,
+)
 
 NUMBERS = ScoreFormatter(Task.REGRESSION, Metric.RMSE)
 TWO = ScoreFormatter(Task.BINARY, Metric.ACCURACY, ("no", "yes"), threshold=0.25)
@@ -260,3 +268,17 @@ def test_a_notebook_has_one_panel_that_is_drawn_anew(monkeypatch: pytest.MonkeyP
         display_.on_status(status(passes=5.0))
     assert ["2.5/10" in shown[0], "5.0/10" in shown[1], len(shown)] == [True, True, 2]
     assert shown[0].startswith("<pre")
+
+
+def test_a_hand_over_is_news_and_what_follows_is_counted_anew() -> None:
+    tracker = ProgressTracker(THREE)
+    tracker.see(DOWNPOUR)
+    why = "the loss hardly falls any more"
+    tracker.hear(Event(0.0, "handover", {"passes": 3.0, "why": why}))
+    tracker.see(replace(SANDBLASTER, seconds=5.0, examples=0))
+    last = replace(SANDBLASTER, seconds=6.0, examples=500)
+    tracker.see(last)
+    seen = tracker.snapshot(last)
+    assert seen.news.endswith(f"L-BFGS goes on after 3 passes: {why}")
+    assert seen.method == "Sandblaster L-BFGS"
+    assert seen.speed.examples == pytest.approx(500)

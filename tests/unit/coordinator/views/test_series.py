@@ -55,6 +55,14 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
     assert found.now.steps == pytest.approx(2)
 
 
+def test_another_kind_of_work_is_counted_from_when_it_began() -> None:
+    found = driven([100] * 20)
+    found.begin_again(20.0)
+    found.note(22.0, 10, 2.0, warming=False)
+    assert found.now.examples == pytest.approx(5)
+    assert found.now.steps == pytest.approx(1)
+
+
 def test_the_first_speed_is_that_of_the_first_seconds_and_stays() -> None:
     found = driven([100] * 11 + [20] * 40)
     assert found.first is not None
