@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from distbelief.coordinator.comparison.heat_map import heat_map
 from distbelief.coordinator.comparison.methods import METHODS
 from distbelief.coordinator.comparison.outcome import Costs, Outcome, Point
 from distbelief.coordinator.comparison.summary import Row, Summary
 from distbelief.coordinator.comparison.words import metric_name, number, replicas_text
-from distbelief.coordinator.report.history import Array
 from distbelief.coordinator.report.plots.plot import colour, plain_logs
 from distbelief.coordinator.report.plots.theme import MARKERS, Theme
 
@@ -37,10 +36,11 @@ class ComparisonFigure:
 
 
 def _style(theme: Theme, row: Row) -> dict[str, Any]:
-    """Colour, line and marker of a method, told apart twice."""
-    index = [method.name for method in METHODS].index(row.method.name)
+    """Colour, line and marker of a method, told apart twice; processes alone are grey."""
+    names = [method.name for method in METHODS if method.alone is row.method.alone]
+    index = names.index(row.method.name)
     line = "--" if row.method.alone else ":" if row.method.batch else "-"
-    own = colour(theme, index)
+    own = theme.faint if row.method.alone else colour(theme, index)
     return {"color": own, "linestyle": line, "marker": MARKERS[index % len(MARKERS)]}
 
 
@@ -118,7 +118,7 @@ def _metric_curves(
     for axes in figure.axes:
         axes.axhline(target, color=theme.faint, lw=0.8, ls="--")
         if not summary.targets.metric.lower_is_better:  # where it is decided
-            axes.set_ylim(max(min(finite), 1 - 4 * (1 - target)), None)
+            axes.set_ylim(max(min(finite), 1 - 4 * (1 - target)), 1 - 0.4 * (1 - max(finite)))
     figure.axes[0].set_ylabel(f"held-out {metric_name(summary.targets.metric)}")
 
 
@@ -180,35 +180,6 @@ def _rates(summary: Summary, figure: Figure, theme: Theme) -> None:
 
 def _name(row: Row) -> str:
     return f"{row.method.name}, {row.replicas}"
-
-
-def heat_map(
-    figure: Figure, theme: Theme, table: Array, across: Sequence[str], down: Sequence[str]
-) -> None:
-    """Losses by rate and method, each written into its field; what diverged is infinite."""
-    axes, finite = figure.add_subplot(), table[np.isfinite(table) & (table > 0)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.1, 1.0)
-    shown = np.where(np.isfinite(table), table, math.nan)
-    norm = LogNorm(low, max(high, 1.01 * low))
-    image = axes.imshow(shown, aspect="auto", cmap=theme.map_name, norm=norm)
-    for (index, column), loss in np.ndenumerate(table):
-        text = "diverged" if math.isinf(loss) else "" if math.isnan(loss) else f"{loss:.3g}"
-        ink = theme.ink if not math.isfinite(loss) else _ink(image.cmap(norm(loss)))
-        axes.text(column, index, text, ha="center", va="center", fontsize="small", color=ink)
-    axes.set_xticks(range(len(across)), across)
-    axes.set_yticks(range(len(down)), down, fontsize="small")
-    axes.set_xlabel("learning rate")
-    axes.grid(visible=False)
-    bar = figure.colorbar(image, ax=axes, pad=0.01)
-    bar.set_label("training loss at the end")
-    plain_logs(bar.ax.yaxis)
-    bar.outline.set_visible(False)
-
-
-def _ink(field: Sequence[float]) -> str:
-    """Black or white, whichever is read on a field of that colour."""
-    red, green, blue, *_ = field
-    return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "#ffffff"
 
 
 def _told_curves(summary: Summary) -> str:

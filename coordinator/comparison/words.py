@@ -45,7 +45,7 @@ def _outcome(summary: Summary) -> str:
     text += f"{_named(first)} needed least: {seconds(_cpu(first))} of CPU"
     last = ranked[-1]
     if last is not first:
-        text += f"; most of those that got there needed {_named(last)}: {seconds(_cpu(last))}"
+        text += f"; of the others that got there {_named(last)} needed most: {seconds(_cpu(last))}"
     never = [_named(row) for row in summary.rows if not math.isfinite(_cpu(row).median)]
     return text + (f"; never got there: {', '.join(never)}." if never else ".")
 
@@ -90,8 +90,7 @@ def _beside(ours: Row, theirs: Row) -> str:
     parts = []
     for name, row in (("Downpour", ours), ("Sandblaster", theirs)):
         got = f"{row.to_value.count} of {row.seeds} seeds"
-        figure = seconds(_cpu(row)) if row.to_value.count else "never"
-        parts.append(f"{name} {figure} ({got}, {replicas_text(row)})")
+        parts.append(f"{name} {seconds(_cpu(row))} ({got}, {replicas_text(row)})")
     return " against ".join(parts)
 
 
@@ -143,7 +142,9 @@ def replicas_text(row: Row) -> str:
 
 
 def seconds(spread: Spread) -> str:
-    """A median with its spread."""
+    """A median with its spread; the least, where half of the seeds never got there."""
+    if math.isinf(spread.median):
+        return f"never ({number(spread.least)} s at best)" if spread.least < math.inf else "never"
     return f"{number(spread.median)} s ({number(spread.least)} to {number(spread.largest)})"
 
 
