@@ -134,7 +134,7 @@ class Comparison:
         minutes = missing * (self.budget_s + AROUND_S) / 60
         say(f"{self.grid.size} trials{kept}: about {minutes:.0f} minutes at most")
         runner = Runner(self.folder, self.settings, self.cluster, self.budget_s, say)
-        runner.run(self.grid, self.outcomes)
+        runner.run(self.grid.trials(self.outcomes), self.grid.size, self.outcomes)
 
     def summary(self, target: float | None, target_loss: float | None) -> Summary:
         """Summarise what is there; targets that are not given follow from it."""

@@ -82,7 +82,11 @@ class WorkersUsage:
             self.own_s = time.thread_time()
 
     def _look(self) -> None:
-        for name, answer in self._messages.answers("distbelief_usage"):
+        answers = self._messages.answers("distbelief_usage")
+        if not answers and self._times:
+            return  # a worker that is late for once: the next answer tells it all
+        self._known = self._known and bool(answers)
+        for name, answer in answers:
             seconds = answer.get("cpu_s")
             if seconds is None:  # also a worker of an older version, which says an error
                 self._known = False

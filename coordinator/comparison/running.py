@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -23,7 +23,6 @@ from distbelief.coordinator.cluster.processes import Child, end, import_path
 from distbelief.coordinator.comparison.folder import ComparisonFolder
 from distbelief.coordinator.comparison.methods import method_of
 from distbelief.coordinator.comparison.outcome import End, Outcome, Trial
-from distbelief.coordinator.comparison.plan import Grid
 from distbelief.coordinator.comparison.trial import Request
 from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.runs.messages import Messages
@@ -79,24 +78,26 @@ class Runner:
         self._budget_s = budget_s
         self._say = say
 
-    def run(self, grid: Grid, outcomes: dict[str, Outcome]) -> None:
-        """Make the trials that are not among ``outcomes`` yet, and add them.
+    def run(self, trials: Iterable[Trial], size: int, outcomes: dict[str, Outcome]) -> None:
+        """Make those of ``size`` trials that are not among ``outcomes`` yet, and add them.
+
+        A trial is asked for once the one before it has its outcome.
 
         Raises:
             NoWorkers, ServerError: there are no servers and workers to work on.
         """
-        counted = enumerate(grid.trials(outcomes), 1)
+        counted = enumerate(trials, 1)
         missing = ((number, trial) for number, trial in counted if trial.key not in outcomes)
-        for processes, trials in groupby(missing, lambda each: _processes(each[1])):
+        for processes, group in groupby(missing, lambda each: _processes(each[1])):
             with self._fleet(processes) as fleet:
-                for number, trial in trials:
+                for number, trial in group:
                     began = time.monotonic()
                     load = os.getloadavg()[0]
                     outcome = replace(self._make(trial, fleet), load=load)
                     self._folder.keep(outcome)
                     outcomes[trial.key] = outcome
                     seconds = time.monotonic() - began
-                    self._say(f"{number} of {grid.size}: {told(outcome)} ({seconds:.1f} s)")
+                    self._say(f"{number} of {size}: {told(outcome)} ({seconds:.1f} s)")
 
     @contextmanager
     def _fleet(self, processes: int) -> Iterator[Fleet | None]:

@@ -18,8 +18,8 @@ from distbelief.coordinator.comparison.folder import ComparisonFolder
 from distbelief.coordinator.comparison.methods import methods_of
 from distbelief.coordinator.comparison.outcome import End
 from distbelief.coordinator.comparison.page import draw, write
-from distbelief.coordinator.report import drawing
 from distbelief.coordinator.comparison.tables import aligned, markdown, overview, tuning
+from distbelief.coordinator.report import drawing
 from distbelief.coordinator.report.plots.theme import LIGHT
 from tests.unit.coordinator.comparison import made_up
 from tests.unit.coordinator.comparison.made_up import HOLDS, grid, outcome, outcomes, summary
