@@ -16,7 +16,7 @@ from distbelief.app.optimizers.schedule import Schedule
 from distbelief.app.store.native.steps import local_step
 from distbelief.coordinator.comparison.meter import Reading
 from distbelief.coordinator.comparison.outcome import Costs
-from distbelief.coordinator.comparison.recording import MOST_POINTS, Record
+from distbelief.coordinator.comparison.recording import Record, too_soon
 from distbelief.coordinator.comparison.snapshots import Snapshots
 from distbelief.coordinator.downpour.reports import diverged
 from distbelief.coordinator.downpour.units import next_evaluation, reached
@@ -99,8 +99,7 @@ class Alone:
             features, _ = heldout.between(start, start + CHUNK_EXAMPLES)
             model, values, cut = whole(self._model, parameters)(features)
             model.predict(values, cut)
-        pause_s = self._budget_s / MOST_POINTS
-        if time.monotonic() - self.records[-1].reading.moment >= pause_s:
+        if not too_soon(self.records, time.monotonic()):
             self._take()
 
     def _take(self) -> None:

@@ -115,7 +115,7 @@ def _metric_curves(
     target = summary.targets.value
     shown = [each.metric for row in summary.rows for o in row.outcomes for each in o.points]
     finite = [each for each in shown if math.isfinite(each)]
-    for axes in figure.axes:
+    for axes in figure.axes if finite and math.isfinite(target) else ():
         axes.axhline(target, color=theme.faint, lw=0.8, ls="--")
         if not summary.targets.metric.lower_is_better:  # where it is decided
             axes.set_ylim(max(min(finite), 1 - 4 * (1 - target)), 1 - 0.4 * (1 - max(finite)))
@@ -130,7 +130,8 @@ def _loss_curves(
         axes.axhline(summary.targets.loss, color=theme.faint, lw=0.8, ls="--")
     first = [o.points[0].loss for row in summary.rows for o in row.outcomes if o.points]
     figure.axes[0].set_yscale("log")
-    figure.axes[0].set_ylim(top=2 * max(first))
+    if first:
+        figure.axes[0].set_ylim(top=2 * max(first))
     plain_logs(figure.axes[0].yaxis)
     figure.axes[0].set_ylabel("training loss")
 

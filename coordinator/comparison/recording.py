@@ -20,8 +20,8 @@ from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.status import Status
 
-#: Points of a trial, at most: one in so many parts of its time.
-MOST_POINTS = 60
+#: From one point of a trial to the next, of the time that it has trained.
+LEAST_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,16 @@ class Recorder:
         meter: counts what is used.
         snapshots: where parameters are kept.
         runs: the folder in which the run has one.
-        budget_s: for how long it trains.
     """
 
     def __init__(
-        self,
-        endpoints: Endpoints,
-        meter: Meter,
-        snapshots: Snapshots,
-        runs: Path,
-        budget_s: float,
+        self, endpoints: Endpoints, meter: Meter, snapshots: Snapshots, runs: Path
     ) -> None:
         self._control = Servers([endpoints.broker])
         self._urls = endpoints.parameter_servers
         self._meter = meter
         self._snapshots = snapshots
         self._runs = runs
-        self._pause_s = budget_s / MOST_POINTS
         self._servers: Servers | None = None
         self._store: Store | None = None
         self._run: RunRecord | None = None
@@ -80,14 +73,14 @@ class Recorder:
         if event.kind == "start" and self._run is None:
             self._open(int(event.fields["fence"]))
             self._take()
-        elif event.kind in ("evaluation", "end") and self._run is not None:
+        elif event.kind == "evaluation" and self._run is not None:
             self._due = True
 
     def _see(self, status: Status) -> None:
         self._examples = float(status.examples)
         if self._due:
             self._due = False
-            self._take()
+            self._take(last=_over(status))
 
     def _open(self, fence: int) -> None:
         (name,) = (each.name for each in self._runs.iterdir() if each.is_dir())
@@ -95,18 +88,32 @@ class Recorder:
         self._servers = Servers(self._urls, engines=self._run.engines)
         self._store = store_of(self._servers, self._run)
 
-    def _take(self) -> None:
+    def _take(self, *, last: bool = False) -> None:
         """Note what was used, then read the parameters, which does not count."""
         assert self._run is not None
         assert self._store is not None
-        reading, last = self._meter.read(), self.records[-1:]
-        if any(reading.moment - each.reading.moment < self._pause_s for each in last):
+        reading = self._meter.read()
+        if not last and too_soon(self.records, reading.moment):
             return
         vector, tables = read_now(self._control, self._store, self._run)
         self._meter.own_bytes += vector.nbytes
         self._meter.own_bytes += sum(each.ids.nbytes + each.values.nbytes for each in tables)
         self._snapshots.keep(len(self.records), vector, tables)
         self.records.append(Record(reading, self._examples))
+
+
+def too_soon(records: Sequence[Record], moment: float) -> bool:
+    """Whether the last of the records was made so shortly before that it says the same."""
+    if not records:
+        return False
+    first, last = (each.reading.moment for each in (records[0], records[-1]))
+    return moment - last < LEAST_SHARE * (last - first)
+
+
+def _over(status: Status) -> bool:
+    """Whether there is nothing to do any more but what is under way."""
+    limit_s = status.limit_s
+    return status.steps >= status.total_steps or (limit_s is not None and status.seconds >= limit_s)
 
 
 @silently

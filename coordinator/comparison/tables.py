@@ -168,7 +168,11 @@ def document(facts: Facts, budget_s: float, summary: Summary) -> dict[str, Any]:
         "sentences": sentences(summary),
         "facts": facts.to_json(),
         "budget_s": budget_s,
-        "targets": {"metric": targets.metric, "value": targets.value, "loss": targets.loss},
+        "targets": {
+            "metric": targets.metric,
+            "value": _finite(targets.value),
+            "loss": _finite(targets.loss),
+        },
         "methods": [_row(row) for row in summary.rows],
     }
 

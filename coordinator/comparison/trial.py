@@ -100,7 +100,7 @@ def _on_servers(request: Request, endpoints: Endpoints, folder: Path) -> Outcome
     allow_imports_of(config)
     problem, snapshots = prepare(config, len(endpoints.parameter_servers)), Snapshots(folder)
     with Meter(endpoints.broker, endpoints.parameter_servers, request.n_workers) as meter:
-        recorder = Recorder(endpoints, meter, snapshots, runs, request.budget_s)
+        recorder = Recorder(endpoints, meter, snapshots, runs)
         with closing(recorder):
             end, why = _trained(problem, cluster, recorder)
     found = points(problem, snapshots, recorder.records, meter.costs)

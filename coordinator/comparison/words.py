@@ -39,6 +39,8 @@ def _outcome(summary: Summary) -> str:
         (row for row in summary.rows if math.isfinite(_cpu(row).median)),
         key=lambda row: _cpu(row).median,
     )
+    if math.isnan(summary.targets.value):
+        return "No trial was made that can be judged."
     if not ranked:
         return f"No method reached {target_text(summary)} with half of its seeds."
     first, text = ranked[0], f"To {target_text(summary)}, "

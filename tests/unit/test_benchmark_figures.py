@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contest.figures import divided, in_proportion, medians, ratio, shown, table
+from fault_plan import FaultPlan, injected
 
 
 def test_the_median_of_rounds_is_that_of_each_figure() -> None:
@@ -65,3 +71,19 @@ def test_the_ideal_cost_of_a_number_is_that_of_the_last_point(
 
 def test_the_ideal_time_of_divided_work_falls_as_long_as_there_are_cores() -> None:
     assert divided([1, 2, 4, 8], [12.0, 9.0, 9.0, 9.0], cores=4) == [12.0, 6.0, 3.0, 3.0]
+
+
+def test_a_fault_plan_stops_a_process_again_and_again_and_lets_it_go_at_the_end() -> None:
+    plan, source = (
+        FaultPlan("often", stopped_s=0.02, running_s=0.02),
+        "import sys; sys.stdin.read()",
+    )
+    assert plan.slower == 2
+    with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE) as process:
+        victim = psutil.Process(process.pid)
+        with injected(plan, [victim]):
+            for stopped in (True, False, True):
+                deadline = time.monotonic() + 30
+                while (victim.status() == psutil.STATUS_STOPPED) is not stopped:
+                    assert time.monotonic() < deadline
+        assert victim.status() != psutil.STATUS_STOPPED

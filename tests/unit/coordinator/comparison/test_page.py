@@ -101,6 +101,20 @@ def test_figures_are_drawn_where_nobody_reached_anything(
         assert draw(figure, summary(over, broken), LIGHT, "png").startswith(b"\x89PNG")
 
 
+def test_a_comparison_of_crashes_is_a_page_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "FIGURES", FIGURES[2:3])
+    over = grid(("downpour", "sandblaster"))
+    trials = list(over.trials({}))
+    compared = made_up.comparison(over, tmp_path)
+    compared.outcomes.update({each.key: outcome(each, None, End.CRASHED) for each in trials})
+    write(compared, compared.summary(None, None))
+    found = json.loads((tmp_path / "outcome.json").read_text())
+    assert found["sentences"][0] == "No trial was made that can be judged."
+    assert found["targets"]["value"] is None
+
+
 def test_counts_that_a_system_does_not_tell_are_unknown_and_not_zero() -> None:
     over = grid(("numpy",))
     found = outcomes(over, {"numpy": (1.0, 2.0, 3.0)})
