@@ -63,8 +63,8 @@ CODES = [code for code in ExitCode if code is not ExitCode.TAKEN]
     help="Learning rates that each method is tried with first. [default: 0.03,0.1,0.3,1]",
 )  # fmt: skip
 @click.option(
-    "--budget", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True), default=4.0,
-    help="Seconds that each trial trains. [default: 4]",
+    "--budget", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True), default=3.0,
+    help="Seconds that each trial trains. [default: 3]",
 )  # fmt: skip
 @click.option(
     "--target", metavar="NUMBER", type=float,

@@ -21,6 +21,7 @@ from distbelief.coordinator.comparison.plan import Grid
 from distbelief.coordinator.comparison.running import Runner, existing_fleet
 from distbelief.coordinator.comparison.summary import Summary, summarise
 from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.report.secrets import without_secrets
 
 #: Settings that a comparison has in a flag of its own, or that make its methods.
 OWN = {
@@ -144,7 +145,7 @@ class Comparison:
         """What trials in one folder have in common."""
         servers = [address(url) for url in self.cluster.parameter_servers]
         return {
-            "settings": dict(self.settings),
+            "settings": without_secrets(dict(self.settings)),
             "budget_s": self.budget_s,
             "servers": servers or self.cluster.servers,
         }

@@ -21,6 +21,7 @@ from distbelief.coordinator.comparison.summary import Summary
 from distbelief.coordinator.comparison.words import sentences, target_text
 from distbelief.coordinator.report.drawing import WHOLE, render, uri
 from distbelief.coordinator.report.plots.theme import DARK, LIGHT, Theme
+from distbelief.coordinator.report.secrets import without_secrets
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ def render_page(comparison: Comparison, summary: Summary, pictures: Iterator[Pic
     )
     return environment.get_template("comparison.html").render(
         facts=comparison.facts,
-        settings=comparison.settings,
+        settings=without_secrets(dict(comparison.settings)),
         budget_s=comparison.budget_s,
-        command=comparison.command,
+        command=without_secrets(comparison.command),
         targets=summary.targets,
         target=target_text(summary),
         sentences=sentences(summary),

@@ -58,6 +58,7 @@ class Recorder:
         self._run: RunRecord | None = None
         self._due = False
         self._examples = 0.0
+        self._before = 0.0
         self.records: list[Record] = []
 
     @property
@@ -77,6 +78,8 @@ class Recorder:
             self._due = True
 
     def _see(self, status: Status) -> None:
+        if status.examples < self._examples:  # another driver has taken over, and begins to count
+            self._before += self._examples
         self._examples = float(status.examples)
         if self._due:
             self._due = False
@@ -99,7 +102,7 @@ class Recorder:
         self._meter.own_bytes += vector.nbytes
         self._meter.own_bytes += sum(each.ids.nbytes + each.values.nbytes for each in tables)
         self._snapshots.keep(len(self.records), vector, tables)
-        self.records.append(Record(reading, self._examples))
+        self.records.append(Record(reading, self._before + self._examples))
 
 
 def too_soon(records: Sequence[Record], moment: float) -> bool:
