@@ -77,7 +77,8 @@ class Alone:
             if reached(step / per_pass, due):
                 due = next_evaluation(step / per_pass, config.evaluate_every)
                 self._evaluate()
-        self._take()
+        if self.records[-1].examples < self._examples:
+            self._take()
 
     def _accrue(self, rows: Rows) -> None:
         """The gradient of a minibatch."""

@@ -112,14 +112,16 @@ def _metric_curves(
     over: Callable[[Costs], float], label: str, summary: Summary, figure: Figure, theme: Theme
 ) -> None:
     _curves(over, label, lambda point: point.metric, summary, figure, theme)
-    target = summary.targets.value
+    target, metric = summary.targets.value, summary.targets.metric
     shown = [each.metric for row in summary.rows for o in row.outcomes for each in o.points]
     finite = [each for each in shown if math.isfinite(each)]
     for axes in figure.axes if finite and math.isfinite(target) else ():
         axes.axhline(target, color=theme.faint, lw=0.8, ls="--")
-        if not summary.targets.metric.lower_is_better:  # where it is decided
-            axes.set_ylim(max(min(finite), 1 - 4 * (1 - target)), 1 - 0.4 * (1 - max(finite)))
-    figure.axes[0].set_ylabel(f"held-out {metric_name(summary.targets.metric)}")
+        if not metric.lower_is_better:  # around where it is decided
+            best = max(finite)
+            above = max(best - target, 0.002)
+            axes.set_ylim(max(min(finite), target - 8 * above), best + 2 * above)
+    figure.axes[0].set_ylabel(f"held-out {metric_name(metric)}")
 
 
 def _loss_curves(
