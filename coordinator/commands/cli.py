@@ -92,7 +92,7 @@ main.add_lazy(
 main.add_lazy(
     "compare",
     "distbelief.coordinator.commands.compare:compare",
-    "Compare ways of training a problem: what each costs.",
+    "Compare ways of training: what each costs until it is as good as the others.",
 )
 main.add_lazy(
     "data",

@@ -77,7 +77,8 @@ CODES = [code for code in ExitCode if code is not ExitCode.TAKEN]
 )  # fmt: skip
 @click.option(
     "--setting", "more", metavar="KEY=VALUE", multiple=True,
-    help="Any other setting of a training, for all trials. [default: none]",
+    help="Any other setting of a training, for all trials; passes and iterations end them before "
+    "the budget does. [default: none]",
 )  # fmt: skip
 @click.option("--broker", metavar="URL", help="Control server. [default: embedded servers]")
 @click.option(

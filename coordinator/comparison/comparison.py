@@ -31,8 +31,6 @@ OWN = {
     "replicas": "--replicas",
     "seed": "--seeds",
     "max_seconds": "--budget",
-    "passes": "--budget",
-    "iterations": "--budget",
     "target": "--target",
     "folder": "--folder",
 }

@@ -39,7 +39,7 @@ WARM = "warm_start_steps"
 
 MODULE = "distbelief.coordinator.comparison.trial"
 
-#: More passes and iterations than any budget has room for.
+#: More passes and iterations than any budget has room for, unless settings say fewer.
 MANY = 1_000_000
 
 

@@ -17,7 +17,8 @@ Until = Callable[..., None]
 
 SMALL = (
     *("compare", "--methods", "numpy,downpour-adagrad,sandblaster", "--replicas", "2"),
-    *("--seeds", "1", "--rates", "0.1", "--budget", "0.6", "--setting", "evaluate_every=1"),
+    *("--seeds", "1", "--rates", "0.1", "--setting", "evaluate_every=1"),
+    *("--budget", "60", "--setting", "passes=8", "--setting", "iterations=5"),
 )
 #: Numbers of the model of the digits, and of which kind they are on the wire.
 PARAMETERS, FLOAT32 = 4810, 4
