@@ -133,12 +133,14 @@ def notes(summary: Summary) -> Iterator[str]:
             f"{max(loads):.1f}: where it is above what a trial needs itself, seconds of the clock "
             "are too many, and those of processors a little."
         )
-    for row in summary.rows:
-        if row.on_edge:
-            yield (
-                f"{row.method.name}, {row.replicas}: the best rate, {row.rate:g}, is at the edge "
-                "of those that were tried; one beyond may be better (--rates)."
-            )
+    edges = [
+        f"{row.method.name} {row.replicas}: {row.rate:g}" for row in summary.rows if row.on_edge
+    ]
+    if edges:
+        yield (
+            "The best rate is at the edge of those that were tried, and one beyond may be better "
+            f"(--rates), for {'; '.join(edges)}."
+        )
     for each in outcomes:
         if each.end is End.CRASHED:
             yield f"{each.trial} crashed: {each.why}"

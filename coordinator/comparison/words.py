@@ -62,15 +62,18 @@ def _resources(summary: Summary) -> str:
         name: compared(ours.to_value.spread(of), theirs.to_value.spread(of))
         for name, of in RESOURCES.items()
     }
-    found = verdicts["CPU seconds"]
-    text = f"{head} {VERDICTS[found]} here to the same accuracy: in CPU seconds " + _beside(
-        ours, theirs
-    )
+    if min(ours.seeds, theirs.seeds) < LEAST_SEEDS:
+        return f"{head} cannot be judged by one seed: in CPU seconds {_beside(ours, theirs)}."
+    found = VERDICTS[verdicts["CPU seconds"]]
+    text = f"{head} {found} here to the same accuracy: in CPU seconds {_beside(ours, theirs)}"
     others = [
         f"in {name} {SHORT[verdict]}" for name, verdict in verdicts.items() if name != "CPU seconds"
     ]
     return f"{text}; {', '.join(others)}."
 
+
+#: One seed has no spread.
+LEAST_SEEDS = 2
 
 #: Less, more, or not to be told apart.
 VERDICTS = {-1: "holds", 1: "does not hold", 0: "can neither be held nor refuted"}

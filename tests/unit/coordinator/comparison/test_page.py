@@ -59,7 +59,8 @@ def test_the_page_says_the_outcome_first_and_what_crashed(written: Path) -> None
     assert "sandblaster, 2 replicas, seed 1 crashed:" in text
     assert "1 of 3, 1 crashed" in text
     assert "load average was 1.5 to 1.5" in text
-    assert "is at the edge of those that were tried" in text
+    assert "at the edge of those that were tried" in text
+    assert "for numpy 1: 0.1; downpour 2: 0.1; " in text
 
 
 def test_what_diverged_is_told_in_the_table_of_rates(written: Path) -> None:

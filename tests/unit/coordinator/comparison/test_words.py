@@ -47,6 +47,13 @@ def test_where_spreads_overlap_neither_is_said() -> None:
     assert "can neither be held nor refuted here" in resources
 
 
+def test_one_seed_judges_nothing() -> None:
+    over = grid(n_seeds=1)
+    found = outcomes(over, {name: needed[:1] for name, needed in FAILS.items()})
+    _, resources, _ = sentences(summary(over, found))
+    assert "cannot be judged by one seed: in CPU seconds Downpour 4 s" in resources
+
+
 def test_resources_that_disagree_are_told_apart() -> None:
     slow = {**HOLDS, "sandblaster": (6.0, 7.0, 8.0)}
     _, resources, _ = told(slow, share_of_bytes={"downpour-adagrad": 20.0})
