@@ -65,9 +65,7 @@ NOT_TYPED = {
 SHORT = shlex.split("--passes 1 --iterations 2 --evaluate-every 1000 --wait-seconds 60")
 
 #: Behind the flags of a comparison, likewise.
-BRIEF = shlex.split(
-    "--methods numpy,downpour --replicas 2 --seeds 1 --rates 0.1 --setting passes=2"
-)
+BRIEF = shlex.split("--methods numpy --seeds 1 --rates 0.1 --setting passes=2")
 
 #: Of a run that is still there when the next command is typed.
 ENDLESS = shlex.split("--passes 100000 --lease-seconds 1 --wait-seconds 60")
