@@ -22,6 +22,7 @@ from distbelief.coordinator.commands.options import (
 )
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import add_environment
+from distbelief.coordinator.comparison.methods import known_methods
 from distbelief.coordinator.progress.program import program
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
     from distbelief.coordinator.comparison.page import Written
     from distbelief.coordinator.comparison.summary import Summary
 
-METHODS = (
-    "numpy, numpy-adagrad, one-replica, downpour, downpour-adagrad, downpour-warm, sandblaster, "
-    "hybrid"
-)
+METHODS = ", ".join(method.name for method in known_methods())
 
 #: All but those of somebody else's run.
 CODES = [code for code in ExitCode if code is not ExitCode.TAKEN]

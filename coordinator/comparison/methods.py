@@ -55,7 +55,6 @@ METHODS = (
     ),
     Method("hybrid", "Downpour, then L-BFGS", {"algorithm": "hybrid", "optimizer": "adagrad"}),
 )
-NAMES = tuple(method.name for method in METHODS)
 
 
 def known_methods() -> list[Method]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from distbelief.app.models.criterion import Metric
 from distbelief.coordinator.comparison.outcome import Costs, End
-from distbelief.coordinator.comparison.summary import Reached, Row, Spread, Summary
+from distbelief.coordinator.comparison.summary import Row, Spread, Summary
 from distbelief.coordinator.progress.scores import TITLES
 
 #: What the paper says that such a system is for (Dean et al. 2012, sec. 5 and 6).
@@ -160,10 +160,6 @@ def number(value: float) -> str:
     if math.isinf(value):
         return "never"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def reached_text(reached: Reached, seeds: int) -> str:
-    return f"{reached.count}/{seeds}"
 
 
 def metric_name(metric: Metric) -> str:

@@ -13,6 +13,7 @@ import argparse
 import math
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ INTERVALS = (1, 4, 16, 64)
 
 #: Of the rates: for the parts that have one, the best that the map shows for most replicas.
 RATE = {"downpour": 0.3, "downpour-adagrad": 0.1, "downpour-warm": 0.1}
+
+#: Of the loss of the first values: whoever comes there has learned.
+LOW = 0.01
 
 #: Few enough for one of eight replicas in its passes.
 WARM_START_STEPS = 40
@@ -122,28 +126,23 @@ def _pool(worker: int, processes: int) -> Any:
 def rates(bench: Bench, replicas: Sequence[int], tried: Sequence[float]) -> Part:
     """The final loss over rate and replicas."""
     names, losses = [], []
+    good = Counter[str]()
     for count in replicas:
         trials = [Trial(method, count, rate, 1) for method in METHODS for rate in tried]
         found = bench.trials(f"rates-{count}", trials)
         for method in METHODS:
+            own = [found[Trial(method, count, rate, 1).key] for rate in tried]
+            good[method] += sum(each.last_loss <= LOW * each.points[0].loss for each in own)
             names.append(f"{method}, {count}")
-            losses.append([found[Trial(method, count, rate, 1).key].last_loss for rate in tried])
+            losses.append([each.last_loss for each in own])
     head = ["method, replicas", *(f"{rate:g}" for rate in tried)]
     table = [[name, *map(told, row)] for name, row in zip(names, losses, strict=True)]
-    good = {method: _good(names, losses, method) for method in METHODS}
-    best = ", ".join(
-        f"{name} in {count} of {total} trials" for name, (count, total) in good.items()
+    total = len(tried) * len(replicas)
+    counted = ", ".join(f"{method} in {good[method]} of {total}" for method in METHODS)
+    sentence = (
+        f"To {LOW:g} of the loss of the first values came, over rates and replicas: {counted}."
     )
-    sentence = f"Within ten times the lowest loss of all ended, over rates and replicas: {best}."
     return Part("Rates and replicas", sentence, [head, *table], np.array(losses))
-
-
-def _good(names: Sequence[str], losses: Sequence[Sequence[float]], method: str) -> tuple[int, int]:
-    """How many trials of a method ended within ten times the lowest loss of all, of how many."""
-    lowest = min(min(row) for row in losses)
-    own = [row for name, row in zip(names, losses, strict=True) if name.split(",")[0] == method]
-    flat = [loss for row in own for loss in row]
-    return sum(loss <= 10 * lowest for loss in flat), len(flat)
 
 
 def staleness(bench: Bench, replicas: int, intervals: Sequence[int]) -> Part:
