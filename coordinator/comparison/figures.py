@@ -120,7 +120,8 @@ def _metric_curves(
         if not metric.lower_is_better:  # around where it is decided
             best = max(finite)
             above = max(best - target, 0.002)
-            axes.set_ylim(max(min(finite), target - 8 * above), best + 2 * above)
+            top = min(best + 2 * above, 1 + above / 5)  # accuracies and AUC are at most 1
+            axes.set_ylim(max(min(finite), target - 8 * above), top)
     figure.axes[0].set_ylabel(f"held-out {metric_name(metric)}")
 
 
