@@ -22,6 +22,7 @@ from distbelief.coordinator.downpour.reports import diverged
 from distbelief.coordinator.downpour.units import next_evaluation, reached
 from distbelief.coordinator.inference.scoring import CHUNK_EXAMPLES
 from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.worker_tasks.copies import clip
 from distbelief.worker_tasks.prescaled import prescaled
 from distbelief.worker_tasks.process import set_up
@@ -53,8 +54,8 @@ class Alone:
         self.records: list[Record] = []
 
     @silently
-    def run(self) -> None:
-        """Train until time is up.
+    def run(self) -> EndReason:
+        """Train until time is up, or all passes are done.
 
         Raises:
             Diverged: a loss or a gradient is not finite.
@@ -79,6 +80,7 @@ class Alone:
                 self._evaluate()
         if self.records[-1].examples < self._examples:
             self._take()
+        return EndReason.PASSES if step == schedule.total else EndReason.TIME
 
     def _accrue(self, rows: Rows) -> None:
         """The gradient of a minibatch."""

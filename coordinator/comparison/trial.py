@@ -76,9 +76,9 @@ def _alone(request: Request, folder: Path) -> Outcome:
     allow_imports_of(config)
     problem, snapshots = prepare(config, 1), Snapshots(folder)
     process = Alone(problem, snapshots, request.budget_s)
-    end, why = End.ENDED, EndReason.TIME.value
+    end, why = End.ENDED, ""
     try:
-        process.run()
+        why = process.run().value
     except Diverged as error:
         end, why = End.DIVERGED, str(error)
     found = points(problem, snapshots, process.records, costs)

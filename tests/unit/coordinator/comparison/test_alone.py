@@ -16,6 +16,7 @@ from distbelief.coordinator.comparison.alone import Alone, costs
 from distbelief.coordinator.comparison.recording import points
 from distbelief.coordinator.comparison.snapshots import Snapshots, scored
 from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.worker_tasks.portion import compute
 
 
@@ -27,7 +28,7 @@ def problem(**settings: Any) -> Problem:
 def test_one_process_takes_the_steps_of_sgd(tmp_path: Path) -> None:
     trained = problem(optimizer="sgd", learning_rate=0.3, passes=2, batch_size=16)
     process = Alone(trained, Snapshots(tmp_path), budget_s=1e6)
-    process.run()
+    assert process.run() is EndReason.PASSES
 
     weights = trained.initial_values.parameters.astype(np.float64)
     subset, gradient = Subset(trained.data.train, 0, 1, 0), np.empty_like(weights)
