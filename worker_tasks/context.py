@@ -28,6 +28,7 @@ from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks import introduction as introduction  # a control command
+from distbelief.worker_tasks import usage as usage  # another
 from distbelief.worker_tasks.agreement import build_agreed_model, check_code, check_order
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.data import open_here

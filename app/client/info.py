@@ -9,11 +9,11 @@ from distbelief.app.errors import ServerRefused
 
 
 def read_info(
-    servers: Servers, *, server: int = 0, timeout_s: float | None = None
+    servers: Servers, *sections: str, server: int = 0, timeout_s: float | None = None
 ) -> dict[str, str] | None:
-    """The fields of INFO; None where our user has no right to ask for it."""
+    """The fields of INFO, or of some sections; None where our user has no right to ask for it."""
     try:
-        reply = servers.one("INFO", server=server, timeout_s=timeout_s)
+        reply = servers.one("INFO", *sections, server=server, timeout_s=timeout_s)
     except ServerRefused:
         return None
     return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)

@@ -96,6 +96,11 @@ main.add_lazy(
     "Write a page with figures of a run, or of several runs in the same axes.",
 )
 main.add_lazy(
+    "compare",
+    "distbelief.coordinator.commands.compare:compare",
+    "Compare ways of training: what each costs until it is as good as the others.",
+)
+main.add_lazy(
     "data",
     "distbelief.coordinator.commands.data:data_command",
     "Describe a data file: examples, features, classes, bad lines.",

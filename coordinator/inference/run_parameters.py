@@ -15,6 +15,7 @@ from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import PARAMETERS, named
 from distbelief.app.layout.rows import Tables
+from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.optimizers.registry import build_rule
@@ -26,6 +27,9 @@ from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.downpour.checkpoint_state import tables_of
 from distbelief.coordinator.runs import resumption
 from distbelief.coordinator.runs.resumption import Found
+
+#: The shards of a run of either algorithm.
+Store = RedisParameterStore | RedisVectorStore
 
 #: Times that a vector which an optimizer has just replaced is asked for again.
 TRIES = 5
@@ -82,23 +86,32 @@ def _read_servers(found: Found) -> SavedModel:
         closing(Servers([found.control], deadline_s=resumption.ANSWER_S)) as control,
         closing(Servers(urls, deadline_s=resumption.ANSWER_S)) as servers,
     ):
-        store: RedisParameterStore | RedisVectorStore
-        if record.config.algorithm == "downpour":
-            rule, dtype = build_rule(record.config), record.config.dtype
-            store = RedisParameterStore(servers, record.run, record.layout, rule, dtype, fence=0)
-        else:
-            store = RedisVectorStore(
-                servers, record.run, record.layout, record.config.dtype, fence=0
-            )
-        for last in (*[False] * (TRIES - 1), True):
-            name = _vector(leadership.committed(control, record.run))
-            try:
-                vector = store.fetch(name).vector
-                tables = store.touched(name) if record.layout.tables else ()
-                return _model(found, vector, tables)
-            except ModelMissing:
-                if last:
-                    raise
+        return _model(found, *read_now(control, store_of(servers, record), record))
+
+
+def store_of(servers: Servers, record: RunRecord) -> Store:
+    """The shards of a run, for whoever only reads them."""
+    layout, dtype = record.layout, record.config.dtype
+    if record.config.algorithm == "downpour":
+        rule = build_rule(record.config)
+        return RedisParameterStore(servers, record.run, layout, rule, dtype, fence=0)
+    return RedisVectorStore(servers, record.run, layout, dtype, fence=0)
+
+
+def read_now(control: Servers, store: Store, record: RunRecord) -> tuple[Vector, Tables]:
+    """The parameters of a run as its servers hold them at this moment, and the rows of its tables.
+
+    Raises:
+        ModelMissing: the servers do not know the run.
+    """
+    for last in (*[False] * (TRIES - 1), True):
+        name = _vector(leadership.committed(control, record.run))
+        try:
+            vector = store.fetch(name).vector
+            return vector, store.touched(name) if record.layout.tables else ()
+        except ModelMissing:
+            if last:
+                raise
     raise AssertionError  # the last try raises
 
 

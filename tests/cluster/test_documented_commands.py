@@ -64,6 +64,9 @@ NOT_TYPED = {
 #: Behind the flags of a training, so that it is a short one.
 SHORT = shlex.split("--passes 1 --iterations 2 --evaluate-every 1000 --wait-seconds 60")
 
+#: Behind the flags of a comparison, likewise.
+BRIEF = shlex.split("--methods numpy --seeds 1 --rates 0.1 --setting passes=2")
+
 #: Of a run that is still there when the next command is typed.
 ENDLESS = shlex.split("--passes 100000 --lease-seconds 1 --wait-seconds 60")
 
@@ -121,6 +124,8 @@ class Desk:
                 few = ["--data-option", "examples=500"] if "synthetic" in " ".join(words) else []
                 self.invoke([*words, *few, *SHORT])
                 self.finished.append(self.new_run())
+            case "compare":
+                self.invoke([*words, *BRIEF])
             case "resume":
                 self.resume(words)
             case "runs" if "--delete" in words:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contest.figures import divided, in_proportion, medians, ratio, shown, table
+from fault_plan import FaultPlan, injected
 from untuned.fits import LINEAR, NETWORK, Fit
 from untuned.tables import tables
 from untuned.verdict import misses
@@ -98,3 +104,19 @@ def test_ours_are_held_against_the_best_of_their_kind(ours: list[Fit], missed: l
     assert list(misses(fits, scaled=False)) == [f"iris, ours: {each}" for each in missed]
     assert list(misses(fits, scaled=True)) == []
     assert tables(fits, markdown=True)[2].startswith("| iris | 0.900 ± 0.000 | 0.500 ± 0.000 |")
+
+
+def test_a_fault_plan_stops_a_process_again_and_again_and_lets_it_go_at_the_end() -> None:
+    plan, source = (
+        FaultPlan("often", stopped_s=0.02, running_s=0.02),
+        "import sys; sys.stdin.read()",
+    )
+    assert plan.slower == 2
+    with subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE) as process:
+        victim = psutil.Process(process.pid)
+        with injected(plan, [victim]):
+            for stopped in (True, False, True):
+                deadline = time.monotonic() + 30
+                while (victim.status() == psutil.STATUS_STOPPED) is not stopped:
+                    assert time.monotonic() < deadline
+        assert victim.status() != psutil.STATUS_STOPPED
