@@ -1,0 +1,261 @@
+"""Calibration: thirty seconds on the servers and workers of the training that is planned.
+
+A run of its own is opened, as a training opens one, with the same checks; workers report what
+steps, exchanges and portions cost them; nothing of it stays on the servers.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.planning.asking import Asker, Report
+from distbelief.coordinator.planning.calibration import (
+    Calibration,
+    Check,
+    Dispatch,
+    DownpourCosts,
+    Link,
+    Machines,
+    Work,
+)
+from distbelief.coordinator.planning.costs import ExchangeCost, Measured, Samples, fit_exchange
+from distbelief.coordinator.planning.iterating import measure_sandblaster
+from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.callbacks import Callbacks
+from distbelief.coordinator.runs.folder import RunFolder
+from distbelief.coordinator.runs.removal import remove
+from distbelief.coordinator.runs.session import new_run_id
+from distbelief.coordinator.sandblaster.portion_count import portions_of
+from distbelief.coordinator.training.resources import TrainingResources, open_training
+from distbelief.coordinator.training.training import DRIVERS
+from distbelief.worker_tasks.server_meter import ServerMeter
+
+#: Empty units, one after another: what a unit costs beside its work.
+EMPTY_UNITS = 25
+
+#: Shares of the time that Downpour has.
+EXCHANGES, ALONE, TOGETHER, LINK = 0.3, 0.2, 0.3, 0.2
+
+#: Beyond these a ratio of two measurements is noise, not a machine.
+LEAST_SLOWDOWN, MOST_SLOWDOWN = 1.0, 3.0
+
+
+@contextmanager
+def opened(
+    problem: Problem, cluster: ClusterConfig, say: Callable[[str], None], local: LocalCluster | None
+) -> Iterator[TrainingResources]:
+    """A run that is taken, with its first values on the servers; gone again afterwards."""
+    with tempfile.TemporaryDirectory(prefix="distbelief-plan-") as folder:
+        here = cluster.model_copy(update={"folder": folder})
+        run = RunFolder.of(here, new_run_id())
+        callbacks = Callbacks(say, lambda _: None)
+        with open_training(problem, here, run, callbacks, local) as resources:
+            try:
+                resources.session.take(say=say)
+                driver = DRIVERS[problem.config.algorithm]
+                driver(resources.session, resources.problem, resources.hooks).create()
+                yield resources
+            finally:
+                remove(resources.session)
+
+
+def measure_downpour(
+    problem: Problem,
+    cluster: ClusterConfig,
+    seconds: float,
+    say: Callable[[str], None],
+    local: LocalCluster | None = None,
+) -> Calibration:
+    """Calibrate Downpour, the dispatch of units, and the way to the servers."""
+    began = time.monotonic()
+    with opened(problem, cluster, say, local) as resources:
+        session, asker = resources.session, Asker(resources)
+        processes = min(session.messages.processes(), problem.config.replicas)
+        asker.several("nothing", range(processes), 0.0)  # all open the run
+        say("calibrating: what a unit costs beside its work")
+        dispatch = _dispatch(resources, asker)
+        say("calibrating: steps and exchanges of one worker process")
+        exchanges = asker.one("exchanges", EXCHANGES * seconds)
+        alone = asker.one("steps", ALONE * seconds)
+        say(f"calibrating: steps of {processes} worker processes at once")
+        meter = ServerMeter(session.servers)
+        before = meter.read()
+        all_at_once = asker.several("steps", range(processes), TOGETHER * seconds)
+        spent = meter.since(before)
+        hosts = _one_for_each_host(all_at_once)
+        link = None
+        if cluster.broker is not None:
+            say("calibrating: the links between workers and servers")
+            link = _link(asker, LINK * seconds, len(hosts))
+        pushes = sum(each["pushes"] for each in all_at_once)
+        machines = Machines(
+            embedded=cluster.broker is None,
+            workers=len(hosts),
+            processes=session.messages.processes(),
+            cores=min(each["cores"] for each in hosts),
+            servers=len(session.servers),
+            engines=tuple(each.value for each in session.servers.engines),
+            slowdown=_slowdown(alone, all_at_once),
+        )
+        return Calibration(
+            work=work_of(resources.problem, problem.config),
+            machines=machines,
+            dispatch=dispatch,
+            link=link,
+            downpour=_costs(exchanges, alone, all_at_once, spent.cpu_s / max(1, pushes), machines),
+            sandblaster=None,
+            checks=(
+                Check("downpour", 1, alone["rate"]),
+                Check("downpour", processes, sum(each["rate"] for each in all_at_once)),
+            ),
+            seconds=time.monotonic() - began,
+        )
+
+
+def add_sandblaster(
+    calibration: Calibration,
+    problem: Problem,
+    cluster: ClusterConfig,
+    seconds: float,
+    say: Callable[[str], None],
+    local: LocalCluster | None = None,
+) -> Calibration:
+    """Calibrate Sandblaster, too: portions apart, then some iterations as they are."""
+    began = time.monotonic()
+    with opened(problem, cluster, say, local) as resources:
+        say("calibrating: portions and iterations of Sandblaster")
+        costs, check = measure_sandblaster(resources, Asker(resources), seconds)
+    work = replace(calibration.work, portions=portions_of(problem))
+    return replace(
+        calibration,
+        work=work,
+        sandblaster=costs,
+        checks=(*calibration.checks, check),
+        seconds=calibration.seconds + time.monotonic() - began,
+    )
+
+
+def work_of(problem: Problem, wanted: RunConfig) -> Work:
+    """The work of a problem; ``wanted`` are the settings as they were given, intervals and all."""
+    config = problem.config
+    return Work(
+        model=config.model,
+        data=str(config.data),
+        examples=problem.n_train,
+        parameters=problem.n_parameters,
+        itemsize=config.dtype.itemsize,
+        layout=problem.layout.to_json(),
+        batch_size=config.batch_size,
+        passes=config.passes,
+        n_push=0 if wanted.n_push == "auto" else wanted.n_push,
+        n_fetch=0 if wanted.n_fetch == "auto" else wanted.n_fetch,
+        optimizer=config.optimizer,
+        own_code=config.model == "torch" or ":" in config.model,
+        overlap=config.overlap,
+        unit_length=config.unit_length,
+        lease_s=config.lease_seconds,
+        iterations=config.iterations,
+        portions=portions_of(problem),
+    )
+
+
+def _dispatch(resources: TrainingResources, asker: Asker) -> Dispatch:
+    meter = ServerMeter(resources.session.control)
+    before, cpu, reports, took = meter.read(), time.process_time(), list[Report](), list[float]()
+    for _ in range(EMPTY_UNITS):
+        began = time.perf_counter()
+        reports.append(asker.one("nothing"))
+        took.append(time.perf_counter() - began)
+    coordinator_s = (time.process_time() - cpu) / EMPTY_UNITS
+    control_s = max(0.0, meter.since(before).cpu_s) / EMPTY_UNITS
+    return Dispatch(tuple(took), coordinator_s, control_s, main_cpu(reports, EMPTY_UNITS))
+
+
+def main_cpu(reports: list[Report], units: int) -> float:
+    """CPU seconds of the workers' main processes for each of so many units; 0 if not told."""
+    spent: dict[str, list[float]] = {}
+    for each in reports:
+        if each["main_cpu_s"] is not None:
+            spent.setdefault(each["worker"], []).append(each["main_cpu_s"])
+    return sum(max(times) - min(times) for times in spent.values()) / max(1, units)
+
+
+def _one_for_each_host(reports: list[Report]) -> list[Report]:
+    return list({each["worker"]: each for each in reports}.values())
+
+
+def _link(asker: Asker, seconds: float, hosts: int) -> Link:
+    """One worker alone; then as many as there are hosts, which the servers' side may limit."""
+    alone = asker.one("link", seconds / 2)
+    together = asker.several("link", range(hosts), seconds / 2) if hosts > 1 else []
+    return Link(
+        up=tuple(alone["up"]),
+        down=tuple(alone["down"]),
+        round_trip_s=tuple(alone["round_trip_s"]),
+        together=tuple(statistics.median(each["up"]) for each in together),
+    )
+
+
+def _slowdown(alone: Report, together: list[Report]) -> float:
+    """How many times the CPU seconds of a step grow when everybody computes.
+
+    Cores that share a cache, or are two halves of one, are slower together.
+    """
+    one = statistics.median(alone["step_cpu_s"])
+    all_of_them = statistics.median([each for t in together for each in t["step_cpu_s"]])
+    ratio = all_of_them / one if one > 0 and len(together) > 1 else 1.0
+    return min(MOST_SLOWDOWN, max(LEAST_SLOWDOWN, ratio))
+
+
+def _costs(
+    exchanges: Report,
+    alone: Report,
+    together: list[Report],
+    loaded_s: float,
+    machines: Machines,
+) -> DownpourCosts:
+    few, many = (Measured.of(exchanges[f"small_{count}"]) for count in (1, 16))
+    by_window = "both" not in exchanges
+    push, fetch = (fit_exchange(Measured.of(exchanges[n]), few, many) for n in ("push", "fetch"))
+    both = push if by_window else fit_exchange(Measured.of(exchanges["both"]), few, many)
+    quiet = Measured.of(exchanges["push" if by_window else "both"])
+    # Servers with more to do spend less on each call; busy cores make each second shorter.
+    speed = machines.slowdown if machines.embedded else 1.0
+    served = loaded_s / speed
+    if by_window:
+        served *= quiet.middle("server") / (
+            quiet.middle("server") + Measured.of(exchanges["fetch"]).middle("server")
+        )
+    under_load = served / quiet.middle("server") if quiet.middle("server") > 0 else 1.0
+    client = statistics.median(alone["push"]["cpu_s"]) / max(1e-9, quiet.middle("client"))
+
+    def loaded(cost: ExchangeCost) -> ExchangeCost:
+        return replace(
+            cost, client=cost.client.scaled(client), server=cost.server.scaled(under_load)
+        )
+
+    return DownpourCosts(
+        steps=_steps(alone, together, machines.slowdown),
+        alone=tuple(exchanges["step"]["cpu_s"]),
+        both=loaded(both),
+        push=loaded(push),
+        fetch=loaded(fetch),
+        by_window=by_window,
+    )
+
+
+def _steps(alone: Report, together: list[Report], slowdown: float) -> tuple[Samples, ...]:
+    """A series for each process, in CPU seconds of a machine with nothing else to do.
+
+    Hosts that differ stay apart; one host's processes are alike.
+    """
+    if len({each["worker"] for each in together}) == 1:
+        return (tuple(alone["step_cpu_s"]),)
+    return tuple(tuple(s / slowdown for s in each["step_cpu_s"]) for each in together)
