@@ -1,7 +1,7 @@
 """The cost of one exchange, with nobody else at the servers: here, and there.
 
-Three layouts tell what a call costs and what a number costs: that of the run, and two with next to
-no numbers, in one call and in many.
+Four layouts tell what a server, a call and a number cost: that of the run, and three with next to
+no numbers, in one call, in one on each server, and in many on each.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from distbelief.worker_tasks.observations import Timings, sampled, until
 from distbelief.worker_tasks.server_meter import ServerMeter, Spent
 from distbelief.worker_tasks.table_copy import TableCopy
 
-#: Calls of next to no numbers, and how many numbers each has.
-FEW, MANY, NUMBERS = 1, 16, 16
+#: Calls on each server where there are many, and the numbers of a call that has next to none.
+MANY, NUMBERS = 8, 16
 
 #: Calls between two readings of the servers' clocks: as many as take so long, up to the second.
 BETWEEN_S, MOST_BETWEEN = 0.002, 8
@@ -35,10 +35,9 @@ BETWEEN_S, MOST_BETWEEN = 0.002, 8
 class Metered:
     """Calls of one kind, timed in groups between readings of the servers' clocks."""
 
-    def __init__(self, meter: ServerMeter, n_calls: int, numbers: int) -> None:
+    def __init__(self, meter: ServerMeter, layout: Layout) -> None:
         self._meter = meter
-        self._n_calls = n_calls
-        self._numbers = numbers
+        self._layout = layout
         self._timings = Timings()
         self._spent: list[Spent] = []
         self._between = 1
@@ -55,8 +54,9 @@ class Metered:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "calls": self._n_calls,
-            "numbers": self._numbers,
+            "servers": min(self._layout.n_servers, self._layout.n_shards),
+            "calls": self._layout.n_shards,
+            "numbers": self._layout.size,
             **self._timings.to_json(),
             "server_s": sampled([max(0.0, each.cpu_s) for each in self._spent]),
             "received": sampled([each.received for each in self._spent]),
@@ -68,15 +68,15 @@ def exchange_costs(
     context: RunContext, token: Token, words: dict[str, Any], check: Callable[[], None]
 ) -> dict[str, Any]:
     """Push and fetch for ``seconds``, one after another: of the run's layout, and of small ones."""
-    share_s = words["seconds"] / 4
+    share_s, n_servers = words["seconds"] / 5, len(context.servers)
     meter = ServerMeter(context.servers)
     found = _real(context, token, meter, 2 * share_s, check)
-    for n_calls in (FEW, MANY):
+    for name, n_calls in {"few": 1, "each": n_servers, "many": MANY * n_servers}.items():
         with _small_store(context, n_calls) as store:
             gradient = np.full(store.layout.size, 1e-3, store.dtype)
-            metered = Metered(meter, n_calls, store.layout.size)
+            metered = Metered(meter, store.layout)
             _pushing(store, Token(context.fence, 0, 1), gradient, metered, share_s, check)
-            found[f"small_{n_calls}"] = metered.to_json()
+            found[name] = metered.to_json()
     return found
 
 
@@ -92,8 +92,7 @@ def _real(
     replica = context.replica(token.stream)
     kind: type[FlatCopy] = TableCopy if layout.tables else FlatCopy
     copy: Copy = kind(context.model, replica.examples, store, context.config, token.stream)
-    numbers = layout.size
-    pushes, both, fetches = (Metered(meter, layout.n_shards, numbers) for _ in range(3))
+    pushes, both, fetches = (Metered(meter, layout) for _ in range(3))
     computing = Timings()
     sequence = int(store.announce(token).sequences.max())
     for step in until(seconds, check):

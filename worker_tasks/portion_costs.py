@@ -21,7 +21,7 @@ def portion_costs(
 ) -> dict[str, Any]:
     """Compute portions for ``seconds``, fetch the point and add the sum, each on its own."""
     layout, vectors, meter = context.record.layout, context.vectors, ServerMeter(context.servers)
-    fetching, adding = (Metered(meter, layout.n_shards, layout.size) for _ in range(2))
+    fetching, adding = (Metered(meter, layout) for _ in range(2))
     computing, n_portions, added = Timings(), words["portions"], count()
     point = vectors.fetch(PARAMETERS).vector
     for number in until(words["seconds"], check):

@@ -52,9 +52,10 @@ def measure_sandblaster(
     evaluations = last.evaluations - first.evaluations
     portions = evaluations * n_portions
     add, fetch = _exchange(added["accumulate"]), _exchange(added["fetch"])
-    calls, numbers = problem.layout.n_shards, problem.layout.size
-    explained_s = n_portions * add.server.at(calls, numbers)
-    explained_s += min(processes, n_portions) * fetch.server.at(calls, numbers)
+    layout = problem.layout
+    size = layout.n_servers, layout.n_shards, layout.size
+    explained_s = n_portions * add.server.at(*size)
+    explained_s += min(processes, n_portions) * fetch.server.at(*size)
     servers_s = (last.servers - first.servers).cpu_s / evaluations
     costs = SandblasterCosts(
         portions=(tuple(added["compute"]["cpu_s"]),),
@@ -82,7 +83,7 @@ def _exchange(report: Report) -> ExchangeCost:
     """One layout was measured: all of it goes with the numbers."""
     measured = Measured.of(report)
     client, server, up, down = (
-        LineCost(0.0, 0.0, measured.middle(name) / measured.numbers, spread_of(series))
+        LineCost(0.0, 0.0, 0.0, measured.middle(name) / measured.numbers, spread_of(series))
         for name, series in measured.series.items()
     )
     return ExchangeCost(client, server, up, down)

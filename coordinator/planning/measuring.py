@@ -25,7 +25,13 @@ from distbelief.coordinator.planning.calibration import (
     Machines,
     Work,
 )
-from distbelief.coordinator.planning.costs import ExchangeCost, Measured, Samples, fit_exchange
+from distbelief.coordinator.planning.costs import (
+    ExchangeCost,
+    Measured,
+    Samples,
+    SmallExchanges,
+    fit_exchange,
+)
 from distbelief.coordinator.planning.iterating import measure_sandblaster
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
@@ -221,10 +227,10 @@ def _costs(
     loaded_s: float,
     machines: Machines,
 ) -> DownpourCosts:
-    few, many = (Measured.of(exchanges[f"small_{count}"]) for count in (1, 16))
+    small = SmallExchanges.of(exchanges)
     by_window = "both" not in exchanges
-    push, fetch = (fit_exchange(Measured.of(exchanges[n]), few, many) for n in ("push", "fetch"))
-    both = push if by_window else fit_exchange(Measured.of(exchanges["both"]), few, many)
+    push, fetch = (fit_exchange(Measured.of(exchanges[n]), small) for n in ("push", "fetch"))
+    both = push if by_window else fit_exchange(Measured.of(exchanges["both"]), small)
     quiet = Measured.of(exchanges["push" if by_window else "both"])
     # Servers with more to do spend less on each call; busy cores make each second shorter.
     speed = machines.slowdown if machines.embedded else 1.0
