@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
@@ -17,6 +13,7 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.files.atomic import replacing
 from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.report import tables
+from distbelief.coordinator.report.drawing import HALF, WHOLE, render, uri
 from distbelief.coordinator.report.plots import (
     downpour,
     learning,
@@ -36,9 +33,6 @@ PLOTS: tuple[Plot, ...] = (
     *throughput.PLOTS,
     portions.TIMELINE,
 )
-
-#: Inches: the width of half a page and of a whole one, and dots in each for PNG.
-HALF, WHOLE, DOTS = 5.4, 11.0, 144
 
 
 @dataclass(frozen=True)
@@ -96,27 +90,16 @@ def write(histories: Histories, output: Path) -> Written:
 
 def draw(plot: Plot, histories: Histories, theme: Theme, form: str) -> bytes:
     """Draw a figure of the runs as a file of that form: svg or png."""
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(theme.settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a run's odd name
-        size = (WHOLE if plot.wide else HALF, plot.height(histories))
-        figure = Figure(figsize=size, layout="constrained")
+
+    def into(figure: Figure, theme: Theme) -> None:
         plot.draw(figure, histories, theme)
-        figure.savefig(buffer, format=form, dpi=DOTS, metadata=_METADATA[form])
-    return buffer.getvalue()
 
-
-#: Nothing in a file tells when it was drawn: the same run gives the same bytes.
-_METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}}
+    return render(into, WHOLE if plot.wide else HALF, plot.height(histories), theme, form)
 
 
 def _picture(plot: Plot, histories: Histories) -> Picture:
-    light, dark = (_uri(draw(plot, histories, theme, "svg")) for theme in (LIGHT, DARK))
+    light, dark = (uri(draw(plot, histories, theme, "svg")) for theme in (LIGHT, DARK))
     return Picture(plot, f"{plot.title}: {plot.told(histories)}", light, dark)
-
-
-def _uri(svg: bytes) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
 def render_page(histories: Histories, pictures: Sequence[Picture]) -> str:
