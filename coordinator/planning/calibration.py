@@ -17,11 +17,11 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Work:
+class PlannedWork:
     """The training that is planned: what its costs in the end depend on.
 
-    ``layout`` is that of the calibration; ``n_push`` and ``n_fetch`` are 0 where they are left to
-    us, and then at most ``longest``.
+    ``layout`` is that of the calibration. ``n_push`` and ``n_fetch`` are those of the calibration,
+    and ``chosen`` says that a training would choose them by its replicas.
     """
 
     model: str
@@ -34,8 +34,8 @@ class Work:
     passes: int
     n_push: int
     n_fetch: int
+    chosen: bool
     optimizer: str
-    own_code: bool
     overlap: bool
     unit_length: int
     lease_s: float
@@ -73,7 +73,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Dispatch:
+class DispatchCosts:
     """The way of a unit to a worker and back: seconds, and CPU seconds for each of them."""
 
     turnaround_s: Samples
@@ -115,6 +115,7 @@ class SandblasterCosts:
     control_s: float
     main_s: float
     vectors_s: float
+    layout: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -133,18 +134,20 @@ class Check:
 class Calibration:
     """All that a plan knows. An algorithm that was not measured is None."""
 
-    work: Work
+    work: PlannedWork
     machines: Machines
-    dispatch: Dispatch
+    dispatch: DispatchCosts
     link: Link | None
     downpour: DownpourCosts | None
     sandblaster: SandblasterCosts | None
-    checks: tuple[Check, ...]
+    checks: tuple[SeenRate, ...]
     seconds: float
 
-    @property
-    def layout(self) -> Layout:
-        return Layout.from_json(self.work.layout)
+    def layout(self, algorithm: str) -> Layout:
+        """That of the calibration of an algorithm: only Downpour has tables."""
+        sandblaster = self.sandblaster if algorithm == "sandblaster" else None
+        document = self.work.layout if sandblaster is None else sandblaster.layout
+        return Layout.from_json(document)
 
     def to_json(self) -> dict[str, Any]:
         return {"format": FORMAT, **asdict(self)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from distbelief.app.layout.keys import named
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.planning.asking import Asker, Report
-from distbelief.coordinator.planning.calibration import Check, SandblasterCosts
+from distbelief.coordinator.planning.calibration import SandblasterCosts, SeenRate
 from distbelief.coordinator.planning.costs import ExchangeCost, LineCost, Measured, spread_of
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.sandblaster.driver import Sandblaster
@@ -39,7 +39,7 @@ class _Seen:
 
 def measure_sandblaster(
     resources: TrainingResources, asker: Asker, seconds: float
-) -> tuple[SandblasterCosts, Check]:
+) -> tuple[SandblasterCosts, SeenRate]:
     """The costs, and the evaluations a second that the iterations really made."""
     session, problem = resources.session, resources.problem
     n_portions, processes = portions_of(problem), session.messages.processes()
@@ -65,8 +65,9 @@ def measure_sandblaster(
         control_s=max(0.0, (last.control - first.control).cpu_s) / portions,
         main_s=main_s / (total * n_portions),
         vectors_s=max(0.0, servers_s - explained_s),
+        layout=layout.to_json(),
     )
-    return costs, Check("sandblaster", processes, evaluations / (last.at - first.at))
+    return costs, SeenRate("sandblaster", processes, evaluations / (last.at - first.at))
 
 
 def _portions(resources: TrainingResources, asker: Asker, seconds: float) -> Report:

@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.downpour.intervals import longest_interval
 from distbelief.coordinator.planning.asking import Asker, Report
 from distbelief.coordinator.planning.calibration import (
     Calibration,
-    Check,
-    Dispatch,
+    DispatchCosts,
     DownpourCosts,
     Link,
     Machines,
-    Work,
+    PlannedWork,
+    SeenRate,
 )
 from distbelief.coordinator.planning.costs import (
     ExchangeCost,
@@ -79,7 +80,14 @@ def measure_downpour(
     say: Callable[[str], None],
     local: LocalCluster | None = None,
 ) -> Calibration:
-    """Calibrate Downpour, the dispatch of units, and the way to the servers."""
+    """Calibrate Downpour, the dispatch of units, and the way to the servers.
+
+    Intervals that are left to us are 1 here; what longer ones do follows from that.
+    """
+    chosen = problem.config.n_push == problem.config.n_fetch == "auto" and (
+        longest_interval(problem.config, tables=bool(problem.layout.tables)) > 1
+    )
+    problem = problem.with_interval(1)
     began = time.monotonic()
     with opened(problem, cluster, say, local) as resources:
         session, asker = resources.session, Asker(resources)
@@ -111,15 +119,15 @@ def measure_downpour(
             slowdown=_slowdown(alone, all_at_once),
         )
         return Calibration(
-            work=work_of(resources.problem, problem.config),
+            work=work_of(resources.problem, chosen=chosen),
             machines=machines,
             dispatch=dispatch,
             link=link,
             downpour=_costs(exchanges, alone, all_at_once, spent.cpu_s / max(1, pushes), machines),
             sandblaster=None,
             checks=(
-                Check("downpour", 1, alone["rate"]),
-                Check("downpour", processes, sum(each["rate"] for each in all_at_once)),
+                SeenRate("downpour", 1, alone["rate"]),
+                SeenRate("downpour", processes, sum(each["rate"] for each in all_at_once)),
             ),
             seconds=time.monotonic() - began,
         )
@@ -148,10 +156,10 @@ def add_sandblaster(
     )
 
 
-def work_of(problem: Problem, wanted: RunConfig) -> Work:
-    """The work of a problem; ``wanted`` are the settings as they were given, intervals and all."""
+def work_of(problem: Problem, *, chosen: bool) -> PlannedWork:
+    """The work of a problem; ``chosen``: its intervals are left to the training."""
     config = problem.config
-    return Work(
+    return PlannedWork(
         model=config.model,
         data=str(config.data),
         examples=problem.n_train,
@@ -160,10 +168,10 @@ def work_of(problem: Problem, wanted: RunConfig) -> Work:
         layout=problem.layout.to_json(),
         batch_size=config.batch_size,
         passes=config.passes,
-        n_push=0 if wanted.n_push == "auto" else wanted.n_push,
-        n_fetch=0 if wanted.n_fetch == "auto" else wanted.n_fetch,
+        n_push=config.push_interval,
+        n_fetch=config.fetch_interval,
+        chosen=chosen,
         optimizer=config.optimizer,
-        own_code=config.model == "torch" or ":" in config.model,
         overlap=config.overlap,
         unit_length=config.unit_length,
         lease_s=config.lease_seconds,
@@ -172,7 +180,7 @@ def work_of(problem: Problem, wanted: RunConfig) -> Work:
     )
 
 
-def _dispatch(resources: TrainingResources, asker: Asker) -> Dispatch:
+def _dispatch(resources: TrainingResources, asker: Asker) -> DispatchCosts:
     meter = ServerMeter(resources.session.control)
     before, cpu, reports, took = meter.read(), time.process_time(), list[Report](), list[float]()
     for _ in range(EMPTY_UNITS):
@@ -181,7 +189,7 @@ def _dispatch(resources: TrainingResources, asker: Asker) -> Dispatch:
         took.append(time.perf_counter() - began)
     coordinator_s = (time.process_time() - cpu) / EMPTY_UNITS
     control_s = max(0.0, meter.since(before).cpu_s) / EMPTY_UNITS
-    return Dispatch(tuple(took), coordinator_s, control_s, main_cpu(reports, EMPTY_UNITS))
+    return DispatchCosts(tuple(took), coordinator_s, control_s, main_cpu(reports, EMPTY_UNITS))
 
 
 def main_cpu(reports: list[Report], units: int) -> float:

@@ -14,13 +14,13 @@ from distbelief.coordinator.planning.simulation.draws import drawn
 from distbelief.coordinator.planning.simulation.exchanges import (
     OneHost,
     OwnHosts,
-    Servers,
+    ServerModel,
     carry_out,
     exchange,
 )
 from distbelief.coordinator.planning.simulation.fleet import Fleet
-from distbelief.coordinator.planning.simulation.outcome import Outcome, limit_of
-from distbelief.coordinator.planning.simulation.timeline import Cores, Do, Thread, Timeline
+from distbelief.coordinator.planning.simulation.outcome import FleetOutcome, limit_of
+from distbelief.coordinator.planning.simulation.timeline import Cores, Do, SerialThread, Timeline
 
 #: Steps that are simulated: at least as many in all, and pushes of each replica.
 STEPS, PUSHES_EACH = 8_000, 7
@@ -39,7 +39,7 @@ class Intervals:
 
 def simulate(
     calibration: Calibration, fleet: Fleet, intervals: Intervals, seed: int, steps: int = 0
-) -> Outcome:
+) -> FleetOutcome:
     """The throughput of Downpour on a fleet, and what limits it.
 
     ``steps`` are those to simulate, 0 for as many as it takes.
@@ -68,20 +68,20 @@ class _World:
         self.rng = np.random.default_rng(seed)
         self.by_window = costs.by_window
         self.together = intervals.n_push == intervals.n_fetch and not costs.by_window
-        numbers = calibration.layout.size
+        numbers = calibration.layout("downpour").size
         self.push, self.fetch = (
             exchange(cost, fleet, numbers, self.rng)
             for cost in (costs.both if self.together else costs.push, costs.fetch)
         )
         self.hosts = [Cores(self.timeline, fleet.cores, fleet.slowdown) for _ in range(fleet.hosts)]
         one = self.hosts[0] if fleet.network is None else None
-        self.servers: Servers = (
+        self.servers: ServerModel = (
             OneHost(self.timeline, fleet, self.hosts[0])
             if fleet.network is None
             else OwnHosts(self.timeline, fleet, fleet.network)
         )
-        self.coordinator = Thread(self.timeline, one)
-        self.control = Thread(self.timeline, one)
+        self.coordinator = SerialThread(self.timeline, one)
+        self.control = SerialThread(self.timeline, one)
         self.dispatch = calibration.dispatch
         self.turnaround = drawn(self.rng, self._idle_turnaround())
         self.pushes = 0
@@ -96,7 +96,7 @@ class _World:
         cpu_s = known.coordinator_s + known.control_s + known.main_s
         return [max(0.0, each - cpu_s) for each in known.turnaround_s]
 
-    def run(self, steps: int) -> Outcome:
+    def run(self, steps: int) -> FleetOutcome:
         for replica in self._replicas:
             self.timeline.after(self.rng.random() * 1e-3, replica.go_on)
         first = round(WARM_UP * steps)
@@ -120,7 +120,7 @@ class _World:
             **busy,
         }
 
-    def _outcome(self, before: dict[str, float], after: dict[str, float]) -> Outcome:
+    def _outcome(self, before: dict[str, float], after: dict[str, float]) -> FleetOutcome:
         spent = {name: after[name] - before[name] for name in after}
         elapsed, steps, fleet = max(spent["now"], 1e-12), spent["steps"], self.fleet
         shared = {name: spent[name] / elapsed for name in self.servers.busy(1.0)}
@@ -129,7 +129,7 @@ class _World:
         computing = spent["computing"] / elapsed / fleet.replicas
         busy = {**shared, "computing": computing, "exchanges": max(0.0, 1 - computing)}
         apart = 0.0 if fleet.network is None else spent["servers' CPU"]
-        return Outcome(
+        return FleetOutcome(
             rate=steps / elapsed,
             staleness=_quantiles(self.staleness),
             bytes_each=spent["bytes"] / steps,

@@ -1,6 +1,6 @@
 """An exchange of a worker process with all servers: CPU here, the network, CPU there.
 
-Servers on hosts of their own, and the network to them, are queues whose order is that of the
+ServerModel on hosts of their own, and the network to them, are queues whose order is that of the
 exchanges: one exchange is then some arithmetic on arrays over servers (Lindley's recursion), and
 a thousand servers cost little. On one host all share the cores, and each call is an event.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from distbelief.coordinator.planning.costs import ExchangeCost, LineCost
 from distbelief.coordinator.planning.simulation.draws import drawn
 from distbelief.coordinator.planning.simulation.fleet import Array, Fleet, Network
-from distbelief.coordinator.planning.simulation.timeline import Cores, Do, Thread, Timeline
+from distbelief.coordinator.planning.simulation.timeline import Cores, Do, SerialThread, Timeline
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def exchange(cost: ExchangeCost, fleet: Fleet, numbers: int, rng: np.random.Gene
     )
 
 
-class Servers(Protocol):
+class ServerModel(Protocol):
     """Carries exchanges out. ``moved`` are bytes so far, in both directions."""
 
     moved: float
@@ -78,7 +78,7 @@ class Servers(Protocol):
 
 
 class OwnHosts:
-    """Servers on hosts of their own: worker links, server links and server threads are queues."""
+    """ServerModel on hosts of their own: worker links, server links and server threads are queues."""
 
     def __init__(self, timeline: Timeline, fleet: Fleet, network: Network) -> None:
         self._timeline = timeline
@@ -131,10 +131,10 @@ class OwnHosts:
 
 
 class OneHost:
-    """Servers that share the cores of the one host with everybody else."""
+    """ServerModel that share the cores of the one host with everybody else."""
 
     def __init__(self, timeline: Timeline, fleet: Fleet, cores: Cores) -> None:
-        self._threads = [Thread(timeline, cores) for _ in range(len(fleet.servers))]
+        self._threads = [SerialThread(timeline, cores) for _ in range(len(fleet.servers))]
         self._worked = np.zeros(len(fleet.servers))
         self.moved = 0.0
 
@@ -160,7 +160,7 @@ class OneHost:
         return float(self._worked.sum())
 
 
-def carry_out(cores: Cores, servers: Servers, host: int, what: Exchange, done: Do) -> None:
+def carry_out(cores: Cores, servers: , host: int, what: Exchange, done: Do) -> None:
     """An exchange from its first CPU second on the worker to its last."""
     after = next(what.client)
     back = partial(cores.burn, after, done)

@@ -24,7 +24,7 @@ RESOURCES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FleetOutcome:
     """A fleet at work.
 
     Args:

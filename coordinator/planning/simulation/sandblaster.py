@@ -15,13 +15,13 @@ from distbelief.coordinator.planning.simulation.draws import drawn
 from distbelief.coordinator.planning.simulation.exchanges import (
     OneHost,
     OwnHosts,
-    Servers,
+    ServerModel,
     carry_out,
     exchange,
 )
 from distbelief.coordinator.planning.simulation.fleet import Fleet
-from distbelief.coordinator.planning.simulation.outcome import Outcome, limit_of
-from distbelief.coordinator.planning.simulation.timeline import Cores, Thread, Timeline
+from distbelief.coordinator.planning.simulation.outcome import FleetOutcome, limit_of
+from distbelief.coordinator.planning.simulation.timeline import Cores, SerialThread, Timeline
 from distbelief.coordinator.sandblaster.portions import ENOUGH, PATIENCE
 
 #: Evaluations that are simulated, after one that does not count.
@@ -38,7 +38,7 @@ FLOOR_S, LOOK_S = 0.5, 0.05
 
 def simulate(
     calibration: Calibration, fleet: Fleet, seed: int, evaluations: int = EVALUATIONS
-) -> Outcome:
+) -> FleetOutcome:
     """The evaluations a second of Sandblaster on a fleet, and what limits them."""
     assert calibration.sandblaster is not None
     return _Batch(calibration, calibration.sandblaster, fleet, seed).run(evaluations)
@@ -90,15 +90,15 @@ class _Batch:
         hosts = [Cores(timeline, fleet.cores, fleet.slowdown) for _ in range(fleet.hosts)]
         self._hosts = hosts
         one = hosts[0] if fleet.network is None else None
-        self._servers: Servers = (
+        self._servers: ServerModel = (
             OneHost(timeline, fleet, hosts[0])
             if fleet.network is None
             else OwnHosts(timeline, fleet, fleet.network)
         )
-        self._coordinator = Thread(timeline, one)
-        self._control = Thread(timeline, one)
-        self._mains = [Thread(timeline, one) for _ in range(fleet.hosts)]
-        numbers = calibration.layout.size
+        self._coordinator = SerialThread(timeline, one)
+        self._control = SerialThread(timeline, one)
+        self._mains = [SerialThread(timeline, one) for _ in range(fleet.hosts)]
+        numbers = calibration.layout("sandblaster").size
         self._add = exchange(costs.add, fleet, numbers, rng)
         self._fetch = exchange(costs.fetch, fleet, numbers, rng)
         self._compute_s = [drawn(rng, series) for series in costs.portions]
@@ -116,7 +116,7 @@ class _Batch:
         host = 0 if fleet.network is None else index // fleet.processes
         return _Process(host, slow, dies_at)
 
-    def run(self, evaluations: int) -> Outcome:
+    def run(self, evaluations: int) -> FleetOutcome:
         self._begin()
         self._timeline.run(lambda: self._state.number < 1)
         before = self._clocks()
@@ -248,7 +248,7 @@ class _Batch:
             **self._servers.busy(1.0),
         }
 
-    def _outcome(self, spent: dict[str, float], evaluations: int) -> Outcome:
+    def _outcome(self, spent: dict[str, float], evaluations: int) -> FleetOutcome:
         elapsed, fleet = max(spent["now"], 1e-12), self._fleet
         names = (*self._servers.busy(1.0), "coordinator", "control server", "main processes")
         busy = {name: spent[name] / elapsed for name in names}
@@ -260,7 +260,7 @@ class _Batch:
         judged = dict(busy)
         if fleet.network is not None and fleet.processes <= fleet.cores:
             del judged["cores"]
-        return Outcome(
+        return FleetOutcome(
             rate=evaluations / elapsed,
             staleness=(0.0, 0.0),
             bytes_each=spent["bytes"] / evaluations,

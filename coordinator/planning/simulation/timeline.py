@@ -99,7 +99,7 @@ class Cores:
             done()
 
 
-class Thread:
+class SerialThread:
     """One thread that takes jobs in their order: on cores it shares, or on a core of its own."""
 
     def __init__(self, timeline: Timeline, cores: Cores | None = None) -> None:
@@ -110,7 +110,7 @@ class Thread:
         self.worked_s = 0.0
 
     def take(self, seconds: float, done: Do) -> None:
-        """Work for so many CPU seconds, after what came before, then call ``done``."""
+        """PlannedWork for so many CPU seconds, after what came before, then call ``done``."""
         self._jobs.append((seconds, done))
         if not self._working:
             self._next()

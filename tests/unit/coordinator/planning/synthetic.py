@@ -9,12 +9,12 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.coordinator.planning.calibration import (
     Calibration,
-    Dispatch,
+    DispatchCosts,
     DownpourCosts,
     Link,
     Machines,
+    PlannedWork,
     SandblasterCosts,
-    Work,
 )
 from distbelief.coordinator.planning.costs import ExchangeCost, LineCost
 from distbelief.coordinator.planning.simulation.fleet import Fleet, Network, ServerShares, Trouble
@@ -61,7 +61,7 @@ def calibration(
         "n_push": 1,
         "n_fetch": 1,
         "optimizer": "adagrad",
-        "own_code": False,
+        "chosen": False,
         "overlap": True,
         "unit_length": unit_length,
         "lease_s": 10.0,
@@ -69,9 +69,9 @@ def calibration(
         "portions": 64,
     }
     return Calibration(
-        work=Work(**{**work, **words}),
+        work=PlannedWork(**{**work, **words}),
         machines=Machines(False, 1, 2, 2, 1, ("native",), 1.0),
-        dispatch=Dispatch((turnaround_s,), 0.0, 0.0, 0.0),
+        dispatch=DispatchCosts((turnaround_s,), 0.0, 0.0, 0.0),
         link=Link((1e9,), (1e9,), (1e-4,), ()),
         downpour=DownpourCosts(
             steps=((step_s,),),
@@ -81,7 +81,9 @@ def calibration(
             fetch=exchange,
             by_window=False,
         ),
-        sandblaster=SandblasterCosts(((portion_s,),), exchange, exchange, 0.0, 0.0, 0.0, 0.0),
+        sandblaster=SandblasterCosts(
+            ((portion_s,),), exchange, exchange, 0.0, 0.0, 0.0, 0.0, layout().to_json()
+        ),
         checks=(),
         seconds=30.0,
     )
