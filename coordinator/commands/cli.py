@@ -90,6 +90,11 @@ main.add_lazy(
     "Write a page with figures of a run, or of several runs in the same axes.",
 )
 main.add_lazy(
+    "plan",
+    "distbelief.coordinator.commands.plan:plan",
+    "Say how many workers and servers a training needs, and what it will cost.",
+)
+main.add_lazy(
     "data",
     "distbelief.coordinator.commands.data:data_command",
     "Describe a data file: examples, features, classes, bad lines.",

@@ -119,7 +119,7 @@ class SandblasterCosts:
 
 
 @dataclass(frozen=True)
-class Check:
+class SeenRate:
     """A throughput that the calibration itself saw: a prediction is held against it.
 
     In steps, or evaluations, a second, of so many worker processes.
@@ -174,7 +174,7 @@ def read_calibration(path: Path) -> Calibration:
         raise ConfigError(f"cannot read the calibration {path}: {error.strerror}") from error
     except ValueError as error:  # of JSON, and of what it should hold
         raise ConfigError(
-            f"{path} holds no calibration: name the JSON file that 'plan --output' wrote"
+            f"{path} holds no calibration: name the JSON file that 'plan --page' wrote beside it"
         ) from error
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from distbelief.app.layout.layout import MAX_SHARD_NUMBERS, Layout
 from distbelief.coordinator.downpour.intervals import MeasuredCosts, best_interval, longest_with
 from distbelief.coordinator.planning.assumptions import GIGABIT, ROUND_TRIP_S, Assumptions
-from distbelief.coordinator.planning.calibration import Calibration
+from distbelief.coordinator.planning.calibration import Calibration, SeenRate
 from distbelief.coordinator.planning.simulation import downpour, sandblaster
 from distbelief.coordinator.planning.simulation.downpour import Intervals
 from distbelief.coordinator.planning.simulation.fleet import Fleet, Network, ServerShares, Trouble

@@ -33,7 +33,6 @@ from distbelief.coordinator.planning.costs import (
     SmallExchanges,
     fit_exchange,
 )
-from distbelief.coordinator.planning.iterating import measure_sandblaster
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.runs.folder import RunFolder
@@ -47,7 +46,7 @@ from distbelief.worker_tasks.server_meter import ServerMeter
 #: Empty units, one after another: what a unit costs beside its work.
 EMPTY_UNITS = 25
 
-#: Shares of the time that Downpour has.
+#: Shares of the time.
 EXCHANGES, ALONE, TOGETHER, LINK = 0.3, 0.2, 0.3, 0.2
 
 #: Beyond these a ratio of two measurements is noise, not a machine.
@@ -131,29 +130,6 @@ def measure_downpour(
             ),
             seconds=time.monotonic() - began,
         )
-
-
-def add_sandblaster(
-    calibration: Calibration,
-    problem: Problem,
-    cluster: ClusterConfig,
-    seconds: float,
-    say: Callable[[str], None],
-    local: LocalCluster | None = None,
-) -> Calibration:
-    """Calibrate Sandblaster, too: portions apart, then some iterations as they are."""
-    began = time.monotonic()
-    with opened(problem, cluster, say, local) as resources:
-        say("calibrating: portions and iterations of Sandblaster")
-        costs, check = measure_sandblaster(resources, Asker(resources), seconds)
-    work = replace(calibration.work, portions=portions_of(problem))
-    return replace(
-        calibration,
-        work=work,
-        sandblaster=costs,
-        checks=(*calibration.checks, check),
-        seconds=calibration.seconds + time.monotonic() - began,
-    )
 
 
 def work_of(problem: Problem, *, chosen: bool) -> PlannedWork:

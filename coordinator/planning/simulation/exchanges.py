@@ -1,6 +1,6 @@
 """An exchange of a worker process with all servers: CPU here, the network, CPU there.
 
-ServerModel on hosts of their own, and the network to them, are queues whose order is that of the
+Servers on hosts of their own, and the network to them, are queues whose order is that of the
 exchanges: one exchange is then some arithmetic on arrays over servers (Lindley's recursion), and
 a thousand servers cost little. On one host all share the cores, and each call is an event.
 """
@@ -78,7 +78,7 @@ class ServerModel(Protocol):
 
 
 class OwnHosts:
-    """ServerModel on hosts of their own: worker links, server links and server threads are queues."""
+    """Servers on hosts of their own: links and server threads are queues."""
 
     def __init__(self, timeline: Timeline, fleet: Fleet, network: Network) -> None:
         self._timeline = timeline
@@ -131,7 +131,7 @@ class OwnHosts:
 
 
 class OneHost:
-    """ServerModel that share the cores of the one host with everybody else."""
+    """Servers that share the cores of the one host with everybody else."""
 
     def __init__(self, timeline: Timeline, fleet: Fleet, cores: Cores) -> None:
         self._threads = [SerialThread(timeline, cores) for _ in range(len(fleet.servers))]
@@ -160,7 +160,7 @@ class OneHost:
         return float(self._worked.sum())
 
 
-def carry_out(cores: Cores, servers: , host: int, what: Exchange, done: Do) -> None:
+def carry_out(cores: Cores, servers: ServerModel, host: int, what: Exchange, done: Do) -> None:
     """An exchange from its first CPU second on the worker to its last."""
     after = next(what.client)
     back = partial(cores.burn, after, done)
