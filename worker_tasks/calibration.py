@@ -51,15 +51,16 @@ def measure(run: str, unit: str) -> str:
 
 
 def _who() -> dict[str, Any]:
-    """The worker, this process of it, its cores, and the CPU seconds of the worker's main process.
+    """The worker, this process of it, its machine's cores and load, and what its main process took.
 
-    The last is None where the system does not tell.
+    Those CPU seconds are None where the system does not tell.
     """
     return {
         "worker": str(current_task.request.hostname),
         "process": process_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         "main_cpu_s": _main_cpu_s(),
+        "load": os.getloadavg()[0],
     }
 
 

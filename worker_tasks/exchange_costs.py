@@ -68,9 +68,9 @@ def exchange_costs(
     context: RunContext, token: Token, words: dict[str, Any], check: Callable[[], None]
 ) -> dict[str, Any]:
     """Push and fetch for ``seconds``, one after another: of the run's layout, and of small ones."""
-    share_s, n_servers = words["seconds"] / 5, len(context.servers)
+    share_s, n_servers = words["seconds"] / 6, len(context.servers)
     meter = ServerMeter(context.servers)
-    found = _real(context, token, meter, 2 * share_s, check)
+    found = _real(context, token, meter, share_s, check)
     for name, n_calls in {"few": 1, "each": n_servers, "many": MANY * n_servers}.items():
         with _small_store(context, n_calls) as store:
             gradient = np.full(store.layout.size, 1e-3, store.dtype)
@@ -87,22 +87,19 @@ def _real(
     seconds: float,
     check: Callable[[], None],
 ) -> dict[str, Any]:
-    """Exchanges of real gradients, and fetches, in turns; and what a step costs alone."""
+    """Steps without any exchange, as one process alone would take them; then exchanges of real
+    gradients, and fetches, in turns. Each for so many seconds, the latter for twice as many.
+    """
     store, layout = context.parameters, context.record.layout
     replica = context.replica(token.stream)
     kind: type[FlatCopy] = TableCopy if layout.tables else FlatCopy
     copy: Copy = kind(context.model, replica.examples, store, context.config, token.stream)
     pushes, both, fetches = (Metered(meter, layout) for _ in range(3))
-    computing = Timings()
     sequence = int(store.announce(token).sequences.max())
-    for step in until(seconds, check):
-        window = copy.fetch(step, step + 1)
-        copy.install(window)
-        if step == 0:
-            copy.fetch_slots()
-        with computing.timed():
-            copy.compute(step)
-            copy.step_locally(step)
+    alone = _alone(copy, seconds, check)
+    for step in until(2 * seconds, check):
+        copy.install(copy.fetch(step, step + 1))
+        copy.compute(step)
         gradient, rows = copy.take_accrued()
 
         def push(*, fetch: bool) -> None:
@@ -114,8 +111,22 @@ def _real(
         if not copy.by_window:
             both.run(lambda: push(fetch=True))
         fetches.run(lambda: copy.fetch(step, step + 1))  # noqa: B023
-    found = {"push": pushes.to_json(), "fetch": fetches.to_json(), "step": computing.to_json()}
+    found = {"push": pushes.to_json(), "fetch": fetches.to_json(), "step": alone.to_json()}
     return found if copy.by_window else {**found, "both": both.to_json()}
+
+
+def _alone(copy: Copy, seconds: float, check: Callable[[], None]) -> Timings:
+    """Steps on a copy that nobody else changes; of tables, the rows of one minibatch."""
+    timings = Timings()
+    copy.install(copy.fetch(0, 1))
+    copy.fetch_slots()
+    for number in until(seconds, check):
+        step = 0 if copy.by_window else number
+        with timings.timed():
+            copy.compute(step)
+            copy.step_locally(number)
+            copy.take_accrued()
+    return timings
 
 
 def _pushing(

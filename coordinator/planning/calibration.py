@@ -47,7 +47,8 @@ class PlannedWork:
 class Machines:
     """Where it was measured.
 
-    ``slowdown`` is how many times the CPU seconds of a step grow when all cores are busy.
+    ``slowdown`` is how many times the CPU seconds of a step grow when all cores are busy; ``load``
+    is how many threads wanted a core of the busiest machine before anything was measured.
     """
 
     embedded: bool
@@ -57,6 +58,7 @@ class Machines:
     servers: int
     engines: tuple[str, ...]
     slowdown: float
+    load: float
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def measure_downpour(
     with opened(problem, cluster, say, local) as resources:
         session, asker = resources.session, Asker(resources)
         processes = min(session.messages.processes(), problem.config.replicas)
-        asker.several("nothing", range(processes), 0.0)  # all open the run
+        opening = asker.several("nothing", range(processes), 0.0)  # all open the run
         say("calibrating: what a unit costs beside its work")
         dispatch = _dispatch(resources, asker)
         say("calibrating: steps and exchanges of one worker process")
@@ -116,6 +116,7 @@ def measure_downpour(
             servers=len(session.servers),
             engines=tuple(each.value for each in session.servers.engines),
             slowdown=_slowdown(alone, all_at_once),
+            load=max(each["load"] for each in opening),
         )
         return Calibration(
             work=work_of(resources.problem, chosen=chosen),

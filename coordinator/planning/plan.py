@@ -51,7 +51,7 @@ class FleetPlan:
     def notes(self) -> list[str]:
         """Where it was measured, what was taken for granted, and how the model was checked."""
         said = assumption_sentences(self.calibration, self.assumptions)
-        return [*said, *check_sentences(self.checks)]
+        return [*said, *check_sentences(self.checks, self.calibration.machines)]
 
     def to_json(self) -> dict[str, Any]:
         return {

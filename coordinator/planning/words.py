@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from distbelief.coordinator.planning.assumptions import Assumptions, told
-from distbelief.coordinator.planning.calibration import Calibration
+from distbelief.coordinator.planning.calibration import Calibration, Machines
 from distbelief.coordinator.planning.choice import WORTH, FleetChoice, worth_it
 from distbelief.coordinator.planning.forecast import Alone, FleetRow, fewest_servers
 from distbelief.coordinator.planning.simulation.outcome import RESOURCES
+
+#: A machine is busy with something else above this load for each core; and a simulation that is
+#: further from what the calibration saw is not to be trusted.
+BUSY, TRUSTED = 0.5, 0.25
 
 NAMES = {"downpour": "Downpour", "sandblaster": "Sandblaster"}
 
@@ -112,8 +116,23 @@ def choice_sentence(choice: FleetChoice) -> str:
     )
 
 
-def check_sentences(checks: Sequence[tuple[str, int, float, float]]) -> Iterator[str]:
-    """What the calibration itself saw, and what the simulation says of that."""
+def check_sentences(
+    checks: Sequence[tuple[str, int, float, float]], machines: Machines
+) -> Iterator[str]:
+    """What the calibration itself saw, beside the simulation of it, and whether to trust that."""
+    if machines.load > BUSY * machines.cores:
+        yield (
+            f"Warning: the machines were not idle (a load of {machines.load:.1f} on "
+            f"{machines.cores} cores before anything was measured). A plan counts CPU seconds, and "
+            "takes the machines to have nothing else to do."
+        )
+    worst = max((abs(predicted / measured - 1) for *_, measured, predicted in checks), default=0.0)
+    if worst > TRUSTED:
+        yield (
+            f"Warning: the simulation is off by {100 * worst:.0f} % for what the calibration "
+            "itself saw. Do not spend money by this plan: measure again on idle machines, "
+            "with more --seconds."
+        )
     for algorithm, replicas, measured, predicted in checks:
         what = "steps" if algorithm == "downpour" else "evaluations"
         yield (

@@ -23,10 +23,10 @@ from distbelief.coordinator.planning.simulation.outcome import FleetOutcome, lim
 from distbelief.coordinator.planning.simulation.timeline import Cores, Do, SerialThread, Timeline
 
 #: Steps that are simulated: at least as many in all, and pushes of each replica.
-STEPS, PUSHES_EACH = 8_000, 7
+STEPS, PUSHES_EACH = 6_000, 3
 
 #: The share of the steps after which it counts: queues fill first.
-WARM_UP = 0.4
+WARM_UP = 0.5
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,8 @@ class _Replica:
         #: The last push that the copy knows.
         self._base = 0
         self._began = 0.0
+        #: Steps since the last push.
+        self._unpushed = 0
 
     def go_on(self) -> None:
         """Begin the next step, or end the unit."""
@@ -212,7 +214,7 @@ class _Replica:
     def _computed(self) -> None:
         world = self._world
         world.computed_s += world.timeline.now - self._began
-        world.steps += 1
+        self._unpushed += 1
         self._steps += 1
         self._left -= 1
         if self._steps % world.intervals.n_push == 0 or self._left <= 0:
@@ -224,15 +226,19 @@ class _Replica:
         world = self._world
         self._pushing = True
         world.pushes += 1
-        number = world.pushes
+        number, steps = world.pushes, self._unpushed
+        self._unpushed = 0
         world.staleness.append(max(0, number - 1 - self._base))
-        carry_out(self._cores, world.servers, self._host, world.push, partial(self._pushed, number))
+        done = partial(self._pushed, number, steps)
+        carry_out(self._cores, world.servers, self._host, world.push, done)
         if world.work.overlap:
             self.go_on()
         else:
             self._once_pushed(self.go_on)
 
-    def _pushed(self, number: int) -> None:
+    def _pushed(self, number: int, steps: int) -> None:
+        """Steps count once the servers have them: at the start all replicas are a push ahead."""
+        self._world.steps += steps
         self._pushing = False
         if self._world.together:
             self._base = number
@@ -264,8 +270,9 @@ class _Replica:
         known = world.dispatch
         wait_s = next(world.turnaround)
         if world.timeline.now >= self._dies_at:
-            self._dies_at = world.timeline.now + world.rng.exponential(world.fleet.trouble.lives_s)
-            wait_s += world.fleet.trouble.lease_s
+            trouble = world.fleet.trouble
+            wait_s += trouble.lease_s
+            self._dies_at = world.timeline.now + wait_s + world.rng.exponential(trouble.lives_s)
         begin = partial(self._cores.burn, known.main_s, self._begin_unit)
         controlled = partial(world.control.take, known.control_s, begin)
         told = partial(world.coordinator.take, known.coordinator_s, controlled)

@@ -60,9 +60,12 @@ def exchange(cost: ExchangeCost, fleet: Fleet, numbers: int, rng: np.random.Gene
 
 
 class ServerModel(Protocol):
-    """Carries exchanges out. ``moved`` are bytes so far, in both directions."""
+    """Carries exchanges out."""
 
-    moved: float
+    @property
+    def moved(self) -> float:
+        """Bytes so far, in both directions."""
+        ...
 
     def serve(self, host: int, what: Exchange, done: Do) -> None:
         """Bring an exchange of a process on ``host`` to all servers and back."""
@@ -77,53 +80,68 @@ class ServerModel(Protocol):
         ...
 
 
+class _Carried:
+    """What one kind of exchange costs on links, in seconds; and how often it was."""
+
+    def __init__(self, what: Exchange, network: Network) -> None:
+        self.sent = np.cumsum(what.up) / network.up
+        self.up_s = float(self.sent[-1])
+        self.into = what.up / network.server
+        self.out = what.down / network.server
+        self.back = what.down / network.down
+        self.down_s = float(self.back.sum())
+        self.bytes = what.bytes
+        self.count = 0
+
+
 class OwnHosts:
     """Servers on hosts of their own: links and server threads are queues."""
 
     def __init__(self, timeline: Timeline, fleet: Fleet, network: Network) -> None:
         self._timeline = timeline
+        self._latency_s = network.latency_s
         self._network = network
+        self._hosts = fleet.hosts
         self._up_free = [0.0] * fleet.hosts
         self._down_free = [0.0] * fleet.hosts
         self._in_free, self._free, self._out_free = (np.zeros(len(fleet.servers)) for _ in range(3))
         self._worked = np.zeros(len(fleet.servers))
-        self._carried = [[0.0, 0.0] for _ in range(fleet.hosts)]
-        self._server_carried = np.zeros((2, len(fleet.servers)))
-        self.moved = 0.0
+        self._kinds: dict[int, _Carried] = {}
 
     def serve(self, host: int, what: Exchange, done: Do) -> None:
-        network, now = self._network, self._timeline.now
-        self.moved += what.bytes
-        sent = np.cumsum(what.up) / network.up
-        began = max(now, self._up_free[host])
-        self._up_free[host] = began + float(sent[-1])
-        arrived = began + sent + network.latency_s
-        self._in_free = np.maximum(arrived, self._in_free + what.up / network.server)
+        kind = self._kinds.get(id(what))
+        if kind is None:
+            kind = self._kinds[id(what)] = _Carried(what, self._network)
+        kind.count += 1
+        began = max(self._timeline.now, self._up_free[host])
+        self._up_free[host] = began + kind.up_s
+        there = kind.sent + (began + self._latency_s)
+        self._in_free = np.maximum(there, self._in_free + kind.into)
         service = what.service * next(what.noise)
-        self._free = np.maximum(self._in_free, self._free) + service
-        self._out_free = np.maximum(self._free, self._out_free) + what.down / network.server
-        end = self._receive(host, what)
         self._worked += service
-        self._carried[host][0] += float(sent[-1])
-        self._carried[host][1] += float(what.down.sum()) / network.down
-        self._server_carried[0] += what.up / network.server
-        self._server_carried[1] += what.down / network.server
-        self._timeline.at(end, done)
+        self._free = np.maximum(self._in_free, self._free) + service
+        self._out_free = np.maximum(self._free, self._out_free) + kind.out
+        self._timeline.at(self._received(host, kind), done)
 
-    def _receive(self, host: int, what: Exchange) -> float:
+    def _received(self, host: int, kind: _Carried) -> float:
         """When the last reply is there: the link takes one after another, and does not wait."""
-        network = self._network
-        there = self._out_free + network.latency_s
-        first, whole = float(there.min()), float(what.down.sum()) / network.down
-        self._down_free[host] = max(first, self._down_free[host]) + whole
-        return max(self._down_free[host], float((there + what.down / network.down).max()))
+        first = float(self._out_free.min()) + self._latency_s
+        last = float((self._out_free + kind.back).max()) + self._latency_s
+        self._down_free[host] = max(first, self._down_free[host]) + kind.down_s
+        return max(self._down_free[host], last)
+
+    @property
+    def moved(self) -> float:
+        return sum(kind.bytes * kind.count for kind in self._kinds.values())
 
     def busy(self, elapsed_s: float) -> dict[str, float]:
-        links = [max(each) for each in self._carried]
+        kinds = self._kinds.values()
+        server = [sum((getattr(k, way) * k.count for k in kinds), 0.0) for way in ("into", "out")]
+        host = [sum(getattr(k, way) * k.count for k in kinds) for way in ("up_s", "down_s")]
         return {
             "servers": float(self._worked.max()) / elapsed_s,
-            "server links": float(self._server_carried.max()) / elapsed_s,
-            "worker links": sum(links) / len(links) / elapsed_s,
+            "server links": max(float(np.max(each)) for each in server) / elapsed_s,
+            "worker links": max(host) / self._hosts / elapsed_s,
         }
 
     def cpu_s(self) -> float:
@@ -136,10 +154,14 @@ class OneHost:
     def __init__(self, timeline: Timeline, fleet: Fleet, cores: Cores) -> None:
         self._threads = [SerialThread(timeline, cores) for _ in range(len(fleet.servers))]
         self._worked = np.zeros(len(fleet.servers))
-        self.moved = 0.0
+        self._moved = 0.0
+
+    @property
+    def moved(self) -> float:
+        return self._moved
 
     def serve(self, host: int, what: Exchange, done: Do) -> None:
-        self.moved += what.bytes
+        self._moved += what.bytes
         service = what.service * next(what.noise)
         self._worked += service
         waiting = len(service)

@@ -25,7 +25,7 @@ from distbelief.coordinator.planning.simulation.timeline import Cores, SerialThr
 from distbelief.coordinator.sandblaster.portions import ENOUGH, PATIENCE
 
 #: Evaluations that are simulated, after one that does not count.
-EVALUATIONS = 4
+EVALUATIONS = 2
 
 #: Questions that the coordinator asks the servers, one after another, from one evaluation to the
 #: next: the step, the new point, the dot products, and whether every portion was counted.
@@ -84,6 +84,8 @@ class _Batch:
         self._costs = costs
         self._fleet = fleet
         self._n_portions = calibration.work.portions
+        #: More processes than portions have nothing to do.
+        self._n_working = min(fleet.replicas, self._n_portions)
         timeline, rng = Timeline(), np.random.default_rng(seed)
         self._timeline = timeline
         self._rng = rng
@@ -102,7 +104,7 @@ class _Batch:
         self._add = exchange(costs.add, fleet, numbers, rng)
         self._fetch = exchange(costs.fetch, fleet, numbers, rng)
         self._compute_s = [drawn(rng, series) for series in costs.portions]
-        self._idle = deque(self._process(index) for index in range(fleet.replicas))
+        self._idle = deque(self._process(index) for index in range(self._n_working))
         self._ready: deque[int] = deque()
         self._state = _State(-1, deque())
         self._computed_s = 0.0
@@ -128,7 +130,7 @@ class _Batch:
         """Begin an evaluation: twice as many portions go out as there are processes."""
         self._state = _State(self._state.number + 1, deque(range(self._n_portions)))
         self._ready.clear()
-        for _ in range(2 * self._fleet.replicas):
+        for _ in range(2 * self._n_working):
             self._send_next()
 
     def _send_next(self) -> None:
@@ -181,7 +183,7 @@ class _Batch:
         """The process is free again, unless it died; the coordinator reads its report."""
         now, trouble = self._timeline.now, self._fleet.trouble
         if now >= process.dies_at:
-            process.dies_at = now + self._rng.exponential(trouble.lives_s)
+            process.dies_at = now + trouble.lease_s + self._rng.exponential(trouble.lives_s)
             self._timeline.after(trouble.lease_s, partial(self._free, process))
         else:
             self._free(process)
@@ -254,7 +256,7 @@ class _Batch:
         busy = {name: spent[name] / elapsed for name in names}
         busy["cores"] = spent["cores"] / elapsed / fleet.cores / fleet.hosts
         apart = 0.0 if fleet.network is None else spent["servers' CPU"]
-        own = spent["computing"] / elapsed / min(fleet.replicas, self._n_portions)
+        own = spent["computing"] / elapsed / self._n_working
         few = fleet.replicas > self._n_portions
         busy |= {"portions" if few else "computing": own, "exchanges": max(0.0, 1 - own)}
         judged = dict(busy)

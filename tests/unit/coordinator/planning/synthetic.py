@@ -70,7 +70,7 @@ def calibration(
     }
     return Calibration(
         work=PlannedWork(**{**work, **words}),
-        machines=Machines(False, 1, 2, 2, 1, ("native",), 1.0),
+        machines=Machines(False, 1, 2, 2, 1, ("native",), 1.0, 0.0),
         dispatch=DispatchCosts((turnaround_s,), 0.0, 0.0, 0.0),
         link=Link((1e9,), (1e9,), (1e-4,), ()),
         downpour=DownpourCosts(
