@@ -19,6 +19,9 @@ from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 
+#: How long workers have to say how many processes they are: longer than those need that compute.
+ANSWER_S = 3.0
+
 #: The share of the time that Downpour has, if both are measured.
 DOWNPOUR = 0.6
 
@@ -34,20 +37,20 @@ def calibrate(
         DistBeliefError: as a training would, for data, model, servers and workers.
     """
     if cluster.broker is None:
-        cores = cluster.processes or len(os.sched_getaffinity(0))
-        cluster = cluster.model_copy(update={"processes": cores})
+        processes = cluster.processes or len(os.sched_getaffinity(0))
+        cluster = cluster.model_copy(update={"processes": processes})
     else:
         with closing(Messages(cluster.broker, cluster.wait_seconds)) as messages:
-            cores = messages.processes()
+            processes = _processes(messages, cluster.wait_seconds)
     wanted = settings.get("algorithm")
     servers = len(cluster.parameter_servers) or cluster.servers
-    settings = {"replicas": cores, **settings}
+    settings = {"replicas": processes, **settings}
 
     def problem(algorithm: str) -> Problem:
         return prepare(configure({**settings, "algorithm": algorithm})[0], servers)
 
     share = 1.0 if wanted == "downpour" else DOWNPOUR
-    found = measure_downpour(problem("downpour"), cluster, share * seconds, say)
+    found = measure_downpour(problem("downpour"), cluster, processes, share * seconds, say)
     if wanted != "downpour":
         other = problem("sandblaster")
         found = add_sandblaster(found, other, cluster, (1 - share) * seconds, say)
@@ -55,6 +58,18 @@ def calibrate(
         return found
     own = tuple(each for each in found.checks if each.algorithm == wanted)
     return replace(found, downpour=None, checks=own)
+
+
+def _processes(messages: Messages, wait_s: float) -> int:
+    """Worker processes of the fleet; whether there are workers at all is checked with the others.
+
+    Raises ServerUnreachable if the broker does not answer.
+    """
+    deadline, found = time.monotonic() + wait_s, 0
+    while not found and time.monotonic() < deadline:
+        answers = messages.answers("stats", answer_s=ANSWER_S)
+        found = sum(int(each["pool"]["max-concurrency"]) for _, each in answers if "pool" in each)
+    return max(1, found)
 
 
 def add_sandblaster(
@@ -69,7 +84,9 @@ def add_sandblaster(
     began = time.monotonic()
     with opened(problem, cluster, say, local) as resources:
         say("calibrating: portions and iterations of Sandblaster")
-        costs, check = measure_sandblaster(resources, Asker(resources), seconds)
+        costs, check = measure_sandblaster(
+            resources, Asker(resources), calibration.machines.processes, seconds
+        )
     work = replace(calibration.work, portions=portions_of(problem))
     return replace(
         calibration,

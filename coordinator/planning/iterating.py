@@ -38,11 +38,11 @@ class _Seen:
 
 
 def measure_sandblaster(
-    resources: TrainingResources, asker: Asker, seconds: float
+    resources: TrainingResources, asker: Asker, processes: int, seconds: float
 ) -> tuple[SandblasterCosts, SeenRate]:
     """The costs, and the evaluations a second that the iterations really made."""
-    session, problem = resources.session, resources.problem
-    n_portions, processes = portions_of(problem), session.messages.processes()
+    problem = resources.problem
+    n_portions = portions_of(problem)
     before = _main_clocks(asker, processes)
     seen, total = _iterations(resources, ITERATIONS * seconds)
     after = _main_clocks(asker, processes)

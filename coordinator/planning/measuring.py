@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
@@ -72,9 +72,31 @@ def opened(
                 remove(resources.session)
 
 
+@dataclass(frozen=True)
+class _Reports:
+    """What workers reported: ``together`` and ``link`` are those of all at once.
+
+    ``push_s`` are the CPU seconds that servers took for a push meanwhile, and what came with it.
+    """
+
+    opening: list[Report]
+    dispatch: DispatchCosts
+    exchanges: Report
+    alone: Report
+    together: list[Report]
+    push_s: float
+    link: Link | None
+
+    @property
+    def hosts(self) -> list[Report]:
+        """One of each worker."""
+        return list({each["worker"]: each for each in self.together}.values())
+
+
 def measure_downpour(
     problem: Problem,
     cluster: ClusterConfig,
+    processes: int,
     seconds: float,
     say: Callable[[str], None],
     local: LocalCluster | None = None,
@@ -86,51 +108,61 @@ def measure_downpour(
     chosen = problem.config.n_push == problem.config.n_fetch == "auto" and (
         longest_interval(problem.config, tables=bool(problem.layout.tables)) > 1
     )
-    problem = problem.with_interval(1)
     began = time.monotonic()
-    with opened(problem, cluster, say, local) as resources:
-        session, asker = resources.session, Asker(resources)
-        processes = min(session.messages.processes(), problem.config.replicas)
-        opening = asker.several("nothing", range(processes), 0.0)  # all open the run
-        say("calibrating: what a unit costs beside its work")
-        dispatch = _dispatch(resources, asker)
-        say("calibrating: steps and exchanges of one worker process")
-        exchanges = asker.one("exchanges", EXCHANGES * seconds)
-        alone = asker.one("steps", ALONE * seconds)
-        say(f"calibrating: steps of {processes} worker processes at once")
-        meter = ServerMeter(session.servers)
-        before = meter.read()
-        all_at_once = asker.several("steps", range(processes), TOGETHER * seconds)
-        spent = meter.since(before)
-        hosts = _one_for_each_host(all_at_once)
-        link = None
-        if cluster.broker is not None:
-            say("calibrating: the links between workers and servers")
-            link = _link(asker, LINK * seconds, len(hosts))
-        pushes = sum(each["pushes"] for each in all_at_once)
+    with opened(problem.with_interval(1), cluster, say, local) as resources:
+        embedded = cluster.broker is None
+        reports = _gather(resources, min(processes, problem.config.replicas), seconds, say)
+        servers = resources.session.servers
         machines = Machines(
-            embedded=cluster.broker is None,
-            workers=len(hosts),
-            processes=session.messages.processes(),
-            cores=min(each["cores"] for each in hosts),
-            servers=len(session.servers),
-            engines=tuple(each.value for each in session.servers.engines),
-            slowdown=_slowdown(alone, all_at_once),
-            load=max(each["load"] for each in opening),
+            embedded=embedded,
+            workers=len(reports.hosts),
+            processes=processes,
+            cores=min(each["cores"] for each in reports.hosts),
+            servers=len(servers),
+            engines=tuple(each.value for each in servers.engines),
+            slowdown=_slowdown(reports.alone, reports.together),
+            load=max(each["load"] for each in reports.opening),
         )
-        return Calibration(
-            work=work_of(resources.problem, chosen=chosen),
-            machines=machines,
-            dispatch=dispatch,
-            link=link,
-            downpour=_costs(exchanges, alone, all_at_once, spent.cpu_s / max(1, pushes), machines),
-            sandblaster=None,
-            checks=(
-                SeenRate("downpour", 1, alone["rate"]),
-                SeenRate("downpour", processes, sum(each["rate"] for each in all_at_once)),
-            ),
-            seconds=time.monotonic() - began,
-        )
+        work = work_of(resources.problem, chosen=chosen)
+    rates = [each["rate"] for each in reports.together]
+    return Calibration(
+        work=work,
+        machines=machines,
+        dispatch=reports.dispatch,
+        link=reports.link,
+        downpour=_costs(reports, machines),
+        sandblaster=None,
+        checks=(
+            SeenRate("downpour", 1, reports.alone["rate"]),
+            SeenRate("downpour", len(rates), sum(rates)),
+        ),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _gather(
+    resources: TrainingResources, processes: int, seconds: float, say: Callable[[str], None]
+) -> _Reports:
+    """Have workers measure: one after another what needs quiet, then all at once."""
+    asker, servers = Asker(resources), resources.session.servers
+    opening = asker.several("nothing", range(processes), 0.0)  # all open the run
+    say("calibrating: what a unit costs beside its work")
+    dispatch = _dispatch(resources, asker)
+    say("calibrating: steps and exchanges of one worker process")
+    exchanges = asker.one("exchanges", EXCHANGES * seconds)
+    alone = asker.one("steps", ALONE * seconds)
+    say(f"calibrating: steps of {processes} worker processes at once")
+    meter = ServerMeter(servers)
+    before = meter.read()
+    together = asker.several("steps", range(processes), TOGETHER * seconds)
+    spent, pushes = meter.since(before), sum(each["pushes"] for each in together)
+    link = None
+    if resources.cluster.broker is not None:
+        say("calibrating: the links between workers and servers")
+        link = _link(asker, LINK * seconds, len({each["worker"] for each in together}))
+    return _Reports(
+        opening, dispatch, exchanges, alone, together, spent.cpu_s / max(1, pushes), link
+    )
 
 
 def work_of(problem: Problem, *, chosen: bool) -> PlannedWork:
@@ -178,10 +210,6 @@ def main_cpu(reports: list[Report], units: int) -> float:
     return sum(max(times) - min(times) for times in spent.values()) / max(1, units)
 
 
-def _one_for_each_host(reports: list[Report]) -> list[Report]:
-    return list({each["worker"]: each for each in reports}.values())
-
-
 def _link(asker: Asker, seconds: float, hosts: int) -> Link:
     """One worker alone; then as many as there are hosts, which the servers' side may limit."""
     alone = asker.one("link", seconds / 2)
@@ -205,13 +233,8 @@ def _slowdown(alone: Report, together: list[Report]) -> float:
     return min(MOST_SLOWDOWN, max(LEAST_SLOWDOWN, ratio))
 
 
-def _costs(
-    exchanges: Report,
-    alone: Report,
-    together: list[Report],
-    loaded_s: float,
-    machines: Machines,
-) -> DownpourCosts:
+def _costs(reports: _Reports, machines: Machines) -> DownpourCosts:
+    exchanges, alone = reports.exchanges, reports.alone
     small = SmallExchanges.of(exchanges)
     by_window = "both" not in exchanges
     push, fetch = (fit_exchange(Measured.of(exchanges[n]), small) for n in ("push", "fetch"))
@@ -219,7 +242,7 @@ def _costs(
     quiet = Measured.of(exchanges["push" if by_window else "both"])
     # Servers with more to do spend less on each call; busy cores make each second shorter.
     speed = machines.slowdown if machines.embedded else 1.0
-    served = loaded_s / speed
+    served = reports.push_s / speed
     if by_window:
         served *= quiet.middle("server") / (
             quiet.middle("server") + Measured.of(exchanges["fetch"]).middle("server")
@@ -233,7 +256,7 @@ def _costs(
         )
 
     return DownpourCosts(
-        steps=_steps(alone, together, machines.slowdown),
+        steps=_steps(alone, reports.together, machines.slowdown),
         alone=tuple(exchanges["step"]["cpu_s"]),
         both=loaded(both),
         push=loaded(push),

@@ -23,7 +23,7 @@ from distbelief.coordinator.planning.simulation.outcome import FleetOutcome, lim
 from distbelief.coordinator.planning.simulation.timeline import Cores, Do, SerialThread, Timeline
 
 #: Steps that are simulated: at least as many in all, and pushes of each replica.
-STEPS, PUSHES_EACH = 6_000, 3
+STEPS, PUSHES_EACH = 3_000, 3
 
 #: The share of the steps after which it counts: queues fill first.
 WARM_UP = 0.5

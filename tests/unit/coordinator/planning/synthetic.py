@@ -49,7 +49,7 @@ def calibration(
     **words: Any,
 ) -> Calibration:
     exchange = exchange or cost()
-    work = {
+    work: dict[str, Any] = {
         "model": "mlp",
         "data": "made up",
         "examples": 100_000,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.unit.coordinator.planning.synthetic import calibration, cost, fleet
 PORTION_S = 1e-2
 
 
-def with_costs(known: Calibration, **costs: float) -> Calibration:
+def with_costs(known: Calibration, **costs: Any) -> Calibration:
     assert known.sandblaster is not None
     return replace(known, sandblaster=replace(known.sandblaster, **costs))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,12 +14,12 @@ from distbelief.coordinator.planning.simulation.fleet import Network
 from distbelief.coordinator.planning.simulation.timeline import Cores, SerialThread, Timeline
 from tests.unit.coordinator.planning.synthetic import NUMBERS, cost, fleet
 
-ARRIVALS = 30_000
+ARRIVALS = 20_000
 
 
 def poisson(rate: float) -> list[float]:
     gaps = np.random.default_rng(3).exponential(1 / rate, ARRIVALS)
-    return np.cumsum(gaps).tolist()
+    return [float(each) for each in np.cumsum(gaps)]
 
 
 def md1_sojourn_s(rate: float, service_s: float) -> float:
@@ -34,11 +36,12 @@ def always() -> bool:
 def test_a_thread_with_random_arrivals_is_the_queue_of_the_textbook(load: float) -> None:
     timeline, took = Timeline(), list[float]()
     thread = SerialThread(timeline)
+
+    def arrive(at: float) -> None:
+        thread.take(1.0, lambda: took.append(timeline.now - at))
+
     for arrival in poisson(load):
-        timeline.at(
-            arrival,
-            lambda arrival=arrival: thread.take(1.0, lambda: took.append(timeline.now - arrival)),
-        )
+        timeline.at(arrival, partial(arrive, arrival))
     timeline.run(always)
     assert np.mean(took) == pytest.approx(md1_sojourn_s(load, 1.0), rel=0.05)
     assert thread.worked_s == pytest.approx(ARRIVALS)
@@ -49,13 +52,12 @@ def test_a_server_on_a_host_of_its_own_is_that_queue_too(load: float) -> None:
     timeline, took, made = Timeline(), list[float](), fleet()
     servers = OwnHosts(timeline, made, Network(1e15, 1e15, 1e15, 0.25))
     call = exchange(cost(server_s=1.0), made, NUMBERS, np.random.default_rng(0))
+
+    def arrive(at: float) -> None:
+        servers.serve(0, call, lambda: took.append(timeline.now - at))
+
     for arrival in poisson(load):
-        timeline.at(
-            arrival,
-            lambda arrival=arrival: servers.serve(
-                0, call, lambda: took.append(timeline.now - arrival)
-            ),
-        )
+        timeline.at(arrival, partial(arrive, arrival))
     timeline.run(always)
     there_and_back_s = 0.5
     expected = there_and_back_s + md1_sojourn_s(load, 1.0)
@@ -70,7 +72,7 @@ def ends(cores: Cores, timeline: Timeline, jobs: list[tuple[float, float]]) -> l
         found[index] = timeline.now
 
     for index, (at, seconds) in enumerate(jobs):
-        timeline.at(at, lambda i=index, s=seconds: cores.burn(s, lambda: end(i)))
+        timeline.at(at, partial(cores.burn, seconds, partial(end, index)))
     timeline.run(always)
     return found
 
@@ -107,6 +109,6 @@ def test_cores_do_all_the_work_that_they_are_given_and_no_more(
 def test_events_of_one_time_happen_in_their_order() -> None:
     timeline, seen = Timeline(), list[int]()
     for number in range(5):
-        timeline.at(1.0, lambda number=number: seen.append(number))
+        timeline.at(1.0, partial(seen.append, number))
     timeline.run(always)
     assert seen == [0, 1, 2, 3, 4]
