@@ -64,6 +64,9 @@ NOT_TYPED = {
 #: Behind the flags of a training, so that it is a short one.
 SHORT = shlex.split("--passes 1 --iterations 2 --evaluate-every 1000 --wait-seconds 60")
 
+#: Behind those of a plan: a short calibration of a few fleets.
+SMALL = shlex.split("--seconds 4 --most-replicas 2 --most-servers 1 --wait-seconds 60")
+
 #: Of a run that is still there when the next command is typed.
 ENDLESS = shlex.split("--passes 100000 --lease-seconds 1 --wait-seconds 60")
 
@@ -121,6 +124,8 @@ class Desk:
                 few = ["--data-option", "examples=500"] if "synthetic" in " ".join(words) else []
                 self.invoke([*words, *few, *SHORT])
                 self.finished.append(self.new_run())
+            case "plan":
+                self.invoke([*words, *SMALL])
             case "resume":
                 self.resume(words)
             case "runs" if "--delete" in words:
