@@ -86,6 +86,11 @@ def told(calibration: Calibration, assumptions: Assumptions) -> list[str]:
             f"Worker machines are taken to be like those that were measured: {machines.cores} "
             "cores with a worker process on each."
         )
+    if calibration.work.max_staleness is not None:
+        sentences.append(
+            f"max_staleness = {calibration.work.max_staleness} is not simulated: replicas that "
+            "differ in speed will wait for one another, and be slower than this."
+        )
     sentences.append(
         "Servers have a machine, a core and a link each; replicas have as many examples as "
         "they like; times are for passes over the data, not to an accuracy: staleness costs some, "

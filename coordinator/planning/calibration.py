@@ -37,6 +37,7 @@ class PlannedWork:
     chosen: bool
     optimizer: str
     overlap: bool
+    max_staleness: int | None
     unit_length: int
     lease_s: float
     iterations: int

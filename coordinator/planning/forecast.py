@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from distbelief.app.layout.layout import MAX_SHARD_NUMBERS, Layout
@@ -27,6 +27,9 @@ AS_FAST = 0.95
 EMBEDDED_SERVERS = (1, 2, 4)
 
 HOUR_S = 3600.0
+
+#: Steps of a unit without an end.
+ENDLESS = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,12 @@ class Forecaster:
         )
 
     def as_calibrated(self, check: SeenRate) -> float:
-        """The rate of what the calibration saw: its machines and intervals, nothing assumed."""
-        known = self.calibration
+        """The rate of what the calibration saw: its machines and intervals, nothing assumed.
+
+        It saw steps within one unit.
+        """
+        work = replace(self.calibration.work, unit_length=ENDLESS)
+        known = replace(self.calibration, work=work)
         machines, network = known.machines, Forecaster(known, Assumptions()).network
         fleet = Fleet(
             replicas=check.replicas,

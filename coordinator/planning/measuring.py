@@ -182,6 +182,7 @@ def work_of(problem: Problem, *, chosen: bool) -> PlannedWork:
         chosen=chosen,
         optimizer=config.optimizer,
         overlap=config.overlap,
+        max_staleness=config.max_staleness,
         unit_length=config.unit_length,
         lease_s=config.lease_seconds,
         iterations=config.iterations,

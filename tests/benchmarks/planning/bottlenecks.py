@@ -171,6 +171,7 @@ def _work(layout: dict[str, object]) -> PlannedWork:
         chosen=False,
         optimizer="adagrad",
         overlap=True,
+        max_staleness=None,
         unit_length=200,
         lease_s=10.0,
         iterations=100,

@@ -63,6 +63,7 @@ def calibration(
         "optimizer": "adagrad",
         "chosen": False,
         "overlap": True,
+        "max_staleness": None,
         "unit_length": unit_length,
         "lease_s": 10.0,
         "iterations": 100,

@@ -107,6 +107,13 @@ def test_what_was_not_measured_is_told() -> None:
     assert "No network was measured" in notes
 
 
+def test_a_bound_on_staleness_that_is_not_simulated_is_told() -> None:
+    work = replace(NOT_WORTH_IT.work, max_staleness=3)
+    assert "max_staleness = 3 is not simulated" in " ".join(
+        plan(replace(NOT_WORTH_IT, work=work)).notes()
+    )
+
+
 def test_the_same_seed_gives_the_same_plan() -> None:
     assert plan(WORTH_A_FLEET).to_json() == plan(WORTH_A_FLEET).to_json()
 
