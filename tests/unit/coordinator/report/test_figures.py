@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from distbelief.coordinator.report import writing
+from distbelief.coordinator.report import drawing, writing
 from distbelief.coordinator.report.history import Work
 from distbelief.coordinator.report.plots.downpour import (
     BARS,
@@ -129,7 +129,7 @@ def _all(tmp_path: Path) -> dict[str, Histories]:
 def test_every_figure_that_fits_can_be_drawn_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "DOTS", 30)
+    monkeypatch.setattr(drawing, "DOTS", 30)
     names = {}
     for case, histories in _all(tmp_path).items():
         shown = [plot for plot in writing.PLOTS if plot.fits(histories)]
