@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from string import ascii_lowercase
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -120,7 +121,7 @@ def _limits(rows: Sequence[FleetRow], figure: Figure, theme: Theme) -> None:
     )
     for row in rows:
         at = replicas.index(row.replicas), servers.index(row.servers)
-        letter = "abcdefghij"[names.index(row.outcome.limit)]
+        letter = ascii_lowercase[names.index(row.outcome.limit)]
         axes.text(*at, letter, ha="center", va="center", fontsize="x-small", color=theme.paper)
     axes.set_xticks(range(len(replicas)), [f"{each:,}" for each in replicas], fontsize="small")
     axes.set_yticks(range(len(servers)), [f"{each:,}" for each in servers], fontsize="small")
@@ -129,7 +130,7 @@ def _limits(rows: Sequence[FleetRow], figure: Figure, theme: Theme) -> None:
     axes.grid(visible=False)
     handles = [
         Patch(color=own, label=f"{letter}: {RESOURCES[name]}")
-        for own, letter, name in zip(colours, "abcdefghij", names, strict=False)
+        for own, letter, name in zip(colours, ascii_lowercase, names, strict=False)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
 

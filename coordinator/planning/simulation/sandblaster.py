@@ -21,7 +21,7 @@ from distbelief.coordinator.planning.simulation.exchanges import (
 )
 from distbelief.coordinator.planning.simulation.fleet import Fleet
 from distbelief.coordinator.planning.simulation.outcome import FleetOutcome, limit_of
-from distbelief.coordinator.planning.simulation.timeline import Cores, SerialThread, Timeline
+from distbelief.coordinator.planning.simulation.timeline import Cores, Do, SerialThread, Timeline
 from distbelief.coordinator.sandblaster.portions import ENOUGH, PATIENCE
 
 #: Evaluations that are simulated, after one that does not count.
@@ -108,6 +108,7 @@ class _Batch:
         self._ready: deque[int] = deque()
         self._state = _State(-1, deque())
         self._computed_s = 0.0
+        self._exchanged_s = 0.0
         self._looking = False
 
     def _process(self, index: int) -> _Process:
@@ -167,21 +168,34 @@ class _Batch:
         seconds = next(self._compute_s[kind]) * process.slow
         began = self._timeline.now
 
+        def compute() -> None:
+            self._exchanged_s += self._timeline.now - began
+            self._clocked(seconds, cores, computed)
+
         def computed() -> None:
-            self._computed_s += self._timeline.now - began
-            done = partial(self._added, process, number, portion)
+            done = partial(self._added, process, number, portion, self._timeline.now)
             carry_out(cores, self._servers, process.host, self._add, done)
 
         if process.evaluation == number:
-            cores.burn(seconds, computed)
+            compute()
             return
         process.evaluation = number
-        compute = partial(cores.burn, seconds, computed)
         carry_out(cores, self._servers, process.host, self._fetch, compute)
 
-    def _added(self, process: _Process, number: int, portion: int) -> None:
+    def _clocked(self, seconds: float, cores: Cores, done: Do) -> None:
+        """Compute a portion, and count the time that it takes."""
+        began = self._timeline.now
+
+        def end() -> None:
+            self._computed_s += self._timeline.now - began
+            done()
+
+        cores.burn(seconds, end)
+
+    def _added(self, process: _Process, number: int, portion: int, began: float) -> None:
         """The process is free again, unless it died; the coordinator reads its report."""
         now, trouble = self._timeline.now, self._fleet.trouble
+        self._exchanged_s += now - began
         if now >= process.dies_at:
             process.dies_at = now + trouble.lease_s + self._rng.exponential(trouble.lives_s)
             self._timeline.after(trouble.lease_s, partial(self._free, process))
@@ -244,6 +258,7 @@ class _Batch:
             "cores": sum(each.busy_s() for each in self._hosts),
             "servers' CPU": self._servers.cpu_s(),
             "computing": self._computed_s,
+            "exchanges": self._exchanged_s,
             "coordinator": self._coordinator.worked_s,
             "control server": self._control.worked_s,
             "main processes": max(each.worked_s for each in self._mains),
@@ -256,9 +271,12 @@ class _Batch:
         busy = {name: spent[name] / elapsed for name in names}
         busy["cores"] = spent["cores"] / elapsed / fleet.cores / fleet.hosts
         apart = 0.0 if fleet.network is None else spent["servers' CPU"]
-        own = spent["computing"] / elapsed / self._n_working
         few = fleet.replicas > self._n_portions
-        busy |= {"portions" if few else "computing": own, "exchanges": max(0.0, 1 - own)}
+        own, exchanged = (
+            spent[name] / elapsed / self._n_working for name in ("computing", "exchanges")
+        )
+        busy |= {"portions" if few else "computing": own, "exchanges": exchanged}
+        busy["between"] = max(0.0, 1 - own - exchanged)
         judged = dict(busy)
         if fleet.network is not None and fleet.processes <= fleet.cores:
             del judged["cores"]

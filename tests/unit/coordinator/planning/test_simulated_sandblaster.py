@@ -44,6 +44,7 @@ def test_the_serial_part_between_evaluations_is_amdahls() -> None:
     known = with_costs(calibration(portions=64), vectors_s=0.1)
     outcome = simulate(known, fleet(64), seed=0)
     assert outcome.rate == pytest.approx(1 / (PORTION_S + 0.1), rel=0.02)
+    assert outcome.limit == "between"
 
 
 def test_adding_gradients_saturates_the_links_of_the_servers() -> None:
