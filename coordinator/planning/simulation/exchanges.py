@@ -24,6 +24,7 @@ from distbelief.coordinator.planning.simulation.timeline import Cores, Do, Seria
 class Exchange:
     """One kind of exchange on a fleet: CPU seconds of the client, and arrays over servers.
 
+    ``calls`` are at least 1: of several the first is answered while the others are under way.
     ``client`` and ``noise`` go on without end: samples of the client's seconds, and of how much
     more or less than usual the servers take.
     """
@@ -33,6 +34,7 @@ class Exchange:
     service: Array
     up: Array
     down: Array
+    calls: Array
 
     @property
     def bytes(self) -> float:
@@ -56,6 +58,7 @@ def exchange(cost: ExchangeCost, fleet: Fleet, numbers: int, rng: np.random.Gene
         service=spread(cost.server),
         up=spread(cost.up),
         down=spread(cost.down),
+        calls=np.maximum(shares.calls, 1.0),
     )
 
 
@@ -86,10 +89,13 @@ class _Carried:
     def __init__(self, what: Exchange, network: Network) -> None:
         self.sent = np.cumsum(what.up) / network.up
         self.up_s = float(self.sent[-1])
+        self.first_sent = self.sent - what.up / network.up * (1 - 1 / what.calls)
         self.into = what.up / network.server
+        self.first_into = self.into / what.calls
         self.out = what.down / network.server
-        self.back = what.down / network.down
-        self.down_s = float(self.back.sum())
+        self.last_out = self.out / what.calls
+        self.last_back = what.down / network.down / what.calls
+        self.down_s = float(what.down.sum()) / network.down
         self.bytes = what.bytes
         self.count = 0
 
@@ -115,19 +121,23 @@ class OwnHosts:
         kind.count += 1
         began = max(self._timeline.now, self._up_free[host])
         self._up_free[host] = began + kind.up_s
-        there = kind.sent + (began + self._latency_s)
-        self._in_free = np.maximum(there, self._in_free + kind.into)
+        after = began + self._latency_s
+        first = np.maximum(kind.first_sent + after, self._in_free + kind.first_into)
+        self._in_free = np.maximum(kind.sent + after, self._in_free + kind.into)
         service = what.service * next(what.noise)
         self._worked += service
-        self._free = np.maximum(self._in_free, self._free) + service
-        self._out_free = np.maximum(self._free, self._out_free) + kind.out
-        self._timeline.at(self._received(host, kind), done)
+        begun = np.maximum(first, self._free)
+        each = service / what.calls
+        self._free = np.maximum(begun + service, self._in_free + each)
+        answering = np.maximum(begun + each, self._out_free)
+        self._out_free = np.maximum(answering + kind.out, self._free + kind.last_out)
+        self._timeline.at(self._received(host, kind, float(answering.min())), done)
 
-    def _received(self, host: int, kind: _Carried) -> float:
+    def _received(self, host: int, kind: _Carried, answered: float) -> float:
         """When the last reply is there: the link takes one after another, and does not wait."""
-        first = float(self._out_free.min()) + self._latency_s
-        last = float((self._out_free + kind.back).max()) + self._latency_s
-        self._down_free[host] = max(first, self._down_free[host]) + kind.down_s
+        last = float((self._out_free + kind.last_back).max()) + self._latency_s
+        began = max(answered + self._latency_s, self._down_free[host])
+        self._down_free[host] = began + kind.down_s
         return max(self._down_free[host], last)
 
     @property
