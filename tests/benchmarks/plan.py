@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--workers", type=_counts, default=WORKERS, metavar="1,2,4,8")
     parser.add_argument("--servers", type=_counts, default=SERVERS, metavar="1,2,4")
+    parser.add_argument("--links", type=_links, default=LINKS, metavar="0,1000,100")
     asked = parser.parse_args()
     print(f"$ python {shlex.join(sys.argv)}")
     for part in asked.part or PARTS:
@@ -59,6 +60,11 @@ def main() -> None:
 
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(int(each) for each in text.split(","))
+
+
+def _links(text: str) -> tuple[float | None, ...]:
+    """Megabits a second; 0 for no limit."""
+    return tuple(float(each) or None for each in text.split(","))
 
 
 def load() -> str:
@@ -107,7 +113,7 @@ def network(asked: argparse.Namespace) -> Iterator[str]:
         return
     settings, rows, errors = {**MODEL, **EACH_STEP, **data_of(asked)}, [], list[float]()
     alone = 0.0
-    for megabits in LINKS:
+    for megabits in asked.links:
         with fleet(servers=2, workers=HOSTS, megabits=megabits) as variables:
             where = {
                 "broker": variables["DISTBELIEF_BROKER"],

@@ -94,7 +94,6 @@ class _Carried:
         self.first_into = self.into / what.calls
         self.out = what.down / network.server
         self.last_out = self.out / what.calls
-        self.last_back = what.down / network.down / what.calls
         self.down_s = float(what.down.sum()) / network.down
         self.bytes = what.bytes
         self.count = 0
@@ -135,7 +134,7 @@ class OwnHosts:
 
     def _received(self, host: int, kind: _Carried, answered: float) -> float:
         """When the last reply is there: the link takes one after another, and does not wait."""
-        last = float((self._out_free + kind.last_back).max()) + self._latency_s
+        last = float(self._out_free.max()) + self._latency_s
         began = max(answered + self._latency_s, self._down_free[host])
         self._down_free[host] = began + kind.down_s
         return max(self._down_free[host], last)

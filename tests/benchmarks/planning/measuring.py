@@ -20,15 +20,28 @@ PLAIN: Mapping[str, Any] = {"holdout": 0.0, "passes": 100_000, "iterations": 100
 
 
 #: Reports of each replica that are waited for, and how many times longer than asked a run may be.
-LEAST_REPORTS, LONGEST = 5, 30
+LEAST_REPORTS, LONGEST = 7, 30
 
 
 def rate_of(events: list[Event], counted: str, skipped: int) -> float:
-    """What was ``counted`` by events in each second, after the first few of them."""
-    found = [(event.fields["training_s"], event.fields[counted]) for event in events][skipped:]
-    if len(found) < 2:
-        raise SystemExit(f"only {len(events)} reports: give the runs more --seconds")
-    return float(sum(count for _, count in found[1:]) / (found[-1][0] - found[0][0]))
+    """What was ``counted`` in each second, the sum over the streams that events are of.
+
+    The first few of each stream do not count.
+    """
+    streams: dict[str, list[tuple[float, int]]] = {}
+    for event in events:
+        name = str(event.fields.get("unit", "")).rpartition("-")[0]  # without its last step
+        seen = event.fields["training_s"], event.fields[counted]
+        streams.setdefault(name, []).append(seen)
+    rate = 0.0
+    for reports in streams.values():
+        found = reports[skipped:]
+        if len(found) < 2:
+            raise SystemExit(
+                f"only {len(reports)} reports of a stream: give the runs more --seconds"
+            )
+        rate += sum(count for _, count in found[1:]) / (found[-1][0] - found[0][0])
+    return rate
 
 
 def measure(
@@ -40,10 +53,10 @@ def measure(
     """Steps a second of Downpour, or evaluations of Sandblaster, with so many replicas."""
     batch = settings.get("algorithm") == "sandblaster"
     kind, counted = ("iteration", "evaluations") if batch else ("unit", "steps")
-    each, events, began = 1 if batch else replicas, list[Event](), time.monotonic()
+    streams, events, began = 1 if batch else replicas, list[Event](), time.monotonic()
 
     def enough() -> bool:
-        return len(events) >= LEAST_REPORTS * each and time.monotonic() - began > seconds
+        return len(events) >= LEAST_REPORTS * streams and time.monotonic() - began > seconds
 
     def hear(event: Event) -> None:
         if event.kind == kind:
@@ -57,7 +70,7 @@ def measure(
         replicas=replicas,
         **{**PLAIN, **settings},
     )
-    return rate_of(events, counted, 2 * each)
+    return rate_of(events, counted, 2)
 
 
 def measure_embedded(

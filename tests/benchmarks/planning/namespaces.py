@@ -27,8 +27,9 @@ FIRST_PORT = 17_380
 
 WAIT_S, POLL_S = 60.0, 0.1
 
-#: Bytes that a link lets through at once: a message of the kernel has up to 64 kB.
-BURST = "256kb"
+#: What a link lets through at once: a segment of the kernel's has up to 64 kB, and what a link may
+#: catch up with after a pause makes it faster than it is said to be.
+LEAST_BURST_BYTES, BURST_S = 96 << 10, 0.002
 
 
 def why_not() -> str:
@@ -72,8 +73,9 @@ def hosts(count: int, megabits: float | None) -> Iterator[list[str]]:
 
 def _limit(device: str, megabits: float, *before: str) -> None:
     rate = f"{megabits:g}mbit"
+    burst = max(LEAST_BURST_BYTES, round(BURST_S * megabits * 1e6 / 8))
     words = ("tc", "qdisc", "add", "dev", device, "root", "tbf", "rate", rate)
-    _run(*before, *words, "burst", BURST, "latency", "200ms")
+    _run(*before, *words, "burst", str(burst), "latency", "200ms")
 
 
 def _ip(*words: str) -> None:
