@@ -60,6 +60,7 @@ SETTINGS: dict[str, Any] = {
         "distbelief.worker_tasks.downpour",
         "distbelief.worker_tasks.sandblaster",
         "distbelief.worker_tasks.evaluation",
+        "distbelief.worker_tasks.calibration",
         "distbelief.worker_tasks.examination",  # control commands: what the doctor asks
     ],
     # Nothing is ever unpickled.

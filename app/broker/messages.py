@@ -35,8 +35,12 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+#: A task without a queue of its own: it waits where the run's work does.
+CALIBRATION = "calibration"
+
+
 def task_of(queue: str) -> str:
-    """The name of the task whose messages lie in that queue."""
+    """The name of the task whose messages lie in that queue, or of one without a queue."""
     return f"distbelief.{queue}"
 
 
@@ -47,6 +51,7 @@ LARGEST = 1 << 53
 
 
 _TYPES_BY_TASK = {task_of(queue): types for queue, types in TYPES.items()}
+_TYPES_BY_TASK[task_of(CALIBRATION)] = (str,)
 
 
 class OddKind(StrEnum):

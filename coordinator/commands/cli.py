@@ -101,6 +101,11 @@ main.add_lazy(
     "Compare ways of training: what each costs until it is as good as the others.",
 )
 main.add_lazy(
+    "plan",
+    "distbelief.coordinator.commands.plan:plan",
+    "Say how many workers and servers a training needs, and what it will cost.",
+)
+main.add_lazy(
     "data",
     "distbelief.coordinator.commands.data:data_command",
     "Describe a data file: examples, features, classes, bad lines.",

@@ -82,8 +82,13 @@ def longest_interval(config: RunConfig, *, tables: bool) -> int:
     ours = config.model != "torch" and ":" not in config.model
     if tables or not ours or config.max_staleness is not None:
         return 1
-    others = max(1, config.replicas - 1)
-    return max(1, min(LONGEST.get(config.optimizer, 1), MOST_UNSEEN // others))
+    return longest_with(config.optimizer, config.replicas)
+
+
+def longest_with(optimizer: str, replicas: int) -> int:
+    """The longest interval of a rule's that does no harm with so many replicas."""
+    others = max(1, replicas - 1)
+    return max(1, min(LONGEST.get(optimizer, 1), MOST_UNSEEN // others))
 
 
 def choose_intervals(problem: Problem, servers: Servers) -> Problem:

@@ -67,8 +67,10 @@ class Messages:
         self._waiting = waiting
         self._workers = workers
 
-    def send(self, task: str, run: str, *arguments: str | int, shown: str) -> None:
-        """Publish a message for the task of that queue, until it is taken.
+    def send(
+        self, task: str, run: str, *arguments: str | int, shown: str, queue: str | None = None
+    ) -> None:
+        """Publish a message for a task, until it is taken, to its own queue or to another.
 
         It may be published twice: a message is only a hint. ``shown`` is what logs and Flower
         show in place of the arguments after the run.
@@ -77,6 +79,7 @@ class Messages:
             lambda: self._app.send_task(
                 task_of(task),
                 (run, *arguments),
+                queue=queue,
                 argsrepr=f"{run}, {shown}",
                 kwargsrepr="",
                 # The workers declare their queues. Kombu would do it again in each new

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from distbelief.app.broker.messages import Arguments, tasks_in
+from distbelief.app.broker.messages import CALIBRATION, Arguments, tasks_in
 from distbelief.app.client.servers import Servers, Waiting
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.runs import events
@@ -75,7 +75,8 @@ class Session:
 
     def send_unit(self, task: str, unit: str, attempt: int) -> None:
         """Publish a message for a unit of this run; raises ServerUnreachable."""
-        self.messages.send(task, self.record.run, unit, shown=f"{unit}, attempt {attempt}")
+        shown, queue = f"{unit}, attempt {attempt}", self._queue(task)
+        self.messages.send(task, self.record.run, unit, shown=shown, queue=queue)
 
     def send_portion(self, evaluation: int, portion: int, dispatch: int) -> None:
         """Publish a message for a portion of an evaluation; raises ServerUnreachable."""
@@ -126,10 +127,14 @@ class Session:
         )
 
     def waiting(self, task: str) -> set[Arguments]:
-        """This run's messages in the task's queue, which has its name: not taken by a worker."""
-        queue = self.control.one("LRANGE", f"{CELERY_PREFIX}{task}", 0, -1)
+        """This run's messages in the task's queue: not taken by a worker."""
+        queue = self.control.one("LRANGE", f"{CELERY_PREFIX}{self._queue(task)}", 0, -1)
         waiting = tasks_in(queue)
         return {each.arguments for each in waiting if each.run == self.record.run}
+
+    def _queue(self, task: str) -> str:
+        """The queue of a task: that of its name, or that of the run's work."""
+        return self.config.algorithm if task == CALIBRATION else task
 
 
 def open_session(

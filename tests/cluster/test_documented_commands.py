@@ -67,6 +67,9 @@ SHORT = shlex.split("--passes 1 --iterations 2 --evaluate-every 1000 --wait-seco
 #: Behind the flags of a comparison, likewise.
 BRIEF = shlex.split("--methods numpy --seeds 1 --rates 0.1 --setting passes=2")
 
+#: Behind those of a plan: a short calibration of a few fleets.
+SMALL = shlex.split("--seconds 4 --most-replicas 2 --most-servers 1 --wait-seconds 60")
+
 #: Of a run that is still there when the next command is typed.
 ENDLESS = shlex.split("--passes 100000 --lease-seconds 1 --wait-seconds 60")
 
@@ -126,6 +129,8 @@ class Desk:
                 self.finished.append(self.new_run())
             case "compare":
                 self.invoke([*words, *BRIEF])
+            case "plan":
+                self.invoke([*words, *SMALL])
             case "resume":
                 self.resume(words)
             case "runs" if "--delete" in words:

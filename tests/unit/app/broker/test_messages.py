@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distbelief.app.broker.messages import (
+    CALIBRATION,
     DOWNPOUR,
     LARGEST,
     SANDBLASTER,
@@ -25,7 +26,7 @@ from distbelief.app.broker.messages import (
     task_of,
     tasks_in,
 )
-from distbelief.worker_tasks import downpour, evaluation, sandblaster
+from distbelief.worker_tasks import calibration, downpour, evaluation, sandblaster
 
 MESSAGE = TaskMessage(task_of(SANDBLASTER), "run", (1, 2, 3, 0), "an-id", "portion 3", "a@host")
 
@@ -102,13 +103,18 @@ def test_what_is_wrong_has_a_name() -> None:
 def test_the_arguments_are_those_that_the_tasks_take() -> None:
     tasks = {
         name.removeprefix("distbelief."): task
-        for module in (downpour, evaluation, sandblaster)
+        for module in (calibration, downpour, evaluation, sandblaster)
         for name, task in current_app.tasks.items()
         if name.startswith("distbelief.") and module.__name__ == task.run.__module__
     }
-    for queue, types in TYPES.items():
-        parameters = inspect.signature(tasks[queue].run, eval_str=True).parameters.values()
+    for name, types in {**TYPES, CALIBRATION: (str,)}.items():
+        parameters = inspect.signature(tasks[name].run, eval_str=True).parameters.values()
         assert [each.annotation for each in parameters] == [str, *types]
+
+
+def test_a_calibration_waits_in_the_queue_of_other_work() -> None:
+    unit = TaskMessage(task_of(CALIBRATION), "run", ("steps-1-0",), "id")
+    assert list(tasks_in([unit.packed(DOWNPOUR)])) == [unit]
 
 
 def test_only_ours_are_read_from_a_queue() -> None:

@@ -1,0 +1,1 @@
+"""How many workers and servers a training needs: measured briefly, then simulated."""

@@ -1,0 +1,189 @@
+"""What was measured before a plan: distributions of every cost, as plain data that a file holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from distbelief.app.errors import ConfigError
+from distbelief.app.files.documents import parse_object
+from distbelief.app.layout.layout import Layout
+from distbelief.coordinator.planning.costs import ExchangeCost, Samples
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PlannedWork:
+    """The training that is planned: what its costs in the end depend on.
+
+    ``layout`` is that of the calibration. ``n_push`` and ``n_fetch`` are those of the calibration,
+    and ``chosen`` says that a training would choose them by its replicas.
+    """
+
+    model: str
+    data: str
+    examples: int
+    parameters: int
+    itemsize: int
+    layout: dict[str, Any]
+    batch_size: int
+    passes: int
+    n_push: int
+    n_fetch: int
+    chosen: bool
+    optimizer: str
+    overlap: bool
+    max_staleness: int | None
+    unit_length: int
+    lease_s: float
+    iterations: int
+    portions: int
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Where it was measured.
+
+    ``slowdown`` is how many times the CPU seconds of a step grow when all cores are busy; ``load``
+    is how many threads wanted a core of the busiest machine before anything was measured.
+    """
+
+    embedded: bool
+    workers: int
+    processes: int
+    cores: int
+    servers: int
+    engines: tuple[str, ...]
+    slowdown: float
+    load: float
+
+
+@dataclass(frozen=True)
+class Link:
+    """Bytes a second between a worker's host and the servers, and the seconds of a round trip.
+
+    ``together`` is what all hosts got at once; empty where there was one.
+    """
+
+    up: Samples
+    down: Samples
+    round_trip_s: Samples
+    together: Samples
+
+
+@dataclass(frozen=True)
+class DispatchCosts:
+    """The way of a unit to a worker and back: seconds, and CPU seconds for each of them."""
+
+    turnaround_s: Samples
+    coordinator_s: float
+    control_s: float
+    main_s: float
+
+
+@dataclass(frozen=True)
+class DownpourCosts:
+    """Costs of Downpour.
+
+    ``steps`` are CPU seconds of a step on the computing thread, a series for each process;
+    ``alone`` those of a step without any exchange, by which one process would train.
+    ``by_window``: a step waits for the rows that it touches.
+    """
+
+    steps: tuple[Samples, ...]
+    alone: Samples
+    both: ExchangeCost
+    push: ExchangeCost
+    fetch: ExchangeCost
+    by_window: bool
+
+
+@dataclass(frozen=True)
+class SandblasterCosts:
+    """Costs of Sandblaster.
+
+    ``portions`` are CPU seconds of one, a series for each process; what follows the exchanges are
+    CPU seconds for each portion. ``vectors_s`` is what the servers, all of them together, take
+    for the arithmetic of L-BFGS between two evaluations.
+    """
+
+    portions: tuple[Samples, ...]
+    add: ExchangeCost
+    fetch: ExchangeCost
+    coordinator_s: float
+    control_s: float
+    main_s: float
+    vectors_s: float
+    layout: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SeenRate:
+    """A throughput that the calibration itself saw: a prediction is held against it.
+
+    In steps, or evaluations, a second, of so many worker processes.
+    """
+
+    algorithm: str
+    replicas: int
+    measured: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that a plan knows. An algorithm that was not measured is None."""
+
+    work: PlannedWork
+    machines: Machines
+    dispatch: DispatchCosts
+    link: Link | None
+    downpour: DownpourCosts | None
+    sandblaster: SandblasterCosts | None
+    checks: tuple[SeenRate, ...]
+    seconds: float
+
+    def layout(self, algorithm: str) -> Layout:
+        """That of the calibration of an algorithm: only Downpour has tables."""
+        sandblaster = self.sandblaster if algorithm == "sandblaster" else None
+        document = self.work.layout if sandblaster is None else sandblaster.layout
+        return Layout.from_json(document)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, **asdict(self)}
+
+
+_CALIBRATION = TypeAdapter(Calibration)
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read the calibration in a plan's JSON file.
+
+    Raises:
+        ConfigError: it cannot be read, or holds none.
+    """
+    try:
+        found = parse_object(path.read_bytes()).get("calibration")
+        if isinstance(found, dict) and found.get("format") not in (None, FORMAT):
+            raise ConfigError(
+                f"{path} holds a calibration of format {found['format']}, expected {FORMAT}: "
+                "measure again, without --calibration"
+            )
+        return from_json(found)
+    except OSError as error:
+        raise ConfigError(f"cannot read the calibration {path}: {error.strerror}") from error
+    except ValueError as error:  # of JSON, and of what it should hold
+        raise ConfigError(
+            f"{path} holds no calibration: name the JSON file that 'plan --page' wrote beside it"
+        ) from error
+
+
+def from_json(document: Any) -> Calibration:
+    """The calibration of a document; raises ValueError if it is none."""
+    if not isinstance(document, dict):
+        raise ValueError("a calibration is a JSON object")
+    fields = {name: value for name, value in document.items() if name != "format"}
+    return _CALIBRATION.validate_python(fields)

@@ -1,0 +1,171 @@
+"""Predictions of ``distbelief plan`` held against real runs: ``python tests/benchmarks/plan.py``.
+
+``--part embedded``, ``--part network`` or ``--part bottlenecks`` runs only some of it, and
+``--digits IMAGES`` trains on MNIST's images, with labels beside them (else on synthetic examples of
+the same shape). Prints what was predicted, what was measured, and how many of them are within 10 %;
+the load of the machine before and after, for a busy one spoils seconds. ``--calibrate 30`` and
+``--seconds 8`` are those of each calibration, and of each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from contest.figures import table
+from distbelief.app.settings.config import configure
+from distbelief.coordinator.planning.assumptions import Assumptions
+from distbelief.coordinator.planning.calibrating import calibrate
+from distbelief.coordinator.planning.forecast import Forecaster
+from distbelief.coordinator.planning.simulation.outcome import RESOURCES
+from planning.bottlenecks import judged
+from planning.measuring import WAIT_S, measure, measure_embedded
+from planning.namespaces import fleet, why_not
+
+PARTS = ("embedded", "network", "bottlenecks")
+WORKERS, SERVERS = (1, 2, 4, 8), (1, 2, 4)
+HOSTS, LINKS = 2, (None, 1000.0, 100.0)
+
+#: A prediction is good if it is as near as this.
+NEAR = 0.10
+
+MODEL: dict[str, Any] = {"model": "mlp", "hidden": (256,), "batch_size": 64, "seed": 1}
+EACH_STEP: dict[str, Any] = {"n_push": 1, "n_fetch": 1}
+
+
+def main() -> None:
+    """Run the parts that were asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--digits", metavar="IMAGES")
+    parser.add_argument("--calibrate", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--workers", type=_counts, default=WORKERS, metavar="1,2,4,8")
+    parser.add_argument("--servers", type=_counts, default=SERVERS, metavar="1,2,4")
+    parser.add_argument("--links", type=_links, default=LINKS, metavar="0,1000,100")
+    asked = parser.parse_args()
+    print(f"$ python {shlex.join(sys.argv)}")
+    for part in asked.part or PARTS:
+        print(f"\n{part}, {time.strftime('%Y-%m-%d %H:%M:%S')}, {load()}")
+        for line in {"embedded": embedded, "network": network, "bottlenecks": named}[part](asked):
+            print(line, flush=True)
+        print(load())
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
+
+
+def _links(text: str) -> tuple[float | None, ...]:
+    """Megabits a second; 0 for no limit."""
+    return tuple(float(each) or None for each in text.split(","))
+
+
+def load() -> str:
+    """The load of the machine in words."""
+    return f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def data_of(asked: argparse.Namespace) -> dict[str, Any]:
+    """MNIST's images, or examples of their shape."""
+    if asked.digits:
+        return {"data": asked.digits}
+    options = {"examples": 10_000, "features": 784, "classes": 10}
+    return {"data": "synthetic:softmax", "data_options": options}
+
+
+def embedded(asked: argparse.Namespace) -> Iterator[str]:
+    """One calibration, then all numbers of workers and servers on this machine."""
+    settings = {**MODEL, **data_of(asked)}
+    for algorithm in ("downpour", "sandblaster"):
+        own = settings | (EACH_STEP if algorithm == "downpour" else {"algorithm": algorithm})
+        known = calibrate(
+            {**own, "algorithm": algorithm},
+            configure({**own, "wait_seconds": WAIT_S})[1],
+            asked.calibrate,
+            _quiet,
+        )
+        forecaster = Forecaster(known, Assumptions())
+        yield f"{algorithm}: calibrated with {known.machines}"
+        rows, errors = [], list[float]()
+        for servers in asked.servers:
+            for workers in asked.workers:
+                row = forecaster.row(algorithm, workers, servers, here=True)
+                measured = measure_embedded(own, workers, servers, asked.seconds)
+                cells, error = _compared(row.outcome.rate, measured)
+                errors.append(error)
+                limit = RESOURCES[row.outcome.limit]
+                rows.append([f"{workers} workers, {servers} servers", *cells, limit])
+        yield from table(["", "predicted/s", "measured/s", "error", "limited by"], rows)
+        yield _verdict(errors)
+
+
+def network(asked: argparse.Namespace) -> Iterator[str]:
+    """Two worker hosts whose links are limited, calibrated and run over each."""
+    if why := why_not():
+        yield f"skipped: {why}"
+        return
+    settings, rows, errors = {**MODEL, **EACH_STEP, **data_of(asked)}, [], list[float]()
+    alone = 0.0
+    for megabits in asked.links:
+        with fleet(servers=2, workers=HOSTS, megabits=megabits) as variables:
+            where = {
+                "broker": variables["DISTBELIEF_BROKER"],
+                "parameter_servers": tuple(variables["DISTBELIEF_PARAMETER_SERVERS"].split(",")),
+                "wait_seconds": WAIT_S,
+            }
+            own = {**settings, **where, "algorithm": "downpour"}
+            cluster = configure(own)[1]
+            known = calibrate(own, cluster, asked.calibrate, _quiet)
+            forecaster = Forecaster(known, Assumptions(processes=1))
+            row = forecaster.row("downpour", HOSTS, 2)
+            alone = max(alone, forecaster.alone("downpour").rate)
+            measured = measure(settings, HOSTS, asked.seconds, cluster)
+        cells, error = _compared(row.outcome.rate, measured)
+        errors.append(error)
+        name = "no limit" if megabits is None else f"{megabits:g} Mbit/s"
+        assert known.link is not None
+        seen = f"{8e-6 * statistics.median(known.link.up):,.0f} Mbit/s"
+        rows.append([name, *cells, seen, RESOURCES[row.outcome.limit]])
+    head = ["two worker hosts", "predicted/s", "measured/s", "error", "link seen", "limited by"]
+    yield from table(head, rows)
+    yield f"one process alone: {alone:,.0f}/s, by the calibration"
+    yield _verdict(errors)
+
+
+def named(asked: argparse.Namespace) -> Iterator[str]:
+    """The list of set-ups, with the bottleneck that is known and the one that is named."""
+    found = judged()
+    yield from table(
+        ["set-up", "known", "named"], [[setup.name, setup.known, said] for setup, said in found]
+    )
+    right = sum(setup.known == said for setup, said in found)
+    yield f"{right} of {len(found)} bottlenecks are named right"
+
+
+def _compared(predicted: float, measured: float) -> tuple[list[str], float]:
+    error = predicted / measured - 1
+    return [f"{predicted:,.3g}", f"{measured:,.3g}", f"{100 * error:+.0f} %"], error
+
+
+def _verdict(errors: list[float]) -> str:
+    near = sum(abs(error) <= NEAR for error in errors)
+    middle = statistics.median(abs(error) for error in errors)
+    return (
+        f"{near} of {len(errors)} predictions within {100 * NEAR:.0f} %; "
+        f"the error in the middle is {100 * middle:.0f} %"
+    )
+
+
+def _quiet(_: str) -> None:
+    """The calibration's own lines are not for a benchmark's output."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What workers measure for a plan, from readings that are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
+from distbelief.worker_tasks.link_speed import slope
+from distbelief.worker_tasks.observations import MOST_SAMPLES, sampled, until
+from distbelief.worker_tasks.server_meter import ServerMeter
+
+
+class Told:
+    """Servers whose INFO costs 10 us and 100 bytes each time, beside what they are made to do."""
+
+    def __init__(self, count: int, names: Sequence[str]) -> None:
+        self._names = names
+        self.cpu_s = [0.0] * count
+        self.received = [0] * count
+
+    def __len__(self) -> int:
+        return len(self.cpu_s)
+
+    def call(self, commands: Sequence[Command]) -> list[bytes]:
+        return [self._info(command.server) for command in commands]
+
+    def _info(self, server: int) -> bytes:
+        self.cpu_s[server] += 1e-5
+        self.received[server] += 100
+        user, system = self._names
+        lines = ["# CPU", f"{user}:{self.cpu_s[server] - 1e-6:.6f}", f"{system}:0.000001"]
+        lines += [f"total_net_input_bytes:{self.received[server]}", "total_net_output_bytes:7"]
+        return "\r\n".join(lines).encode()
+
+
+MAIN = ("used_cpu_user_main_thread", "used_cpu_sys_main_thread")
+
+
+@pytest.mark.parametrize("names", [MAIN, ("used_cpu_user", "used_cpu_sys")])
+def test_a_meter_tells_what_servers_spent_without_what_the_reading_costs(
+    names: Sequence[str],
+) -> None:
+    servers = Told(2, names)
+    meter = ServerMeter(cast("Servers", servers))
+    before = meter.read()
+    servers.cpu_s[0] += 0.25
+    servers.cpu_s[1] += 0.5
+    servers.received[1] += 4000
+    spent = meter.since(before)
+    assert spent.cpu_s == pytest.approx(0.75, abs=1e-5)
+    assert spent.received == 4000
+    assert spent.shared(2).cpu_s == pytest.approx(spent.cpu_s / 2)
+
+
+def test_the_speed_of_a_link_is_what_more_bytes_take_longer() -> None:
+    latency_s, at_once, speed = 0.2, 256_000, 1e6
+    sizes = (1_000_000, 4_000_000)
+    seconds = [latency_s + (size - at_once) / speed for size in sizes]
+    assert slope(sizes, seconds) == pytest.approx([speed])
+    assert slope(sizes, [0.5, 0.4]) == []
+
+
+def test_many_observations_are_sampled_evenly() -> None:
+    found = sampled([float(number) for number in range(1000)])
+    assert len(found) <= MOST_SAMPLES
+    assert found[:3] == [0.0, 5.0, 10.0]
+    assert sampled([0.123456789]) == [0.12346]
+
+
+def test_a_measurement_is_repeated_until_its_time_is_up_and_can_be_stopped() -> None:
+    assert list(until(0.0, lambda: None, least=4)) == [0, 1, 2, 3]
+
+    def check() -> Any:
+        raise RuntimeError("the lease was lost")
+
+    with pytest.raises(RuntimeError, match="the lease was lost"):
+        next(until(1.0, check))
