@@ -128,7 +128,7 @@ def test_a_column_may_have_the_name_of_a_prediction(run: Run, words: Any, tmp_pa
 def test_a_bad_row_is_an_error_unless_such_are_tolerated(run: Run, words: Any) -> None:
     answer = run(*words[:-1])
     assert answer.code == ExitCode.DATA
-    assert "line 3: column 'b': 'x' is not a number (the option bad_lines=N skips" in answer.err
+    assert "line 3: column 'b': 'x' is not a number (--data-option bad_lines=N skips" in answer.err
 
 
 def test_a_regression_has_gaps_too(run: Run, tmp_path: Path) -> None:

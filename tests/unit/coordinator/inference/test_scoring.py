@@ -221,6 +221,7 @@ def test_the_command_evaluates_for_machines(run: Run, tmp_path: Path) -> None:
     score = scoring.evaluate(model, "synthetic:logistic", OPTIONS)
     assert document == {
         "examples": 200,
+        "metric": "accuracy",
         "accuracy": score.accuracy,
         "loss": score.loss,
         "auc": score.auc,
