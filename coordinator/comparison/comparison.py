@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -130,8 +131,9 @@ class Comparison:
         self.outcomes.update(self.folder.outcomes())
         missing = sum(trial.key not in self.outcomes for trial in self.grid.trials(self.outcomes))
         kept = f", {self.grid.size - missing} are there already" if missing < self.grid.size else ""
-        minutes = missing * (self.budget_s + AROUND_S) / 60
-        say(f"{self.grid.size} trials{kept}: about {minutes:.0f} minutes at most")
+        minutes = math.ceil(missing * (self.budget_s + AROUND_S) / 60)
+        plural = "s" if minutes != 1 else ""
+        say(f"{self.grid.size} trials{kept}: about {minutes} minute{plural} at most")
         runner = Runner(self.folder, self.settings, self.cluster, self.budget_s, say)
         runner.run(self.grid.trials(self.outcomes), self.grid.size, self.outcomes)
 
