@@ -28,6 +28,7 @@ from planning.bottlenecks import judged
 from planning.measuring import WAIT_S, measure, measure_embedded
 from planning.namespaces import fleet, why_not
 
+ALGORITHMS = ("downpour", "sandblaster")
 PARTS = ("embedded", "network", "bottlenecks")
 WORKERS, SERVERS = (1, 2, 4, 8), (1, 2, 4)
 HOSTS, LINKS = 2, (None, 1000.0, 100.0)
@@ -43,6 +44,7 @@ def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--algorithm", action="append", choices=ALGORITHMS)
     parser.add_argument("--digits", metavar="IMAGES")
     parser.add_argument("--calibrate", type=float, default=30.0)
     parser.add_argument("--seconds", type=float, default=8.0)
@@ -83,7 +85,7 @@ def data_of(asked: argparse.Namespace) -> dict[str, Any]:
 def embedded(asked: argparse.Namespace) -> Iterator[str]:
     """One calibration, then all numbers of workers and servers on this machine."""
     settings = {**MODEL, **data_of(asked)}
-    for algorithm in ("downpour", "sandblaster"):
+    for algorithm in asked.algorithm or ALGORITHMS:
         own = settings | (EACH_STEP if algorithm == "downpour" else {"algorithm": algorithm})
         known = calibrate(
             {**own, "algorithm": algorithm},
@@ -93,17 +95,24 @@ def embedded(asked: argparse.Namespace) -> Iterator[str]:
         )
         forecaster = Forecaster(known, Assumptions())
         yield f"{algorithm}: calibrated with {known.machines}"
-        rows, errors = [], list[float]()
+        rows, errors, cpu_errors = [], list[float](), list[float]()
         for servers in asked.servers:
             for workers in asked.workers:
                 row = forecaster.row(algorithm, workers, servers, here=True)
                 measured = measure_embedded(own, workers, servers, asked.seconds)
-                cells, error = _compared(row.outcome.rate, measured)
+                cells, error = _compared(row.outcome.rate, measured.rate)
                 errors.append(error)
+                outcome = 1000 * row.outcome.cpu_s_each, 1000 * measured.cpu_s_each
+                spent, error = _compared(*outcome)
+                cpu_errors.append(error)
+                cells += spent
                 limit = RESOURCES[row.outcome.limit]
                 rows.append([f"{workers} workers, {servers} servers", *cells, limit])
-        yield from table(["", "predicted/s", "measured/s", "error", "limited by"], rows)
-        yield _verdict(errors)
+        head = ["", "predicted/s", "measured/s", "error"]
+        head += ["CPU ms predicted", "measured", "error", "limited by"]
+        yield from table(head, rows)
+        yield f"throughput: {_verdict(errors)}"
+        yield f"CPU seconds: {_verdict(cpu_errors)}"
 
 
 def network(asked: argparse.Namespace) -> Iterator[str]:
@@ -127,7 +136,7 @@ def network(asked: argparse.Namespace) -> Iterator[str]:
             row = forecaster.row("downpour", HOSTS, 2)
             alone = max(alone, forecaster.alone("downpour").rate)
             measured = measure(settings, HOSTS, asked.seconds, cluster)
-        cells, error = _compared(row.outcome.rate, measured)
+        cells, error = _compared(row.outcome.rate, measured.rate)
         errors.append(error)
         name = "no limit" if megabits is None else f"{megabits:g} Mbit/s"
         assert known.link is not None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import psutil
 
 import distbelief
 from distbelief.app.settings.config import ClusterConfig
@@ -23,25 +27,39 @@ PLAIN: Mapping[str, Any] = {"holdout": 0.0, "passes": 100_000, "iterations": 100
 LEAST_REPORTS, LONGEST = 7, 30
 
 
-def rate_of(events: list[Event], counted: str, skipped: int) -> float:
-    """What was ``counted`` in each second, the sum over the streams that events are of.
+@dataclass(frozen=True)
+class Measured:
+    """Steps, or evaluations, a second, and CPU seconds of all processes for each (NaN: unknown)."""
 
-    The first few of each stream do not count.
-    """
-    streams: dict[str, list[tuple[float, int]]] = {}
-    for event in events:
-        name = str(event.fields.get("unit", "")).rpartition("-")[0]  # without its last step
-        seen = event.fields["training_s"], event.fields[counted]
-        streams.setdefault(name, []).append(seen)
+    rate: float
+    cpu_s_each: float
+
+
+@dataclass(frozen=True)
+class _Report:
+    """A report of a stream: when, how many, and what all processes had used up by then."""
+
+    stream: str
+    at: float
+    count: int
+    cpu_s: float
+
+
+def measured(reports: list[_Report], skipped: int) -> Measured:
+    """The sum of the rates of the streams, without the first few reports of each."""
+    streams: dict[str, list[_Report]] = {}
+    for each in reports:
+        streams.setdefault(each.stream, []).append(each)
     rate = 0.0
-    for reports in streams.values():
-        found = reports[skipped:]
+    for own in streams.values():
+        found = own[skipped:]
         if len(found) < 2:
-            raise SystemExit(
-                f"only {len(reports)} reports of a stream: give the runs more --seconds"
-            )
-        rate += sum(count for _, count in found[1:]) / (found[-1][0] - found[0][0])
-    return rate
+            raise SystemExit(f"only {len(own)} reports of a stream: give the runs more --seconds")
+        rate += sum(each.count for each in found[1:]) / (found[-1].at - found[0].at)
+    counted = reports[skipped * len(streams) :]
+    cpu_s = counted[-1].cpu_s - counted[0].cpu_s
+    seconds = counted[-1].at - counted[0].at
+    return Measured(rate, cpu_s / seconds / rate)
 
 
 def measure(
@@ -49,18 +67,20 @@ def measure(
     replicas: int,
     seconds: float,
     cluster: LocalCluster | ClusterConfig,
-) -> float:
-    """Steps a second of Downpour, or evaluations of Sandblaster, with so many replicas."""
+) -> Measured:
+    """Train with so many replicas, and count what they report."""
     batch = settings.get("algorithm") == "sandblaster"
     kind, counted = ("iteration", "evaluations") if batch else ("unit", "steps")
-    streams, events, began = 1 if batch else replicas, list[Event](), time.monotonic()
+    streams, reports, began = 1 if batch else replicas, list[_Report](), time.monotonic()
 
     def enough() -> bool:
-        return len(events) >= LEAST_REPORTS * streams and time.monotonic() - began > seconds
+        return len(reports) >= LEAST_REPORTS * streams and time.monotonic() - began > seconds
 
     def hear(event: Event) -> None:
         if event.kind == kind:
-            events.append(event)
+            name = str(event.fields.get("unit", "")).rpartition("-")[0]  # without its last step
+            seen = event.fields["training_s"], event.fields[counted], _cpu_s(cluster)
+            reports.append(_Report(name, *seen))
 
     distbelief.train(
         cluster=cluster,
@@ -70,12 +90,24 @@ def measure(
         replicas=replicas,
         **{**PLAIN, **settings},
     )
-    return rate_of(events, counted, 2)
+    return measured(reports, 2)
+
+
+def _cpu_s(cluster: LocalCluster | ClusterConfig) -> float:
+    """CPU seconds of this process, and of the servers and workers that it started."""
+    if isinstance(cluster, ClusterConfig):
+        return math.nan
+    processes = [psutil.Process()]
+    for child in cluster.children:
+        own = psutil.Process(child.process.pid)
+        processes += [own, *own.children(recursive=True)]
+    times = [each.cpu_times() for each in processes]
+    return float(sum(each.user + each.system for each in times))
 
 
 def measure_embedded(
     settings: Mapping[str, Any], replicas: int, servers: int, seconds: float
-) -> float:
+) -> Measured:
     """The same with servers and a worker that are started for it."""
     with (
         tempfile.TemporaryDirectory() as folder,
