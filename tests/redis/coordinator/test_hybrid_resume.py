@@ -147,13 +147,14 @@ def test_a_shard_may_go_back_over_the_hand_over(
 ) -> None:
     """Its server comes back as it was some steps before, when Downpour still changed it."""
     assert undisturbed.handover is not None
-    there = undisturbed.handover["at_step"]
+    there, noticed = undisturbed.handover["at_step"], 0
     for at in (there - 2, there + 1, there + 4, there + 9):
         run.servers.before = run.goes_back(at, by)
         lived = run.live(last=ALIVE)
         run.servers.before = None
         least = objective(run.problem, undisturbed.parameters)
         assert objective(run.problem, lived.parameters) == pytest.approx(least, rel=1e-7)
-        assert lived.said
+        noticed += bool(lived.said)  # of two steps neither may have changed this shard
         assert run.leftovers() == []
         run.begin()
+    assert noticed == 4 if by == 8 else noticed > 0

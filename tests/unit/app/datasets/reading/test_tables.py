@@ -247,7 +247,7 @@ def test_options_say_of_some_columns_what_they_are(
 def test_a_number_that_is_none_is_named_where_an_option_says_that_they_are(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 3: column 'code': 'x' is not a number \(the opt"):
         opened(tmp_path, MIXED, numeric="code")
-    with pytest.raises(DataError, match="'code' can be only one of target, ignored, categorical, "):
+    with pytest.raises(DataError, match="'code' can be only one of target, weight, ignored, "):
         opened(tmp_path, MIXED, numeric="code", categorical="code")
 
 
