@@ -12,8 +12,11 @@ from distbelief.app.store.contract.parameters import Token
 from distbelief.worker_tasks.context import RunContext
 from distbelief.worker_tasks.exchange_costs import Metered
 from distbelief.worker_tasks.observations import Timings, until
-from distbelief.worker_tasks.portion import compute
+from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.server_meter import ServerMeter
+
+#: What the gradient of a portion is rounded to: any power of two costs as much.
+QUANTUM = 2.0**-40
 
 
 def portion_costs(
@@ -35,9 +38,10 @@ def portion_costs(
                 n_examples=len(context.data.train),
                 penalty=context.penalty if index == 0 else None,
             )
+            gradient = rounded(share.gradient, QUANTUM)
         fetching.run(lambda: vectors.fetch(PARAMETERS))
         # Each is a portion that is new to the servers: one that they have costs them nothing.
-        adding.run(lambda: _add(context, token, words, next(added), share.gradient))  # noqa: B023
+        adding.run(lambda: _add(context, token, words, next(added), gradient))  # noqa: B023
     return {
         "compute": computing.to_json(),
         "fetch": fetching.to_json(),

@@ -40,6 +40,7 @@ CELERY |= {"--address", "--hostname", "--read_only"}
 OTHERS = {
     *("--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--raw", "--config"),
     *("--minutes", "--older"),
+    *("--part", "--calibrate", "--links", "--digits"),
     *CELERY,
 }
 

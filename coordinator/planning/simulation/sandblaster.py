@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from distbelief.coordinator.planning.calibration import Calibration, SandblasterCosts
+from distbelief.coordinator.planning.simulation.batch_state import (
+    PortionProcess,
+    SentPortion,
+    SimulatedEvaluation,
+)
 from distbelief.coordinator.planning.simulation.draws import drawn
 from distbelief.coordinator.planning.simulation.exchanges import (
     OneHost,
@@ -44,37 +48,6 @@ def simulate(
     return _Batch(calibration, calibration.sandblaster, fleet, seed).run(evaluations)
 
 
-@dataclass
-class _Portion:
-    """A portion that was sent: when first and last, and how many backups there are of it."""
-
-    sent: float
-    last: float
-    backups: int = 0
-    done: bool = False
-
-
-@dataclass
-class _Process:
-    """A worker process: its host, how fast it is, and the evaluation whose point it has."""
-
-    host: int
-    slow: float
-    dies_at: float
-    evaluation: int = -1
-
-
-@dataclass
-class _State:
-    """One evaluation."""
-
-    number: int
-    waiting: deque[int]
-    portions: dict[int, _Portion] = field(default_factory=dict)
-    done: int = 0
-    took: list[float] = field(default_factory=list)
-
-
 class _Batch:
     """Everything on the fleet, and the evaluation that is under way."""
 
@@ -106,18 +79,19 @@ class _Batch:
         self._compute_s = [drawn(rng, series) for series in costs.portions]
         self._idle = deque(self._process(index) for index in range(self._n_working))
         self._ready: deque[int] = deque()
-        self._state = _State(-1, deque())
+        self._state = SimulatedEvaluation(-1, deque())
         self._computed_s = 0.0
         self._exchanged_s = 0.0
+        self._minimised_s = 0.0
         self._looking = False
 
-    def _process(self, index: int) -> _Process:
+    def _process(self, index: int) -> PortionProcess:
         trouble, rng, fleet = self._fleet.trouble, self._rng, self._fleet
         slow = trouble.factor if rng.random() < trouble.share else 1.0
         lives = trouble.lives_s
         dies_at = rng.exponential(lives) if lives < math.inf else math.inf
         host = 0 if fleet.network is None else index // fleet.processes
-        return _Process(host, slow, dies_at)
+        return PortionProcess(host, slow, dies_at)
 
     def run(self, evaluations: int) -> FleetOutcome:
         self._begin()
@@ -129,7 +103,7 @@ class _Batch:
 
     def _begin(self) -> None:
         """Begin an evaluation: twice as many portions go out as there are processes."""
-        self._state = _State(self._state.number + 1, deque(range(self._n_portions)))
+        self._state = SimulatedEvaluation(self._state.number + 1, deque(range(self._n_portions)))
         self._ready.clear()
         for _ in range(2 * self._n_working):
             self._send_next()
@@ -142,7 +116,7 @@ class _Batch:
         """The coordinator writes a message, which goes through the control server to a worker."""
         now, entry = self._timeline.now, self._state.portions.get(portion)
         if entry is None:
-            self._state.portions[portion] = _Portion(now, now)
+            self._state.portions[portion] = SentPortion(now, now)
         else:
             entry.last = now
             entry.backups += 1
@@ -163,7 +137,7 @@ class _Batch:
             begin = partial(self._begin_portion, process, self._state.number, portion)
             self._mains[process.host].take(self._costs.main_s, begin)
 
-    def _begin_portion(self, process: _Process, number: int, portion: int) -> None:
+    def _begin_portion(self, process: PortionProcess, number: int, portion: int) -> None:
         cores, kind = self._hosts[process.host], process.host % len(self._compute_s)
         seconds = next(self._compute_s[kind]) * process.slow
         began = self._timeline.now
@@ -192,7 +166,7 @@ class _Batch:
 
         cores.burn(seconds, end)
 
-    def _added(self, process: _Process, number: int, portion: int, began: float) -> None:
+    def _added(self, process: PortionProcess, number: int, portion: int, began: float) -> None:
         """The process is free again, unless it died; the coordinator reads its report."""
         now, trouble = self._timeline.now, self._fleet.trouble
         self._exchanged_s += now - began
@@ -204,7 +178,7 @@ class _Batch:
         reported = partial(self._reported, number, portion)
         self._coordinator.take(self._costs.coordinator_s / 2, reported)
 
-    def _free(self, process: _Process) -> None:
+    def _free(self, process: PortionProcess) -> None:
         self._idle.append(process)
         self._match()
 
@@ -218,7 +192,7 @@ class _Batch:
         state.took.append(self._timeline.now - entry.sent)
         self._send_next()
         if state.done == self._n_portions:
-            self._timeline.after(self._between_s(), self._begin)
+            self._minimise()
         elif not state.waiting and not self._looking:
             self._looking = True
             self._timeline.after(LOOK_S, self._look)
@@ -242,21 +216,32 @@ class _Batch:
         for portion in late[: len(self._idle)]:
             self._send(portion)
 
-    def _between_s(self) -> float:
-        """L-BFGS on the servers, side by side, and the coordinator's questions."""
-        network, shares = self._fleet.network, self._fleet.servers
-        latency_s = 0.0 if network is None else 2 * ROUND_TRIPS * network.latency_s
-        at_once = float(shares.numbers.max())
-        if network is None:  # no more servers at a time than there are cores
-            at_once = max(at_once, 1 / self._fleet.cores)
-        return latency_s + self._costs.vectors_s * at_once
+    def _minimise(self) -> None:
+        """L-BFGS on the servers, side by side, and the coordinator's questions; then go on."""
+        network = self._fleet.network
+        seconds = self._costs.vectors_s * self._fleet.servers.numbers
+        self._minimised_s += self._costs.vectors_s
+        if network is not None:
+            latency_s = 2 * ROUND_TRIPS * network.latency_s
+            self._timeline.after(latency_s + float(seconds.max()), self._begin)
+            return
+        waiting = len(seconds)
+
+        def done() -> None:
+            nonlocal waiting
+            waiting -= 1
+            if not waiting:
+                self._begin()
+
+        for each in seconds.tolist():
+            self._hosts[0].burn(each, done)
 
     def _clocks(self) -> dict[str, float]:
         return {
             "now": self._timeline.now,
             "bytes": self._servers.moved,
             "cores": sum(each.busy_s() for each in self._hosts),
-            "servers' CPU": self._servers.cpu_s(),
+            "servers' CPU": self._servers.cpu_s() + self._minimised_s,
             "computing": self._computed_s,
             "exchanges": self._exchanged_s,
             "coordinator": self._coordinator.worked_s,
