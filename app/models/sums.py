@@ -18,7 +18,7 @@ MOST_CLASSES = 100
 
 #: ``confusion[label][answer]`` counts examples, or sums up their weights. The last column, behind
 #: those of the classes, has the examples without an answer because a prediction was NaN.
-Confusion = tuple[tuple[float, ...], ...]
+Confusion = tuple[tuple[int | float, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,10 @@ class Estimator(BaseEstimator):
 
     def _column_options(self) -> dict[str, Any]:
         """Options of the columns of ``X``; what would stand for a missing number is always kept."""
-        return {"missing": "mean", **dict(self.settings or {}).get("data_options", {})}
+        given = dict(self.settings or {}).get("data_options", {})
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"settings must not hold data_options: {given!r} is no table of them")
+        return {"missing": "mean", **given}
 
     def _train(
         self,

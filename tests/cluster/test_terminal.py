@@ -97,6 +97,9 @@ def calls(house: dict[str, Any]) -> dict[str, tuple[str, ...]]:
         "doctor": ("doctor", "--data", f"{EVIL}none.csv"),
         "completion": ("completion", EVIL),
         "train": ("train", "--data", f"{EVIL}none.csv"),
+        "compare": ("compare", "--data", f"{EVIL}none.csv", "--methods", "numpy"),
+        "plan": ("plan", "--data", f"{EVIL}none.csv"),
+        "describe": ("describe", model),
     }
 
 

@@ -53,7 +53,7 @@ def test_a_run_is_followed_and_measured_until_its_end_over_the_death_of_its_coor
         ends_exactly(heir, tmp_path)
         assert follower.ends(10.0) == ExitCode.OK, follower.err
         assert documents.ends(10.0) == ExitCode.OK, documents.err
-    assert "reason: all passes done" in follower.out
+    assert "ended: all passes done" in follower.out
     told = [json.loads(line) for line in documents.out.splitlines()]
     states = [state for state, _ in groupby(each["state"] for each in told)]
     assert states == ["running", "dead", "running", "finished"]

@@ -94,7 +94,7 @@ def test_checkers_of_types_see_the_same_names_from_the_same_places() -> None:
 @pytest.mark.parametrize("door", ["app", "distbelief"])
 def test_celery_finds_one_application_and_its_tasks_once(door: str) -> None:
     tasks, _, twice = python(FOUND, door).partition(" |")
-    kinds = ("downpour", "evaluation", "sandblaster")
+    kinds = ("calibration", "downpour", "evaluation", "sandblaster")
     assert tasks.split() == [f"distbelief.{kind}" for kind in kinds]
     assert twice.split() == (["app"] if door == "app" else [])
 

@@ -13,6 +13,7 @@ import pytest
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.layout.tensors import TensorSpec
+from distbelief.app.models import imports
 from distbelief.app.models.fm import FactorizationMachine
 from distbelief.app.models.imports import ALLOWED_IMPORTS_VARIABLE, allowed_imports
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
@@ -31,6 +32,12 @@ OTHERS: dict[str, Any] = {
     "embedding": 3,
     "spread": 0.1,
 }
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_allowed_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By trainings that other tests made in this process."""
+    monkeypatch.setattr(imports, "_allowed_here", [])
 
 
 def settings(model: str, **others: Any) -> ModelSettings:

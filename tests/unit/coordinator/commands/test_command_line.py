@@ -171,8 +171,8 @@ def test_a_dry_run_says_what_will_be_done(run: Run, tmp_path: Path) -> None:
     [
         ((), 0.05, 0.0),
         (("--optimizer", "adam"), 0.001, 0.0),
-        (("--algorithm", "sandblaster"), 0.05, 1 / 1438),
-        (("--algorithm", "hybrid"), 0.05, 1 / 1438),
+        (("--algorithm", "sandblaster"), 0.05, 1 / (4 * 1438)),
+        (("--algorithm", "hybrid"), 0.05, 1 / (4 * 1438)),
         (("--learning-rate", "0.5", "--l2", "2"), 0.5, 2.0),
     ],
 )
