@@ -413,7 +413,7 @@ def test_a_file_of_many_columns_takes_time_for_their_number_alone(tmp_path: Path
         assert first.columns.n_fields == n // 2
         return time.process_time() - began
 
-    assert min(seconds(24_000) for _ in range(2)) < 8 * min(seconds(6_000) for _ in range(2))
+    assert min(seconds(8_000) for _ in range(2)) < 8 * min(seconds(2_000) for _ in range(2))
 
 
 def read_only(path: Path, **options: Any) -> Any:
