@@ -15,10 +15,10 @@ ENGINE := setup.py $(wildcard app/store/native/*.[ch] app/store/lua/*.lua) \
 train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
 
-# A file at a time on each of three processes, for much of a test of leases is waiting; in the
+# A file at a time on each of four processes, for much of a test of leases is waiting; in the
 # order of their names, for the slow ones are in tests/cluster.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Ten minutes of faults; not part of the tests.
 chaos: $(VENV)/installed-test

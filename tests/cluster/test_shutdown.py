@@ -37,8 +37,6 @@ UNIT = f"downpour-0-{STEPS}"
 #: Words and variables by which a worker's processes are started, and told to end, in another way.
 WAYS = {
     "forked": ((), {}),
-    "spawned": (("--", "worker.pool_start_method=spawn"), {}),
-    "remapped": ((), {"REMAP_SIGTERM": "SIGQUIT"}),
     "spawned and remapped": (
         ("--", "worker.pool_start_method=spawn"),
         {"REMAP_SIGTERM": "SIGQUIT"},
