@@ -7,6 +7,7 @@ to measure and for how many seconds. Arrays are made here; only lists of numbers
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def measure(run: str, unit: str) -> str:
         token = Token(claim.fence, claim.specification["subset"], claim.attempt)
         name = claim.specification["measure"]
         found = MEASURES[name](context, token, claim.specification, lease.check)
-        return {**_who(), **found}
+        return {**_who(), "process_cpu_s": time.process_time(), **found}
 
     return work(ledger(run), unit, do)
 

@@ -15,6 +15,7 @@ from distbelief.coordinator.planning.asking import Asker
 from distbelief.coordinator.planning.calibration import Calibration
 from distbelief.coordinator.planning.iterating import measure_sandblaster
 from distbelief.coordinator.planning.measuring import measure_downpour, opened
+from distbelief.coordinator.planning.waits import with_waits
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages
 from distbelief.coordinator.sandblaster.portion_count import portions_of
@@ -51,6 +52,7 @@ def calibrate(
 
     share = 1.0 if wanted == "downpour" else DOWNPOUR
     found = measure_downpour(problem("downpour"), cluster, processes, share * seconds, say)
+    found = with_waits(found, "downpour")
     if wanted != "downpour":
         other = problem("sandblaster")
         found = add_sandblaster(found, other, cluster, (1 - share) * seconds, say)
@@ -88,10 +90,11 @@ def add_sandblaster(
             resources, Asker(resources), calibration.machines.processes, seconds
         )
     work = replace(calibration.work, portions=portions_of(problem))
-    return replace(
+    found = replace(
         calibration,
         work=work,
         sandblaster=costs,
         checks=(*calibration.checks, check),
         seconds=calibration.seconds + time.monotonic() - began,
     )
+    return with_waits(found, "sandblaster")

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from distbelief.app.errors import ConfigError
 from distbelief.app.files.documents import parse_object
 from distbelief.app.layout.layout import Layout
-from distbelief.coordinator.planning.costs import ExchangeCost, Samples
+from distbelief.coordinator.planning.costs import NO_WAITS, ExchangeCost, Samples, Waits
 
 FORMAT = 1
 
@@ -77,12 +77,16 @@ class Link:
 
 @dataclass(frozen=True)
 class DispatchCosts:
-    """The way of a unit to a worker and back: seconds, and CPU seconds for each of them."""
+    """The way of a unit to a worker and back: seconds, and CPU seconds for each of them.
+
+    ``process_s`` are those of the process that takes it, beside the unit's work.
+    """
 
     turnaround_s: Samples
     coordinator_s: float
     control_s: float
     main_s: float
+    process_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class DownpourCosts:
 
     ``steps`` are CPU seconds of a step on the computing thread, a series for each process;
     ``alone`` those of a step without any exchange, by which one process would train.
-    ``by_window``: a step waits for the rows that it touches.
+    ``by_window``: a step waits for the rows that it touches. ``waits`` are those in an exchange.
     """
 
     steps: tuple[Samples, ...]
@@ -100,6 +104,7 @@ class DownpourCosts:
     push: ExchangeCost
     fetch: ExchangeCost
     by_window: bool
+    waits: Waits = NO_WAITS
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class SandblasterCosts:
 
     ``portions`` are CPU seconds of one, a series for each process; what follows the exchanges are
     CPU seconds for each portion. ``vectors_s`` is what the servers, all of them together, take
-    for the arithmetic of L-BFGS between two evaluations.
+    for the arithmetic of L-BFGS between two evaluations. ``waits`` are those of a portion.
     """
 
     portions: tuple[Samples, ...]
@@ -119,18 +124,21 @@ class SandblasterCosts:
     main_s: float
     vectors_s: float
     layout: dict[str, Any]
+    waits: Waits = NO_WAITS
 
 
 @dataclass(frozen=True)
 class SeenRate:
     """A throughput that the calibration itself saw: a prediction is held against it.
 
-    In steps, or evaluations, a second, of so many worker processes.
+    In steps, or evaluations, a second, of so many worker processes. ``fitted``: the simulation's
+    waits were chosen so that it says the same.
     """
 
     algorithm: str
     replicas: int
     measured: float
+    fitted: bool = False
 
 
 @dataclass(frozen=True)

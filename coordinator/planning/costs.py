@@ -11,6 +11,21 @@ Samples = tuple[float, ...]
 
 
 @dataclass(frozen=True)
+class Waits:
+    """Seconds for which a thread that is to go on waits, while nobody computes for it.
+
+    It is woken up, and wants the interpreter: ``idle_s`` where a core is free, ``busy_s`` where it
+    has to wait for one as well.
+    """
+
+    idle_s: float
+    busy_s: float
+
+
+NO_WAITS = Waits(0.0, 0.0)
+
+
+@dataclass(frozen=True)
 class LineCost:
     """``fixed`` for an exchange, and so much for each server, call and number in it.
 

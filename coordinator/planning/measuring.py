@@ -199,16 +199,19 @@ def _dispatch(resources: TrainingResources, asker: Asker) -> DispatchCosts:
         took.append(time.perf_counter() - began)
     coordinator_s = (time.process_time() - cpu) / EMPTY_UNITS
     control_s = max(0.0, meter.since(before).cpu_s) / EMPTY_UNITS
-    return DispatchCosts(tuple(took), coordinator_s, control_s, main_cpu(reports, EMPTY_UNITS))
+    main_s = spent_between(reports, "worker", "main_cpu_s")
+    process_s = spent_between(reports, "process", "process_cpu_s")
+    return DispatchCosts(tuple(took), coordinator_s, control_s, main_s, process_s)
 
 
-def main_cpu(reports: list[Report], units: int) -> float:
-    """CPU seconds of the workers' main processes for each of so many units; 0 if not told."""
-    spent: dict[str, list[float]] = {}
+def spent_between(reports: list[Report], whose: str, clock: str) -> float:
+    """CPU seconds between two readings of each one's clock, in the mean; 0 if it is not told."""
+    readings: dict[str, list[float]] = {}
     for each in reports:
-        if each["main_cpu_s"] is not None:
-            spent.setdefault(each["worker"], []).append(each["main_cpu_s"])
-    return sum(max(times) - min(times) for times in spent.values()) / max(1, units)
+        if each[clock] is not None:
+            readings.setdefault(each[whose], []).append(each[clock])
+    spent = sum(max(own) - min(own) for own in readings.values())
+    return spent / max(1, sum(len(own) - 1 for own in readings.values()))
 
 
 def _link(asker: Asker, seconds: float, hosts: int) -> Link:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from distbelief.coordinator.planning.assumptions import Assumptions
-from distbelief.coordinator.planning.calibration import Calibration
+from distbelief.coordinator.planning.calibration import Calibration, SeenRate
 from distbelief.coordinator.planning.choice import FleetChoice, choose
 from distbelief.coordinator.planning.forecast import Alone, FleetRow, Forecaster
 from distbelief.coordinator.planning.words import (
@@ -21,7 +21,7 @@ from distbelief.coordinator.planning.words import (
 
 @dataclass(frozen=True)
 class FleetPlan:
-    """Everything that a plan says. ``checks`` are algorithm, processes, measured, predicted."""
+    """Everything that a plan says. ``checks`` are what was seen, and what is predicted of it."""
 
     calibration: Calibration
     assumptions: Assumptions
@@ -29,7 +29,7 @@ class FleetPlan:
     alone: tuple[Alone, ...]
     here: tuple[FleetRow, ...]
     rows: tuple[FleetRow, ...]
-    checks: tuple[tuple[str, int, float, float], ...]
+    checks: tuple[tuple[SeenRate, float], ...]
     choice: FleetChoice | None
 
     def of(self, algorithm: str) -> list[FleetRow]:
@@ -63,8 +63,14 @@ class FleetPlan:
             "this_machine": [asdict(each) for each in self.here],
             "fleets": [asdict(each) for each in self.rows],
             "checks": [
-                dict(zip(("algorithm", "processes", "measured", "predicted"), each, strict=True))
-                for each in self.checks
+                {
+                    "algorithm": seen.algorithm,
+                    "processes": seen.replicas,
+                    "measured": seen.measured,
+                    "predicted": predicted,
+                    "fitted": seen.fitted,
+                }
+                for seen, predicted in self.checks
             ],
             "cheapest": None
             if self.choice is None or self.choice.row is None
@@ -100,9 +106,6 @@ def make_plan(
     )
 
 
-def checked(forecaster: Forecaster) -> list[tuple[str, int, float, float]]:
+def checked(forecaster: Forecaster) -> list[tuple[SeenRate, float]]:
     """What the calibration saw beside what the simulation says of the same."""
-    return [
-        (check.algorithm, check.replicas, check.measured, forecaster.as_calibrated(check))
-        for check in forecaster.calibration.checks
-    ]
+    return [(seen, forecaster.as_calibrated(seen)) for seen in forecaster.calibration.checks]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from distbelief.coordinator.planning.assumptions import Assumptions, told
-from distbelief.coordinator.planning.calibration import Calibration, Machines
+from distbelief.coordinator.planning.calibration import Calibration, Machines, SeenRate
 from distbelief.coordinator.planning.choice import WORTH, FleetChoice, worth_it
 from distbelief.coordinator.planning.forecast import Alone, FleetRow, fewest_servers
 from distbelief.coordinator.planning.simulation.outcome import RESOURCES
@@ -116,9 +116,7 @@ def choice_sentence(choice: FleetChoice) -> str:
     )
 
 
-def check_sentences(
-    checks: Sequence[tuple[str, int, float, float]], machines: Machines
-) -> Iterator[str]:
+def check_sentences(checks: Sequence[tuple[SeenRate, float]], machines: Machines) -> Iterator[str]:
     """What the calibration itself saw, beside the simulation of it, and whether to trust that."""
     if machines.load > BUSY * machines.cores:
         yield (
@@ -126,20 +124,21 @@ def check_sentences(
             f"{machines.cores} cores before anything was measured). A plan counts CPU seconds, and "
             "takes the machines to have nothing else to do."
         )
-    worst = max((abs(predicted / measured - 1) for *_, measured, predicted in checks), default=0.0)
+    worst = max((abs(predicted / seen.measured - 1) for seen, predicted in checks), default=0.0)
     if worst > TRUSTED:
         yield (
             f"Warning: the simulation is off by {100 * worst:.0f} % for what the calibration "
             "itself saw. Do not spend money by this plan: measure again on idle machines, "
             "with more --seconds."
         )
-    for algorithm, replicas, measured, predicted in checks:
-        what = "steps" if algorithm == "downpour" else "evaluations"
+    for seen, predicted in checks:
+        what = "steps" if seen.algorithm == "downpour" else "evaluations"
+        fitted = ", by waits that were chosen so" if seen.fitted else ""
         yield (
-            f"Check: {NAMES[algorithm]} with {replicas} worker process"
-            f"{'es' if replicas > 1 else ''} made {number(measured)} {what} a second during the "
-            f"calibration; the simulation says {number(predicted)} "
-            f"({100 * (predicted / measured - 1):+.0f} %)."
+            f"Check: {NAMES[seen.algorithm]} with {seen.replicas} worker process"
+            f"{'es' if seen.replicas > 1 else ''} made {number(seen.measured)} {what} a second "
+            f"during the calibration; the simulation says {number(predicted)} "
+            f"({100 * (predicted / seen.measured - 1):+.0f} %){fitted}."
         )
 
 

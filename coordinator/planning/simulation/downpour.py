@@ -70,7 +70,7 @@ class _World:
         self.together = intervals.n_push == intervals.n_fetch and not costs.by_window
         numbers = calibration.layout("downpour").size
         self.push, self.fetch = (
-            exchange(cost, fleet, numbers, self.rng)
+            exchange(cost, fleet, numbers, self.rng, costs.waits)
             for cost in (costs.both if self.together else costs.push, costs.fetch)
         )
         self.hosts = [Cores(self.timeline, fleet.cores, fleet.slowdown) for _ in range(fleet.hosts)]
@@ -93,7 +93,7 @@ class _World:
     def _idle_turnaround(self) -> list[float]:
         """The seconds of a unit's way in which nobody computes anything."""
         known = self.dispatch
-        cpu_s = known.coordinator_s + known.control_s + known.main_s
+        cpu_s = known.coordinator_s + known.control_s + known.main_s + known.process_s
         return [max(0.0, each - cpu_s) for each in known.turnaround_s]
 
     def run(self, steps: int) -> FleetOutcome:
@@ -273,7 +273,7 @@ class _Replica:
             trouble = world.fleet.trouble
             wait_s += trouble.lease_s
             self._dies_at = world.timeline.now + wait_s + world.rng.exponential(trouble.lives_s)
-        begin = partial(self._cores.burn, known.main_s, self._begin_unit)
+        begin = partial(self._cores.burn, known.main_s + known.process_s, self._begin_unit)
         controlled = partial(world.control.take, known.control_s, begin)
         told = partial(world.coordinator.take, known.coordinator_s, controlled)
         world.timeline.after(wait_s, told)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from distbelief.coordinator.planning.costs import ExchangeCost, LineCost
+from distbelief.coordinator.planning.costs import NO_WAITS, ExchangeCost, LineCost, Waits
 from distbelief.coordinator.planning.simulation.draws import drawn
 from distbelief.coordinator.planning.simulation.fleet import Array, Fleet, Network
 from distbelief.coordinator.planning.simulation.timeline import Cores, Do, SerialThread, Timeline
@@ -26,7 +26,7 @@ class Exchange:
 
     ``calls`` are at least 1: of several the first is answered while the others are under way.
     ``client`` and ``noise`` go on without end: samples of the client's seconds, and of how much
-    more or less than usual the servers take.
+    more or less than usual the servers take. ``waits`` pass while nobody computes for it.
     """
 
     client: Iterator[float]
@@ -35,13 +35,20 @@ class Exchange:
     up: Array
     down: Array
     calls: Array
+    waits: Waits = NO_WAITS
 
     @property
     def bytes(self) -> float:
         return float(self.up.sum() + self.down.sum())
 
 
-def exchange(cost: ExchangeCost, fleet: Fleet, numbers: int, rng: np.random.Generator) -> Exchange:
+def exchange(
+    cost: ExchangeCost,
+    fleet: Fleet,
+    numbers: int,
+    rng: np.random.Generator,
+    waits: Waits = NO_WAITS,
+) -> Exchange:
     """What an exchange of so many numbers is on a fleet."""
     shares = fleet.servers
 
@@ -59,6 +66,7 @@ def exchange(cost: ExchangeCost, fleet: Fleet, numbers: int, rng: np.random.Gene
         up=spread(cost.up),
         down=spread(cost.down),
         calls=np.maximum(shares.calls, 1.0),
+        waits=waits,
     )
 
 
@@ -194,5 +202,5 @@ class OneHost:
 def carry_out(cores: Cores, servers: ServerModel, host: int, what: Exchange, done: Do) -> None:
     """An exchange from its first CPU second on the worker to its last."""
     after = next(what.client)
-    back = partial(cores.burn, after, done)
+    back = partial(cores.wake, what.waits, partial(cores.burn, after, done))
     cores.burn(next(what.client), partial(servers.serve, host, what, back))

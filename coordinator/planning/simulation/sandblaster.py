@@ -74,8 +74,10 @@ class _Batch:
         self._control = SerialThread(timeline, one)
         self._mains = [SerialThread(timeline, one) for _ in range(fleet.hosts)]
         numbers = calibration.layout("sandblaster").size
-        self._add = exchange(costs.add, fleet, numbers, rng)
+        self._add = exchange(costs.add, fleet, numbers, rng, costs.waits)
         self._fetch = exchange(costs.fetch, fleet, numbers, rng)
+        #: Of a worker process for each portion, beside computing.
+        self._claim_s = calibration.dispatch.process_s
         self._compute_s = [drawn(rng, series) for series in costs.portions]
         self._idle = deque(self._process(index) for index in range(self._n_working))
         self._ready: deque[int] = deque()
@@ -139,7 +141,7 @@ class _Batch:
 
     def _begin_portion(self, process: PortionProcess, number: int, portion: int) -> None:
         cores, kind = self._hosts[process.host], process.host % len(self._compute_s)
-        seconds = next(self._compute_s[kind]) * process.slow
+        seconds = next(self._compute_s[kind]) * process.slow + self._claim_s
         began = self._timeline.now
 
         def compute() -> None:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from distbelief.coordinator.planning.costs import Waits
+
 Do = Callable[[], None]
 
 #: CPU seconds below which a thread has what it wanted: what rounding leaves.
@@ -63,6 +65,11 @@ class Cores:
         self._started += 1
         heapq.heappush(self._threads, (self._got + seconds, self._started, done))
         self._plan()
+
+    def wake(self, waits: Waits, do: Do) -> None:
+        """Have something done once a thread that slept has woken up."""
+        busy = self._in_use == self._count
+        self._timeline.after(waits.busy_s if busy else waits.idle_s, do)
 
     def busy_s(self) -> float:
         """Core seconds in use so far."""

@@ -19,8 +19,8 @@ from distbelief.coordinator.progress.events import Event
 #: Workers that begin on a busy machine take their time.
 WAIT_S = 60.0
 
-#: No held-out data, no early end: the throughput of training, and nothing else.
-PLAIN: Mapping[str, Any] = {"holdout": 0.0, "passes": 100_000, "iterations": 100_000}
+#: No early end: the throughput of training, and nothing else.
+PLAIN: Mapping[str, Any] = {"passes": 100_000, "iterations": 100_000}
 
 
 #: Reports of each replica that are waited for, and how many times longer than asked a run may be.

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distbelief.coordinator.planning.costs import Waits
 from distbelief.coordinator.planning.simulation.exchanges import OwnHosts, exchange
 from distbelief.coordinator.planning.simulation.fleet import Network
 from distbelief.coordinator.planning.simulation.timeline import Cores, SerialThread, Timeline
@@ -112,3 +113,14 @@ def test_events_of_one_time_happen_in_their_order() -> None:
         timeline.at(1.0, partial(seen.append, number))
     timeline.run(always)
     assert seen == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("threads", "woken"), [(0, 1.0), (1, 1.0), (2, 3.0)])
+def test_a_thread_wakes_up_later_where_all_cores_are_busy(threads: int, woken: float) -> None:
+    timeline, at = Timeline(), list[float]()
+    cores = Cores(timeline, 2)
+    for _ in range(threads):
+        cores.burn(10.0, lambda: None)
+    cores.wake(Waits(1.0, 3.0), lambda: at.append(timeline.now))
+    timeline.run(lambda: not at)
+    assert at == [woken]
