@@ -17,9 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.checks import MAX_GUESSED_CLASSES, check_labels, check_whole
+from distbelief.app.datasets.examples.checks import (
+    FEW_KINDS,
+    MAX_GUESSED_CLASSES,
+    check_labels,
+    check_whole,
+)
 from distbelief.app.datasets.examples.schema import Label
-from distbelief.app.datasets.targets.guess import ADVICE, FEW, Evidence, guess
+from distbelief.app.datasets.targets.guess import ADVICE, Evidence, guess
 from distbelief.app.datasets.targets.labels import FoundLabels, KnownLabels, whole
 from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED, Numbers
 from distbelief.app.datasets.targets.spool import Spool
@@ -150,13 +155,15 @@ class TargetColumn:
         return self._numbers.seen(self._count, names)
 
     def _check_fractions(self) -> None:
-        """Refuse real numbers as labels, unless a few kinds of them are."""
+        """Refuse real numbers as labels, unless there are a few kinds of them, some twice."""
         seen = self._seen() if self._wanted.schema is None else Evidence(0)
         kinds = seen.kinds or 0
-        if seen.fractions and not seen.texts and kinds > FEW:
+        many = kinds > FEW_KINDS or (kinds > 2 and seen.hardly_twice)
+        if seen.fractions and not seen.texts and many:
             raise DataError(
                 f"{self._source}: {self._targets} are numbers with fractions, {kinds:,} different "
-                "ones, and no labels of classes: choose a model for numbers, such as linear"
+                f"ones in {seen.n_examples:,} examples, and no labels of classes: choose a model "
+                f"for numbers, such as linear, or mlp with task={REGRESSION}"
             )
 
     def _check_no_positive(self) -> None:

@@ -141,9 +141,14 @@ UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
         "which may be labels or numbers",
     ),
     "real numbers as labels": (
-        [text(*(each / 2 for each in range(30)))], CLASSIFICATION,
-        "the targets are numbers with fractions, 30 different ones, and no labels of classes: "
-        "choose a model for numbers, such as linear",
+        [text(*(each % 30 / 2 for each in range(99)))], CLASSIFICATION,
+        "the targets are numbers with fractions, 30 different ones in 99 examples, and no labels "
+        "of classes: choose a model for numbers, such as linear, or mlp with task=regression",
+    ),
+    "prices as labels": (
+        [text(*(each + 0.99 for each in range(10)))], CLASSIFICATION,
+        "the targets are numbers with fractions, 10 different ones in 10 examples, and no labels "
+        "of classes: choose a model for numbers, such as linear, or mlp with task=regression",
     ),
     "positive of three": (
         [text(*"abc")], Wanted(positive="a"),
