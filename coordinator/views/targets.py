@@ -32,7 +32,7 @@ def target_lines(dataset: Dataset, options: Mapping[str, Scalar], asked: str = "
     if schema.n_classes > VERY_FEW and dataset.n_examples < TWICE * schema.n_classes:
         lines.append(
             f"warning: {schema.n_classes:,} classes in {dataset.n_examples:,} examples leave "
-            f"hardly two of a class: models for numbers are linear, and mlp with task={REGRESSION}; "
+            f"hardly two of a class: for numbers there are linear, and mlp with task={REGRESSION}; "
             "the option target=NAME chooses another column"
         )
     if schema.n_classes == 2:

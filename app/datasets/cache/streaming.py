@@ -131,6 +131,7 @@ def _attempted(reader: Reader, source: str, wanted: Wanted, folder: Path) -> _At
         columns.n_dense,
         columns.n_fields,
         found.labels,
+        found.origin,
     )
     return _Attempt(schema, found.what, files.numbers, statistics, files.means)
 

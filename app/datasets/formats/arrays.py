@@ -113,6 +113,7 @@ def hand_over(
         columns.n_dense,
         columns.n_fields,
         targets.labels,
+        targets.origin,
     )
     matrix = _stored(x)
     content = hashlib.blake2b(digest_size=16)

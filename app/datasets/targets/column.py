@@ -46,12 +46,14 @@ class Targets:
         labels: names of the classes, unless they are 0, 1, ...
         what: they are, in words, from which it was guessed; empty where it was known.
         blocks: the targets, float32 or numbers of classes.
+        origin: what was subtracted from those that are numbers.
     """
 
     n_classes: int
     labels: tuple[Label, ...]
     what: str
     blocks: Iterator[Array]
+    origin: float = 0.0
 
 
 class TargetColumn:
@@ -134,9 +136,9 @@ class TargetColumn:
             self._numbers.check(self._source, f", {AS_OTHERS if what else NEEDED}")
         if kind == REGRESSION:
             self._check_no_positive()
-            if self._wanted.schema is None:  # else they are held against those of the training
-                self._numbers.check_precision(self._source)
-            return Targets(0, (), what, self._numbers.spool.blocks())
+            known = self._wanted.schema  # others are held against those of the training
+            origin = self._numbers.origin() if known is None else known.target_origin
+            return Targets(0, (), what, self._numbers.blocks(origin), origin)
         if self._labels is None:
             raise DataError(f"{self._source}: {self._too_many()}")
         self._check_fractions()

@@ -254,13 +254,19 @@ def test_the_order_of_targets_does_not_matter(values: list[str], step: int) -> N
     assert [labels[code] for code in codes] == values
 
 
-def test_numbers_that_float32_cannot_tell_apart_are_refused() -> None:
-    with refuses("the targets, 1000000002 on average, differ by too little for float32 (their "):
-        found(np.array([1e9, 1e9 + 1, 1e9 + 4]), wanted=REGRESSION)
-    assert found(np.full(3, 1e9 + 1), wanted=REGRESSION)[0] == 0  # nothing to tell apart
-    assert found(np.array([1e9, 1e9 + 1, 2e9]), wanted=REGRESSION)[0] == 0
-    known = Wanted(schema=Schema(1, 0), known_by="the model")
-    assert found(np.array([1e3 + 0.1, 1e3 + 0.1001]), wanted=known)[0] == 0
+def test_numbers_that_float32_cannot_tell_apart_are_centred_before_they_are_rounded() -> None:
+    def centred(values: Any, wanted: Wanted = REGRESSION) -> tuple[float, list[float]]:
+        with closing(TargetColumn("a.csv", wanted)) as column:
+            column.add(np.array(values))
+            result = column.finish()
+            return result.origin, [float(y) for block in result.blocks for y in block]
+
+    assert centred([1e9, 1e9 + 1, 1e9 + 4]) == (1_000_000_002, [-2, -1, 2])
+    assert centred([1e9 + 1] * 3)[0] == 0  # nothing to tell apart
+    assert centred([1e9, 1e9 + 1, 2e9])[0] == 0
+    for origin, expected in ((0.0, np.float32(1e9 + 1)), (1e9, 1)):
+        known = Wanted(schema=Schema(1, target_origin=origin), known_by="the model")
+        assert centred([1e9 + 1, 1e9 + 2], known)[1][0] == expected
 
 
 def test_many_names_are_refused_unless_they_are_wanted() -> None:
