@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +83,33 @@ def train(
             ``folder`` that of the run is in the cache folder, and goes with the result if the
             training has finished.
 
+    Warns:
+        UserWarning: the model is no better than always the same answer.
+
     Raises:
         DistBeliefError: or one of its children, all of which are names of ``distbelief``.
         KeyboardInterrupt: interrupted before training began, or twice.
     """
-    began = time.monotonic()
+    callbacks = Callbacks(say, on_status, on_event, should_stop)
     given = {"data": data, "holdout_data": holdout_data, "test_data": test_data}
-    run, where = _configure(config, cluster, settings | sources(given))
+    result = trained(config, cluster, given, callbacks, settings, progress=progress)
+    if result.warning:
+        warnings.warn(result.warning, stacklevel=2)
+    return result
+
+
+def trained(
+    config: RunConfig | None,
+    cluster: Cluster | None,
+    given: Mapping[str, Data | None],
+    callbacks: Callbacks,
+    settings: Mapping[str, Any],
+    *,
+    progress: bool = False,
+) -> Result:
+    """What :func:`train` gives, without its warnings; ``given`` are the data by their settings."""
+    began = time.monotonic()
+    run, where = _configure(config, cluster, {**settings, **sources(given)})
     if not (kept := "folder" in where.model_fields_set):
         where = where.model_copy(update={"folder": str(default_cache_folder() / "runs")})
     allow_imports_of(run)
@@ -100,11 +122,11 @@ def train(
             if event.kind == "start" and not started:
                 started.append(time.monotonic())
             history.append(event)
-            on_event(event)
+            callbacks.on_event(event)
 
         local = cluster if isinstance(cluster, LocalCluster) else None
-        callbacks = Callbacks(say, on_status, told, should_stop)
-        with _shown(problem, callbacks) if progress else nullcontext(callbacks) as every:
+        hearing = replace(callbacks, on_event=told)
+        with _shown(problem, hearing) if progress else nullcontext(hearing) as every:
             outcome = training.train(problem, where, every, local)
         model = TrainedModel.load(outcome.model_file)
     start_s, rest_s = started[0] - prepared, time.monotonic() - started[0]

@@ -55,6 +55,7 @@ class Result:
             ``seconds`` and figures.
         history: everything that happened, oldest first.
         details: what the algorithm has to say, a line each.
+        warning: a sentence if the model is no better than always the same answer; else empty.
         timings: where the time went.
         model_file: where the model was saved.
         checkpoint: that from which an interrupted run goes on, else None.
@@ -71,6 +72,7 @@ class Result:
     timings: Timings
     model_file: Path
     checkpoint: Path | None
+    warning: str = ""
 
     def plot(self) -> Figure:
         """Draw loss and held-out score in the course of the training: a figure of matplotlib.
@@ -89,6 +91,7 @@ class Result:
         facts |= {"held-out": brief(self.heldout)} if self.heldout else {}
         facts |= {"test": brief(self.test)} if self.test else {}
         facts |= {"model": f"{self.model!r} in {self.model_file}"}
+        facts |= {"warning": self.warning} if self.warning else {}
         rows = "".join(
             f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in facts.items()
         )
@@ -133,4 +136,5 @@ def result_of(
         timings=timings,
         model_file=outcome.model_file,
         checkpoint=outcome.checkpoint,
+        warning=outcome.warning,
     )

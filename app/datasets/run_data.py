@@ -35,7 +35,7 @@ from distbelief.app.datasets.split.division import (
     by_class,
     by_order,
 )
-from distbelief.app.datasets.split.partition import RowPart, in_file_order
+from distbelief.app.datasets.split.partition import RowList, RowPart, in_file_order
 from distbelief.app.errors import DataError
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.data import RANDOM, STRATIFIED
@@ -50,7 +50,7 @@ class Selection:
     """Some examples of a data set: those of ``part``, or without it all in their order."""
 
     dataset: Dataset
-    part: RowPart | None = None
+    part: RowList | None = None
 
     def __len__(self) -> int:
         return self.dataset.n_examples if self.part is None else len(self.part)

@@ -14,8 +14,8 @@ from typing import Any, Protocol, Self, cast, runtime_checkable
 
 import numpy as np
 
-from distbelief.app.datasets.examples.moments import Moments
 from distbelief.app.datasets.examples.sparse import csr
+from distbelief.app.datasets.examples.statistics import Statistics
 from distbelief.app.layout.rows import Ids
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.losses import silently
@@ -52,13 +52,16 @@ class Scaling:
     target_factor: float = 1.0
 
     @classmethod
-    def of(cls, columns: Moments | None, targets: Moments | None) -> Scaling:
+    def of(
+        cls, columns: Statistics | None, targets: Statistics | None, *, one_unit: bool = False
+    ) -> Scaling:
         """The scaling to mean 0 and deviation 1; what is constant is centred only.
 
+        Columns in ``one_unit`` keep it: they have one factor, which makes their mean variance 1.
         Means and factors are numbers of float32: then a column that is known in float32 is
         centred with one rounding, and folding takes back the very same operation.
         """
-        means, factors = _rounded(columns)
+        means, factors = _rounded(columns, one_unit=one_unit)
         (target_mean,), (target_factor,) = _rounded(targets) if targets else ((0.0,), (1.0,))
         return cls(means, factors, target_mean, target_factor)
 
@@ -163,13 +166,18 @@ class Scaling:
         return {kind: (pair[0].astype(kind), pair[1].astype(kind)) for kind in kinds}
 
 
-def _rounded(moments: Moments | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    if moments is None:
+def _rounded(
+    found: Statistics | None, *, one_unit: bool = False
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if found is None:
         return (), ()
+    spread = found.spread
+    if one_unit:
+        spread[spread > 0] = np.sqrt(np.mean(np.square(spread[spread > 0])))
     with np.errstate(divide="ignore", over="ignore"):
-        factors = (1 / moments.deviation).astype(np.float32)
+        factors = (1 / spread).astype(np.float32)
     factors[~np.isfinite(factors) | (factors == 0)] = 1.0
-    return tuple(moments.mean.astype(np.float32).tolist()), tuple(factors.tolist())
+    return tuple(found.mean.astype(np.float32).tolist()), tuple(factors.tolist())
 
 
 @runtime_checkable

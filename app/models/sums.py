@@ -106,6 +106,14 @@ class Score:
         return math.sqrt(squares / self._size) if squares else math.nan
 
     @property
+    def constant_log_loss(self) -> float:
+        """The log loss of always the shares of the classes as probabilities; NaN if not known."""
+        if not self.confusion:
+            return math.nan
+        shares = [sum(row) / self._size for row in self.confusion]
+        return -math.fsum(share * math.log(share) for share in shares if share)
+
+    @property
     def precision(self) -> float:
         """The share of answers 1 of two classes that are right; NaN without any."""
         (_, wrong, _), (_, right, _) = self.confusion

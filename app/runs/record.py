@@ -49,6 +49,7 @@ class _Schema(_Part):
     n_dense: Whole = 0
     n_fields: Whole = 0
     labels: Sequence[int | str]
+    target_origin: float = 0.0
 
 
 class _Identity(_Part):

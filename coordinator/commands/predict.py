@@ -137,7 +137,8 @@ def _columns(saved: SavedModel, passed: tuple[str, ...], proba: str | None) -> C
     if saved.build().task is Task.REGRESSION:
         if proba is not None:
             raise ConfigError("--proba: the model is a regression, it has no probabilities")
-        return Columns(passed, ("value",), False, ".9g", _values)
+        digits = ".15g" if saved.schema.target_origin else ".9g"
+        return Columns(passed, ("value",), False, digits, _values)
     if proba is None:
         return Columns(passed, ("class", "probability"), True, ".6g", _greatest(saved))
     names = [str(name) for name in saved.schema.names]

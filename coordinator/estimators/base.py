@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from distbelief.app.datasets.formats.options import TARGET_OPTIONS
 from distbelief.app.errors import ConfigError
-from distbelief.coordinator.api import Cluster, train
+from distbelief.coordinator.api import Cluster, trained
 from distbelief.coordinator.cluster.shared import shared_cluster
 from distbelief.coordinator.estimators.features import (
     by_column,
@@ -24,6 +26,7 @@ from distbelief.coordinator.estimators.features import (
     warn_of_columns,
 )
 from distbelief.coordinator.inference.trained_model import TrainedModel
+from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.result import Result
 
 Array = npt.NDArray[Any]
@@ -99,9 +102,14 @@ class Estimator(BaseEstimator):
         targets: Array,
         options: dict[str, Any],
         weights: Any = None,
+        *,
+        whole: bool = True,
         **more: Any,
     ) -> Self:
-        """Train; of the examples' ``weights`` only their sizes beside one another count."""
+        """Train; of the examples' ``weights`` only their sizes beside one another count.
+
+        One that is not ``whole`` may be one of many that go on, and have learned nothing yet.
+        """
         settings, of_columns = dict(self.settings or {}), self._column_options()
         settings.pop("data_options", None)
         for name in (*settings, *of_columns):
@@ -121,15 +129,14 @@ class Estimator(BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="distbelief-") as folder:
             if self.warm_start and hasattr(self, "model_") and "init_from" not in more:
                 more["init_from"] = self._saved_in(folder)
-            self.result_ = train(
-                cluster=self.cluster or shared_cluster(self._processes()),
-                data=data,
-                algorithm=self.algorithm,
-                data_options=of_columns | options,
-                **({"folder": folder, "seed": seed} | own | more | settings),
-            )
+            settings = {"folder": folder, "seed": seed} | own | more | settings
+            settings |= {"algorithm": self.algorithm, "data_options": of_columns | options}
+            where = self.cluster or shared_cluster(self._processes())
+            self.result_ = trained(None, where, {"data": data}, Callbacks(), settings)
         self.model_ = self.result_.model
         self._tell()
+        if whole and self.result_.warning:
+            warnings.warn(self.result_.warning, ConvergenceWarning, stacklevel=3)
         return self
 
     def _settings_for(self, features: Any) -> dict[str, Any]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, _safe_indexing
+from sklearn.utils import Tags
 
 from distbelief.coordinator.api import Cluster
 from distbelief.coordinator.estimators.base import Array, Estimator
@@ -23,16 +20,6 @@ ALONE: Mapping[str, Any] = {"n_push": 1, "n_fetch": 1, "overlap": False}
 #: What early_stopping means in scikit-learn: this share is held out, and so many passes in a row
 #: without a better model end a fit.
 VALIDATION, WITHOUT_CHANGE = 0.1, 10
-
-
-#: A loss above this share of that of a constant answer is not worth to be called learning.
-LEARNED = 0.999
-
-#: So many training examples say whether something was learned.
-LOOKED_AT = 10_000
-
-#: The least probability, as of an error in full certainty.
-TINY = 1e-7
 
 
 class _Downpour(Estimator):
@@ -62,57 +49,6 @@ class _Downpour(Estimator):
             }
         return own
 
-    def _train(
-        self,
-        features: Any,
-        targets: Array,
-        options: dict[str, Any],
-        weights: Any = None,
-        **more: Any,
-    ) -> Self:
-        super()._train(features, targets, options, weights, **more)
-        if "passes" not in more:  # one more pass of partial_fit may be one of the first
-            self._warn_of_nothing(features, targets, weights)
-        return self
-
-    def _warn_of_nothing(self, features: Any, targets: Array, weights: Any) -> None:
-        """Warn if always the same answer would be as good on the examples that were trained on."""
-        if getattr(self, "class_weight", None):  # then the loss is another one
-            return
-        some = np.arange(0, len(targets), math.ceil(len(targets) / LOOKED_AT))
-        mine = None
-        if weights is not None:  # it may be one for all
-            mine = np.broadcast_to(np.array(weights, np.float64), len(targets))[some]
-        loss, nothing = self._losses_beside_constant(
-            _safe_indexing(features, some), targets[some], mine
-        )
-        if loss > LEARNED * nothing > 0:
-            said = (
-                f"the model has learned nothing: its {self._loss_name} on the training data is "
-                f"{loss:.4g}, and that of always the same answer {nothing:.4g}; try another "
-                "learning_rate, or more passes"
-            )
-            warnings.warn(said, ConvergenceWarning, stacklevel=4)
-
-    @property
-    def _loss_name(self) -> str:
-        return "log loss" if isinstance(self, Classifier) else "squared error"
-
-    def _losses_beside_constant(
-        self, features: Any, targets: Array, weights: Array | None
-    ) -> tuple[float, float]:
-        """The loss of the model, and that of the best constant answer."""
-        if isinstance(self, Classifier):
-            chances = self.model_.predict_proba(features)
-            shares = np.bincount(targets, weights, minlength=chances.shape[1])
-            pair = chances[np.arange(len(targets)), targets], (shares / shares.sum())[targets]
-            losses = [-np.log(np.maximum(each, TINY)) for each in pair]
-        else:
-            mean = np.average(targets, weights=weights)
-            losses = [np.square(each - targets) for each in (self.model_.predict(features), mean)]
-        ours, nothing = (float(np.average(each, weights=weights)) for each in losses)
-        return ours, nothing
-
     def _count_iterations(self) -> int:
         return max(1, round(float(self._units()[-1]["passes"])))
 
@@ -136,7 +72,7 @@ class _Downpour(Estimator):
             more: dict[str, Any] = {"passes": 1}
             if hasattr(self, "model_"):
                 more["init_from"] = self._saved_in(folder)
-            return self._train(features, targets, options, weights, **more)
+            return self._train(features, targets, options, weights, whole=False, **more)
 
 
 class DownpourClassifier(_Downpour, Classifier):

@@ -27,7 +27,7 @@ class Regressor(RegressorMixin, Estimator):
         return self.model_.predict(features)
 
     def _shaped(self, weights: Array, bias: Array) -> tuple[Array, Any]:
-        return weights[0], float(bias[0])
+        return weights[0], float(bias[0]) + self.model_.saved.schema.target_origin
 
     def _validate_regression(
         self, features: Any, targets: Any, *, reset: bool

@@ -18,6 +18,9 @@ from distbelief.app.models.files import ROWS, SavedModel
 #: The array of an ``.npz`` file with the names of the classes.
 LABELS = "labels"
 
+#: What is to be added to predictions, where targets were too near one another for float32.
+ORIGIN = "target_origin"
+
 
 def export(saved: SavedModel, path: Path) -> None:
     """Write the parameters in the format that the name of the file says.
@@ -57,6 +60,8 @@ class Format:
 
 def _write_npz(saved: SavedModel, file: IO[bytes]) -> None:
     arrays: dict[str, Any] = dict(saved.arrays())
+    if saved.schema.target_origin:
+        arrays[ORIGIN] = np.float64(saved.schema.target_origin)
     if saved.schema.names:
         if LABELS in arrays:
             raise ModelError(f"a tensor is called {LABELS}, as the names of classes in an .npz")
@@ -65,12 +70,19 @@ def _write_npz(saved: SavedModel, file: IO[bytes]) -> None:
 
 
 def _write_npy(saved: SavedModel, file: IO[bytes]) -> None:
+    if saved.schema.target_origin:
+        raise ModelError(
+            f"to what the parameters give {saved.schema.target_origin:.17g} has to be added, which "
+            "one vector cannot say: write .npz, .csv or .safetensors"
+        )
     np.save(file, saved.flat(), allow_pickle=False)
 
 
 def _write_csv(saved: SavedModel, file: IO[bytes]) -> None:
     rows = csv.writer(_Text(file), lineterminator="\n")
     rows.writerow(["tensor", "index", "value"])
+    if saved.schema.target_origin:
+        rows.writerow([ORIGIN, "", f"{saved.schema.target_origin:.17g}"])
     arrays = saved.arrays()
     for name, array in arrays.items():
         if not name.endswith(ROWS):

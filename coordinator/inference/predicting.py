@@ -112,7 +112,8 @@ class Predictor:
         model, parameters, features = self._saved.source()(features)
         found = np.asarray(model.predict(parameters, features))
         if model.task is Task.REGRESSION:
-            return Predictions(found.tolist(), np.empty((len(found), 0)))
+            values = self._saved.schema.values(found)
+            return Predictions(values.tolist(), np.empty((len(found), 0)))
         classes = likeliest(found, self._saved.settings.threshold)
         chances = np.stack([1 - found, found], axis=1) if found.ndim == 1 else found
         return Predictions([names[number] for number in classes], chances)

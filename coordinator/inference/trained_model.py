@@ -106,7 +106,7 @@ class TrainedModel:
         """
         answers = self._answers(features)
         if self.task is Task.REGRESSION:
-            return answers
+            return self.saved.schema.values(answers)
         return np.asarray(self.classes)[likeliest(answers, self.saved.settings.threshold)]
 
     def predict_proba(self, features: Any) -> npt.NDArray[np.floating]:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from distbelief.app.datasets.examples.dataset import Dataset
-from distbelief.app.datasets.examples.moments import column_moments, target_moments
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.statistics import (
+    Statistics,
+    statistics_of,
+    target_statistics,
+)
 from distbelief.app.errors import ConfigError
 from distbelief.app.models.files import SavedModel
+from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Model, Task
 from distbelief.app.models.scaling import Foldable, Scaling
 from distbelief.app.settings.config import RunConfig
+
+#: Columns whose spreads are within this factor of one another may well be in one unit.
+ALIKE = 10.0
+#: What rounding may take from an equality.
+ROUNDING = 1e-6
 
 
 def scaling_of(
@@ -32,10 +44,43 @@ def scaling_of(
     regression = model.task is Task.REGRESSION
     if not (n_columns or regression):
         return None
+    columns = _columns(dataset, n_columns) if n_columns else None
     return Scaling.of(
-        column_moments(dataset, n_columns) if n_columns else None,
-        target_moments(dataset) if regression else None,
+        columns,
+        target_statistics(dataset.targets, dataset.weights) if regression else None,
+        one_unit=columns is not None and _is_network(model) and in_one_unit(columns),
     )
+
+
+def in_one_unit(columns: Statistics) -> bool:
+    """Whether columns look as if one unit were that of all, as those of iris, in centimetres.
+
+    Then their spreads say which of them matter, which would be lost if each were divided by its
+    own. Columns with two values (yes or no) have no unit.
+    """
+    spread = columns.spread
+    some = spread > 0
+    if not some.any():
+        return False
+    # The variance is at most this, and as large for two values only (Bhatia & Davis 2000).
+    most = (columns.mean - columns.least) * (columns.greatest - columns.mean)
+    flags = np.square(spread) >= most * (1 - ROUNDING)
+    alike = spread.max() <= ALIKE * spread[some].min()
+    return bool(alike and not flags[some].any())
+
+
+def _columns(dataset: Dataset, n_columns: int) -> Statistics:
+    known = dataset.facts.statistics
+    if known is not None and dataset.weights is None:
+        return known  # the conversion has seen all
+    return statistics_of(dataset.features, n_columns, dataset.weights)
+
+
+def _is_network(model: Model) -> bool:
+    """Whether the size of a column decides how soon it is learned; the minimum of linear models is
+    the same in any unit, and near soonest where spreads are equal.
+    """
+    return isinstance(model, MLP) and bool(model.hidden)
 
 
 def numeric_columns(schema: Schema) -> int:

@@ -21,8 +21,8 @@ class Callbacks:
         should_stop: asked whether the training is to end.
     """
 
-    say: Callable[[str], None]
-    on_status: Callable[[Status], None]
+    say: Callable[[str], None] = lambda _: None
+    on_status: Callable[[Status], None] = lambda _: None
     on_event: Listener = lambda _: None
     should_stop: Callable[[], bool] = lambda: False
 

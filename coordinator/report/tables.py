@@ -63,6 +63,7 @@ def _summary(history: History) -> dict[str, str]:
         "held-out": brief(outcome["heldout"]) if outcome.get("heldout") else _last_score(history),
         "saved model": _kept(history),
         "test": brief(outcome["test"]) if outcome.get("test") else "",
+        "warning": str(outcome.get("warning", "")),
         "ended": _ended(outcome),
         "time": _time(history),
         "algorithm": str(config.get("algorithm", "")),

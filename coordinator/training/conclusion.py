@@ -62,6 +62,7 @@ def conclude(
     ending: Ending,
     seconds: float,
     test: Score | None = None,
+    warning: str = "",
     publish: Callable[[], None] = lambda: None,
 ) -> None:
     """Tell everybody that the run is over; the model is saved, whoever can be told.
@@ -77,6 +78,8 @@ def conclude(
             "evaluation": kept.number,
             UNITS[resources.problem.config.algorithm]: kept.passes,
         }
+    if warning:
+        outcome["warning"] = warning
     if test is not None:
         outcome["test"] = resources.problem.score_formatter.document(test)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from distbelief.app.datasets.run_data import Selection
 from distbelief.app.errors import (
     Fenced,
     RunTaken,
@@ -23,6 +24,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.inference.scoring import score_examples
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
+from distbelief.coordinator.progress.learning import nothing_learned
 from distbelief.coordinator.progress.outcome import UNITS, Outcome
 from distbelief.coordinator.runs.driver import Driver
 from distbelief.coordinator.runs.folder import RunFolder
@@ -36,6 +38,9 @@ from distbelief.coordinator.training.resources import (
     describe_run,
     open_training,
 )
+
+#: So many training examples say whether something was learned.
+LOOKED_AT = 10_000
 
 
 def train(
@@ -121,6 +126,7 @@ def _run(
         if test is not None:
             facts = {**saved.facts, "test": resources.problem.score_formatter.document(test)}
             saved = replace(saved, facts=facts)
+        warning = "" if ending.resumable else _warning(resources, ending, saved)
         model_file = save(resources, saved)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
@@ -130,7 +136,8 @@ def _run(
         raise
     # Until then the shards hold what belongs to scaled columns, and the run may be resumed.
     published = saved if saved.scaling is not None and not ending.resumable else None
-    conclude(resources, ending, driver.seconds, test, _publishing(driver, published))
+    publish = _publishing(driver, published)
+    conclude(resources, ending, driver.seconds, test, warning, publish)
     return Outcome(
         run=resources.session.record.run,
         reason=ending.reason,
@@ -143,6 +150,7 @@ def _run(
         seconds=driver.seconds,
         folder=resources.folder.path.parent,
         unit=UNITS[resources.problem.config.algorithm],
+        warning=warning,
     )
 
 
@@ -168,6 +176,18 @@ def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
         problem.model, saved.parameters, source, problem.dataset, problem.data.train, size
     )
     return replace(saved, parameters=dense).folded(problem.scaling)
+
+
+def _warning(resources: TrainingResources, ending: Ending, saved: SavedModel) -> str:
+    """A sentence if nothing was learned, by held-out examples, or without these by some others."""
+    problem, heldout = resources.problem, ending.final.heldout
+    if problem.config.negative_rate != 1:  # it answers for other data than these
+        return ""
+    task = problem.score_formatter.task
+    if heldout is not None:
+        return nothing_learned(heldout.score, task, heldout=True)
+    some = Selection(problem.dataset, problem.data.train[:LOOKED_AT])
+    return nothing_learned(score_examples(saved, some), task, heldout=False)
 
 
 def _publishing(driver: Driver, saved: SavedModel | None) -> Callable[[], None]:

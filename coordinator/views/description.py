@@ -100,7 +100,8 @@ class Description:
     def _targets(self) -> list[str]:
         if self.targets is not None:
             figures = zip(_TARGETS, self.targets, strict=True)
-            return ["targets: " + ", ".join(f"{name} {value:.6g}" for name, value in figures)]
+            form = ".15g" if self.dataset.schema.target_origin else ".6g"
+            return ["targets: " + ", ".join(f"{name} {value:{form}}" for name, value in figures)]
         counts = [f"  {label}: {n:,}" for label, n in self.classes.items()]
         return [f"classes: {len(self.classes):,}", *_cut(counts)]
 
@@ -117,7 +118,7 @@ def describe(
         DataError: the source, an option or the data is unusable.
     """
     dataset = open_cached(source, options, default_cache_folder(), progress=progress)
-    n_classes = dataset.n_classes
+    n_classes, origin = dataset.n_classes, dataset.schema.target_origin
     counts, total = np.zeros(n_classes, np.int64), 0.0
     least, greatest = np.inf, -np.inf
     for start in range(0, dataset.n_examples, CHUNK):
@@ -131,7 +132,9 @@ def describe(
         dataset,
         _not_zero(dataset) / (dataset.n_examples * dataset.n_features),
         dict(zip(dataset.schema.names, counts.tolist(), strict=True)),
-        None if n_classes else (float(least), total / dataset.n_examples, float(greatest)),
+        None
+        if n_classes
+        else (origin + float(least), origin + total / dataset.n_examples, origin + float(greatest)),
         options,
         WeightFigures.of(dataset),
     )

@@ -17,6 +17,7 @@ def document(outcome: Outcome, score_formatter: ScoreFormatter) -> dict[str, Any
         "said": [str(outcome.reason), *outcome.details],
         "seconds": round(outcome.seconds, 3),
         "model": str(outcome.model_file),
+        "warning": outcome.warning or None,
         "checkpoint": None if outcome.checkpoint is None else str(outcome.checkpoint),
         "evaluations": len(outcome.evaluations),
         "heldout": found

@@ -58,7 +58,8 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
             lines.append(f"no better after {when}, of {last}: --patience {WORSE_FOR} ends that")
         if rest := score_formatter.rest(outcome.heldout.score):
             lines.append(f"held-out {rest}")
-        lines += score_formatter.baseline(outcome.heldout.score)
+        if not outcome.warning:  # which says it
+            lines += score_formatter.baseline(outcome.heldout.score)
         if score_formatter.task is Task.BINARY:  # of more classes, `evaluate` tells
             lines += score_formatter.confusion(outcome.heldout.score)
     if outcome.test is not None:
@@ -66,6 +67,8 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
         lines.append(f"test {text} ({outcome.test.n_examples:,} examples, scored once)")
         if rest := score_formatter.rest(outcome.test):
             lines.append(f"test {rest}")
+    if outcome.warning:
+        lines.append(f"warning: {outcome.warning}")
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: {command('resume', outcome.run, folder=outcome.folder)}")

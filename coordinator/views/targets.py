@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from distbelief.app.datasets.examples.dataset import Dataset
+from distbelief.app.datasets.targets.guess import TWICE, VERY_FEW
 from distbelief.app.datasets.targets.wanted import CLASSIFICATION, REGRESSION
 from distbelief.app.settings.sections import Scalar
 
@@ -28,6 +29,12 @@ def target_lines(dataset: Dataset, options: Mapping[str, Scalar], asked: str = "
     task = CLASSIFICATION if schema.n_classes else REGRESSION
     other = REGRESSION if schema.n_classes else CLASSIFICATION
     lines.append(f"task: {task}{_why(facts.guessed, other, options, asked)}")
+    if schema.n_classes > VERY_FEW and dataset.n_examples < TWICE * schema.n_classes:
+        lines.append(
+            f"warning: {schema.n_classes:,} classes in {dataset.n_examples:,} examples leave "
+            f"hardly two of a class: for numbers there are linear, and mlp with task={REGRESSION}; "
+            "the option target=NAME chooses another column"
+        )
     if schema.n_classes == 2:
         negative, positive = schema.names
         how = "as the option says" if "positive" in options else f"positive={negative} is the other"

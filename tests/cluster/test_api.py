@@ -232,3 +232,14 @@ def test_workers_that_run_already_learn_of_a_module_that_comes_later(
     result = train_here(model="latemodels:Late", passes=1)
     assert result.reason is EndReason.PASSES
     assert "latemodels" in result.model.saved.facts["modules"]
+
+
+def test_a_training_that_learned_nothing_says_so_in_python_and_in_its_folder(
+    train_here: Train, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).normal(size=(60, 2)), [0, 1] * 30
+    more = {"learning_rate": 1e-12, "passes": 1, "holdout": 0.0}
+    with pytest.warns(UserWarning, match="no better than always the commonest class"):
+        result = train_here(data=noise, **more)
+    assert "on 60 training examples" in result.warning
+    assert RunFolder(tmp_path / result.run).outcome()["warning"] == result.warning

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.datasets.cache.filling import StoredNumbers, filled
-from distbelief.app.datasets.examples.centres import WeightedMeans
 from distbelief.app.datasets.examples.chunks import NO_NUMBERS, Chunk, CsrRows, Numbers
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.examples.statistics import RunningStatistics, Statistics, numbers_of
@@ -132,6 +131,7 @@ def _attempted(reader: Reader, source: str, wanted: Wanted, folder: Path) -> _At
         columns.n_dense,
         columns.n_fields,
         found.labels,
+        found.origin,
     )
     return _Attempt(schema, found.what, files.numbers, statistics, files.means)
 
@@ -146,7 +146,7 @@ class _Files:
         self._folder = folder
         self._weights: GrowingArray | None = None
         self._any_weight = False
-        self._means: WeightedMeans | None = None
+        self._means: RunningStatistics | None = None
         self._apart = None
         if reader.apart:
             self._apart = GrowingArray(folder / APART, np.dtype(np.float64))
@@ -173,7 +173,7 @@ class _Files:
     @property
     def means(self) -> Array | None:
         """The weighted means of the numbers; None without weights."""
-        return None if self._means is None else self._means.now()
+        return None if self._means is None else self._means.now().mean
 
     def check_weights(self, source: str) -> None:
         """Raise DataError if there are weights, and all of them are 0."""
@@ -184,7 +184,7 @@ class _Files:
         if self._weights is None:  # what the first example says
             self._weights = GrowingArray(self._folder / WEIGHTS, np.dtype(np.float32))
             self._stack.enter_context(closing(self._weights))
-            self._means = WeightedMeans(self._n_dense)
+            self._means = RunningStatistics(self._n_dense, weighted=True)
         self._weights.add(weights)
         self._any_weight |= bool(weights.any())
 

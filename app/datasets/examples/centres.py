@@ -1,4 +1,4 @@
-"""Means and medians of numbers whose examples have weights: what stands for those that are missing.
+"""Medians of numbers whose examples have weights: what may stand for those that are missing.
 
 They are what they would be if each example were there as often as its weight says.
 """
@@ -11,28 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Float64s = npt.NDArray[np.float64]
-
-
-class WeightedMeans:
-    """Means of some columns of numbers, of rows that come in pieces."""
-
-    def __init__(self, n_columns: int) -> None:
-        self._sums = np.zeros(n_columns)
-        self._totals = np.zeros(n_columns)
-
-    def add(self, rows: Array, weights: Array) -> None:
-        """Take the next rows, shape (n, n_columns), NaN where a number is missing."""
-        wide = rows.astype(np.float64)
-        there = ~np.isnan(wide)
-        self._totals += weights @ there
-        self._sums += weights @ np.where(there, wide, 0.0)
-
-    def now(self) -> Float64s:
-        """The means of all rows so far; 0 where nothing has a weight."""
-        return np.divide(
-            self._sums, self._totals, out=np.zeros_like(self._sums), where=self._totals > 0
-        )
 
 
 def middle(weights: Array, half: float, side: Any) -> int:

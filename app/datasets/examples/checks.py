@@ -24,6 +24,12 @@ CHUNK_NUMBERS = 1 << 20
 #: Targets of more kinds than this are more likely prices or ids than labels.
 MAX_GUESSED_CLASSES = 1_000
 
+#: So many whole numbers are labels, unless hardly any of them comes twice.
+FEW_KINDS = 20
+
+#: A column is what at least this share of its values are; then the others are mistakes.
+NEARLY_ALL = 0.9
+
 
 def check_features(features: Array, source: str) -> None:
     """Require a numeric array of shape (n_examples, n_features) with something in it."""

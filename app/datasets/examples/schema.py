@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 Label = int | str
 
@@ -22,6 +26,8 @@ class Schema:
         labels: the user's name for each class: a whole number, a text as it was given, or a
             truth value; in ascending order, but for two of which the user called one positive,
             which is the second. Empty if the classes are called 0 to ``n_classes - 1``.
+        target_origin: what was subtracted from the targets of a regression before they were
+            rounded, and is added to predictions; 0 where float32 can tell them apart.
     """
 
     n_features: int
@@ -30,6 +36,7 @@ class Schema:
     n_dense: int = 0
     n_fields: int = 0
     labels: tuple[Label, ...] = ()
+    target_origin: float = 0.0
 
     @property
     def buckets(self) -> int:
@@ -40,6 +47,12 @@ class Schema:
     def names(self) -> tuple[Label, ...]:
         """The name of each class."""
         return self.labels or tuple(range(self.n_classes))
+
+    def values(self, predicted: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """What a regression predicts, in the numbers that its targets were before an origin."""
+        if not self.target_origin:
+            return predicted
+        return predicted.astype(np.float64) + self.target_origin
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,6 +68,8 @@ class Schema:
         if not (
             all(type(each) is int and each >= 0 for each in counts)
             and type(found.sparse) is bool
+            and type(found.target_origin) in (int, float)
+            and math.isfinite(found.target_origin)
             and len(found.labels) in (0, found.n_classes)
             and all(type(label) in (bool, int, str) for label in found.labels)
         ):

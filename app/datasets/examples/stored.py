@@ -44,7 +44,7 @@ APART = "apart.npy"
 STATISTICS = "statistics.npy"
 
 #: Raise it when the files in the cache, or what is made of a source, change.
-FORMAT = 7
+FORMAT = 8
 
 
 def open_folder(folder: Path, source: str) -> Dataset | None:

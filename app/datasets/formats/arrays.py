@@ -113,6 +113,7 @@ def hand_over(
         columns.n_dense,
         columns.n_fields,
         targets.labels,
+        targets.origin,
     )
     matrix = _stored(x)
     content = hashlib.blake2b(digest_size=16)
@@ -132,8 +133,7 @@ def hand_over(
         columns=table.table,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    digest = content.hexdigest()
-    dataset = Dataset(matrix, found, schema, NAME, digest, facts, weights=weights)
+    dataset = Dataset(matrix, found, schema, NAME, content.hexdigest(), facts, weights=weights)
     stored.write(dataset, folder)
     return f"{PREFIX}{folder}"
 

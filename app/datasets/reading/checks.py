@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from distbelief.app.datasets.examples.checks import NEARLY_ALL
 from distbelief.app.datasets.reading.cells import Cells
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
 from distbelief.app.datasets.reading.distinct import Distinct
@@ -11,7 +12,6 @@ from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.survey import (
     COUNTS,
     DIFFERS,
-    NEARLY_ALL,
     ColumnSurvey,
 )
 

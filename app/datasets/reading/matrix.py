@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.centres import WeightedMeans, weighted_median
+from distbelief.app.datasets.examples.centres import weighted_median
 from distbelief.app.datasets.examples.checks import (
     check_features,
     check_finite,
@@ -134,7 +134,7 @@ def _statistics(
     Means are those of rows that are there as often as their weights say.
     """
     running, found = RunningStatistics(n), NO_NUMBERS
-    weighted, start = WeightedMeans(n), 0
+    weighted, start = RunningStatistics(n, weighted=True), 0
     for chunk in chunks:
         assert chunk.found is not None
         found = chunk.found if found is NO_NUMBERS else found.merged(chunk.found)
@@ -144,7 +144,7 @@ def _statistics(
             weighted.add(numbers_of(chunk.features, n), weights[start : start + len(chunk)])
             start += len(chunk)
     statistics = running.now()
-    return found, statistics, statistics.mean if weights is None else weighted.now()
+    return found, statistics, (statistics if weights is None else weighted.now()).mean
 
 
 def _median(values: Array, weights: Array | None) -> float:

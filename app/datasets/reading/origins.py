@@ -24,8 +24,9 @@ def origins(plan: ColumnPlan, found: Numbers, statistics: Statistics) -> dict[in
     spread, mean = statistics.spread[:n], statistics.mean[:n]
     differing = np.maximum(found.raised - found.lowered, 0)  # infinities where nothing is
     damaged = (differing > FINEST * spread) & (plan.origins == 0) & (mean != 0)
-    return {plan.dense[place]: _origin(float(mean[place])) for place in np.flatnonzero(damaged)}
+    return {plan.dense[place]: origin_near(float(mean[place])) for place in np.flatnonzero(damaged)}
 
 
-def _origin(mean: float) -> float:
+def origin_near(mean: float) -> float:
+    """What to subtract from numbers around a mean."""
     return float(round(mean)) if abs(mean) > _WHOLE else mean

@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from distbelief.app.datasets.examples.checks import FEW_KINDS, NEARLY_ALL
 from distbelief.app.datasets.examples.column import CATEGORICAL, DATE, NUMERIC
 from distbelief.app.datasets.reading.cells import Cells
 from distbelief.app.datasets.reading.dates import looks_like_date, seconds
 from distbelief.app.datasets.reading.distinct import Distinct
 from distbelief.app.datasets.reading.notation import Notation
 from distbelief.app.datasets.reading.values import shown
-
-#: A column is what nearly all of its values are; then the others are mistakes.
-NEARLY_ALL = 0.9
 
 #: Numbers in the writing of another country or program: 1.234,5 or 1,234 or $12.50 or 45 %.
 ANOTHER_WRITING = "numbers in another writing"
@@ -36,9 +34,6 @@ COUNTS, DIFFERS = "it counts the rows", "it has a different value in each row"
 FEW_ROWS = 10
 
 _TOGETHER = 256  # columns of a wide table that are read at once
-
-#: So many different numbers in another writing are targets of a regression, not labels.
-MANY_LABELS = 20
 
 _ID = re.compile(
     r"(?:.*[^a-z])?(?:id|ids|uuid|guid|index|idx|row|rowid|rownum|row_?number|key|nr)",
@@ -132,7 +127,7 @@ class ColumnSurvey:
             if kind:
                 self.kinds[kind] += n
                 self.examples.setdefault(kind, text.decode())
-                if kind == ANOTHER_WRITING and len(self.several) < MANY_LABELS:
+                if kind == ANOTHER_WRITING and len(self.several) < FEW_KINDS:
                     self.several.add(text)
             else:
                 self.missing += n
@@ -158,7 +153,7 @@ class ColumnSurvey:
         """What the column seems to be, by its name and by what it holds."""
         kind = self.kind
         example = self.examples.get(kind, "")
-        if kind == ANOTHER_WRITING and len(self.several) >= MANY_LABELS:
+        if kind == ANOTHER_WRITING and len(self.several) >= FEW_KINDS:
             return Guess(kind, example, are_labels=False)
         counted = self.kinds[NUMERIC] if kind == NUMERIC and self.counts_rows else 0
         if _UNNAMED.fullmatch(name) and counted > 1:

@@ -151,7 +151,8 @@ class File:
             column.add(y)
             found = column.finish()
             targets: Array = np.concatenate(list(found.blocks))
-        schema = Schema(features.shape[1], found.n_classes, labels=found.labels)
+        n = features.shape[1]
+        schema = Schema(n, found.n_classes, labels=found.labels, target_origin=found.origin)
         reading = {name: options[name] for name in (*MISSING_OPTIONS, WEIGHT) if name in options}
         what = TargetFacts(guessed=found.what)
         facts = Facts(reading=reading, target=what, columns=columns)

@@ -17,9 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.examples.checks import MAX_GUESSED_CLASSES, check_labels, check_whole
+from distbelief.app.datasets.examples.checks import (
+    FEW_KINDS,
+    MAX_GUESSED_CLASSES,
+    check_labels,
+    check_whole,
+)
 from distbelief.app.datasets.examples.schema import Label
-from distbelief.app.datasets.targets.guess import ADVICE, FEW, Evidence, guess
+from distbelief.app.datasets.targets.guess import ADVICE, Evidence, guess
 from distbelief.app.datasets.targets.labels import FoundLabels, KnownLabels, whole
 from distbelief.app.datasets.targets.numbers import AS_OTHERS, NEEDED, Numbers
 from distbelief.app.datasets.targets.spool import Spool
@@ -41,12 +46,14 @@ class Targets:
         labels: names of the classes, unless they are 0, 1, ...
         what: they are, in words, from which it was guessed; empty where it was known.
         blocks: the targets, float32 or numbers of classes.
+        origin: what was subtracted from those that are numbers.
     """
 
     n_classes: int
     labels: tuple[Label, ...]
     what: str
     blocks: Iterator[Array]
+    origin: float = 0.0
 
 
 class TargetColumn:
@@ -129,9 +136,9 @@ class TargetColumn:
             self._numbers.check(self._source, f", {AS_OTHERS if what else NEEDED}")
         if kind == REGRESSION:
             self._check_no_positive()
-            if self._wanted.schema is None:  # else they are held against those of the training
-                self._numbers.check_precision(self._source)
-            return Targets(0, (), what, self._numbers.spool.blocks())
+            known = self._wanted.schema  # others are held against those of the training
+            origin = self._numbers.origin() if known is None else known.target_origin
+            return Targets(0, (), what, self._numbers.blocks(origin), origin)
         if self._labels is None:
             raise DataError(f"{self._source}: {self._too_many()}")
         self._check_fractions()
@@ -150,13 +157,15 @@ class TargetColumn:
         return self._numbers.seen(self._count, names)
 
     def _check_fractions(self) -> None:
-        """Refuse real numbers as labels, unless a few kinds of them are."""
+        """Refuse real numbers as labels, unless there are a few kinds of them, some twice."""
         seen = self._seen() if self._wanted.schema is None else Evidence(0)
         kinds = seen.kinds or 0
-        if seen.fractions and not seen.texts and kinds > FEW:
+        many = kinds > FEW_KINDS or (kinds > 2 and seen.hardly_twice)
+        if seen.fractions and not seen.texts and many:
             raise DataError(
                 f"{self._source}: {self._targets} are numbers with fractions, {kinds:,} different "
-                "ones, and no labels of classes: choose a model for numbers, such as linear"
+                f"ones in {seen.n_examples:,} examples, and no labels of classes: choose a model "
+                f"for numbers, such as linear, or mlp with task={REGRESSION}"
             )
 
     def _check_no_positive(self) -> None:

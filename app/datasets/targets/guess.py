@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from distbelief.app.datasets.examples.checks import FEW_KINDS, NEARLY_ALL
 from distbelief.app.datasets.targets.wanted import CLASSIFICATION, REGRESSION
 
-#: A column of which at least this share are numbers is one of numbers; the rest are mistakes.
-NEARLY_ALL = 0.9
-
-#: So many whole numbers are labels, unless hardly any of them comes twice.
-FEW, VERY_FEW, TWICE = 20, 10, 2
+#: Whole numbers of more kinds are no labels if hardly any of them comes twice.
+VERY_FEW, TWICE = 10, 2
 
 #: More whole numbers are numbers where they come less often than that, on average.
 OFTEN = 10
@@ -47,6 +45,11 @@ class Evidence:
         return self.n_texts > 0 and not self.nearly_numbers
 
     @property
+    def hardly_twice(self) -> bool:
+        """Whether there are about as many kinds as examples."""
+        return self.n_examples < TWICE * (self.kinds or 0)
+
+    @property
     def nearly_numbers(self) -> bool:
         """Whether they are numbers but for a few texts, which then are mistakes."""
         n_numbers = self.n_examples - self.n_texts
@@ -71,7 +74,7 @@ def _guess_whole(seen: Evidence) -> tuple[str | None, str]:
         return REGRESSION, "very many different whole numbers"
     kinds, n_examples = seen.kinds, seen.n_examples
     what = f"{kinds:,} different whole numbers in {n_examples:,} examples"
-    if kinds <= FEW:
-        prices = kinds > VERY_FEW and n_examples < TWICE * kinds
+    if kinds <= FEW_KINDS:
+        prices = kinds > VERY_FEW and seen.hardly_twice
         return REGRESSION if prices else CLASSIFICATION, what
     return REGRESSION if n_examples < OFTEN * kinds and not seen.counted else None, what

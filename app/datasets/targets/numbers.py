@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from distbelief.app.datasets.examples.schema import Label
 from distbelief.app.datasets.examples.statistics import RunningStatistics
-from distbelief.app.datasets.reading.origins import FINEST
+from distbelief.app.datasets.reading.origins import FINEST, origin_near
 from distbelief.app.datasets.reading.values import shown, target_number, truth
 from distbelief.app.datasets.targets.guess import Evidence
 from distbelief.app.datasets.targets.spool import Spool
@@ -30,13 +30,13 @@ AS_OTHERS = "as nearly all others are; the option task=classification takes all 
 
 
 class Numbers:
-    """Each target as float32; NaN for the texts that are none, which are counted.
+    """Each target as float64; NaN for the texts that are none, which are counted.
 
     The complaint is about the first that is no finite number in float32.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self.spool = Spool(np.dtype(np.float32), folder)
+        self.spool = Spool(np.dtype(np.float64), folder)
         self._complaint = ""
         self._n_texts = 0
         self._n_truths = 0
@@ -60,7 +60,7 @@ class Numbers:
         if len(bad) and not self._complaint:
             self._complain(int(bad[0]), values[bad[0]], float(numbers[bad[0]]))
         self._fractions |= bool((numbers != np.floor(numbers))[np.isfinite(numbers)].any())
-        self.spool.add(rounded)
+        self.spool.add(numbers)
         self._see(numbers, rounded)
         self._count += len(values)
 
@@ -69,16 +69,16 @@ class Numbers:
         if self._complaint:
             raise DataError(f"{source}: {self._complaint}{advice if self._n_texts else ''}")
 
-    def check_precision(self, source: str) -> None:
-        """Raise DataError if rounding to float32 destroys what the targets differ by."""
+    def origin(self) -> float:
+        """What has to be subtracted so that float32 can tell the targets apart; 0 if nothing."""
         found = self._statistics.now()
-        spread, mean = float(found.spread[0]), float(found.mean[0])
-        if self._raised - self._lowered > FINEST * spread:
-            raise DataError(
-                f"{source}: the targets, {mean:.10g} on average, differ by too little for float32 "
-                f"(their deviation is {spread:.4g}): train on what is left of them without a "
-                f"number near their mean, such as {mean:.6g}, and add that to predictions"
-            )
+        damaged = self._raised - self._lowered > FINEST * float(found.spread[0])
+        return origin_near(float(found.mean[0])) if damaged else 0.0
+
+    def blocks(self, origin: float) -> Iterator[Array]:
+        """The targets without their origin, as float32."""
+        for block in self.spool.blocks():
+            yield (block - origin).astype(np.float32)
 
     def seen(self, n_examples: int, names: Sequence[Label] | None) -> Evidence:
         """The evidence; ``names`` are the different ones, None if they are too many."""
@@ -94,7 +94,7 @@ class Numbers:
         )
 
     def _see(self, numbers: npt.NDArray[np.float64], rounded: npt.NDArray[np.float32]) -> None:
-        """Take note of how much rounding changes, for :meth:`check_precision`."""
+        """Take note of how much rounding changes, for :meth:`origin`."""
         finite = np.isfinite(rounded)
         if finite.any():
             exact = numbers[finite]

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from distbelief.app.datasets.examples.moments import Moments
 from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.examples.statistics import statistics_of
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.rows import TableRows
 from distbelief.app.models.files import SavedModel, read_model
@@ -130,8 +130,8 @@ def test_the_loss_of_predictions_is_in_the_unit_of_the_targets() -> None:
 
 
 def test_a_column_is_scaled_to_mean_0_and_deviation_1_and_a_constant_one_is_centred() -> None:
-    moments = Moments(np.array([5.0, -2.0, 0.1]), np.array([2.0, 0.0, 1e-60]))
-    ours = Scaling.of(moments, None)
+    found = statistics_of(np.array([[3.0, -2.0, 0.1], [7.0, -2.0, 0.1]]), 3)
+    ours = Scaling.of(found, None)
     assert ours.factors == (0.5, 1.0, 1.0)
     x = np.array([[7.0, -2.0, 0.1]], np.float32)
     assert ours.features(x, np.dtype(np.float32)).tolist() == [[1.0, 0.0, 0.0]]

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from distbelief.app.datasets.examples.statistics import statistics_of
 from distbelief.app.errors import ConfigError
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.scaling import Scaled, Scaling
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.problem.standardisation import in_one_unit
 
 
 def made(**settings: Any) -> Problem:
@@ -34,6 +36,45 @@ def test_dense_columns_are_standardised_and_constant_ones_centred() -> None:
     assert found.n_columns == 64
     assert found.factors[0] == 1.0  # the corner of all pictures is white
     assert (found.target_mean, found.target_factor) == (0.0, 1.0)
+
+
+CENTIMETRES = np.array([0.43, 0.76, 0.83, 1.76]) * np.random.default_rng(0).normal(size=(99, 4))
+
+
+@pytest.mark.parametrize(
+    ("columns", "alike"),
+    [
+        (CENTIMETRES, True),
+        (np.hstack([CENTIMETRES, np.ones((99, 1))]), True),  # what is constant says nothing
+        (np.hstack([CENTIMETRES, 9 * CENTIMETRES[:, :1]]), True),
+        (np.hstack([CENTIMETRES, 9 * CENTIMETRES[:, 3:]]), False),
+        (np.hstack([CENTIMETRES, CENTIMETRES[:, :1] > 0.2]), False),  # yes or no
+        (np.ones((9, 2)), False),
+    ],
+)
+def test_columns_are_in_one_unit_where_spreads_are_alike_and_no_column_has_two_values(
+    columns: Any, alike: bool
+) -> None:
+    assert in_one_unit(statistics_of(columns, columns.shape[1])) is alike
+
+
+@pytest.mark.parametrize(
+    ("settings", "one"),
+    [
+        ({"model": "mlp"}, True),
+        ({"model": "mlp", "hidden": []}, False),
+        ({"model": "softmax"}, False),
+    ],
+)
+def test_a_network_keeps_the_unit_of_columns_that_have_one(
+    tmp_path: Path, settings: dict[str, Any], one: bool
+) -> None:
+    path = str(tmp_path / "flowers.npz")
+    np.savez(path, x=CENTIMETRES, y=np.arange(99) % 3)
+    factors = np.array(scaling_of(made(data=path, **settings)).factors)
+    spread = CENTIMETRES.std(axis=0)
+    wanted = 1 / np.sqrt(np.mean(spread**2)) if one else 1 / spread
+    np.testing.assert_allclose(factors, np.broadcast_to(wanted, 4), rtol=1e-6)
 
 
 def test_targets_of_a_regression_are_standardised() -> None:

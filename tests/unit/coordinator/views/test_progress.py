@@ -26,6 +26,7 @@ from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import Outstanding, Status, Tally, median
 from distbelief.coordinator.views import screen
+from distbelief.coordinator.views.endings import document
 from distbelief.coordinator.views.progress import display, summarize
 from distbelief.coordinator.views.tracker import ProgressTracker
 from tests.unit.coordinator.views.statuses import (
@@ -157,6 +158,15 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
         "figures: distbelief report run",
         "model: runs/run/model.safetensors",
     ]
+
+
+def test_a_summary_and_a_document_warn_of_a_model_that_has_learned_nothing() -> None:
+    score = Score(10, 7.0, 6, log_loss_sum=7.0, confusion=((6, 0, 0), (4, 0, 0)), auc=0.5)
+    found = outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score), warning="it learned nothing")
+    said = summarize(found, TWO)
+    assert "warning: it learned nothing" in said
+    assert not any("no better than always" in line for line in said)  # not said twice
+    assert document(found, TWO)["warning"] == "it learned nothing"
 
 
 def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> None:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.sparse import csr_array
+from sklearn.preprocessing import StandardScaler
 
 from distbelief.app.datasets.cache.opening import open_cached
 from distbelief.app.datasets.examples import statistics
@@ -19,6 +21,7 @@ from distbelief.app.datasets.examples.statistics import (
     Statistics,
     numbers_of,
     statistics_of,
+    target_statistics,
 )
 from distbelief.app.datasets.reading import lines
 
@@ -91,3 +94,45 @@ def test_a_file_has_the_statistics_of_its_numbers_whatever_the_blocks(
     column = np.array([round(i / 7, 5) for i in range(400)], np.float32).astype(np.float64)
     assert at_once.mean[0] == pytest.approx(column.mean(), rel=1e-12)
     assert at_once.spread[1] == pytest.approx(np.sqrt(2))
+
+
+def columns(n: int) -> Any:
+    rng = np.random.default_rng(0)
+    scales = np.array([1e-3, 1, 1e4, 0, 1])
+    origins = np.array([0, 1e4, -5, 0.1, 1e7])
+    return (rng.normal(size=(n, 5)) * scales + origins).astype(np.float32)
+
+
+def test_a_constant_column_has_exactly_no_spread() -> None:
+    table = columns(40_000)
+    found = statistics_of(table, 5)
+    assert (found.spread[3], found.mean[3]) == (0, np.float32(0.1))
+    gaps = table.astype(np.float64)
+    gaps[::7] = np.nan
+    assert statistics_of(gaps, 5).spread[3] == 0
+
+
+def test_weighted_ones_are_those_of_scikit_learn_and_of_repeated_rows() -> None:
+    x, times = columns(5000), np.random.default_rng(1).integers(0, 4, 5000)
+    times[0] = 0
+    x[times == 0, 3] = 7  # constant where it counts
+    found, wide = statistics_of(x, 5, times.astype(np.float32) / 300), x.astype(np.float64)
+    theirs = StandardScaler().fit(wide, sample_weight=times)
+    np.testing.assert_allclose(found.mean, theirs.mean_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found.spread[:3], np.sqrt(theirs.var_[:3]), rtol=1e-6)
+    repeated = statistics_of(x.repeat(times, axis=0), 5)
+    np.testing.assert_allclose(found.spread, repeated.spread, rtol=1e-9)
+    assert (found.spread[3], found.greatest[3]) == (0, repeated.greatest[3])
+
+
+def test_leading_numbers_of_sparse_examples_count_with_their_zeros() -> None:
+    x = columns(300)
+    x[::3, 0] = 0
+    matrix = csr_array(np.ones((300, 6), np.float32))
+    matrix.data = np.concatenate([x, np.ones((300, 1), np.float32)], axis=1).ravel()
+    assert bits(statistics_of(matrix, 5)) == bits(statistics_of(x, 5))
+
+
+def test_targets_have_statistics_as_a_column_has() -> None:
+    y = columns(500)[:, 2]
+    assert bits(target_statistics(y)) == bits(statistics_of(y[:, None], 1))

@@ -141,9 +141,14 @@ UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
         "which may be labels or numbers",
     ),
     "real numbers as labels": (
-        [text(*(each / 2 for each in range(30)))], CLASSIFICATION,
-        "the targets are numbers with fractions, 30 different ones, and no labels of classes: "
-        "choose a model for numbers, such as linear",
+        [text(*(each % 30 / 2 for each in range(99)))], CLASSIFICATION,
+        "the targets are numbers with fractions, 30 different ones in 99 examples, and no labels "
+        "of classes: choose a model for numbers, such as linear, or mlp with task=regression",
+    ),
+    "prices as labels": (
+        [text(*(each + 0.99 for each in range(10)))], CLASSIFICATION,
+        "the targets are numbers with fractions, 10 different ones in 10 examples, and no labels "
+        "of classes: choose a model for numbers, such as linear, or mlp with task=regression",
     ),
     "positive of three": (
         [text(*"abc")], Wanted(positive="a"),
@@ -249,13 +254,19 @@ def test_the_order_of_targets_does_not_matter(values: list[str], step: int) -> N
     assert [labels[code] for code in codes] == values
 
 
-def test_numbers_that_float32_cannot_tell_apart_are_refused() -> None:
-    with refuses("the targets, 1000000002 on average, differ by too little for float32 (their "):
-        found(np.array([1e9, 1e9 + 1, 1e9 + 4]), wanted=REGRESSION)
-    assert found(np.full(3, 1e9 + 1), wanted=REGRESSION)[0] == 0  # nothing to tell apart
-    assert found(np.array([1e9, 1e9 + 1, 2e9]), wanted=REGRESSION)[0] == 0
-    known = Wanted(schema=Schema(1, 0), known_by="the model")
-    assert found(np.array([1e3 + 0.1, 1e3 + 0.1001]), wanted=known)[0] == 0
+def test_numbers_that_float32_cannot_tell_apart_are_centred_before_they_are_rounded() -> None:
+    def centred(values: Any, wanted: Wanted = REGRESSION) -> tuple[float, list[float]]:
+        with closing(TargetColumn("a.csv", wanted)) as column:
+            column.add(np.array(values))
+            result = column.finish()
+            return result.origin, [float(y) for block in result.blocks for y in block]
+
+    assert centred([1e9, 1e9 + 1, 1e9 + 4]) == (1_000_000_002, [-2, -1, 2])
+    assert centred([1e9 + 1] * 3)[0] == 0  # nothing to tell apart
+    assert centred([1e9, 1e9 + 1, 2e9])[0] == 0
+    for origin, expected in ((0.0, np.float32(1e9 + 1)), (1e9, 1)):
+        known = Wanted(schema=Schema(1, target_origin=origin), known_by="the model")
+        assert centred([1e9 + 1, 1e9 + 2], known)[1][0] == expected
 
 
 def test_many_names_are_refused_unless_they_are_wanted() -> None:
