@@ -133,9 +133,7 @@ def test_dispatches_are_read_with_their_workers(tmp_path: Path) -> None:
 
 def test_portions_that_were_sent_again_are_told_with_what_became_of_them(tmp_path: Path) -> None:
     (mark,) = [
-        each
-        for each in read(journals.sandblaster(tmp_path / "run")).marks
-        if each.kind == "repeated"
+        each for each in read(journals.sandblaster(tmp_path / "run")).marks if each.kind == "resent"
     ]
     assert mark.text == (
         "evaluation 2: portions sent again 1, of these won 1, without any answer 1"
