@@ -35,7 +35,7 @@ from distbelief.app.datasets.split.division import (
     by_class,
     by_order,
 )
-from distbelief.app.datasets.split.partition import RowList, RowPart, in_file_order
+from distbelief.app.datasets.split.partition import RowList, RowPart, Rows, in_file_order
 from distbelief.app.errors import DataError
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.data import RANDOM, STRATIFIED
@@ -59,6 +59,12 @@ class Selection:
         """Features and targets of the examples ``start`` to ``stop``, counted from 0."""
         rows = self._rows(start, stop)
         return self.dataset.features[rows], self.dataset.targets[rows]
+
+    def at(self, positions: Rows) -> tuple[Any, Any, Any]:
+        """Features, targets and weights (or None) of the examples at some positions."""
+        rows = positions if self.part is None else self.part[positions]
+        found, weights = self.dataset, self.dataset.weights
+        return found.features[rows], found.targets[rows], None if weights is None else weights[rows]
 
     def weights(self, start: int, stop: int) -> Weights | None:
         """The weights of these examples, if they have any."""

@@ -76,6 +76,15 @@ class MonitoringSettings(Section):
         description="show tasks and workers on web pages of this machine while the run lasts "
         "(extra flower)",
     )
+    page: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="serve the report of the running training to browsers of this machine, redrawn "
+        "as it goes, on that port, or (0, or the flag alone) on any that is free, which is said; "
+        "the last one stays in the run's folder (extra report) [default: none]",
+        json_schema_extra={"alone": "0"},
+    )
     metrics_port: int | None = Field(
         None,
         ge=0,

@@ -18,6 +18,9 @@ from distbelief.coordinator.cluster.processes import Child
 EARLY_S = 3.0
 MOST_EARLY_ENDS = 5
 
+#: How what is said of such a child ends.
+AGAIN = "started again"
+
 #: Between two looks of the thread.
 LOOK_S = 0.2
 
@@ -51,7 +54,7 @@ class Keeper:
             if self._early_ends[each.name] >= MOST_EARLY_ENDS:
                 self._given_up = each.failure()
                 raise self._given_up
-            self._say(f"{each.name} ended with exit code {code}: started again")
+            self._say(f"{each.name} ended with exit code {code}: {AGAIN}")
             children[index] = self._start(each.again)
 
 

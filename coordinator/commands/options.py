@@ -27,7 +27,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 USUAL = {
     *("algorithm", "name", "init_from", "model", "hidden", "data", "data_options", "holdout"),
     *("optimizer", "learning_rate", "replicas", "iterations", "passes", "target", "patience"),
-    *("broker", "parameter_servers", "folder", "output"),
+    *("broker", "parameter_servers", "folder", "output", "page"),
 }
 
 #: Whether all settings are to be shown, in the context of a command.
@@ -164,13 +164,16 @@ class SettingOption(click.Option):
             declaration = f"{flag}/--no-{flag[2:]}"
             super().__init__([declaration, name], default=None, help=_help(field))
         else:
-            repeated = kind == "pairs"
+            repeated, alone = kind == "pairs", _alone(field)
+            optional: dict[str, Any] = {} if alone is None else {"flag_value": alone}
             super().__init__(
                 [flag.removesuffix("s") if repeated else flag, name],
-                metavar=_metavar(field),
+                metavar=_metavar(field) if alone is None else f"[{_metavar(field)}]",
                 multiple=repeated,
                 default=None,
                 help=_help(field),
+                is_flag=False,
+                **optional,
             )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -202,7 +205,7 @@ def given_settings(flags: Mapping[str, Any], sections: tuple[type[Section], ...]
     settings = {}
     for section in sections:
         for name, field in section.model_fields.items():
-            value = flags[name]
+            value = flags.get(name)
             if value is None or value == ():
                 continue
             settings[name] = _parse(name, value, _kind(field))
@@ -264,6 +267,12 @@ def _metavar(field: FieldInfo) -> str:
     candidates += tuple(a for part in get_args(annotation) for a in get_args(part))
     kinds = [names[c] for c in candidates if c in names]
     return "|".join([*kinds[:1], *words])
+
+
+def _alone(field: FieldInfo) -> str | None:
+    """What a flag without a value means; None if it must have one."""
+    extra = field.json_schema_extra
+    return str(extra["alone"]) if isinstance(extra, dict) and "alone" in extra else None
 
 
 def _words(annotation: Any) -> tuple[str, ...]:

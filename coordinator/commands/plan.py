@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from distbelief.app.settings.cluster import MonitoringSettings
 from distbelief.app.settings.config import SECTIONS, configure
 from distbelief.app.settings.extras import needed
 from distbelief.coordinator.commands.options import SectionedCommand, settings_options
@@ -26,6 +27,9 @@ MEGABIT = 1e6 / 8
 
 above_nothing = click.FloatRange(min=0, min_open=True)
 price = click.FloatRange(min=0)
+
+#: Nobody watches a plan.
+PLANNED = tuple(section for section in SECTIONS if section is not MonitoringSettings)
 
 
 @click.command(
@@ -106,7 +110,7 @@ price = click.FloatRange(min=0)
     help="... and of up to so many servers. [default: 1000]",
 )
 @as_json
-@settings_options(*SECTIONS)
+@settings_options(*PLANNED)
 def plan(
     config_file: str | None,
     calibration: str | None,
@@ -131,7 +135,7 @@ def plan(
     from distbelief.coordinator.planning.plan import make_plan
     from distbelief.coordinator.progress.program import command
 
-    flags = {name: words.pop(name) for section in SECTIONS for name in section.model_fields}
+    flags = {name: words.pop(name) for section in PLANNED for name in section.model_fields}
     assumptions = _assumptions(words)
     settings = collect_settings(config_file, flags)
     config, _ = configure(settings)

@@ -26,8 +26,15 @@ from distbelief.coordinator.progress.program import FOLDER
     "--folder", default=FOLDER, metavar="TEXT", help=f"Folder of the runs. [default: {FOLDER}]"
 )
 @click.option("--output", metavar="FILE", help="Page to write. [default: FOLDER/RUN/report.html]")
+@click.option(
+    "--figures/--no-figures",
+    default=True,
+    help="Write the figures beside the page, too, as PNG. [default: yes]",
+)
 @as_json
-def report(runs: tuple[str, ...], folder: str, output: str | None, as_json: bool) -> None:
+def report(
+    runs: tuple[str, ...], folder: str, output: str | None, figures: bool, as_json: bool
+) -> None:
     """Write a page with figures of a run, or of several runs in the same axes.
 
     The page is one file that needs no network; the figures lie beside it as PNG, in a folder
@@ -42,11 +49,11 @@ def report(runs: tuple[str, ...], folder: str, output: str | None, as_json: bool
     names = list(dict.fromkeys(runs))
     histories = [reading.read(Path(folder) / name) for name in names]
     page = Path(output) if output else writing.default_output(Path(folder), names)
-    written = writing.write(histories, page)
+    written = writing.write(histories, page, beside=figures)
     if as_json:
-        figures = [str(file) for file in written.figures]
+        files = [str(file) for file in written.figures]
         notes = {each.run: list(each.notes) for each in histories}
-        document = {"runs": names, "page": str(written.page), "figures": figures, "notes": notes}
+        document = {"runs": names, "page": str(written.page), "figures": files, "notes": notes}
         click.echo(json.dumps(document, indent=2))
         return
     for history in histories:

@@ -180,6 +180,18 @@ def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(document(outcome, problem.score_formatter), indent=2))
     else:
-        click.echo("\n".join(summarize(outcome, problem.score_formatter)))
+        before = _before(outcome, problem)
+        click.echo("\n".join(summarize(outcome, problem.score_formatter, before)))
     if outcome.reason is EndReason.INTERRUPTED:
         sys.exit(ExitCode.INTERRUPTED)
+
+
+def _before(outcome: Outcome, problem: Problem) -> str:
+    """The outcome beside those of earlier runs of the same data, in a sentence."""
+    from distbelief.coordinator.runs.earlier import comparison, judged
+
+    if outcome.heldout is None:
+        return ""
+    found = problem.score_formatter.document(outcome.heldout.score)
+    this = judged(outcome.run, {"heldout": found})
+    return comparison(outcome.folder, this, problem.config.data)

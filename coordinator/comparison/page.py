@@ -8,9 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
-
 from distbelief.app.errors import ConfigError
 from distbelief.app.files.atomic import replacing
 from distbelief.coordinator.comparison import tables
@@ -19,19 +16,10 @@ from distbelief.coordinator.comparison.figures import FIGURES, ComparisonFigure
 from distbelief.coordinator.comparison.outcome import End
 from distbelief.coordinator.comparison.summary import Summary
 from distbelief.coordinator.comparison.words import sentences, target_text
-from distbelief.coordinator.report.drawing import WHOLE, render, uri
-from distbelief.coordinator.report.plots.theme import DARK, LIGHT, Theme
+from distbelief.coordinator.report.drawing import WHOLE, Draw, Picture, picture, render
+from distbelief.coordinator.report.pages import render_template
+from distbelief.coordinator.report.plots.theme import LIGHT, Theme
 from distbelief.coordinator.report.secrets import without_secrets
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as the page shows it: SVG as data URIs."""
-
-    figure: ComparisonFigure
-    alt: str
-    light: str
-    dark: str
 
 
 @dataclass(frozen=True)
@@ -71,30 +59,24 @@ def write(comparison: Comparison, summary: Summary) -> Written:
 
 def draw(figure: ComparisonFigure, summary: Summary, theme: Theme, form: str) -> bytes:
     """Draw a figure as a file of that form: svg or png."""
-
-    def into(empty: Figure, theme: Theme) -> None:
-        figure.draw(summary, empty, theme)
-
-    return render(into, WHOLE, figure.height(summary), theme, form)
+    return render(_into(figure, summary), WHOLE, figure.height(summary), theme, form)
 
 
 def _pictures(shown: Sequence[ComparisonFigure], summary: Summary) -> Iterator[Picture]:
     for each in shown:
-        light, dark = (uri(draw(each, summary, theme, "svg")) for theme in (LIGHT, DARK))
-        yield Picture(each, f"{each.title}: {each.told(summary)}", light, dark)
+        size, told = (WHOLE, each.height(summary)), each.told(summary)
+        yield picture(_into(each, summary), *size, each.title, told, each.caption)
+
+
+def _into(figure: ComparisonFigure, summary: Summary) -> Draw:
+    return lambda empty, theme: figure.draw(summary, empty, theme)
 
 
 def render_page(comparison: Comparison, summary: Summary, pictures: Iterator[Picture]) -> str:
     """Render the page: one HTML text with all that it shows inside."""
-    packages = ("distbelief.coordinator.comparison", "distbelief.coordinator.report")
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(name, "templates") for name in packages]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("comparison.html").render(
+    return render_template(
+        "distbelief.coordinator.comparison",
+        "comparison.html",
         facts=comparison.facts,
         settings=without_secrets(dict(comparison.settings)),
         budget_s=comparison.budget_s,

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.files.atomic import replacing
 from distbelief.coordinator.planning import tables
-from distbelief.coordinator.planning.figures import PlanFigure, figures
+from distbelief.coordinator.planning.figures import figures
 from distbelief.coordinator.planning.plan import FleetPlan
-from distbelief.coordinator.report.drawing import WHOLE, render, uri
-from distbelief.coordinator.report.plots.theme import DARK, LIGHT
-
-
-@dataclass(frozen=True)
-class PlanPicture:
-    """A figure as the page shows it: SVG as data URIs."""
-
-    figure: PlanFigure
-    light: str
-    dark: str
+from distbelief.coordinator.report.drawing import WHOLE, Picture, picture, render
+from distbelief.coordinator.report.pages import render_template
+from distbelief.coordinator.report.plots.theme import LIGHT
 
 
 def write(plan: FleetPlan, output: Path, command: str) -> list[Path]:
@@ -52,15 +41,9 @@ def write(plan: FleetPlan, output: Path, command: str) -> list[Path]:
 
 def render_page(plan: FleetPlan, command: str, json_name: str) -> str:
     """Render the page: one HTML text with all that it shows inside."""
-    packages = ("distbelief.coordinator.planning", "distbelief.coordinator.report")
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader(name, "templates") for name in packages]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("plan.html").render(
+    return render_template(
+        "distbelief.coordinator.planning",
+        "plan.html",
         work=plan.calibration.work,
         seed=plan.seed,
         sentences=plan.sentences(),
@@ -73,9 +56,6 @@ def render_page(plan: FleetPlan, command: str, json_name: str) -> str:
     )
 
 
-def _pictures(plan: FleetPlan) -> Iterator[PlanPicture]:
+def _pictures(plan: FleetPlan) -> Iterator[Picture]:
     for each in figures(plan):
-        light, dark = (
-            uri(render(each.draw, WHOLE, each.height, theme, "svg")) for theme in (LIGHT, DARK)
-        )
-        yield PlanPicture(each, light, dark)
+        yield picture(each.draw, WHOLE, each.height, each.title, each.told, each.caption)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distbelief.app.datasets.examples.schema import Label, Schema
-from distbelief.app.models.criterion import Metric, judged_as, metric_of
+from distbelief.app.models.criterion import METRICS, Metric, better, judged_as, metric_of
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.sections import ModelSettings
@@ -76,12 +76,18 @@ class ScoreFormatter:
         known = score.baseline
         if math.isnan(known):
             return []
-        regression = self.task is Task.REGRESSION
-        always, name = ("mean", "rmse") if regression else ("commonest class", "accuracy")
-        ours = score.rmse if regression else score.accuracy
-        worse = ours >= known if regression else ours <= known
+        always = "mean" if self.task is Task.REGRESSION else "commonest class"
+        name = METRICS[self.task][0].value
         said = f"always the {always}: {name} {figure(known)}"
-        return [f"no better than {said}" if worse or math.isnan(ours) else said]
+        return [said if self.beaten(score) else f"no better than {said}"]
+
+    def beaten(self, score: Score) -> bool | None:
+        """Whether the model is better than always the commonest class, or the mean."""
+        known = score.baseline
+        if math.isnan(known):
+            return None
+        metric = METRICS[self.task][0]
+        return better(metric, score.metric(metric), known)
 
     def confusion(self, score: Score) -> list[str]:
         """The confusion matrix as an aligned table, if it is there and small."""
@@ -106,7 +112,7 @@ class ScoreFormatter:
         return document
 
     def document(self, score: Score) -> dict[str, Any]:
-        """All figures, and the confusion matrix with the names of its classes.
+        """All figures, what is right without a model, and the confusion matrix with its classes.
 
         Its last column counts examples whose prediction was NaN.
         """
@@ -115,6 +121,8 @@ class ScoreFormatter:
             "metric": self.metric.value,
             **self.measures(score),
         }
+        if not math.isnan(score.baseline):
+            document["baseline"] = score.baseline
         if score.confusion:
             document |= {"classes": self.names, "confusion": score.confusion}
         return document

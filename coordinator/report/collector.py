@@ -20,6 +20,9 @@ from distbelief.coordinator.report.history import (
 from distbelief.coordinator.report.secrets import without_secrets
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
+#: What stands beside the measures of two classes, and is none.
+NO_MEASURES = frozenset({"auc_exact", "threshold", "positive"})
+
 #: Kinds of events that are not worth a line each, beside those that have a figure.
 ROUTINE = frozenset({"checkpoint"})
 
@@ -107,7 +110,7 @@ class Collector:
         measures = {
             name: math.nan if value is None else float(value)
             for name, value in fields["measures"].items()
-            if name not in ("auc_exact", "threshold")
+            if name not in NO_MEASURES
         }
         self.heldout.append(
             HeldoutPoint(
@@ -145,7 +148,10 @@ class Collector:
         found = EvaluatedBatch(int(fields["evaluation"]), time_s, seconds, dispatches)
         self.evaluations.append(found)
         if found.repeated:
-            self.marks.append(Mark(time_s, event.at, "repeated", _repeats(found)))
+            # Backups are routine; that a worker failed, or was never heard of again, is not.
+            fates = {each.fate for each in found.dispatches}
+            kind = "resent" if fates & {Fate.FAILED, Fate.UNANSWERED} else "repeated"
+            self.marks.append(Mark(time_s, event.at, kind, _repeats(found)))
 
     def _take_other(self, event: Event, fields: dict[str, Any]) -> None:
         if event.kind in ROUTINE:
@@ -186,6 +192,7 @@ def _plain(fields: Mapping[str, Any]) -> str:
 TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "resent": _resent,
     "lost": lambda fields: f"data lost: {fields['what']}",
+    "restarted": lambda fields: str(fields["what"]),
     "restored": lambda fields: str(fields["what"]),
     "end": _end,
 }

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from distbelief.coordinator.report.curves import Curves
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
 Array = npt.NDArray[np.float64]
@@ -121,6 +123,7 @@ class History:
     """A run, as its folder tells it. ``seen`` anywhere counts examples looked at, NaN if unknown.
 
     ``outcome`` is empty while the run goes on, and where its coordinator was killed.
+    ``earlier`` compares it with the runs before it. ``model_file`` is None if there is none.
     ``environment`` has one entry for each coordinator, ``notes`` what is missing, and why.
     """
 
@@ -136,6 +139,9 @@ class History:
     marks: Sequence[Mark] = ()
     rates: Sequence[Rates] = ()
     notes: Sequence[str] = ()
+    curves: Curves | None = None
+    earlier: str = ""
+    model_file: Path | None = None
     ended_s: float = 0.0
 
     @property

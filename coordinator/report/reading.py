@@ -12,11 +12,12 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.program import command
-from distbelief.coordinator.report import rates
+from distbelief.coordinator.report import curves, rates
 from distbelief.coordinator.report.collector import Collector
 from distbelief.coordinator.report.history import History, Rates
 from distbelief.coordinator.report.secrets import without_secrets
 from distbelief.coordinator.runs import journal
+from distbelief.coordinator.runs.earlier import comparison, judged
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.sandblaster.dispatch_log import MOST_TOLD
 
@@ -45,6 +46,9 @@ def read(folder: Path) -> History:
         history,
         rates=_rates(folder, document, collected),
         notes=_notes(collected, document["outcome"], run.journal.exists()),
+        curves=curves.understood(run.curves()),
+        earlier=_earlier(folder, document),
+        model_file=model if (model := _model_file(folder, document)).is_file() else None,
     )
 
 
@@ -80,13 +84,23 @@ def _history(
     )
 
 
+def _model_file(folder: Path, document: Mapping[str, Any]) -> Path:
+    return Path(document["cluster"].get("output") or folder / "model.safetensors")
+
+
+def _earlier(folder: Path, document: Mapping[str, Any]) -> str:
+    """The run beside those before it, in a sentence; without a folder's name no other is known."""
+    this = judged(folder.name, document["outcome"])
+    return comparison(folder.parent, this, str(document["record"]["config"].get("data")))
+
+
 def _rates(folder: Path, document: Mapping[str, Any], collected: Collector) -> list[Rates]:
     rule = rates.rule_of(document["record"]["config"])
     if rule is None:
         return []
     found = list(rates.rates_in_checkpoints(folder, rule, collected.shifts))
     if document["outcome"].get("state") == RunState.FINISHED:
-        model = Path(document["cluster"].get("output") or folder / "model.safetensors")
+        model = _model_file(folder, document)
         pushes = sum(unit.pushes for unit in collected.units)
         found += rates.rates_in_model(model, rule, collected.clock.now, pushes)
     return sorted(found, key=lambda each: each.time_s)

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from distbelief.app.models.criterion import Metric, better
 from distbelief.app.settings.config import SECTIONS
-from distbelief.coordinator.progress.outcome import UNITS, WORSE_FOR
-from distbelief.coordinator.progress.scores import brief
+from distbelief.coordinator.progress.advice import Course, next_step
+from distbelief.coordinator.progress.outcome import UNITS
+from distbelief.coordinator.progress.scores import brief, figure
 from distbelief.coordinator.report.history import History
+from distbelief.coordinator.report.plots import learning
 from distbelief.coordinator.report.plots.throughput import rate
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
@@ -60,11 +63,15 @@ def summary(histories: Sequence[History]) -> list[TableRow]:
 def _summary(history: History) -> dict[str, str]:
     config, outcome = history.config, history.outcome
     facts = {
-        "held-out": brief(outcome["heldout"]) if outcome.get("heldout") else _last_score(history),
-        "saved model": _kept(history),
+        "held-out": _heldout(history),
         "test": brief(outcome["test"]) if outcome.get("test") else "",
         "warning": str(outcome.get("warning", "")),
+        "saved model": _kept(history),
+        "model file": str(history.model_file or ""),
         "ended": _ended(outcome),
+        "so far": "" if outcome else _so_far(history),
+        "to try next": next_step(_course(history)) if outcome else "",
+        "run before": history.earlier,
         "time": _time(history),
         "algorithm": str(config.get("algorithm", "")),
         "model": _model(history),
@@ -89,16 +96,63 @@ def _summary(history: History) -> dict[str, str]:
     return facts
 
 
+def _so_far(history: History) -> str:
+    """How far a run is that has not ended."""
+    config = history.config
+    if history.iterations:
+        return f"iteration {history.iterations[-1].number} of {config.get('iterations', 0):,}"
+    if not history.units:
+        return ""
+    passes = max(unit.seen for unit in history.units) / history.n_train
+    return f"{passes:.3g} of {config.get('passes') or 0:,} passes"
+
+
+def _heldout(history: History) -> str:
+    """The figures of the saved model, and what is right without any."""
+    found = history.outcome.get("heldout")
+    if not found:
+        return _last_score(history)
+    known = found.get("baseline")
+    if known is None:
+        return brief(found)
+    always = "mean: rmse" if "rmse" in found else "commonest class: accuracy"
+    return f"{brief(found)} (always the {always} {figure(known)})"
+
+
+def _course(history: History) -> Course:
+    outcome, kept = history.outcome, history.kept
+    reason = str(outcome.get("reason") or "")
+    unit = UNITS.get(str(history.config.get("algorithm")), "passes")
+    points = learning.training(history)
+    if kept is None:
+        return Course(reason, unit)
+    found = outcome.get("heldout") or {}
+    known, name = found.get("baseline"), "rmse" if "rmse" in found else "accuracy"
+    value = found.get(name)
+    beaten = None
+    if known is not None and value is not None:
+        beaten = better(Metric(name), value, known)
+    return Course(
+        reason,
+        unit,
+        kept=kept.number,
+        evaluations=history.heldout[-1].number,
+        place=kept.place,
+        last=history.heldout[-1].place,
+        losses=tuple(each.loss for each in history.heldout[-2:]),
+        training_loss=points[-1][2] if points else None,
+        beaten=beaten,
+    )
+
+
 def _kept(history: History) -> str:
     """Which of its evaluations is that of the model that was saved."""
     kept, unit = history.kept, UNITS.get(str(history.config.get("algorithm")), "passes")
     if kept is None:
         return ""
     last = history.heldout[-1]
-    text = f"evaluation {kept.number} of {last.number}, after {kept.place:.3g} {unit}"
-    if last.number - kept.number < WORSE_FOR:
-        return text
-    return f"{text} of {last.place:.3g}: patience {WORSE_FOR} would have ended it earlier"
+    when = f"{kept.place:.3g} of {last.place:.3g} {unit}"
+    return f"evaluation {kept.number} of {last.number}, after {when}"
 
 
 def _time(history: History) -> str:

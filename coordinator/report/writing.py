@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from distbelief.app.errors import ConfigError
@@ -14,8 +13,10 @@ from distbelief.app.files.atomic import replacing
 from distbelief.coordinator.progress.program import program
 from distbelief.coordinator.report import tables
 from distbelief.coordinator.report.comparison import by_score, compare
-from distbelief.coordinator.report.drawing import HALF, WHOLE, render, uri
+from distbelief.coordinator.report.drawing import HALF, WHOLE, Picture, picture, render
+from distbelief.coordinator.report.pages import render_template
 from distbelief.coordinator.report.plots import (
+    curves,
     downpour,
     learning,
     portions,
@@ -24,12 +25,13 @@ from distbelief.coordinator.report.plots import (
     throughput,
 )
 from distbelief.coordinator.report.plots.plot import Histories, Plot
-from distbelief.coordinator.report.plots.theme import DARK, LIGHT, MOST_COLOURS, Theme
+from distbelief.coordinator.report.plots.theme import LIGHT, MOST_COLOURS, Theme
 
 #: In the order of the page: those that are half as wide stand in pairs.
 PLOTS: tuple[Plot, ...] = (
     *learning.PLOTS,
     *quality.PLOTS,
+    *curves.PLOTS,
     *downpour.PLOTS,
     *sandblaster.PLOTS,
     portions.EVALUATIONS,
@@ -40,16 +42,6 @@ PLOTS: tuple[Plot, ...] = (
 
 #: Runs whose ids make up the name of a page.
 MOST_NAMED = 3
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as the page shows it: SVG as data URIs."""
-
-    plot: Plot
-    alt: str
-    light: str
-    dark: str
 
 
 @dataclass(frozen=True)
@@ -68,8 +60,8 @@ def default_output(folder: Path, runs: Sequence[str]) -> Path:
     return folder / f"report-{named}.html"
 
 
-def write(histories: Histories, output: Path) -> Written:
-    """Write the page to ``output``, and the figures as PNG into a folder of its name.
+def write(histories: Histories, output: Path, *, beside: bool = True) -> Written:
+    """Write the page to ``output``, and ``beside`` it the figures as PNG in a folder of its name.
 
     Raises:
         ConfigError: the files cannot be written.
@@ -78,9 +70,9 @@ def write(histories: Histories, output: Path) -> Written:
     shown = [plot for plot in PLOTS if plot.fits(drawn)]
     folder = output.with_suffix("")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         figures = []
-        for plot in shown:
+        for plot in shown if beside else ():
+            folder.mkdir(parents=True, exist_ok=True)
             file = folder / f"{plot.name}.png"
             with replacing(file) as partial:
                 partial.write_bytes(draw(plot, drawn, LIGHT, "png"))
@@ -103,29 +95,28 @@ def _drawn(histories: Histories) -> Histories:
 
 def draw(plot: Plot, histories: Histories, theme: Theme, form: str) -> bytes:
     """Draw a figure of the runs as a file of that form: svg or png."""
-
-    def into(figure: Figure, theme: Theme) -> None:
-        plot.draw(figure, histories, theme)
-
-    return render(into, WHOLE if plot.wide else HALF, plot.height(histories), theme, form)
+    return render(_into(plot, histories), *_size(plot, histories), theme, form)
 
 
 def _picture(plot: Plot, histories: Histories) -> Picture:
-    light, dark = (uri(draw(plot, histories, theme, "svg")) for theme in (LIGHT, DARK))
-    return Picture(plot, f"{plot.title}: {plot.told(histories)}", light, dark)
+    size, told = _size(plot, histories), plot.told(histories)
+    return picture(_into(plot, histories), *size, plot.title, told, plot.caption)
+
+
+def _into(plot: Plot, histories: Histories) -> Callable[[Figure, Theme], None]:
+    return lambda figure, theme: plot.draw(figure, histories, theme)
+
+
+def _size(plot: Plot, histories: Histories) -> tuple[float, float]:
+    return WHOLE if plot.wide else HALF, plot.height(histories)
 
 
 def render_page(histories: Histories, pictures: Sequence[Picture]) -> str:
     """Render the report: one HTML text with all that it shows inside."""
-    environment = Environment(
-        loader=PackageLoader("distbelief.coordinator.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     settings = tables.settings(histories)
-    return environment.get_template("report.html").render(
+    return render_template(
+        "distbelief.coordinator.report",
+        "report.html",
         program=program(),
         runs=histories,
         pictures=pictures,

@@ -119,6 +119,17 @@ class RunFolder:
         document = self.read()
         return document["outcome"] if document is not None else {}
 
+    def keep_curves(self, document: Mapping[str, Any]) -> None:
+        """Write down the curves of the saved model, which a report draws."""
+        self._replace("curves.json", json.dumps(document))
+
+    def curves(self) -> Any:
+        """The curves of the saved model; None if there are none that can be read."""
+        try:
+            return parse(_text(self.path / "curves.json"))
+        except (OSError, ValueError):
+            return None
+
     def read(self) -> dict[str, Any] | None:
         """Read what was written down; None if there is no such folder.
 
@@ -142,10 +153,12 @@ class RunFolder:
         return document
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        text = json.dumps({**document, "format": FORMAT}, indent=2)
+        self._replace("run.json", json.dumps({**document, "format": FORMAT}, indent=2))
+
+    def _replace(self, name: str, text: str) -> None:
         make_folder(self.path)
         try:
-            with replacing(self.path / "run.json") as partial:
+            with replacing(self.path / name) as partial:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error

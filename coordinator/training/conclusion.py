@@ -23,6 +23,7 @@ from distbelief.app.files import checkpoint
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs.snapshot import RunState
+from distbelief.coordinator.inference.curves import curves
 from distbelief.coordinator.progress.outcome import UNITS
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs.driver import Driver
@@ -49,6 +50,17 @@ def save(resources: TrainingResources, saved: SavedModel) -> Path:
             resources.say(f"{error}: the model is in {elsewhere} instead")
             return elsewhere
         raise
+
+
+def keep_curves(resources: TrainingResources, saved: SavedModel) -> None:
+    """Note how the model does on held-out examples, for reports; the model is saved without it."""
+    examples = resources.problem.data.heldout
+    if not len(examples):
+        return
+    try:
+        resources.folder.keep_curves(curves(saved, examples))
+    except Exception as error:  # noqa: BLE001  (a model of the user's may raise anything)
+        resources.say(f"the model is saved, but its curves for a report could not be: {error}")
 
 
 def taken(resources: TrainingResources, error: RunTaken | Fenced) -> RunTaken:

@@ -37,6 +37,7 @@ from distbelief.coordinator.runs.session import Session, open_session
 from distbelief.coordinator.runs.wait_reporter import WaitReporter
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.training.announcement import announcement
+from distbelief.coordinator.training.restarts import Restarts
 from distbelief.coordinator.views.tracker import ProgressTracker
 
 #: The control server is told the progress this often, and with every renewal of the lease.
@@ -81,11 +82,11 @@ def open_training(
     output, config, say = folder.check_model_file(cluster), problem.config, callbacks.say
     if cluster.flower:
         flower.check()
-    waits = WaitReporter(say)
+    waits, restarts = WaitReporter(say), Restarts(say)
     with (
         Interruption() as interruption,
         monitoring(cluster, problem, folder.run, say) as monitors,
-        _embedded_cluster(problem, cluster, folder, say, local) as embedded,
+        _embedded_cluster(problem, cluster, folder, restarts.say, local) as embedded,
         embedded.kept_alive() if embedded is not None else nullcontext(),
         _flower(_endpoints(cluster, embedded), cluster, folder, say),
         closing(
@@ -116,6 +117,7 @@ def open_training(
         for line in announcement(session, problem, chosen=_auto_intervals(config)):
             say(line)
         hooks = _hooks(embedded, session, callbacks, interruption.defer(), checkpoints)
+        hooks = replace(hooks, check=restarts.noting(hooks.check, session.note))
         yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
 
 

@@ -30,7 +30,13 @@ from distbelief.coordinator.runs.driver import Driver
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.ids import new_run_id
 from distbelief.coordinator.runs.removal import keep_after_all, remove
-from distbelief.coordinator.training.conclusion import conclude, give_up, save, taken
+from distbelief.coordinator.training.conclusion import (
+    conclude,
+    give_up,
+    keep_curves,
+    save,
+    taken,
+)
 from distbelief.coordinator.training.drivers import DRIVERS
 from distbelief.coordinator.training.recovery import Ending, train_to_the_end
 from distbelief.coordinator.training.resources import (
@@ -128,6 +134,7 @@ def _run(
             saved = replace(saved, facts=facts)
         warning = "" if ending.resumable else _warning(resources, ending, saved)
         model_file = save(resources, saved)
+        keep_curves(resources, saved)
     except (RunTaken, Fenced) as error:
         # The run is somebody else's: not one word more to any server.
         raise taken(resources, error) from error

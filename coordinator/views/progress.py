@@ -9,8 +9,9 @@ from rich.console import Console
 
 from distbelief.app.models.model import Task
 from distbelief.app.settings.durations import duration_text
+from distbelief.coordinator.progress.advice import Course, next_step
 from distbelief.coordinator.progress.callbacks import Callbacks
-from distbelief.coordinator.progress.outcome import UNITS, WORSE_FOR, EndReason, Outcome
+from distbelief.coordinator.progress.outcome import UNITS, Outcome
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
@@ -43,8 +44,8 @@ def display(console: Console, score_formatter: ScoreFormatter) -> Iterator[Callb
             there.draw(Panel(tracker.snapshot(status)))
 
 
-def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
-    """Say what a person wants to know at the end, a line each."""
+def summarize(outcome: Outcome, score_formatter: ScoreFormatter, earlier: str = "") -> list[str]:
+    """Say what a person wants to know at the end, a line each; ``earlier`` is of runs before."""
     lines = [f"finished: {outcome.reason}, after {outcome.seconds:.1f} s", *outcome.details]
     if outcome.heldout is not None:
         number, n_evaluations = outcome.heldout.number, len(outcome.evaluations)
@@ -53,9 +54,6 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
             f"held-out {score_text(outcome.heldout, score_formatter)} "
             f"(evaluation {number} of {n_evaluations}, after {when})"
         )
-        if n_evaluations - number >= WORSE_FOR and outcome.reason is not EndReason.PATIENCE:
-            last = f"{outcome.evaluations[-1].passes:.3g} {outcome.unit}"
-            lines.append(f"no better after {when}, of {last}: --patience {WORSE_FOR} ends that")
         if rest := score_formatter.rest(outcome.heldout.score):
             lines.append(f"held-out {rest}")
         if not outcome.warning:  # which says it
@@ -72,8 +70,27 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter) -> list[str]:
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: {command('resume', outcome.run, folder=outcome.folder)}")
+    else:
+        lines.append(f"to try next: {next_step(_course(outcome, score_formatter))}")
+    lines += [earlier] if earlier else []
     lines.append(f"figures: {command('report', outcome.run, folder=outcome.folder)}")
     return [*lines, f"model: {outcome.model_file}"]
+
+
+def _course(outcome: Outcome, score_formatter: ScoreFormatter) -> Course:
+    kept, every = outcome.heldout, outcome.evaluations
+    if kept is None or not every:
+        return Course(outcome.reason, outcome.unit)
+    return Course(
+        outcome.reason,
+        outcome.unit,
+        kept=kept.number,
+        evaluations=len(every),
+        place=kept.passes,
+        last=every[-1].passes,
+        losses=tuple(each.score.loss for each in every[-2:]),
+        beaten=score_formatter.beaten(kept.score),
+    )
 
 
 def describe_run(seen: Overview) -> list[str]:

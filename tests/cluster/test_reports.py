@@ -46,6 +46,9 @@ def test_downpour_notes_its_work_and_the_learning_rates_fall(
     assert history.notes == []
     assert [each.kind for each in history.marks] == ["start", "end"]
     assert sum(each.examples for each in history.work) == 3 * trained.problem.n_train
+    assert history.curves is not None
+    assert history.curves.examples == trained.problem.n_heldout
+    assert len(history.curves.roc) > 2
     assert history.units[-1].seen == pytest.approx(3 * trained.problem.n_train)
     first, *_, last = history.rates
     assert first.values[0] > last.values[0]

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from distbelief.coordinator.report.hints import number, tell
 from distbelief.coordinator.report.history import History, Rates, UnitDone
 from distbelief.coordinator.report.plots.plot import (
     Histories,
@@ -21,7 +22,6 @@ from distbelief.coordinator.report.plots.plot import (
     log_if_wide,
     marked,
     named,
-    number,
     over_time,
     plain_logs,
 )
@@ -102,7 +102,10 @@ def _staleness(figure: Figure, histories: Histories, theme: Theme) -> None:
     for position, (history, shares) in enumerate(zip(found, tables, strict=True)):
         middles = np.arange(shown) + (position - (len(found) - 1) / 2) * thick
         own, label = colour(theme, histories.index(history)), named(histories, history, "")
-        axes.bar(middles, shares[:shown], thick, color=own, label=label)
+        bars = axes.bar(middles, shares[:shown], thick, color=own, label=label)
+        for index, (bar, share) in enumerate(zip(bars, shares, strict=False)):
+            last = index * step + step - 1
+            tell(bar, f"{_between(index * step, last)}: {share:.1%} of the pushes")
     every = max(1, round(shown / 6))
     more = any(max(each.staleness) >= BARS * step for each in found)
     ticks = [*range(0, shown - (every if more else 0), every), *([shown - 1] if more else [])]
@@ -112,6 +115,10 @@ def _staleness(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes.set_ylabel("share of the pushes")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend(figure, axes, histories)
+
+
+def _between(first: int, last: int) -> str:
+    return f"staleness {first}" if first == last else f"staleness {first} to {last}"
 
 
 def staleness_over_time(units: list[UnitDone]) -> list[tuple[float, int, int, int]]:

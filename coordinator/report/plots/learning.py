@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from distbelief.coordinator.report.hints import number
 from distbelief.coordinator.report.history import History, smooth
 from distbelief.coordinator.report.plots.plot import (
     Histories,
@@ -20,7 +21,6 @@ from distbelief.coordinator.report.plots.plot import (
     log_if_wide,
     marked,
     named,
-    number,
     over_examples,
     over_time,
 )

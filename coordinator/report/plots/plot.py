@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,18 +13,23 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from distbelief.coordinator.report.hints import number, tell
 from distbelief.coordinator.report.history import Array, History
 from distbelief.coordinator.report.plots.theme import Theme
 
 Histories = Sequence[History]
 
 #: Kinds of marks that are drawn through a figure over time: their names and lines.
-MARKS = {
+MARKS: dict[str, tuple[str, Any]] = {
     "handover": ("L-BFGS takes over", "-"),
     "resumed": ("resumed", ":"),
+    "restarted": ("process started again", (0, (4, 1, 1, 1, 1, 1))),
     "lost": ("data lost", "--"),
     "resent": ("sent again", "-."),
 }
+
+#: Characters of what a mark says.
+MOST_TOLD = 70
 
 #: More of one kind than this would hide what is drawn.
 MOST_MARKS = 20
@@ -98,10 +104,11 @@ def marked(axes: Axes, histories: Histories, theme: Theme) -> None:
     if len(histories) > 1:
         return
     for kind, (name, line) in MARKS.items():
-        times = [each.time_s for each in histories[0].marks if each.kind == kind]
-        for index, time_s in enumerate(times[:MOST_MARKS]):
-            label = None if index else name
-            axes.axvline(time_s, color=theme.faint, ls=line, lw=1.0, zorder=0.5, label=label)
+        found = [each for each in histories[0].marks if each.kind == kind]
+        for index, mark in enumerate(found[:MOST_MARKS]):
+            drawn = axes.axvline(mark.time_s, color=theme.faint, ls=line, lw=1.0, zorder=0.5)
+            drawn.set_label("_" if index else name)
+            tell(drawn, f"{mark.text[:MOST_TOLD]}\n{axes.get_xlabel()}: {number(mark.time_s)}")
 
 
 def named(histories: Histories, history: History, alone: str) -> str:
@@ -112,11 +119,6 @@ def named(histories: Histories, history: History, alone: str) -> str:
 def lane_inches(lanes: int) -> float:
     """Height of one among so many: a few are roomy."""
     return 0.34 if lanes <= 12 else 0.2
-
-
-def number(value: float) -> str:
-    """A number as people read it."""
-    return f"{value:,.4g}" if math.isfinite(value) else "unknown"
 
 
 def columns(points: Sequence[tuple[float, ...]], count: int) -> list[Array]:

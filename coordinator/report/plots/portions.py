@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from distbelief.coordinator.report.hints import number, tell
 from distbelief.coordinator.report.history import Dispatch, EvaluatedBatch, History
 from distbelief.coordinator.report.plots.plot import (
     Histories,
@@ -20,7 +21,6 @@ from distbelief.coordinator.report.plots.plot import (
     log_if_wide,
     marked,
     named,
-    number,
     over_time,
 )
 from distbelief.coordinator.report.plots.theme import Theme
@@ -107,7 +107,7 @@ def _draw(axes: Axes, shown: Sequence[Bar], theme: Theme) -> None:
     positions = {lane: position for position, lane in enumerate(lanes(shown))}
     for kind, (_, hatch) in KINDS.items():
         some = [bar for bar in shown if bar.kind == kind and bar.lane in positions]
-        axes.barh(
+        drawn = axes.barh(
             [positions[bar.lane] for bar in some],
             [bar.stop - bar.start for bar in some],
             0.72,
@@ -118,6 +118,8 @@ def _draw(axes: Axes, shown: Sequence[Bar], theme: Theme) -> None:
             hatch=hatch,
             rasterized=len(shown) > MOST_NUMBERED,
         )
+        for bar, patch in zip(some, drawn, strict=True):
+            tell(patch, f"portion {bar.portion}, {kind}\n{bar.start:.3g} to {bar.stop:.3g} s")
     if len(shown) <= MOST_NUMBERED:
         whole = max(bar.stop for bar in shown)
         for bar in shown:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
+from distbelief.coordinator.report.hints import tell_fields
 from distbelief.coordinator.report.history import Array, History
 from distbelief.coordinator.report.plots.plot import Histories, Plot, each_run
 from distbelief.coordinator.report.plots.theme import Theme
@@ -48,7 +49,13 @@ def _draw(figure: Figure, histories: Histories, theme: Theme) -> None:
 def _matrix(axes: Axes, names: Sequence[str], counts: Array, theme: Theme) -> None:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     colours = LinearSegmentedColormap.from_list("", [theme.paper, theme.series[0]])
-    axes.imshow(shares, cmap=colours, norm=PowerNorm(0.5, 0.0, 1.0))  # mistakes are few
+    image = axes.imshow(shares, cmap=colours, norm=PowerNorm(0.5, 0.0, 1.0))  # mistakes are few
+
+    def told(row: int, column: int) -> str:
+        count = counts[row, column]
+        return f"{count:g} of {names[row]}\ntaken for {names[column]}" if count else ""
+
+    tell_fields(image, told)
     axes.grid(visible=False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from distbelief.coordinator.report.hints import number
 from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.plot import (
     Histories,
@@ -15,7 +16,6 @@ from distbelief.coordinator.report.plots.plot import (
     legend,
     log_if_wide,
     named,
-    number,
 )
 from distbelief.coordinator.report.plots.theme import Theme
 

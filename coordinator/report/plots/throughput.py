@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from distbelief.coordinator.report.hints import number, tell_fields
 from distbelief.coordinator.report.history import Array, History, Work
 from distbelief.coordinator.report.plots.plot import (
     Histories,
@@ -20,7 +22,6 @@ from distbelief.coordinator.report.plots.plot import (
     legend,
     marked,
     named,
-    number,
     over_time,
 )
 from distbelief.coordinator.report.plots.theme import Theme
@@ -90,6 +91,7 @@ def _workers(figure: Figure, histories: Histories, theme: Theme) -> None:
             vmax=most,
             interpolation="nearest",
         )
+        tell_fields(image, partial(_told_field, workers, table, edges))
         axes.set_yticks(range(len(workers)), workers, fontsize="small")
         axes.grid(visible=False)
         marked(axes, histories, theme)
@@ -101,6 +103,15 @@ def _workers(figure: Figure, histories: Histories, theme: Theme) -> None:
     )
     bar.set_label("examples per second")
     bar.outline.set_visible(False)
+
+
+def _told_field(workers: Sequence[str], table: Array, edges: Array, row: int, column: int) -> str:
+    rate = table[row, column]
+    if math.isnan(rate):
+        return ""
+    return (
+        f"{workers[row]}: {number(rate)} a second\n{edges[column]:.3g} to {edges[column + 1]:.3g} s"
+    )
 
 
 def _lanes(history: History, edges: Array) -> tuple[list[str], Array]:

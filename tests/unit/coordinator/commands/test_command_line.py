@@ -334,3 +334,10 @@ def test_each_shell_has_a_script_for_all_spellings(shell: str, run: Run) -> None
     assert answer.code == 0
     assert {"distbelief", "python", "coordinator"} <= set(re.findall(r"\w+", answer.out))
     assert f"_DISTBELIEF_COMPLETE={shell}_complete" in answer.out
+
+
+@pytest.mark.parametrize(("words", "page"), [(["--page"], 0), (["--page", "8080"], 8080)])
+def test_the_page_of_a_training_needs_no_port(run: Run, words: list[str], page: int) -> None:
+    answer = run("train", *words, "--passes", "3", "--dry-run", "--json")
+    configuration = json.loads(answer.out)["configuration"]
+    assert (configuration["page"], configuration["passes"]) == (page, 3)

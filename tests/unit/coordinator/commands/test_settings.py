@@ -113,6 +113,7 @@ OTHER: dict[str, Any] = {
     "wait_seconds": 2.5,
     "keep_on_servers": "7d",
     "flower": True,
+    "page": 8080,
     "metrics_port": 9100,
     "metrics_address": "0.0.0.0",  # noqa: S104 (a value that is not the default)
     "tensorboard": "curves",

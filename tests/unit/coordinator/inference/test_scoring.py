@@ -231,6 +231,7 @@ def test_the_command_evaluates_for_machines(run: Run, tmp_path: Path) -> None:
         "auc_exact": True,
         "threshold": 0.5,
         "positive": 1,
+        "baseline": score.baseline,
         "classes": [0, 1],
         "confusion": [list(row) for row in score.confusion],
     }

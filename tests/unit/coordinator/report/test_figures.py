@@ -9,9 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from distbelief.coordinator.report import drawing, writing
 from distbelief.coordinator.report.history import Work
+from distbelief.coordinator.report.plots import curves
 from distbelief.coordinator.report.plots.downpour import (
     BARS,
     staleness_over_time,
@@ -28,9 +30,10 @@ from distbelief.coordinator.report.plots.portions import (
     lanes,
     pick_evaluation,
 )
-from distbelief.coordinator.report.plots.theme import DARK, LIGHT
+from distbelief.coordinator.report.plots.theme import DARK, LIGHT, Theme
 from distbelief.coordinator.report.plots.throughput import busiest, rate, throughput
 from distbelief.coordinator.report.reading import read
+from distbelief.coordinator.runs.folder import RunFolder
 from tests.unit.coordinator.report import journals
 from tests.unit.coordinator.report.journals import N_TRAIN, environment, folder_of, start, unit
 
@@ -149,3 +152,50 @@ def test_a_figure_is_the_same_bytes_each_time_and_others_in_the_dark(tmp_path: P
     first, again = (writing.draw(plot, histories, LIGHT, "svg") for _ in range(2))
     assert first == again
     assert writing.draw(plot, histories, DARK, "svg") != first
+
+
+def test_a_figure_tells_its_values_at_their_places(tmp_path: Path) -> None:
+    histories = [read(journals.downpour(tmp_path / "run"))]
+    plot = next(plot for plot in writing.PLOTS if plot.name == "metric-over-time")
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        plot.draw(figure, histories, theme)
+
+    shown = drawing.picture(draw, drawing.HALF, 3.4, plot.title, "told", plot.caption)
+    told = [hint.lines for hint in shown.hints]
+    assert ("accuracy: 0.75", "training time (s): 6") in told
+    assert any(lines[0].startswith("resumed: a coordinator went on") for lines in told)
+    first, last = (h for h in shown.hints if h.lines[0].startswith("accuracy"))
+    assert first.x < last.x
+    assert first.y > last.y  # counted from above: the later one is better
+    assert all(0 <= h.text_x <= shown.width and 0 < h.text_y < shown.height for h in shown.hints)
+
+
+CURVES = {
+    "roc": [
+        {"class": "b", "auc": 0.75, "false_positive_rate": [0, 1], "true_positive_rate": [0, 1]}
+    ],
+    "calibration": [{"predicted": 0.25, "observed": 0.5, "examples": 4}],
+    "pairs": {"true": [1.0, 2.0], "predicted": [1.5, 2.0]},
+}
+
+
+def test_curves_that_were_noted_are_drawn_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "DOTS", 30)
+    folder = folder_of(tmp_path / "run")
+    RunFolder(folder).keep_curves({"examples": 4, "of": 9, "of_class": "b", **CURVES})
+    one = [read(folder)]
+    told = {plot.name: plot.told(one) for plot in curves.PLOTS if plot.fits(one)}
+    assert told == {
+        "roc": "the area under the curve of b 0.75.",
+        "calibration": "what matters most: where 25% were predicted it was so in 50% of 4 "
+        "examples.",
+        "predicted": "of 2 examples the one that is furthest off is 1 and was predicted as 1.5.",
+    }
+    for plot in curves.PLOTS:
+        for histories in (one, one * 2):
+            assert writing.draw(plot, histories, LIGHT, "png").startswith(b"\x89PNG")
+    RunFolder(folder).keep_curves({"examples": 4, "of": 9, "roc": [{"class": "b"}]})
+    assert read(folder).curves is None

@@ -159,10 +159,9 @@ def test_the_model_that_was_saved_is_marked_and_later_ones_that_were_no_better(
         folder_of(tmp_path / "run", environment(), start(0.1, 0.1), *scored, outcome=outcome)
     )
     assert history.kept is history.heldout[0]
-    (row,) = (row for row in tables.summary([history]) if row.name == "saved model")
-    assert row.texts == (
-        "evaluation 1 of 6, after 1 passes of 6: patience 5 would have ended it earlier",
-    )
+    told = {row.name: row.texts[0] for row in tables.summary([history])}
+    assert told["saved model"] == "evaluation 1 of 6, after 1 of 6 passes"
+    assert told["to try next"] == "no better after 1 passes, of 6: --patience 5 ends that"
 
 
 def test_a_report_of_classes_shows_what_is_taken_for_what(tmp_path: Path) -> None:

@@ -133,9 +133,7 @@ def test_dispatches_are_read_with_their_workers(tmp_path: Path) -> None:
 
 def test_portions_that_were_sent_again_are_told_with_what_became_of_them(tmp_path: Path) -> None:
     (mark,) = [
-        each
-        for each in read(journals.sandblaster(tmp_path / "run")).marks
-        if each.kind == "repeated"
+        each for each in read(journals.sandblaster(tmp_path / "run")).marks if each.kind == "resent"
     ]
     assert mark.text == (
         "evaluation 2: portions sent again 1, of these won 1, without any answer 1"
@@ -223,3 +221,25 @@ def test_losses_are_means_over_examples_and_leave_out_what_is_not_finite() -> No
     units = [UnitDone(1.0, 2.0, "w", 1.0, n, loss, 1, Counter()) for loss, n in losses]
     assert smooth(units, most=1) == [(1.0, 2.0, (10 + 120 + 20) / 50)]
     assert len(smooth(units)) == 3
+
+
+def test_evaluations_of_two_classes_are_understood_though_one_of_them_has_a_name(
+    tmp_path: Path,
+) -> None:
+    scored = journals.at(
+        2.0,
+        "evaluation",
+        number=1,
+        passes=1.0,
+        seconds=2.0,
+        measures={"accuracy": 0.9, "auc": None, "auc_exact": True, "positive": "malignant"},
+    )
+    history = read(folder_of(tmp_path / "run", environment(), start(), scored))
+    assert not any("could not be understood" in note for note in history.notes)
+    assert history.heldout[0].measures.keys() == {"accuracy", "auc"}
+
+
+def test_a_restarted_process_is_an_event(tmp_path: Path) -> None:
+    again = journals.at(3.0, "restarted", what="worker ended with exit code -9: started again")
+    history = read(folder_of(tmp_path / "run", environment(), start(), again))
+    assert [(each.kind, each.text[:6]) for each in history.marks][1:] == [("restarted", "worker")]

@@ -155,6 +155,8 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
         "1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",
         "held-out accuracy 0.9000, loss 0.25 (evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.0000",
+        "to try next: another --seed tells how much of the score is chance; the command compare "
+        "tries rates",
         "figures: distbelief report run",
         "model: runs/run/model.safetensors",
     ]
@@ -171,7 +173,7 @@ def test_a_summary_and_a_document_warn_of_a_model_that_has_learned_nothing() -> 
 
 def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> None:
     score = Score(10, 5.0, 8, log_loss_sum=2.5, confusion=((5, 1, 0), (1, 3, 0)), auc=0.75)
-    assert summarize(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO)[2:-2] == [
+    assert summarize(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO)[2:-3] == [
         "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 (evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.2500, precision 0.7500, recall 0.7500 at threshold 0.25",
         "always the commonest class: accuracy 0.6000",
