@@ -20,7 +20,7 @@ from distbelief.app.client.scripts import COMMANDS, Script
 from distbelief.app.layout import keys
 from distbelief.app.optimizers.registry import NAMES, build_rule, script_of
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.runs import blobs, events, leadership, ledger
+from distbelief.app.runs import blobs, demand, events, leadership, ledger
 from distbelief.app.settings.config import SECTIONS
 from distbelief.app.settings.sections import ObjectiveSettings, Section
 from distbelief.app.store.engines import ASK
@@ -36,7 +36,7 @@ ANSWER = re.compile(r" +([A-Z]{2,})(,| |$)")
 
 #: The modules with the scripts of each kind of server.
 ON_PARAMETER_SERVERS: tuple[ModuleType, ...] = (calls, shards, parameters, vectors)
-ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, blobs, events, leadership)
+ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, blobs, demand, events, leadership)
 
 #: Shared parts of scripts that are commands together with an update rule.
 SHELLS = ("push", "push_rows")

@@ -51,6 +51,17 @@ class ClusterSettings(Section):
         description="seconds to wait for servers and workers before training (a worker that was "
         "started for it has a minute at least)",
     )
+    wait_for_workers: float | None = Field(
+        None,
+        gt=0,
+        description="seconds to wait for workers before training, where something starts them once "
+        "they are wanted [default: wait_seconds]",
+    )
+    checkpoint_address: str | None = Field(
+        None,
+        description="URL of a folder (s3://BUCKET/FOLDER and the like) to which each checkpoint is "
+        "copied: a run that goes on elsewhere takes it from there (extra remote) [default: none]",
+    )
     keep_on_servers: str = Field(
         FOREVER,
         description="servers of your own: how long a run's keys stay there once it has ended: no, "

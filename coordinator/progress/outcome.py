@@ -64,7 +64,7 @@ class Outcome:
     ``heldout`` is the score of the model that was kept, ``test`` that of the same model on the
     examples that were put aside for it, ``details`` what the algorithm has to say, a line each,
     ``unit`` in what it counts its progress, ``checkpoint`` that from which an interrupted run can
-    be resumed, ``folder`` where runs are.
+    be resumed, ``folder`` where runs are; ``terminated`` says that SIGTERM ended it.
     """
 
     run: str
@@ -78,3 +78,4 @@ class Outcome:
     folder: Path
     unit: str
     test: Score | None = None
+    terminated: bool = False

@@ -66,6 +66,11 @@ class RunFolder:
         return self.path.name
 
     @property
+    def file(self) -> Path:
+        """What the run is, where its servers are, and how it ended."""
+        return self.path / "run.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -125,7 +130,7 @@ class RunFolder:
         Raises:
             RunDamaged: it is damaged, or of another version.
         """
-        file = self.path / "run.json"
+        file = self.file
         try:
             document = parse(_text(file))
         except (FileNotFoundError, NotADirectoryError):
@@ -145,7 +150,7 @@ class RunFolder:
         text = json.dumps({**document, "format": FORMAT}, indent=2)
         make_folder(self.path)
         try:
-            with replacing(self.path / "run.json") as partial:
+            with replacing(self.file) as partial:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error

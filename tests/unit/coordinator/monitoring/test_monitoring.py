@@ -312,3 +312,9 @@ def test_the_example_for_prometheus_asks_where_we_and_flower_answer() -> None:
         each["job_name"]: each["static_configs"][0]["targets"] for each in example["scrape_configs"]
     }
     assert targets == {"distbelief": ["127.0.0.1:9100"], "flower": [f"{HOST}:{PORT}"]}
+
+
+def test_what_is_wanted_is_told_before_any_worker_is_there() -> None:
+    told = samples(exposed([Event(1.0, "wanted", {"processes": 3})], None))
+    assert told["distbelief_workers_wanted",] == 3
+    assert told["distbelief_workers_at_work",] == 0
