@@ -42,6 +42,9 @@ ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, blobs, demand, events, lead
 SHELLS = ("push", "push_rows")
 PUSHES = ("protocol", *SHELLS)
 
+#: Scripts by which workers work, beside pushes.
+WORKING = (parameters.ANNOUNCE, shards.FETCH, vectors.ACCUMULATE)
+
 #: Scripts that change nothing: of the native engine's commands a reader may call these.
 READING = (shards.FETCH, vectors.DOTS, vectors.SPARSITY)
 
@@ -95,6 +98,12 @@ def native_commands() -> list[str]:
     return sorted([ASK, *(twin for twin in twins if twin)])
 
 
+def working_commands() -> list[str]:
+    """Those of them that workers call."""
+    pushes = chain.from_iterable(map(_push_scripts, NAMES))
+    return sorted([ASK, *(each.twin for each in chain(WORKING, pushes) if each.twin)])
+
+
 def reading_commands() -> list[str]:
     """Those of them that change nothing."""
     return sorted([ASK, *(each.twin for each in READING if each.twin)])
@@ -102,7 +111,11 @@ def reading_commands() -> list[str]:
 
 def current_access(text: str) -> str:
     """An access list as it should be, given as it is: a line for each user."""
-    commands = {"distbelief": native_commands(), "reader": reading_commands()}
+    commands = {
+        "coordinator": native_commands(),
+        "worker": working_commands(),
+        "reader": reading_commands(),
+    }
 
     def current_line(line: str) -> str:
         may = commands.get(line.split()[1], [])

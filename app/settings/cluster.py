@@ -97,7 +97,7 @@ class MonitoringSettings(Section):
     metrics_address: str = Field(
         "127.0.0.1",
         description="where the figures may be asked for: this machine alone, or 0.0.0.0 for "
-        "everybody who reaches it (they are no secret, and there is no password)",
+        "everybody who reaches it and has the password of DISTBELIEF_METRICS_PASSWORD",
     )
     tensorboard: str | None = Field(
         None,
