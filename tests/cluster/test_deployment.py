@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -363,13 +364,14 @@ def test_secrets_are_not_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["distbelief-worker.service", "distbelief-train@.service"])
+def test_systemd_takes_the_unit(name: str, tmp_path: Path) -> None:
     analyze, some_program = shutil.which("systemd-analyze"), shutil.which("true")
     if analyze is None or some_program is None:
         pytest.skip("no systemd-analyze on the PATH")
-    unit = tmp_path / "distbelief-worker.service"
-    text = (DEPLOY / unit.name).read_text()
-    unit.write_text(text.replace("/opt/distbelief/bin/celery", some_program))
+    text = (DEPLOY / name).read_text()
+    unit = tmp_path / name.replace("@", "@nightly")
+    unit.write_text(re.sub(r"/opt/distbelief/bin/\w+", some_program, text))
     found = subprocess.run(
         [analyze, "verify", unit], capture_output=True, text=True, timeout=60, check=False
     )
