@@ -28,6 +28,9 @@ RUN = "run.json"
 #: What may be removed: nobody else's folders are called so.
 _NAME = re.compile(r"\d{6,}-\d{6,}")
 
+#: Storage where making a folder would make a bucket, whose name may be a mistake.
+_WITHOUT_FOLDERS = {"s3", "gs", "abfs"}
+
 
 class CheckpointCopies:
     """The copies of one run's checkpoints below ``address/run``.
@@ -62,7 +65,7 @@ class CheckpointCopies:
         """Copy the checkpoint at ``path``, a folder, whole."""
         there = f"{self._root}/{path.name}"
         with self._told("written"):
-            self._files.makedirs(there, exist_ok=True)
+            self._make(there)
             for file in sorted(path.iterdir(), key=lambda each: each.name == MANIFEST):
                 self._files.put_file(str(file), f"{there}/{file.name}")
 
@@ -93,7 +96,7 @@ class CheckpointCopies:
     def put_run(self, file: Path) -> None:
         """Copy what says what the run is, so that the address is enough to go on with it."""
         with self._told("written"):
-            self._files.makedirs(self._root, exist_ok=True)
+            self._make(self._root)
             self._files.put_file(str(file), f"{self._root}/{RUN}")
 
     def fetch_run(self, file: Path) -> bool:
@@ -105,6 +108,10 @@ class CheckpointCopies:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._files.get_file(f"{self._root}/{RUN}", str(file))
         return True
+
+    def _make(self, folder: str) -> None:
+        if self.address.partition("://")[0] not in _WITHOUT_FOLDERS:
+            self._files.makedirs(folder, exist_ok=True)
 
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:
