@@ -58,6 +58,7 @@ class ExitCode(IntEnum):
     TAKEN = 14
     CHECKPOINT = 15
     MISMATCH = 16
+    GO_ON = 75
     INTERRUPTED = 130
 
 

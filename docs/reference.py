@@ -20,7 +20,7 @@ from distbelief.app.client.scripts import COMMANDS, Script
 from distbelief.app.layout import keys
 from distbelief.app.optimizers.registry import NAMES, build_rule, script_of
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.runs import blobs, events, leadership, ledger
+from distbelief.app.runs import blobs, demand, events, leadership, ledger
 from distbelief.app.settings.config import SECTIONS
 from distbelief.app.settings.sections import ObjectiveSettings, Section
 from distbelief.app.store.engines import ASK
@@ -36,11 +36,14 @@ ANSWER = re.compile(r" +([A-Z]{2,})(,| |$)")
 
 #: The modules with the scripts of each kind of server.
 ON_PARAMETER_SERVERS: tuple[ModuleType, ...] = (calls, shards, parameters, vectors)
-ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, blobs, events, leadership)
+ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, blobs, demand, events, leadership)
 
 #: Shared parts of scripts that are commands together with an update rule.
 SHELLS = ("push", "push_rows")
 PUSHES = ("protocol", *SHELLS)
+
+#: Scripts by which workers work, beside pushes.
+WORKING = (parameters.ANNOUNCE, shards.FETCH, vectors.ACCUMULATE)
 
 #: Scripts that change nothing: of the native engine's commands a reader may call these.
 READING = (shards.FETCH, vectors.DOTS, vectors.SPARSITY)
@@ -95,6 +98,12 @@ def native_commands() -> list[str]:
     return sorted([ASK, *(twin for twin in twins if twin)])
 
 
+def working_commands() -> list[str]:
+    """Those of them that workers call."""
+    pushes = chain.from_iterable(map(_push_scripts, NAMES))
+    return sorted([ASK, *(each.twin for each in chain(WORKING, pushes) if each.twin)])
+
+
 def reading_commands() -> list[str]:
     """Those of them that change nothing."""
     return sorted([ASK, *(each.twin for each in READING if each.twin)])
@@ -102,7 +111,11 @@ def reading_commands() -> list[str]:
 
 def current_access(text: str) -> str:
     """An access list as it should be, given as it is: a line for each user."""
-    commands = {"distbelief": native_commands(), "reader": reading_commands()}
+    commands = {
+        "coordinator": native_commands(),
+        "worker": working_commands(),
+        "reader": reading_commands(),
+    }
 
     def current_line(line: str) -> str:
         may = commands.get(line.split()[1], [])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from distbelief.app.client.addresses import ServerAddress, address
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import WorkerMismatch
+from distbelief.app.errors import ModelError, WorkerMismatch
+from distbelief.app.files.memory import available_memory, size_text
 from distbelief.app.layout.keys import shard
 from distbelief.app.models import sources
 from distbelief.app.models.imports import named_modules
@@ -13,8 +17,34 @@ from distbelief.app.models.registry import build_model
 from distbelief.app.models.scaling import scaled
 from distbelief.app.runs.identity import Identity, other_code, other_modules
 from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.environment import broker_url
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.process import is_ours
+
+
+def check_addresses(urls: Sequence[str]) -> None:
+    """Raise WorkerMismatch unless servers that a run names are where the control server is.
+
+    Whoever forges a run would have a worker call whom he likes; an operator names others.
+    """
+    control = ServerAddress.parse(broker_url())
+    for url in urls:
+        if not ServerAddress.parse(url).is_beside(control):
+            raise WorkerMismatch(
+                f"worker {process_name()} calls no {address(url)} because a run says so, for it is "
+                "not the control server's machine: name the parameter servers in "
+                "DISTBELIEF_PARAMETER_SERVERS there, and restart the worker"
+            )
+
+
+def check_size(record: RunRecord) -> None:
+    """Raise ModelError if the run's parameters cannot be in this process at all."""
+    need, have = 2 * record.layout.size * record.config.dtype.itemsize, available_memory()
+    if need > have:
+        raise ModelError(
+            f"run {record.run} has {record.layout.size:,} parameters: two copies take "
+            f"{size_text(need)}, and {size_text(have)} are left for worker {process_name()}"
+        )
 
 
 def check_code(record: RunRecord) -> None:

@@ -29,7 +29,13 @@ from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks import introduction as introduction  # a control command
 from distbelief.worker_tasks import usage as usage  # another
-from distbelief.worker_tasks.agreement import build_agreed_model, check_code, check_order
+from distbelief.worker_tasks.agreement import (
+    build_agreed_model,
+    check_addresses,
+    check_code,
+    check_order,
+    check_size,
+)
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.data import open_here
 from distbelief.worker_tasks.lease import process_name
@@ -148,6 +154,7 @@ def open_context(run: str, fence: int) -> RunContext:
     """
     record = read_run(control_server(), run, fence)
     check_code(record)
+    check_size(record)
     config = record.config
     fits = None if record.fits is None else json.dumps(record.fits.to_json())
     data = _open_data(config.model_dump_json(), record.fingerprint, fits)
@@ -178,7 +185,11 @@ def _open_data(settings: str, fingerprint: str, fits: str | None) -> RunData:
 
 
 def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
-    """The operator's list if there is one (it may hold passwords), else the record's."""
+    """The operator's list if there is one (it may hold passwords), else the record's.
+
+    Raises:
+        WorkerMismatch: another number of them, or the record's are on other machines.
+    """
     ours = parameter_server_urls()
     if ours and len(ours) != len(record.parameter_servers):
         raise WorkerMismatch(
@@ -186,6 +197,8 @@ def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
             f"DISTBELIEF_PARAMETER_SERVERS of worker {process_name()} names {len(ours)}: name "
             "the same there, in the same order"
         )
+    if not ours:
+        check_addresses(record.parameter_servers)
     return ours or record.parameter_servers
 
 

@@ -24,6 +24,7 @@ from distbelief.app.layout.keys import mark as key_of
 from distbelief.app.runs.identity import Identity
 from distbelief.app.settings.environment import parameter_server_urls
 from distbelief.app.store.engines import choose
+from distbelief.worker_tasks.agreement import check_addresses
 
 #: How long a server has to answer, and an introduction waits for those that have not.
 PATIENCE_S = 2.0
@@ -80,7 +81,10 @@ def distbelief_introduce(_: Any, mark: str = "", servers: Sequence[str] = ()) ->
 
 
 def _begin(mark: str, servers: Sequence[str]) -> _Look:
-    look = _Look(parameter_server_urls() or servers, mark, len(servers))
+    ours = parameter_server_urls()
+    if not ours:
+        check_addresses(servers)
+    look = _Look(ours or servers, mark, len(servers))
     _looks[mark] = look
     while len(_looks) > MOST_QUESTIONS:
         _looks.popitem(last=False)

@@ -174,6 +174,12 @@ class OurConnection(Connection):
     def get_transport_cls(self) -> type[Transport]:
         return Transport
 
+    def info(self) -> dict[str, Any]:
+        """What a worker tells of its broker (``inspect stats``): nothing that is a secret's."""
+        found = dict(super().info())
+        found.pop("credential_provider", None)  # which no message can carry, either
+        return found
+
     def Pool(self, limit: int | None = None, **words: Any) -> ConnectionPool:  # noqa: N802
         return OurPool(self, limit, **words)
 

@@ -7,6 +7,7 @@ decide, is refused by its name: it would be a setting that one of them ignores.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,18 @@ OURS = (
 )
 
 
+#: Names of a machine for itself, beside the addresses that are.
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only a machine itself calls itself so."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK
+
+
 @dataclass(frozen=True)
 class ServerAddress:
     """One server, and who we are there.
@@ -80,6 +93,17 @@ class ServerAddress:
     password: str | None = None
     client_name: str | None = None
     tls: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is reached without leaving the machine."""
+        return self.scheme is Scheme.UNIX or is_loopback(self.host)
+
+    def is_beside(self, other: ServerAddress) -> bool:
+        """Whether it is on the machine of another one, as far as addresses tell."""
+        if self.is_local or other.is_local:
+            return self.is_local and other.is_local
+        return self.host == other.host
 
     @classmethod
     def parse(cls, url: str) -> ServerAddress:

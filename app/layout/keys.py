@@ -33,6 +33,8 @@ Control server:
     dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
     dist:run:{RUN}:state        string: JSON of what the driver committed last
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
+    dist:wanted                 sorted set: RUN/1, RUN/2, ... for each worker process that a run has
+                                work for, by when that is forgotten (ms since 1970)
     dist:celery:*               Celery's own queues
     dist:odd-messages           hash: kind -> how many messages that are not ours were removed, and
                                 last (when, in seconds since 1970); gone a week after that
@@ -46,6 +48,7 @@ import re
 CELERY_PREFIX = "dist:celery:"
 MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
 ODD_MESSAGES = "dist:odd-messages"
+WANTED = "dist:wanted"
 #: How all of our keys begin, on servers of either kind.
 OURS = (b"dist:", b"ps:{")
 PARAMETERS = "params"

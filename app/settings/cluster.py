@@ -51,6 +51,17 @@ class ClusterSettings(Section):
         description="seconds to wait for servers and workers before training (a worker that was "
         "started for it has a minute at least)",
     )
+    wait_for_workers: float | None = Field(
+        None,
+        gt=0,
+        description="seconds to wait for workers before training, where something starts them once "
+        "they are wanted [default: wait_seconds]",
+    )
+    checkpoint_address: str | None = Field(
+        None,
+        description="URL of a folder (s3://BUCKET/FOLDER and the like) to which each checkpoint is "
+        "copied: a run that goes on elsewhere takes it from there (extra remote) [default: none]",
+    )
     keep_on_servers: str = Field(
         FOREVER,
         description="servers of your own: how long a run's keys stay there once it has ended: no, "
@@ -95,7 +106,7 @@ class MonitoringSettings(Section):
     metrics_address: str = Field(
         "127.0.0.1",
         description="where the figures may be asked for: this machine alone, or 0.0.0.0 for "
-        "everybody who reaches it (they are no secret, and there is no password)",
+        "everybody who reaches it and has the password of DISTBELIEF_METRICS_PASSWORD",
     )
     tensorboard: str | None = Field(
         None,

@@ -16,6 +16,8 @@ from distbelief.app.errors import ConfigError
 
 BROKER = "DISTBELIEF_BROKER"
 PARAMETER_SERVERS = "DISTBELIEF_PARAMETER_SERVERS"
+#: Of whoever asks for a training's figures from elsewhere, or in the file METRICS_PASSWORD_FILE.
+METRICS_PASSWORD = "DISTBELIEF_METRICS_PASSWORD"  # noqa: S105  (the variable's name)
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 
 #: How many threads a BLAS takes, read when NumPy is imported; workers take one unless told.
@@ -63,6 +65,14 @@ def parameter_server_urls() -> tuple[str, ...]:
     return tuple(split_urls(found.text)) if found is not None else ()
 
 
+def metrics_password() -> str | None:
+    """The password for a training's figures, if the operator set one; raises ConfigError."""
+    if said := os.environ.get(METRICS_PASSWORD):
+        return said
+    name = os.environ.get(source := f"{METRICS_PASSWORD}_FILE")
+    return _read(source, name) or None if name else None
+
+
 def file_of(url: str) -> Path | None:
     """The file from which this process has read a URL, if it comes from one."""
     return _files.get(url)
@@ -81,17 +91,22 @@ def _told(variable: str) -> Told | None:
             f"{source} holds what looks like a URL (not shown: it may hold a password): it is to "
             f"name a file with the URL in it, or set {variable} instead"
         )
+    text = _read(source, name)
+    if not all("://" in url for url in split_urls(text)):
+        raise ConfigError(f"{source} names {name}, in which there is something else than a URL")
+    _files.update(dict.fromkeys((text, *split_urls(text)), Path(name)))
+    return Told(text, source) if text else None
+
+
+def _read(source: str, name: str) -> str:
+    """What is in the file that a variable names; raises ConfigError."""
     try:
-        text = read_secret(Path(name))
+        return read_secret(Path(name))
     except OSError as error:
         why = error.strerror
         raise ConfigError(f"{source} names {name}, which cannot be read: {why}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{source} names {name}, which is no text in UTF-8") from error
-    if not all("://" in url for url in split_urls(text)):
-        raise ConfigError(f"{source} names {name}, in which there is something else than a URL")
-    _files.update(dict.fromkeys((text, *split_urls(text)), Path(name)))
-    return Told(text, source) if text else None
 
 
 def read_secret(path: Path) -> str:

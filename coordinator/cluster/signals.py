@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from distbelief.app.errors import ExitCode
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: a machine, a pod or a service ends, and whoever sent it may begin us again."""
+
+    exit_code = ExitCode.GO_ON
 
 
 class Interruption:
@@ -22,11 +30,13 @@ class Interruption:
 
     Until :meth:`defer` is called, and at the second signal, it raises KeyboardInterrupt
     like Python does: before there is anything to save, stopping at once is right.
+    ``terminated`` says that it was SIGTERM.
     """
 
     def __init__(self) -> None:
         self._deferred = False
         self._requested = False
+        self.terminated = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -55,9 +65,24 @@ class Interruption:
         return self._requested
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.terminated = self.terminated or number == signal.SIGTERM
         if not self._deferred or self._requested:
-            raise KeyboardInterrupt
+            raise Terminated if self.terminated else KeyboardInterrupt
         self._requested = True
+
+
+@contextmanager
+def raise_terminated() -> Iterator[None]:
+    """Have SIGTERM raise :class:`Terminated`; the first process of a container would ignore it."""
+
+    def receive(*_: object) -> None:
+        raise Terminated
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, receive)} if _may_handle() else {}
+    try:
+        yield
+    finally:
+        _give_back(before)
 
 
 @contextmanager

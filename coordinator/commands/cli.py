@@ -137,9 +137,9 @@ def run() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as interrupt:
         click.echo("interrupted: everything that was started has been ended", err=True)
-        sys.exit(ExitCode.INTERRUPTED)
+        sys.exit(getattr(interrupt, "exit_code", ExitCode.INTERRUPTED))
     except BrokenPipeError:
         _forget_output()
         sys.exit(NO_READER)

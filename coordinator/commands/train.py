@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from distbelief.app.errors import ExitCode
+from distbelief.app.errors import ConfigError, ExitCode
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import (
     CLUSTER_SECTIONS,
     SECTIONS,
@@ -19,6 +20,7 @@ from distbelief.app.settings.config import (
     read_toml,
 )
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
+from distbelief.coordinator.cluster.signals import raise_terminated
 from distbelief.coordinator.commands.options import (
     SectionedCommand,
     given_settings,
@@ -26,11 +28,13 @@ from distbelief.coordinator.commands.options import (
 )
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import add_environment, run_names
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.views.terminal import safe_console
 
 if TYPE_CHECKING:  # completion and help begin sooner without them
     from distbelief.coordinator.problem.problem import Problem
     from distbelief.coordinator.progress.outcome import Outcome
+    from distbelief.coordinator.runs.resumption import Found
 
 EXAMPLES = (
     "train",
@@ -39,6 +43,7 @@ EXAMPLES = (
     "train --model mypackage.models:MyModel --model-option width=32",
     "train --model softmax --dry-run > run.toml",
     "train --config run.toml --seed 7",
+    "train --run nightly --checkpoint-address s3://bucket/runs",
     "train --broker redis://host:6379/0 \\\n"
     "      --parameter-servers redis://ps1:6379,redis://ps2:6379",
 )
@@ -60,11 +65,19 @@ config_option = click.option(
 @click.command(cls=SectionedCommand, examples=EXAMPLES, epilog=NOTE, codes=CODES)
 @config_option
 @click.option(
+    "--run",
+    metavar="NAME",
+    help="Begin the run of that name, or go on with it: for what restarts programs.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Print the whole configuration and the plan; start nothing."
 )
 @as_json
 @settings_options(*SECTIONS)
-def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -> None:
+@raise_terminated()
+def train(
+    config_file: str | None, run: str | None, dry_run: bool, as_json: bool, **flags: Any
+) -> None:
     """Train a model.
 
     Without --broker everything runs here: servers and workers are started, and ended
@@ -72,27 +85,40 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
     workers (celery -A distbelief worker) are those that run there.
 
     With --dry-run a TOML file is printed, with the plan in its last lines, as comments.
+
+    With --run the same command may be started again, whatever ended it: the run goes on
+    from where it stands, if its settings and data are those with which it began. SIGTERM
+    ends it with the exit code go_on, and one that has finished ends at once with 0.
     """
     from distbelief.app.models.imports import allow_imports_of
     from distbelief.coordinator.commands.conversion import show_conversion
     from distbelief.coordinator.problem import problem as problems
-    from distbelief.coordinator.training import training
+    from distbelief.coordinator.runs import resumption
+    from distbelief.coordinator.training import named, training
     from distbelief.coordinator.views.progress import display
 
     config, cluster = configure(collect_settings(config_file, flags))
     # Whoever types an import path on the command line allows it, for this process and for
     # the workers that it starts; workers elsewhere ask their own operator.
     allow_imports_of(config)
+    found = named.find(run, cluster) if run is not None else None
     console = safe_console(stderr=True)
     with show_conversion(console) as progress:
-        problem = problems.prepare(
-            config, len(cluster.parameter_servers) or cluster.servers, progress
-        )
+        n_servers = len(cluster.parameter_servers) or cluster.servers
+        problem = problems.prepare(config, n_servers, progress)
     if dry_run:
         _print_plan(problem, config, cluster, as_json=as_json)
         return
+    if found is not None:
+        named.check_same(found.record, problem)
+        if resumption.has_finished(found):
+            _print_finished(found, as_json=as_json)
+            return
     with display(console, problem.score_formatter) as shown:
-        outcome = training.train(problem, cluster, shown)
+        if found is None:
+            outcome = training.train(problem, cluster, shown, run=run)
+        else:
+            outcome = named.go_on(found, problem, shown)
     _print_outcome(outcome, problem, as_json=as_json)
 
 
@@ -108,6 +134,7 @@ def train(config_file: str | None, dry_run: bool, as_json: bool, **flags: Any) -
 @click.option("--take-over", is_flag=True, help="Take the run from a coordinator that lives.")
 @as_json
 @settings_options(*CLUSTER_SECTIONS)
+@raise_terminated()
 def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     """Go on with a run that was stopped, that failed, or whose coordinator died.
 
@@ -172,6 +199,19 @@ def _print_plan(
     click.echo("\n".join(f"# plan: {line}" for line in (*plan.lines(), *targets_line(problem))))
 
 
+def _print_finished(found: Found, *, as_json: bool) -> None:
+    """Say that there is nothing left to do for a run; raises ConfigError without its model."""
+    run, model = found.record.run, found.folder.model_file(found.cluster)
+    if not model.exists():
+        raise ConfigError(
+            f"run {run} has finished, and its model {model} is not here: look for it where it was "
+            f"trained, or read it from its servers with '{command('export', run)}'"
+        )
+    document = {"run": run, "state": RunState.FINISHED, "model": str(model)}
+    text = f"run {run} has finished: there is nothing left to do\nmodel: {model}"
+    click.echo(json.dumps(document, indent=2) if as_json else text)
+
+
 def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None:
     from distbelief.coordinator.progress.outcome import EndReason
     from distbelief.coordinator.views.endings import document
@@ -183,7 +223,7 @@ def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None
         before = _before(outcome, problem)
         click.echo("\n".join(summarize(outcome, problem.score_formatter, before)))
     if outcome.reason is EndReason.INTERRUPTED:
-        sys.exit(ExitCode.INTERRUPTED)
+        sys.exit(ExitCode.GO_ON if outcome.terminated else ExitCode.INTERRUPTED)
 
 
 def _before(outcome: Outcome, problem: Problem) -> str:

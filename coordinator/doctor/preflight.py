@@ -137,23 +137,27 @@ def wait_for_workers(
     needed: Set[str],
     timeout_s: float,
     check: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Wait until workers listen on all queues that a run needs: the names of those that do.
 
     A name that several workers have is there as often. ``check`` is called meanwhile, and raises
-    if there is nothing to wait for.
+    if there is nothing to wait for; ``say`` is told once that they are waited for.
 
     Raises:
         NoWorkers: not within ``timeout_s``.
         ServerUnreachable: the broker does not answer.
     """
-    deadline, answer_s = time.monotonic() + timeout_s, FIRST_ANSWER_S
+    deadline, answer_s, asked = time.monotonic() + timeout_s, FIRST_ANSWER_S, 0
     while True:
         served = messages.queues_served(answer_s)
         answer_s = min(2 * answer_s, ANSWER_S)
         if served and needed <= set().union(*(queues for _, queues in served)):
             return sorted(name for name, queues in served if queues & needed)
         check()
+        if asked == 0:
+            say(f"waiting up to {timeout_s:g} s for workers on {' and '.join(sorted(needed))}")
+        asked += 1
         if time.monotonic() > deadline:
             idle = f" ({len(served)} workers listen on other queues)" if served else ""
             raise NoWorkers(

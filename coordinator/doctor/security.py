@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from distbelief.app.client.addresses import ServerAddress, address, anonymous
+from distbelief.app.client.addresses import ServerAddress, address, anonymous, is_loopback
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import AuthenticationFailed, DistBeliefError, ExitCode
 from distbelief.coordinator.doctor.findings import Finding, error, note, ok, warning
 from distbelief.coordinator.doctor.servers import PATIENCE_S
-
-#: What ``bind`` may hold without anybody beyond the machine getting through.
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass(frozen=True)
@@ -56,13 +52,6 @@ def judge(facts: AccessFacts) -> list[Finding]:
     """The findings on its password and its encryption."""
     subject = f"security of {facts.address}"
     return [_password(subject, facts), *_encryption(subject, facts)]
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in LOOPBACK
 
 
 def reachable(config: Mapping[str, str]) -> tuple[str, ...]:

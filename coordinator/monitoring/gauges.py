@@ -44,6 +44,7 @@ class Sums:
     staleness: Counter[int] = field(default_factory=Counter)
     engines: dict[str, str] = field(default_factory=dict)
     checkpoint_at: float = math.nan
+    wanted: int = 0
 
     def add(self, event: Event) -> None:
         """Go on with an event."""
@@ -60,6 +61,8 @@ class Sums:
         elif event.kind == "surroundings":
             servers = told["parameter_servers"]
             self.engines = {each["address"]: each["engine"] for each in servers}
+        elif event.kind == "wanted":
+            self.wanted = told["processes"]
         elif event.kind == "checkpoint":
             self.checkpoint_at = event.at
 
@@ -125,7 +128,8 @@ def metrics(
 ) -> Iterator[Metric]:
     """All metrics of a training, as it stands now."""
     yield from _events(of, sums)
-    if status is None:
+    if status is None:  # whoever starts workers looks at what is wanted before there are any
+        yield from _workers(of, 0, sums.wanted)
         return
     yield from _common(of, status, score_formatter)
     if isinstance(status, DownpourStatus):
@@ -157,14 +161,18 @@ def _common(of: Families, status: Status, score_formatter: ScoreFormatter) -> It
     yield of.gauge("loss", "Training loss; of recent units, or at the last iteration.", status.loss)
     share = status.done / status.total if status.total else math.nan
     yield of.gauge("progress_ratio", "Share of the passes or iterations that is done.", share)
-    yield of.gauge("workers_at_work", "Worker processes heard of a moment ago.", status.workers)
-    yield of.gauge("workers_wanted", "Worker processes for which there is work.", status.wanted)
+    yield from _workers(of, status.workers, status.wanted)
     for name, text, found in (
         ("heldout", "Measures of the last held-out evaluation.", status.evaluation),
         ("best_heldout", "Measures of the best held-out evaluation.", status.best),
     ):
         measures = found.score.measures(score_formatter.task) if found is not None else {}
         yield of.gauge(name, text, measures, "measure")
+
+
+def _workers(of: Families, at_work: int, wanted: int) -> Iterator[Metric]:
+    yield of.gauge("workers_at_work", "Worker processes heard of a moment ago.", at_work)
+    yield of.gauge("workers_wanted", "Worker processes for which there is work.", wanted)
 
 
 def _downpour(of: Families, sums: Sums, status: DownpourStatus) -> Iterator[Metric]:

@@ -64,7 +64,8 @@ class Outcome:
     ``heldout`` is the score of the model that was kept, ``test`` that of the same model on the
     examples that were put aside for it, ``details`` what the algorithm has to say, a line each,
     ``unit`` in what it counts its progress, ``checkpoint`` that from which an interrupted run can
-    be resumed, ``folder`` where runs are, ``warning`` a sentence if nothing was learned.
+    be resumed, ``folder`` where runs are, ``warning`` a sentence if nothing was learned;
+    ``terminated`` says that SIGTERM ended it.
     """
 
     run: str
@@ -79,3 +80,4 @@ class Outcome:
     unit: str
     test: Score | None = None
     warning: str = ""
+    terminated: bool = False

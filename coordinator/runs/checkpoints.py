@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from distbelief.app.errors import CheckpointError, ServerError, StoreError
 from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
+from distbelief.coordinator.runs.checkpoint_copies import CheckpointCopies
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Checkpoints:
         keep: the last so many stay, and the one with the highest rank.
         say: told of what could not be written, and of what is damaged.
         tell: told of each that is written.
+        copies: where each is copied to, if anywhere.
     """
 
     def __init__(
@@ -59,12 +62,15 @@ class Checkpoints:
         keep: int,
         say: Callable[[str], None],
         tell: Callable[..., None] = lambda *_, **__: None,
+        copies: CheckpointCopies | None = None,
     ) -> None:
         self.folder = folder
         self._every_s = every_s
         self._keep = keep
         self._say = say
         self._tell = tell
+        self._copies = copies
+        self._ranks: dict[str, Any] = {}  # of copies that are not here
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: _Writing | None = None
         self._at = time.monotonic()
@@ -82,7 +88,8 @@ class Checkpoints:
 
     def highest_fence(self) -> int:
         """The fence of the newest one; with a higher one a coordinator writes newer ones."""
-        fences = [name.partition("-")[0] for name in checkpoint.names(self.folder)]
+        names = [*checkpoint.names(self.folder), *self._names_of_copies()]
+        fences = [name.partition("-")[0] for name in names]
         return max((int(each) for each in fences if each.isdigit()), default=0)
 
     def advance(self, fence: int, capture: Callable[[], Capture]) -> None:
@@ -104,6 +111,10 @@ class Checkpoints:
         if self._writing is not None:
             self._conclude()
 
+    def note_run(self, file: Path) -> None:
+        """Copy what says what the run is, and how it ended, beside the copies of checkpoints."""
+        self._copy(lambda copies: copies.put_run(file), file.name)
+
     def close(self) -> None:
         """Wait for the one that is being written, and forget it."""
         self._writer.shutdown()
@@ -116,9 +127,20 @@ class Checkpoints:
         document = {**capture.document, "rank": capture.rank}
 
         def write() -> Path:
-            return checkpoint.write(self.folder, name, document, capture.vectors())
+            path = checkpoint.write(self.folder, name, document, capture.vectors())
+            self._copy(lambda copies: copies.put(path), f"checkpoint {name}")
+            return path
 
         self._writing = _Writing(name, capture, self._writer.submit(write))
+
+    def _copy(self, copy: Callable[[CheckpointCopies], None], what: str) -> None:
+        """Copy something to where copies go; that it cannot be is said, and training goes on."""
+        if self._copies is None:
+            return
+        try:
+            copy(self._copies)
+        except ServerError as error:
+            self._say(f"{what} is on this machine only: {error}")
 
     def _conclude(self) -> Path | None:
         writing, self._writing = self._writing, None
@@ -138,14 +160,38 @@ class Checkpoints:
         return path
 
     def _prune(self) -> None:
-        there = checkpoint.names(self.folder)
-        ranks = {}
-        for name in there:
-            try:
-                rank = checkpoint.manifest(self.folder / name)["document"].get("rank")
-            except CheckpointError:
-                continue
-            if isinstance(rank, int | float) and not math.isnan(rank):
-                ranks[name] = rank
+        """Remove all but the last ones and the best, here and among the copies."""
+        here = checkpoint.names(self.folder)
+        there = self._names_of_copies()
+        names = sorted({*here, *there})
+        ranks = {
+            name: rank
+            for name in names
+            if isinstance(rank := self._rank(name, here), int | float) and not math.isnan(rank)
+        }
         best = [max(ranks, key=lambda name: ranks[name])] if ranks else []
-        checkpoint.prune(self.folder, [*there[-self._keep :], *best])
+        kept = {*names[-self._keep :], *best}
+        checkpoint.prune(self.folder, kept)
+        for name in set(there) - kept:
+            with suppress(ServerError):  # the next checkpoint tries it again
+                assert self._copies is not None
+                self._copies.remove(name)
+
+    def _names_of_copies(self) -> list[str]:
+        if self._copies is None:
+            return []
+        try:
+            return self._copies.names()
+        except ServerError:
+            return []
+
+    def _rank(self, name: str, here: list[str]) -> Any:
+        """How good the state in a checkpoint is; None where that cannot be read."""
+        try:
+            if name in here:
+                return checkpoint.manifest(self.folder / name)["document"].get("rank")
+            if name not in self._ranks and self._copies is not None:
+                self._ranks[name] = self._copies.rank(name)  # which does not change
+        except (CheckpointError, ServerError):
+            return None
+        return self._ranks.get(name)

@@ -27,12 +27,14 @@ class DriverHooks:
         check: called regularly; raises if the cluster is broken or the run was taken.
         should_stop: whether somebody asked to stop.
         checkpoints: the driver's state is written there now and then.
+        terminated: whether it was SIGTERM that asked to stop.
     """
 
     on_status: Callable[[Status], None]
     check: Callable[[], None]
     should_stop: Callable[[], bool]
     checkpoints: Checkpoints
+    terminated: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,11 @@ class RunFolder:
         return self.path.name
 
     @property
+    def file(self) -> Path:
+        """What the run is, where its servers are, and how it ended."""
+        return self.path / "run.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -136,7 +141,7 @@ class RunFolder:
         Raises:
             RunDamaged: it is damaged, or of another version.
         """
-        file = self.path / "run.json"
+        file = self.file
         try:
             document = parse(_text(file))
         except (FileNotFoundError, NotADirectoryError):

@@ -28,6 +28,7 @@ from distbelief.app.runs.snapshot import RunState, Snapshot
 from distbelief.app.settings.config import ClusterConfig, configure
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs import trust
+from distbelief.coordinator.runs.checkpoint_copies import CheckpointCopies
 from distbelief.coordinator.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
     given = configure(settings)[1]
     folder = RunFolder.of(given, run)
     written = folder.read()
+    if written is None and given.checkpoint_address is not None:
+        CheckpointCopies(given.checkpoint_address, run).fetch_run(folder.file)
+        written = folder.read()
     if written is not None:
         known = written["place"]
         servers: dict[str, Any] = {}
@@ -139,6 +143,14 @@ def wait_for_end(found: Found, timeout_s: float = STOP_S) -> None:
         time.sleep(POLL_S)
 
 
+def has_finished(found: Found) -> bool:
+    """Whether there is nothing left to do for the run."""
+    if found.folder.outcome().get("state") == RunState.FINISHED:
+        return True
+    known = state_of(found)
+    return known is not None and known.state is RunState.FINISHED
+
+
 def prepare_again(found: Found, *, take_over: bool) -> Problem:
     """Prepare the problem of a run that is to go on, once nobody else coordinates it.
 
@@ -156,7 +168,8 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
         if found.folder.outcome().get("state") == RunState.FINISHED:
             raise leadership.finished(record.run)
         _end_embedded(found, take_over=take_over)
-        if not found.folder.checkpoints.is_dir():
+        remote = found.cluster.checkpoint_address is not None
+        if not (remote or found.folder.checkpoints.is_dir()):
             raise CheckpointError(
                 f"nothing is left of run {record.run}: its servers are gone, and there is no "
                 f"checkpoint in {found.folder.path}"
@@ -164,12 +177,17 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
     cluster = found.cluster
     n_servers = len(cluster.parameter_servers) or cluster.servers
     problem = prepare(record.config, n_servers, recorded=record)
+    check_data(record, problem)
+    return problem
+
+
+def check_data(record: RunRecord, problem: Problem) -> None:
+    """Raise DataError unless the data are those with which a run began."""
     if problem.data.fingerprint != record.fingerprint:
         raise DataError(
             f"{record.config.data} has changed since run {record.run} began: fingerprint "
             f"{problem.data.fingerprint}, expected {record.fingerprint}"
         )
-    return problem
 
 
 def changed_modules(record: RunRecord) -> list[str]:

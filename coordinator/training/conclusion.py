@@ -83,6 +83,8 @@ def conclude(
     """
     state = RunState.STOPPED if ending.resumable else RunState.FINISHED
     outcome: dict[str, Any] = {"reason": ending.reason, "seconds": round(seconds, 1)}
+    if ending.terminated:
+        outcome["exit_code"] = ExitCode.GO_ON
     if ending.final.heldout is not None:
         kept = ending.final.heldout
         outcome["heldout"] = resources.problem.score_formatter.document(kept.score)
@@ -130,6 +132,7 @@ def _close(
     """Note the end in the journal and the folder, and let the run go."""
     resources.session.note("end", state=state, **outcome)
     resources.folder.conclude({"state": state, **outcome})
+    resources.hooks.checkpoints.note_run(resources.folder.file)
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
     if resources.cluster.broker is not None:  # embedded servers end now

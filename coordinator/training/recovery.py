@@ -26,13 +26,15 @@ class Ending:
     """The end of a training, and what the shards held there.
 
     ``checkpoint`` is the last one of a run that is to be resumed, if it could be written;
-    ``details`` is what the algorithm has to say, a line each.
+    ``details`` is what the algorithm has to say, a line each; ``terminated`` says that SIGTERM
+    ended it, and so that whoever sent it may go on with the run.
     """
 
     reason: EndReason
     final: FinalState
     details: tuple[str, ...]
     checkpoint: Path | None
+    terminated: bool = False
 
     @property
     def resumable(self) -> bool:
@@ -99,4 +101,5 @@ def _read_ending(resources: TrainingResources, driver: Driver, reason: EndReason
     final = driver.finish(resumable=resumable)
     if final.complaint:
         resources.say(f"the model is read, but not all servers are left with it: {final.complaint}")
-    return Ending(reason, final, details, last)
+    terminated = resumable and resources.hooks.terminated()
+    return Ending(reason, final, details, last, terminated)

@@ -10,9 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distbelief.app.broker.messages import EVALUATION
 from distbelief.app.client.servers import Waiting
-from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
@@ -27,24 +25,22 @@ from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks, together
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.runs import trust
+from distbelief.coordinator.runs.checkpoint_copies import open_copies
 from distbelief.coordinator.runs.checkpoints import Checkpoints
 from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.journal import Journal
-from distbelief.coordinator.runs.messages import shared_names
 from distbelief.coordinator.runs.session import Session, open_session
 from distbelief.coordinator.runs.wait_reporter import WaitReporter
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.training.announcement import announcement
+from distbelief.coordinator.training.readiness import check_servers, check_workers, wanting
 from distbelief.coordinator.training.restarts import Restarts
 from distbelief.coordinator.views.tracker import ProgressTracker
 
 #: The control server is told the progress this often, and with every renewal of the lease.
 PUBLISHED_EVERY_S = 0.25
-
-#: Seconds to wait for a worker of our own, which lives: the machine is busy.
-OWN_WORKER_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -100,25 +96,34 @@ def open_training(
             )
         ) as session,
         waits.watching([session.control, session.servers]),
-        closing(
-            Checkpoints(
-                folder.checkpoints,
-                config.checkpoint_seconds,
-                config.keep_checkpoints,
-                say,
-                session.note,
-            )
-        ) as checkpoints,
+        closing(_checkpoints(session, cluster, folder, say, resumed=resumed)) as checkpoints,
     ):
-        _preflight(session, cluster, embedded, say)
-        callbacks = together(callbacks, monitors, _publisher(session, problem))
-        session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
-        problem = _settle(problem, session, fit=embedded is None and not resumed)
-        for line in announcement(session, problem, chosen=_auto_intervals(config)):
-            say(line)
-        hooks = _hooks(embedded, session, callbacks, interruption.defer(), checkpoints)
-        hooks = replace(hooks, check=restarts.noting(hooks.check, session.note))
-        yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
+        check_servers(session, cluster, say)
+        with wanting(session, embedded, interruption, monitors, say):
+            check_workers(session, cluster, embedded, say)
+            callbacks = together(callbacks, monitors, _publisher(session, problem))
+            session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
+            problem = _settle(problem, session, fit=embedded is None and not resumed)
+            for line in announcement(session, problem, chosen=_auto_intervals(config)):
+                say(line)
+            hooks = _hooks(embedded, session, callbacks, interruption, checkpoints)
+            hooks = replace(hooks, check=restarts.noting(hooks.check, session.note))
+            yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
+
+
+def _checkpoints(
+    session: Session,
+    cluster: ClusterConfig,
+    folder: RunFolder,
+    say: Callable[[str], None],
+    *,
+    resumed: bool,
+) -> Checkpoints:
+    """The checkpoints of the run, and copies of them where the settings say so."""
+    config, here = session.config, folder.checkpoints
+    copies = open_copies(cluster.checkpoint_address, folder.run, here, say, resumed=resumed)
+    every_s, keep = config.checkpoint_seconds, config.keep_checkpoints
+    return Checkpoints(here, every_s, keep, say, session.note, copies)
 
 
 @contextmanager
@@ -186,33 +191,6 @@ def _flower(
         yield
 
 
-def _preflight(
-    session: Session,
-    cluster: ClusterConfig,
-    embedded: LocalCluster | None,
-    say: Callable[[str], None],
-) -> None:
-    """Check that servers and workers are there and can do what this run needs."""
-    config = session.config
-    for servers in (session.control, session.servers):
-        parameters = servers is session.servers
-        preflight.check_servers(servers, cluster.wait_seconds, say, parameters=parameters)
-    preflight.check_control(session.control)
-    preflight.check_scripts(session.servers, config)
-    queues = {*config.stages, EVALUATION}
-    if embedded is not None and embedded.workers:
-        wait_s = max(cluster.wait_seconds, OWN_WORKER_S)
-        names = preflight.wait_for_workers(session.messages, queues, wait_s, embedded.check)
-    else:
-        names = preflight.wait_for_workers(session.messages, queues, cluster.wait_seconds)
-    for sentence in shared_names(names):
-        say(f"warning: {sentence}")
-    workers, here = sorted({*names}), Identity.here()
-    preflight.check_workers(session.messages, session.servers, workers, here, say)
-    if cluster.flower:  # it asks for them itself, but only every few seconds
-        session.messages.enable_events()
-
-
 def _settle(problem: Problem, session: Session, *, fit: bool) -> Problem:
     """Choose by measuring what is left to us: intervals, and the size of shards."""
     problem = choose_intervals(problem, session.servers)
@@ -244,10 +222,10 @@ def _hooks(
     embedded: LocalCluster | None,
     session: Session,
     callbacks: Callbacks,
-    interrupted: Callable[[], bool],
+    interruption: Interruption,
     checkpoints: Checkpoints,
 ) -> DriverHooks:
-    leader = session.leader
+    leader, interrupted = session.leader, interruption.defer()
 
     def check() -> None:
         if embedded is not None:
@@ -257,7 +235,10 @@ def _hooks(
     def should_stop() -> bool:
         return interrupted() or leader.asked_to_stop() or callbacks.should_stop()
 
-    return DriverHooks(callbacks.on_status, check, should_stop, checkpoints)
+    def terminated() -> bool:
+        return interruption.terminated
+
+    return DriverHooks(callbacks.on_status, check, should_stop, checkpoints, terminated)
 
 
 def describe_run(resources: TrainingResources) -> None:
@@ -269,6 +250,7 @@ def describe_run(resources: TrainingResources) -> None:
         "parameter_servers": session.servers.addresses,
     }
     resources.folder.describe(session.record.to_json(), resources.cluster, servers)
+    resources.hooks.checkpoints.note_run(resources.folder.file)
     trust.note_begun(resources.folder.path, problem.config)
     session.note(
         "surroundings",

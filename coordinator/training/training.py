@@ -54,16 +54,18 @@ def train(
     cluster: ClusterConfig,
     callbacks: Callbacks,
     local: LocalCluster | None = None,
+    run: str | None = None,
 ) -> Outcome:
     """Train ``problem`` on the servers of ``cluster``, or on embedded ones, and save the model.
 
-    If they are those of ``local``, which goes on, nothing of the run stays on them.
+    If they are those of ``local``, which goes on, nothing of the run stays on them. ``run`` is
+    its id, a new one by default.
 
     Raises:
         DistBeliefError: see :mod:`distbelief.app.errors`; nothing that was started is left behind.
         KeyboardInterrupt: interrupted before training began, or twice.
     """
-    folder = RunFolder.of(cluster, new_run_id(problem.config.name))
+    folder = RunFolder.of(cluster, run or new_run_id(problem.config.name))
     try:
         with open_training(problem, cluster, folder, callbacks, local) as resources:
             try:
@@ -85,8 +87,11 @@ def resume(
     callbacks: Callbacks,
     *,
     take_over: bool,
+    anew: bool = False,
 ) -> Outcome:
     """Go on with a run that was stopped, or whose coordinator died; raises like :func:`train`.
+
+    With ``anew`` one that died before it had begun is begun.
 
     Raises:
         RunTaken: its coordinator lives.
@@ -104,7 +109,9 @@ def resume(
 
         def load_state() -> None:
             document = leadership.committed(session.control, folder.run)
-            if document is None and checkpoint.names(folder.checkpoints):
+            if anew and document is None and not checkpoint.names(folder.checkpoints):
+                driver.create()
+            elif document is None and checkpoint.names(folder.checkpoints):
                 with checkpoint.understood(checkpoints.latest()) as saved:
                     driver.load_state(saved["driver"])
             elif document is not None:
@@ -158,6 +165,7 @@ def _run(
         folder=resources.folder.path.parent,
         unit=UNITS[resources.problem.config.algorithm],
         warning=warning,
+        terminated=ending.terminated,
     )
 
 

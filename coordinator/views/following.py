@@ -108,5 +108,6 @@ def _note(seen: Overview) -> str:
 def _exit_code(seen: Overview) -> ExitCode:
     if seen.state == "dead":
         return ExitCode.TIMEOUT
-    code = seen.outcome.get("exit_code", ExitCode.INTERNAL)
-    return ANSWERS.get(RunState(seen.state), ExitCode(code))
+    code = seen.outcome.get("exit_code")
+    ended = ANSWERS.get(RunState(seen.state), ExitCode.INTERNAL)
+    return ended if code is None else ExitCode(code)

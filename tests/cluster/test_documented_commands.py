@@ -54,6 +54,12 @@ NOT_TYPED = {
     "docker compose -f deploy/compose.yaml up -d --build --scale worker=2": "no container engine",
     "docker compose -f deploy/compose.yaml run --rm coordinator train --replicas 4": "likewise",
     "docker compose -f deploy/compose.yaml run --rm coordinator runs": "likewise",
+    "sh deploy/make-secrets deploy/kubernetes/base/secrets control parameters-0.parameters "
+    "parameters-1.parameters": "tests/unit/test_manifests.py does, in another folder",
+    "kubectl apply -k deploy/kubernetes/base": "no cluster; that test renders it",
+    "kubectl apply -k deploy/kubernetes/keda": "likewise",
+    "python -m coordinator train --run nightly --checkpoint-address s3://bucket/runs "
+    "--wait-for-workers 600": "tests/cluster/test_named_runs.py does, at an address that is there",
     "python3 -m venv /opt/distbelief && /opt/distbelief/bin/pip install .": "for root, once",
     "useradd --system distbelief": "likewise",
     "install -d /etc/distbelief    # and in it, mode 0600: broker, parameter_servers (one line "

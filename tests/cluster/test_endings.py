@@ -34,15 +34,18 @@ def started(training: Any) -> list[int]:
     return processes
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.GO_ON)],
+)
 def test_an_interrupted_training_saves_its_model_and_ends_what_it_started(
-    number: signal.Signals, command: Start
+    number: signal.Signals, code: ExitCode, command: Start
 ) -> None:
     training = command(*LONG)
     training.says("held-out accuracy")
     assert started(training)
     training.process.send_signal(number)
-    assert training.ends() == ExitCode.INTERRUPTED
+    assert training.ends() == code
     assert training.alive() == []
     assert list(training.home.iterdir()) == []
     assert "finished: interrupted" in training.out

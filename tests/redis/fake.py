@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from fakeredis import TcpFakeServer
 
+from distbelief.app.runs.demand import WANT
 from distbelief.app.runs.events import EVENT
 from distbelief.app.runs.leadership import CLOSE, COMMIT, DISCARD, KEEP, LEAD, RETIRE
 from distbelief.app.runs.ledger import CLAIM, ENTER, FINISH, RELEASE, RENEW
@@ -25,7 +26,7 @@ def fake_control_server() -> Iterator[str]:
         with connected(url) as servers:
             # It closes a connection after any error, NOSCRIPT as well.
             of_units = (ENTER, CLAIM, RENEW, FINISH, RELEASE)
-            for script in (*of_units, LEAD, KEEP, CLOSE, COMMIT, RETIRE, DISCARD, EVENT):
+            for script in (*of_units, LEAD, KEEP, CLOSE, COMMIT, RETIRE, DISCARD, EVENT, WANT):
                 servers.one("SCRIPT", "LOAD", script.source)
         yield url
     finally:

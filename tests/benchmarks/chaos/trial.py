@@ -22,6 +22,7 @@ DEADLINE_S = 240.0
 #: Checks before a training fail on servers that are just being hurt; a person would start
 #: the command again.
 MOST_REFUSALS = 8
+CUT_OFF = (-signal.SIGKILL, -signal.SIGTERM, ExitCode.INTERRUPTED, ExitCode.GO_ON)
 REFUSALS = {ExitCode.UNREACHABLE, ExitCode.SELF_TEST, ExitCode.SERVER, ExitCode.NO_WORKERS}
 
 TAIL_LINES = 25
@@ -210,7 +211,12 @@ class Trial:
         """Whether the run is over, or is to be resumed."""
         if code == ExitCode.OK or (code == ExitCode.USAGE and self._finished()):
             self.done = True  # the second: killed between the end and the last words
-        elif self._hurt and code in (-signal.SIGKILL, -signal.SIGTERM, ExitCode.INTERRUPTED):
+        elif self._hurt and code in (
+            -signal.SIGKILL,
+            -signal.SIGTERM,
+            ExitCode.INTERRUPTED,
+            ExitCode.GO_ON,
+        ):
             self._refused = 0
         elif code == ExitCode.CHECKPOINT and not self._has_checkpoint():
             self.began_again += 1

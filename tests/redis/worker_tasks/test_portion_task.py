@@ -16,7 +16,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.cache.opening import default_cache_folder, open_cached
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.datasets.split.partition import portion
-from distbelief.app.errors import WorkerMismatch
+from distbelief.app.errors import DataError, DistBeliefError, ModelError, WorkerMismatch
 from distbelief.app.layout.keys import PARAMETERS, named, shard
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import Vector
@@ -338,18 +338,23 @@ def test_a_sum_that_is_not_finite_is_reported_as_an_infinite_loss(
     assert run.store.fetch(GRADIENT).vector.tolist() == largest.tolist()
 
 
-def other(run: Run, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> str:
+def other(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[DistBeliefError] = WorkerMismatch,
+    **changes: Any,
+) -> str:
     """The error of a portion whose run has another record than this process would write."""
     record = replace(leadership.read_run(run.control, run.id, FENCE), **changes)
     monkeypatch.setattr(context, "read_run", lambda *_: record)
     context.open_context.cache_clear()
     run.begin(1)
     before = run.shards()
-    with pytest.raises(WorkerMismatch):
+    with pytest.raises(kind):
         compute_portion(run.id, FENCE, 1, 1, 0)
     assert run.shards() == before
     (report,) = run.reports()
-    assert report.mismatch
+    assert report.mismatch is (kind is WorkerMismatch)
     return report.error
 
 
@@ -380,3 +385,37 @@ def test_servers_in_another_order_are_refused(run: Run, monkeypatch: pytest.Monk
 def test_another_number_of_servers_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PARAMETER_SERVERS, os.environ[PARAMETER_SERVERS].split(",")[0])
     assert "names 1" in other(run, monkeypatch)
+
+
+def test_a_run_that_names_servers_of_other_hosts_is_not_believed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write to the control server would have workers call anybody."""
+    monkeypatch.delenv(PARAMETER_SERVERS)
+    there = ("redis://169.254.169.254:80", "redis://169.254.169.254:81")
+    said = other(run, monkeypatch, parameter_servers=there)
+    assert "calls no redis://169.254.169.254:80 because a run says so" in said
+    assert "DISTBELIEF_PARAMETER_SERVERS" in said
+
+
+def test_a_run_of_an_absurd_size_is_refused_before_anything_is_made(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = run.store.layout
+    tensors = (replace(layout.tensors[0], shape=(1 << 40, 3)), *layout.tensors[1:])
+    huge = replace(layout, tensors=tensors, block_numbers=1 << 16)
+    assert "parameters: two copies take" in other(run, monkeypatch, ModelError, layout=huge)
+
+
+def test_a_run_whose_data_or_model_the_operator_did_not_allow_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_DATA_ROOTS", "/data")
+    passwords = CONFIG.model_copy(update={"data": "/etc/passwd"})
+    said = other(run, monkeypatch, DataError, config=passwords)
+    assert "workers here open data only under /data" in said
+    assert "root:" not in said
+    command = CONFIG.model_copy(update={"model": "os:system"})
+    assert "DISTBELIEF_ALLOWED_IMPORTS=os here" in other(
+        run, monkeypatch, ModelError, config=command
+    )

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from distbelief.coordinator.cluster.signals import SIGNALS, Interruption
+from distbelief.app.errors import ExitCode
+from distbelief.coordinator.cluster.signals import (
+    SIGNALS,
+    Interruption,
+    Terminated,
+    raise_terminated,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +70,23 @@ def test_a_terminal_that_closes_is_ignored_where_it_was_ignored_before() -> None
             assert requested()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_sigterm_is_told_from_ctrl_c_before_during_and_at_once() -> None:
+    """Whoever sends it, such as Kubernetes, begins the same again; a person has stopped it."""
+    with raise_terminated():
+        with pytest.raises(Terminated) as raised:
+            signal.raise_signal(signal.SIGTERM)
+        assert raised.value.exit_code is ExitCode.GO_ON
+        with Interruption() as interruption:
+            interruption.defer()
+            signal.raise_signal(signal.SIGTERM)
+            assert interruption.requested()
+            assert interruption.terminated
+            with pytest.raises(Terminated):
+                signal.raise_signal(signal.SIGINT)
+        with Interruption() as interruption:
+            interruption.defer()
+            signal.raise_signal(signal.SIGINT)
+            assert not interruption.terminated
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -111,6 +111,8 @@ OTHER: dict[str, Any] = {
     "folder": "elsewhere",
     "output": "best.safetensors",
     "wait_seconds": 2.5,
+    "wait_for_workers": 300.0,
+    "checkpoint_address": "s3://bucket/runs",
     "keep_on_servers": "7d",
     "flower": True,
     "page": 8080,
@@ -165,7 +167,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Configure:
         seen.append(config)
         return SimpleNamespace(score_formatter=ScoreFormatter(Task.MULTICLASS, Metric.ACCURACY))
 
-    def train(problem: Any, cluster: ClusterConfig, display: Any) -> Any:
+    def train(problem: Any, cluster: ClusterConfig, display: Any, run: str | None) -> Any:
         seen.append(cluster)
         raise click.exceptions.Exit(0)
 

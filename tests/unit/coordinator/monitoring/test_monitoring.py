@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import socket
 import struct
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -211,12 +213,45 @@ def test_a_port_that_is_taken_is_found_before_anything_is_started(
     assert list(tmp_path.rglob("logs")) == []
 
 
-def test_an_address_of_somebody_else_is_refused_in_a_sentence(problem: Problem) -> None:
+def test_an_address_of_somebody_else_is_refused_in_a_sentence(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISTBELIEF_METRICS_PASSWORD", "secret")
     with (
         pytest.raises(ConfigError, match=r"metrics_port = 9100 cannot be used on 192\.0\.2\.1: "),
         serving(("192.0.2.1", 9100), problem, "r7", lambda _: None),
     ):
         pass
+
+
+def test_figures_are_served_to_other_machines_with_a_password_only(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        pytest.raises(ConfigError, match="needs a password: let DISTBELIEF_METRICS_PASSWORD_FILE"),
+        serving(("0.0.0.0", 0), problem, "r7", lambda _: None),  # noqa: S104
+    ):
+        pass
+    (tmp_path / "metrics").write_text("s3cret\n")
+    monkeypatch.setenv("DISTBELIEF_METRICS_PASSWORD_FILE", str(tmp_path / "metrics"))
+    said: list[str] = []
+
+    def answers(authorization: str | None) -> int:
+        headers = {} if authorization is None else {"Authorization": authorization}
+        request = urllib.request.Request(said[0].split(" ")[1], headers=headers)  # noqa: S310
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    with serving(("127.0.0.1", 0), problem, "r7", said.append):
+        good = base64.b64encode(b"prometheus:s3cret").decode()
+        bad = base64.b64encode(b"prometheus:guess").decode()
+        asked = (None, "", f"Basic {bad}", f"Bearer {good}", "Basic \xff", f"Basic {good}")
+        assert [answers(each) for each in asked] == [401, 401, 401, 401, 401, 200]
+    assert "s3cret" not in said[0]
 
 
 def test_what_is_trained_is_among_the_facts(problem: Problem) -> None:
@@ -312,3 +347,9 @@ def test_the_example_for_prometheus_asks_where_we_and_flower_answer() -> None:
         each["job_name"]: each["static_configs"][0]["targets"] for each in example["scrape_configs"]
     }
     assert targets == {"distbelief": ["127.0.0.1:9100"], "flower": [f"{HOST}:{PORT}"]}
+
+
+def test_what_is_wanted_is_told_before_any_worker_is_there() -> None:
+    told = samples(exposed([Event(1.0, "wanted", {"processes": 3})], None))
+    assert told["distbelief_workers_wanted",] == 3
+    assert told["distbelief_workers_at_work",] == 0

@@ -57,7 +57,8 @@ class Farewell:
             SimpleNamespace(
                 say=self.said.append,
                 cluster=SimpleNamespace(broker=None),
-                folder=SimpleNamespace(run="r7", conclude=conclude),
+                folder=SimpleNamespace(run="r7", file=Path("run.json"), conclude=conclude),
+                hooks=SimpleNamespace(checkpoints=SimpleNamespace(note_run=lambda _: None)),
                 session=SimpleNamespace(leader=leader, note=lambda *_, **__: None),
             ),
         )

@@ -62,6 +62,7 @@ def test_following_ends_with_the_run(followed: Follow) -> None:
     [
         ("finished", {}, ExitCode.OK),
         ("stopped", {}, ExitCode.INTERRUPTED),
+        ("stopped", {"exit_code": 75}, ExitCode.GO_ON),
         ("failed", {"error": "the training diverged", "exit_code": 12}, ExitCode.DIVERGED),
         ("failed", {"error": "an older version's"}, ExitCode.INTERNAL),
     ],
