@@ -23,7 +23,7 @@ from distbelief.app.runs.leadership import read_run
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
-from distbelief.app.settings.environment import broker_url, parameter_server_urls
+from distbelief.app.settings.environment import broker_url, workers_parameter_servers
 from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -179,7 +179,7 @@ def _open_data(settings: str, fingerprint: str, fits: str | None) -> RunData:
 
 def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
     """The operator's list if there is one (it may hold passwords), else the record's."""
-    ours = parameter_server_urls()
+    ours = workers_parameter_servers()
     if ours and len(ours) != len(record.parameter_servers):
         raise WorkerMismatch(
             f"run {record.run} uses {len(record.parameter_servers)} parameter servers, but "

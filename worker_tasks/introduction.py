@@ -22,7 +22,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.layout.keys import mark as key_of
 from distbelief.app.runs.identity import Identity
-from distbelief.app.settings.environment import parameter_server_urls
+from distbelief.app.settings.environment import workers_parameter_servers
 from distbelief.app.store.engines import choose
 
 #: How long a server has to answer, and an introduction waits for those that have not.
@@ -80,7 +80,7 @@ def distbelief_introduce(_: Any, mark: str = "", servers: Sequence[str] = ()) ->
 
 
 def _begin(mark: str, servers: Sequence[str]) -> _Look:
-    look = _Look(parameter_server_urls() or servers, mark, len(servers))
+    look = _Look(workers_parameter_servers() or servers, mark, len(servers))
     _looks[mark] = look
     while len(_looks) > MOST_QUESTIONS:
         _looks.popitem(last=False)

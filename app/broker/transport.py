@@ -27,7 +27,7 @@ from distbelief.app.broker.messages import (
     check_answer,
     read_task,
 )
-from distbelief.app.layout.keys import CELERY_PREFIX, ODD_MESSAGES
+from distbelief.app.layout.keys import ODD_MESSAGES
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Client(kombu_redis.PrefixedStrictRedis):
     """Kombu's client, which lets through what can be read."""
 
     def pubsub(self, **words: Any) -> Any:
-        return Listener(self.connection_pool, global_keyprefix=CELERY_PREFIX, **words)
+        return Listener(self.connection_pool, global_keyprefix=self.global_keyprefix, **words)
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
         found = super().parse_response(connection, command_name, **options)
@@ -88,7 +88,7 @@ class Channel(kombu_redis.Channel):
 
     def _get_client(self) -> Any:
         super()._get_client()  # looks at versions
-        return partial(Client, global_keyprefix=CELERY_PREFIX)
+        return partial(Client, global_keyprefix=self.global_keyprefix)
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -99,7 +99,7 @@ class Channel(kombu_redis.Channel):
         except redis.ResponseError as error:
             if not is_wrong_type(error):
                 raise
-            self._aside = set(foreign_keys.look(self.pool))
+            self._aside = set(foreign_keys.look(self.pool, self.global_keyprefix))
             if not self._aside:  # else it would be asked again and again
                 raise
             self._aside_until = time.monotonic() + ASIDE_S
@@ -125,7 +125,7 @@ class Channel(kombu_redis.Channel):
         except redis.ResponseError as error:
             if not is_wrong_type(error):
                 raise
-            foreign_keys.look(self.pool)
+            foreign_keys.look(self.pool, self.global_keyprefix)
             return otherwise
 
     def _put(self, queue: str, message: Any, **words: Any) -> Any:
@@ -133,7 +133,7 @@ class Channel(kombu_redis.Channel):
             return super()._put(queue, message, **words)
         except redis.ResponseError as error:
             if is_wrong_type(error):
-                foreign_keys.check(self.pool)
+                foreign_keys.check(self.pool, self.global_keyprefix)
             raise
 
     def _receive_one(self, client: Any) -> Any:
@@ -154,11 +154,12 @@ class Channel(kombu_redis.Channel):
                 "see doctor. Who else writes to this server?",
                 kind.sentence,
             )
+        key = self.global_keyprefix + ODD_MESSAGES
         try:
             with redis.Redis(connection_pool=self.pool).pipeline(transaction=False) as counting:
-                counting.hincrby(ODD_MESSAGES, kind, 1)
-                counting.hset(ODD_MESSAGES, LAST, int(time.time()))
-                counting.expire(ODD_MESSAGES, COUNTED_S)
+                counting.hincrby(key, kind, 1)
+                counting.hset(key, LAST, int(time.time()))
+                counting.expire(key, COUNTED_S)
                 counting.execute()
         except redis.RedisError as error:
             log.warning("an odd message was not counted: %s", error)

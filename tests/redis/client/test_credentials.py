@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from distbelief.app.client.credentials import file_credentials
+from distbelief.app.client.credentials import credentials_for
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import AuthenticationFailed
 from distbelief.app.settings import environment
@@ -118,7 +118,7 @@ def test_a_file_that_names_the_server_no_more_leaves_the_last_password(
 
 def test_each_server_has_its_own_line_of_the_file(file: Path) -> None:
     file.write_text("redis://a:1@one:1,redis://:2@two:1,unix://c:3@/three.sock,redis://four:1")
-    found = [file_credentials(each) for each in parameter_server_urls()]
+    found = [credentials_for(each) for each in parameter_server_urls()]
     assert [each.get_credentials() for each in found if each is not None] == [
         ("a", "1"),
         ("2",),
@@ -132,9 +132,9 @@ def test_a_url_of_a_flag_or_a_variable_is_as_it_was_given(
 ) -> None:
     file.write_text("redis://:new@one:1")
     parameter_server_urls()
-    assert file_credentials("redis://:old@one:1") is None
+    assert credentials_for("redis://:old@one:1") is None
     monkeypatch.setenv(environment.BROKER, "redis://:variable@one:1")
-    assert file_credentials(broker_url()) is None
+    assert credentials_for(broker_url()) is None
 
 
 def test_messages_go_out_after_the_password_has_changed(server: PrivateServer, file: Path) -> None:

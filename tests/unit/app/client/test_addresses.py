@@ -7,7 +7,8 @@ import ssl
 import pytest
 import redis
 
-from distbelief.app.client.addresses import OURS, Scheme, ServerAddress, address, anonymous
+from distbelief.app.client.addresses import Scheme, ServerAddress, address, anonymous
+from distbelief.app.client.options import OURS
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.environment import split_urls
 
@@ -183,14 +184,17 @@ def test_an_option_that_is_ours_to_decide_is_refused_by_its_name(option: str) ->
     [
         ("redis://h?dbb=1", r"an unknown option dbb \(did you mean db\?\)"),
         ("redis://h?ssl_cert_reqs=none", r"which only rediss:// \(TLS\) has"),
-        ("redis://h?credential_provider=a.b", "credential_provider, which is not supported"),
+        ("redis://h?key_prefix={a}", "key_prefix={a}: it must have 1 to 64 letters"),
+        ("redis://h?sentinel_password=x", "sentinel_password, which only sentinel:// has"),
+        ("redis+cluster://h/3", "names database 3, and a cluster has only 0"),
+        ("redis://h:1,i:2", "needs a host name and a port"),
         ("redis://h?db=1&db=2", "the option db twice"),
         ("redis://h/1?db=2", "must name its database once"),
         ("redis://h/one", "must name its database once and by a number"),
         ("redis://h?db=-1", "must name its database once and by a number"),
         ("rediss://h?ssl_cert_reqs=maybe", "must be required, optional, none, got 'maybe'"),
         ("rediss://h?ssl_check_hostname=1", "must be true or false, got '1'"),
-        ("sentinel://h:26379", "'sentinel://h:26379' is not a server URL"),
+        ("sentinel://h:26379", "needs the name by which its sentinels know the server"),
         ("amqp://me:secret@h", "'amqp://h' is not a server URL"),
     ],
 )
