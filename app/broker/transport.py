@@ -27,7 +27,12 @@ from distbelief.app.broker.messages import (
     check_answer,
     read_task,
 )
-from distbelief.app.layout.keys import ODD_MESSAGES
+from distbelief.app.broker.owners import (
+    OwnersConnection,
+    OwnersSSLConnection,
+    owners_pool,
+)
+from distbelief.app.layout.keys import CLUSTERED_CELERY_PREFIX, ODD_MESSAGES
 
 log = logging.getLogger(__name__)
 
@@ -165,15 +170,47 @@ class Channel(kombu_redis.Channel):
             log.warning("an odd message was not counted: %s", error)
 
 
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
+    """The same where sentinels say who the server is."""
+
+
+class ClusterChannel(Channel):
+    """The same on whichever node of a cluster has Celery's keys, all of them under one hash tag."""
+
+    connection_class: Any = OwnersConnection
+    connection_class_ssl: Any = OwnersSSLConnection
+
+    def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:
+        options = self._connparams(asynchronous=asynchronous)
+        self.keyprefix_fanout = self.keyprefix_fanout.format(db=options["db"])
+        return owners_pool(self.global_keyprefix, self.connection.client.alt, options)
+
+
 class Transport(kombu_redis.Transport):
     Channel = Channel
+
+
+class SentinelTransport(Transport):
+    Channel = SentinelChannel
+
+
+class ClusterTransport(Transport):
+    Channel = ClusterChannel
+
+
+def _transport(connection: Connection) -> type[Transport]:
+    """The transport for the URL and the options of a connection."""
+    if connection.transport_cls == "sentinel":
+        return SentinelTransport
+    is_cluster = CLUSTERED_CELERY_PREFIX in (connection.transport_options or {})["global_keyprefix"]
+    return ClusterTransport if is_cluster else Transport
 
 
 class OurConnection(Connection):
     """A connection with this transport, however its server is reached."""
 
     def get_transport_cls(self) -> type[Transport]:
-        return Transport
+        return _transport(self)
 
     def Pool(self, limit: int | None = None, **words: Any) -> ConnectionPool:  # noqa: N802
         return OurPool(self, limit, **words)
@@ -183,7 +220,7 @@ class OurPooledConnection(PooledConnection):
     """The same of a pool."""
 
     def get_transport_cls(self) -> type[Transport]:
-        return Transport
+        return _transport(self)
 
 
 class OurPool(ConnectionPool):

@@ -166,8 +166,15 @@ class ServerAddress:
             database = f"?virtual_host={self.database}"
             url = f"redis+socket://{self._login}{quote(self.path)}{database}"
         else:
-            url = f"{self.scheme}://{self._login}{self._netloc}/{self.database}"
-        named = {} if self.client_name is None else {"client_name": self.client_name}
+            scheme = "sentinel" if self.kind is Kind.SENTINEL else self.scheme
+            places = self.nodes or ((self.host, self.port),)
+            netlocs = (f"{self._login}{_netloc(*place)}" for place in places)
+            url = ";".join(f"{scheme}://{netloc}/{self.database}" for netloc in netlocs)
+        named: dict[str, Any] = {}
+        if self.client_name is not None:
+            named["client_name"] = self.client_name
+        if self.kind is Kind.SENTINEL:
+            named["master_name"] = self.master
         return {
             "broker_url": url,
             "broker_use_ssl": self.certified if self.is_tls else None,
@@ -177,10 +184,6 @@ class ServerAddress:
     @property
     def certified(self) -> dict[str, Any]:
         return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **self.tls}
-
-    @property
-    def _netloc(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def _login(self) -> str:
@@ -214,6 +217,10 @@ def anonymous(url: str) -> str:
     options = [pair for pair in parse_qsl(parts.query) if pair[0] not in SECRET]
     query = f"?{urlencode(options)}" if options else ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
+
+
+def _netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _text(quoted: str | None) -> str | None:

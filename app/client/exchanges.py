@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 
 import redis
 
+from distbelief.app.client.addresses import Kind
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.engine import Choice, Engine
 from distbelief.app.client.failures import (
@@ -60,6 +61,14 @@ class Exchanges:
     def key(self, name: str, server: int = 0) -> str:
         """The name of a key as one of the servers has it."""
         return f"{self.prefix(server)}{name}"
+
+    def is_cluster(self, server: int = 0) -> bool:
+        """Whether one of the servers has several nodes."""
+        return self._routes[server].server.kind is Kind.CLUSTER
+
+    def master(self, server: int = 0) -> str:
+        """Where the sentinels of a server that answers say it is; empty where it has none."""
+        return self._routes[server].master
 
     def prefix(self, server: int = 0) -> str:
         """How keys begin on one of the servers."""

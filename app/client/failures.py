@@ -29,8 +29,8 @@ DEMOTED = (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)
 DISK_FULL = "MISCONF"
 TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED", DISK_FULL)
 
-#: The answer of a node of a cluster about keys that lie on another one.
-ELSEWHERE = redis.exceptions.AskError
+#: Answers of a node of a cluster about keys that lie, in part or wholly, on others.
+ELSEWHERE = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
 
 
 #: How servers say that a key is of another type, or that a script failed on what it holds.
@@ -62,7 +62,7 @@ REMEDIES: Mapping[type[Exception] | str, str] = {
     "that are down, or have a replica take over (CLUSTER FAILOVER TAKEOVER)",
     redis.exceptions.TryAgainError: "keys of one shard lie on two nodes while a slot moves, and it "
     "does not end: see redis-cli --cluster check",
-    ELSEWHERE: "its nodes send us on to one another: see redis-cli --cluster check",
+    redis.exceptions.AskError: "its nodes send us on to one another: see redis-cli --cluster check",
     DISK_FULL: "make room on its disk, or have it save nothing with CONFIG SET save ''",
     "BUSY ": "a script of somebody else's does not end: SCRIPT KILL ends it",
     "NOREPLICAS": "it waits for its replicas: bring them back, or lower min-replicas-to-write",
@@ -100,7 +100,7 @@ def refused(where: str, error: redis.ResponseError, keys: Sequence[str] = ()) ->
         )
     if isinstance(error, ELSEWHERE):
         return ServerRefused(
-            f"{where} is a node of a cluster, and {error} is on another one: name the cluster, as "
+            f"{where} is a node of a cluster ({error}): name the cluster, as "
             "redis+cluster://HOST:PORT,HOST:PORT"
         )
     return ServerRefused(f"{where} refused a command: {error}")

@@ -41,6 +41,12 @@ class Route:
         """How keys begin there."""
         return self.server.key_prefix
 
+    @property
+    def master(self) -> str:
+        """Where sentinels have led us last, as host:port."""
+        place = getattr(self._pool, "master_address", None)
+        return "" if place is None else f"{place[0]}:{place[1]}"
+
     def node(self, command: Command) -> Node:
         """The node that has the command's keys."""
         return ""
@@ -81,6 +87,8 @@ class Route:
 
 class ClusterRoute(Route):
     """The ways to the nodes of a cluster, each of which has some slots of keys."""
+
+    master = ""
 
     _nodes: NodesManager | None
     _stale: bool
@@ -169,6 +177,8 @@ class ClusterRoute(Route):
 
 class NodeRoute(Route):
     """The way to one node of a cluster, for what concerns no key; keys are where they are."""
+
+    master = ""
 
     def __init__(self, cluster: ClusterRoute, node: Node) -> None:
         self.url = cluster.url

@@ -80,6 +80,8 @@ class Servers(Exchanges):
         Raises:
             ServerError: a cluster does not tell its nodes.
         """
+        if self.is_cluster(index):
+            self.one("PING", server=index)  # from then on its nodes are known
         with self._telling(index):
             parts = self._routes[index].parts()
         return [self._over(part, self.choices[index]) for part in parts]

@@ -60,14 +60,14 @@ SERVERS: dict[str, tuple[servers.ServerFacts, int | None, Severity, ExitCode, tu
         None,
         Severity.ERROR,
         ExitCode.SERVER,
-        ("cluster mode", "3 shards", "cluster-enabled no"),
+        ("cluster mode", "3 shards", "redis+cluster://"),
     ),
     "of a cluster, for Celery": (
         replace(CONTROL, info={**INFO, "redis_mode": "cluster", "aof_enabled": "1"}),
         None,
         Severity.ERROR,
         ExitCode.SERVER,
-        ("cluster mode", "Celery", "cluster-enabled no"),
+        ("cluster mode", "not named so", "redis+cluster://"),
     ),
     "silent about itself": (
         replace(HEALTHY, info=None),
