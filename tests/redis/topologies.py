@@ -168,8 +168,11 @@ class PrivateSentinels:
 
     name = "trainers"
 
-    def __init__(self, program: ServerProgram, *, password: str = "") -> None:
+    def __init__(
+        self, program: ServerProgram, *, password: str = "", options: Sequence[str] = ()
+    ) -> None:
         self._program, self._password = program, password
+        self._options = options
         self._stack = ExitStack()
         self.servers: list[Node] = []
         self.sentinels: list[Node] = []
@@ -182,7 +185,7 @@ class PrivateSentinels:
 
     def __enter__(self) -> PrivateSentinels:
         with self._stack:
-            options = ["--repl-diskless-sync-delay", "0"]
+            options = ["--repl-diskless-sync-delay", "0", *self._options]
             options += ["--masterauth", self._password] if self._password else []
             self.servers = [self._start(options) for _ in range(2)]
             master, replica = self.servers
