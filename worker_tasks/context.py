@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 from celery.signals import worker_process_init
 
+from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.run_data import RunData
@@ -186,7 +187,8 @@ def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
             f"DISTBELIEF_PARAMETER_SERVERS of worker {process_name()} names {len(ours)}: name "
             "the same there, in the same order"
         )
-    return ours or record.parameter_servers
+    # Addresses, whatever else was written there: no options, which may name code of this machine.
+    return ours or tuple(map(address, record.parameter_servers))
 
 
 @worker_process_init.connect

@@ -17,6 +17,7 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
+from distbelief.app.client.addresses import address
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError
@@ -80,7 +81,7 @@ def distbelief_introduce(_: Any, mark: str = "", servers: Sequence[str] = ()) ->
 
 
 def _begin(mark: str, servers: Sequence[str]) -> _Look:
-    look = _Look(workers_parameter_servers() or servers, mark, len(servers))
+    look = _Look(workers_parameter_servers() or [*map(address, servers)], mark, len(servers))
     _looks[mark] = look
     while len(_looks) > MOST_QUESTIONS:
         _looks.popitem(last=False)

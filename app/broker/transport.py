@@ -42,6 +42,9 @@ COUNTED_S = 7 * 86_400
 #: Seconds that a queue whose key is somebody else's is left alone, so that others are served.
 ASIDE_S = 3.0
 
+#: What makes a name of channels a pattern.
+PATTERN = frozenset("*?[\\")
+
 #: Kinds that this process has told of.
 _told: set[OddKind] = set()
 
@@ -66,6 +69,18 @@ class Client(kombu_redis.PrefixedStrictRedis):
 
 class Listener(kombu_redis.PrefixedRedisPubSub):
     """Kombu's subscriber to control messages and events, which lets through what can be read."""
+
+    def psubscribe(self, *names: Any, **handlers: Any) -> Any:
+        """Subscribe to patterns; names that are none as such.
+
+        For a pattern, a server's access list must have that very pattern, for a name one that fits.
+        """
+        found = [name for each in names for name in (each if isinstance(each, list) else [each])]
+        plain = [name for name in found if not set(name) & PATTERN]
+        if plain:
+            self.subscribe(*plain)
+        patterns = [name for name in found if name not in plain]
+        return super().psubscribe(*patterns, **handlers) if patterns or handlers else None
 
     def parse_response(self, *arguments: Any, **words: Any) -> Any:
         found = super().parse_response(*arguments, **words)

@@ -66,6 +66,10 @@ class Exchanges:
         """Whether one of the servers has several nodes."""
         return self._routes[server].server.kind is Kind.CLUSTER
 
+    def has_replicas(self, server: int = 0) -> bool:
+        """Whether somebody may take the place of one of the servers."""
+        return self._routes[server].server.kind is not Kind.ALONE
+
     def master(self, server: int = 0) -> str:
         """Where the sentinels of a server that answers say it is; empty where it has none."""
         return self._routes[server].master

@@ -38,6 +38,9 @@ COMMIT = Script.load("distbelief.app.runs", "commit")
 RETIRE = Script.load("distbelief.app.runs", "retire")
 DISCARD = Script.load("distbelief.app.runs", "discard")
 
+#: How long a new fence waits for a replica, where there should be one.
+REPLICATED_MS = 1000
+
 
 @dataclass(frozen=True)
 class Claimant:
@@ -77,9 +80,11 @@ def lead(
         json.dumps(record.to_json()),
     )
     keys = [control(record.run, "record")]
-    answer, fence, owner, age_ms, silent_ms = servers.call(
-        [Command.call(0, LEAD, keys, arguments)]
-    )[0]
+    commands = [Command.call(0, LEAD, keys, arguments)]
+    if servers.has_replicas():
+        # A fence that a failover took back would be given to somebody else.
+        commands.append(Command(0, ("WAIT", 1, REPLICATED_MS), beside=keys[0]))
+    answer, fence, owner, age_ms, silent_ms = servers.call(commands)[0]
     if answer == b"FINISHED":
         raise finished(record.run)
     if answer == b"REMOVED" and claimant.replaces:
