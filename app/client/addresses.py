@@ -59,6 +59,9 @@ SECRET = ("username", "password", "credential_provider", "sentinel_username", "s
 
 UNIX_SCHEMES = ("unix", "redis+socket")
 
+#: Seconds for one sentinel until the next one is asked.
+SENTINEL_S = 2.0
+
 Place = tuple[str, int]
 
 
@@ -174,12 +177,20 @@ class ServerAddress:
         if self.client_name is not None:
             named["client_name"] = self.client_name
         if self.kind is Kind.SENTINEL:
-            named["master_name"] = self.master
+            named |= {"master_name": self.master, "sentinel_kwargs": self.sentinel_options}
         return {
             "broker_url": url,
             "broker_use_ssl": self.certified if self.is_tls else None,
             "broker_transport_options": named,
         }
+
+    @property
+    def sentinel_options(self) -> dict[str, Any]:
+        """Who we are to the sentinels, as redis-py has it."""
+        name, password = self.sentinel_login
+        known: dict[str, Any] = {"username": name, "password": password}
+        known |= {"socket_timeout": SENTINEL_S, "socket_connect_timeout": SENTINEL_S}
+        return {**known, "ssl": True, **self.certified} if self.is_tls else known
 
     @property
     def certified(self) -> dict[str, Any]:

@@ -34,19 +34,9 @@ def make_pool(
         return redis.ConnectionPool(connection_class=kind, **options)
     del options["host"], options["port"]
     kind = SentinelManagedSSLConnection if server.is_tls else SentinelManagedConnection
-    sentinels = make_sentinels(server, timeout_s)
+    asking = {**server.sentinel_options, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
+    sentinels = Sentinel(server.nodes, sentinel_kwargs=asking)
     return SentinelConnectionPool(server.master, sentinels, connection_class=kind, **options)
-
-
-def make_sentinels(server: ServerAddress, timeout_s: float) -> Sentinel:
-    """Those who know the server's master."""
-    name, password = server.sentinel_login
-    _, options = connection_options(server, timeout_s, None)
-    options |= {"username": name, "password": password, "db": 0}
-    del options["host"], options["port"]
-    if server.is_tls:
-        options["ssl"] = True
-    return Sentinel(server.nodes, sentinel_kwargs=options)
 
 
 def connection_options(

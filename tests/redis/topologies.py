@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +108,18 @@ class PrivateCluster:
         return str(node.ask("CLUSTER", "MYID").decode())
 
     def owner(self, key: str) -> Node:
-        """The master that has a key's slot, by what most nodes say."""
-        slot = key_slot(key.encode())
+        """The master that has a key's slot, by what the first node says that answers."""
         for node in self.nodes:
-            try:
-                found = node.ask("CLUSTER", "SLOTS")
-            except redis.RedisError:
-                continue
-            for first, last, master, *_ in found:
-                if first <= slot <= last:
-                    return next(each for each in self.nodes if each.port == master[1])
+            with suppress(redis.RedisError):
+                return self._owner(key, node)
+        raise AssertionError(f"nobody has the slot of {key}")
+
+    def _owner(self, key: str, node: Node) -> Node:
+        """The same by what one node says."""
+        slot = key_slot(key.encode())
+        for first, last, master, *_ in node.ask("CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return next(each for each in self.nodes if each.port == master[1])
         raise AssertionError(f"nobody has the slot of {key}")
 
     def begin_moving(self, key: str, to: Node) -> tuple[int, Node]:
@@ -137,6 +139,8 @@ class PrivateCluster:
             source.ask(*words, "KEYS", *keys)
         for node in (to, source):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", self.id(to))
+        # Of moves behind one another, nodes may believe different ones for good.
+        until(lambda: all(self._owner(key, node) is to for node in self.nodes), "one owner")
 
     def fail(self, master: Node) -> None:
         """Kill a master, and wait until its replica is in its place."""
