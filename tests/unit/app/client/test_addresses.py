@@ -7,7 +7,13 @@ import ssl
 import pytest
 import redis
 
-from distbelief.app.client.addresses import Scheme, ServerAddress, address, anonymous
+from distbelief.app.client.addresses import (
+    Kind,
+    Scheme,
+    ServerAddress,
+    address,
+    anonymous,
+)
 from distbelief.app.client.options import OURS
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.environment import split_urls
@@ -212,3 +218,37 @@ def test_a_stranger_reaches_the_same_server_in_the_same_way() -> None:
 
 def test_a_comma_in_a_password_parts_no_urls() -> None:
     assert split_urls("redis://:a,b@h:1, redis://:c@h:2,") == ["redis://:a,b@h:1", "redis://:c@h:2"]
+
+
+def test_a_master_is_found_by_its_sentinels() -> None:
+    url = "sentinel://me:pass%2Fword@a:1,b,[::1]:3/trainers/2?sentinel_password=x&key_prefix=t:"
+    parsed = ServerAddress.parse(url)
+    assert (parsed.kind, parsed.scheme) == (Kind.SENTINEL, Scheme.TCP)
+    assert parsed.nodes == (("a", 1), ("b", 26379), ("::1", 3))
+    assert (parsed.master, parsed.database, parsed.key_prefix) == ("trainers", 2, "t:")
+    assert (parsed.username, parsed.password) == ("me", "pass/word")
+    assert parsed.sentinel_options["password"] == "x"
+    assert address(url) == "sentinel://a:1,b,[::1]:3/trainers/2?key_prefix=t:"
+    told = parsed.celery_settings()
+    each = [f"sentinel://me:pass%2Fword@{place}/2" for place in ("a:1", "b:26379", "[::1]:3")]
+    assert told["broker_url"] == ";".join(each)
+    assert told["broker_transport_options"]["master_name"] == "trainers"
+
+
+def test_a_cluster_is_some_of_its_nodes() -> None:
+    parsed = ServerAddress.parse("rediss+cluster://a:1,b?ssl_ca_certs=/ca.pem")
+    assert (parsed.kind, parsed.scheme) == (Kind.CLUSTER, Scheme.TLS)
+    assert parsed.nodes == (("a", 1), ("b", 6379))
+    assert parsed.celery_prefix == "dist:{celery}:"
+    assert parsed.celery_settings()["broker_url"] == "rediss://a:1/0;rediss://b:6379/0"
+    assert parsed.celery_settings()["broker_use_ssl"]["ssl_ca_certs"] == "/ca.pem"
+
+
+def test_several_nodes_in_one_address_are_not_parted() -> None:
+    urls = ["sentinel://a:1,b:2/one", "redis+cluster://c:1,d:2", "redis://e"]
+    assert split_urls(",".join(urls)) == urls
+
+
+def test_a_stranger_has_nobodys_login() -> None:
+    url = "sentinel://me:p@a,b/one?sentinel_password=x&credential_provider=m:n&key_prefix=t:"
+    assert anonymous(url) == "sentinel://a,b/one?key_prefix=t%3A"
