@@ -18,11 +18,14 @@ from distbelief.app.layout.keys import patterns, shard
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rules.sgd import SGD
+from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.engines import choose_engines
 from distbelief.app.store.native import library
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.doctor import examination
+from distbelief.coordinator.doctor.findings import Severity
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import existing
 from tests.redis.topologies import PrivateCluster
@@ -115,6 +118,17 @@ def test_keys_of_all_nodes_are_found_and_removed_and_no_strangers(
         assert sweep.count(clients, pattern).keys == 0
         assert sweep.count(bare, pattern).keys == before
     assert store.shard_states() == [None] * 6
+
+
+def test_the_doctor_names_every_node(cluster: PrivateCluster) -> None:
+    where = ClusterConfig(broker=cluster.url, parameter_servers=(cluster.url,))
+    found = examination.examine(RunConfig(), where, described=False)
+    named = {each.subject for each in found if "one of 3 masters of a cluster" in each.what}
+    wanted = {f"127.0.0.1:{node.port} of {cluster.url}" for node in cluster.nodes}
+    assert named == {
+        f"{kind} server {node}" for kind in ("control", "parameter") for node in wanted
+    }
+    assert [each.subject for each in found if each.severity is Severity.ERROR] == ["workers"]
 
 
 def test_one_node_alone_is_named_as_what_it_is(cluster: PrivateCluster) -> None:
