@@ -86,10 +86,12 @@ def _there(
             clients.hurry(PATIENCE_S)  # a frozen one, too, is not waited for longer
             for index, url in enumerate(urls):
                 try:
-                    for node in clients.parts(index):
+                    nodes = clients.parts(index)
+                    share = need // len(nodes) if parameters and need is not None else None
+                    for node in nodes:
                         facts = server.gather(node, 0, parameters, cluster.engine, configs)
                         told.append(clocks.gather(node, 0))
-                        found += server.judge(facts, need if parameters else None)
+                        found += server.judge(facts, share)
                         if parameters or url not in cluster.parameter_servers:
                             engine = facts.engine.engine if facts.engine is not None else None
                             others = neighbours.gather(node, 0)

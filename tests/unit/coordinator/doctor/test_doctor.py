@@ -152,6 +152,14 @@ def test_all_is_well_with_a_healthy_server() -> None:
     assert {each.severity for each in servers.judge(HEALTHY, 500 * MIB)} == {Severity.OK}
 
 
+def test_what_stands_behind_an_address_is_said() -> None:
+    node = replace(HEALTHY, info={**INFO, "redis_mode": "cluster", "cluster_size": "3"})
+    found = servers.judge(replace(node, clustered=True), 500 * MIB)
+    assert found[0] == ok(found[0].subject, "Redis 7.0.15, one of 3 masters of a cluster")
+    found = servers.judge(replace(HEALTHY, at="10.0.0.7:6379"), 500 * MIB)
+    assert found[0].what.endswith(", which the sentinels call the master: 10.0.0.7:6379")
+
+
 def test_a_managed_server_that_hides_its_settings_is_judged_by_the_rest() -> None:
     assert {each.severity for each in servers.judge(replace(HEALTHY, config=None))} == {Severity.OK}
 
