@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import replace
 
 import redis
-from redis.cluster import ClusterNode, NodesManager
+from redis.cluster import PRIMARY, ClusterNode, NodesManager
 from redis.crc import key_slot
 from redis.exceptions import RedisClusterException, SlotNotCoveredError
 
@@ -101,9 +101,8 @@ class ClusterRoute(Route):
         try:
             if key is None:
                 return str(_primaries(nodes)[0].name)
-            return str(
-                nodes.get_node_from_slot(key_slot(_bytes(with_prefix(key, self.prefix)))).name
-            )
+            slot = key_slot(_bytes(with_prefix(key, self.prefix)))
+            return str(nodes.get_node_from_slot(slot).name)
         except (SlotNotCoveredError, IndexError) as error:
             self._stale = True
             raise redis.exceptions.ClusterDownError(str(error)) from error
@@ -128,11 +127,15 @@ class ClusterRoute(Route):
         nodes = self._known_nodes()
         # A node that does not know its own name sends us on to a port.
         error.host = error.host or node.rpartition(":")[0]
-        if error.slot_id in nodes.slots_cache and isinstance(error, redis.exceptions.MovedError):
-            nodes.move_slot(error)
-        elif nodes.get_node(host=error.host, port=error.port) is None:
-            self._stale = True
-        return str(ClusterNode(error.host, error.port).name)
+        other = ClusterNode(error.host, error.port, PRIMARY)
+        # One that has no slots yet is not among those that a cluster tells.
+        nodes.nodes_cache.setdefault(other.name, other)
+        if isinstance(error, redis.exceptions.MovedError):
+            if error.slot_id in nodes.slots_cache:
+                nodes.move_slot(error)
+            else:
+                self._stale = True
+        return str(other.name)
 
     def disconnect(self) -> None:
         if self._nodes is not None:

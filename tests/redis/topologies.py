@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,19 @@ class PrivateCluster:
                 return next(each for each in self.nodes if each.port == master[1])
         raise AssertionError(f"nobody has the slot of {key}")
 
+    @contextmanager
+    def joined(self) -> Iterator[Node]:
+        """One master more, which has no slots."""
+        fresh, (first, *_) = self._start(), self.nodes
+        others, self.nodes = self.nodes, [*self.nodes, fresh]
+        fresh.ask("CLUSTER", "MEET", "127.0.0.1", first.port, first.bus)
+        until(lambda: all(len(self._known(each)) == len(self.nodes) for each in self.nodes), "met")
+        until(lambda: fresh.told("CLUSTER", "INFO")["cluster_state"] == "ok", "a cluster")
+        yield fresh
+        gone, self.nodes = self.id(fresh), others
+        for node in others:
+            node.ask("CLUSTER", "FORGET", gone)
+
     def begin_moving(self, key: str, to: Node) -> tuple[int, Node]:
         """Mark a key's slot as moving, without its keys."""
         slot, source = key_slot(key.encode()), self.owner(key)
@@ -153,6 +166,7 @@ class PrivateCluster:
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"]
         options += ["--cluster-port", str(bus), "--cluster-config-file", "nodes.conf"]
         options += ["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"]
+        options += ["--cluster-allow-replica-migration", "no"]
         if self._password:
             options += ["--masterauth", self._password]
         node = Node(self._program, [*options, *self._options], self._password, bus)

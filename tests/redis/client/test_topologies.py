@@ -106,6 +106,21 @@ def test_a_shard_that_lies_on_two_nodes_is_waited_for_and_its_parts_are_asked_fo
     assert [each.applied for each in store.counts()] == [1] * 6
 
 
+def test_a_node_that_has_no_slot_yet_is_asked(
+    clients: Servers, cluster: PrivateCluster, run_id: str
+) -> None:
+    store = stored(clients, run_id)
+    with cluster.joined() as fresh:
+        _, source = cluster.begin_moving(place(run_id, 0), fresh)
+        for what in ("meta", "params"):
+            source.ask("MIGRATE", "127.0.0.1", fresh.port, place(run_id, 0, what), 0, 5000)
+        assert store.push(TOKEN, 1, np.ones(24)).answers == ("APPLIED",) * 6
+        cluster.move(place(run_id, 0), fresh)
+        assert store.push(TOKEN, 2, np.ones(24)).answers == ("APPLIED",) * 6
+        cluster.move(place(run_id, 0), source)
+    assert [each.applied for each in store.counts()] == [2] * 6
+
+
 def test_keys_of_all_nodes_are_found_and_removed_and_no_strangers(
     clients: Servers, cluster: PrivateCluster, run_id: str
 ) -> None:
