@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 from celery.signals import worker_process_init
 
+from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.run_data import RunData
@@ -23,7 +24,7 @@ from distbelief.app.runs.leadership import read_run
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
-from distbelief.app.settings.environment import broker_url, parameter_server_urls
+from distbelief.app.settings.environment import broker_url, workers_parameter_servers
 from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -190,7 +191,7 @@ def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
     Raises:
         WorkerMismatch: another number of them, or the record's are on other machines.
     """
-    ours = parameter_server_urls()
+    ours = workers_parameter_servers()
     if ours and len(ours) != len(record.parameter_servers):
         raise WorkerMismatch(
             f"run {record.run} uses {len(record.parameter_servers)} parameter servers, but "
@@ -199,7 +200,8 @@ def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
         )
     if not ours:
         check_addresses(record.parameter_servers)
-    return ours or record.parameter_servers
+    # Addresses, whatever else was written there: no options, which may name code of this machine.
+    return ours or tuple(map(address, record.parameter_servers))
 
 
 @worker_process_init.connect

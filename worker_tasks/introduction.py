@@ -17,12 +17,13 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
+from distbelief.app.client.addresses import address
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.layout.keys import mark as key_of
 from distbelief.app.runs.identity import Identity
-from distbelief.app.settings.environment import parameter_server_urls
+from distbelief.app.settings.environment import workers_parameter_servers
 from distbelief.app.store.engines import choose
 from distbelief.worker_tasks.agreement import check_addresses
 
@@ -81,10 +82,10 @@ def distbelief_introduce(_: Any, mark: str = "", servers: Sequence[str] = ()) ->
 
 
 def _begin(mark: str, servers: Sequence[str]) -> _Look:
-    ours = parameter_server_urls()
+    ours = workers_parameter_servers()
     if not ours:
         check_addresses(servers)
-    look = _Look(ours or servers, mark, len(servers))
+    look = _Look(ours or [*map(address, servers)], mark, len(servers))
     _looks[mark] = look
     while len(_looks) > MOST_QUESTIONS:
         _looks.popitem(last=False)

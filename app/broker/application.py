@@ -28,10 +28,9 @@ from kombu.entity import Queue
 from distbelief.app.broker.messages import DOWNPOUR, TYPES, task_of
 from distbelief.app.broker.transport import OurConnection
 from distbelief.app.client.addresses import ServerAddress
-from distbelief.app.client.credentials import file_credentials
+from distbelief.app.client.credentials import credentials_for
 from distbelief.app.errors import ExitCode
 from distbelief.app.files.visible import VisibleRecords
-from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.settings.environment import BLAS_THREADS, BROKER, broker_url
 
 log = logging.getLogger(__name__)
@@ -94,7 +93,6 @@ SETTINGS: dict[str, Any] = {
     # Nor on one that answers with an error while it fails over: READONLY, UNBLOCKED, MISCONF.
     "broker_channel_error_retry": True,
     "broker_transport_options": {
-        "global_keyprefix": CELERY_PREFIX,  # one prefix, for access lists and tidiness
         # Kombu would keep each message until it is acknowledged, to deliver it again an hour
         # later. If a server dies during an acknowledgement, putting that message back fails
         # and ends the worker; the ledger knows better what there is to do again.
@@ -136,12 +134,14 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
     amqp_cls = Protocol
 
     def __init__(self, broker: str) -> None:
-        self._credentials = file_credentials(broker)
+        self._credentials = credentials_for(broker)
         address = ServerAddress.parse(broker)
         if self._credentials is not None:
             address = replace(address, username=None, password=None)
         own = address.celery_settings()
         options = {**SETTINGS["broker_transport_options"], **own["broker_transport_options"]}
+        # One prefix, for access lists and tidiness, and for channels, too.
+        options["global_keyprefix"] = address.key_prefix + address.celery_prefix
         self.address = own["broker_url"]
         self._broker = broker
         super().__init__(

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 import redis
 
 from distbelief.app.broker.messages import TYPES
-from distbelief.app.layout.keys import CELERY_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +17,7 @@ BINDINGS = "_kombu.binding."
 #: The tables of exchanges that workers and coordinators use; kombu keeps each in a set.
 TABLES = tuple(BINDINGS + name for name in ("celery.pidbox", "reply.celery.pidbox", *TYPES))
 
-#: Names of Celery's keys after our prefix, and the type that each has if it is there.
+#: Names of Celery's keys after their prefix, and the type that each has if it is there.
 KEYS: Mapping[str, str] = dict.fromkeys(TYPES, "list") | dict.fromkeys(TABLES, "set")
 
 #: How long a process says nothing more of a key that it has told of.
@@ -31,19 +30,19 @@ class ForeignKey(redis.ResponseError):
     """A key of Celery's holds what Celery does not put there; the text says what to do."""
 
 
-def foreign_keys(kinds: Sequence[bytes]) -> dict[str, str]:
+def foreign_keys(kinds: Sequence[bytes], prefix: str) -> dict[str, str]:
     """The sentence for each of ``KEYS`` that is of another type; ``kinds`` are what TYPE says."""
     found = zip(KEYS.items(), (kind.decode() for kind in kinds), strict=True)
     return {
-        name: _sentence(CELERY_PREFIX + name, kind, wanted)
+        name: _sentence(prefix + name, kind, wanted)
         for (name, wanted), kind in found
         if kind not in (wanted, "none")
     }
 
 
-def look(pool: redis.ConnectionPool) -> dict[str, str]:
+def look(pool: redis.ConnectionPool, prefix: str) -> dict[str, str]:
     """Ask the server of ``pool`` for foreign keys, and write to the log what was not told yet."""
-    found = _ask(pool)
+    found = _ask(pool, prefix)
     now = time.monotonic()
     for name, sentence in found.items():
         if now - _told.get(name, -QUIET_S) >= QUIET_S:
@@ -52,19 +51,19 @@ def look(pool: redis.ConnectionPool) -> dict[str, str]:
     return found
 
 
-def check(pool: redis.ConnectionPool) -> None:
+def check(pool: redis.ConnectionPool, prefix: str) -> None:
     """Raise ForeignKey if there are foreign keys on the server of ``pool``."""
-    if found := _ask(pool):
+    if found := _ask(pool, prefix):
         raise ForeignKey("; ".join(found.values()))
 
 
-def _ask(pool: redis.ConnectionPool) -> dict[str, str]:
+def _ask(pool: redis.ConnectionPool, prefix: str) -> dict[str, str]:
     """What is foreign there; nothing is known where our user may not ask for types."""
     with redis.Redis(connection_pool=pool).pipeline(transaction=False) as asking:
         for name in KEYS:
-            asking.type(CELERY_PREFIX + name)
+            asking.type(prefix + name)
         kinds = asking.execute(raise_on_error=False)
-    return foreign_keys([kind if isinstance(kind, bytes) else b"none" for kind in kinds])
+    return foreign_keys([kind if isinstance(kind, bytes) else b"none" for kind in kinds], prefix)
 
 
 def is_wrong_type(error: redis.ResponseError) -> bool:

@@ -27,7 +27,12 @@ from distbelief.app.broker.messages import (
     check_answer,
     read_task,
 )
-from distbelief.app.layout.keys import CELERY_PREFIX, ODD_MESSAGES
+from distbelief.app.broker.owners import (
+    OwnersConnection,
+    OwnersSSLConnection,
+    owners_pool,
+)
+from distbelief.app.layout.keys import CLUSTERED_CELERY_PREFIX, ODD_MESSAGES
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +42,9 @@ COUNTED_S = 7 * 86_400
 #: Seconds that a queue whose key is somebody else's is left alone, so that others are served.
 ASIDE_S = 3.0
 
+#: What makes a name of channels a pattern.
+PATTERN = frozenset("*?[\\")
+
 #: Kinds that this process has told of.
 _told: set[OddKind] = set()
 
@@ -45,7 +53,7 @@ class Client(kombu_redis.PrefixedStrictRedis):
     """Kombu's client, which lets through what can be read."""
 
     def pubsub(self, **words: Any) -> Any:
-        return Listener(self.connection_pool, global_keyprefix=CELERY_PREFIX, **words)
+        return Listener(self.connection_pool, global_keyprefix=self.global_keyprefix, **words)
 
     def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
         found = super().parse_response(connection, command_name, **options)
@@ -61,6 +69,18 @@ class Client(kombu_redis.PrefixedStrictRedis):
 
 class Listener(kombu_redis.PrefixedRedisPubSub):
     """Kombu's subscriber to control messages and events, which lets through what can be read."""
+
+    def psubscribe(self, *names: Any, **handlers: Any) -> Any:
+        """Subscribe to patterns; names that are none as such.
+
+        For a pattern, a server's access list must have that very pattern, for a name one that fits.
+        """
+        found = [name for each in names for name in (each if isinstance(each, list) else [each])]
+        plain = [name for name in found if not set(name) & PATTERN]
+        if plain:
+            self.subscribe(*plain)
+        patterns = [name for name in found if name not in plain]
+        return super().psubscribe(*patterns, **handlers) if patterns or handlers else None
 
     def parse_response(self, *arguments: Any, **words: Any) -> Any:
         found = super().parse_response(*arguments, **words)
@@ -88,7 +108,7 @@ class Channel(kombu_redis.Channel):
 
     def _get_client(self) -> Any:
         super()._get_client()  # looks at versions
-        return partial(Client, global_keyprefix=CELERY_PREFIX)
+        return partial(Client, global_keyprefix=self.global_keyprefix)
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -99,7 +119,7 @@ class Channel(kombu_redis.Channel):
         except redis.ResponseError as error:
             if not is_wrong_type(error):
                 raise
-            self._aside = set(foreign_keys.look(self.pool))
+            self._aside = set(foreign_keys.look(self.pool, self.global_keyprefix))
             if not self._aside:  # else it would be asked again and again
                 raise
             self._aside_until = time.monotonic() + ASIDE_S
@@ -125,7 +145,7 @@ class Channel(kombu_redis.Channel):
         except redis.ResponseError as error:
             if not is_wrong_type(error):
                 raise
-            foreign_keys.look(self.pool)
+            foreign_keys.look(self.pool, self.global_keyprefix)
             return otherwise
 
     def _put(self, queue: str, message: Any, **words: Any) -> Any:
@@ -133,7 +153,7 @@ class Channel(kombu_redis.Channel):
             return super()._put(queue, message, **words)
         except redis.ResponseError as error:
             if is_wrong_type(error):
-                foreign_keys.check(self.pool)
+                foreign_keys.check(self.pool, self.global_keyprefix)
             raise
 
     def _receive_one(self, client: Any) -> Any:
@@ -154,25 +174,58 @@ class Channel(kombu_redis.Channel):
                 "see doctor. Who else writes to this server?",
                 kind.sentence,
             )
+        key = self.global_keyprefix + ODD_MESSAGES
         try:
             with redis.Redis(connection_pool=self.pool).pipeline(transaction=False) as counting:
-                counting.hincrby(ODD_MESSAGES, kind, 1)
-                counting.hset(ODD_MESSAGES, LAST, int(time.time()))
-                counting.expire(ODD_MESSAGES, COUNTED_S)
+                counting.hincrby(key, kind, 1)
+                counting.hset(key, LAST, int(time.time()))
+                counting.expire(key, COUNTED_S)
                 counting.execute()
         except redis.RedisError as error:
             log.warning("an odd message was not counted: %s", error)
+
+
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
+    """The same where sentinels say who the server is."""
+
+
+class ClusterChannel(Channel):
+    """The same on whichever node of a cluster has Celery's keys, all of them under one hash tag."""
+
+    connection_class: Any = OwnersConnection
+    connection_class_ssl: Any = OwnersSSLConnection
+
+    def _get_pool(self, asynchronous: bool = False) -> redis.ConnectionPool:
+        options = self._connparams(asynchronous=asynchronous)
+        self.keyprefix_fanout = self.keyprefix_fanout.format(db=options["db"])
+        return owners_pool(self.global_keyprefix, self.connection.client.alt, options)
 
 
 class Transport(kombu_redis.Transport):
     Channel = Channel
 
 
+class SentinelTransport(Transport):
+    Channel = SentinelChannel
+
+
+class ClusterTransport(Transport):
+    Channel = ClusterChannel
+
+
+def _transport(connection: Connection) -> type[Transport]:
+    """The transport for the URL and the options of a connection."""
+    if connection.transport_cls == "sentinel":
+        return SentinelTransport
+    is_cluster = CLUSTERED_CELERY_PREFIX in (connection.transport_options or {})["global_keyprefix"]
+    return ClusterTransport if is_cluster else Transport
+
+
 class OurConnection(Connection):
     """A connection with this transport, however its server is reached."""
 
     def get_transport_cls(self) -> type[Transport]:
-        return Transport
+        return _transport(self)
 
     def info(self) -> dict[str, Any]:
         """What a worker tells of its broker (``inspect stats``): nothing that is a secret's."""
@@ -188,7 +241,7 @@ class OurPooledConnection(PooledConnection):
     """The same of a pool."""
 
     def get_transport_cls(self) -> type[Transport]:
-        return Transport
+        return _transport(self)
 
 
 class OurPool(ConnectionPool):

@@ -6,7 +6,6 @@ decide, is refused by its name: it would be a setting that one of them ignores.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import ssl
 from collections.abc import Mapping
@@ -17,9 +16,12 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 
 import redis
 
+from distbelief.app.client.options import database_of, read_options, tls_options
 from distbelief.app.errors import ConfigError
+from distbelief.app.layout.keys import CELERY_PREFIX, CLUSTERED_CELERY_PREFIX
+from distbelief.app.settings.environment import checked_key_prefix
 
-DEFAULT_PORT = 6379
+DEFAULT_PORT, SENTINEL_PORT = 6379, 26379
 
 
 class Scheme(StrEnum):
@@ -30,38 +32,38 @@ class Scheme(StrEnum):
     UNIX = "unix"
 
 
-#: Celery's word for one of them.
-SCHEMES = {**{str(scheme): scheme for scheme in Scheme}, "redis+socket": Scheme.UNIX}
+class Kind(StrEnum):
+    """What answers for a server: itself, sentinels that know it, or a cluster of nodes."""
 
-#: What a certificate of the server is good for, as redis-py and as Celery say it.
-CERTIFICATES = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
+    ALONE = "alone"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
 
-#: Options of TLS, all of them known to redis-py; Celery hands them on.
-TLS_OPTIONS = (
-    "ssl_cert_reqs",
-    "ssl_ca_certs",
-    "ssl_ca_path",
-    "ssl_certfile",
-    "ssl_keyfile",
-    "ssl_check_hostname",
-)
-OPTIONS = ("db", "virtual_host", "username", "password", "client_name", *TLS_OPTIONS)
 
-#: What clients of ours decide, for what they promise depends on it.
-OURS = (
-    "protocol",
-    "socket_timeout",
-    "socket_connect_timeout",
-    "socket_keepalive",
-    "health_check_interval",
-    "max_connections",
-    "retry",
-    "retry_on_timeout",
-    "retry_on_error",
-    "timeout",
-    "encoding",
-    "decode_responses",
-)
+#: What URLs begin with; redis+socket is Celery's word.
+SCHEMES = {
+    "redis": (Scheme.TCP, Kind.ALONE),
+    "rediss": (Scheme.TLS, Kind.ALONE),
+    "unix": (Scheme.UNIX, Kind.ALONE),
+    "redis+socket": (Scheme.UNIX, Kind.ALONE),
+    "sentinel": (Scheme.TCP, Kind.SENTINEL),
+    "redis+sentinel": (Scheme.TCP, Kind.SENTINEL),
+    "rediss+sentinel": (Scheme.TLS, Kind.SENTINEL),
+    "redis+cluster": (Scheme.TCP, Kind.CLUSTER),
+    "rediss+cluster": (Scheme.TLS, Kind.CLUSTER),
+}
+
+#: Options that belong to where a server is, and may be seen.
+SHOWN = ("db", "key_prefix")
+#: Options that say who we are.
+SECRET = ("username", "password", "credential_provider", "sentinel_username", "sentinel_password")
+
+UNIX_SCHEMES = ("unix", "redis+socket")
+
+#: Seconds for one sentinel until the next one is asked.
+SENTINEL_S = 2.0
+
+Place = tuple[str, int]
 
 
 #: Names of a machine for itself, beside the addresses that are.
@@ -81,7 +83,9 @@ class ServerAddress:
     """One server, and who we are there.
 
     ``host`` and ``port`` are empty for a Unix socket, which has a ``path``. ``tls`` has the options
-    of redis-py that are not the default.
+    of redis-py that are not the default. ``nodes`` are the sentinels that know the server
+    ``master``, or some nodes of a cluster; then ``host`` and ``port`` are the first of them.
+    ``provider`` names what gives us the password, as module:attribute.
     """
 
     scheme: Scheme
@@ -93,17 +97,27 @@ class ServerAddress:
     password: str | None = None
     client_name: str | None = None
     tls: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = Kind.ALONE
+    nodes: tuple[Place, ...] = ()
+    master: str = ""
+    sentinel_login: tuple[str | None, str | None] = (None, None)
+    key_prefix: str = ""
+    provider: str | None = None
 
     @property
     def is_local(self) -> bool:
         """Whether it is reached without leaving the machine."""
-        return self.scheme is Scheme.UNIX or is_loopback(self.host)
+        return self.scheme is Scheme.UNIX or all(map(is_loopback, self._hosts))
 
     def is_beside(self, other: ServerAddress) -> bool:
         """Whether it is on the machine of another one, as far as addresses tell."""
         if self.is_local or other.is_local:
             return self.is_local and other.is_local
-        return self.host == other.host
+        return bool(self._hosts & other._hosts)
+
+    @property
+    def _hosts(self) -> set[str]:
+        return {host for host, _ in self.nodes} or {self.host}
 
     @classmethod
     def parse(cls, url: str) -> ServerAddress:
@@ -112,44 +126,55 @@ class ServerAddress:
         Raises:
             ConfigError: it names no Redis server, or has an option that is not ours to take.
         """
-        scheme = SCHEMES.get(url.partition(":")[0])
+        scheme, kind = SCHEMES.get(url.partition(":")[0], (None, Kind.ALONE))
+        shown = address(url)
         if scheme is None:
             raise ConfigError(
-                f"'{address(url)}' is not a server URL: write redis://HOST:PORT/DB, "
-                "rediss://HOST:PORT/DB or unix:///PATH"
+                f"'{shown}' is not a server URL: write redis://HOST:PORT/DB, "
+                "rediss://HOST:PORT/DB, unix:///PATH, sentinel://HOST:PORT,HOST:PORT/NAME or "
+                "redis+cluster://HOST:PORT,HOST:PORT"
             )
         try:
             parts = urlsplit(url)
-            port = parts.port
-            bad = scheme is not Scheme.UNIX and (not parts.hostname or port == 0)
+            nodes = () if scheme is Scheme.UNIX else _places(parts, kind)
         except ValueError:
-            bad = True
-        if bad:
             raise ConfigError(
-                f"'{address(url)}' needs a host name and a port from 1 to 65535 "
+                f"'{shown}' needs a host name and a port from 1 to 65535 "
                 "(in a password, write / ? # @ as %2F %3F %23 %40)"
-            )
-        options = _options(url, parts, scheme)
+            ) from None
+        is_tls, is_sentinel = scheme is Scheme.TLS, kind is Kind.SENTINEL
+        options = read_options(shown, parts.query, is_tls=is_tls, is_sentinel=is_sentinel)
+        master, database = _within(shown, parts, kind, options)
+        login = urlsplit(f"//{parts.netloc.rpartition('@')[0]}@")
         known: dict[str, Any] = {
-            "username": _text(parts.username) or options.get("username"),
-            "password": _text(parts.password) or options.get("password"),
+            "username": _text(login.username) or options.get("username"),
+            "password": _text(login.password) or options.get("password"),
             "client_name": options.get("client_name"),
-            "database": _database(url, parts, scheme, options),
+            "database": database,
+            "key_prefix": _key_prefix(shown, options),
+            "provider": options.get("credential_provider"),
         }
         if scheme is Scheme.UNIX:
             return cls(scheme, path=unquote(parts.path), **known)
-        return cls(
-            scheme, parts.hostname or "", port or DEFAULT_PORT, tls=_tls(url, options), **known
-        )
+        if kind is not Kind.ALONE:
+            sentinel = (options.get("sentinel_username"), options.get("sentinel_password"))
+            known |= {"nodes": nodes, "master": master, "sentinel_login": sentinel, "kind": kind}
+        host, port = nodes[0]
+        return cls(scheme, host, port, tls=tls_options(shown, options), **known)
 
     @property
     def is_tls(self) -> bool:
         return self.scheme is Scheme.TLS
 
     @property
-    def place(self) -> tuple[str, str, int, str]:
+    def celery_prefix(self) -> str:
+        """How the keys of Celery begin there, behind the prefix of all keys."""
+        return CLUSTERED_CELERY_PREFIX if self.kind is Kind.CLUSTER else CELERY_PREFIX
+
+    @property
+    def place(self) -> tuple[object, ...]:
         """Where the server is, whoever we are there."""
-        return (self.scheme, self.host, self.port, self.path)
+        return (self.scheme, self.host, self.port, self.path, self.nodes, self.master)
 
     def connection(self) -> tuple[type[redis.connection.AbstractConnection], dict[str, Any]]:
         """The class and the arguments of redis-py's connections."""
@@ -163,7 +188,7 @@ class ServerAddress:
             return redis.UnixDomainSocketConnection, {**known, "path": self.path}
         known |= {"host": self.host, "port": self.port}
         if self.is_tls:
-            return redis.SSLConnection, {**known, **self._certified}
+            return redis.SSLConnection, {**known, **self.certified}
         return redis.Connection, known
 
     def celery_settings(self) -> dict[str, Any]:
@@ -172,21 +197,32 @@ class ServerAddress:
             database = f"?virtual_host={self.database}"
             url = f"redis+socket://{self._login}{quote(self.path)}{database}"
         else:
-            url = f"{self.scheme}://{self._login}{self._netloc}/{self.database}"
-        named = {} if self.client_name is None else {"client_name": self.client_name}
+            scheme = "sentinel" if self.kind is Kind.SENTINEL else self.scheme
+            places = self.nodes or ((self.host, self.port),)
+            netlocs = (f"{self._login}{_netloc(*place)}" for place in places)
+            url = ";".join(f"{scheme}://{netloc}/{self.database}" for netloc in netlocs)
+        named: dict[str, Any] = {}
+        if self.client_name is not None:
+            named["client_name"] = self.client_name
+        if self.kind is Kind.SENTINEL:
+            named |= {"master_name": self.master, "sentinel_kwargs": self.sentinel_options}
         return {
             "broker_url": url,
-            "broker_use_ssl": self._certified if self.is_tls else None,
+            "broker_use_ssl": self.certified if self.is_tls else None,
             "broker_transport_options": named,
         }
 
     @property
-    def _certified(self) -> dict[str, Any]:
-        return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **self.tls}
+    def sentinel_options(self) -> dict[str, Any]:
+        """Who we are to the sentinels, as redis-py has it."""
+        name, password = self.sentinel_login
+        known: dict[str, Any] = {"username": name, "password": password}
+        known |= {"socket_timeout": SENTINEL_S, "socket_connect_timeout": SENTINEL_S}
+        return {**known, "ssl": True, **self.certified} if self.is_tls else known
 
     @property
-    def _netloc(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    def certified(self) -> dict[str, Any]:
+        return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **self.tls}
 
     @property
     def _login(self) -> str:
@@ -205,82 +241,67 @@ def address(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return hidden
-    is_path = parts.scheme in ("unix", "redis+socket") and not parts.netloc
+    is_path = parts.scheme in UNIX_SCHEMES and not parts.netloc
     if "@" in f"{parts.path}{parts.query}{parts.fragment}" and not is_path:
         return hidden  # a password with / ? or # in it, not quoted
-    shown = [f"db={value}" for name, value in parse_qsl(parts.query) if name == "db"]
+    shown = [f"{name}={value}" for name, value in parse_qsl(parts.query) if name in SHOWN]
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" + (
-        f"?{shown[0]}" if shown else ""
+        f"?{'&'.join(shown)}" if shown else ""
     )
 
 
 def anonymous(url: str) -> str:
     """A URL without its user name and password, with which a stranger reaches the server."""
     parts = urlsplit(url)
-    options = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("username", "password")]
+    options = [pair for pair in parse_qsl(parts.query) if pair[0] not in SECRET]
     query = f"?{urlencode(options)}" if options else ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
+
+
+def _netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _text(quoted: str | None) -> str | None:
     return unquote(quoted) if quoted else None
 
 
-def _options(url: str, parts: SplitResult, scheme: Scheme) -> dict[str, str]:
-    """The options behind the question mark, each of them known and there once."""
-    found: dict[str, str] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name in OURS:
-            raise ConfigError(
-                f"'{address(url)}' has the option {name}, which is this program's to decide: "
-                "leave it out"
-            )
-        if name == "credential_provider":
-            raise ConfigError(
-                f"'{address(url)}' has the option credential_provider, which is not supported: "
-                "write user name and password, or name a file with the URL (..._FILE)"
-            )
-        if name not in OPTIONS:
-            near = difflib.get_close_matches(name, OPTIONS, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ConfigError(f"'{address(url)}' has an unknown option {name}{hint}")
-        if name in TLS_OPTIONS and scheme is not Scheme.TLS:
-            raise ConfigError(
-                f"'{address(url)}' has the option {name}, which only rediss:// (TLS) has"
-            )
-        if found.setdefault(name, value) != value:
-            raise ConfigError(f"'{address(url)}' has the option {name} twice")
-    return found
+def _places(parts: SplitResult, kind: Kind) -> tuple[Place, ...]:
+    """Hosts and ports; several only where a server is known by several. Raises ValueError."""
+    default = SENTINEL_PORT if kind is Kind.SENTINEL else DEFAULT_PORT
+    written = parts.netloc.rpartition("@")[2]
+    each = [written] if kind is Kind.ALONE else [part.strip() for part in written.split(",")]
+    found = list[Place]()
+    for part in map(urlsplit, (f"//{part}" for part in each)):
+        port = part.port
+        if not part.hostname or port == 0:
+            raise ValueError("no host, or no port")
+        found.append((part.hostname, port or default))
+    return tuple(found)
 
 
-def _database(url: str, parts: SplitResult, scheme: Scheme, options: Mapping[str, str]) -> int:
-    said = {options[name] for name in ("db", "virtual_host") if name in options}
-    if scheme is not Scheme.UNIX and parts.path.strip("/"):
-        said.add(parts.path.strip("/"))
-    numbers = {text.strip("/") for text in said}
-    if len(numbers) > 1 or not all(text.isdecimal() for text in numbers):
-        raise ConfigError(
-            f"'{address(url)}' must name its database once and by a number, as in "
-            f"redis://HOST:PORT/2, got {' and '.join(sorted(said))}"
-        )
-    return int(numbers.pop()) if numbers else 0
+def _within(
+    shown: str, parts: SplitResult, kind: Kind, options: Mapping[str, str]
+) -> tuple[str, int]:
+    """The name that sentinels know a server by, and its database."""
+    if kind is Kind.SENTINEL:
+        name, _, number = parts.path.strip("/").partition("/")
+        if not name:
+            raise ConfigError(
+                f"'{shown}' needs the name by which its sentinels know the server: write "
+                "sentinel://HOST:PORT,HOST:PORT/NAME"
+            )
+        return unquote(name), database_of(shown, number, options)
+    path = "" if parts.scheme in UNIX_SCHEMES else parts.path
+    database = database_of(shown, path, options)
+    if kind is Kind.CLUSTER and database:
+        raise ConfigError(f"'{shown}' names database {database}, and a cluster has only 0")
+    return "", database
 
 
-def _tls(url: str, options: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {name: options[name] for name in TLS_OPTIONS if name in options}
-    if "ssl_cert_reqs" in found:
-        said = found["ssl_cert_reqs"].lower().removeprefix("cert_")
-        if said not in CERTIFICATES:
-            raise ConfigError(
-                f"'{address(url)}': ssl_cert_reqs must be {', '.join(CERTIFICATES)}, "
-                f"got {found['ssl_cert_reqs']!r}"
-            )
-        found["ssl_cert_reqs"] = CERTIFICATES[said]
-    if "ssl_check_hostname" in found:
-        said = found["ssl_check_hostname"].lower()
-        if said not in ("true", "false"):
-            raise ConfigError(
-                f"'{address(url)}': ssl_check_hostname must be true or false, got {said!r}"
-            )
-        found["ssl_check_hostname"] = said == "true"
-    return found
+def _key_prefix(shown: str, options: Mapping[str, str]) -> str:
+    said = options.get("key_prefix", "")
+    try:
+        return checked_key_prefix(said) if said else ""
+    except ValueError as error:
+        raise ConfigError(f"'{shown}' has key_prefix={said}: {error}") from None

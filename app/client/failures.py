@@ -23,11 +23,13 @@ TEMPORARY = (
     redis.exceptions.TryAgainError,
     redis.exceptions.OutOfMemoryError,  # a script is refused at its first write, so wholly
 )
+#: Answers of who was the primary until now.
+DEMOTED = (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)
 #: A server whose disk is full, which refuses a script at its first write, too.
 DISK_FULL = "MISCONF"
 TEMPORARY_TEXTS = ("BUSY ", "NOREPLICAS", "UNBLOCKED", DISK_FULL)
 
-#: Answers of a part of a cluster about keys that lie, in part or wholly, on others.
+#: Answers of a node of a cluster about keys that lie, in part or wholly, on others.
 ELSEWHERE = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
 
 
@@ -56,10 +58,11 @@ REMEDIES: Mapping[type[Exception] | str, str] = {
     "REPLICAOF NO ONE",
     redis.exceptions.MasterDownError: "it is a replica without its primary: bring that back, or "
     "make it one with REPLICAOF NO ONE",
-    redis.exceptions.ClusterDownError: "it is a part of a cluster that is down, and clusters are "
-    "not supported: name a server of its own",
-    redis.exceptions.TryAgainError: "it is a part of a cluster, which is not supported: name a "
-    "server of its own",
+    redis.exceptions.ClusterDownError: "some of its slots are served by no node: bring back those "
+    "that are down, or have a replica take over (CLUSTER FAILOVER TAKEOVER)",
+    redis.exceptions.TryAgainError: "keys of one shard lie on two nodes while a slot moves, and it "
+    "does not end: see redis-cli --cluster check",
+    redis.exceptions.AskError: "its nodes send us on to one another: see redis-cli --cluster check",
     DISK_FULL: "make room on its disk, or have it save nothing with CONFIG SET save ''",
     "BUSY ": "a script of somebody else's does not end: SCRIPT KILL ends it",
     "NOREPLICAS": "it waits for its replicas: bring them back, or lower min-replicas-to-write",
@@ -97,8 +100,8 @@ def refused(where: str, error: redis.ResponseError, keys: Sequence[str] = ()) ->
         )
     if isinstance(error, ELSEWHERE):
         return ServerRefused(
-            f"{where} is a part of a cluster ({error}), which is not supported: name a server of "
-            "its own, with cluster-enabled no"
+            f"{where} is a node of a cluster ({error}): name the cluster, as "
+            "redis+cluster://HOST:PORT,HOST:PORT"
         )
     return ServerRefused(f"{where} refused a command: {error}")
 

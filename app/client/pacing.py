@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from distbelief.app.client.commands import Command, Reply
+from distbelief.app.client.rounds import Lane
 from distbelief.app.client.servers import Servers
 
 
@@ -20,10 +21,11 @@ def call_paced(
     Raises like :meth:`~distbelief.app.client.servers.Servers.call`.
     """
     waves: dict[int, list[int]] = defaultdict(list)
-    before = Counter[int]()
+    before = Counter[Lane]()
     for index, command in enumerate(commands):
-        waves[before[command.server] // at_a_time[command.server]].append(index)
-        before[command.server] += 1
+        lane = servers.lane(command)
+        waves[before[lane] // at_a_time[command.server]].append(index)
+        before[lane] += 1
     replies: list[Reply] = [None] * len(commands)
     for wave in waves.values():
         answers = servers.call([commands[index] for index in wave])

@@ -10,9 +10,15 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
-from distbelief.app.client.addresses import ServerAddress
-from distbelief.app.client.credentials import FileCredentials
+from distbelief.app.client.addresses import Kind, ServerAddress
+from distbelief.app.client.credentials import Credentials
 
 Connection = redis.connection.Connection
 
@@ -20,13 +26,27 @@ CONNECT_TIMEOUT_S = 5.0
 
 
 def make_pool(
-    url: str, timeout_s: float, credentials: FileCredentials | None = None
+    server: ServerAddress, timeout_s: float, credentials: Credentials | None = None
 ) -> redis.ConnectionPool:
-    """Connections to the server at ``url``; raises ConfigError if that names none.
+    """Connections to a server, or to whom its sentinels call its master at the time."""
+    kind, options = connection_options(server, timeout_s, credentials)
+    if server.kind is not Kind.SENTINEL:
+        return redis.ConnectionPool(connection_class=kind, **options)
+    del options["host"], options["port"]
+    kind = SentinelManagedSSLConnection if server.is_tls else SentinelManagedConnection
+    asking = {**server.sentinel_options, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
+    sentinels = Sentinel(server.nodes, sentinel_kwargs=asking)
+    return SentinelConnectionPool(server.master, sentinels, connection_class=kind, **options)
+
+
+def connection_options(
+    server: ServerAddress, timeout_s: float, credentials: Credentials | None
+) -> tuple[type[redis.connection.AbstractConnection], dict[str, Any]]:
+    """The class and the arguments of connections that retry nothing by themselves.
 
     ``credentials`` go before what the URL says of them.
     """
-    kind, known = ServerAddress.parse(url).connection()
+    kind, known = server.connection()
     if credentials is not None:
         known |= {"username": None, "password": None, "credential_provider": credentials}
     options: dict[str, Any] = {
@@ -37,7 +57,7 @@ def make_pool(
     }
     if kind is not redis.UnixDomainSocketConnection:
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_keepalive": True}
-    return redis.ConnectionPool(connection_class=kind, **options)
+    return kind, options
 
 
 def refuses(url: str, timeout_s: float = CONNECT_TIMEOUT_S) -> bool:

@@ -13,7 +13,10 @@ STEP = 1000
 
 def scan_keys(servers: Servers, pattern: str, *, server: int = 0) -> Iterator[list[bytes]]:
     """Pages of the keys that match, some of which may be empty, or hold a key again."""
-    return _pages(servers, server, ("SCAN",), ("MATCH", pattern))
+    skipped = len(servers.prefix(server))
+    for part in servers.parts(server):
+        for page in _pages(part, 0, ("SCAN",), ("MATCH", pattern)):
+            yield [key[skipped:] for key in page]
 
 
 def scan_hash(servers: Servers, key: str, *, server: int = 0) -> Iterator[list[bytes]]:

@@ -50,7 +50,9 @@ def unlink(
         keys = [key for key in batch if key not in spared]
         if keys:
             taken = _bytes_of(servers, keys, server)
-            removed += Amount(servers.one("UNLINK", *keys, server=server), taken)
+            # One by one: in a cluster a command has keys of one node.
+            gone = servers.call([Command(server, ("UNLINK", key)) for key in keys])
+            removed += Amount(sum(gone), taken)
     return removed
 
 

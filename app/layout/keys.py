@@ -36,9 +36,12 @@ Control server:
     dist:wanted                 sorted set: RUN/1, RUN/2, ... for each worker process that a run has
                                 work for, by when that is forgotten (ms since 1970)
     dist:celery:*               Celery's own queues
-    dist:odd-messages           hash: kind -> how many messages that are not ours were removed, and
+    dist:celery:odd-messages    hash: kind -> how many messages that are not ours were removed, and
                                 last (when, in seconds since 1970); gone a week after that
     dist:celery:_kombu.binding.celery.pidbox  set: the mailboxes of workers (Celery's, only read)
+
+On a cluster Celery's keys begin with dist:{celery}: and lie on one node. All keys begin with the
+key_prefix of their server, if it has one; so do the channels of Celery.
 """
 
 from __future__ import annotations
@@ -46,9 +49,13 @@ from __future__ import annotations
 import re
 
 CELERY_PREFIX = "dist:celery:"
-MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
-ODD_MESSAGES = "dist:odd-messages"
 WANTED = "dist:wanted"
+#: The same in a cluster: the hash tag keeps Celery's keys on one node, as Celery needs.
+CLUSTERED_CELERY_PREFIX = "dist:{celery}:"
+#: The mailboxes of workers, behind that prefix.
+MAILBOXES = "_kombu.binding.celery.pidbox"
+#: Messages that were no tasks, behind that prefix, too.
+ODD_MESSAGES = "odd-messages"
 #: How all of our keys begin, on servers of either kind.
 OURS = (b"dist:", b"ps:{")
 PARAMETERS = "params"

@@ -119,12 +119,14 @@ class Layout:
         table_numbers: int | None = None,
         shard_numbers: int = MAX_SHARD_NUMBERS,
         table_shards: int = TABLE_SHARDS_PER_SERVER,
+        dense_shards: int = 1,
         seed: int = 0,
     ) -> Layout:
         """Cut ``tensors``; without ``n_shards`` choose the fewest that keep calls short.
 
         Those are a multiple of the servers, of at most ``shard_numbers`` numbers each, or of
-        one block where that is longer; of tables each server has ``table_shards``.
+        one block where that is longer, and at least ``dense_shards`` for each server; of tables
+        each server has ``table_shards``.
         The sparse tensors become tables if together they have at least ``table_numbers``
         numbers (None: never); given shards are then those of the dense part and of the
         tables, each.
@@ -133,13 +135,14 @@ class Layout:
         dense = [tensor for tensor in tensors if not (tabled and tensor.sparse)]
         size = sum(tensor.size for tensor in dense)
         if block_numbers is None:
-            wanted = max(LEAST_BLOCKS_PER_SERVER * n_servers, n_shards or 1)
+            least = max(LEAST_BLOCKS_PER_SERVER, dense_shards)
+            wanted = max(least * n_servers, n_shards or 1)
             block_numbers = min(BLOCK_NUMBERS, math.ceil(size / max(1, wanted))) or 1
         blocks = math.ceil(size / max(1, block_numbers))
         n_dense, n_tables = n_shards, n_shards
         if n_shards is None:
             per_shard = max(1, shard_numbers // max(1, block_numbers))
-            rounds = math.ceil(blocks / (per_shard * max(1, n_servers)))
+            rounds = max(dense_shards, math.ceil(blocks / (per_shard * max(1, n_servers))))
             n_dense, n_tables = n_servers * rounds, n_servers * table_shards
         assert n_dense is not None
         assert n_tables is not None

@@ -84,7 +84,7 @@ def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
     found = servers.one("GET", key)
     if found is None:
         return None
-    with understood(key):
+    with understood(servers.key(key)):
         return _evaluation_reader().validate_json(found, strict=True)
 
 

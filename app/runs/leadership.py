@@ -38,6 +38,9 @@ COMMIT = Script.load("distbelief.app.runs", "commit")
 RETIRE = Script.load("distbelief.app.runs", "retire")
 DISCARD = Script.load("distbelief.app.runs", "discard")
 
+#: How long a new fence waits for a replica, where there should be one.
+REPLICATED_MS = 1000
+
 
 @dataclass(frozen=True)
 class Claimant:
@@ -77,9 +80,11 @@ def lead(
         json.dumps(record.to_json()),
     )
     keys = [control(record.run, "record")]
-    answer, fence, owner, age_ms, silent_ms = servers.call(
-        [Command.call(0, LEAD, keys, arguments)]
-    )[0]
+    commands = [Command.call(0, LEAD, keys, arguments)]
+    if servers.has_replicas():
+        # A fence that a failover took back would be given to somebody else.
+        commands.append(Command(0, ("WAIT", 1, REPLICATED_MS), beside=keys[0]))
+    answer, fence, owner, age_ms, silent_ms = servers.call(commands)[0]
     if answer == b"FINISHED":
         raise finished(record.run)
     if answer == b"REMOVED" and claimant.replaces:
@@ -90,7 +95,7 @@ def lead(
             f"(runs --delete {record.run})"
         )
     if answer == b"HELD":
-        return read_owner(record.run, keys[0], owner, age_ms, silent_ms)
+        return read_owner(record.run, servers.key(keys[0]), owner, age_ms, silent_ms)
     return int(fence)
 
 
@@ -112,7 +117,7 @@ def keep(
         what = (
             f"fence {found!a} and state {state!a}, where its coordinator wrote {fence} and running"
         )
-        raise damaged(run, key, ValueError(what))
+        raise damaged(run, servers.key(key), ValueError(what))
     return bool(stop)
 
 
@@ -137,7 +142,9 @@ def discard(servers: Servers, run: str, least_fence: int = 1) -> int | Owner:
     key = control(run, "record")
     command = Command.call(0, DISCARD, [key], [least_fence])
     answer, fence, owner, age_ms, silent_ms = servers.call([command])[0]
-    return read_owner(run, key, owner, age_ms, silent_ms) if answer == b"HELD" else int(fence)
+    if answer != b"HELD":
+        return int(fence)
+    return read_owner(run, servers.key(key), owner, age_ms, silent_ms)
 
 
 def forget(servers: Servers, run: str) -> None:
@@ -166,7 +173,7 @@ def committed(servers: Servers, run: str) -> dict[str, Any] | None:
     try:
         return None if text is None else parse_object(text)
     except ValueError as error:
-        raise damaged(run, key, error) from None
+        raise damaged(run, servers.key(key), error) from None
 
 
 def ask_to_stop(servers: Servers, run: str) -> None:
@@ -181,17 +188,17 @@ def look(servers: Servers, run: str) -> Snapshot | None:
         RunDamaged: its record says what cannot be.
     """
     key = control(run, "record")
-    asked = [Command(0, ("HMGET", key, *FIELDS)), Command(0, ("TIME",))]
+    asked = [Command(0, ("HMGET", key, *FIELDS)), Command(0, ("TIME",), beside=key)]
     try:
         found, (seconds, micros) = servers.call(asked)
     except ServerRefused as error:
         if "WRONGTYPE" not in str(error):
             raise
-        raise damaged(run, key, ValueError("its record is no hash")) from None
+        raise damaged(run, servers.key(key), ValueError("its record is no hash")) from None
     fields = dict(zip(FIELDS, found, strict=True))
     if fields["document"] is None or fields["state"] is None:
         return None
-    return read_snapshot(run, key, fields, int(seconds) * 1000 + int(micros) // 1000)
+    return read_snapshot(run, servers.key(key), fields, int(seconds) * 1000 + int(micros) // 1000)
 
 
 def runs(servers: Servers) -> list[str]:
@@ -212,7 +219,7 @@ def read_run(servers: Servers, run: str, fence: int) -> RunRecord:
     state, current, document = servers.one("HMGET", key, *names)
     if document is None or state != RunState.RUNNING.encode() or current != b"%d" % fence:
         raise Fenced(f"run {run} is not running under fence {fence}")
-    with understood(key):
+    with understood(servers.key(key)):
         return RunRecord.from_json(run, parse_object(document))
 
 

@@ -154,7 +154,8 @@ class Ledger:
         )[0]
         if answer != b"GRANTED":
             return None
-        return Claim(unit, fence, attempt, lease_ms / 1000, _loaded(specification), keys[1])
+        key = self._servers.key(keys[1])
+        return Claim(unit, fence, attempt, lease_ms / 1000, _loaded(specification), key)
 
     def renew(self, claim: Claim) -> bool:
         """Extend a lease; False if it was lost."""
@@ -193,10 +194,11 @@ class Ledger:
         """
         asked = [Command(0, ("HMGET", self.key(unit), *_Fields.model_fields)) for unit in units]
         # The time last: whoever renews meanwhile has no lease that ends too late for it.
-        *replies, (seconds, micros) = self._servers.call([*asked, Command(0, ("TIME",))])
+        time = Command(0, ("TIME",), beside=self._record)
+        *replies, (seconds, micros) = self._servers.call([*asked, time])
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return {
-            unit: _parse(self.key(unit), now_ms, reply)
+            unit: _parse(self._servers.key(self.key(unit)), now_ms, reply)
             for unit, reply in zip(units, replies, strict=True)
             if reply[0] is not None
         }

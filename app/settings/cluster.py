@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from distbelief.app.errors import ConfigError
 from distbelief.app.settings.durations import FORMS, seconds_of
+from distbelief.app.settings.environment import checked_key_prefix, with_key_prefix
 from distbelief.app.settings.sections import Positive, Section, WantedEngine
 
 #: Of ``keep_on_servers``, beside lengths of time.
@@ -18,6 +20,12 @@ KEEP_NOTHING, FOREVER = "no", "forever"
 class ClusterSettings(Section):
     """Where to run"""
 
+    # Before the URLs, which get it.
+    key_prefix: str | None = Field(
+        None,
+        description="how all keys, queues and channels on the servers begin, so that several "
+        "deployments share them and never meet (such as team1:)",
+    )
     broker: str | None = Field(
         None,
         description="URL of the control server, Celery's broker [default: start embedded servers]",
@@ -67,6 +75,24 @@ class ClusterSettings(Section):
         description="servers of your own: how long a run's keys stay there once it has ended: no, "
         f"forever, or {FORMS} (no: one that is to be resumed stays)",
     )
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _names_keys(cls, written: str | None) -> str | None:
+        return None if written is None else checked_key_prefix(written)
+
+    @field_validator("broker", "parameter_servers")
+    @classmethod
+    def _with_key_prefix(
+        cls, urls: str | tuple[str, ...] | None, known: ValidationInfo
+    ) -> str | tuple[str, ...] | None:
+        prefix = known.data.get("key_prefix")
+        try:
+            if isinstance(urls, tuple):
+                return tuple(with_key_prefix(url, prefix) for url in urls)
+            return None if urls is None else with_key_prefix(urls, prefix)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("keep_on_servers")
     @classmethod

@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
 from distbelief.app.errors import ConfigError
 
@@ -18,6 +19,7 @@ BROKER = "DISTBELIEF_BROKER"
 PARAMETER_SERVERS = "DISTBELIEF_PARAMETER_SERVERS"
 #: Of whoever asks for a training's figures from elsewhere, or in the file METRICS_PASSWORD_FILE.
 METRICS_PASSWORD = "DISTBELIEF_METRICS_PASSWORD"  # noqa: S105  (the variable's name)
+KEY_PREFIX = "DISTBELIEF_KEY_PREFIX"
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 
 #: How many threads a BLAS takes, read when NumPy is imported; workers take one unless told.
@@ -26,6 +28,9 @@ BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 #: What is no name of a file: systemd's have an @ in them, too.
 _LIKE_A_URL = re.compile(r"://|^(rediss?|unix|redis\+socket):")
+
+#: What begins names of keys: nothing that patterns of keys, or hash tags, read as something else.
+_KEY_PREFIX = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
 #: The files from which URLs were read in this process.
 _files: dict[str, Path] = {}
@@ -40,8 +45,8 @@ class Told:
 
 
 def broker_url() -> str:
-    """URL of the control server, which is Celery's broker; raises ConfigError."""
-    return named_broker() or DEFAULT_BROKER
+    """URL of the control server for a worker, with its prefix of keys; raises ConfigError."""
+    return with_key_prefix(named_broker() or DEFAULT_BROKER, named_key_prefix())
 
 
 def named_broker() -> str | None:
@@ -63,6 +68,51 @@ def parameter_server_urls() -> tuple[str, ...]:
     """
     found = _told(PARAMETER_SERVERS)
     return tuple(split_urls(found.text)) if found is not None else ()
+
+
+def workers_parameter_servers() -> tuple[str, ...]:
+    """The same for a worker, with its prefix of keys; raises ConfigError."""
+    prefix = named_key_prefix()
+    return tuple(with_key_prefix(url, prefix) for url in parameter_server_urls())
+
+
+def named_key_prefix() -> str | None:
+    """How all keys of this deployment begin, if the operator said so; raises ConfigError."""
+    said = os.environ.get(KEY_PREFIX)
+    try:
+        return checked_key_prefix(said) if said else None
+    except ValueError as error:
+        raise ConfigError(f"{KEY_PREFIX} = {said!r} is not allowed: {error}") from None
+
+
+def checked_key_prefix(text: str) -> str:
+    """The text if keys may begin with it; raises ValueError."""
+    if _KEY_PREFIX.fullmatch(text) is None:
+        raise ValueError("it must have 1 to 64 letters, digits or . _ : / - (such as team1:)")
+    return text
+
+
+def with_key_prefix(url: str, prefix: str | None) -> str:
+    """The URL of a server on which keys begin with ``prefix``.
+
+    Raises:
+        ConfigError: it has another one.
+    """
+    if not prefix:
+        return url
+    options = dict(parse_qsl(url.partition("?")[2]))
+    own = options.get("key_prefix", prefix)
+    if own != prefix:
+        raise ConfigError(
+            f"the URL of a server has key_prefix={own}, and the prefix of keys is set to {prefix}: "
+            "leave out one of them"
+        )
+    if "key_prefix" in options:
+        return url
+    said = f"{url}{'&' if '?' in url else '?'}{urlencode({'key_prefix': prefix}, safe=':/')}"
+    if url in _files:
+        _files[said] = _files[url]
+    return said
 
 
 def metrics_password() -> str | None:

@@ -6,7 +6,7 @@ modules.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import redis
@@ -30,9 +30,16 @@ def choose_engines(servers: Servers, wanted: WantedEngine, timeout_s: float) -> 
         ServerError: as :meth:`~distbelief.app.client.servers.Servers.call`.
     """
     servers.choices = [
-        choose(partial(servers.one, server=index, timeout_s=timeout_s), address, wanted)
-        for index, address in enumerate(servers.addresses)
+        _choose_for_all(servers.parts(index), wanted, timeout_s) for index in range(len(servers))
     ]
+
+
+def _choose_for_all(parts: Sequence[Servers], wanted: WantedEngine, timeout_s: float) -> Choice:
+    """The engine of all nodes of a server: our module if each of them has it."""
+    choices = [
+        choose(partial(part.one, timeout_s=timeout_s), part.addresses[0], wanted) for part in parts
+    ]
+    return next((each for each in choices if each.engine is Engine.LUA), choices[0])
 
 
 def choose(ask: Callable[[str], object], address: str, wanted: WantedEngine) -> Choice:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.errors import ConfigError, WaitTimeout
-from distbelief.app.settings.environment import BROKER, file_of
+from distbelief.app.settings.environment import BROKER, KEY_PREFIX, file_of
 from distbelief.app.settings.extras import installation
 from distbelief.coordinator.cluster.processes import Child, end, import_path
 
@@ -55,6 +56,7 @@ def run_flower(
     # By the environment, as to workers: the URL may hold a password. One that comes from a file is
     # read there, as often as it changes.
     named = {} if file_of(broker) is not None else {BROKER: broker}
+    named[KEY_PREFIX] = ServerAddress.parse(broker).key_prefix
     environment = {**os.environ, **named, "PYTHONPATH": import_path()}
     child = Child.start("flower", command, folder, environment)
     try:

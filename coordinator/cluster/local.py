@@ -32,7 +32,7 @@ from distbelief.app.models.imports import (
     allowed_imports,
     tell,
 )
-from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
+from distbelief.app.settings.environment import BROKER, KEY_PREFIX, PARAMETER_SERVERS
 from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.endpoints import Endpoints
@@ -158,6 +158,7 @@ class LocalCluster:
             OWNER_FILE_VARIABLE: str(self._owner_file),
             BROKER: self.endpoints.broker,
             PARAMETER_SERVERS: ",".join(self.endpoints.parameter_servers),
+            KEY_PREFIX: "",  # nobody else is on servers of our own
         }
 
     def tell_workers(self) -> None:

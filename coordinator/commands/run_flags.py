@@ -13,6 +13,7 @@ from distbelief.app.settings.config import read_toml
 from distbelief.app.settings.environment import (
     BROKER,
     named_broker,
+    named_key_prefix,
     parameter_server_urls,
     told_broker,
 )
@@ -50,6 +51,8 @@ def add_environment(settings: dict[str, Any]) -> None:
         settings["broker"] = broker
     if "parameter_servers" not in settings and parameter_server_urls():
         settings["parameter_servers"] = parameter_server_urls()
+    if "broker" in settings and "key_prefix" not in settings and (prefix := named_key_prefix()):
+        settings["key_prefix"] = prefix
 
 
 def broker_source(config_file: str | None, flags: Mapping[str, Any]) -> str:

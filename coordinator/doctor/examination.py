@@ -86,13 +86,18 @@ def _there(
             clients.hurry(PATIENCE_S)  # a frozen one, too, is not waited for longer
             for index, url in enumerate(urls):
                 try:
-                    facts = server.gather(clients, index, parameters, cluster.engine, configs)
-                    told.append(clocks.gather(clients, index))
-                    found += server.judge(facts, need if parameters else None)
-                    if parameters or url not in cluster.parameter_servers:
-                        engine = facts.engine.engine if facts.engine is not None else None
-                        others = neighbours.gather(clients, index)
-                        found += neighbours.judge(facts.address, others, engine, configs[0].call_ms)
+                    nodes = clients.parts(index)
+                    share = need // len(nodes) if parameters and need is not None else None
+                    for node in nodes:
+                        facts = server.gather(node, 0, parameters, cluster.engine, configs)
+                        told.append(clocks.gather(node, 0))
+                        found += server.judge(facts, share)
+                        if parameters or url not in cluster.parameter_servers:
+                            engine = facts.engine.engine if facts.engine is not None else None
+                            others = neighbours.gather(node, 0)
+                            found += neighbours.judge(
+                                facts.address, others, engine, configs[0].call_ms
+                            )
                     if not parameters:
                         found += odd_messages.judge(odd_messages.gather(clients))
                     if parameters and url == broker:

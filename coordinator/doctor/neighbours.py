@@ -49,7 +49,7 @@ class NeighbourFacts:
 
 def gather(servers: Servers, index: int) -> NeighbourFacts:
     """Look at a server that answers; raises the ServerError family if it does not any more."""
-    one = servers.only(index)
+    one, ours = servers.bare(index), tuple(servers.prefix(index).encode() + each for each in OURS)
     info = read_info(one, timeout_s=PATIENCE_S) or {}
     keys = dict(_keyspace(info))
     clients, database = _clients(one)
@@ -59,7 +59,7 @@ def gather(servers: Servers, index: int) -> NeighbourFacts:
         keys=sum(keys.values()) or len(sample),  # no right to INFO: those that we see
         elsewhere=0 if database is None else sum(keys.values()) - keys.get(database, 0),
         sampled=len(sample),
-        foreign=sum(not key.startswith(OURS) for key in sample),
+        foreign=sum(not key.startswith(ours) for key in sample),
         operations=int(info.get("instantaneous_ops_per_sec", 0)),
         clients=clients,
     )

@@ -12,7 +12,7 @@ from distbelief.app.broker.messages import LAST, OddKind
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ExitCode, ServerRefused
-from distbelief.app.layout.keys import CELERY_PREFIX, ODD_MESSAGES
+from distbelief.app.layout.keys import ODD_MESSAGES
 from distbelief.coordinator.doctor.findings import Finding, error, ok, warning
 from distbelief.coordinator.doctor.servers import PATIENCE_S
 
@@ -31,11 +31,13 @@ class OddMessageFacts:
 
 def gather(control: Servers) -> OddMessageFacts:
     """Read counts and types; raises the ServerError family if the server does not answer."""
-    types = [Command(0, ("TYPE", CELERY_PREFIX + name)) for name in foreign_keys.KEYS]
+    types = [Command(0, ("TYPE", control.celery_key(name))) for name in foreign_keys.KEYS]
     foreign: dict[str, str] = {}
     with suppress(ServerRefused):  # our user may not ask
-        foreign = foreign_keys.foreign_keys(control.call(types, timeout_s=PATIENCE_S))
-    *counts, last = control.one("HMGET", ODD_MESSAGES, *OddKind, LAST, timeout_s=PATIENCE_S)
+        kinds = control.call(types, timeout_s=PATIENCE_S)
+        foreign = foreign_keys.foreign_keys(kinds, control.key(control.celery_key("")))
+    key = control.celery_key(ODD_MESSAGES)
+    *counts, last = control.one("HMGET", key, *OddKind, LAST, timeout_s=PATIENCE_S)
     known = {kind: _whole(count) for kind, count in zip(OddKind, counts, strict=True)}
     when = _whole(last)
     return OddMessageFacts(

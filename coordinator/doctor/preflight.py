@@ -74,16 +74,19 @@ def check_servers(
         ServerError: it is too old, or runs in cluster mode.
         UnsafeEviction: under memory pressure it would throw parameters away.
     """
-    for index, address in enumerate(servers.addresses):
+    for index in range(len(servers)):
         servers.one("PING", server=index, timeout_s=timeout_s)
-        info = support.look(servers, index, timeout_s)
+    nodes = [part for index in range(len(servers)) for part in servers.parts(index)]
+    for node in nodes:
+        address, info = node.addresses[0], support.look(node, 0, timeout_s)
         if info is None:
             say(
                 f"{address} does not let us ask INFO: whether it is new enough, and whether it may "
                 "evict parameters, was not checked"
             )
             continue
-        if (why := support.unfit(info, parameters=parameters)) is not None:
+        why = support.unfit(info, parameters=parameters, clustered=node.is_cluster())
+        if why is not None:
             raise ServerError(f"{address} cannot be used, {why[0]}: {why[1]}")
         check_eviction(address, info)
 

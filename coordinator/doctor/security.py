@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from distbelief.app.client.addresses import ServerAddress, address, anonymous, is_loopback
+from distbelief.app.client.addresses import (
+    Scheme,
+    ServerAddress,
+    address,
+    anonymous,
+    is_loopback,
+)
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import AuthenticationFailed, DistBeliefError, ExitCode
 from distbelief.coordinator.doctor.findings import Finding, error, note, ok, warning
@@ -78,7 +84,7 @@ def _password(subject: str, facts: AccessFacts) -> Finding:
 
 
 def _encryption(subject: str, facts: AccessFacts) -> list[Finding]:
-    if facts.scheme == "rediss":
+    if facts.scheme == Scheme.TLS:
         return [ok(subject, "the connection is encrypted (TLS)")]
     if facts.local:
         return []

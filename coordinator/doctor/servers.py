@@ -37,7 +37,8 @@ class ServerFacts:
 
     ``parameters`` tells parameter servers from the control server. ``info`` are the fields of
     INFO, ``config`` is what CONFIG GET says, each None where it is not allowed. ``failures``
-    are what checks raised.
+    are what checks raised. ``clustered`` tells a node of a cluster, ``at`` is where its sentinels
+    say that it is.
     """
 
     address: str
@@ -47,6 +48,8 @@ class ServerFacts:
     round_trips_ms: tuple[float, ...]
     engine: Choice | None = None
     failures: tuple[DistBeliefError, ...] = field(default=())
+    clustered: bool = False
+    at: str = ""
 
 
 def gather(
@@ -76,6 +79,8 @@ def gather(
         round_trips_ms=round_trips,
         engine=engine,
         failures=tuple(failures),
+        clustered=servers.is_cluster(index),
+        at=servers.master(index),
     )
 
 
@@ -87,7 +92,7 @@ def judge(facts: ServerFacts, need_bytes: int | None = None) -> list[Finding]:
         seen = [warning(subject, what, "allow +info to its user (ACL)")]
     else:
         seen = [
-            _version(subject, facts.info, parameters=facts.parameters),
+            _version(subject, facts.info, facts),
             _persistence(subject, facts.info, facts),
             _memory(subject, facts.info, need_bytes),
         ]
@@ -100,10 +105,20 @@ def judge(facts: ServerFacts, need_bytes: int | None = None) -> list[Finding]:
     return [*found, _latency(subject, facts.round_trips_ms)]
 
 
-def _version(subject: str, info: Mapping[str, str], *, parameters: bool) -> Finding:
-    if (why := support.unfit(info, parameters=parameters)) is not None:
+def _version(subject: str, info: Mapping[str, str], facts: ServerFacts) -> Finding:
+    why = support.unfit(info, parameters=facts.parameters, clustered=facts.clustered)
+    if why is not None:
         return error(subject, *why, ExitCode.SERVER)
-    return ok(subject, server_name(info))
+    return ok(subject, f"{server_name(info)}{_whereabouts(facts, info)}")
+
+
+def _whereabouts(facts: ServerFacts, info: Mapping[str, str]) -> str:
+    """What stands behind an address that is not that of one server."""
+    if facts.clustered:
+        return f", one of {info.get('cluster_size', '?')} masters of a cluster"
+    if facts.at:
+        return f", which the sentinels call the master: {facts.at}"
+    return ""
 
 
 def _persistence(subject: str, info: Mapping[str, str], facts: ServerFacts) -> Finding:

@@ -1,4 +1,4 @@
-"""What a server must be for us to use it: new enough, and no part of a cluster."""
+"""What a server must be for us to use it: new enough, and named as what it is."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerRefused
 from distbelief.coordinator.cluster.binaries import OLDEST
 
-#: What to use in place of a server that is too old, and of a part of a cluster.
+#: What to use in place of a server that is too old, and of a node of a cluster.
 NEWER = "use Redis 7.0 or Valkey 7.2 or newer"
-ALONE = "name a server of its own, with cluster-enabled no"
+CLUSTER = "name the cluster, as redis+cluster://HOST:PORT,HOST:PORT"
 
 Info = Mapping[str, str]
 
@@ -31,23 +31,27 @@ def look(servers: Servers, index: int, timeout_s: float) -> dict[str, str] | Non
     return info
 
 
-def unfit(info: Info, *, parameters: bool) -> tuple[str, str] | None:
+def unfit(info: Info, *, parameters: bool, clustered: bool = False) -> tuple[str, str] | None:
     """Why a server cannot be used, and what to do; None if it can.
 
-    Both algorithms need the same: what older servers lack they would miss in mid-run. A cluster of
-    one shard answers for all keys, but not to Celery, which asks for keys of several slots at once.
+    Both algorithms need the same: what older servers lack they would miss in mid-run. One that is
+    named as a server, not ``clustered``, may be the only shard of a cluster, which answers for all
+    keys, but not to Celery, which asks for keys of several slots at once.
     """
     text = info.get("valkey_version") or info.get("redis_version", "")
     numbers = tuple(int(part) for part in text.split(".") if part.isdigit())
     if numbers and numbers < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         return f"it is {server_name(info)}, older than {oldest}", NEWER
-    if _in_cluster_mode(info):
+    if _in_cluster_mode(info) and not clustered:
         if not parameters:
-            return "it runs in cluster mode, which Celery cannot use", ALONE
+            return "it runs in cluster mode, and is not named so", CLUSTER
         if info.get("cluster_size", "1") != "1":
             shards = info["cluster_size"]
-            return f"it runs in cluster mode, in a cluster of {shards} shards", ALONE
+            return (
+                f"it runs in cluster mode, in a cluster of {shards} shards, and is not named so",
+                CLUSTER,
+            )
     return None
 
 

@@ -278,6 +278,6 @@ def _trials(
 
 def _known(control: Servers) -> set[str]:
     """The workers whose mailboxes the broker has; one that was killed stays among them."""
-    members = control.one("SMEMBERS", MAILBOXES)
+    members = control.one("SMEMBERS", control.celery_key(MAILBOXES))
     boxes = (member.decode().split("\x06\x16")[-1] for member in members)
     return {box.removesuffix(".celery.pidbox") for box in boxes if box.endswith(".celery.pidbox")}

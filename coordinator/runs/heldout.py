@@ -192,7 +192,7 @@ class HeldoutEvaluations:
         self._clear_blobs()
         if len(parts) < len(current.parts):  # the server was restarted: worth no run
             return replace(found, auc_lost=True)
-        with understood(control(run, "deposits")):
+        with understood(server.key(control(run, "deposits"))):
             return replace(found, score=replace(found.score, auc=Ranks.unpack(parts).auc()))
 
     def _clear_blobs(self) -> None:

@@ -158,7 +158,8 @@ class Messages:
         )
         if not found:  # is it because no answer could come through?
             with self._app.connection_for_read() as asking:
-                foreign_keys.check(asking.default_channel.pool)
+                channel = asking.default_channel
+                foreign_keys.check(channel.pool, channel.global_keyprefix)
         return [answer for each in found or () if isinstance(each, dict) for answer in each.items()]
 
     def _until_done(self, do: Callable[[], Answer]) -> Answer:

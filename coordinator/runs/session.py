@@ -9,7 +9,6 @@ from typing import Any
 
 from distbelief.app.broker.messages import CALIBRATION, Arguments, tasks_in
 from distbelief.app.client.servers import Servers, Waiting
-from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.runs import events
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
@@ -128,7 +127,8 @@ class Session:
 
     def waiting(self, task: str) -> set[Arguments]:
         """This run's messages in the task's queue: not taken by a worker."""
-        queue = self.control.one("LRANGE", f"{CELERY_PREFIX}{self._queue(task)}", 0, -1)
+        key = self.control.celery_key(self._queue(task))
+        queue = self.control.one("LRANGE", key, 0, -1)
         waiting = tasks_in(queue)
         return {each.arguments for each in waiting if each.run == self.record.run}
 

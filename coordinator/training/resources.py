@@ -22,6 +22,7 @@ from distbelief.coordinator.downpour.intervals import choose_intervals
 from distbelief.coordinator.downpour.shard_size import fit_shards
 from distbelief.coordinator.monitoring.monitors import monitoring
 from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.problem.spreading import spread
 from distbelief.coordinator.progress.callbacks import Callbacks, together
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.runs import trust
@@ -195,7 +196,7 @@ def _settle(problem: Problem, session: Session, *, fit: bool) -> Problem:
     """Choose by measuring what is left to us: intervals, and the size of shards."""
     problem = choose_intervals(problem, session.servers)
     if fit:  # nobody else is on embedded servers
-        problem = fit_shards(problem, session.servers)
+        problem = spread(fit_shards(problem, session.servers), session.servers)
     session.record = replace(session.record, config=problem.config, layout=problem.layout)
     return problem
 

@@ -115,7 +115,7 @@ def resume(
                 with checkpoint.understood(checkpoints.latest()) as saved:
                     driver.load_state(saved["driver"])
             elif document is not None:
-                with understood(control(folder.run, "state")):
+                with understood(session.control.key(control(folder.run, "state"))):
                     driver.load_state(document)
 
         return _run(resources, driver, load_state, resumed=True)

@@ -128,7 +128,7 @@ def test_odd_messages_end_no_worker_and_are_counted(
         expected[OddKind.CONTROL] = len(TEXTS)
 
         def counted() -> Counter[OddKind]:
-            found = control.one("HMGET", ODD_MESSAGES, *OddKind)
+            found = control.one("HMGET", control.celery_key(ODD_MESSAGES), *OddKind)
             return Counter({k: int(n) for k, n in zip(OddKind, found, strict=True) if n})
 
         until(lambda: counted() == expected, "all counted")

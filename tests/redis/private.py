@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from distbelief.app.client.servers import Servers
 from distbelief.coordinator.cluster.binaries import ServerProgram
@@ -60,7 +61,7 @@ class PrivateServer:
         assert self._child is not None
         return self._child.process.pid
 
-    def __enter__(self) -> PrivateServer:
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
@@ -73,15 +74,18 @@ class PrivateServer:
 
     def start(self) -> None:
         """Start it, with what its files hold, and wait until it answers."""
+        self._child = Child.start("server", self._command, self._folder, self._environment)
+        with connected(self.url) as servers:
+            servers.one("PING", timeout_s=START_S)
+
+    @property
+    def _command(self) -> list[str]:
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         arguments += ["--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"]
         arguments += ["--maxmemory-policy", "noeviction"]
         if self._password:
             arguments += ["--requirepass", self._password]
-        command = [self._program.path, *arguments, *self._options]
-        self._child = Child.start("server", command, self._folder, self._environment)
-        with connected(self.url) as servers:
-            servers.one("PING", timeout_s=START_S)
+        return [self._program.path, *arguments, *self._options]
 
     def kill(self) -> None:
         """End it without a warning: SIGKILL."""

@@ -145,7 +145,7 @@ def test_environment_variables_in_the_text_exist(page: Path) -> None:
     places = (environment.BROKER, environment.PARAMETER_SERVERS)
     known = {imports.ALLOWED_IMPORTS_VARIABLE, *places, *(f"{place}_FILE" for place in places)}
     known |= {environment.METRICS_PASSWORD, f"{environment.METRICS_PASSWORD}_FILE"}
-    known |= {access.PROTOCOLS_VARIABLE, access.ROOTS_VARIABLE}
+    known |= {access.PROTOCOLS_VARIABLE, access.ROOTS_VARIABLE, environment.KEY_PREFIX}
     assert data_cache.default_cache_folder.__doc__ is not None
     known |= set(re.findall(r"DISTBELIEF_\w+", data_cache.default_cache_folder.__doc__))
     known.add(upkeep.LIMIT_VARIABLE)

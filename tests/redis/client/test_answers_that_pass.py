@@ -20,8 +20,8 @@ ANSWERS = {
     "OOM command not allowed when used memory > 'maxmemory'.": "raise its maxmemory",
     "MISCONF Redis is configured to save RDB snapshots, but is unable to": "make room on its disk",
     "NOREPLICAS Not enough good replicas to write.": "lower min-replicas-to-write",
-    "CLUSTERDOWN The cluster is down": "name a server of its own",
-    "TRYAGAIN Multiple keys request during rehashing of slot": "name a server of its own",
+    "CLUSTERDOWN The cluster is down": "have a replica take over",
+    "TRYAGAIN Multiple keys request during rehashing of slot": "redis-cli --cluster check",
     "UNBLOCKED force unblock from blocking operation, instance state changed": "name its primary",
     "ERR max number of clients reached": "max number of clients reached",
 }

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from distbelief.app.client.credentials import file_credentials
+from distbelief.app.client.credentials import credentials_for
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import AuthenticationFailed
+from distbelief.app.errors import AuthenticationFailed, ConfigError
 from distbelief.app.settings import environment
 from distbelief.app.settings.environment import broker_url, parameter_server_urls
 from distbelief.coordinator.cluster import binaries
@@ -118,7 +118,7 @@ def test_a_file_that_names_the_server_no_more_leaves_the_last_password(
 
 def test_each_server_has_its_own_line_of_the_file(file: Path) -> None:
     file.write_text("redis://a:1@one:1,redis://:2@two:1,unix://c:3@/three.sock,redis://four:1")
-    found = [file_credentials(each) for each in parameter_server_urls()]
+    found = [credentials_for(each) for each in parameter_server_urls()]
     assert [each.get_credentials() for each in found if each is not None] == [
         ("a", "1"),
         ("2",),
@@ -132,9 +132,9 @@ def test_a_url_of_a_flag_or_a_variable_is_as_it_was_given(
 ) -> None:
     file.write_text("redis://:new@one:1")
     parameter_server_urls()
-    assert file_credentials("redis://:old@one:1") is None
+    assert credentials_for("redis://:old@one:1") is None
     monkeypatch.setenv(environment.BROKER, "redis://:variable@one:1")
-    assert file_credentials(broker_url()) is None
+    assert credentials_for(broker_url()) is None
 
 
 def test_messages_go_out_after_the_password_has_changed(server: PrivateServer, file: Path) -> None:
@@ -146,3 +146,52 @@ def test_messages_go_out_after_the_password_has_changed(server: PrivateServer, f
         change(server, "two")
         messages.send("downpour", "run", "unit-1", shown="unit")
         assert messages.queues_served(0.1) == []
+
+
+class Tokens:
+    """A provider as clouds have them: its tokens change by themselves."""
+
+    token = "one"
+    asked = 0
+
+    def get_credentials(self) -> tuple[str, str]:
+        Tokens.asked += 1
+        return USER, Tokens.token
+
+
+class Nothing:
+    """No provider."""
+
+
+def provided(server: PrivateServer, name: str) -> str:
+    return f"redis://127.0.0.1:{server.port}?credential_provider={__name__}:{name}"
+
+
+def test_a_provider_is_asked_whenever_somebody_connects(server: PrivateServer) -> None:
+    url = provided(server, "Tokens")
+    change(server, "one")
+    with (
+        closing(Servers([url], deadline_s=DEADLINE_S)) as servers,
+        closing(Messages(url, DEADLINE_S)) as messages,
+    ):
+        assert servers.one("ACL", "WHOAMI").decode() == USER
+        messages.enable_events()
+        Tokens.token = "two"
+        change(server, "two")
+        assert servers.one("ACL", "WHOAMI").decode() == USER
+        messages.enable_events()
+        assert Tokens.asked > 2
+    Tokens.token = "one"
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("tokens", "has no attribute 'tokens'"),
+        ("Nothing", "no get_credentials"),
+        ("Tokens:x", "has no attribute 'Tokens:x'"),
+    ],
+)
+def test_what_is_no_provider_is_refused(server: PrivateServer, name: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Servers([provided(server, name)])

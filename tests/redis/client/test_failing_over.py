@@ -112,7 +112,7 @@ def test_a_disk_that_stays_full_is_told_in_the_servers_words(program: ServerProg
 
 
 @pytest.mark.parametrize("kind", [redis.exceptions.MovedError, redis.exceptions.AskError])
-def test_a_part_of_a_cluster_is_named_as_such(kind: type[redis.exceptions.AskError]) -> None:
+def test_a_node_of_a_cluster_is_named_as_such(kind: type[redis.exceptions.AskError]) -> None:
     said = str(refused("redis://here:1", kind("3999 10.0.0.1:6381")))
-    assert said.startswith("redis://here:1 is a part of a cluster (")
-    assert said.endswith("name a server of its own, with cluster-enabled no")
+    assert said.startswith("redis://here:1 is a node of a cluster (")
+    assert said.endswith("name the cluster, as redis+cluster://HOST:PORT,HOST:PORT")

@@ -91,10 +91,10 @@ def test_the_doctor_looks_at_all_else_of_such_a_server(private: PrivateServer) -
     assert any("computes what it should" in each.what for each in found)
 
 
-def test_the_control_server_is_in_no_cluster(program: ServerProgram) -> None:
+def test_a_control_server_in_a_cluster_is_named_as_one(program: ServerProgram) -> None:
     with (
         PrivateServer(program, options=cluster()) as server,
-        pytest.raises(ServerError, match=r"cluster mode, which Celery .* cluster-enabled no"),
+        pytest.raises(ServerError, match=r"cluster mode, and is not named so: .*cluster://"),
     ):
         check(server, parameters=False)
 
@@ -103,13 +103,13 @@ def test_a_parameter_server_may_be_a_whole_cluster_but_no_part_of_one(
     program: ServerProgram,
 ) -> None:
     with PrivateServer(program, options=cluster()) as server:
-        with pytest.raises(ServerError, match=r"in a cluster of 0 shards: .*cluster-enabled no"):
+        with pytest.raises(ServerError, match=r"in a cluster of 0 shards, .*cluster://"):
             check(server, parameters=True)
         with connected(server.url) as servers:
             servers.one("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
             _until_whole(servers)
             assert check(server, parameters=True) == []
-            with pytest.raises(ServerRefused, match=r"part of a cluster .* cluster-enabled no"):
+            with pytest.raises(ServerRefused, match=r"node of a cluster .*cluster://"):
                 servers.call([Command(0, ("MGET", "a", "b"))])
 
 

@@ -7,7 +7,14 @@ import ssl
 import pytest
 import redis
 
-from distbelief.app.client.addresses import OURS, Scheme, ServerAddress, address, anonymous
+from distbelief.app.client.addresses import (
+    Kind,
+    Scheme,
+    ServerAddress,
+    address,
+    anonymous,
+)
+from distbelief.app.client.options import OURS
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.environment import split_urls
 
@@ -183,14 +190,17 @@ def test_an_option_that_is_ours_to_decide_is_refused_by_its_name(option: str) ->
     [
         ("redis://h?dbb=1", r"an unknown option dbb \(did you mean db\?\)"),
         ("redis://h?ssl_cert_reqs=none", r"which only rediss:// \(TLS\) has"),
-        ("redis://h?credential_provider=a.b", "credential_provider, which is not supported"),
+        ("redis://h?key_prefix={a}", "key_prefix={a}: it must have 1 to 64 letters"),
+        ("redis://h?sentinel_password=x", "sentinel_password, which only sentinel:// has"),
+        ("redis+cluster://h/3", "names database 3, and a cluster has only 0"),
+        ("redis://h:1,i:2", "needs a host name and a port"),
         ("redis://h?db=1&db=2", "the option db twice"),
         ("redis://h/1?db=2", "must name its database once"),
         ("redis://h/one", "must name its database once and by a number"),
         ("redis://h?db=-1", "must name its database once and by a number"),
         ("rediss://h?ssl_cert_reqs=maybe", "must be required, optional, none, got 'maybe'"),
         ("rediss://h?ssl_check_hostname=1", "must be true or false, got '1'"),
-        ("sentinel://h:26379", "'sentinel://h:26379' is not a server URL"),
+        ("sentinel://h:26379", "needs the name by which its sentinels know the server"),
         ("amqp://me:secret@h", "'amqp://h' is not a server URL"),
     ],
 )
@@ -208,3 +218,37 @@ def test_a_stranger_reaches_the_same_server_in_the_same_way() -> None:
 
 def test_a_comma_in_a_password_parts_no_urls() -> None:
     assert split_urls("redis://:a,b@h:1, redis://:c@h:2,") == ["redis://:a,b@h:1", "redis://:c@h:2"]
+
+
+def test_a_master_is_found_by_its_sentinels() -> None:
+    url = "sentinel://me:pass%2Fword@a:1,b,[::1]:3/trainers/2?sentinel_password=x&key_prefix=t:"
+    parsed = ServerAddress.parse(url)
+    assert (parsed.kind, parsed.scheme) == (Kind.SENTINEL, Scheme.TCP)
+    assert parsed.nodes == (("a", 1), ("b", 26379), ("::1", 3))
+    assert (parsed.master, parsed.database, parsed.key_prefix) == ("trainers", 2, "t:")
+    assert (parsed.username, parsed.password) == ("me", "pass/word")
+    assert parsed.sentinel_options["password"] == "x"
+    assert address(url) == "sentinel://a:1,b,[::1]:3/trainers/2?key_prefix=t:"
+    told = parsed.celery_settings()
+    each = [f"sentinel://me:pass%2Fword@{place}/2" for place in ("a:1", "b:26379", "[::1]:3")]
+    assert told["broker_url"] == ";".join(each)
+    assert told["broker_transport_options"]["master_name"] == "trainers"
+
+
+def test_a_cluster_is_some_of_its_nodes() -> None:
+    parsed = ServerAddress.parse("rediss+cluster://a:1,b?ssl_ca_certs=/ca.pem")
+    assert (parsed.kind, parsed.scheme) == (Kind.CLUSTER, Scheme.TLS)
+    assert parsed.nodes == (("a", 1), ("b", 6379))
+    assert parsed.celery_prefix == "dist:{celery}:"
+    assert parsed.celery_settings()["broker_url"] == "rediss://a:1/0;rediss://b:6379/0"
+    assert parsed.celery_settings()["broker_use_ssl"]["ssl_ca_certs"] == "/ca.pem"
+
+
+def test_several_nodes_in_one_address_are_not_parted() -> None:
+    urls = ["sentinel://a:1,b:2/one", "redis+cluster://c:1,d:2", "redis://e"]
+    assert split_urls(",".join(urls)) == urls
+
+
+def test_a_stranger_has_nobodys_login() -> None:
+    url = "sentinel://me:p@a,b/one?sentinel_password=x&credential_provider=m:n&key_prefix=t:"
+    assert anonymous(url) == "sentinel://a,b/one?key_prefix=t%3A"

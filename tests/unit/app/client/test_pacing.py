@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.pacing import call_paced
+from distbelief.app.client.rounds import Lane
 from distbelief.app.client.servers import Servers
 
 
@@ -20,6 +21,9 @@ class Echo:
     def __init__(self) -> None:
         self.waves: list[Counter[int]] = []
         self.sent: list[Command] = []
+
+    def lane(self, command: Command) -> Lane:
+        return Lane(command.server)
 
     def call(self, commands: Sequence[Command]) -> list[Reply]:
         self.waves.append(Counter(command.server for command in commands))

@@ -11,6 +11,7 @@ import pytest
 
 from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.engine import Engine
+from distbelief.app.client.rounds import Lane
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.layout import MAX_SHARD_NUMBERS, Layout
 from distbelief.app.layout.tensors import TensorSpec
@@ -38,6 +39,9 @@ class Counted:
 
     def __len__(self) -> int:
         return len(self.engines)
+
+    def lane(self, command: Command) -> Lane:
+        return Lane(command.server)
 
     def call(self, commands: Sequence[Command]) -> list[Reply]:
         at_once = Counter(command.server for command in commands)

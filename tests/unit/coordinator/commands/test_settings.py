@@ -102,8 +102,9 @@ OTHER: dict[str, Any] = {
     "server_seconds": 30.0,
     "stall_seconds": 45.0,
     "unit_attempts": 2,
-    "broker": "redis://control:6379/1",
-    "parameter_servers": ["redis://one", "redis://two"],
+    "key_prefix": "team1:",
+    "broker": "redis://control:6379/1?key_prefix=team1:",
+    "parameter_servers": ["redis://one?key_prefix=team1:", "redis://two?key_prefix=team1:"],
     "servers": 3,
     "processes": 7,
     "engine": "lua",
@@ -123,7 +124,7 @@ OTHER: dict[str, Any] = {
 
 #: Settings that are allowed only together.
 TOGETHER = (
-    {"broker", "parameter_servers"},
+    {"key_prefix", "broker", "parameter_servers"},
     {"algorithm", "l1"},
     {"schedule", "learning_rate_decay"},
 )

@@ -60,14 +60,14 @@ SERVERS: dict[str, tuple[servers.ServerFacts, int | None, Severity, ExitCode, tu
         None,
         Severity.ERROR,
         ExitCode.SERVER,
-        ("cluster mode", "3 shards", "cluster-enabled no"),
+        ("cluster mode", "3 shards", "redis+cluster://"),
     ),
     "of a cluster, for Celery": (
         replace(CONTROL, info={**INFO, "redis_mode": "cluster", "aof_enabled": "1"}),
         None,
         Severity.ERROR,
         ExitCode.SERVER,
-        ("cluster mode", "Celery", "cluster-enabled no"),
+        ("cluster mode", "not named so", "redis+cluster://"),
     ),
     "silent about itself": (
         replace(HEALTHY, info=None),
@@ -150,6 +150,14 @@ def test_what_is_wrong_with_a_server_is_named(case: str) -> None:
 
 def test_all_is_well_with_a_healthy_server() -> None:
     assert {each.severity for each in servers.judge(HEALTHY, 500 * MIB)} == {Severity.OK}
+
+
+def test_what_stands_behind_an_address_is_said() -> None:
+    node = replace(HEALTHY, info={**INFO, "redis_mode": "cluster", "cluster_size": "3"})
+    found = servers.judge(replace(node, clustered=True), 500 * MIB)
+    assert found[0] == ok(found[0].subject, "Redis 7.0.15, one of 3 masters of a cluster")
+    found = servers.judge(replace(HEALTHY, at="10.0.0.7:6379"), 500 * MIB)
+    assert found[0].what.endswith(", which the sentinels call the master: 10.0.0.7:6379")
 
 
 def test_a_managed_server_that_hides_its_settings_is_judged_by_the_rest() -> None:

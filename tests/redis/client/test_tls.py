@@ -1,0 +1,113 @@
+"""TLS with an authority of one's own, which asks for a client's certificate, too."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from distbelief.app.client.servers import Servers
+from distbelief.app.errors import ServerUnreachable
+from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.runs.messages import Messages
+from tests.redis.private import PrivateServer
+from tests.redis.programs import existing
+
+DEADLINE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ca.pem, and the certificates and keys of a server and of a client."""
+    folder = tmp_path_factory.mktemp("certificates")
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("there is no openssl to make certificates with")
+
+    def openssl(*words: str) -> None:
+        subprocess.run([program, *words], cwd=folder, check=True, capture_output=True)
+
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *kind, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Ours")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    for name in ("server", "client"):
+        files = ("-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl("req", *kind, *files, "-subj", f"/CN={name}")
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signed)
+    return folder
+
+
+@contextmanager
+def encrypted(certificates: Path, port: int) -> Iterator[int]:
+    """A port that speaks TLS with who has a certificate, and plainly with a server's ``port``.
+
+    The bundled server has no TLS of its own.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.pem")
+    context.load_cert_chain(certificates / "server.pem", certificates / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    ends = list[socket.socket]()
+
+    class Inside(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with ExitStack() as stack:
+                stack.enter_context(suppress(OSError))
+                outer = stack.enter_context(context.wrap_socket(self.request, server_side=True))
+                inner = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                ends.extend((outer, inner))
+                back = threading.Thread(target=pass_on, args=(inner, outer))
+                back.start()
+                stack.callback(back.join)
+                pass_on(outer, inner)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Inside) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            for end in ends:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def pass_on(source: socket.socket, target: socket.socket) -> None:
+    """Pass on what comes until nothing does, and then say so."""
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
+
+
+def test_both_clients_show_their_certificate_and_trust_our_authority(certificates: Path) -> None:
+    with (
+        PrivateServer(existing(binaries.bundled())) as server,
+        encrypted(certificates, server.port) as port,
+    ):
+        url = f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificates}/ca.pem"
+        ours = f"{url}&ssl_certfile={certificates}/client.pem&ssl_keyfile={certificates}/client.key"
+        with (
+            closing(Servers([ours], deadline_s=DEADLINE_S)) as servers,
+            closing(Messages(ours, DEADLINE_S)) as messages,
+        ):
+            assert servers.one("PING") == b"PONG"
+            messages.enable_events()
+        refused = {url: r"certificate required|gave no answer", url.partition("?")[0]: "VERIFY"}
+        for stranger, complaint in refused.items():
+            with (
+                closing(Servers([stranger], deadline_s=0.2)) as servers,
+                pytest.raises(ServerUnreachable, match=complaint),
+            ):
+                servers.one("PING")
