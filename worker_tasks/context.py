@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 from celery.signals import worker_process_init
 
+from distbelief.app.broker.joining import served_control_url
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.run_data import RunData
@@ -23,12 +24,10 @@ from distbelief.app.runs.leadership import read_run
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
-from distbelief.app.settings.environment import broker_url, parameter_server_urls
+from distbelief.app.settings.environment import parameter_server_urls
 from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
-from distbelief.worker_tasks import introduction as introduction  # a control command
-from distbelief.worker_tasks import usage as usage  # another
 from distbelief.worker_tasks.agreement import build_agreed_model, check_code, check_order
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.data import open_here
@@ -127,7 +126,7 @@ class RunContext:
 @lru_cache(maxsize=1)
 def control_server() -> Servers:
     """The control server's client of this process."""
-    return Servers([broker_url()])
+    return Servers([served_control_url()])
 
 
 def ledger(run: str) -> Ledger:

@@ -33,10 +33,13 @@ Control server:
     dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
     dist:run:{RUN}:state        string: JSON of what the driver committed last
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
-    dist:celery:*               Celery's own queues
+    dist:workers                sorted set: workers that are there, by when they were last seen
+                                there, in seconds since 1970 on the server's clock
+    dist:worker:<worker>        list, for a minute: questions to a worker
+    dist:answers:<word>         list, for a minute: the answers to a question
+    dist:celery:*               Celery's own queues, where this server is the broker
     dist:odd-messages           hash: kind -> how many messages that are not ours were removed, and
                                 last (when, in seconds since 1970); gone a week after that
-    dist:celery:_kombu.binding.celery.pidbox  set: the mailboxes of workers (Celery's, only read)
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ from __future__ import annotations
 import re
 
 CELERY_PREFIX = "dist:celery:"
-MAILBOXES = f"{CELERY_PREFIX}_kombu.binding.celery.pidbox"
+WORKERS = "dist:workers"
 ODD_MESSAGES = "dist:odd-messages"
 #: How all of our keys begin, on servers of either kind.
 OURS = (b"dist:", b"ps:{")
@@ -79,6 +82,16 @@ def shard(run: str, index: int, what: str) -> str:
 def mark(word: str, index: int) -> str:
     """Key by which a worker recognises a parameter server; ``word`` is used once."""
     return f"ps:mark:{word}:{index}"
+
+
+def questions(worker: str) -> str:
+    """Key of the questions to a worker."""
+    return f"dist:worker:{worker}"
+
+
+def answers(word: str) -> str:
+    """Key of the answers to a question; ``word`` is used once."""
+    return f"dist:answers:{word}"
 
 
 def control(run: str, what: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from distbelief.app.errors import ConfigError
 
 BROKER = "DISTBELIEF_BROKER"
+CONTROL = "DISTBELIEF_CONTROL"
 PARAMETER_SERVERS = "DISTBELIEF_PARAMETER_SERVERS"
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 
@@ -24,6 +25,9 @@ BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 #: What is no name of a file: systemd's have an @ in them, too.
 _LIKE_A_URL = re.compile(r"://|^(rediss?|unix|redis\+socket):")
+
+#: How URLs of Redis servers begin, which can be the control server.
+_REDIS = re.compile(r"(rediss?|unix|redis\+socket)://")
 
 #: The files from which URLs were read in this process.
 _files: dict[str, Path] = {}
@@ -38,18 +42,49 @@ class Told:
 
 
 def broker_url() -> str:
-    """URL of the control server, which is Celery's broker; raises ConfigError."""
-    return named_broker() or DEFAULT_BROKER
+    """URL of the broker of our own workers; raises ConfigError."""
+    return named_broker() or named_control() or DEFAULT_BROKER
+
+
+def control_url() -> str:
+    """URL of the control server of our own workers: the broker, if that is a Redis.
+
+    Raises:
+        ConfigError: it is none, and no control server is named.
+    """
+    return named_control() or control_beside(broker_url())
+
+
+def control_beside(broker: str) -> str:
+    """The control server where only a broker is named; raises ConfigError if that is no Redis."""
+    scheme, separator, _ = broker.partition("://")
+    if separator and not is_redis(broker):
+        raise ConfigError(
+            f"the broker is {scheme}://..., which is no Redis: name one for the ledger of runs, by "
+            f"control or {CONTROL}"
+        )
+    return broker
+
+
+def is_redis(url: str) -> bool:
+    """Whether a URL is that of a Redis server, which may be broker and control server at once."""
+    return _REDIS.match(url.lower()) is not None
 
 
 def named_broker() -> str | None:
-    """URL of the control server, if the operator named one; raises ConfigError."""
+    """URL of the broker, if the operator named one; raises ConfigError."""
     found = told_broker()
     return found.text if found is not None else None
 
 
+def named_control() -> str | None:
+    """URL of the control server, if the operator named one; raises ConfigError."""
+    found = _told(CONTROL)
+    return found.text if found is not None else None
+
+
 def told_broker() -> Told | None:
-    """The control server, if the operator named one, and by which variable; raises ConfigError."""
+    """The broker, if the operator named one, and by which variable; raises ConfigError."""
     return _told(BROKER)
 
 

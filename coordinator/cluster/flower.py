@@ -14,6 +14,7 @@ from pathlib import Path
 from distbelief.app.errors import ConfigError, WaitTimeout
 from distbelief.app.settings.environment import BROKER, file_of
 from distbelief.app.settings.extras import installation
+from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.processes import Child, end, import_path
 
 HOST = "127.0.0.1"
@@ -37,9 +38,9 @@ def check() -> None:
 
 @contextmanager
 def run_flower(
-    broker: str, folder: Path, wait_s: float, say: Callable[[str], None]
+    endpoints: Endpoints, folder: Path, wait_s: float, say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Run Flower on the tasks of ``broker`` while the context is open, with its log in ``folder``.
+    """Run Flower on the tasks of a broker while the context is open, with its log in ``folder``.
 
     It shows, and changes nothing: workers cannot be ended from its pages.
 
@@ -50,7 +51,8 @@ def run_flower(
     """
     check()
     port = _free_port()
-    command = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "flower", "--read_only"]
+    broker, app = endpoints.broker, endpoints.celery_app or "distbelief"
+    command = [sys.executable, "-P", "-m", "celery", "-A", app, "flower", "--read_only"]
     command += [f"--address={HOST}", f"--port={port}", f"--tasks_columns={COLUMNS}"]
     # By the environment, as to workers: the URL may hold a password. One that comes from a file is
     # read there, as often as it changes.

@@ -117,7 +117,7 @@ def _close(
     resources.folder.conclude({"state": state, **outcome})
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
-    if resources.cluster.broker is not None:  # embedded servers end now
+    if not resources.cluster.embedded:  # embedded servers end now
         try:
             publish()
         except DataLost as lost:  # nobody misses it any more: the model is in the folder

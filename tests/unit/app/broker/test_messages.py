@@ -101,14 +101,10 @@ def test_what_is_wrong_has_a_name() -> None:
 
 
 def test_the_arguments_are_those_that_the_tasks_take() -> None:
-    tasks = {
-        name.removeprefix("distbelief."): task
-        for module in (calibration, downpour, evaluation, sandblaster)
-        for name, task in current_app.tasks.items()
-        if name.startswith("distbelief.") and module.__name__ == task.run.__module__
-    }
     for name, types in {**TYPES, CALIBRATION: (str,)}.items():
-        parameters = inspect.signature(tasks[name].run, eval_str=True).parameters.values()
+        module, function = CODE[name]
+        task = getattr(import_module(module), function)
+        parameters = inspect.signature(task, eval_str=True).parameters.values()
         assert [each.annotation for each in parameters] == [str, *types]
 
 
