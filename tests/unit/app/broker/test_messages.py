@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+from importlib import import_module
 from typing import Any
 
 import pytest
-from celery import current_app
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +26,7 @@ from distbelief.app.broker.messages import (
     task_of,
     tasks_in,
 )
-from distbelief.worker_tasks import calibration, downpour, evaluation, sandblaster
+from distbelief.app.broker.tasks import CODE
 
 MESSAGE = TaskMessage(task_of(SANDBLASTER), "run", (1, 2, 3, 0), "an-id", "portion 3", "a@host")
 
