@@ -20,7 +20,7 @@ from celery.signals import import_modules
 
 from distbelief.app.broker.application import Application
 from distbelief.app.broker.messages import DOWNPOUR, EVALUATION, SANDBLASTER, TYPES, task_of
-from distbelief.app.broker.steps import AcceptJson, NoTimeLimits
+from distbelief.app.broker.steps import NoTimeLimits
 from distbelief.app.broker.tasks import import_code, register
 from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.errors import ConfigError
@@ -85,7 +85,6 @@ def join(app: Celery, queue: Queues = "training", *, control: str | None = None)
         return
     register(app)
     app.steps["worker"].add(NoTimeLimits)
-    app.steps["consumer"].add(AcceptJson)
     import_modules.connect(partial(_serve, app), sender=app, weak=False)
 
 
@@ -174,7 +173,7 @@ def options_of(app: Celery, queue: str | None) -> dict[str, Any]:
     Raises:
         ConfigError: the application knows no such queue, and makes none.
     """
-    plain = {"serializer": "json", "ignore_result": True, "add_to_parent": False}
+    plain = {"serializer": serializer_of(app), "ignore_result": True, "add_to_parent": False}
     if queue is None:
         return plain
     try:
@@ -186,6 +185,17 @@ def options_of(app: Celery, queue: str | None) -> dict[str, Any]:
         ) from None
     # Its routes are for its own tasks: they would add an exchange of theirs.
     return {**plain, "queue": found, "router": Router(app=app, queues=app.amqp.queues)}
+
+
+def serializer_of(app: Celery) -> str:
+    """JSON; the application's own only where its workers take no JSON.
+
+    A message holds names and numbers, which every serializer can carry.
+    """
+    accepted = app.conf.accept_content
+    if accepted is None or {"json", "application/json"} & {*accepted}:
+        return "json"
+    return str(app.conf.task_serializer)
 
 
 def _routed(app: Celery, kind: str) -> str | None:

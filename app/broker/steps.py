@@ -1,7 +1,4 @@
-"""What a worker does differently where an application of a team's serves our tasks, too.
-
-Its settings stay as they are: what our tasks need is seen to for these alone.
-"""
+"""What a worker of a team's application does for our tasks, whatever its settings are."""
 
 from __future__ import annotations
 
@@ -46,14 +43,3 @@ class NoTimeLimits(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has
             heapq.heapify(waiting)
 
         hub.call_repeatedly(PRUNED_EVERY_S, prune)
-
-
-class AcceptJson(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Has a worker take JSON where its application accepts other contents only: ours is JSON."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def start(self, consumer: Any) -> None:
-        accepted = consumer.task_consumer.accept
-        if accepted is not None:  # None takes all
-            consumer.task_consumer.accept = {*accepted, "application/json"}

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from distbelief.app.broker import queued
 from distbelief.app.broker.application import Application
 from distbelief.app.broker.foreign_keys import ForeignKey
-from distbelief.app.broker.joining import application, options_of, queues_of
+from distbelief.app.broker.joining import application, options_of, queues_of, serializer_of
 from distbelief.app.broker.messages import Arguments, task_of
 from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Servers, Waiting
@@ -34,6 +34,9 @@ PUBLISH_PAUSE_S = 0.5
 
 #: How long workers have to answer a question.
 ANSWER_S = 1.0
+
+#: The serializer whose messages we read in queues.
+JSON = "json"
 
 
 Answer = TypeVar("Answer")
@@ -110,7 +113,7 @@ class Messages:
         None where nobody can say: only a Redis lets us look.
         """
         queue = self._queues[kind]
-        if queue is None:
+        if queue is None or serializer_of(self._app) != JSON:
             return None
         try:
             with self._translate_errors():
