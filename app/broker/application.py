@@ -36,6 +36,7 @@ from distbelief.app.settings.environment import (
     BLAS_THREADS,
     BROKER,
     broker_url,
+    control_url,
     is_redis,
 )
 
@@ -240,9 +241,11 @@ def worker_application() -> Application:
     """The application of the workers of this process, on the operator's control server.
 
     Raises:
-        ConfigError: the file that should name the server cannot be read.
+        ConfigError: the file that should name a server cannot be read, or nothing names a control
+            server beside a broker that is no Redis.
     """
     made = Application(broker_url())
+    control_url()
     made.steps["worker"] |= {PoolCheck, Replacement}
     import_modules.connect(_begin, sender=made)
     after_setup_logger.connect(_write_safely)

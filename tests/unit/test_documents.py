@@ -208,7 +208,7 @@ def check(words: list[str], line: str) -> None:
             assert (ROOT / script).exists(), line
         case ["celery", "-A", "app" | "distbelief", "flower", *rest]:
             assert {each.strip("-").partition("=")[0] for each in rest} <= set(options.as_dict())
-        case ["celery", "-A", "app" | "distbelief", *rest]:
+        case ["celery", "-A", "app" | "distbelief" | "shop", *rest]:
             parse(celery, rest, line)
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
