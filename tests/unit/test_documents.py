@@ -142,7 +142,7 @@ def test_flags_in_the_text_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_environment_variables_in_the_text_exist(page: Path) -> None:
-    places = (environment.BROKER, environment.PARAMETER_SERVERS)
+    places = (environment.BROKER, environment.CONTROL, environment.PARAMETER_SERVERS)
     known = {imports.ALLOWED_IMPORTS_VARIABLE, *places, *(f"{place}_FILE" for place in places)}
     known |= {access.PROTOCOLS_VARIABLE, access.ROOTS_VARIABLE}
     assert data_cache.default_cache_folder.__doc__ is not None
