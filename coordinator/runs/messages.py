@@ -126,8 +126,11 @@ class Messages:
         return {each.arguments for each in found if (each.task, each.run) == (name, run)}
 
     def enable_events(self) -> None:
-        """Have the workers that are there tell Flower what they do."""
-        self._until_done(self._app.control.enable_events)
+        """Have the workers that are there tell Flower what they do, once they say that they do."""
+        there = max(1, len(self.seen().present))
+        self._until_done(
+            lambda: self._app.control.enable_events(reply=True, timeout=ANSWER_S, limit=there)
+        )
 
     def seen(self) -> Seen:
         """The workers that the roster knows."""
