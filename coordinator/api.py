@@ -15,13 +15,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from distbelief.app.broker.joining import name_of
 from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.errors import ConfigError
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
 from distbelief.coordinator.cluster.endpoints import Endpoints
+from distbelief.coordinator.cluster.joined import complete
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.inference.trained_model import TrainedModel
 from distbelief.coordinator.problem.handed_over import Data, handed_over, sources
@@ -32,17 +34,24 @@ from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.result import Result, Timings, result_of
 from distbelief.coordinator.training import training
 
+if TYPE_CHECKING:
+    from celery import Celery
+
 #: Where a training runs.
 Cluster = ClusterConfig | LocalCluster | Endpoints
 
 #: Settings that say what a given cluster already is.
-OF_THE_CLUSTER = ("broker", "parameter_servers", "servers", "processes", "durability")
+OF_THE_CLUSTER = (
+    *("broker", "control", "celery_app", "parameter_servers"),
+    *("servers", "processes", "durability"),
+)
 
 
 def train(
     config: RunConfig | None = None,
     *,
     cluster: Cluster | None = None,
+    celery: Celery | None = None,
     data: Data | None = None,
     holdout_data: Data | None = None,
     test_data: Data | None = None,
@@ -63,6 +72,8 @@ def train(
         cluster: by default embedded servers and a worker, for this training alone. A
             :class:`distbelief.LocalCluster` goes on afterwards, and nothing of the run stays
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
+        celery: a Celery application of your own, which :func:`distbelief.celery.join` has joined:
+            its workers train.
         data: as on the command line, or (features, targets): numbers of the shape
             (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns mean
             what they would in a CSV file; and numbers or texts. With (features, targets, weights)
@@ -92,6 +103,8 @@ def train(
     """
     callbacks = Callbacks(say, on_status, on_event, should_stop)
     given = {"data": data, "holdout_data": holdout_data, "test_data": test_data}
+    if celery is not None:
+        settings["celery_app"] = name_of(celery)
     result = trained(config, cluster, given, callbacks, settings, progress=progress)
     if result.warning:
         warnings.warn(result.warning, stacklevel=2)
@@ -161,5 +174,7 @@ def _configure(
             if name in OF_THE_CLUSTER:
                 raise ConfigError(f"{name} is not allowed beside a cluster that runs already")
         at = cluster.endpoints if isinstance(cluster, LocalCluster) else cluster
-        known |= {"broker": at.broker, "parameter_servers": at.parameter_servers}
-    return configure({**known, **settings})
+        known |= at.settings()
+    known |= settings
+    complete(known)
+    return configure(known)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from celery import current_task, shared_task
+from celery import current_task
 
 from distbelief.app.store.contract.parameters import Token
 from distbelief.worker_tasks.context import RunContext, ledger, open_context
@@ -35,7 +35,6 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-@shared_task(name="distbelief.calibration")
 @computing()
 def measure(run: str, unit: str) -> str:
     """Measure what the unit's specification names, for as long as it says."""

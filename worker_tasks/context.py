@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 from celery.signals import worker_process_init
 
+from distbelief.app.broker.joining import served_control_url
 from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.compatibility import Compatibility
@@ -24,12 +25,10 @@ from distbelief.app.runs.leadership import read_run
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
-from distbelief.app.settings.environment import broker_url, workers_parameter_servers
+from distbelief.app.settings.environment import workers_parameter_servers
 from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
-from distbelief.worker_tasks import introduction as introduction  # a control command
-from distbelief.worker_tasks import usage as usage  # another
 from distbelief.worker_tasks.agreement import (
     build_agreed_model,
     check_addresses,
@@ -134,7 +133,7 @@ class RunContext:
 @lru_cache(maxsize=1)
 def control_server() -> Servers:
     """The control server's client of this process."""
-    return Servers([broker_url()])
+    return Servers([served_control_url()])
 
 
 def ledger(run: str) -> Ledger:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import shared_task
-
 from distbelief.app.runs.damage import Whole
 from distbelief.app.runs.ledger import Specification
 from distbelief.app.store.contract.parameters import Token
@@ -22,7 +20,6 @@ class Steps(Specification):
     stop: Whole
 
 
-@shared_task(name="distbelief.downpour")
 @computing()
 def run_unit(run: str, unit: str) -> str:
     """Bring one subset's stream of steps up to where the unit ends."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from celery import shared_task
 from pydantic import Field
 
 from distbelief.app.models.auc import AucBy, Ranks
@@ -28,7 +27,6 @@ class Part(Specification):
     stop: Whole
 
 
-@shared_task(name="distbelief.evaluation")
 @computing()
 def evaluate(run: str, unit: str) -> str:
     """Score the named vector on held-out examples ``start`` to ``stop``.

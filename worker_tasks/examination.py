@@ -1,9 +1,9 @@
 """The answers of a worker that is asked whether it could work on a run.
 
-Two of Celery's control commands: ``distbelief_examine`` is answered at once, by the worker's
-main process. Whether data can be opened and a model be built is tried in a process of its own,
-with the worker's environment, so that nothing is imported into the worker and it goes on
-with its work; ``distbelief_examined`` asks for what came of it. JSON only.
+Two questions (:mod:`distbelief.worker_tasks.presence`): ``examine`` is answered at once, by the
+worker's main process. Whether data can be opened and a model be built is tried in a process of
+its own, with the worker's environment, so that nothing is imported into the worker and it goes on
+with its work; ``examined`` asks for what came of it. JSON only.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import subprocess
 import sys
 import time
 from typing import Any
-
-from celery.worker.control import inspect_command
 
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.errors import DistBeliefError
@@ -30,29 +28,22 @@ from distbelief.worker_tasks.data import open_here
 _trials: dict[str, subprocess.Popen[str]] = {}
 
 
-@inspect_command(args=[("question", str), ("config", str), ("fits", str)])
-def distbelief_examine(
-    state: Any, question: str = "", config: str = "", fits: str = ""
-) -> dict[str, Any]:
-    """Tell versions, processes, queues, clock; begin a trial if there is the JSON of a config.
+def examine(question: str = "", config: str = "", fits: str = "") -> dict[str, Any]:
+    """Tell versions, cores, clock; begin a trial if there is the JSON of a config.
 
     ``fits`` is the JSON of what its data must fit.
     """
     if config:
         _begin(question, config, fits)
-    consumer = state.consumer
     return {
         "versions": versions(),
-        "processes": consumer.pool.num_processes,
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
-        "queues": sorted(queue.name for queue in consumer.task_consumer.queues),
         "threads": {name: os.environ[name] for name in BLAS_THREADS if name in os.environ},
         "time": time.time(),
     }
 
 
-@inspect_command(args=[("question", str), ("last", bool)])
-def distbelief_examined(_: Any, question: str = "", last: bool = False) -> dict[str, Any]:
+def examined(question: str = "", last: bool = False) -> dict[str, Any]:
     """Tell the result of a trial; ``pending`` while it goes on. The ``last`` question ends it."""
     trial = _trials.get(question)
     if trial is None:

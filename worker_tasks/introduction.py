@@ -1,8 +1,8 @@
 """A worker introduces itself: its code, and how it sees the parameter servers.
 
-``distbelief_introduce`` is a control command of Celery's, answered by the worker's main process,
-with its own addresses and passwords. The servers are looked at on threads of their own: whoever
-asks again gets what was found meanwhile, and no silent server holds the worker up.
+It is answered by the worker's main process (:mod:`distbelief.worker_tasks.presence`), with its
+own addresses and passwords. The servers are looked at on threads of their own: whoever asks again
+gets what was found meanwhile, and no silent server holds the worker up.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from threading import Thread
 from typing import Any
-
-from celery.worker.control import inspect_command
 
 from distbelief.app.client.addresses import address
 from distbelief.app.client.commands import Command
@@ -64,8 +62,7 @@ class _Look:
 _looks: OrderedDict[str, _Look] = OrderedDict()
 
 
-@inspect_command(args=[("mark", str), ("servers", list)])
-def distbelief_introduce(_: Any, mark: str = "", servers: Sequence[str] = ()) -> dict[str, Any]:
+def introduce(mark: str = "", servers: Sequence[str] = ()) -> dict[str, Any]:
     """Tell our code and, if there is the word of a ``mark``, how this worker sees the servers.
 
     ``servers`` are the coordinator's, for a worker that was told no addresses of its own.

@@ -60,7 +60,8 @@ class Replica:
     ) -> UnitReport:
         """Bring the stream from the step that all shards have reached to step ``stop``.
 
-        Or less far, if it would be too far ahead of the others: the report says how far.
+        Or less far, if it would be too far ahead of the others, or its time is over: the report
+        says how far.
         Steps that every shard has are skipped, and steps that some shard lacks are taken
         again: the order of the minibatches is a pure function of the step, so a replay
         pushes for the same examples under the same sequence numbers. ``check`` is called
@@ -134,6 +135,7 @@ class _Loop:
         self._schedule = replica.schedule
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
+        self._ends_at = time.perf_counter() + (replica.config.unit_seconds or math.inf)
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -148,7 +150,7 @@ class _Loop:
         carried = True  # the copy is fresh
         for step in range(first, stop):
             check()
-            if step % n_push == 0 and not self._may_go_on(step, stop, check):
+            if step % n_push == 0 and not self._may_go_on(step, first, stop, check):
                 self._report.reached = step
                 break
             if step == self._window.stop:
@@ -168,8 +170,13 @@ class _Loop:
         self._await_push()
         self._await_fetch()
 
-    def _may_go_on(self, step: int, stop: int, check: Callable[[], None]) -> bool:
-        """Wait for slower replicas, if need be; then take over what they did meanwhile."""
+    def _may_go_on(self, step: int, first: int, stop: int, check: Callable[[], None]) -> bool:
+        """Wait for slower replicas, if need be; then take over what they did meanwhile.
+
+        A unit whose time is over ends, once it has brought its stream on by a push.
+        """
+        if step > first and time.perf_counter() >= self._ends_at:
+            return False
         if self._throttle is None:
             return True
         may, waited_s = self._throttle.hold(step // self._config.push_interval, check)

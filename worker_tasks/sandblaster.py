@@ -9,8 +9,6 @@ import traceback
 from dataclasses import replace
 from functools import lru_cache
 
-from celery import shared_task
-
 from distbelief.app.errors import DataLost, DistBeliefError, Fenced, WorkerMismatch
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
@@ -24,7 +22,6 @@ from distbelief.worker_tasks.process import computing
 log = logging.getLogger(__name__)
 
 
-@shared_task(name="distbelief.sandblaster")
 @computing()
 def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatch: int) -> str:
     """Compute a portion, add it to the sum on every shard once, and report it."""

@@ -1,6 +1,6 @@
 """A worker tells what it has used: the processor's seconds of all its processes.
 
-``distbelief_usage`` is a control command of Celery's, answered by the worker's main process. The
+It is answered by the worker's main process (:mod:`distbelief.worker_tasks.presence`). The
 operating system counts: the main process, what it has started, and what of that has ended.
 """
 
@@ -11,13 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from celery.worker.control import inspect_command
-
 PROCESSES = Path("/proc")
 
 
-@inspect_command()
-def distbelief_usage(_: Any) -> dict[str, Any]:
+def usage() -> dict[str, Any]:
     """Tell the processor's seconds of this worker so far; none where the system does not say."""
     return {"cpu_s": cpu_seconds()}
 

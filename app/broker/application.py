@@ -1,6 +1,5 @@
 """Celery applications: that of our workers, and that by which a coordinator sends messages.
 
-The only file of ``app`` with Celery in it (:mod:`distbelief.app.broker.transport` has kombu).
 Importing it, or making an application, changes nothing for a program that uses Celery for itself:
 nothing becomes current or default, and what a worker of ours needs happens when that worker starts.
 
@@ -26,12 +25,19 @@ from celery.signals import after_setup_logger, after_setup_task_logger, import_m
 from kombu.entity import Queue
 
 from distbelief.app.broker.messages import DOWNPOUR, TYPES, task_of
+from distbelief.app.broker.tasks import MODULES, register
 from distbelief.app.broker.transport import OurConnection
 from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.client.credentials import credentials_for
 from distbelief.app.errors import ExitCode
 from distbelief.app.files.visible import VisibleRecords
-from distbelief.app.settings.environment import BLAS_THREADS, BROKER, broker_url
+from distbelief.app.settings.environment import (
+    BLAS_THREADS,
+    BROKER,
+    broker_url,
+    control_url,
+    is_redis,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +61,7 @@ POOLS = ("celery.concurrency.prefork", "celery.concurrency.solo")
 REPLACE_EVERY_S = 1.0
 
 SETTINGS: dict[str, Any] = {
-    "include": [
-        "distbelief.worker_tasks.downpour",
-        "distbelief.worker_tasks.sandblaster",
-        "distbelief.worker_tasks.evaluation",
-        "distbelief.worker_tasks.calibration",
-        "distbelief.worker_tasks.examination",  # control commands: what the doctor asks
-    ],
+    "include": [*MODULES],
     # Nothing is ever unpickled.
     "task_serializer": "json",
     "result_serializer": "json",
@@ -70,9 +70,6 @@ SETTINGS: dict[str, Any] = {
     # With late acknowledgement and several processes a restart of Redis ends the worker,
     # and a dropped connection starts a second copy of a running task.
     "task_acks_late": False,
-    # With early acknowledgement, a prefetched message would wait for the visibility
-    # timeout after a crash.
-    "worker_disable_prefetch": True,
     "worker_prefetch_multiplier": 1,
     # True loses tasks; the default changes in Celery 6.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -92,6 +89,16 @@ SETTINGS: dict[str, Any] = {
     "broker_connection_max_retries": None,
     # Nor on one that answers with an error while it fails over: READONLY, UNBLOCKED, MISCONF.
     "broker_channel_error_retry": True,
+    # On SIGTERM under REMAP_SIGTERM=SIGQUIT: time to finish a unit before it is cut off.
+    "worker_soft_shutdown_timeout": 10.0,
+    "worker_hijack_root_logger": False,
+}
+
+#: Where the broker is a Redis.
+REDIS_SETTINGS: dict[str, Any] = {
+    # With early acknowledgement, a prefetched message would wait for the visibility
+    # timeout after a crash.
+    "worker_disable_prefetch": True,
     "broker_transport_options": {
         # Kombu would keep each message until it is acknowledged, to deliver it again an hour
         # later. If a server dies during an acknowledgement, putting that message back fails
@@ -104,9 +111,6 @@ SETTINGS: dict[str, Any] = {
         "socket_keepalive": True,
         "health_check_interval": 10,
     },
-    # On SIGTERM under REMAP_SIGTERM=SIGQUIT: time to finish a unit before it is cut off.
-    "worker_soft_shutdown_timeout": 10.0,
-    "worker_hijack_root_logger": False,
 }
 
 
@@ -122,7 +126,7 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
     Celery takes the variables in ``FOREIGN`` before anything that a program says.
 
     Args:
-        broker: URL of the control server.
+        broker: URL of the broker.
 
     Raises:
         ConfigError: it is none.
@@ -131,17 +135,11 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
     #: Django's would set up the project of the program around us.
     builtin_fixups = frozenset[str]()
 
-    amqp_cls = Protocol
-
     def __init__(self, broker: str) -> None:
-        self._credentials = credentials_for(broker)
-        address = ServerAddress.parse(broker)
-        if self._credentials is not None:
-            address = replace(address, username=None, password=None)
-        own = address.celery_settings()
-        options = {**SETTINGS["broker_transport_options"], **own["broker_transport_options"]}
-        # One prefix, for access lists and tidiness, and for channels, too.
-        options["global_keyprefix"] = address.key_prefix + address.celery_prefix
+        self.on_redis = is_redis(broker) or "://" not in broker
+        self._credentials = credentials_for(broker) if self.on_redis else None
+        secret = self._credentials is not None
+        own = _on_redis(broker, secret=secret) if self.on_redis else {"broker_url": broker}
         self.address = own["broker_url"]
         self._broker = broker
         super().__init__(
@@ -150,9 +148,11 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
             # Results travel through the ledger; a result backend would double the cost of a task.
             backend="disabled",
             loader=Loader,
+            amqp=Protocol if self.on_redis else AMQP,
             set_as_current=False,
         )
-        self.conf.update({**SETTINGS, **own, "broker_transport_options": options})
+        self.conf.update({**SETTINGS, **own})
+        register(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How a process that is spawned, not forked, comes to its worker's application."""
@@ -177,6 +177,22 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
         if self._credentials is not None:
             made.credential_provider = self._credentials
         return made
+
+
+def _on_redis(broker: str, *, secret: bool) -> dict[str, Any]:
+    """Settings where the broker is a Redis; ``secret``: somebody else knows who we are there.
+
+    Raises:
+        ConfigError: the URL is none of a Redis.
+    """
+    address = ServerAddress.parse(broker)
+    if secret:
+        address = replace(address, username=None, password=None)
+    own, ours = address.celery_settings(), REDIS_SETTINGS["broker_transport_options"]
+    options = {**ours, **own["broker_transport_options"]}
+    # One prefix, for access lists and tidiness, and for channels, too.
+    options["global_keyprefix"] = address.key_prefix + address.celery_prefix
+    return {**REDIS_SETTINGS, **own, "broker_transport_options": options}
 
 
 class Loader(AppLoader):  # type: ignore[misc]
@@ -230,9 +246,11 @@ def worker_application() -> Application:
     """The application of the workers of this process, on the operator's control server.
 
     Raises:
-        ConfigError: the file that should name the server cannot be read.
+        ConfigError: the file that should name a server cannot be read, or nothing names a control
+            server beside a broker that is no Redis.
     """
     made = Application(broker_url())
+    control_url()
     made.steps["worker"] |= {PoolCheck, Replacement}
     import_modules.connect(_begin, sender=made)
     after_setup_logger.connect(_write_safely)

@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -252,7 +252,15 @@ def _is_plain(embedded: Any) -> bool:
     return isinstance(embedded, dict) and not any(embedded.values())
 
 
-def _fit(arguments: list[Any], types: tuple[type, ...]) -> bool:
+def fits(kind: str, arguments: Sequence[Any]) -> bool:
+    """Whether these are arguments of a task of that kind, the run's name first."""
+    match arguments:
+        case [str(run), *rest]:
+            return bool(run) and _fit(rest, _TYPES_BY_TASK[task_of(kind)])
+    return False
+
+
+def _fit(arguments: Sequence[Any], types: tuple[type, ...]) -> bool:
     if len(arguments) != len(types):
         return False
     for value, kind in zip(arguments, types, strict=True):

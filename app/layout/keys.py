@@ -35,10 +35,13 @@ Control server:
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
     dist:wanted                 sorted set: RUN/1, RUN/2, ... for each worker process that a run has
                                 work for, by when that is forgotten (ms since 1970)
-    dist:celery:*               Celery's own queues
+    dist:workers                sorted set: workers that are there, by when they were last seen
+                                there, in seconds since 1970 on the server's clock
+    dist:worker:<worker>        list, for a minute: questions to a worker
+    dist:answers:<word>         list, for a minute: the answers to a question
+    dist:celery:*               Celery's own queues, where this server is the broker
     dist:celery:odd-messages    hash: kind -> how many messages that are not ours were removed, and
                                 last (when, in seconds since 1970); gone a week after that
-    dist:celery:_kombu.binding.celery.pidbox  set: the mailboxes of workers (Celery's, only read)
 
 On a cluster Celery's keys begin with dist:{celery}: and lie on one node. All keys begin with the
 key_prefix of their server, if it has one; so do the channels of Celery.
@@ -49,13 +52,12 @@ from __future__ import annotations
 import re
 
 CELERY_PREFIX = "dist:celery:"
-WANTED = "dist:wanted"
 #: The same in a cluster: the hash tag keeps Celery's keys on one node, as Celery needs.
 CLUSTERED_CELERY_PREFIX = "dist:{celery}:"
-#: The mailboxes of workers, behind that prefix.
-MAILBOXES = "_kombu.binding.celery.pidbox"
 #: Messages that were no tasks, behind that prefix, too.
 ODD_MESSAGES = "odd-messages"
+WANTED = "dist:wanted"
+WORKERS = "dist:workers"
 #: How all of our keys begin, on servers of either kind.
 OURS = (b"dist:", b"ps:{")
 PARAMETERS = "params"
@@ -89,6 +91,16 @@ def shard(run: str, index: int, what: str) -> str:
 def mark(word: str, index: int) -> str:
     """Key by which a worker recognises a parameter server; ``word`` is used once."""
     return f"ps:mark:{word}:{index}"
+
+
+def questions(worker: str) -> str:
+    """Key of the questions to a worker."""
+    return f"dist:worker:{worker}"
+
+
+def answers(word: str) -> str:
+    """Key of the answers to a question; ``word`` is used once."""
+    return f"dist:answers:{word}"
 
 
 def control(run: str, what: str) -> str:

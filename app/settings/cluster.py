@@ -28,10 +28,23 @@ class ClusterSettings(Section):
     )
     broker: str | None = Field(
         None,
-        description="URL of the control server, Celery's broker [default: start embedded servers]",
+        description="URL of Celery's broker, any that Celery has; a Redis is the control server, "
+        "too [default: start embedded servers]",
+    )
+    control: str | None = Field(
+        None,
+        description="URL of the control server, the Redis with the ledger of runs "
+        "[default: the broker, if that is a Redis]",
+    )
+    celery_app: str | None = Field(
+        None,
+        description="the Celery application of your own that trains, as Celery's -A names it, once "
+        "distbelief.celery.join has joined it [default: ours]",
     )
     parameter_servers: tuple[str, ...] = Field(
-        (), description="URLs of the parameter servers, commas between them"
+        (),
+        description="URLs of the parameter servers, commas between them "
+        "[default: with a celery_app, the control server]",
     )
     servers: Positive = Field(2, description="embedded parameter servers to start")
     processes: Positive | None = Field(
@@ -81,7 +94,7 @@ class ClusterSettings(Section):
     def _names_keys(cls, written: str | None) -> str | None:
         return None if written is None else checked_key_prefix(written)
 
-    @field_validator("broker", "parameter_servers")
+    @field_validator("broker", "control", "parameter_servers")
     @classmethod
     def _with_key_prefix(
         cls, urls: str | tuple[str, ...] | None, known: ValidationInfo
@@ -93,6 +106,16 @@ class ClusterSettings(Section):
             return None if urls is None else with_key_prefix(urls, prefix)
         except ConfigError as error:
             raise ValueError(str(error)) from None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether servers and workers are started for the run."""
+        return self.broker is None and self.control is None
+
+    @property
+    def control_server(self) -> str | None:
+        """Where the ledger is; None if it is embedded."""
+        return self.control or self.broker
 
     @field_validator("keep_on_servers")
     @classmethod

@@ -20,6 +20,7 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
 from distbelief.app.settings.complaints import told, unknown
 from distbelief.app.settings.data import RANDOM, DataSettings
+from distbelief.app.settings.environment import control_beside
 from distbelief.app.settings.sections import (
     CheckpointSettings,
     DownpourSettings,
@@ -201,8 +202,10 @@ class ClusterConfig(ClusterSettings, MonitoringSettings):
 
     @model_validator(mode="after")
     def _both_or_none(self) -> ClusterConfig:
-        if (self.broker is None) != (not self.parameter_servers):
+        if self.embedded != (not self.parameter_servers):
             raise ValueError("broker and parameter_servers go together: give both, or neither")
+        if self.control is None and self.broker is not None:
+            control_beside(self.broker)
         return self
 
     @model_validator(mode="wrap")  # the last one, so that it is around the others

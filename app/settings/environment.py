@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from distbelief.app.errors import ConfigError
 
 BROKER = "DISTBELIEF_BROKER"
+CONTROL = "DISTBELIEF_CONTROL"
 PARAMETER_SERVERS = "DISTBELIEF_PARAMETER_SERVERS"
 #: Of whoever asks for a training's figures from elsewhere, or in the file METRICS_PASSWORD_FILE.
 METRICS_PASSWORD = "DISTBELIEF_METRICS_PASSWORD"  # noqa: S105  (the variable's name)
@@ -32,6 +33,9 @@ _LIKE_A_URL = re.compile(r"://|^(rediss?|unix|redis\+socket):")
 #: What begins names of keys: nothing that patterns of keys, or hash tags, read as something else.
 _KEY_PREFIX = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
 
+#: How URLs of Redis servers begin, which can be the control server.
+_REDIS = re.compile(r"(rediss?|unix|redis\+socket|sentinel|rediss?\+(sentinel|cluster))://")
+
 #: The files from which URLs were read in this process.
 _files: dict[str, Path] = {}
 
@@ -45,18 +49,51 @@ class Told:
 
 
 def broker_url() -> str:
-    """URL of the control server for a worker, with its prefix of keys; raises ConfigError."""
-    return with_key_prefix(named_broker() or DEFAULT_BROKER, named_key_prefix())
+    """URL of the broker of our own workers, with its prefix of keys; raises ConfigError."""
+    named = named_broker() or named_control() or DEFAULT_BROKER
+    return with_key_prefix(named, named_key_prefix())
+
+
+def control_url() -> str:
+    """URL of the control server of our own workers: the broker, if that is a Redis.
+
+    Raises:
+        ConfigError: it is none, and no control server is named.
+    """
+    named = named_control()
+    return with_key_prefix(named, named_key_prefix()) if named else control_beside(broker_url())
+
+
+def control_beside(broker: str) -> str:
+    """The control server where only a broker is named; raises ConfigError if that is no Redis."""
+    scheme, separator, _ = broker.partition("://")
+    if separator and not is_redis(broker):
+        raise ConfigError(
+            f"the broker is {scheme}://..., which is no Redis: name one for the ledger of runs, by "
+            f"control or {CONTROL}"
+        )
+    return broker
+
+
+def is_redis(url: str) -> bool:
+    """Whether a URL is that of a Redis server, which may be broker and control server at once."""
+    return _REDIS.match(url.lower()) is not None
 
 
 def named_broker() -> str | None:
-    """URL of the control server, if the operator named one; raises ConfigError."""
+    """URL of the broker, if the operator named one; raises ConfigError."""
     found = told_broker()
     return found.text if found is not None else None
 
 
+def named_control() -> str | None:
+    """URL of the control server, if the operator named one; raises ConfigError."""
+    found = _told(CONTROL)
+    return found.text if found is not None else None
+
+
 def told_broker() -> Told | None:
-    """The control server, if the operator named one, and by which variable; raises ConfigError."""
+    """The broker, if the operator named one, and by which variable; raises ConfigError."""
     return _told(BROKER)
 
 
@@ -93,12 +130,12 @@ def checked_key_prefix(text: str) -> str:
 
 
 def with_key_prefix(url: str, prefix: str | None) -> str:
-    """The URL of a server on which keys begin with ``prefix``.
+    """The URL of a Redis on which keys begin with ``prefix``; of other brokers as it is.
 
     Raises:
         ConfigError: it has another one.
     """
-    if not prefix:
+    if not prefix or not (is_redis(url) or "://" not in url):
         return url
     options = dict(parse_qsl(url.partition("?")[2]))
     own = options.get("key_prefix", prefix)

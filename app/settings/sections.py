@@ -108,6 +108,12 @@ class DownpourSettings(Section):
     unit_steps: Positive = Field(
         200, description="steps in one Celery task, rounded up to whole pushes"
     )
+    unit_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="seconds after which a Celery task ends at its next push, that others waiting "
+        "for the process get their turn [default: none; 2 with a celery_app]",
+    )
 
 
 class SandblasterSettings(Section):

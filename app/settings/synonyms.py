@@ -15,11 +15,13 @@ SYNONYMS = {
     "algorithm": "algo method",
     "batch_size": "batch minibatch mini_batch minibatch_size mini_batch_size bs train_batch_size "
     "per_device_train_batch_size",
-    "broker": "broker_url redis redis_url control_server",
+    "broker": "broker_url redis redis_url",
+    "celery_app": "celery app celery_application",
     "checkpoint_seconds": "checkpoint_every checkpoint_interval checkpoint_freq save_every "
     "save_freq save_interval save_steps",
     "clip_norm": "clip clipnorm clip_grad clip_gradient clip_grad_norm grad_clip grad_clip_norm "
     "gradient_clip gradient_clip_norm gradient_clip_val gradient_clipping max_grad_norm",
+    "control": "control_server control_url ledger",
     "data": "dataset train_data training_data train_set data_file data_path train_file",
     "decrease_tolerance": "ftol tolerance_change",
     "embedding": "embedding_dim embedding_size embed_dim emb_dim",

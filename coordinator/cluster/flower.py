@@ -13,8 +13,9 @@ from pathlib import Path
 
 from distbelief.app.client.addresses import ServerAddress
 from distbelief.app.errors import ConfigError, WaitTimeout
-from distbelief.app.settings.environment import BROKER, KEY_PREFIX, file_of
+from distbelief.app.settings.environment import BROKER, KEY_PREFIX, file_of, is_redis
 from distbelief.app.settings.extras import installation
+from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.processes import Child, end, import_path
 
 HOST = "127.0.0.1"
@@ -29,6 +30,9 @@ END_GRACE_S = 2.0
 POLL_S = 0.05
 CONNECT_S = 1.0
 
+#: What its log says when it begins to hear of tasks, and how long that may take.
+CONNECTED, HEARS_S = "Connected to", 5.0
+
 
 def check() -> None:
     """Raise ConfigError if Flower is not installed."""
@@ -38,9 +42,9 @@ def check() -> None:
 
 @contextmanager
 def run_flower(
-    broker: str, folder: Path, wait_s: float, say: Callable[[str], None]
+    endpoints: Endpoints, folder: Path, wait_s: float, say: Callable[[str], None]
 ) -> Iterator[None]:
-    """Run Flower on the tasks of ``broker`` while the context is open, with its log in ``folder``.
+    """Run Flower on the tasks of a broker while the context is open, with its log in ``folder``.
 
     It shows, and changes nothing: workers cannot be ended from its pages.
 
@@ -51,12 +55,14 @@ def run_flower(
     """
     check()
     port = _free_port()
-    command = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "flower", "--read_only"]
+    broker, app = endpoints.broker, endpoints.celery_app or "distbelief"
+    command = [sys.executable, "-P", "-m", "celery", "-A", app, "flower", "--read_only"]
     command += [f"--address={HOST}", f"--port={port}", f"--tasks_columns={COLUMNS}"]
     # By the environment, as to workers: the URL may hold a password. One that comes from a file is
     # read there, as often as it changes.
     named = {} if file_of(broker) is not None else {BROKER: broker}
-    named[KEY_PREFIX] = ServerAddress.parse(broker).key_prefix
+    if is_redis(broker):
+        named[KEY_PREFIX] = ServerAddress.parse(broker).key_prefix
     environment = {**os.environ, **named, "PYTHONPATH": import_path()}
     child = Child.start("flower", command, folder, environment)
     try:
@@ -86,10 +92,15 @@ def _wait_for(child: Child, port: int, wait_s: float) -> None:
         child.check()  # its own words, if it has ended
         try:
             socket.create_connection((HOST, port), CONNECT_S).close()
-            return
+            break
         except OSError:
             if time.monotonic() > deadline:
                 raise WaitTimeout(
                     f"flower does not answer on port {port} after {wait_s:g} s: see {child.log}"
                 ) from None
+        time.sleep(POLL_S)
+    # It answers before it hears of tasks, and would miss the first ones.
+    hears_by = min(deadline, time.monotonic() + HEARS_S)
+    while CONNECTED not in child.log.read_text(errors="replace") and time.monotonic() < hears_by:
+        child.check()
         time.sleep(POLL_S)

@@ -78,7 +78,8 @@ CODES = [code for code in ExitCode if code is not ExitCode.TAKEN]
     help="Any other setting of a training, for all trials; passes and iterations end them before "
     "the budget does. [default: none]",
 )  # fmt: skip
-@click.option("--broker", metavar="URL", help="Control server. [default: embedded servers]")
+@click.option("--broker", metavar="URL", help="Celery's broker. [default: embedded servers]")
+@click.option("--control", metavar="URL", help="Control server. [default: the broker, a Redis]")
 @click.option(
     "--parameter-servers", metavar="LIST", help="URLs of the parameter servers. [default: none]"
 )
@@ -110,7 +111,7 @@ def compare(as_json: bool, **flags: Any) -> None:
     settings = given_settings(flags, (ModelSettings, DataSettings))
     settings |= pairs("setting", flags["more"])
     cluster = {
-        name: flags[name] for name in ("broker", "servers") if flags[name] is not None
+        name: flags[name] for name in ("broker", "control", "servers") if flags[name] is not None
     } | _urls(flags["parameter_servers"])
     add_environment(cluster)
     comparison = Comparison.of(

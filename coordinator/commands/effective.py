@@ -7,10 +7,10 @@ from typing import Any
 
 from distbelief.app.client.addresses import address
 from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig
-from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
+from distbelief.app.settings.environment import BROKER, CONTROL, PARAMETER_SERVERS
 
 #: Settings whose URLs may hold passwords, and the variables that give them instead.
-SECRET = {"broker": BROKER, "parameter_servers": PARAMETER_SERVERS}
+SECRET = {"broker": BROKER, "control": CONTROL, "parameter_servers": PARAMETER_SERVERS}
 
 
 def effective(config: RunConfig, cluster: ClusterConfig) -> dict[str, Any]:
@@ -52,5 +52,9 @@ def _text(value: Any) -> str:
 
 def _secret(cluster: ClusterConfig) -> list[str]:
     """The settings that may hold a password: whose address is not all that is in the URL."""
-    urls = {"broker": [cluster.broker or ""], "parameter_servers": cluster.parameter_servers}
+    urls = {
+        "broker": [cluster.broker or ""],
+        "control": [cluster.control or ""],
+        "parameter_servers": cluster.parameter_servers,
+    }
     return [name for name, each in urls.items() if any(address(url) != url for url in each)]

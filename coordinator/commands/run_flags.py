@@ -13,6 +13,7 @@ from distbelief.app.settings.config import read_toml
 from distbelief.app.settings.environment import (
     BROKER,
     named_broker,
+    named_control,
     named_key_prefix,
     parameter_server_urls,
     told_broker,
@@ -25,8 +26,11 @@ def run_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     folder = click.option(
         "--folder", metavar="TEXT", default=None, help=f"Folder of the runs. [default: {FOLDER}]"
     )
-    broker = click.option("--broker", metavar="URL", default=None, help="Their control server.")
-    return folder(broker(function))
+    broker = click.option(
+        "--broker", metavar="URL", default=None, help="Their broker, if it is the control server."
+    )
+    control = click.option("--control", metavar="URL", default=None, help="Their control server.")
+    return folder(broker(control(function)))
 
 
 def run_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -40,8 +44,9 @@ def cluster_settings(flags: Mapping[str, str | None]) -> dict[str, Any]:
     """The settings of a cluster from :func:`run_flags`, and from the environment."""
     settings: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     add_environment(settings)
-    if "broker" in settings:  # a run is looked for; where its parameters are is in its record
-        settings.setdefault("parameter_servers", (settings["broker"],))
+    # A run is looked for; where its parameters are is in its record.
+    if server := settings.get("control") or settings.get("broker"):
+        settings.setdefault("parameter_servers", (server,))
     return settings
 
 
@@ -49,6 +54,8 @@ def add_environment(settings: dict[str, Any]) -> None:
     """Add servers from the environment, where neither the file nor a flag names any."""
     if "broker" not in settings and (broker := named_broker()):
         settings["broker"] = broker
+    if "control" not in settings and (control := named_control()):
+        settings["control"] = control
     if "parameter_servers" not in settings and parameter_server_urls():
         settings["parameter_servers"] = parameter_server_urls()
     if "broker" in settings and "key_prefix" not in settings and (prefix := named_key_prefix()):

@@ -142,6 +142,7 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     their servers go on from where they stand, lost ones from the last checkpoint; the
     number of servers may be another one than before.
     """
+    from distbelief.coordinator.cluster.joined import complete
     from distbelief.coordinator.runs import resumption
     from distbelief.coordinator.training import training
     from distbelief.coordinator.views.progress import display
@@ -149,6 +150,10 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     settings = given_settings(flags, CLUSTER_SECTIONS)
     add_environment(settings)
     found = resumption.find(run, settings)
+    if (name := found.cluster.celery_app) is not None:  # it knows passwords, which no run does
+        settings = {"celery_app": name, **settings}
+        complete(settings)
+        found = resumption.find(run, settings)
     problem = resumption.prepare_again(found, take_over=take_over)
     for name in resumption.changed_modules(found.record):
         click.echo(
@@ -170,10 +175,12 @@ def collect_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str
     """
     from distbelief.app.datasets.cache.opening import default_cache_folder
     from distbelief.app.datasets.cache.standard_input import kept
+    from distbelief.coordinator.cluster.joined import complete
 
     settings = read_toml(Path(config_file)) if config_file else {}
     settings |= given_settings(flags, SECTIONS)
     add_environment(settings)
+    complete(settings)
     for name in ("data", "holdout_data", "test_data"):
         if isinstance(source := settings.get(name), str):
             settings[name] = kept(source, default_cache_folder())

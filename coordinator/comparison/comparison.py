@@ -119,7 +119,7 @@ class Comparison:
         problem = _problem(settings)
         if not problem.n_heldout:
             raise ConfigError("a comparison needs held-out examples: set holdout above 0")
-        processes = None if where.broker is None else existing_fleet(where).processes
+        processes = None if where.embedded else existing_fleet(where).processes
         grid = Grid(wanted, [int(each) for each in counts], n_seeds, tried, processes)
         facts = Facts.of(problem)
         whole = {**settings, "l2": facts.l2}

@@ -21,6 +21,7 @@ import numpy as np
 from distbelief.app.client.info import read_info
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerError
+from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.comparison.outcome import Costs
 from distbelief.coordinator.runs.messages import Messages
 
@@ -50,8 +51,8 @@ class Count:
 class WorkersUsage:
     """Samples of the workers' processor seconds, taken on a thread of its own."""
 
-    def __init__(self, broker: str, n_workers: int) -> None:
-        self._messages = Messages(broker, workers=n_workers)
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._messages = Messages(endpoints)
         self._count = Count()
         self._known = True
         self._over = threading.Event()
@@ -82,7 +83,7 @@ class WorkersUsage:
             self.own_s = time.thread_time()
 
     def _look(self) -> None:
-        answers = self._messages.answers("distbelief_usage")
+        answers = self._messages.answers("usage")
         if not answers and self._times:
             return  # a worker that is late for once: the next answer tells it all
         self._known = self._known and bool(answers)
@@ -111,20 +112,18 @@ class Meter:
     """Counts from when it is made. A context manager.
 
     Args:
-        broker: the control server.
-        parameter_servers: their addresses.
-        n_workers: how many workers answer.
+        endpoints: the servers.
     """
 
-    def __init__(self, broker: str, parameter_servers: tuple[str, ...], n_workers: int) -> None:
-        self._control = Servers([broker])
-        self._servers = Servers(parameter_servers)
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._control = Servers([endpoints.control])
+        self._servers = Servers(endpoints.parameter_servers)
         self._cpu = Count()
         self._bytes_in = Count()
         self._bytes_out = Count()
         #: Bytes that were read only to be scored.
         self.own_bytes = 0.0
-        self.workers = WorkersUsage(broker, n_workers)
+        self.workers = WorkersUsage(endpoints)
 
     def __enter__(self) -> Self:
         return self

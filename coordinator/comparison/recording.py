@@ -48,7 +48,7 @@ class Recorder:
     def __init__(
         self, endpoints: Endpoints, meter: Meter, snapshots: Snapshots, runs: Path
     ) -> None:
-        self._control = Servers([endpoints.broker])
+        self._control = Servers([endpoints.control])
         self._urls = endpoints.parameter_servers
         self._meter = meter
         self._snapshots = snapshots

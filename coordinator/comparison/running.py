@@ -104,7 +104,7 @@ class Runner:
         """Servers and workers; started if none are named, None if none are needed."""
         if not processes:
             yield None
-        elif self._cluster.broker is not None:
+        elif not self._cluster.embedded:
             yield existing_fleet(self._cluster)
         else:
             logs, servers = self._folder.path / "logs", self._cluster.servers
@@ -175,12 +175,11 @@ def existing_fleet(cluster: ClusterConfig) -> Fleet:
         NoWorkers: nobody does.
         ServerUnreachable: the control server does not answer.
     """
-    assert cluster.broker is not None
-    endpoints = Endpoints(cluster.broker, cluster.parameter_servers)
-    with closing(Messages(cluster.broker)) as messages:
+    endpoints = Endpoints.of(cluster)
+    with closing(Messages(endpoints)) as messages:
         queues = {"downpour", "sandblaster", EVALUATION}
         workers = preflight.wait_for_workers(messages, queues, cluster.wait_seconds)
-        return Fleet(endpoints, len(workers), messages.processes())
+        return Fleet(endpoints, len(workers), max(1, messages.processes()))
 
 
 def told(outcome: Outcome) -> str:

@@ -91,15 +91,14 @@ def _on_servers(request: Request, endpoints: Endpoints, folder: Path) -> Outcome
     config, cluster = configure(
         {
             **request.settings,
-            "broker": endpoints.broker,
-            "parameter_servers": endpoints.parameter_servers,
+            **endpoints.settings(),
             "folder": str(runs),
             "keep_on_servers": KEPT,
         }
     )
     allow_imports_of(config)
     problem, snapshots = prepare(config, len(endpoints.parameter_servers)), Snapshots(folder)
-    with Meter(endpoints.broker, endpoints.parameter_servers, request.n_workers) as meter:
+    with Meter(endpoints) as meter:
         recorder = Recorder(endpoints, meter, snapshots, runs)
         with closing(recorder):
             end, why = _trained(problem, cluster, recorder)

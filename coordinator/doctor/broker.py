@@ -12,12 +12,14 @@ from distbelief.coordinator.doctor.findings import Finding, note, ok
 SUBJECT = "broker"
 
 
-def judge(broker: str | None, source: str) -> list[Finding]:
+def judge(broker: str | None, source: str, celery_app: str | None = None) -> list[Finding]:
     """The findings on the address that is used, which ``source`` names.
 
     Variables of Celery's that would name another one are those of other programs; ours do not
-    look at them.
+    look at them. A ``celery_app`` of a team's own has its own broker.
     """
+    if celery_app is not None:
+        return [ok(SUBJECT, f"that of the Celery application {celery_app}")]
     if broker is None:
         what = f"none is named by --broker, a TOML file, {BROKER} or {BROKER}_FILE: servers and "
         found = [ok(SUBJECT, f"{what}workers are started here")]

@@ -11,6 +11,7 @@ from distbelief.app.errors import DistBeliefError
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.versions import versions
 from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.doctor import (
     broker,
     clocks,
@@ -37,10 +38,10 @@ def examine(
     ``source`` is what names the broker. Raises ConfigError for URLs that are none.
     """
     found, problem = _problem(config, cluster) if described else ([], None)
-    found += broker.judge(cluster.broker, source)
-    if cluster.broker is None:
+    found += broker.judge(cluster.broker, source, cluster.celery_app)
+    if cluster.embedded:
         return [*found, *_here(config, cluster, problem)]
-    return [*found, *_there(config, cluster, cluster.broker, problem, described=described)]
+    return [*found, *_there(config, cluster, problem, described=described)]
 
 
 def _problem(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], Problem | None]:
@@ -70,18 +71,17 @@ def _here(config: RunConfig, cluster: ClusterConfig, problem: Problem | None) ->
 def _there(
     config: RunConfig,
     cluster: ClusterConfig,
-    broker: str,
     problem: Problem | None,
     *,
     described: bool,
 ) -> list[Finding]:
-    need = None
+    endpoints, need = Endpoints.of(cluster), None
     if problem is not None:
         need = problem.memory.servers // len(cluster.parameter_servers)
     configs = [config] if described else [RunConfig(), RunConfig(algorithm="sandblaster")]
     found, told = list[Finding](), list[ClockFacts]()
     reached = True
-    for urls, parameters in (([broker], False), (cluster.parameter_servers, True)):
+    for urls, parameters in (([endpoints.control], False), (cluster.parameter_servers, True)):
         with closing(Servers(urls)) as clients:
             clients.hurry(PATIENCE_S)  # a frozen one, too, is not waited for longer
             for index, url in enumerate(urls):
@@ -100,7 +100,7 @@ def _there(
                             )
                     if not parameters:
                         found += odd_messages.judge(odd_messages.gather(clients))
-                    if parameters and url == broker:
+                    if parameters and url == endpoints.control:
                         continue  # one server may be both
                     found += security.judge(security.gather(url, facts.config))
                 except DistBeliefError as failure:
@@ -109,7 +109,7 @@ def _there(
                     )
                     reached &= parameters
     if reached:
-        found += _workers(cluster, broker, config if described else None, problem, told)
+        found += _workers(endpoints, config if described else None, problem, told)
     return [*found, *clocks.judge(told)]
 
 
@@ -118,32 +118,32 @@ def _server_name(address: str, parameters: bool) -> str:
 
 
 def _workers(
-    cluster: ClusterConfig,
-    broker: str,
+    endpoints: Endpoints,
     config: RunConfig | None,
     problem: Problem | None,
     told: list[ClockFacts],
 ) -> Sequence[Finding]:
     """The findings on the workers; their clocks are added to ``told``."""
     with (
-        closing(Messages(broker, PATIENCE_S)) as messages,
-        closing(Servers([broker], deadline_s=PATIENCE_S)) as control,
-        closing(Servers(cluster.parameter_servers, deadline_s=PATIENCE_S)) as servers,
+        closing(Messages(endpoints, PATIENCE_S)) as messages,
+        closing(Servers(endpoints.parameter_servers, deadline_s=PATIENCE_S)) as servers,
     ):
         servers.hurry(PATIENCE_S)
         try:
             tried = (None, None) if problem is None else (problem.config, problem.data.fits)
-            fleet = workers.gather(messages, control, servers, *tried)
+            fleet = workers.gather(messages, servers, *tried)
+            kinds = workers.needed_work(config)
+            queues = frozenset(name for each in kinds if (name := messages.queue_of(each)))
         except DistBeliefError as failure:
             return [failed("broker", failure)]
     told += [each.clock for each in fleet.workers if each.clock is not None]
-    return workers.judge(fleet, _expected(config, problem, servers.addresses))
+    return workers.judge(fleet, _expected(queues, problem, servers.addresses))
 
 
 def _expected(
-    config: RunConfig | None, problem: Problem | None, addresses: Sequence[str]
+    queues: frozenset[str], problem: Problem | None, addresses: Sequence[str]
 ) -> workers.Expected:
-    known, queues = versions(), workers.needed_queues(config)
+    known = versions()
     if problem is None:
         return workers.Expected(known, queues, servers=addresses)
     modules = Identity.here(problem.config).modules

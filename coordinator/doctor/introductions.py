@@ -57,7 +57,7 @@ def introduce(
         found: dict[str, Mapping[str, Any]] = {}
         deadline, waiting = time.monotonic() + REACH_S, sorted(workers)
         while waiting:
-            found |= messages.ask("distbelief_introduce", to=waiting, **question)
+            found |= messages.ask("introduce", to=waiting, **question)
             waiting = [name for name in waiting if None in found.get(name, {}).get("servers", ())]
             if time.monotonic() > deadline:
                 break

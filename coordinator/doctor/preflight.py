@@ -47,6 +47,9 @@ FENCE = 1
 #: How long workers have to answer the first question; each time twice as long.
 FIRST_ANSWER_S = 0.25
 
+#: How often the roster is looked at while nobody is on it.
+POLL_S = 0.05
+
 
 def check_division(problem: Problem) -> None:
     """Check that the examples can be cut into as many units, or portions, as the settings say.
@@ -137,12 +140,12 @@ def check_control(servers: Servers) -> None:
 
 def wait_for_workers(
     messages: Messages,
-    needed: Set[str],
+    kinds: Set[str],
     timeout_s: float,
     check: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
-    """Wait until workers listen on all queues that a run needs: the names of those that do.
+    """Wait until workers listen on the queues of all kinds of work: the names of those that do.
 
     A name that several workers have is there as often. ``check`` is called meanwhile, and raises
     if there is nothing to wait for; ``say`` is told once that they are waited for.
@@ -151,23 +154,34 @@ def wait_for_workers(
         NoWorkers: not within ``timeout_s``.
         ServerUnreachable: the broker does not answer.
     """
+    needed = {queue for kind in kinds if (queue := messages.queue_of(kind)) is not None}
     deadline, answer_s, asked = time.monotonic() + timeout_s, FIRST_ANSWER_S, 0
     while True:
         served = messages.queues_served(answer_s)
         answer_s = min(2 * answer_s, ANSWER_S)
         if served and needed <= set().union(*(queues for _, queues in served)):
-            return sorted(name for name, queues in served if queues & needed)
+            return sorted(name for name, queues in served if queues & needed or not needed)
         check()
         if asked == 0:
             say(f"waiting up to {timeout_s:g} s for workers on {' and '.join(sorted(needed))}")
         asked += 1
         if time.monotonic() > deadline:
             idle = f" ({len(served)} workers listen on other queues)" if served else ""
+            where = f"the queues {' and '.join(sorted(needed))} of " if needed else ""
             raise NoWorkers(
-                f"no worker listens on the queues {' and '.join(sorted(needed))} of "
-                f"{messages.address} after {timeout_s:g} s{idle}: start one with "
-                "'celery -A distbelief worker'"
+                f"no worker listens on {where}{messages.address} after {timeout_s:g} s{idle}: "
+                f"start one with '{start_command(messages.celery_app, needed)}'"
             )
+        if not served:
+            time.sleep(POLL_S)
+
+
+def start_command(celery_app: str | None, queues: Set[str]) -> str:
+    """The command that starts a worker for these queues."""
+    if celery_app is None:
+        return "celery -A distbelief worker"
+    listened = f" -Q celery,{','.join(sorted(queues - {'celery'}))}" if queues else ""
+    return f"celery -A {celery_app} worker{listened}"
 
 
 def check_workers(

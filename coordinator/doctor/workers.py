@@ -13,20 +13,19 @@ from distbelief.app.broker.messages import DOWNPOUR, EVALUATION, SANDBLASTER
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.errors import ExitCode
-from distbelief.app.layout.keys import MAILBOXES
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.models.sources import differing
+from distbelief.app.runs.roster import shown
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import Finding, error, failed, note, ok, warning
 from distbelief.coordinator.doctor.introductions import introduce, seen_text, server_objections
+from distbelief.coordinator.doctor.preflight import start_command
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages, shared_names
 
 #: How long a worker may take to open the data, converting them if it must.
 TRIAL_S = 30.0
 POLL_S = 0.3
-
-START = "start one with 'celery -A distbelief worker'"
 
 
 @dataclass(frozen=True)
@@ -65,18 +64,19 @@ class WorkerFacts:
 class Fleet:
     """All workers of a broker. ``silent`` are known to it, and give no answer.
 
-    ``marked`` are the parameter servers that workers could recognise.
+    ``marked`` are the parameter servers that workers could recognise; ``celery_app`` is the
+    application whose workers they are, if it is not ours.
     """
 
     broker: str
     workers: tuple[WorkerFacts, ...]
     silent: tuple[str, ...] = field(default=())
     marked: frozenset[int] = frozenset()
+    celery_app: str | None = None
 
 
 def gather(
     messages: Messages,
-    control: Servers,
     servers: Servers,
     config: RunConfig | None,
     fits: Compatibility | None = None,
@@ -92,7 +92,7 @@ def gather(
     if fits is not None:  # a word that workers of older programs do not understand
         words["fits"] = json.dumps(fits.to_json())
     before = time.time()
-    answers = messages.answers("distbelief_examine", **words)
+    answers = messages.answers("examine", **words)
     middle, uncertain = (before + time.time()) / 2, (time.time() - before) / 2
     understood = sorted({name for name, answer in answers if "versions" in answer})
     told, marked = introduce(messages, servers, understood)
@@ -107,8 +107,10 @@ def gather(
         )
         for name, answer in sorted(answers, key=lambda each: each[0])
     )
-    silent = tuple(sorted(_known(control) - {name for name, _ in answers}))
-    return Fleet(control.addresses[0], workers, silent, frozenset(marked))
+    seen = messages.seen()
+    known = {shown(worker) for worker in (*seen.present, *seen.silent)}
+    silent = tuple(sorted(known - {name for name, _ in answers}))
+    return Fleet(messages.address, workers, silent, frozenset(marked), messages.celery_app)
 
 
 def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
@@ -121,13 +123,14 @@ def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
         )
         for name in fleet.silent
     ]
+    start = f"start one with '{start_command(fleet.celery_app, expected.queues)}'"
     if not fleet.workers:
         what = f"no worker answers at {fleet.broker}"
-        return [*found, error("workers", what, START, ExitCode.NO_WORKERS)]
+        return [*found, error("workers", what, start, ExitCode.NO_WORKERS)]
     listened = set().union(*(each.answer.get("queues", expected.queues) for each in fleet.workers))
     if lacking := expected.queues - listened:
         what = f"nobody listens on {', '.join(sorted(lacking))}"
-        found.append(error("workers", what, START, ExitCode.NO_WORKERS))
+        found.append(error("workers", what, start, ExitCode.NO_WORKERS))
     for sentence in shared_names(each.name for each in fleet.workers):
         what, _, todo = sentence.partition(": ")
         found.append(warning("workers", f"{what}, and only one was asked for data and model", todo))
@@ -136,8 +139,8 @@ def judge(fleet: Fleet, expected: Expected) -> list[Finding]:
     return found
 
 
-def needed_queues(config: RunConfig | None) -> frozenset[str]:
-    """The queues that a run needs, or all of them."""
+def needed_work(config: RunConfig | None) -> frozenset[str]:
+    """The kinds of work that a run needs, or all of them."""
     stages = (DOWNPOUR, SANDBLASTER) if config is None else config.stages
     return frozenset({*stages, EVALUATION})
 
@@ -266,7 +269,7 @@ def _trials(
     deadline = time.monotonic() + TRIAL_S
     while waiting:
         last = time.monotonic() > deadline
-        told = messages.ask("distbelief_examined", to=sorted(waiting), question=question, last=last)
+        told = messages.ask("examined", to=sorted(waiting), question=question, last=last)
         found |= {name: told.get(name, {"pending": True}) for name in waiting}
         waiting = {name for name in waiting if "pending" in found[name]}
         if last:
@@ -274,10 +277,3 @@ def _trials(
         if waiting:
             time.sleep(POLL_S)
     return found
-
-
-def _known(control: Servers) -> set[str]:
-    """The workers whose mailboxes the broker has; one that was killed stays among them."""
-    members = control.one("SMEMBERS", control.celery_key(MAILBOXES))
-    boxes = (member.decode().split("\x06\x16")[-1] for member in members)
-    return {box.removesuffix(".celery.pidbox") for box in boxes if box.endswith(".celery.pidbox")}

@@ -178,7 +178,7 @@ class UnitPlan:
             stream.in_flight = False
 
     def finish(self, unit: PlannedUnit, reached: int) -> None:
-        """Take a unit back, which ended at its stop or, too far ahead of others, before."""
+        """Take a unit back, which ended at its stop or before: too far ahead, or out of time."""
         stream = self._streams[unit.subset]
         stream.done, stream.in_flight = min(reached, unit.stop), False
 

@@ -75,7 +75,7 @@ def find(found: Found, say: Callable[[str], None]) -> Parameters:
 
 def _read_servers(found: Found) -> SavedModel:
     record = found.record
-    embedded = found.embedded and found.cluster.broker is None
+    embedded = found.embedded and found.cluster.embedded
     urls = record.parameter_servers if embedded else found.cluster.parameter_servers
     if len(urls) != record.layout.n_servers:
         raise ConfigError(

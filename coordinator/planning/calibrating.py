@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from distbelief.app.settings.config import ClusterConfig, configure
+from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.planning.asking import Asker
 from distbelief.coordinator.planning.calibration import Calibration
@@ -22,6 +23,8 @@ from distbelief.coordinator.sandblaster.portion_count import portions_of
 
 #: How long workers have to say how many processes they are: longer than those need that compute.
 ANSWER_S = 3.0
+
+POLL_S = 0.1
 
 #: The share of the time that Downpour has, if both are measured.
 DOWNPOUR = 0.6
@@ -37,11 +40,11 @@ def calibrate(
     Raises:
         DistBeliefError: as a training would, for data, model, servers and workers.
     """
-    if cluster.broker is None:
+    if cluster.embedded:
         processes = cluster.processes or len(os.sched_getaffinity(0))
         cluster = cluster.model_copy(update={"processes": processes})
     else:
-        with closing(Messages(cluster.broker, cluster.wait_seconds)) as messages:
+        with closing(Messages(Endpoints.of(cluster), cluster.wait_seconds)) as messages:
             processes = _processes(messages, cluster.wait_seconds)
     wanted = settings.get("algorithm")
     servers = len(cluster.parameter_servers) or cluster.servers
@@ -69,8 +72,8 @@ def _processes(messages: Messages, wait_s: float) -> int:
     """
     deadline, found = time.monotonic() + wait_s, 0
     while not found and time.monotonic() < deadline:
-        answers = messages.answers("stats", answer_s=ANSWER_S)
-        found = sum(int(each["pool"]["max-concurrency"]) for _, each in answers if "pool" in each)
+        found = messages.processes(ANSWER_S)
+        time.sleep(0 if found else POLL_S)
     return max(1, found)
 
 

@@ -110,7 +110,7 @@ def measure_downpour(
     )
     began = time.monotonic()
     with opened(problem.with_interval(1), cluster, say, local) as resources:
-        embedded = cluster.broker is None
+        embedded = cluster.embedded
         reports = _gather(resources, min(processes, problem.config.replicas), seconds, say)
         servers = resources.session.servers
         machines = Machines(
@@ -157,7 +157,7 @@ def _gather(
     together = asker.several("steps", range(processes), TOGETHER * seconds)
     spent, pushes = meter.since(before), sum(each["pushes"] for each in together)
     link = None
-    if resources.cluster.broker is not None:
+    if not resources.cluster.embedded:
         say("calibrating: the links between workers and servers")
         link = _link(asker, LINK * seconds, len({each["worker"] for each in together}))
     return _Reports(

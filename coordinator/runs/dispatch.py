@@ -20,11 +20,13 @@ from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs.liveness import WorkerLiveness
 
 #: ``send(task, run's unit, attempt)`` publishes a message for what will be the unit's attempt
-#: of that number; ``waiting(task)`` are the messages not taken.
+#: of that number; ``waiting(task)`` are the messages not taken, None where nobody sees them.
 Send = Callable[[str, str, int], None]
-Waiting = Callable[[str], Set[Arguments]]
+Waiting = Callable[[str], Set[Arguments] | None]
 
-#: A worker that takes a message claims its unit at once; after so long it never will.
+#: A worker that takes a message claims its unit at once; after so long it never will. One that
+#: other work keeps busy may, where it takes messages before it is free, or nobody sees its queue:
+#: the next message waits for twice as long.
 TAKEN_S = 3.0
 
 #: A worker that has held no unit for so long is not at work: longer than it takes from the
@@ -39,8 +41,9 @@ Taken = TypeVar("Taken")
 class _InFlight:
     """A unit that is out.
 
-    ``message`` is when its last message was sent, or seen in the queue; ``answered`` is the
-    last attempt whose end was answered with another message.
+    ``message`` is when its last message was sent, or seen in the queue, and ``patience_s`` how long
+    a claim is waited for from then on; ``answered`` is the last attempt whose end was answered with
+    another message.
     """
 
     task: str
@@ -48,6 +51,7 @@ class _InFlight:
     message: float
     worker: str = ""
     answered: int = 0
+    patience_s: float = TAKEN_S
 
 
 @dataclass(frozen=True)
@@ -186,13 +190,15 @@ class Dispatcher:
         """Whether the unit, which nobody holds, needs another message."""
         entry = self._in_flight[name]
         if unit.attempt > entry.answered:
+            entry.patience_s = TAKEN_S
             return True  # the last attempt failed, gave it back, or let its lease run out
         now = time.monotonic()
-        if now - entry.message <= TAKEN_S:
+        if now - entry.message <= entry.patience_s:
             return False
-        if (name,) in waiting(entry.task):
+        if (name,) in (waiting(entry.task) or ()):
             entry.message = now  # not lost: the workers are busy, or there are none
             return False
+        entry.patience_s *= 2
         return True
 
     def _send_again(self, name: str, unit: LedgerUnit) -> None:

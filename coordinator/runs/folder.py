@@ -27,7 +27,7 @@ FORMAT = 1
 LARGEST = 64 << 20
 
 #: Settings of a cluster that may hold passwords, which are not written down.
-SECRETS = ("broker", "parameter_servers")
+SECRETS = ("broker", "control", "parameter_servers")
 
 
 class _Place(BaseModel):
@@ -35,6 +35,7 @@ class _Place(BaseModel):
 
     embedded: bool
     broker: str
+    control: str = ""
     parameter_servers: list[str]
 
 

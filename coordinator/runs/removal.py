@@ -192,7 +192,7 @@ def _parameter_servers(found: Found) -> Sequence[str]:
     """Where the run's shards are: as it is told here, with passwords, or else in its record."""
     record, urls = found.record, found.cluster.parameter_servers
     told = [address(url) for url in urls]
-    if urls == (found.cluster.broker,) and told != list(record.parameter_servers):
+    if urls == (found.cluster.control_server,) and told != list(record.parameter_servers):
         return record.parameter_servers  # only the control server was named
     if len(urls) != record.layout.n_servers:
         raise ConfigError(

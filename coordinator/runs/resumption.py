@@ -58,7 +58,7 @@ class Found:
     @property
     def control(self) -> str:
         """Where its control server is now."""
-        return self.broker if self.embedded else (self.cluster.broker or self.broker)
+        return self.broker if self.embedded else (self.cluster.control_server or self.broker)
 
 
 def find(run: str, settings: Mapping[str, Any]) -> Found:
@@ -76,12 +76,14 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
         written = folder.read()
     if written is not None:
         known = written["place"]
-        servers: dict[str, Any] = {}
+        where, servers = known.get("control", known["broker"]), dict[str, Any]()
         if not known["embedded"]:
             servers = {
                 "broker": known["broker"],
                 "parameter_servers": tuple(known["parameter_servers"]),
             }
+            if where != known["broker"] and "broker" not in settings:
+                servers["control"] = where
         cluster = configure({**written["cluster"], **servers, **settings})[1]
         try:
             record = RunRecord.from_json(run, written["record"])
@@ -89,18 +91,18 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
             what = f"{type(error).__name__}: {error}"
             raise ConfigError(f"the record of {folder.path} is damaged ({what})") from error
         trust.allow_if_begun(folder.path, record.config)
-        return Found(record, cluster, folder, known["embedded"], known["broker"])
-    if given.broker is None:
+        return Found(record, cluster, folder, known["embedded"], where)
+    if (server := given.control_server) is None:
         raise RunUnknown(
             f"there is no run {run} in {Path(given.folder).resolve()}: name its folder with "
             "--folder, or its servers with --broker and --parameter-servers"
         )
-    snapshot = look(given.broker, run)
+    snapshot = look(server, run)
     if snapshot is None:
         raise RunUnknown(
             f"the control server knows no run {run}: see '{command('runs', folder=given.folder)}'"
         )
-    return Found(RunRecord.from_json(run, snapshot.document), given, folder, False, given.broker)
+    return Found(RunRecord.from_json(run, snapshot.document), given, folder, False, server)
 
 
 def look(broker: str, run: str) -> Snapshot | None:
@@ -164,7 +166,7 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
     )
 
     record = found.record
-    if found.embedded and found.cluster.broker is None:
+    if found.embedded and found.cluster.embedded:
         if found.folder.outcome().get("state") == RunState.FINISHED:
             raise leadership.finished(record.run)
         _end_embedded(found, take_over=take_over)

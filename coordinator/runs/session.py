@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from distbelief.app.broker.messages import CALIBRATION, Arguments, tasks_in
+from distbelief.app.broker.messages import CALIBRATION, Arguments
 from distbelief.app.client.servers import Servers, Waiting
 from distbelief.app.runs import events
 from distbelief.app.runs.identity import Identity
@@ -74,8 +74,8 @@ class Session:
 
     def send_unit(self, task: str, unit: str, attempt: int) -> None:
         """Publish a message for a unit of this run; raises ServerUnreachable."""
-        shown, queue = f"{unit}, attempt {attempt}", self._queue(task)
-        self.messages.send(task, self.record.run, unit, shown=shown, queue=queue)
+        shown, kind = f"{unit}, attempt {attempt}", self._kind(task)
+        self.messages.send(task, self.record.run, unit, shown=shown, queue=kind)
 
     def send_portion(self, evaluation: int, portion: int, dispatch: int) -> None:
         """Publish a message for a portion of an evaluation; raises ServerUnreachable."""
@@ -125,15 +125,12 @@ class Session:
             tell=self.tell,
         )
 
-    def waiting(self, task: str) -> set[Arguments]:
-        """This run's messages in the task's queue: not taken by a worker."""
-        key = self.control.celery_key(self._queue(task))
-        queue = self.control.one("LRANGE", key, 0, -1)
-        waiting = tasks_in(queue)
-        return {each.arguments for each in waiting if each.run == self.record.run}
+    def waiting(self, task: str) -> set[Arguments] | None:
+        """This run's messages in the task's queue: not taken by a worker. None: not to be seen."""
+        return self.messages.waiting(self._kind(task), task, self.record.run)
 
-    def _queue(self, task: str) -> str:
-        """The queue of a task: that of its name, or that of the run's work."""
+    def _kind(self, task: str) -> str:
+        """The kind of work of a task: that of its name, or that of the run."""
         return self.config.algorithm if task == CALIBRATION else task
 
 
@@ -143,17 +140,14 @@ def open_session(
     cluster: ClusterConfig,
     endpoints: Endpoints,
     waiting: Waiting | None = None,
-    workers: int | None = None,
 ) -> Session:
     """Connect to the servers of a run; nothing is written yet. Long waits are told.
-
-    ``workers`` is how many listen there, where that is known.
 
     Raises the ServerError family if a parameter server does not say what it computes with, or
     lacks the engine that is wanted.
     """
     deadline_s = problem.config.server_seconds
-    control = Servers([endpoints.broker], deadline_s=deadline_s, waiting=waiting)
+    control = Servers([endpoints.control], deadline_s=deadline_s, waiting=waiting)
     servers = Servers(
         endpoints.parameter_servers,
         deadline_s=deadline_s,
@@ -174,5 +168,5 @@ def open_session(
         fits=problem.data.fits,
     )
     leader = Leader(control, run, problem.config.lease_seconds, cluster.folder)
-    messages = Messages(endpoints.broker, deadline_s, waiting, workers)
+    messages = Messages(endpoints, deadline_s, waiting, control)
     return Session(record, control, servers, messages, leader)

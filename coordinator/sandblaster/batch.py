@@ -104,7 +104,8 @@ class BatchEvaluator:
         silent_s, slow = time.monotonic() - self._answered_at, self.slowest
         if slow is None or silent_s <= self._session.config.stall_seconds:
             return
-        active = self._session.messages.active("sandblaster", self._session.record.run) or {}
+        messages, run = self._session.messages, self._session.record.run
+        active = messages.calls("sandblaster", run, begun=True) or {}
         current = (self._session.fence, self.number)
         before, self._at_work = self._at_work, {call for call in active if call[:2] == current}
         if self._at_work and (before is None or self._at_work & before):
@@ -234,16 +235,17 @@ class BatchEvaluator:
         if silent_s <= ASK_AFTER_S or time.monotonic() < self._ask_at:
             return None
         waiting = self._session.waiting("sandblaster")
+        messages, run = self._session.messages, self._session.record.run
         try:
-            active = self._session.messages.active("sandblaster", self._session.record.run)
+            held = messages.calls("sandblaster", run, begun=False)
         except ServerUnreachable:
-            active = None
+            held = None
         self._ask_at = time.monotonic() + ASK_EVERY_S
-        if active is None:
+        if held is None or waiting is None:
             return None
-        for (_, _, portion, _), worker in active.items():
+        for (_, _, portion, _), worker in held.items():
             self._liveness.note(f"{worker} at portion {portion}")
-        holders = {**dict.fromkeys(waiting, ""), **active}
+        holders = {**dict.fromkeys(waiting, ""), **held}
         return {
             int(portion): worker
             for (fence, evaluation, portion, _), worker in holders.items()

@@ -135,7 +135,7 @@ def _close(
     resources.hooks.checkpoints.note_run(resources.folder.file)
     with suppress(ModelMissing):  # a control server that lost the run has nothing to let go
         resources.session.leader.close(state, outcome)
-    if resources.cluster.broker is not None:  # embedded servers end now
+    if not resources.cluster.embedded:  # embedded servers end now
         try:
             publish()
         except DataLost as lost:  # nobody misses it any more: the model is in the folder

@@ -46,7 +46,7 @@ class Plan:
             DataError, ConfigError: the work cannot be divided as the settings say.
         """
         config, layout = problem.config, problem.layout
-        stages, embedded = config.stages, cluster.broker is None
+        stages, embedded = config.stages, cluster.embedded
         units = UnitPlan.of(problem) if "downpour" in stages else None
         batch = "sandblaster" in stages
         return cls(

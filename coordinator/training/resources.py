@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Waiting
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
@@ -93,7 +94,6 @@ def open_training(
                 cluster,
                 _endpoints(cluster, embedded),
                 _told_of_waits(waits, embedded),
-                workers=(embedded.workers or None) if embedded is not None else None,
             )
         ) as session,
         waits.watching([session.control, session.servers]),
@@ -139,7 +139,7 @@ def _embedded_cluster(
 
     None if the servers and workers run elsewhere.
     """
-    if given is not None or cluster.broker is not None:
+    if given is not None or not cluster.embedded:
         if given is not None:
             given.tell_workers()
         yield given
@@ -174,10 +174,7 @@ def _told_of_waits(waits: Waiting, embedded: LocalCluster | None) -> Waiting:
 
 
 def _endpoints(cluster: ClusterConfig, embedded: LocalCluster | None) -> Endpoints:
-    if embedded is not None:
-        return embedded.endpoints
-    assert cluster.broker is not None
-    return Endpoints(cluster.broker, cluster.parameter_servers)
+    return Endpoints.of(cluster) if embedded is None else embedded.endpoints
 
 
 @contextmanager
@@ -188,7 +185,7 @@ def _flower(
     if not cluster.flower:
         yield
         return
-    with flower.run_flower(endpoints.broker, folder.make_logs(), cluster.wait_seconds, say):
+    with flower.run_flower(endpoints, folder.make_logs(), cluster.wait_seconds, say):
         yield
 
 
@@ -246,8 +243,9 @@ def describe_run(resources: TrainingResources) -> None:
     """Write down what resuming needs, and in the journal what a report wants to know."""
     session, problem = resources.session, resources.problem
     servers = {
-        "embedded": resources.cluster.broker is None,
-        "broker": session.control.addresses[0],
+        "embedded": resources.cluster.embedded,
+        "broker": address(resources.cluster.broker or session.control.addresses[0]),
+        "control": session.control.addresses[0],
         "parameter_servers": session.servers.addresses,
     }
     resources.folder.describe(session.record.to_json(), resources.cluster, servers)

@@ -193,14 +193,14 @@ def _unreadable(run: str, error: DistBeliefError) -> Overview:
 def _names(settings: Mapping[str, Any], silent: set[str], say: Callable[[str], None]) -> list[str]:
     cluster = configure(settings)[1]
     runs = {path.parent.name for path in Path(cluster.folder).glob("*/run.json")}
-    if cluster.broker is not None:
+    if (server := cluster.control_server) is not None:
         try:
-            with closing(Servers([cluster.broker], deadline_s=ANSWER_S)) as control:
+            with closing(Servers([server], deadline_s=ANSWER_S)) as control:
                 runs.update(leadership.runs(control))
         except ServerUnreachable as error:
             if not runs:
                 raise
-            silent.add(cluster.broker)
+            silent.add(server)
             say(f"only the runs in {cluster.folder} are shown: {error}")
     return sorted(runs)
 

@@ -24,23 +24,21 @@ Ask = Callable[[RunConfig], workers.Fleet]
 
 
 @pytest.fixture
-def ask(shared: LocalCluster) -> Iterator[Ask]:
+def ask(shared: LocalCluster, until: Callable[..., None]) -> Iterator[Ask]:
     """Has the workers of ``shared`` try a configuration."""
     broker, addresses = shared.endpoints.broker, shared.endpoints.parameter_servers
     with (
         closing(Messages(broker)) as messages,
-        closing(Servers([broker])) as control,
         closing(Servers(addresses)) as servers,
     ):
-        while not messages.queues_served():
-            pass  # it has a deadline of its own for each answer, and the suite one for all
-        yield lambda config: workers.gather(messages, control, servers, config)
+        until(messages.queues_served, "the answer of a worker")
+        yield lambda config: workers.gather(messages, servers, config)
 
 
 def expected(
     config: RunConfig, fingerprint: str | None = None, servers: tuple[str, ...] = ()
 ) -> workers.Expected:
-    queues = workers.needed_queues(config)
+    queues = workers.needed_work(config)
     return workers.Expected(versions(), queues, fingerprint, servers=servers)
 
 

@@ -20,20 +20,19 @@ from distbelief.coordinator.runs.messages import Messages
 Start = Callable[..., Any]
 Until = Callable[..., None]
 
-#: Our four modules in an application with a task of its own, which looks around in its process.
+#: Joined by an application with a task of its own, which looks around in its process.
 SHOP = """
 import ctypes, json, logging, os, signal, threading
 
 import numpy
 from celery import Celery, current_app
 from threadpoolctl import threadpool_info
+from distbelief.celery import join
 
-app = Celery("shop", broker=os.environ["SHOP_BROKER"], include=[
-    f"distbelief.worker_tasks.{name}"
-    for name in ("downpour", "sandblaster", "evaluation", "examination")
-])
+app = Celery("shop", broker=os.environ["SHOP_BROKER"])
 app.conf.broker_transport_options = {"global_keyprefix": "PREFIX"}
 app.conf.worker_prefetch_multiplier = 1
+join(app, {name: name for name in ("downpour", "sandblaster", "evaluation")})
 kept = []
 
 class Mallinfo(ctypes.Structure):

@@ -16,7 +16,7 @@ DEADLINE_S = 60.0
 
 FAULTS = {
     "DISTBELIEF_BROKER_FILE": ("/nowhere/secret", "DISTBELIEF_BROKER_FILE names /nowhere/secret"),
-    "DISTBELIEF_BROKER": ("amqp://host", "'amqp://host' is not a server URL"),
+    "DISTBELIEF_BROKER": ("amqp://host", "the broker is amqp://..., which is no Redis"),
 }
 
 

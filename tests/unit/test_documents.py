@@ -142,7 +142,7 @@ def test_flags_in_the_text_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_environment_variables_in_the_text_exist(page: Path) -> None:
-    places = (environment.BROKER, environment.PARAMETER_SERVERS)
+    places = (environment.BROKER, environment.CONTROL, environment.PARAMETER_SERVERS)
     known = {imports.ALLOWED_IMPORTS_VARIABLE, *places, *(f"{place}_FILE" for place in places)}
     known |= {environment.METRICS_PASSWORD, f"{environment.METRICS_PASSWORD}_FILE"}
     known |= {access.PROTOCOLS_VARIABLE, access.ROOTS_VARIABLE, environment.KEY_PREFIX}
@@ -209,7 +209,7 @@ def check(words: list[str], line: str) -> None:
             assert (ROOT / script).exists(), line
         case ["celery", "-A", "app" | "distbelief", "flower", *rest]:
             assert {each.strip("-").partition("=")[0] for each in rest} <= set(options.as_dict())
-        case ["celery", "-A", "app" | "distbelief", *rest]:
+        case ["celery", "-A", "app" | "distbelief" | "shop", *rest]:
             parse(celery, rest, line)
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from distbelief.coordinator.cluster.binaries import ServerProgram
+from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.comparison.meter import Meter
 from tests.redis.private import PrivateServer, connected
 
@@ -18,7 +19,7 @@ def test_bytes_are_those_that_went_through_the_sockets(program: ServerProgram) -
         PrivateServer(program) as control,
         PrivateServer(program) as server,
         connected(server.url) as client,
-        Meter(control.url, (server.url,), 1) as meter,
+        Meter(Endpoints(control.url, (server.url,))) as meter,
     ):
         begin = meter.read()
         for _ in range(3):

@@ -33,5 +33,5 @@ def test_the_messages_of_a_run_that_wait_are_known_by_their_arguments(
             control.one("LPUSH", f"{CELERY_PREFIX}sandblaster", odd)
         assert session.waiting("sandblaster") == {(1, 3, 17, 0), (1, 3, 18, 1)}
         assert session.waiting("downpour") == {("downpour-0-200",)}
-        assert messages.active("sandblaster", "run") is None  # there is no worker
+        assert messages.calls("sandblaster", "run", begun=True) is None  # there is no worker
         messages.close()

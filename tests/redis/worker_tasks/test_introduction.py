@@ -16,7 +16,7 @@ from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.doctor import introductions
 from distbelief.coordinator.doctor.preflight import check_workers
 from distbelief.coordinator.runs.messages import Messages
-from distbelief.worker_tasks.introduction import distbelief_introduce
+from distbelief.worker_tasks.introduction import introduce
 from tests.redis.private import PrivateServer, connected, free_port
 
 HERE = Identity.here()
@@ -26,8 +26,8 @@ class Worker:
     """Messages to one worker, which is this process."""
 
     def ask(self, command: str, to: list[str], **words: Any) -> dict[str, Any]:
-        assert command == "distbelief_introduce"
-        return {name: distbelief_introduce(None, **words) for name in to}
+        assert command == "introduce"
+        return {name: introduce(**words) for name in to}
 
 
 WORKER = cast("Messages", Worker())

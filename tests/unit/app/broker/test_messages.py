@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+from importlib import import_module
 from typing import Any
 
 import pytest
-from celery import current_app
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +26,7 @@ from distbelief.app.broker.messages import (
     task_of,
     tasks_in,
 )
-from distbelief.worker_tasks import calibration, downpour, evaluation, sandblaster
+from distbelief.app.broker.tasks import CODE
 
 MESSAGE = TaskMessage(task_of(SANDBLASTER), "run", (1, 2, 3, 0), "an-id", "portion 3", "a@host")
 
@@ -101,14 +101,10 @@ def test_what_is_wrong_has_a_name() -> None:
 
 
 def test_the_arguments_are_those_that_the_tasks_take() -> None:
-    tasks = {
-        name.removeprefix("distbelief."): task
-        for module in (calibration, downpour, evaluation, sandblaster)
-        for name, task in current_app.tasks.items()
-        if name.startswith("distbelief.") and module.__name__ == task.run.__module__
-    }
     for name, types in {**TYPES, CALIBRATION: (str,)}.items():
-        parameters = inspect.signature(tasks[name].run, eval_str=True).parameters.values()
+        module, function = CODE[name]
+        task = getattr(import_module(module), function)
+        parameters = inspect.signature(task, eval_str=True).parameters.values()
         assert [each.annotation for each in parameters] == [str, *types]
 
 

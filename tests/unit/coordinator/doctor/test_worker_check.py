@@ -21,6 +21,13 @@ class Crowd:
         self.rounds = 0
 
     address = "redis://control"
+    celery_app = None
+
+    def queue_of(self, kind: str) -> str:
+        return kind
+
+    def sleep(self, seconds: float) -> None:
+        pass
 
     def queues_served(self, answer_s: float) -> list[tuple[str, set[str]]]:
         present = self.workers[: self.rounds]

@@ -1,0 +1,63 @@
+"""A team's own Celery projects, in folders of their own, and workers of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from distbelief.coordinator.cluster.processes import import_path
+
+END_S = 10.0
+
+
+@contextmanager
+def worker(
+    folder: Path, app: str, queues: str, *words: str, **variables: str
+) -> Iterator[Mapping[str, str]]:
+    """A worker of a project in a folder; the environment that it and its programs have."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), import_path()]),
+        "C_FORCE_ROOT": "1",
+        **variables,
+    }
+    command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", queues]
+    with (folder / "team.log").open("wb") as log:
+        started = subprocess.Popen(
+            [*command, "-c", "1", *words], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+    try:
+        yield environment
+    finally:
+        started.terminate()
+        try:
+            started.wait(END_S)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait(END_S)
+
+
+def run(folder: Path, environment: Mapping[str, str], *words: str) -> str:
+    """Run a program of the project; what it says."""
+    said = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=dict(environment),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert said.returncode == 0, f"{said.stdout}\n{said.stderr}"
+    return said.stdout
+
+
+def rabbitmq() -> str | None:
+    """The program that starts a RabbitMQ, if there is one here."""
+    # Debian's own in /usr/sbin becomes another user, who may not write to folders of tests.
+    return shutil.which("/usr/lib/rabbitmq/bin/rabbitmq-server")

@@ -1,0 +1,62 @@
+"""Joining an application of a team's: what it brings, what it leaves alone, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from celery import Celery
+
+from distbelief.app.broker import joining
+from distbelief.app.broker.messages import task_of
+from distbelief.app.broker.tasks import CODE
+from distbelief.app.errors import ConfigError
+from distbelief.app.settings.environment import CONTROL
+
+REDIS = "redis://host:6379/1"
+
+
+def made(broker: str = REDIS, **settings: object) -> Celery:
+    app = Celery("shop", broker=broker, set_as_current=False)
+    app.conf.update(settings)
+    return app
+
+
+@pytest.fixture(autouse=True)
+def _nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (CONTROL, f"{CONTROL}_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_our_tasks_carry_their_options_and_its_settings_stay() -> None:
+    app, other = made(task_acks_late=True, task_default_rate_limit="1/h"), made()
+    before = app.conf.humanize()
+    joining.join(app)
+    assert app.conf.humanize() == before
+    task = app.tasks[task_of("downpour")]
+    assert (task.acks_late, task.ignore_result, task.serializer) == (False, True, "json")
+    assert not task.rate_limit
+    assert not {task_of(kind) for kind in CODE} & {*other.tasks}
+    assert task("../odd", 7) == "refused"
+
+
+def test_the_ledger_is_on_the_broker_if_that_is_a_redis() -> None:
+    app, rabbit = made(), made("amqp://host//")
+    joining.join(app)
+    assert joining.control_of(app) == REDIS
+    joining.join(rabbit)
+    with pytest.raises(ConfigError, match=r"is no Redis: name a Redis .* by --control"):
+        joining.control_of(rabbit)
+    joining.join(rabbit, control=REDIS)
+    assert joining.control_of(rabbit) == REDIS
+
+
+def test_calls_in_place_and_strangers_are_refused() -> None:
+    eager = made(task_always_eager=True)
+    joining.join(eager)
+    with pytest.raises(ConfigError, match="task_always_eager"):
+        joining.application(joining.name_of(eager))
+    with pytest.raises(ConfigError, match=r"call distbelief.celery.join\(app\)"):
+        joining.application(joining.name_of(made()))
+    with pytest.raises(ConfigError, match="module cannot be imported"):
+        joining.application("no.such.module")
+    with pytest.raises(ConfigError, match="must name a queue for downpour, sandblaster"):
+        joining.join(made(), {"downpour": "long"})
