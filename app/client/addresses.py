@@ -6,7 +6,6 @@ decide, is refused by its name: it would be a setting that one of them ignores.
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 
 import redis
 
+from distbelief.app.client.loopback import is_loopback
 from distbelief.app.client.options import database_of, read_options, tls_options
 from distbelief.app.errors import ConfigError
 from distbelief.app.layout.keys import CELERY_PREFIX, CLUSTERED_CELERY_PREFIX
@@ -64,18 +64,6 @@ UNIX_SCHEMES = ("unix", "redis+socket")
 SENTINEL_S = 2.0
 
 Place = tuple[str, int]
-
-
-#: Names of a machine for itself, beside the addresses that are.
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only a machine itself calls itself so."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in LOOPBACK
 
 
 @dataclass(frozen=True)

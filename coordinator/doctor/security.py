@@ -11,8 +11,8 @@ from distbelief.app.client.addresses import (
     ServerAddress,
     address,
     anonymous,
-    is_loopback,
 )
+from distbelief.app.client.loopback import is_loopback
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import AuthenticationFailed, DistBeliefError, ExitCode
 from distbelief.coordinator.doctor.findings import Finding, error, note, ok, warning

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from distbelief.app.client.addresses import is_loopback
+from distbelief.app.client.loopback import is_loopback
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.environment import METRICS_PASSWORD, metrics_password
 from distbelief.coordinator.monitoring.gauges import Families, Sums, metrics

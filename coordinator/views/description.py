@@ -73,7 +73,7 @@ class Description:
         return [
             f"examples: {data.n_examples:,}",
             f"features: {schema.n_features:,}, {storage}, "
-            f"{self.density:.3g} of the values not zero",
+            f"{100 * self.density:.3g} % of the values not zero",
             *self._columns(),
             *target_lines(data, self.options),
             *([] if self.weights is None else [self.weights.text()]),

@@ -36,7 +36,7 @@ def test_a_file_is_described(run: Run, csv: Path) -> None:
     assert answer.code == 0
     assert lines[:13] == [
         "examples: 3",
-        "features: 5, sparse, 0.333 of the values not zero",
+        "features: 5, sparse, 33.3 % of the values not zero",
         "numeric columns: age",
         "categorical columns: town, hashed to 4 each",
         "target: column 'paid', as the option target says",
@@ -69,7 +69,7 @@ def test_machines_get_the_same_as_json(run: Run, csv: Path) -> None:
 def test_a_regression_has_figures_instead_of_classes(run: Run, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.array([[0, 1.0], [2, 3]]), y=np.array([1.5, -2]))
     lines = run("data", tmp_path / "a.npz").out.splitlines()
-    assert lines[1] == "features: 2, dense, 0.75 of the values not zero"
+    assert lines[1] == "features: 2, dense, 75 % of the values not zero"
     assert lines[2:4] == [
         "task: regression, because the targets are numbers with fractions "
         "(task=classification says otherwise)",
