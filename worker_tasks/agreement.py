@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from distbelief.app.broker.joining import served_control_url
 from distbelief.app.client.addresses import ServerAddress, address
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
@@ -17,17 +18,22 @@ from distbelief.app.models.registry import build_model
 from distbelief.app.models.scaling import scaled
 from distbelief.app.runs.identity import Identity, other_code, other_modules
 from distbelief.app.runs.record import RunRecord
-from distbelief.app.settings.environment import broker_url
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.process import is_ours
 
 
-def check_addresses(urls: Sequence[str]) -> None:
-    """Raise WorkerMismatch unless servers that a run names are where the control server is.
+def named_servers(urls: Sequence[str]) -> tuple[str, ...]:
+    """The servers that a run names; one that is the control server, as this worker knows it.
 
-    Whoever forges a run would have a worker call whom he likes; an operator names others.
+    Only their addresses count, whatever else was written there: options may name code of this
+    machine.
+
+    Raises:
+        WorkerMismatch: one is not where the control server is. Whoever forges a run would have a
+            worker call whom he likes; an operator names others.
     """
-    control = ServerAddress.parse(broker_url())
+    known = served_control_url()
+    control = ServerAddress.parse(known)
     for url in urls:
         if not ServerAddress.parse(url).is_beside(control):
             raise WorkerMismatch(
@@ -35,6 +41,7 @@ def check_addresses(urls: Sequence[str]) -> None:
                 "not the control server's machine: name the parameter servers in "
                 "DISTBELIEF_PARAMETER_SERVERS there, and restart the worker"
             )
+    return tuple(known if each == address(known) else each for each in map(address, urls))
 
 
 def check_size(record: RunRecord) -> None:

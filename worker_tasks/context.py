@@ -10,7 +10,6 @@ from functools import cached_property, lru_cache
 from celery.signals import worker_process_init
 
 from distbelief.app.broker.joining import served_control_url
-from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.run_data import RunData
@@ -31,10 +30,10 @@ from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks.agreement import (
     build_agreed_model,
-    check_addresses,
     check_code,
     check_order,
     check_size,
+    named_servers,
 )
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.data import open_here
@@ -197,10 +196,7 @@ def _parameter_servers(record: RunRecord) -> tuple[str, ...]:
             f"DISTBELIEF_PARAMETER_SERVERS of worker {process_name()} names {len(ours)}: name "
             "the same there, in the same order"
         )
-    if not ours:
-        check_addresses(record.parameter_servers)
-    # Addresses, whatever else was written there: no options, which may name code of this machine.
-    return ours or tuple(map(address, record.parameter_servers))
+    return ours or named_servers(record.parameter_servers)
 
 
 @worker_process_init.connect

@@ -15,7 +15,6 @@ from contextlib import closing
 from threading import Thread
 from typing import Any
 
-from distbelief.app.client.addresses import address
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import DistBeliefError
@@ -23,7 +22,7 @@ from distbelief.app.layout.keys import mark as key_of
 from distbelief.app.runs.identity import Identity
 from distbelief.app.settings.environment import workers_parameter_servers
 from distbelief.app.store.engines import choose
-from distbelief.worker_tasks.agreement import check_addresses
+from distbelief.worker_tasks.agreement import named_servers
 
 #: How long a server has to answer, and an introduction waits for those that have not.
 PATIENCE_S = 2.0
@@ -80,9 +79,7 @@ def introduce(mark: str = "", servers: Sequence[str] = ()) -> dict[str, Any]:
 
 def _begin(mark: str, servers: Sequence[str]) -> _Look:
     ours = workers_parameter_servers()
-    if not ours:
-        check_addresses(servers)
-    look = _Look(ours or [*map(address, servers)], mark, len(servers))
+    look = _Look(ours or named_servers(servers), mark, len(servers))
     _looks[mark] = look
     while len(_looks) > MOST_QUESTIONS:
         _looks.popitem(last=False)
