@@ -50,6 +50,9 @@ class Joined:
 
 _joined: WeakKeyDictionary[Celery, Joined] = WeakKeyDictionary()
 
+#: Names of pickles among serializers.
+PICKLES = ("pickle", "application/x-python-serialize")
+
 #: Applications of this process that no import would find, by their names.
 _handed: dict[str, Celery] = {}
 
@@ -191,11 +194,19 @@ def serializer_of(app: Celery) -> str:
     """JSON; the application's own only where its workers take no JSON.
 
     A message holds names and numbers, which every serializer can carry.
+
+    Raises:
+        ConfigError: its workers take nothing but pickles.
     """
-    accepted = app.conf.accept_content
+    accepted, own = app.conf.accept_content, str(app.conf.task_serializer)
     if accepted is None or {"json", "application/json"} & {*accepted}:
         return "json"
-    return str(app.conf.task_serializer)
+    if own in PICKLES:
+        raise ConfigError(
+            f"the Celery application {app.main} accepts pickles only, and nothing of ours is ever "
+            "pickled: add 'json' to its accept_content"
+        )
+    return own
 
 
 def _routed(app: Celery, kind: str) -> str | None:

@@ -28,7 +28,7 @@ from distbelief.celery import join
 app = Celery("shop", broker=os.environ["SHOP_BROKER"], backend=os.environ["SHOP_BROKER"])
 app.conf.update(
     broker_transport_options={"global_keyprefix": "shop:", "visibility_timeout": 5},
-    task_serializer="pickle", result_serializer="pickle", accept_content=["pickle"],
+    task_serializer="pickle", result_serializer="pickle", accept_content=["pickle", "json"],
     task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=4,
     task_time_limit=20, task_soft_time_limit=10, worker_enable_remote_control=False,
     task_annotations={"distbelief.downpour": {"rate_limit": "1/h"}}, task_default_priority=3,

@@ -60,3 +60,26 @@ def test_calls_in_place_and_strangers_are_refused() -> None:
         joining.application("no.such.module")
     with pytest.raises(ConfigError, match="must name a queue for downpour, sandblaster"):
         joining.join(made(), {"downpour": "long"})
+
+
+@pytest.mark.parametrize(
+    ("accepted", "own", "ours"),
+    [
+        (["json"], "json", "json"),
+        (["pickle", "json"], "pickle", "json"),
+        (["yaml"], "yaml", "yaml"),
+    ],
+)
+def test_messages_are_json_or_what_the_workers_take(
+    accepted: list[str], own: str, ours: str
+) -> None:
+    app = Celery("shop", set_as_current=False)
+    app.conf.update(accept_content=accepted, task_serializer=own)
+    assert joining.serializer_of(app) == ours
+
+
+def test_nothing_of_ours_is_pickled() -> None:
+    app = Celery("shop", set_as_current=False)
+    app.conf.update(accept_content=["pickle"], task_serializer="pickle")
+    with pytest.raises(ConfigError, match="add 'json' to its accept_content"):
+        joining.serializer_of(app)
