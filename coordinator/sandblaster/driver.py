@@ -77,7 +77,7 @@ class Sandblaster:
         """The driver of a run whose vectors lie on the session's servers."""
         run, dtype = session.record.run, problem.config.dtype
         store = RedisVectorStore(session.servers, run, problem.layout, dtype, fence=session.fence)
-        return cls(session, problem, hooks, store, session.messages.processes())
+        return cls(session, problem, hooks, store, max(1, session.messages.processes()))
 
     @property
     def seconds(self) -> float:

@@ -28,8 +28,9 @@ TEAMS = ("team1", "team2")
 def rights(name: str) -> set[str]:
     """The commands that a user of ours may call, by the files for operators."""
     lines = (DEPLOY / f"{name}.acl").read_text().splitlines()
-    line = next(line for line in lines if line.startswith("user distbelief"))
-    return {word for word in line.split() if word.startswith("+") and "distbelief." not in word}
+    own = [line for line in lines if line.startswith(("user coordinator", "user worker"))]
+    words = {word.strip("()") for line in own for word in line.split()}
+    return {word for word in words if word.startswith("+") and "distbelief." not in word}
 
 
 @dataclass

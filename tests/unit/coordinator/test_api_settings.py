@@ -28,7 +28,10 @@ def test_settings_go_before_the_configuration() -> None:
 def test_a_cluster_that_runs_is_where_the_run_goes() -> None:
     _, where = _configure(None, PLACE, {"folder": "here"})
     assert where == ClusterConfig(
-        broker=PLACE.broker, parameter_servers=PLACE.parameter_servers, folder="here"
+        broker=PLACE.broker,
+        control=PLACE.control,
+        parameter_servers=PLACE.parameter_servers,
+        folder="here",
     )
 
 

@@ -78,7 +78,7 @@ class Fleet:
     def waiting(self, task: str) -> set[Arguments]:
         return {(FENCE, *each) for each in self.queue}
 
-    def active(self, task: str, run: str) -> dict[Arguments, str] | None:
+    def calls(self, task: str, run: str, *, begun: bool) -> dict[Arguments, str] | None:
         self.asked.append(self.now)
         self.now += ANSWER_S
         if isinstance(self.active_tasks, Exception):
@@ -206,13 +206,13 @@ def test_a_portion_that_answers_while_workers_are_asked_is_not_sent_again(
 ) -> None:
     fleet.lost = {(1, 0, 0)}
 
-    def active(task: str, run: str) -> dict[Arguments, str]:
+    def calls(task: str, run: str, *, begun: bool) -> dict[Arguments, str]:
         fleet.asked.append(fleet.now)
         if len(fleet.asked) == 2:  # it was being taken at the first, and is done at the second
             fleet._unread.append((1, 0, 0))
         return {}
 
-    monkeypatch.setattr(fleet, "active", active)
+    monkeypatch.setattr(fleet, "calls", calls)
     assert fleet.batch(lambda: None).evaluate(Evaluate("x", "g")) == 1.0
     assert len(fleet.asked) == 2
     assert fleet.first == [(1, 0, 0)]

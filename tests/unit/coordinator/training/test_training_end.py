@@ -21,7 +21,7 @@ from distbelief.app.errors import (
 from distbelief.app.models.criterion import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
-from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.store.contract.parameters import behind
 from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation
 from distbelief.coordinator.progress.scores import ScoreFormatter
@@ -56,7 +56,7 @@ class Farewell:
             "Any",
             SimpleNamespace(
                 say=self.said.append,
-                cluster=SimpleNamespace(broker=None),
+                cluster=ClusterConfig(),
                 folder=SimpleNamespace(run="r7", file=Path("run.json"), conclude=conclude),
                 hooks=SimpleNamespace(checkpoints=SimpleNamespace(note_run=lambda _: None)),
                 session=SimpleNamespace(leader=leader, note=lambda *_, **__: None),
@@ -120,7 +120,9 @@ def test_a_server_that_went_back_when_the_model_was_saved_is_no_failure(
     retired: list[bool] = []
     monkeypatch.setattr(conclusion, "retire", lambda *_, resumable: retired.append(resumable))
     farewell = Farewell(None, None)
-    farewell.resources.cluster = SimpleNamespace(broker="redis://control", keep_on_servers="7d")
+    farewell.resources.cluster = ClusterConfig(
+        broker="redis://control", parameter_servers=("redis://one",), keep_on_servers="7d"
+    )
 
     def publish() -> None:
         raise behind(1)
