@@ -1,6 +1,19 @@
 """Settings of the whole suite: property tests are deterministic and have no time limit each."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from distbelief.app.models import imports
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def _imports_are_allowed_for_one_test() -> Iterator[None]:
+    """A command that runs in this process allows its modules, and the next test none of them."""
+    before = imports._allowed_here[:]
+    yield
+    imports._allowed_here[:] = before
