@@ -27,7 +27,7 @@ PLANNED = 2 * 40 * PASSES
 WORDS = {
     "downpour": ("--replicas=2", "--batch-size=20", f"--passes={PASSES}", "--unit-steps=20"),
     "sandblaster": (
-        *("--algorithm=sandblaster", "--portions=4", "--iterations=15"),
+        *("--algorithm=sandblaster", "--portions=4", "--iterations=40"),
         *("--gradient-tolerance=0", "--decrease-tolerance=0"),
     ),
 }
@@ -87,7 +87,9 @@ def test_a_training_outlives_its_servers(
     assert training.ends() == ExitCode.OK, training.err
     killer.join()
     assert kills
-    assert training.err.count(f"{server} ended with exit code -9: started again") == len(kills)
+    # The last one may come when the training is over, and nobody misses the server any more.
+    restarted = training.err.count(f"{server} ended with exit code -9: started again")
+    assert max(1, len(kills) - 1) <= restarted <= len(kills)
     if algorithm == "downpour":
         assert f"applied: {PLANNED} on each of {SHARDS} shards, {PLANNED} planned" in training.out
     assert training.alive() == []
