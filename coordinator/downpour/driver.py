@@ -133,6 +133,7 @@ class Downpour:
         """
         reason = self._train()
         self._finish_evaluation()
+        self._hooks.checkpoints.settle()  # it is read under the fence that ends now
         self._fence()
         # From here on nobody pushes, and a shard that went back before does not pass for whole.
         self._counts = look(self._store, self._plan.acknowledged, self._counts)
@@ -143,7 +144,6 @@ class Downpour:
 
     def abandon(self) -> None:
         self._fence()
-        self.evaluations.abandon()
 
     def finish(self, *, resumable: bool) -> FinalState:
         """Read the best model by held-out score; the last one if nothing was evaluated."""

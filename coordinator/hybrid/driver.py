@@ -150,6 +150,7 @@ class Hybrid:
             "next_heldout": downpour.passes + self._session.config.evaluate_every,
             "evaluations": downpour.evaluations.to_json(),
         }
+        self._hooks.checkpoints.settle()  # it is read under the fence that ends now
         # A new fence: changes of shards are numbered anew by whoever goes on.
         self._session.renew()
         self._session.leader.commit(document)

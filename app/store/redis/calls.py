@@ -222,11 +222,13 @@ class ShardCalls:
         for index, _, answer in settled:
             self._check(index, answer)
 
-    def _stands(self, index: int, fence: bytes | None, change: bytes | None) -> None:
-        """Check what a plain command read of a shard's meta hash."""
+    def _stands(
+        self, index: int, known: Standing, fence: bytes | None, change: bytes | None
+    ) -> None:
+        """Check what a plain command read of a shard's meta hash, which was ``known`` before."""
         if fence is None:
             raise missing(index)
-        if standing_of(fence, change) < self._acknowledged.under(self.fence, index):
+        if standing_of(fence, change) < known:
             raise behind(index)
 
     def _keys(self, index: int, *names: str) -> list[str]:

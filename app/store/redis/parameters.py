@@ -100,8 +100,9 @@ class RedisParameterStore(RedisShards):
     def sequences(self, n_streams: int) -> list[int]:
         at, fields = self._shards[0], (f"seq:{stream}" for stream in range(n_streams))
         head = ("HMGET", at.meta, "fence", "change")
+        known = self._known[0]
         fence, change, *last = self._servers.one(*head, *fields, server=at.server)
-        self._stands(0, fence, change)
+        self._stands(0, known, fence, change)
         return [int(sequence or 0) for sequence in last]
 
     def push(

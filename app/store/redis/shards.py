@@ -125,8 +125,9 @@ class RedisShards(ShardCalls):
                     found |= dict(zip(page[::2], page[1::2], strict=True))
                 # A server that loses data meanwhile ends a scan without a word, and one that is
                 # restarted goes on in another order.
+                known = self._acknowledged.under(self.fence, index)  # others change it meanwhile
                 meta = self._servers.one("HMGET", self._shards[index].meta, *HEAD, server=server)
-                self._stands(index, *meta)
+                self._stands(index, known, *meta)
                 if len(found) >= fields > 0:
                     break
             else:
@@ -142,6 +143,7 @@ class RedisShards(ShardCalls):
         return sum(size or 0 for size in self._servers.call(usage))
 
     def counts(self) -> list[ShardCounts]:
+        known = self._known
         replies = self._servers.call(
             [
                 Command(at.server, ("HMGET", at.meta, *HEAD, "clock", "refused"))
@@ -149,7 +151,7 @@ class RedisShards(ShardCalls):
             ]
         )
         for index, reply in enumerate(replies):
-            self._stands(index, *reply[:2])
+            self._stands(index, known[index], *reply[:2])
         return [ShardCounts(int(clock), int(refused)) for _, _, clock, refused in replies]
 
     def copy(self, source: str, target: str) -> None:

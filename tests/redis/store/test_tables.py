@@ -376,3 +376,21 @@ def test_a_server_that_loses_its_data_while_it_is_scanned_is_noticed(
     monkeypatch.setattr(shards, "scan_hash", scan_and_lose)
     with pytest.raises(ModelMissing):
         store.touched()
+
+
+def test_a_change_by_another_thread_while_rows_are_read_is_no_loss(
+    servers: Servers, new_run: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint is read beside the training, which copies and drops vectors meanwhile."""
+    twins = stores(servers, new_run(), LAYOUT, SGD(0.1), np.float32)
+    trained(twins)
+    store, ask = cast("RedisParameterStore", twins.script), Servers.one
+
+    def ask_then_change(servers: Servers, *words: Any, **where: Any) -> Any:
+        reply = ask(servers, *words, **where)
+        if words[0] == "HMGET":
+            store.copy(PARAMETERS, named("other"))
+        return reply
+
+    monkeypatch.setattr(Servers, "one", ask_then_change)
+    assert len(store.touched()) == len(LAYOUT.tables)
