@@ -19,7 +19,7 @@ from celery.worker import state
 
 from distbelief.app.broker.joining import is_joined, served_control_url
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import DistBeliefError, ServerError
+from distbelief.app.errors import DistBeliefError
 from distbelief.app.runs.roster import Question, Roster
 from distbelief.worker_tasks.examination import examine, examined
 from distbelief.worker_tasks.introduction import introduce
@@ -79,7 +79,7 @@ class Presence:
                 question = roster.next_question(self.worker)
                 if question is not None and not self._over.is_set():
                     roster.answer(question, self.worker, self._answer(question))
-            except ServerError as error:
+            except Exception as error:  # noqa: BLE001  (without this thread nobody finds the worker)
                 if not self._over.is_set():
                     log.warning("this worker is not on the roster: %s", error)
                     self._over.wait(PAUSE_S)

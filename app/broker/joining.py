@@ -22,13 +22,15 @@ from distbelief.app.broker.application import Application
 from distbelief.app.broker.messages import DOWNPOUR, EVALUATION, SANDBLASTER, TYPES, task_of
 from distbelief.app.broker.steps import NoTimeLimits
 from distbelief.app.broker.tasks import import_code, register
-from distbelief.app.client.addresses import ServerAddress
+from distbelief.app.client.addresses import Kind, ServerAddress
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.environment import (
     CONTROL,
     control_url,
     is_redis,
     named_control,
+    named_key_prefix,
+    with_key_prefix,
 )
 
 log = logging.getLogger(__name__)
@@ -48,10 +50,10 @@ class Joined:
     control: str | None
 
 
-_joined: WeakKeyDictionary[Celery, Joined] = WeakKeyDictionary()
-
 #: Names of pickles among serializers.
 PICKLES = ("pickle", "application/x-python-serialize")
+
+_joined: WeakKeyDictionary[Celery, Joined] = WeakKeyDictionary()
 
 #: Applications of this process that no import would find, by their names.
 _handed: dict[str, Celery] = {}
@@ -132,16 +134,27 @@ def name_of(app: Celery) -> str:
 
 
 def control_of(app: Celery) -> str:
-    """The control server of a joined application; raises ConfigError if nothing names it."""
-    if found := named_control() or _joined[app].control:
-        return found
+    """The control server of a joined application, with the operator's prefix of keys.
+
+    Raises:
+        ConfigError: nothing names it, or it has another prefix.
+    """
+    found = named_control() or _joined[app].control or _redis_of(app)
+    return with_key_prefix(found, named_key_prefix())
+
+
+def _redis_of(app: Celery) -> str:
+    """The broker of an application, if that is one Redis that we understand, too."""
     broker = app.conf.broker_write_url or ""
     try:
         simple = isinstance(broker, str) and is_redis(broker) and ";" not in broker
-        if simple and not app.conf.broker_use_ssl:
-            ServerAddress.parse(broker)
-            return broker
-        why = "is no Redis" if not simple else "has its TLS in settings of Celery's"
+        # Celery's sentinels name their master in other settings.
+        if simple and ServerAddress.parse(broker).kind is Kind.ALONE:
+            if not app.conf.broker_use_ssl:
+                return broker
+            why = "has its TLS in settings of Celery's"
+        else:
+            why = "is no single Redis"
     except ConfigError as error:
         why = f"has options that only Celery understands ({error})"
     raise ConfigError(

@@ -63,7 +63,7 @@ class ProvidedCredentials(Credentials):
         """Raises AuthenticationError, as if the server had, where there are none at the moment."""
         try:
             return self._provider.get_credentials()
-        except Exception as error:
+        except Exception as error:  # whatever a provider of the team's raises
             raise redis.AuthenticationError(f"the credential provider failed: {error!r}") from error
 
 
@@ -88,7 +88,7 @@ def _provider(url: str, name: str) -> Any:
         raise ConfigError(f"{shown}: write MODULE:NAME, which is called for a provider")
     try:
         made = getattr(import_module(module), attribute)()
-    except Exception as error:
+    except Exception as error:  # whatever a module of the team's raises
         raise ConfigError(f"{shown}, which cannot be made: {error!r}") from error
     if not callable(getattr(made, "get_credentials", None)):
         raise ConfigError(f"{shown}, which has no get_credentials as redis-py's providers have")

@@ -34,6 +34,7 @@ class Endpoints:
 
     def settings(self) -> dict[str, Any]:
         """The settings that name them."""
-        named = {"broker": self.broker, "control": self.control, "celery_app": self.celery_app}
+        broker = self.broker if self.celery_app is None else None  # the application has its own
+        named = {"broker": broker, "control": self.control, "celery_app": self.celery_app}
         given = {name: value for name, value in named.items() if value is not None}
         return {**given, "parameter_servers": self.parameter_servers}

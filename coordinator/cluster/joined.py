@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distbelief.app.broker.joining import application, control_of
+from distbelief.app.errors import ConfigError
 
 #: A team's own tasks wait for one unit at most, so it is short.
 UNIT_SECONDS = 2.0
@@ -16,13 +17,18 @@ def complete(settings: dict[str, Any]) -> None:
     The control server is the application's; parameters are there, too, unless servers are named.
 
     Raises:
-        ConfigError: there is no such application, it has not joined, or nothing names a Redis.
+        ConfigError: there is no such application, it has not joined, nothing names a Redis, or
+            there is another broker beside it.
     """
     name = settings.get("celery_app")
     if name is None:
         return
+    if settings.get("broker") is not None:
+        raise ConfigError(
+            f"the Celery application {name} has a broker of its own: leave out broker, and name "
+            "the Redis of the ledger by control, if that is another server"
+        )
     app = application(name)
-    settings.pop("broker", None)  # the application has its own
     if settings.get("control") is None:
         settings["control"] = control_of(app)
     if not settings.get("parameter_servers"):

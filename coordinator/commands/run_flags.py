@@ -52,13 +52,15 @@ def cluster_settings(flags: Mapping[str, str | None]) -> dict[str, Any]:
 
 def add_environment(settings: dict[str, Any]) -> None:
     """Add servers from the environment, where neither the file nor a flag names any."""
-    if "broker" not in settings and (broker := named_broker()):
+    joined = settings.get("celery_app") is not None  # it has a broker of its own
+    if not joined and "broker" not in settings and (broker := named_broker()):
         settings["broker"] = broker
     if "control" not in settings and (control := named_control()):
         settings["control"] = control
     if "parameter_servers" not in settings and parameter_server_urls():
         settings["parameter_servers"] = parameter_server_urls()
-    if "broker" in settings and "key_prefix" not in settings and (prefix := named_key_prefix()):
+    named = joined or {"broker", "control"} & settings.keys()
+    if named and "key_prefix" not in settings and (prefix := named_key_prefix()):
         settings["key_prefix"] = prefix
 
 

@@ -151,7 +151,8 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     add_environment(settings)
     found = resumption.find(run, settings)
     if (name := found.cluster.celery_app) is not None:  # it knows passwords, which no run does
-        settings = {"celery_app": name, **settings}
+        settings = {**settings, "celery_app": name}
+        settings.pop("broker", None)  # of our own workers; the application has its own
         complete(settings)
         found = resumption.find(run, settings)
     problem = resumption.prepare_again(found, take_over=take_over)

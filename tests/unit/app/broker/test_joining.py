@@ -9,7 +9,8 @@ from distbelief.app.broker import joining
 from distbelief.app.broker.messages import task_of
 from distbelief.app.broker.tasks import CODE
 from distbelief.app.errors import ConfigError
-from distbelief.app.settings.environment import CONTROL
+from distbelief.app.settings.environment import CONTROL, KEY_PREFIX
+from distbelief.coordinator.cluster.joined import complete
 
 REDIS = "redis://host:6379/1"
 
@@ -22,7 +23,7 @@ def made(broker: str = REDIS, **settings: object) -> Celery:
 
 @pytest.fixture(autouse=True)
 def _nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (CONTROL, f"{CONTROL}_FILE"):
+    for name in (CONTROL, f"{CONTROL}_FILE", KEY_PREFIX):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -43,10 +44,31 @@ def test_the_ledger_is_on_the_broker_if_that_is_a_redis() -> None:
     joining.join(app)
     assert joining.control_of(app) == REDIS
     joining.join(rabbit)
-    with pytest.raises(ConfigError, match=r"is no Redis: name a Redis .* by --control"):
+    with pytest.raises(ConfigError, match=r"is no single Redis: name a Redis .* by --control"):
         joining.control_of(rabbit)
     joining.join(rabbit, control=REDIS)
     assert joining.control_of(rabbit) == REDIS
+
+
+def test_the_ledger_has_the_operators_prefix_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = made()
+    joining.join(app)
+    monkeypatch.setenv(KEY_PREFIX, "team1:")
+    assert joining.control_of(app) == f"{REDIS}?key_prefix=team1:"
+
+
+def test_celerys_sentinels_are_no_address_of_the_ledger() -> None:
+    app = made("sentinel://host:26379/0")  # Celery has the master's name elsewhere
+    joining.join(app)
+    with pytest.raises(ConfigError, match=r"is no single Redis: name a Redis"):
+        joining.control_of(app)
+
+
+def test_a_broker_beside_an_application_is_refused() -> None:
+    app = made()
+    joining.join(app)
+    with pytest.raises(ConfigError, match="has a broker of its own: leave out broker"):
+        complete({"celery_app": joining.name_of(app), "broker": REDIS})
 
 
 def test_calls_in_place_and_strangers_are_refused() -> None:

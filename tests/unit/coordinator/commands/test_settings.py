@@ -210,8 +210,6 @@ def test_one_setting_is_the_same_by_flag_and_by_file(
     name: str, configured: Configure, tmp_path: Path
 ) -> None:
     names = next((group for group in reversed(TOGETHER) if name in group), {name})
-    if name == "broker":
-        names = TOGETHER[0]
     settings = {each: OTHER[each] for each in OTHER if each in names}
     file = tmp_path / "run.toml"
     file.write_text(as_toml(settings))
