@@ -60,6 +60,8 @@ def hosts(count: int, megabits: float | None) -> Iterator[list[str]]:
             _ip("netns", "add", name)
             stack.callback(_ip, "netns", "del", name)
             _ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name)
+            # The namespace would take it along some time after it is gone itself.
+            stack.callback(_ip, "link", "del", outside)
             _ip("link", "set", outside, "master", BRIDGE, "up")
             _ip("-n", name, "addr", "add", f"{NETWORK}.{10 + index}/24", "dev", inside)
             _ip("-n", name, "link", "set", inside, "up")
