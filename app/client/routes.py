@@ -55,6 +55,9 @@ class Route:
         """Connections to a node."""
         return self._pool
 
+    def forget(self) -> None:
+        """Ask anew, at the next call, where things are."""
+
     def parts(self) -> Sequence[Route]:
         """A route to each node that has keys."""
         return [self]
@@ -116,6 +119,9 @@ class ClusterRoute(Route):
             nodes.create_redis_connections([found])
         pool: redis.ConnectionPool = found.redis_connection.connection_pool
         return pool
+
+    def forget(self) -> None:
+        self._stale = True
 
     def parts(self) -> Sequence[Route]:
         return [NodeRoute(self, str(node.name)) for node in _primaries(self._known_nodes())]

@@ -81,6 +81,8 @@ class Servers(Exchanges):
             ServerError: a cluster does not tell its nodes.
         """
         if self.is_cluster(index):
+            # One that has gone would never answer, and its keys are elsewhere.
+            self._routes[index].forget()
             self.one("PING", server=index)  # from then on its nodes are known
         with self._telling(index):
             parts = self._routes[index].parts()
