@@ -18,9 +18,9 @@ from distbelief.coordinator.cluster.processes import Child, end, import_path
 
 
 @contextmanager
-def workers(fleet: LocalCluster, *names: str) -> Iterator[list[Child]]:
-    """Workers of one process each."""
-    started = [fleet.start_worker(1, name) for name in names]
+def workers(fleet: LocalCluster, *names: str, processes: int = 1) -> Iterator[list[Child]]:
+    """Workers of so many processes each, which a test may kill."""
+    started = [fleet.start_worker(processes, name) for name in names]
     try:
         yield started
     finally:

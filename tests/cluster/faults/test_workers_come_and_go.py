@@ -16,7 +16,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.runs import events
 from distbelief.app.runs.ledger import Ledger
 from distbelief.coordinator.cluster.local import LocalCluster
-from tests.cluster.fleets import clocks
+from tests.cluster.fleets import clocks, workers
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -78,27 +78,26 @@ def test_a_late_worker_takes_its_share_and_the_death_of_the_first_loses_nothing(
     tmp_path: Path,
     until: Until,
 ) -> None:
-    first = fleet.start_worker(1, "first")
-    training = start()
-    until(lambda: len(waiting(tmp_path)) == 1, "the first worker at its thirtieth step")
-    assert clocks(fleet, training.run, SHARDS) == [CALLS - 1] * SHARDS
+    with workers(fleet, "first") as (first,):
+        training = start()
+        until(lambda: len(waiting(tmp_path)) == 1, "the first worker at its thirtieth step")
+        assert clocks(fleet, training.run, SHARDS) == [CALLS - 1] * SHARDS
 
-    fleet.start_worker(1, "second")
-    until(lambda: len(waiting(tmp_path)) == 2, "the second worker at its thirtieth step")
-    # It did as many steps as the first one, on top of them.
-    assert clocks(fleet, training.run, SHARDS) == [2 * (CALLS - 1)] * SHARDS
+        with workers(fleet, "second"):
+            until(lambda: len(waiting(tmp_path)) == 2, "the second worker at its thirtieth step")
+            # It did as many steps as the first one, on top of them.
+            assert clocks(fleet, training.run, SHARDS) == [2 * (CALLS - 1)] * SHARDS
 
-    (doomed,) = (p.pid for p in psutil.Process(first.process.pid).children())
-    unit = held_by(control, training.run, doomed)
-    os.killpg(first.process.pid, signal.SIGKILL)
-    killed = time.time()
-    (tmp_path / "go").touch()
+            (doomed,) = (p.pid for p in psutil.Process(first.process.pid).children())
+            unit = held_by(control, training.run, doomed)
+            os.killpg(first.process.pid, signal.SIGKILL)
+            killed = time.time()
+            (tmp_path / "go").touch()
+            assert training.ends() == 0, training.err
 
-    assert training.ends() == 0, training.err
     assert finished_at(control, training.run, unit) - killed < LEASE_S + DISPATCH_SLACK_S
     assert clocks(fleet, training.run, SHARDS) == [PLANNED] * SHARDS
     assert f"updates applied: {PLANNED} on each of 3 shards, {PLANNED} planned" in training.out
-    fleet.children = [child for child in fleet.children if child.process.poll() is None]
 
 
 def test_a_killed_process_of_a_worker_is_replaced_and_loses_nothing(
@@ -108,16 +107,16 @@ def test_a_killed_process_of_a_worker_is_replaced_and_loses_nothing(
     tmp_path: Path,
     until: Until,
 ) -> None:
-    pair = fleet.start_worker(2, "pair")
-    training = start()
-    until(lambda: waiting(tmp_path), "a worker at its thirtieth step")
-    doomed = min(waiting(tmp_path))
-    unit = held_by(control, training.run, doomed)
-    os.kill(doomed, signal.SIGKILL)
-    killed = time.time()
-    (tmp_path / "go").touch()
+    with workers(fleet, "pair", processes=2) as (pair,):
+        training = start()
+        until(lambda: waiting(tmp_path), "a worker at its thirtieth step")
+        doomed = min(waiting(tmp_path))
+        unit = held_by(control, training.run, doomed)
+        os.kill(doomed, signal.SIGKILL)
+        killed = time.time()
+        (tmp_path / "go").touch()
+        assert training.ends() == 0, training.err
+        assert pair.process.poll() is None
 
-    assert training.ends() == 0, training.err
     assert finished_at(control, training.run, unit) - killed < LEASE_S + DISPATCH_SLACK_S
     assert clocks(fleet, training.run, SHARDS) == [PLANNED] * SHARDS
-    assert pair.process.poll() is None
