@@ -27,7 +27,8 @@ class FaultPlan:
 
 NONE = FaultPlan("no fault", 0.0, 1.0)
 SLOWED = FaultPlan("one process five times slower", 0.08, 0.02)
-PAUSED = FaultPlan("one process paused for a second of two", 1.0, 1.0)
+#: Short beside a training of a second, long beside a portion or a minibatch.
+PAUSED = FaultPlan("one process paused for 0.2 s of 0.4", 0.2, 0.2)
 
 
 def pool_of(worker: int) -> list[psutil.Process]:
