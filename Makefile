@@ -16,9 +16,10 @@ train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
 
 # A file at a time on each of four processes, for much of a test of leases is waiting; in the
-# order of their names, for the slow ones are in tests/cluster.
+# order of their names, for the slow ones are in tests/cluster. The tests start Python hundreds of
+# times: each module is compiled once, even where the environment says that nothing may be kept.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Ten minutes of faults; not part of the tests.
 chaos: $(VENV)/installed-test

@@ -1,11 +1,14 @@
 """Settings of the whole suite: property tests are deterministic and have no time limit each."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from distbelief.app.models import imports
+from tests.native import ENGINE, build_engine
+from tests.once import made_once
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("suite")
@@ -17,3 +20,9 @@ def _imports_are_allowed_for_one_test() -> Iterator[None]:
     before = imports._allowed_here[:]
     yield
     imports._allowed_here[:] = before
+
+
+@pytest.fixture(scope="session")
+def native_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The native engine, built from the sources that are here."""
+    return made_once(tmp_path_factory, "engine", build_engine) / ENGINE

@@ -14,6 +14,9 @@ import pytest
 
 from distbelief.app.store.native import sources
 
+#: The file that is built.
+ENGINE = "engine.so"
+
 #: Wrong accesses of memory and undefined operations end the server.
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -27,18 +30,14 @@ def compiler() -> str:
     return found
 
 
-@contextmanager
-def build_engine(*more: str) -> Iterator[Path]:
-    """The engine as an installation builds it, with ``more`` arguments of the compiler."""
-    with tempfile.TemporaryDirectory(prefix="distbelief-native-") as folder:
-        engine = Path(folder) / "engine.so"
-        (Path(folder) / "each_rule.h").write_text(sources.each_rule())
-        flags = ["-fPIC", "-shared", f'-DVERSION="{sources.version()}"', *sources.FLAGS, *more]
-        included = [f"-I{folder}", f"-I{sources.RULES}"]
-        files = map(str, sources.compiled())
-        command = [compiler(), *flags, *included, "-o", str(engine), *files, "-lm"]
-        subprocess.run(command, check=True)
-        yield engine
+def build_engine(folder: Path, *more: str) -> None:
+    """Build the engine as an installation does, with ``more`` arguments of the compiler."""
+    (folder / "each_rule.h").write_text(sources.each_rule())
+    flags = ["-fPIC", "-shared", f'-DVERSION="{sources.version()}"', *sources.FLAGS, *more]
+    included = [f"-I{folder}", f"-I{sources.RULES}"]
+    files = map(str, sources.compiled())
+    command = [compiler(), *flags, *included, "-o", str(folder / ENGINE), *files, "-lm"]
+    subprocess.run(command, check=True)
 
 
 #: Valkey has a module prefer its own symbols, which a sanitizer cannot have.

@@ -33,6 +33,7 @@ from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.training.training import train
 from tests.cluster.installations import build
+from tests.once import made_once
 
 REPOSITORY = Path(__file__).parents[2]
 DEADLINE_S = 60.0
@@ -105,9 +106,7 @@ def control(fleet: LocalCluster) -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the archive of the sources, and the wheel that was built from it alone."""
-    folder = tmp_path_factory.mktemp("built")
-    build(folder)
-    return folder
+    return made_once(tmp_path_factory, "built", build)
 
 
 @dataclass(frozen=True)

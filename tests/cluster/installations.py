@@ -74,11 +74,12 @@ def build(folder: Path) -> None:
 def install(built: Path, at: Path, folder: Path, packages: Sequence[Path] = ()) -> Project:
     """Install the wheel in an environment that also has the packages of other folders."""
     environment = at / "environment"
-    venv.create(environment, with_pip=True)
+    venv.create(environment)  # a pip of its own takes seconds
     (wheel,) = built.glob("*.whl")
-    pip = [str(environment / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--no-index", "--no-deps", wheel], check=True, timeout=60)
     project = Project(folder, environment)
+    pip = [sys.executable, "-m", "pip", "--python", str(project.python)]
+    pip += ["--quiet", "--disable-pip-version-check", "install", "--no-index", "--no-deps"]
+    subprocess.run([*pip, str(wheel)], check=True, timeout=60)
     (project.packages / "needed.pth").write_text("".join(f"{each}\n" for each in packages))
     return project
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from distbelief.app.models.linear import LogisticRegression, SoftmaxRegression
 
-IN_WORKER = Path(sys.argv[0]).parent.name == "celery"
+IN_WORKER = "celery" in "/".join(Path(sys.argv[0]).parts[-2:])
 
 
 class Slow:

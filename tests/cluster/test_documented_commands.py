@@ -71,8 +71,11 @@ NOT_TYPED = {
 #: Behind the flags of a training, so that it is a short one.
 SHORT = shlex.split("--passes 1 --iterations 2 --evaluate-every 1000 --wait-seconds 60")
 
-#: Of a run that is still there when the next command is typed.
-ENDLESS = shlex.split("--passes 100000 --lease-seconds 1 --wait-seconds 60")
+#: Of a run that is still there when the next command is typed, and leaves the cores to others.
+ENDLESS = shlex.split(
+    "--model slowmodels:Sleepy --model-option seconds=0.02 --unit-steps 20 "
+    "--passes 100000 --lease-seconds 1 --wait-seconds 60"
+)
 
 
 def parsed(words: list[str]) -> None:
@@ -98,8 +101,8 @@ class Desk:
             **os.environ,
             BROKER: endpoints.broker,
             PARAMETER_SERVERS: ",".join(endpoints.parameter_servers),
-            ALLOWED_IMPORTS_VARIABLE: "mypackage,mynets",
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}",
+            ALLOWED_IMPORTS_VARIABLE: "mypackage,mynets,slowmodels",
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, folder, Path(__file__).parent))),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         self.finished: list[str] = []

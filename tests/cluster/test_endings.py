@@ -130,7 +130,9 @@ def test_a_training_whose_worker_is_killed_again_and_again_says_so_and_ends_the_
 
 def workers(training: Any) -> list[psutil.Process]:
     """The main processes of its Celery workers."""
-    return [p for p in training.alive() if child_of(training, p) and "celery" in words_of(p)]
+    return [
+        p for p in training.alive() if child_of(training, p) and "celery" in " ".join(words_of(p))
+    ]
 
 
 def child_of(training: Any, process: psutil.Process) -> bool:

@@ -22,7 +22,7 @@ from distbelief.app.models.model import Features, Targets
 
 DEADLINE_S = 60.0
 
-IN_WORKER = Path(sys.argv[0]).parent.name == "celery"
+IN_WORKER = "celery" in "/".join(Path(sys.argv[0]).parts[-2:])
 
 #: Gradients that this process has computed.
 _calls = itertools.count(1)

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,6 @@ from distbelief.app.settings.config import configure
 from distbelief.app.store.engines import choose_engines
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
-from tests.native import build_engine
 from tests.redis.fake import fake_control_server
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import PROGRAMS, existing, usable
@@ -80,13 +78,6 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 def servers(servers_of: ServersOf, program: ServerProgram, engine: Engine) -> Servers:
     """Two parameter servers."""
     return servers_of(program, engine)
-
-
-@pytest.fixture(scope="session")
-def native_module() -> Iterator[Path]:
-    """The native engine, built from the sources that are here."""
-    with build_engine() as path:
-        yield path
 
 
 @pytest.fixture

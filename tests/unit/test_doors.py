@@ -50,6 +50,12 @@ def test_a_model_of_ones_own_imports_nothing_of_a_training() -> None:
     assert heavy & set(python(code).split()) == set()
 
 
+def test_an_embedded_worker_imports_no_other_command_of_celery_and_nobodys_plugins() -> None:
+    code = "import sys, distbelief.coordinator.cluster.celery_worker; print(*sys.modules)"
+    needless = {"celery.bin.celery", "celery.bin.shell", "click_repl", "prompt_toolkit", "flower"}
+    assert needless & set(python(code).split()) == set()
+
+
 @pytest.mark.parametrize("name", distbelief.__all__)
 def test_a_public_name_is_there(name: str) -> None:
     assert getattr(distbelief, name) is not None

@@ -56,7 +56,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(
         shards=SHARDS,
         block_numbers=16,
         passes=100_000,
-        max_seconds=2.5,
+        max_seconds=4.0,
         unit_steps=UNIT_STEPS,
         checkpoint_seconds=0.2,
         keep_checkpoints=1000,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from distbelief.app.optimizers.rule import Rule, decayed, local_step
 from distbelief.app.optimizers.rules.ftrl import Ftrl
 from distbelief.app.optimizers.rules.sgd import SGD
-from tests.native import build_engine
 from tests.redis.store.test_twins import ANY, FINITE, Array, mixtures, some_slots
 from tests.rules import RULES
 
@@ -22,15 +22,14 @@ LENGTHS = st.integers(1, 70) | st.integers(1000, 1100)
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Any]:
-    with build_engine() as path:
-        step = ctypes.CDLL(str(path)).distbelief_step
-        step.argtypes = [
-            *(ctypes.c_char_p, ctypes.c_char, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p),
-            *(ctypes.c_double, ctypes.c_double, ctypes.c_void_p),
-        ]
-        step.restype = ctypes.c_int
-        yield step
+def engine(native_module: Path) -> Any:
+    step = ctypes.CDLL(str(native_module)).distbelief_step
+    step.argtypes = [
+        *(ctypes.c_char_p, ctypes.c_char, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p),
+        *(ctypes.c_double, ctypes.c_double, ctypes.c_void_p),
+    ]
+    step.restype = ctypes.c_int
+    return step
 
 
 def stepped(
