@@ -25,6 +25,7 @@ from distbelief.coordinator.doctor.findings import (
     ok,
     warning,
 )
+from distbelief.coordinator.doctor.trials import Expected
 from distbelief.coordinator.views.diagnosis import show, verdict
 
 MIB = 1 << 20
@@ -223,7 +224,7 @@ def test_where_a_server_listens_beyond_its_machine(
 
 
 HERE = {"distbelief": "1", "code": "abc", "python": "3.11.7", "numpy": "2.4.0"}
-EXPECTED = workers.Expected(HERE, frozenset({"downpour", "evaluation"}), "f00")
+EXPECTED = Expected(HERE, frozenset({"downpour", "evaluation"}), "f00")
 ANSWER = {
     "versions": HERE,
     "processes": 2,
