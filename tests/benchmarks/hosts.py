@@ -1,10 +1,10 @@
 """A run over hosts that are slow, far away, cut off and added.
 
-``PYTHONPATH=. python tests/benchmarks/hosts.py``. Network namespaces are the hosts (root on Linux): a
-control server, two parameter servers, of which one is behind a delay, worker hosts, a coordinator,
-links of a limited speed. Both algorithms train on data that only the coordinator has: once
-undisturbed, once while a worker's host is cut off, then a parameter server's, and a host is added.
-Ends with exit code 1 if an update is missing or twice, or the result is another.
+``PYTHONPATH=. python tests/benchmarks/hosts.py``. Network namespaces are the hosts (root on Linux):
+a control server, two parameter servers, of which one is behind a delay, worker hosts, a
+coordinator, links of a limited speed. Both algorithms train on data that only the coordinator has:
+once undisturbed, once while a worker's host is cut off, then a parameter server's, and a host is
+added. Ends with exit code 1 if an update is missing or twice, or the result is another.
 """
 
 from __future__ import annotations

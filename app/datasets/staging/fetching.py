@@ -142,14 +142,15 @@ class _Fetching:
         expected = dict(zip(numbers, digests, strict=True))
         found: dict[int, bytes] = {}
         deadline = time.monotonic() + self._patience_s
-        while lacking := [number for number in numbers if number not in found]:
-            for number, content in zip(
-                lacking, self._depot.read(self._digest, lacking), strict=True
-            ):
+        while True:
+            lacking = [number for number in numbers if number not in found]
+            came = zip(lacking, self._depot.read(self._digest, lacking), strict=True)
+            for number, content in came:
                 if content is not None and digest_of(content) == expected[number]:
                     found[number] = content
-            if len(found) == len(expected):
-                break
+            lacking = [number for number in lacking if number not in found]
+            if not lacking:
+                return [found[number] for number in numbers]
             if time.monotonic() > deadline:
                 raise DataError(
                     f"{self._source}: piece {lacking[0]} of the staged data is not at "
@@ -157,7 +158,6 @@ class _Fetching:
                     "the run's coordinator live, which puts it back?"
                 )
             time.sleep(POLL_S)
-        return [found[number] for number in numbers]
 
     def _check(self, folder: Path) -> None:
         """Raise DataError unless the files are data that a model can be trained on."""
