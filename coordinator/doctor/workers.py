@@ -144,9 +144,12 @@ def _judge(worker: WorkerFacts, expected: Expected, marked: frozenset[int]) -> l
         found.append(note(subject, f"{what}; its processes use one thread each all the same"))
     found += _servers(worker, expected.servers, marked)
     if answer.get("open_to"):
-        what = f"{answer['open_to']} reaches it, and {ROOTS_VARIABLE} is not set there: it opens"
+        what = (
+            f"{answer['open_to']} reaches it, and {ROOTS_VARIABLE} is not set there: it opens "
+            "whatever its user may read if a run says so"
+        )
         todo = f"set {ROOTS_VARIABLE}=/data in its environment, and restart it: docs/security.md"
-        found.append(warning(subject, f"{what} whatever its user may read if a run says so", todo))
+        found.append(warning(subject, what, todo))
     return [*found, *judge_trial(subject, worker.trial, expected)]
 
 
