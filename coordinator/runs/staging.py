@@ -30,7 +30,7 @@ from distbelief.coordinator.runs.session import Session
 RENEW_S = 15.0
 
 #: How long the end of a run waits for what is laid down to go.
-REMOVE_S = 5.0
+REMOVE_S = 2.0
 
 
 def check_size(cluster: ClusterConfig, config: RunConfig, data: RunData) -> None:

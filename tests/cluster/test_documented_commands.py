@@ -53,8 +53,8 @@ NOT_TYPED = {
     "has a worker with nothing else",
     "pip install --no-deps .": "likewise",
     "python -m coordinator train --data mine.csv --stage-data": "tests/cluster/test_hosts.py does",
-    "python -m coordinator train --data mine.csv --stage-data=s3://bucket/staged": "no such bucket; "
-    "tests/unit/app/datasets/staging/test_staging.py has another address",
+    "python -m coordinator train --data mine.csv --stage-data=s3://bucket/staged": "no bucket is "
+    "there; tests/unit/app/datasets/staging/test_staging.py has another address",
     # tests/cluster/test_deployment.py runs what is behind these.
     "sh deploy/make-secrets": "it writes beside itself; tried with another folder",
     "docker compose -f deploy/compose.yaml up -d --build --scale worker=2": "no container engine",

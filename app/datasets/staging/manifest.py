@@ -27,6 +27,9 @@ FILES = frozenset((*DENSE, *SPARSE, APART, STATISTICS, WEIGHTS, META))
 #: Bytes of a manifest: one of a terabyte in pieces of 8 MiB has fewer.
 LARGEST = 8 << 20
 
+#: Bytes of a piece: each is in memory as a whole.
+LARGEST_PIECE = 16 << 20
+
 #: What a manifest's digest looks like.
 DIGEST = re.compile(r"[0-9a-f]{32}")
 
@@ -83,6 +86,8 @@ class Manifest:
         pieces = sum(-(-size // found.piece_bytes) for _, size in files)
         if len(dict(files)) != len(files) or pieces != len(digests):
             raise ValueError("a manifest whose pieces are not its files")
+        if found.piece_bytes > LARGEST_PIECE:
+            raise ValueError(f"a manifest with pieces of {found.piece_bytes:,} bytes")
         return found
 
 

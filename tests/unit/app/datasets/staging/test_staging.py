@@ -194,6 +194,7 @@ FORGED: dict[str, Any] = {
     "a negative size": {"files": [["meta.json", -1]], "digests": []},
     "no pieces": {"digests": []},
     "pieces of no bytes": {"piece_bytes": 0},
+    "pieces larger than memory": {"piece_bytes": 10**12},
     "no digests": {"digests": ["../x"]},
     "no numbers": {"piece_bytes": True},
     "no list": {"files": 7},
