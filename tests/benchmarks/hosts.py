@@ -36,6 +36,7 @@ EXAMPLES, FEATURES, CLASSES = 4_000, 784, 10
 
 UPDATES = re.compile(r"updates applied: (\d+(?: to \d+)?) on each of (\d+) shards, (\d+) planned")
 OBJECTIVE = re.compile(r"objective (\S+),")
+SENT_AGAIN = re.compile("sent again|retries|backups")
 HELD_OUT = re.compile(r"^held-out .*", re.MULTILINE)
 
 #: What each algorithm trains, and what it reports when it has come further.
@@ -59,9 +60,8 @@ def main() -> None:
     parser.add_argument("--algorithm", action="append", choices=WORK)
     asked = parser.parse_args()
     print(f"$ python {shlex.join(sys.argv)}")
-    print(
-        f"{time.strftime('%Y-%m-%d %H:%M:%S')}, load {os.getloadavg()[0]:.1f} on {os.cpu_count()}"
-    )
+    load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}, {load}")
     if why := why_not():
         raise SystemExit(f"skipped: {why}")
     wrong = []
@@ -120,9 +120,10 @@ def scenario(hosts: HostFleet, algorithm: str, away_s: float) -> list[str]:
     data = write_data(hosts.folder)
     for host in hosts.workers[:WORKERS]:
         hosts.start_worker(host)
-    print(f"\n{algorithm}: doctor", flush=True)
-    for line in doctor(hosts, data):
-        print(f"  {line}")
+    print(f"\n{algorithm}: what the doctor says of the workers' data", flush=True)
+    for staged in (False, True):
+        for line in doctor(hosts, data, staged=staged):
+            print(f"  {line}")
     with started(hosts, data, algorithm, "undisturbed") as undisturbed:
         alone_s = undisturbed.ends()
     with started(hosts, data, algorithm, "disturbed") as run:
@@ -134,10 +135,16 @@ def scenario(hosts: HostFleet, algorithm: str, away_s: float) -> list[str]:
     ]
     for line in table(["", "updates or objective", "held-out"], rows):
         print(line)
-    for line in run.said.splitlines():
-        if line.startswith(("waiting", "staging")) or "lost" in line:
-            print(f"  said: {line}")
+    for line in heard(run):
+        print(f"  said: {line}")
     return judge(algorithm, hosts, undisturbed, run)
+
+
+def heard(run: Run) -> list[str]:
+    """What its coordinator said of waits, and the last it said of its progress."""
+    lines = run.said.splitlines()
+    progress = [line for line in lines if SENT_AGAIN.search(line)]
+    return [each for each in lines if each.startswith(("waiting", "staging"))] + progress[-1:]
 
 
 def disturb(run: Run, hosts: HostFleet, away_s: float) -> None:
@@ -171,8 +178,7 @@ def judge(algorithm: str, hosts: HostFleet, undisturbed: Run, run: Run) -> list[
         wrong.append("nobody said that the parameter server was waited for")
     if hosts.fetched() != [1] * (WORKERS + ADDED):
         wrong.append(f"data sets fetched by each host: {hosts.fetched()}")
-    busy = {str(event.fields.get("worker", "")).rpartition("@")[2] for event in run.events()}
-    print(f"  data sets fetched by each host: {hosts.fetched()}; worked: {sorted(busy - {''})}")
+    print(f"  data sets fetched by each host of workers: {hosts.fetched()}")
     return wrong
 
 
@@ -208,11 +214,14 @@ def command(hosts: HostFleet, *words: str) -> list[str]:
     return hosts.coordinator.command(sys.executable, "-m", "distbelief", *words, *where)
 
 
-def doctor(hosts: HostFleet, data: Path) -> list[str]:
-    """What the doctor says of the workers, with the data staged."""
-    words = command(hosts, "doctor", "--data", str(data), *COMMON)
+def doctor(hosts: HostFleet, data: Path, *, staged: bool) -> list[str]:
+    """What the doctor says of the workers' data, which are ``staged``, or have to be there."""
+    own = [each for each in COMMON if staged or each != "--stage-data"]
+    words = command(hosts, "doctor", "--data", str(data), *own)
     said = subprocess.run(words, capture_output=True, text=True, env=environment(hosts))
-    return [line.strip() for line in said.stdout.splitlines() if "fetch" in line or "open" in line]
+    told = ("cannot open the data", "will fetch the data")
+    lines = [line.strip() for line in said.stdout.splitlines()]
+    return [line for line in lines if any(words in line for words in told)]
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from distbelief import train
@@ -118,7 +119,7 @@ def test_a_small_worker_trains_and_what_it_lacks_is_named_by_the_doctor(
     """On data in a format that only the coordinator reads."""
     file, random = tmp_path / "mine.parquet", np.random.default_rng(0)
     columns = {"x": random.normal(size=300), "y": random.integers(0, 2, 300)}
-    pandas.DataFrame(columns).to_parquet(file)
+    pyarrow.parquet.write_table(pyarrow.table(columns), file)
     worker = start_worker(small, cluster, until)
     try:
         for algorithm in ("downpour", "sandblaster"):
