@@ -118,7 +118,8 @@ def test_a_small_worker_trains_and_what_it_lacks_is_named_by_the_doctor(
 ) -> None:
     """On data in a format that only the coordinator reads."""
     file, random = tmp_path / "mine.parquet", np.random.default_rng(0)
-    columns = {"x": random.normal(size=300), "y": random.integers(0, 2, 300)}
+    numbers = random.normal(size=300)
+    columns = {"x": numbers, "y": (numbers > 0).astype(int)}
     pyarrow.parquet.write_table(pyarrow.table(columns), file)
     worker = start_worker(small, cluster, until)
     try:
