@@ -135,9 +135,10 @@ def _workers(
     ):
         servers.hurry(PATIENCE_S)
         try:
-            tried = (None, None) if problem is None else (problem.config, problem.data.fits)
+            tried = None if problem is None else problem.config
+            fits = None if problem is None else problem.data.fits
             staged = problem.dataset.schema if problem is not None and is_staged else None
-            fleet = workers.gather(messages, servers, *tried, staged)
+            fleet = workers.gather(messages, servers, tried, fits, staged)
             kinds = workers.needed_work(config)
             queues = frozenset(name for each in kinds if (name := messages.queue_of(each)))
         except DistBeliefError as failure:

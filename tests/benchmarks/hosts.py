@@ -26,6 +26,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from contest.figures import table
+from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.runs import journal
 from planning.namespaces import Host, why_not
 from tests.cluster.hosts import HERE, HostFleet, fleet
@@ -88,7 +89,7 @@ class Run:
         """Units, or iterations, that were reported."""
         return sum(event.kind == self.kind for event in self.events())
 
-    def events(self) -> Iterator[journal.Event]:
+    def events(self) -> Iterator[Event]:
         for path in self.folder.glob("*/events.jsonl"):
             yield from journal.read(path)
 
