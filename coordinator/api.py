@@ -79,7 +79,8 @@ def train(
             what they would in a CSV file; and numbers or texts. With (features, targets, weights)
             examples count as often as their weights say, and so they do with a column of a file or
             a DataFrame that the data option weight names. Arrays lie in files in the cache folder
-            while the training lasts, where workers read them.
+            while the training lasts, where workers of this machine read them; others fetch them
+            with ``stage_data="control"``.
         holdout_data: held-out examples of their own, likewise.
         test_data: examples that are scored once, at the end, likewise.
         on_event: told each :class:`distbelief.Event`, in this thread; what it raises ends the

@@ -22,7 +22,7 @@ from distbelief.app.models.parameters import Source, looked_up, whole
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.runs.leadership import read_run
 from distbelief.app.runs.ledger import Ledger
-from distbelief.app.runs.record import RunRecord
+from distbelief.app.runs.record import RunRecord, Staged
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.environment import workers_parameter_servers
 from distbelief.app.store.contract.standings import Standings
@@ -36,7 +36,7 @@ from distbelief.worker_tasks.agreement import (
     named_servers,
 )
 from distbelief.worker_tasks.copies import Examples
-from distbelief.worker_tasks.data import open_here
+from distbelief.worker_tasks.data import Fetch, open_here
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.prescaled import prescaled
 from distbelief.worker_tasks.process import is_ours, limit_torch, set_up
@@ -156,7 +156,13 @@ def open_context(run: str, fence: int) -> RunContext:
     check_size(record)
     config = record.config
     fits = None if record.fits is None else json.dumps(record.fits.to_json())
-    data = _open_data(config.model_dump_json(), record.fingerprint, fits)
+    data = _open_data(
+        config.model_dump_json(),
+        record.fingerprint,
+        fits,
+        record.staged,
+        "" if record.staged is None else run,
+    )
     model, data = prescaled(build_agreed_model(record), data, config.dtype)
     limit_torch()
     servers = Servers(
@@ -170,11 +176,17 @@ def open_context(run: str, fence: int) -> RunContext:
 
 
 @lru_cache(maxsize=OPEN_RUNS)
-def _open_data(settings: str, fingerprint: str, fits: str | None) -> RunData:
-    """Open the data of a run, once for all its fences: each time may map all of them again."""
+def _open_data(
+    settings: str, fingerprint: str, fits: str | None, staged: Staged | None, run: str
+) -> RunData:
+    """Open the data of a run, once for all its fences: each time may map all of them again.
+
+    Whose run it is matters only if they are ``staged``.
+    """
     config = RunConfig.model_validate_json(settings)
     known = None if fits is None else Compatibility.from_json(json.loads(fits))
-    data = open_here(config, known)
+    fetch = None if staged is None else Fetch(staged, run, control_server())
+    data = open_here(config, known, fetch)
     if data.fingerprint != fingerprint:
         raise WorkerMismatch(
             f"the copy of {config.data} on worker {process_name()} differs from the coordinator's: "

@@ -10,13 +10,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+from distbelief.app.broker.joining import served_control_url
+from distbelief.app.client.addresses import ServerAddress, address
+from distbelief.app.client.loopback import is_loopback
+from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.cache.upkeep import cache_limit, entries
 from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.reading.access import data_roots
 from distbelief.app.errors import DistBeliefError
+from distbelief.app.models.imports import load
 from distbelief.app.models.registry import build_model
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.versions import versions
@@ -28,15 +38,19 @@ from distbelief.worker_tasks.data import open_here
 _trials: dict[str, subprocess.Popen[str]] = {}
 
 
-def examine(question: str = "", config: str = "", fits: str = "") -> dict[str, Any]:
+def examine(
+    question: str = "", config: str = "", fits: str = "", staged: str = ""
+) -> dict[str, Any]:
     """Tell versions, cores, clock; begin a trial if there is the JSON of a config.
 
-    ``fits`` is the JSON of what its data must fit.
+    ``fits`` is the JSON of what its data must fit; ``staged`` that of the schema of data which will
+    be fetched.
     """
     if config:
-        _begin(question, config, fits)
+        _begin(question, [config, fits, staged])
     return {
         "versions": versions(),
+        "open_to": "" if data_roots() is not None else _reached_beyond(),
         "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "threads": {name: os.environ[name] for name in BLAS_THREADS if name in os.environ},
         "time": time.time(),
@@ -62,27 +76,68 @@ def examined(question: str = "", last: bool = False) -> dict[str, Any]:
     return answer
 
 
-def try_run(config: RunConfig, fits: Compatibility | None = None) -> dict[str, Any]:
+def try_run(
+    config: RunConfig, fits: Compatibility | None = None, staged: Schema | None = None
+) -> dict[str, Any]:
     """Open the data and build the model of a run, to see whether this machine can.
 
-    ``fingerprint`` of the data, or the ``data`` error; then the ``model`` error, or digests of the
-    user's ``modules`` as imported here, and the names and shapes of the model's ``tensors``.
+    ``fingerprint`` and size of the data, or the ``data`` error, and the ``cache`` in which they
+    lie; then the ``model`` error, or digests of the user's ``modules`` as imported here, and the
+    names and shapes of the model's ``tensors``. Data that are ``staged`` are not looked for.
     """
+    folder = default_cache_folder()
+    if staged is not None:
+        return {"cache": _room(folder), **_try_model(config, staged)}
+    before = {each.path for each in entries(folder)}
     try:
         data = open_here(config, fits)
     except DistBeliefError as error:
-        return {"data": str(error)}
-    answer: dict[str, Any] = {"fingerprint": data.fingerprint}
+        return {"data": str(error), **_try_imports(config)}
+    dataset = data.dataset
+    return {
+        "fingerprint": data.fingerprint,
+        "examples": dataset.n_examples,
+        "cache": {"folder": str(folder), "there": dataset.folder in before},
+        **_try_model(config, dataset.schema),
+    }
+
+
+def _try_imports(config: RunConfig) -> dict[str, Any]:
+    """The error of the user's modules, without data to build a model for."""
     try:
-        model = build_model(config, data.dataset.schema)
+        for path in (config.model, config.module, config.loss):
+            if path is not None and ":" in path:
+                load(path)
     except DistBeliefError as error:
-        return {**answer, "model": str(error)}
+        return {"model": str(error)}
+    return {}
+
+
+def _room(folder: Path) -> dict[str, Any]:
+    """The cache of this machine, and whether there is room in it."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    free, writable = shutil.disk_usage(there).free, os.access(there, os.W_OK)
+    return {"folder": str(folder), "free": min(free, cache_limit()), "writable": writable}
+
+
+def _reached_beyond() -> str:
+    """The control server, if others than this machine reach it; empty if it is ours alone."""
+    control = ServerAddress.parse(served_control_url())
+    alone = control.scheme == "unix" or is_loopback(control.host)
+    return "" if alone else f"whoever may write to {address(served_control_url())}"
+
+
+def _try_model(config: RunConfig, schema: Schema) -> dict[str, Any]:
+    try:
+        model = build_model(config, schema)
+    except DistBeliefError as error:
+        return {"model": str(error)}
     tensors = [[each.name, list(each.shape)] for each in model.tensors]
     modules = dict(Identity.here(config).modules)
-    return {**answer, "modules": modules, "tensors": tensors}
+    return {"modules": modules, "tensors": tensors}
 
 
-def _begin(question: str, config: str, fits: str) -> None:
+def _begin(question: str, words: list[str]) -> None:
     _end()
     trial = subprocess.Popen(
         [sys.executable, "-m", __name__],
@@ -92,7 +147,7 @@ def _begin(question: str, config: str, fits: str) -> None:
         text=True,
     )
     assert trial.stdin is not None
-    trial.stdin.write(json.dumps([config, fits]))
+    trial.stdin.write(json.dumps(words))
     trial.stdin.close()
     _trials[question] = trial
 
@@ -108,6 +163,8 @@ def _end() -> None:
 
 
 if __name__ == "__main__":
-    config, fits = json.load(sys.stdin)
+    config, fits, staged = json.load(sys.stdin)
     known = Compatibility.from_json(json.loads(fits)) if fits else None
-    sys.stdout.write(json.dumps(try_run(RunConfig.model_validate_json(config), known)))
+    schema = Schema.from_json(json.loads(staged)) if staged else None
+    tried = try_run(RunConfig.model_validate_json(config), known, schema)
+    sys.stdout.write(json.dumps(tried))

@@ -19,6 +19,13 @@ def read_info(
     return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
 
 
+def memory_left(servers: Servers) -> int | None:
+    """Bytes up to a server's ``maxmemory``; None if it has none, or does not say."""
+    info = None if servers.is_cluster() else read_info(servers, "memory")
+    most = 0 if info is None else int(info.get("maxmemory", 0))
+    return None if info is None or not most else max(0, most - int(info["used_memory"]))
+
+
 def server_name(info: Mapping[str, str]) -> str:
     """Name and version of a server from its INFO, as "Valkey 9.0.1" or "Redis 7.0.15"."""
     if "valkey_version" in info:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ from distbelief.app.settings.sections import Scalar
 
 #: Options that say which column is what: of another file its names say it.
 OF_COLUMNS = ("target", "ignore", "categorical", "numeric", "dates", "keep")
+
+
+NOTHING_READY: Mapping[str, Dataset] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,16 +132,21 @@ def open_data(
     folder: Path,
     progress: Progress | None = None,
     fits: Compatibility | None = None,
+    ready: Mapping[str, Dataset] = NOTHING_READY,
 ) -> RunData:
     """Open the data of a run, through the cache in ``folder``.
 
-    ``fits`` is what the training data must fit.
+    ``fits`` is what the training data must fit. Those that are ``ready``, by the names of their
+    settings, were opened and made to fit elsewhere.
 
     Raises:
         DataError: they are unusable, or files of held-out data do not fit the training data.
     """
-    options = training_options(config)
-    dataset = open_cached(config.data, options, folder, compatibility=fits, progress=progress)
+    if "data" in ready:
+        dataset = ready["data"]
+    else:
+        options = training_options(config)
+        dataset = open_cached(config.data, options, folder, compatibility=fits, progress=progress)
     parts = divide(dataset, config)
     factors = _class_factors(dataset, parts.train, config.class_weight)
     dataset, total = _weighed(dataset, parts.train, factors)
@@ -152,16 +161,18 @@ def open_data(
     }
     others.pop(WEIGHT, None)  # which the training data say, too: other files need not have it
 
-    def beside(source: str) -> Selection:
-        other = open_cached(source, others, folder, compatibility=known, progress=progress)
+    def beside(name: str, source: str) -> Selection:
+        other = ready.get(name) or open_cached(
+            source, others, folder, compatibility=known, progress=progress
+        )
         fingerprints.append(other.fingerprint)
         everything = at_random(Shares(other.n_examples, 0.0, 0.0), config.seed).train
         return Selection(_weighed(other, everything, factors)[0])
 
     if config.holdout_data is not None:
-        heldout = beside(config.holdout_data)
+        heldout = beside("holdout_data", config.holdout_data)
     if config.test_data is not None:
-        test = beside(config.test_data)
+        test = beside("test_data", config.test_data)
     _check_weights(heldout, "held out")
     _check_weights(test, "of the test")
     return RunData(dataset, parts.train, heldout, test, joined(fingerprints), fits, total)

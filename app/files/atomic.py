@@ -72,23 +72,25 @@ def obstacle(path: Path) -> str | None:
 
 
 @contextmanager
-def new_folder(final: Path, partial: Path) -> Iterator[Path]:
+def new_folder(final: Path, partial: Path, *, resumed: bool = False) -> Iterator[Path]:
     """Make the folder ``partial`` to write to; when all is done it is called ``final``.
 
-    After an error nothing is left.
+    After an error nothing is left, but if it may be ``resumed``: then ``partial`` stays for
+    whoever comes next.
 
     Raises:
         FileExistsError: ``partial`` is there: another writer was killed, or is at work.
         OSError: a folder cannot be made, or ``final`` is there already.
     """
     try:
-        partial.mkdir()
+        partial.mkdir(exist_ok=resumed)
         yield partial
         _flush_folder(partial)
         partial.rename(final)
         _flush_folder(final.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if not resumed:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def flush(file: IO[Any]) -> None:

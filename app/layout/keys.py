@@ -33,6 +33,8 @@ Control server:
     dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
     dist:run:{RUN}:state        string: JSON of what the driver committed last
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
+    dist:run:{RUN}:staged:<digest>:<number>  string, for ten minutes if nobody renews it: a piece of
+                                data that workers fetch, of which 0 is the manifest
     dist:wanted                 sorted set: RUN/1, RUN/2, ... for each worker process that a run has
                                 work for, by when that is forgotten (ms since 1970)
     dist:workers                sorted set: workers that are there, by when they were last seen

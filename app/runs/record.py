@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,9 @@ from distbelief.app.runs.identity import Identity
 from distbelief.app.settings.config import RunConfig
 
 FORMAT = 3
+
+#: What digests of staged data look like.
+HEX = r"^[0-9a-f]{32}$"
 
 #: More than anybody has.
 MOST_SHARDS = 1 << 20
@@ -66,6 +69,30 @@ class _Written(_Part):
     data_schema: _Schema = Field(alias="schema")
     engines: list[str]
     identity: _Identity | None = None
+    staged: _Staged | None = None
+
+
+class _Staged(_Part):
+    address: str | None = None
+    digests: dict[Literal["data", "holdout_data", "test_data"], Annotated[str, Field(pattern=HEX)]]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Data that workers fetch: from ``address``, or where it is None from the control server.
+
+    ``digests`` are (setting, digest of the manifest) of each of the run's data that is there.
+    """
+
+    address: str | None
+    digests: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"address": self.address, "digests": dict(self.digests)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Staged:
+        return cls(document["address"], tuple(document["digests"].items()))
 
 
 @dataclass(frozen=True)
@@ -77,7 +104,8 @@ class RunRecord:
     parameter servers compute with (empty: Lua). ``identity`` is the code that workers must
     share; None in records of older programs, which workers do not compare. ``scaling`` is that
     under which the model is trained, None if it is trained on the columns as they are. ``fits``
-    is what the training data must fit, the model that the run goes on from.
+    is what the training data must fit, the model that the run goes on from. ``staged`` is there if
+    workers fetch data and do not read them as ``config`` names them.
     """
 
     run: str
@@ -90,6 +118,7 @@ class RunRecord:
     identity: Identity | None = None
     scaling: Scaling | None = None
     fits: Compatibility | None = None
+    staged: Staged | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -103,6 +132,7 @@ class RunRecord:
             "identity": self.identity.to_json() if self.identity is not None else None,
             "scaling": self.scaling.to_json() if self.scaling is not None else None,
             "fits": self.fits.to_json() if self.fits is not None else None,
+            "staged": self.staged.to_json() if self.staged is not None else None,
         }
 
     @classmethod
@@ -133,7 +163,7 @@ class RunRecord:
                 f"for coordinator and workers ({error})"
             ) from None
         identity, scaling = document.get("identity"), document.get("scaling")
-        fits = document.get("fits")
+        fits, staged = document.get("fits"), document.get("staged")
         return cls(
             run,
             config,
@@ -145,4 +175,5 @@ class RunRecord:
             Identity.from_json(identity) if identity is not None else None,
             Scaling.from_json(scaling) if scaling is not None else None,
             Compatibility.from_json(fits) if fits is not None else None,
+            Staged.from_json(staged) if staged is not None else None,
         )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -12,9 +13,15 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.settings.durations import FORMS, seconds_of
 from distbelief.app.settings.environment import checked_key_prefix, with_key_prefix
 from distbelief.app.settings.sections import Positive, Section, WantedEngine
+from distbelief.app.settings.sizes import bytes_of
 
 #: Of ``keep_on_servers``, beside lengths of time.
 KEEP_NOTHING, FOREVER = "no", "forever"
+
+#: Of ``stage_data``, beside addresses.
+CONTROL_SERVER = "control"
+
+_PASSWORD = re.compile("://[^/]*@")
 
 
 class ClusterSettings(Section):
@@ -83,6 +90,18 @@ class ClusterSettings(Section):
         description="URL of a folder (s3://BUCKET/FOLDER and the like) to which each checkpoint is "
         "copied: a run that goes on elsewhere takes it from there (extra remote) [default: none]",
     )
+    stage_data: str | None = Field(
+        None,
+        description="have workers fetch the data, each machine once, and not read them by itself: "
+        "from the control server (control, or the flag alone), or a folder that they reach, "
+        "s3://BUCKET/FOLDER and the like (extra remote) [default: none]",
+        json_schema_extra={"alone": "control"},
+    )
+    stage_limit: str = Field(
+        "1GB",
+        description="bytes of data that may be staged on the control server, which keeps them in "
+        "memory: a number and KB, MB, GB or TB",
+    )
     keep_on_servers: str = Field(
         FOREVER,
         description="servers of your own: how long a run's keys stay there once it has ended: no, "
@@ -116,6 +135,26 @@ class ClusterSettings(Section):
     def control_server(self) -> str | None:
         """Where the ledger is; None if it is embedded."""
         return self.control or self.broker
+
+    @field_validator("stage_data")
+    @classmethod
+    def _reached_from_elsewhere(cls, written: str | None) -> str | None:
+        if written is None or written == CONTROL_SERVER:
+            return written
+        if not ("://" in written or written.startswith("/")):
+            raise ValueError(f"it must be {CONTROL_SERVER}, a URL, or a folder with its whole path")
+        if _PASSWORD.search(written):
+            raise ValueError(
+                "it must hold no password, for it is written down with the run: give credentials "
+                "to the file system of the coordinator and of each worker"
+            )
+        return written
+
+    @field_validator("stage_limit")
+    @classmethod
+    def _says_bytes(cls, written: str) -> str:
+        bytes_of(written)
+        return written
 
     @field_validator("keep_on_servers")
     @classmethod

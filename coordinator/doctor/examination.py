@@ -26,6 +26,7 @@ from distbelief.coordinator.doctor import servers as server
 from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import Finding, failed, note, ok
 from distbelief.coordinator.doctor.servers import PATIENCE_S
+from distbelief.coordinator.doctor.trials import Expected
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages
 
@@ -109,7 +110,9 @@ def _there(
                     )
                     reached &= parameters
     if reached:
-        found += _workers(endpoints, config if described else None, problem, told)
+        tried = config if described else None
+        is_staged = cluster.stage_data is not None
+        found += _workers(endpoints, tried, problem, told, is_staged=is_staged)
     return [*found, *clocks.judge(told)]
 
 
@@ -122,6 +125,8 @@ def _workers(
     config: RunConfig | None,
     problem: Problem | None,
     told: list[ClockFacts],
+    *,
+    is_staged: bool,
 ) -> Sequence[Finding]:
     """The findings on the workers; their clocks are added to ``told``."""
     with (
@@ -130,8 +135,10 @@ def _workers(
     ):
         servers.hurry(PATIENCE_S)
         try:
-            tried = (None, None) if problem is None else (problem.config, problem.data.fits)
-            fleet = workers.gather(messages, servers, *tried)
+            tried = None if problem is None else problem.config
+            fits = None if problem is None else problem.data.fits
+            staged = problem.dataset.schema if problem is not None and is_staged else None
+            fleet = workers.gather(messages, servers, tried, fits, staged)
             kinds = workers.needed_work(config)
             queues = frozenset(name for each in kinds if (name := messages.queue_of(each)))
         except DistBeliefError as failure:
@@ -142,11 +149,18 @@ def _workers(
 
 def _expected(
     queues: frozenset[str], problem: Problem | None, addresses: Sequence[str]
-) -> workers.Expected:
+) -> Expected:
     known = versions()
     if problem is None:
-        return workers.Expected(known, queues, servers=addresses)
-    modules = Identity.here(problem.config).modules
-    return workers.Expected(
-        known, queues, problem.data.fingerprint, modules, problem.model.tensors, addresses
+        return Expected(known, queues, servers=addresses)
+    data = problem.data
+    return Expected(
+        known,
+        queues,
+        data.fingerprint,
+        Identity.here(problem.config).modules,
+        problem.model.tensors,
+        addresses,
+        data.dataset.n_examples,
+        data.dataset.facts.cached_bytes,
     )

@@ -5,43 +5,27 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from distbelief.app.broker.messages import DOWNPOUR, EVALUATION, SANDBLASTER
 from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.examples.compatibility import Compatibility
+from distbelief.app.datasets.examples.schema import Schema
+from distbelief.app.datasets.reading.access import ROOTS_VARIABLE
 from distbelief.app.errors import ExitCode
-from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.models.sources import differing
 from distbelief.app.runs.roster import shown
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.doctor.clocks import ClockFacts
 from distbelief.coordinator.doctor.findings import Finding, error, failed, note, ok, warning
 from distbelief.coordinator.doctor.introductions import introduce, seen_text, server_objections
 from distbelief.coordinator.doctor.preflight import start_command
+from distbelief.coordinator.doctor.trials import Expected, ask_for_trials, judge_trial
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages, shared_names
 
-#: How long a worker may take to open the data, converting them if it must.
-TRIAL_S = 30.0
-POLL_S = 0.3
-
-
-@dataclass(frozen=True)
-class Expected:
-    """The facts that workers must share.
-
-    ``fingerprint`` is None where no data are named; ``modules`` are digests of the user's own,
-    ``tensors`` those of the model; ``servers`` are the addresses of the parameter servers.
-    """
-
-    versions: Mapping[str, str]
-    queues: frozenset[str]
-    fingerprint: str | None = None
-    modules: Mapping[str, str] = field(default_factory=dict)
-    tensors: Sequence[TensorSpec] | None = None
-    servers: Sequence[str] = ()
+#: Versions that are told where all is well.
+SHOWN = ("distbelief", "python", "numpy")
 
 
 @dataclass(frozen=True)
@@ -80,10 +64,12 @@ def gather(
     servers: Servers,
     config: RunConfig | None,
     fits: Compatibility | None = None,
+    staged: Schema | None = None,
 ) -> Fleet:
     """Ask all workers how they see ``servers``, and have each try data and model of ``config``.
 
-    ``fits`` is what the data must fit.
+    ``fits`` is what the data must fit. If they are ``staged``, of that schema, workers do not look
+    for them.
 
     Raises ServerUnreachable if the broker does not answer.
     """
@@ -91,12 +77,14 @@ def gather(
     words: dict[str, Any] = {"question": question, "config": text}
     if fits is not None:  # a word that workers of older programs do not understand
         words["fits"] = json.dumps(fits.to_json())
+    if staged is not None:
+        words["staged"] = json.dumps(staged.to_json())
     before = time.time()
     answers = messages.answers("examine", **words)
     middle, uncertain = (before + time.time()) / 2, (time.time() - before) / 2
     understood = sorted({name for name, answer in answers if "versions" in answer})
     told, marked = introduce(messages, servers, understood)
-    trials = _trials(messages, question, understood) if config is not None else {}
+    trials = ask_for_trials(messages, question, understood) if config is not None else {}
     workers = tuple(
         WorkerFacts(
             name,
@@ -155,7 +143,14 @@ def _judge(worker: WorkerFacts, expected: Expected, marked: frozenset[int]) -> l
         what = f"{', '.join(f'{name}={n}' for name, n in threads.items())} is set there"
         found.append(note(subject, f"{what}; its processes use one thread each all the same"))
     found += _servers(worker, expected.servers, marked)
-    return [*found, *_trial(worker, expected)]
+    if answer.get("open_to"):
+        what = (
+            f"{answer['open_to']} reaches it, and {ROOTS_VARIABLE} is not set there: it opens "
+            "whatever its user may read if a run says so"
+        )
+        todo = f"set {ROOTS_VARIABLE}=/data in its environment, and restart it: docs/security.md"
+        found.append(warning(subject, what, todo))
+    return [*found, *judge_trial(subject, worker.trial, expected)]
 
 
 def _servers(
@@ -199,7 +194,8 @@ def _versions(subject: str, there: Mapping[str, str], here: Mapping[str, str]) -
         what = f"it has other versions: {', '.join(told)}"
         todo = "install the same; runs work, but need not be repeatable to the bit"
         return [warning(subject, what, todo)]
-    return [ok(subject, f"the same versions (distbelief {here['distbelief']})")]
+    names = ", ".join(f"{name} {here[name]}" for name in SHOWN if name in here)
+    return [ok(subject, f"the same versions ({names})")]
 
 
 def _cores(subject: str, answer: Mapping[str, Any]) -> Finding:
@@ -209,71 +205,3 @@ def _cores(subject: str, answer: Mapping[str, Any]) -> Finding:
     if processes > cores:
         return warning(subject, what, f"processes wait for one another: --concurrency {cores}")
     return ok(subject, what)
-
-
-def _trial(worker: WorkerFacts, expected: Expected) -> list[Finding]:
-    subject, trial = f"worker {worker.name}", worker.trial
-    if trial is None:
-        return []
-    if "pending" in trial or "error" in trial:
-        why = trial.get("error", f"still at it after {TRIAL_S:g} s")
-        what = f"whether it can open data and model is not known: {why}"
-        return [warning(subject, what, "try again; the first time converts the data")]
-    if "data" in trial:
-        todo = "give it the data under the same path"
-        return [error(subject, f"it cannot open the data: {trial['data']}", todo, ExitCode.DATA)]
-    if expected.fingerprint not in (None, trial["fingerprint"]):
-        what = (
-            f"its data differ from the coordinator's: fingerprint {trial['fingerprint']}, "
-            f"here {expected.fingerprint}"
-        )
-        return [error(subject, what, "give it the same files", ExitCode.DATA)]
-    if "model" in trial:
-        todo = "install what it needs there"
-        return [
-            error(subject, f"it cannot build the model: {trial['model']}", todo, ExitCode.MODEL)
-        ]
-    return _model(subject, trial, expected)
-
-
-def _model(subject: str, trial: Mapping[str, Any], expected: Expected) -> list[Finding]:
-    """Whether it imports the same sources, and builds the same tensors."""
-    todo = "bring the same files to both, and restart the workers"
-    modules = trial.get("modules", {})
-    if names := differing(modules, expected.modules):
-        first = names[0]
-        what = (
-            f"it imports another {' and another '.join(names)} than the coordinator: digest "
-            f"{modules[first]}, here {expected.modules[first]}"
-        )
-        return [error(subject, what, todo, ExitCode.MISMATCH)]
-    tensors = [[each.name, list(each.shape)] for each in expected.tensors or ()]
-    if expected.tensors is not None and trial.get("tensors", tensors) != tensors:
-        what = f"its model has the tensors {trial['tensors']}, here {tensors}"
-        return [error(subject, what, todo, ExitCode.MISMATCH)]
-    found = [ok(subject, "it sees the same data, and can build the same model")]
-    if unread := [
-        name for name in expected.modules if "" in (expected.modules[name], modules.get(name))
-    ]:
-        what = f"the source of {', '.join(unread)} cannot be read: it could not be compared"
-        found.append(note(subject, what))
-    return found
-
-
-def _trials(
-    messages: Messages, question: str, workers: Collection[str]
-) -> dict[str, dict[str, Any]]:
-    """Ask for the results of the trials, as far as they end in time."""
-    waiting = set(workers)
-    found: dict[str, dict[str, Any]] = {}
-    deadline = time.monotonic() + TRIAL_S
-    while waiting:
-        last = time.monotonic() > deadline
-        told = messages.ask("examined", to=sorted(waiting), question=question, last=last)
-        found |= {name: told.get(name, {"pending": True}) for name in waiting}
-        waiting = {name for name in waiting if "pending" in found[name]}
-        if last:
-            break
-        if waiting:
-            time.sleep(POLL_S)
-    return found

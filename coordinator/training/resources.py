@@ -34,6 +34,7 @@ from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.journal import Journal
 from distbelief.coordinator.runs.session import Session, open_session
+from distbelief.coordinator.runs.staging import check_size, staging
 from distbelief.coordinator.runs.wait_reporter import WaitReporter
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.training.announcement import announcement
@@ -77,6 +78,7 @@ def open_training(
     but the traces of self-tests, which are gone again.
     """
     preflight.check_division(problem)
+    check_size(cluster, problem.config, problem.data)
     output, config, say = folder.check_model_file(cluster), problem.config, callbacks.say
     if cluster.flower:
         flower.check()
@@ -107,9 +109,11 @@ def open_training(
             problem = _settle(problem, session, fit=embedded is None and not resumed)
             for line in announcement(session, problem, chosen=_auto_intervals(config)):
                 say(line)
-            hooks = _hooks(embedded, session, callbacks, interruption, checkpoints)
-            hooks = replace(hooks, check=restarts.noting(hooks.check, session.note))
-            yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
+            where = cluster if embedded is None else cluster.model_copy(update={"stage_data": None})
+            with staging(session, where, problem.data, say):
+                hooks = _hooks(embedded, session, callbacks, interruption, checkpoints)
+                hooks = replace(hooks, check=restarts.noting(hooks.check, session.note))
+                yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
 
 
 def _checkpoints(

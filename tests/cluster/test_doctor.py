@@ -17,6 +17,7 @@ from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.doctor import workers
 from distbelief.coordinator.doctor.findings import Severity, exit_code
+from distbelief.coordinator.doctor.trials import Expected
 from distbelief.coordinator.problem.problem import prepare
 from distbelief.coordinator.runs.messages import Messages
 
@@ -37,9 +38,9 @@ def ask(shared: LocalCluster, until: Callable[..., None]) -> Iterator[Ask]:
 
 def expected(
     config: RunConfig, fingerprint: str | None = None, servers: tuple[str, ...] = ()
-) -> workers.Expected:
+) -> Expected:
     queues = workers.needed_work(config)
-    return workers.Expected(versions(), queues, fingerprint, servers=servers)
+    return Expected(versions(), queues, fingerprint, servers=servers)
 
 
 def test_a_worker_beside_us_has_our_versions_our_data_and_our_servers(

@@ -49,6 +49,12 @@ NOT_TYPED = {
     "make test": "these tests are what it runs",
     "make lint": "CI runs it before these tests",
     "pip install .": "tests/cluster/test_installed.py installs the wheel",
+    "pip install -r deploy/worker-requirements.txt": "tests/cluster/test_small_installation.py "
+    "has a worker with nothing else",
+    "pip install --no-deps .": "likewise",
+    "python -m coordinator train --data mine.csv --stage-data": "tests/cluster/test_hosts.py does",
+    "python -m coordinator train --data mine.csv --stage-data=s3://bucket/staged": "no bucket is "
+    "there; tests/unit/app/datasets/staging/test_staging.py has another address",
     # tests/cluster/test_deployment.py runs what is behind these.
     "sh deploy/make-secrets": "it writes beside itself; tried with another folder",
     "docker compose -f deploy/compose.yaml up -d --build --scale worker=2": "no container engine",

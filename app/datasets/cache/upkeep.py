@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distbelief.app.errors import ConfigError
+from distbelief.app.settings.sizes import bytes_of
 
 LIMIT_VARIABLE = "DISTBELIEF_CACHE_LIMIT"
 DEFAULT_LIMIT = "20GB"
@@ -25,8 +26,9 @@ DEFAULT_LIMIT = "20GB"
 #: Arrays of a program that trains may not be open yet; so long nobody takes them for left over.
 HANDED_OVER_S = 86_400.0
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?B?)", re.IGNORECASE)
+#: How folders with data begin that were fetched from where a coordinator staged them.
+STAGED = "staged-"
+
 _CONVERTED = re.compile(r"[0-9a-f]{32}(\.partial)?")
 _GOING = ".going"
 
@@ -43,14 +45,10 @@ class Entry:
 
 def cache_limit() -> int:
     """The bytes that the cache of this machine may have; raises ConfigError."""
-    text = os.environ.get(LIMIT_VARIABLE) or DEFAULT_LIMIT
-    written = _LIMIT.fullmatch(text.strip())
-    if written is None:
-        raise ConfigError(
-            f"{LIMIT_VARIABLE} must be a number of bytes, like 500MB or 20GB, got {text!r}"
-        )
-    unit = written[2].upper()
-    return int(float(written[1]) * _UNITS[unit if unit in _UNITS else f"{unit}B"])
+    try:
+        return bytes_of(os.environ.get(LIMIT_VARIABLE) or DEFAULT_LIMIT)
+    except ValueError as error:
+        raise ConfigError(f"{LIMIT_VARIABLE} {error}") from None
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -98,7 +96,7 @@ def _entries(folder: Path) -> Iterator[Entry]:
 def _is_entry(path: Path) -> bool:
     return path.is_dir() and (
         _CONVERTED.fullmatch(path.name) is not None
-        or path.name.startswith(("arrays-", "input-"))
+        or path.name.startswith(("arrays-", "input-", STAGED))
         or path.name.endswith(_GOING)
     )
 

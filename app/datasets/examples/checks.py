@@ -102,6 +102,24 @@ def check_whole(labels: Array, source: str, first_row: int = 0) -> None:
         )
 
 
+def check_entries(indptr: Array, indices: Array, n_features: int, source: str) -> None:
+    """Require sparse rows that lie within their arrays, and columns that there are.
+
+    SciPy believes both, and would read and write elsewhere.
+    """
+    ordered = len(indptr) > 0 and indptr[0] == 0 and indptr[-1] == len(indices)
+    for start in range(0, len(indptr) - 1, CHUNK_NUMBERS):
+        ordered = ordered and bool((np.diff(indptr[start : start + CHUNK_NUMBERS + 1]) >= 0).all())
+    if not ordered or indptr.dtype != np.int64 or indices.dtype.kind != "i":
+        raise DataError(f"{source}: the rows of the sparse features are not where their array ends")
+    index = first_where(indices, lambda chunk: (chunk < 0) | (chunk >= n_features))
+    if index is not None:
+        raise DataError(
+            f"{source}: columns of the sparse features must be 0 to {n_features - 1}, "
+            f"{_position(index)} holds {indices[index]!s}"
+        )
+
+
 def to_float32(values: Array, thing: str, source: str) -> npt.NDArray[np.float32]:
     """``values`` rounded to float32, C-contiguous; the same array where it already is.
 

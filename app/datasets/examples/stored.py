@@ -64,6 +64,14 @@ def open_folder(folder: Path, source: str) -> Dataset | None:
     return dataset
 
 
+def files_of(folder: Path) -> tuple[str, ...]:
+    """Names of the arrays in a folder, as its ``meta.json`` says; raises OSError, ValueError."""
+    try:
+        return tuple(parse_object((folder / "meta.json").read_text())["bytes"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder} is no folder of a data set") from error
+
+
 def _shared_lock(path: Path) -> int:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -67,7 +67,7 @@ def check_access(name: str, *, pattern: bool = False) -> None:
     if roots is not None and not any(_is_under(place, root) for root in roots):
         raise DataError(
             f"{name}: workers here open data only under {', '.join(roots)}: lay the file there, "
-            f"or have their operator add its place to {ROOTS_VARIABLE}"
+            f"have their operator add its place to {ROOTS_VARIABLE}, or train with --stage-data"
         )
 
 

@@ -12,9 +12,14 @@ def digest(*streams: BufferedReader) -> str:
     return joined([hashlib.file_digest(stream, _blake2b).hexdigest() for stream in streams])
 
 
+def digest_of(content: bytes) -> str:
+    """BLAKE2b of some bytes, in hexadecimal."""
+    return _blake2b(content).hexdigest()
+
+
 def joined(digests: Sequence[str]) -> str:
     """One digest of several; of one alone, itself."""
-    return digests[0] if len(digests) == 1 else _blake2b(" ".join(digests).encode()).hexdigest()
+    return digests[0] if len(digests) == 1 else digest_of(" ".join(digests).encode())
 
 
 def _blake2b(content: bytes = b"") -> hashlib.blake2b:

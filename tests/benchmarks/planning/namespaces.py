@@ -14,13 +14,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.store.native import library
 from distbelief.coordinator.cluster import binaries
 
-NAME, NETWORK = "dbplan", "10.213.77"
+#: Of this process: others make hosts at the same time.
+NAME, NETWORK = f"db{os.getpid() % 100_000}", f"10.213.{os.getpid() % 250}"
 BRIDGE = f"{NAME}0"
 HERE = f"{NETWORK}.1"
 FIRST_PORT = 17_380
@@ -32,45 +34,69 @@ WAIT_S, POLL_S = 60.0, 0.1
 LEAST_BURST_BYTES, BURST_S = 96 << 10, 0.002
 
 
+@dataclass(frozen=True)
+class Host:
+    """A network namespace; ``outside`` is the end of its link that is not in it."""
+
+    name: str
+    address: str
+    outside: str
+
+    def command(self, *words: str) -> list[str]:
+        """The command that runs on it, under its name."""
+        named = 'hostname "$0" && exec "$@"'
+        inside = ["ip", "netns", "exec", self.name, "unshare", "--uts"]
+        return [*inside, "sh", "-c", named, self.name, *words]
+
+    def cut_off(self) -> None:
+        """Nothing comes or goes any more; nobody is told."""
+        _ip("link", "set", self.outside, "down")
+
+    def join_again(self) -> None:
+        _ip("link", "set", self.outside, "up")
+
+
 def why_not() -> str:
     """Why there can be no such hosts here; empty if there can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "network namespaces need root on Linux"
-    missing = [each for each in ("ip", "tc") if shutil.which(each) is None]
+    missing = [each for each in ("ip", "tc", "unshare") if shutil.which(each) is None]
     if missing:
         return f"the commands {', '.join(missing)} are not there (package iproute2)"
     try:
-        with hosts(1, 100.0):
+        with hosts(1, 100.0) as (host,):
+            _run(*host.command("true"))
             return ""
     except subprocess.CalledProcessError as error:
         return f"'{' '.join(error.cmd)}' is not allowed here: {error.stderr.strip()}"
 
 
 @contextmanager
-def hosts(count: int, megabits: float | None) -> Iterator[list[str]]:
-    """Names of namespaces on one bridge; each link has so many megabits a second both ways."""
+def hosts(count: int, megabits: float | None) -> Iterator[list[Host]]:
+    """Namespaces on one bridge; each link has so many megabits a second both ways."""
     with ExitStack() as stack:
         _ip("link", "add", BRIDGE, "type", "bridge")
         stack.callback(_ip, "link", "del", BRIDGE)
         _ip("addr", "add", f"{HERE}/24", "dev", BRIDGE)
         _ip("link", "set", BRIDGE, "up")
-        names = []
+        found = []
         for index in range(1, count + 1):
-            name, outside, inside = f"{NAME}{index}", f"{NAME}o{index}", f"{NAME}i{index}"
+            name, outside, inside = f"{NAME}-{index}", f"{NAME}o{index}", f"{NAME}i{index}"
+            address = f"{NETWORK}.{10 + index}"
             _ip("netns", "add", name)
             stack.callback(_ip, "netns", "del", name)
             _ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name)
             # The namespace would take it along some time after it is gone itself.
             stack.callback(_ip, "link", "del", outside)
             _ip("link", "set", outside, "master", BRIDGE, "up")
-            _ip("-n", name, "addr", "add", f"{NETWORK}.{10 + index}/24", "dev", inside)
+            _ip("-n", name, "addr", "add", f"{address}/24", "dev", inside)
             _ip("-n", name, "link", "set", inside, "up")
             _ip("-n", name, "link", "set", "lo", "up")
             if megabits is not None:
                 _limit(outside, megabits)
                 _limit(inside, megabits, "ip", "netns", "exec", name)
-            names.append(name)
-        yield names
+            found.append(Host(name, address, outside))
+        yield found
 
 
 def _limit(device: str, megabits: float, *before: str) -> None:
@@ -95,7 +121,7 @@ def fleet(servers: int, workers: int, megabits: float | None) -> Iterator[Mappin
     As in the environment of a worker.
     """
     with ExitStack() as stack:
-        names = stack.enter_context(hosts(workers, megabits))
+        found = stack.enter_context(hosts(workers, megabits))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ports = [FIRST_PORT + index for index in range(servers + 1)]
         for port in ports:
@@ -105,8 +131,8 @@ def fleet(servers: int, workers: int, megabits: float | None) -> Iterator[Mappin
             "DISTBELIEF_BROKER": broker,
             "DISTBELIEF_PARAMETER_SERVERS": ",".join(parameters),
         }
-        for name in names:
-            stack.enter_context(_worker(name, folder, variables))
+        for host in found:
+            stack.enter_context(_worker(host.name, folder, variables))
         yield variables
 
 

@@ -14,10 +14,11 @@ from distbelief.app.client import sweep
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerRefused, ServerUnreachable
-from distbelief.app.layout.keys import patterns, shard
+from distbelief.app.layout.keys import control, patterns, shard
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rules.sgd import SGD
+from distbelief.app.runs.staged import StagedOnServer
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.engines import choose_engines
@@ -119,6 +120,21 @@ def test_a_node_that_has_no_slot_yet_is_asked(
         assert store.push(TOKEN, 2, np.ones(24)).answers == ("APPLIED",) * 6
         cluster.move(place(run_id, 0), source)
     assert [each.applied for each in store.counts()] == [2] * 6
+
+
+def test_staged_data_lie_on_a_cluster_under_its_prefix_and_follow_their_slot(
+    clients: Servers, cluster: PrivateCluster, run_id: str
+) -> None:
+    depot, key = StagedOnServer(clients, run_id), PREFIX + control(run_id, f"staged:{'d' * 32}:0")
+    for piece in range(3):
+        depot.write("d" * 32, piece, bytes([piece]))
+    owner = cluster.owner(key)
+    assert owner.ask("EXISTS", key) == 1
+    cluster.move(key, cluster.nodes[(cluster.nodes.index(owner) + 1) % 3])
+    assert depot.read("d" * 32, range(4)) == [b"\0", b"\1", b"\2", None]
+    assert depot.missing("d" * 32, range(4)) == [3]
+    depot.remove("d" * 32, range(4))
+    assert depot.missing("d" * 32, range(4)) == [0, 1, 2, 3]
 
 
 def test_keys_of_all_nodes_are_found_and_removed_and_no_strangers(

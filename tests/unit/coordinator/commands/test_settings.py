@@ -118,6 +118,8 @@ OTHER: dict[str, Any] = {
     "wait_seconds": 2.5,
     "wait_for_workers": 300.0,
     "checkpoint_address": "s3://bucket/runs",
+    "stage_data": "s3://bucket/staged",
+    "stage_limit": "2GB",
     "keep_on_servers": "7d",
     "flower": True,
     "page": 8080,

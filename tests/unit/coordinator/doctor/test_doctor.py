@@ -25,6 +25,7 @@ from distbelief.coordinator.doctor.findings import (
     ok,
     warning,
 )
+from distbelief.coordinator.doctor.trials import Expected
 from distbelief.coordinator.views.diagnosis import show, verdict
 
 MIB = 1 << 20
@@ -223,7 +224,7 @@ def test_where_a_server_listens_beyond_its_machine(
 
 
 HERE = {"distbelief": "1", "code": "abc", "python": "3.11.7", "numpy": "2.4.0"}
-EXPECTED = workers.Expected(HERE, frozenset({"downpour", "evaluation"}), "f00")
+EXPECTED = Expected(HERE, frozenset({"downpour", "evaluation"}), "f00", examples=9, nbytes=100)
 ANSWER = {
     "versions": HERE,
     "processes": 2,
@@ -296,13 +297,37 @@ FLEETS: dict[str, tuple[workers.Fleet, Severity, ExitCode, tuple[str, ...]]] = {
         fleet(ANSWER, {"data": "x.csv: no such file"}),
         Severity.ERROR,
         ExitCode.DATA,
-        ("x.csv: no such file", "same path"),
+        ("x.csv: no such file", "same path", "--stage-data"),
     ),
     "other data": (
         fleet(ANSWER, {"fingerprint": "bad"}),
         Severity.ERROR,
         ExitCode.DATA,
         ("fingerprint bad, here f00",),
+    ),
+    "other data, of another size": (
+        fleet(ANSWER, {"fingerprint": "bad", "examples": 8}),
+        Severity.ERROR,
+        ExitCode.DATA,
+        ("fingerprint bad, here f00; 8 examples, here 9",),
+    ),
+    "no room for staged data": (
+        fleet(ANSWER, {"cache": {"folder": "/c", "free": 99, "writable": True}}),
+        Severity.ERROR,
+        ExitCode.DATA,
+        ("its cache /c has room for 99 bytes", "DISTBELIEF_CACHE"),
+    ),
+    "a cache that cannot be written": (
+        fleet(ANSWER, {"cache": {"folder": "/c", "free": 999, "writable": False}}),
+        Severity.ERROR,
+        ExitCode.DATA,
+        ("cannot write staged data into its cache /c",),
+    ),
+    "a worker that opens anything": (
+        fleet({**ANSWER, "open_to": "whoever may write to redis://b"}),
+        Severity.WARNING,
+        ExitCode.OK,
+        ("whoever may write to redis://b reaches it", "DISTBELIEF_DATA_ROOTS=/data"),
     ),
     "no model": (
         fleet(ANSWER, {"fingerprint": "f00", "model": "no module mine"}),
@@ -339,6 +364,19 @@ def test_all_is_well_with_a_worker_that_sees_the_same_data() -> None:
     found = workers.judge(fleet(ANSWER, {"fingerprint": "f00"}), EXPECTED)
     assert {each.severity for each in found} == {Severity.OK}
     assert "the same data" in found[-1].what
+
+
+def test_it_says_what_a_worker_has() -> None:
+    cache = {"folder": "/c", "there": True, "free": 100, "writable": True}
+    trial = {"fingerprint": "f00", "examples": 9, "cache": cache}
+    found = workers.judge(fleet(ANSWER, trial), EXPECTED)
+    said = " ".join(each.what for each in found)
+    assert "distbelief 1, python 3.11.7, numpy 2.4.0" in said
+    assert "sees the same data (9 examples, digest f00), in its cache /c, and can build" in said
+    (*_, last) = workers.judge(fleet(ANSWER, {"cache": cache}), EXPECTED)
+    assert last.what.startswith("it will fetch the data into its cache /c, and can build")
+    lacking = workers.judge(fleet(ANSWER, {"data": "no x.csv", "model": "no mine"}), EXPECTED)
+    assert [each.code for each in lacking[-2:]] == [ExitCode.DATA, ExitCode.MODEL]
 
 
 def test_a_clock_is_wrong_when_it_is_off_by_more_than_can_be_told() -> None:

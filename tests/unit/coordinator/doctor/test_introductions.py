@@ -21,6 +21,7 @@ from distbelief.coordinator.doctor.introductions import (
     seen_text,
     server_objections,
 )
+from distbelief.coordinator.doctor.trials import Expected
 
 ADDRESSES = ("redis://ps1", "redis://ps2")
 
@@ -99,7 +100,7 @@ def doctored(
     answer = {"versions": versions, "processes": 1, "cores": 1, "queues": ["q"], "threads": {}}
     worker = workers.WorkerFacts("w@h", answer, introduction=introduction)
     fleet = workers.Fleet("redis://b", (worker,), marked=marked)
-    expected = workers.Expected(versions, frozenset({"q"}), servers=ADDRESSES)
+    expected = Expected(versions, frozenset({"q"}), servers=ADDRESSES)
     return [(each.severity, each.what) for each in workers.judge(fleet, expected)[2:]]
 
 

@@ -162,6 +162,17 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return open_data
 
 
+@pytest.mark.parametrize("source", ["none.csv", "none", "arrays:/nowhere/data", "file:///none.csv"])
+def test_a_worker_that_lacks_what_the_coordinator_has_says_what_helps(
+    worker: Any, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match=r"not on the machine of worker .* train with --stage-data"):
+        worker(source)
+    monkeypatch.setenv(access.ROOTS_VARIABLE, str(tmp_path))
+    with pytest.raises(DataError, match=r"only under .*, or train with --stage-data"):
+        worker(source)
+
+
 SECRET = "root:$6$hunter2:0:0\nbin:*:1\n"
 
 
