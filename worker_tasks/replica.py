@@ -135,7 +135,7 @@ class _Loop:
         self._schedule = replica.schedule
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
-        self._ends_at = time.perf_counter() + (replica.config.unit_seconds or math.inf)
+        self._began = time.perf_counter()
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -173,9 +173,9 @@ class _Loop:
     def _may_go_on(self, step: int, first: int, stop: int, check: Callable[[], None]) -> bool:
         """Wait for slower replicas, if need be; then take over what they did meanwhile.
 
-        A unit whose time is over ends, once it has brought its stream on by a push.
+        A unit ends before the push that would be too much for its time: it makes one at least.
         """
-        if step > first and time.perf_counter() >= self._ends_at:
+        if step > first and self._is_over(step, first):
             return False
         if self._throttle is None:
             return True
@@ -187,6 +187,12 @@ class _Loop:
             self._window = self._window_from(step, stop)
             self._fetch_here()
         return may
+
+    def _is_over(self, step: int, first: int) -> bool:
+        """Whether there is no time left for as many steps as a push has."""
+        spent_s = time.perf_counter() - self._began
+        share = (step - first + self._config.push_interval) / (step - first)
+        return spent_s * share > self._config.task_seconds
 
     def _step_locally(self) -> None:
         """A rule may need to know how many steps the copy has taken since its fetch."""

@@ -41,6 +41,7 @@ from distbelief.worker_tasks.evaluation import evaluate
 
 FENCE, LEASE_S = 1, 60.0
 THRESHOLD = 0.4
+WORKERS = 2
 CONFIG: dict[str, Any] = {
     "model": "logistic",
     "data": "synthetic:logistic",
@@ -138,7 +139,7 @@ def begin(
         session = SimpleNamespace(
             control=server, record=record, config=problem.config, dispatcher=dispatcher
         )
-        evaluations = HeldoutEvaluations(cast("Any", session), problem, store)
+        evaluations = HeldoutEvaluations(cast("Any", session), problem, store, WORKERS)
         return Run(problem, server, store, evaluations, run_id, sent)
 
     yield make

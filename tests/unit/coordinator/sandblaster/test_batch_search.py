@@ -27,6 +27,7 @@ from distbelief.coordinator.sandblaster.batch import (
     BatchEvaluator,
 )
 from distbelief.coordinator.sandblaster.descent import Evaluate
+from distbelief.coordinator.sandblaster.portion_count import Cut
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=1, block_numbers=3)
 ATTEMPTS = 3
@@ -34,6 +35,9 @@ TICK_S, ANSWER_S = 0.25, 1.0
 
 
 FENCE = 3
+
+#: Training examples, of which each can be a portion.
+MOST = 100
 
 
 class Fleet:
@@ -98,8 +102,11 @@ class Fleet:
         self._store.accumulate(FENCE, evaluation, "vec:g", number, share)
         return Report(FENCE, evaluation, number, dispatch, "here", loss=1.0, largest=1.0)
 
-    def batch(self, turn: Callable[[], None], n_portions: int = 1) -> BatchEvaluator:
-        return BatchEvaluator(cast("Session", self), self._store, n_portions, 1, turn)
+    def batch(
+        self, turn: Callable[[], None], n_portions: int = 1, limit_s: float = math.inf
+    ) -> BatchEvaluator:
+        cut = Cut(n_portions, MOST, limit_s)
+        return BatchEvaluator(cast("Session", self), self._store, cut, 1, turn)
 
 
 class Enough(Exception):

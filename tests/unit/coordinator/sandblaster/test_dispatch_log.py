@@ -78,7 +78,9 @@ def test_a_long_run_tells_only_of_evaluations_with_portions_sent_again(
     told: list[int] = []
     nobody = cast("Any", None)
     session = SimpleNamespace(note=lambda kind, evaluation, **_: told.append(evaluation))
-    sums = BatchEvaluator(cast("Any", session), nobody, 2, 1, lambda: None)
+    sums = BatchEvaluator(
+        cast("Any", session), nobody, Cut(2, 2, math.inf), 1, lambda: None
+    )
     for number, sent in enumerate([[(0, 0), (1, 0)], [(0, 0), (1, 0)], [(0, 0), (0, 1)]]):
         sums.number = number
         sums._dispatches = DispatchLog(Clock())
