@@ -7,6 +7,7 @@ not understood is answered with what is wrong with it.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import uuid
@@ -19,6 +20,7 @@ from celery.worker import state
 
 from distbelief.app.broker.joining import is_joined, served_control_url
 from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.reading.access import ROOTS_VARIABLE
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.runs.roster import Question, Roster
 from distbelief.worker_tasks.examination import examine, examined
@@ -132,6 +134,12 @@ def begin(sender: Any = None, **_: Any) -> None:
     if not is_joined(sender.app):
         return
     end()
+    if ROOTS_VARIABLE not in os.environ:  # an empty one says: anywhere
+        log.warning(
+            "%s is not set: whatever data a run names, this worker opens what its user may read. "
+            "Name the places of data there (/data,s3://bucket/train)",
+            ROOTS_VARIABLE,
+        )
     try:
         _present.append(Presence(sender))
     except DistBeliefError as error:

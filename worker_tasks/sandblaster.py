@@ -15,8 +15,14 @@ from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.app.store.contract.standings import from_json
 from distbelief.worker_tasks.chunk_clock import ChunkClock, TooLong
-from distbelief.worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
-from distbelief.worker_tasks.lease import process_name
+from distbelief.worker_tasks.context import (
+    OPEN_RUNS,
+    RunContext,
+    control_server,
+    ledger,
+    open_context,
+)
+from distbelief.worker_tasks.lease import is_unknown, process_name
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.process import computing
 
@@ -38,6 +44,8 @@ def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatc
         report(control_server(), run, late_answer)
         return "cut short"
     except Fenced as reason:
+        if is_unknown(ledger(run)):
+            return "refused"
         log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, reason)
         return "fenced"
     except DataLost as lost:

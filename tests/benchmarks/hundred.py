@@ -66,7 +66,7 @@ class Fleet:
     def __init__(self, cluster: LocalCluster, workers: list[Child]) -> None:
         places = cluster.endpoints
         self.cluster = cluster
-        self.mains = [_program(each) for each in workers]
+        self.mains = [psutil.Process(each.process.pid) for each in workers]
         self.pool = [child for main in self.mains for child in main.children()]
         urls = {"control": places.broker, "parameters": places.parameter_servers[0]}
         self.clients = {name: redis.Redis.from_url(url) for name, url in urls.items()}
@@ -91,11 +91,6 @@ class Fleet:
     def connections(self) -> str:
         found = {name: client.info("clients") for name, client in self.clients.items()}
         return ", ".join(f"{name} {each['connected_clients']}" for name, each in found.items())
-
-
-def _program(started: Child) -> psutil.Process:
-    """The worker's main process; its ``Child`` may have a process around it."""
-    return psutil.Process(started.process.pid)
 
 
 def _cpu_s(process: psutil.Process) -> float:
