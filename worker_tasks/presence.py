@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from typing import Any
 
+from celery.contrib.testing.worker import test_worker_started, test_worker_stopped
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from celery.worker import state
 
@@ -131,7 +132,17 @@ _present: list[Presence] = []
 @worker_ready.connect
 def begin(sender: Any = None, **_: Any) -> None:
     """Begin when a worker of ours, or one of an application that joined, listens."""
-    if not is_joined(sender.app):
+    _begin(sender)
+
+
+@test_worker_started.connect
+def begin_in_thread(consumer: Any = None, **_: Any) -> None:
+    """Begin when one listens that is a thread of a program, as Celery has them for tests."""
+    _begin(consumer)
+
+
+def _begin(consumer: Any) -> None:
+    if not is_joined(consumer.app):
         return
     end()
     if ROOTS_VARIABLE not in os.environ:  # an empty one says: anywhere
@@ -141,13 +152,14 @@ def begin(sender: Any = None, **_: Any) -> None:
             ROOTS_VARIABLE,
         )
     try:
-        _present.append(Presence(sender))
+        _present.append(Presence(consumer))
     except DistBeliefError as error:
         log.error("this worker cannot train: %s", error)
 
 
 @worker_shutting_down.connect
 @worker_shutdown.connect
+@test_worker_stopped.connect
 def end(**_: Any) -> None:
     """End with the worker."""
     while _present:

@@ -50,6 +50,9 @@ class Joined:
     control: str | None
 
 
+#: How the address of a broker begins that is in the memory of a process.
+OF_ONE_PROCESS = "memory://"
+
 #: Names of pickles among serializers.
 PICKLES = ("pickle", "application/x-python-serialize")
 
@@ -97,7 +100,8 @@ def application(name: str) -> Celery:
     """The joined application that is called so, as Celery's ``-A`` finds it.
 
     Raises:
-        ConfigError: it cannot be imported, is none, has not joined, or calls tasks in place.
+        ConfigError: it cannot be imported, is none, has not joined, calls tasks in place, or has
+            queues that nobody's worker sees.
     """
     app = _handed.get(name) or _imported(name)
     if app not in _joined:
@@ -110,6 +114,12 @@ def application(name: str) -> Celery:
             f"the Celery application {name} has task_always_eager on, with which nothing is sent "
             "to workers: train without it, on servers and workers that are started for the run, "
             "or switch it off"
+        )
+    if str(app.conf.broker_write_url).startswith(OF_ONE_PROCESS) and app not in _served:
+        raise ConfigError(
+            f"the broker of the Celery application {name} is {OF_ONE_PROCESS}, which no other "
+            "process reaches, and no worker runs in this one: start one in a thread "
+            "(celery.contrib.testing.worker), or take filesystem:// or a server"
         )
     return app
 
