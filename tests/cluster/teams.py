@@ -44,24 +44,29 @@ def settings():
 """
 
 
-@contextmanager
-def worker(
-    folder: Path, app: str, queues: str, *words: str, **variables: str
-) -> Iterator[Mapping[str, str]]:
-    """A worker of a project in a folder; the environment that it and its programs have."""
-    environment = {
+def environment(folder: Path, **variables: str) -> Mapping[str, str]:
+    """That of a project's programs."""
+    return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(folder), import_path()]),
         "C_FORCE_ROOT": "1",
         **variables,
     }
+
+
+@contextmanager
+def worker(
+    folder: Path, app: str, queues: str, *words: str, **variables: str
+) -> Iterator[Mapping[str, str]]:
+    """A worker of a project in a folder; the environment that it and its programs have."""
+    found = environment(folder, **variables)
     command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", queues]
     with (folder / "team.log").open("wb") as log:
         started = subprocess.Popen(
-            [*command, "-c", "1", *words], cwd=folder, env=environment, stdout=log, stderr=log
+            [*command, "-c", "1", *words], cwd=folder, env=dict(found), stdout=log, stderr=log
         )
     try:
-        yield environment
+        yield found
     finally:
         started.terminate()
         try:
