@@ -1,4 +1,4 @@
-"""docs/join.md by itself: its project, its program and its commands, as printed; then the others."""
+"""docs/join.md by itself: its project, program and commands as printed; then all the others."""
 
 from __future__ import annotations
 
