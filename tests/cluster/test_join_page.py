@@ -34,15 +34,17 @@ for words in json.loads(sys.argv[1]):
     typed(*words)
 """
 
-#: A run that is told to stop in its middle, by a program that names it; it goes on by a command.
+#: A run that a program names and is told to stop in its middle, twice; a command ends it.
 HALTED = """
 from distbelief import train
 from shop.celery import app
 
-seen = []
-words = dict(celery=app, model="softmax", passes=6, unit_steps=5, folder="runs")
-halted = train(run="halted", on_event=seen.append, should_stop=lambda: len(seen) > 3, **words)
-assert "stop" in str(halted.reason) or "interrupt" in str(halted.reason), halted.reason
+words = dict(celery=app, model="softmax", passes=8, unit_steps=5, folder="runs")
+for _ in range(2):  # begun, and gone on with
+    units = []
+    note = lambda event: units.append(1) if event.kind == "unit" else None
+    halted = train(run="halted", on_event=note, should_stop=lambda: len(units) > 3, **words)
+    assert halted.checkpoint is not None, halted.reason
 """
 
 

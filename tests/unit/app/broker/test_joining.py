@@ -105,3 +105,10 @@ def test_nothing_of_ours_is_pickled() -> None:
     app.conf.update(accept_content=["pickle"], task_serializer="pickle")
     with pytest.raises(ConfigError, match="add 'json' to its accept_content"):
         joining.serializer_of(app)
+
+
+def test_the_memory_of_another_process_is_no_broker() -> None:
+    app = made("memory://")
+    joining.join(app, control=REDIS)
+    with pytest.raises(ConfigError, match="which no other process reaches, and no worker runs"):
+        joining.application(joining.name_of(app))
