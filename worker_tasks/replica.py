@@ -30,6 +30,7 @@ from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
 from distbelief.worker_tasks.executors import executor
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.table_copy import TableCopy
+from distbelief.worker_tasks.task_clock import PushClock
 from distbelief.worker_tasks.unit_report import UnitReport
 
 
@@ -135,7 +136,7 @@ class _Loop:
         self._schedule = replica.schedule
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
-        self._began = time.perf_counter()
+        self._clock = PushClock(self._config)
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -175,7 +176,7 @@ class _Loop:
 
         A unit ends before the push that would be too much for its time: it makes one at least.
         """
-        if step > first and self._is_over(step, first):
+        if self._clock.is_over(step - first):
             return False
         if self._throttle is None:
             return True
@@ -187,12 +188,6 @@ class _Loop:
             self._window = self._window_from(step, stop)
             self._fetch_here()
         return may
-
-    def _is_over(self, step: int, first: int) -> bool:
-        """Whether there is no time left for as many steps as a push has."""
-        spent_s = time.perf_counter() - self._began
-        share = (step - first + self._config.push_interval) / (step - first)
-        return spent_s * share > self._config.task_seconds
 
     def _step_locally(self) -> None:
         """A rule may need to know how many steps the copy has taken since its fetch."""

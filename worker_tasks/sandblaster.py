@@ -14,7 +14,6 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.app.store.contract.standings import from_json
-from distbelief.worker_tasks.chunk_clock import ChunkClock, TooLong
 from distbelief.worker_tasks.context import (
     OPEN_RUNS,
     RunContext,
@@ -25,6 +24,7 @@ from distbelief.worker_tasks.context import (
 from distbelief.worker_tasks.lease import is_unknown, process_name
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.process import computing
+from distbelief.worker_tasks.task_clock import ChunkClock, TooLong
 
 log = logging.getLogger(__name__)
 

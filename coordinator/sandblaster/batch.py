@@ -31,8 +31,8 @@ from distbelief.coordinator.sandblaster.descent import Evaluate
 from distbelief.coordinator.sandblaster.dispatch_log import MOST_TOLD, DispatchLog
 from distbelief.coordinator.sandblaster.portion_count import Cut
 from distbelief.coordinator.sandblaster.portions import Policy, Portions
-from distbelief.worker_tasks.chunk_clock import TooLong
 from distbelief.worker_tasks.portion import is_exact, quantum
+from distbelief.worker_tasks.task_clock import TooLong
 
 #: How long to wait for a report before looking for portions to send again.
 REPORT_TICK_S = 0.05
@@ -294,7 +294,6 @@ class BatchEvaluator:
         self._session.send_portion(self.number, portion, dispatch)
 
     def _collect(self) -> list[batch.Report]:
-        control, run = self._session.control, self._session.record.run
-        reports = batch.collect(control, run, REPORT_TICK_S)
+        reports = batch.collect(self._session.control, self._session.record.run, REPORT_TICK_S)
         current = (self._session.fence, self.number)
         return [report for report in reports if (report.fence, report.evaluation) == current]

@@ -33,7 +33,7 @@ from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated
 from distbelief.coordinator.sandblaster.minimisers import check_begun, minimiser, wording_divergence
-from distbelief.coordinator.sandblaster.portion_count import Cut, portions_of
+from distbelief.coordinator.sandblaster.portion_count import Cut
 from distbelief.coordinator.sandblaster.space import Space
 from distbelief.coordinator.sandblaster.status import status_of
 from distbelief.coordinator.sandblaster.summary import summary
@@ -59,8 +59,7 @@ class Sandblaster:
         self._hooks = hooks
         self._store = store
         self._space = Space(store)
-        cut = Cut(portions_of(problem), problem.n_train, problem.config.task_seconds)
-        self._evaluator = BatchEvaluator(session, store, cut, workers, self._turn)
+        self._evaluator = BatchEvaluator(session, store, Cut.of(problem), workers, self._turn)
         self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0

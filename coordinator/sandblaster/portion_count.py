@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.problem.problem import Problem
@@ -54,6 +55,11 @@ class Cut:
     portions: int
     most: int
     limit_s: float
+
+    @classmethod
+    def of(cls, problem: Problem) -> Self:
+        """That of a problem; raises ConfigError as :func:`portions_of` does."""
+        return cls(portions_of(problem), problem.n_train, problem.config.task_seconds)
 
     def note(self, took_s: float) -> bool:
         """Note what one portion took; whether there are more of them for it.

@@ -24,7 +24,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
 from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Features, Model, Targets, Task
-from distbelief.worker_tasks import chunk_clock
+from distbelief.worker_tasks import task_clock
 from distbelief.worker_tasks.portion import (
     CHUNK_EXAMPLES,
     HEADROOM,
@@ -362,20 +362,20 @@ def test_a_portion_that_takes_too_long_says_what_all_of_it_would_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [5.0]
-    monkeypatch.setattr(chunk_clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    clock = chunk_clock.ChunkClock(1.0, 10 * CHUNK_EXAMPLES - 1)
+    monkeypatch.setattr(task_clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    clock = task_clock.ChunkClock(1.0, 10 * CHUNK_EXAMPLES - 1)
     for seconds in (0.2, 0.25, 3.0):  # in the third this process was stopped
         clock.look()
         now[0] += seconds
-    with pytest.raises(chunk_clock.TooLong) as late:
+    with pytest.raises(task_clock.TooLong) as late:
         clock.look()
     assert late.value.whole_s == pytest.approx(10 * 0.25)
 
 
 def test_a_portion_of_one_chunk_is_never_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [5.0]
-    monkeypatch.setattr(chunk_clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    clock = chunk_clock.ChunkClock(1.0, 3)
+    monkeypatch.setattr(task_clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    clock = task_clock.ChunkClock(1.0, 3)
     now[0] += 60.0
     clock.look()
     now[0] += 60.0

@@ -801,7 +801,7 @@ def test_a_unit_ends_before_the_push_that_would_be_too_much_for_its_time(
     """At least one push it makes, however long that takes: else nothing would go on."""
     now = [100.0]
     clock = SimpleNamespace(perf_counter=lambda: now[0])
-    monkeypatch.setattr("distbelief.worker_tasks.replica.time", clock)
+    monkeypatch.setattr("distbelief.worker_tasks.task_clock.time", clock)
 
     def work(parameters: Vector, features: Features) -> None:
         now[0] += step_s

@@ -1,4 +1,4 @@
-"""How long a portion takes, so that it is no longer than others can wait."""
+"""How long a unit and a portion take, so that they are no longer than others can wait."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ import math
 import statistics
 import time
 
+from distbelief.app.settings.config import RunConfig
 from distbelief.worker_tasks.portion import CHUNK_EXAMPLES
+
+
+class PushClock:
+    """The time of a unit, which ends before the push that would be too much for it."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._limit_s = config.task_seconds
+        self._n_push = config.push_interval
+        self._began = time.perf_counter()
+
+    def is_over(self, steps: int) -> bool:
+        """Whether, after so many steps, there is no time left for those of a push."""
+        spent_s = time.perf_counter() - self._began
+        return steps > 0 and spent_s * (steps + self._n_push) / steps > self._limit_s
 
 
 class TooLong(Exception):
