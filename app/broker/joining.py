@@ -50,6 +50,9 @@ class Joined:
     control: str | None
 
 
+#: A program's own module, by its names here: nobody else finds an application there.
+PROGRAMS = ("__main__", "__mp_main__")
+
 #: How the address of a broker begins that is in the memory of a process.
 OF_ONE_PROCESS = "memory://"
 
@@ -133,7 +136,7 @@ def name_of(app: Celery) -> str:
     if not isinstance(app, Celery):
         raise ConfigError(f"celery must be a Celery application, got {type(app).__name__}")
     for module, found in [*sys.modules.items()]:
-        if module != "__main__" and not module.startswith("celery"):
+        if module not in PROGRAMS and not module.startswith("celery"):
             for name, value in [*vars(found).items()] if hasattr(found, "__dict__") else ():
                 if value is app:
                     _handed[f"{module}:{name}"] = app

@@ -58,7 +58,7 @@ def project(folder: Path, cluster: LocalCluster) -> Iterator[Mapping[str, str]]:
     broker = cluster.endpoints.broker.replace("unix://", "redis+socket://")
     (folder / "shop" / "celery.py").write_text(made.replace(PRINTED_BROKER, broker))
     rows = "\n".join(f"{i % 7},{i % 3},{'ab'[i % 7 > 3]}" for i in range(300))
-    (folder / "mine.csv").write_text(f"size,colour,kind\n{rows}\n")
+    (folder / "mine.csv").write_text(f"size,colour,label\n{rows}\n")
     (command,) = (each for each in mentioned(PAGE) if each.startswith("celery -A shop worker"))
     _, _, app, _, *words = shlex.split(command)
     with teams.worker(folder, app, words[words.index("-Q") + 1]) as environment:

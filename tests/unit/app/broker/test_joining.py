@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 from celery import Celery
 
@@ -112,3 +115,11 @@ def test_the_memory_of_another_process_is_no_broker() -> None:
     joining.join(app, control=REDIS)
     with pytest.raises(ConfigError, match="which no other process reaches, and no worker runs"):
         joining.application(joining.name_of(app))
+
+
+def test_an_application_is_called_as_others_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = made()
+    for module in ("__main__", "__mp_main__", "shop.celery"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        vars(sys.modules[module])["app"] = app
+    assert joining.name_of(app) == "shop.celery:app"
