@@ -30,9 +30,11 @@ from distbelief.coordinator.problem.handed_over import Data, handed_over, source
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.progress.callbacks import Callbacks, together
 from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.result import Result, Timings, result_of
-from distbelief.coordinator.training import training
+from distbelief.coordinator.runs import resumption
+from distbelief.coordinator.training import named, training
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -52,6 +54,7 @@ def train(
     *,
     cluster: Cluster | None = None,
     celery: Celery | None = None,
+    run: str | None = None,
     data: Data | None = None,
     holdout_data: Data | None = None,
     test_data: Data | None = None,
@@ -74,6 +77,8 @@ def train(
             there; a :class:`distbelief.ClusterConfig` names servers of your own.
         celery: a Celery application of your own, which :func:`distbelief.celery.join` has joined:
             its workers train.
+        run: a name: the run is begun, or gone on with where it stands, as by ``--run`` on the
+            command line, for what restarts programs. Its folder stays. Data are files or addresses.
         data: as on the command line, or (features, targets): numbers of the shape
             (n_examples, n_features), sparse ones of SciPy, or a DataFrame, whose columns mean
             what they would in a CSV file; and numbers or texts. With (features, targets, weights)
@@ -106,7 +111,7 @@ def train(
     given = {"data": data, "holdout_data": holdout_data, "test_data": test_data}
     if celery is not None:
         settings["celery_app"] = name_of(celery)
-    result = trained(config, cluster, given, callbacks, settings, progress=progress)
+    result = trained(config, cluster, given, callbacks, settings, progress=progress, run=run)
     if result.warning:
         warnings.warn(result.warning, stacklevel=2)
     return result
@@ -120,16 +125,18 @@ def trained(
     settings: Mapping[str, Any],
     *,
     progress: bool = False,
+    run: str | None = None,
 ) -> Result:
     """What :func:`train` gives, without its warnings; ``given`` are the data by their settings."""
     began = time.monotonic()
-    run, where = _configure(config, cluster, {**settings, **sources(given)})
-    if not (kept := "folder" in where.model_fields_set):
+    wanted, where = _configure(config, cluster, {**settings, **sources(given)})
+    kept = run is not None or "folder" in where.model_fields_set
+    if "folder" not in where.model_fields_set:
         where = where.model_copy(update={"folder": str(default_cache_folder() / "runs")})
-    allow_imports_of(run)
-    with handed_over(run, given) as run:
+    allow_imports_of(wanted)
+    with handed_over(wanted, given) as wanted:
         n_servers = len(where.parameter_servers) or where.servers
-        problem, history, started = prepare(run, n_servers), list[Event](), list[float]()
+        problem, history, started = prepare(wanted, n_servers), list[Event](), list[float]()
         prepared = time.monotonic()
 
         def told(event: Event) -> None:
@@ -141,7 +148,7 @@ def trained(
         local = cluster if isinstance(cluster, LocalCluster) else None
         hearing = replace(callbacks, on_event=told)
         with _shown(problem, hearing) if progress else nullcontext(hearing) as every:
-            outcome = training.train(problem, where, every, local)
+            outcome = _begun_or_gone_on(problem, where, every, local, run)
         model = TrainedModel.load(outcome.model_file)
     start_s, rest_s = started[0] - prepared, time.monotonic() - started[0]
     training_s = min(outcome.seconds, rest_s)
@@ -151,6 +158,26 @@ def trained(
         left = Path(where.folder) / outcome.run
         weakref.finalize(result, shutil.rmtree, left, ignore_errors=True)
     return result
+
+
+def _begun_or_gone_on(
+    problem: Problem,
+    where: ClusterConfig,
+    callbacks: Callbacks,
+    local: LocalCluster | None,
+    run: str | None,
+) -> Outcome:
+    """Begin a run, or go on with the one of that name; raises ConfigError if it has finished."""
+    found = named.find(run, where) if run is not None else None
+    if found is None:
+        return training.train(problem, where, callbacks, local, run)
+    named.check_same(found.record, problem)
+    if resumption.has_finished(found):
+        raise ConfigError(
+            f"run {run} has finished: its model is {found.folder.model_file(found.cluster)}, which "
+            "TrainedModel.load reads"
+        )
+    return named.go_on(found, problem, callbacks)
 
 
 @contextmanager

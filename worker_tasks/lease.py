@@ -20,6 +20,7 @@ from distbelief.app.errors import (
     ServerError,
     WorkerMismatch,
 )
+from distbelief.app.files.visible import visible
 from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.app.runs.renewal import RENEWALS_PER_LEASE, Renewal
 from distbelief.worker_tasks.shutdown import ending
@@ -54,12 +55,13 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
     """Claim ``unit``, do it, report it; the outcome in a word, for the log and Flower.
 
     A message for a unit that is held, finished or forgotten ends here quietly: the
-    broker delivers twice now and then. A worker that is told to end gives the unit back at
-    its next check: nothing is lost, for whoever goes on begins at the step that the shards have.
+    broker delivers twice now and then. One for a run that nobody knows is told. A worker that
+    is told to end gives the unit back at its next check: nothing is lost, for whoever goes on
+    begins at the step that the shards have.
     """
     claim = ledger.claim(unit, _claimer())
     if claim is None:
-        return "nothing to do"
+        return "refused" if is_unknown(ledger) else "nothing to do"
     with _keep_renewed(ledger, claim) as lease:
         try:
             lease.check()
@@ -88,6 +90,21 @@ def work(ledger: Ledger, unit: str, do: Callable[[Lease], dict[str, Any]]) -> st
             ledger.finish(claim, UnitState.FAILED, failure)
             raise
     return "done" if ledger.finish(claim, UnitState.DONE, report) else "fenced"
+
+
+def is_unknown(ledger: Ledger) -> bool:
+    """Whether a message is for a run that the control server does not know; the log then says so.
+
+    Runs are removed, and messages may be forged.
+    """
+    if ledger.knows_run():
+        return False
+    log.warning(
+        "a message for run %s was refused, which the control server does not know: if nobody has "
+        "removed that run, who else sends messages?",
+        visible(ledger.run),
+    )
+    return True
 
 
 def process_name() -> str:

@@ -13,7 +13,7 @@ in any order (the idea of reproducible summation by pre-rounding, Demmel & Nguye
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,14 +53,17 @@ def compute(
     *,
     n_examples: int,
     penalty: Vector | None,
+    before_chunk: Callable[[], None] = lambda: None,
 ) -> Share:
     """The share of the rows in ``blocks``, if any, in the mean over ``n_examples``.
 
     ``penalty`` is the L2 factor of each parameter, for the portion that carries the term.
+    ``before_chunk`` is called before each chunk and may raise to stop.
     """
     total, loss = np.zeros_like(parameters), 0.0
     scratch = np.empty_like(parameters)
     for chunk in _chunks(blocks):
+        before_chunk()
         features, targets = dataset.features[chunk], dataset.targets[chunk]
         weight = len(targets) / n_examples
         keyword = weighed(None if dataset.weights is None else dataset.weights[chunk])

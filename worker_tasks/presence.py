@@ -7,6 +7,7 @@ not understood is answered with what is wrong with it.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import uuid
@@ -14,11 +15,13 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from typing import Any
 
+from celery.contrib.testing.worker import test_worker_started, test_worker_stopped
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from celery.worker import state
 
 from distbelief.app.broker.joining import is_joined, served_control_url
 from distbelief.app.client.servers import Servers
+from distbelief.app.datasets.reading.access import ROOTS_VARIABLE
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.runs.roster import Question, Roster
 from distbelief.worker_tasks.examination import examine, examined
@@ -129,17 +132,34 @@ _present: list[Presence] = []
 @worker_ready.connect
 def begin(sender: Any = None, **_: Any) -> None:
     """Begin when a worker of ours, or one of an application that joined, listens."""
-    if not is_joined(sender.app):
+    _begin(sender)
+
+
+@test_worker_started.connect
+def begin_in_thread(consumer: Any = None, **_: Any) -> None:
+    """Begin when one listens that is a thread of a program, as Celery has them for tests."""
+    _begin(consumer)
+
+
+def _begin(consumer: Any) -> None:
+    if not is_joined(consumer.app):
         return
     end()
+    if ROOTS_VARIABLE not in os.environ:  # an empty one says: anywhere
+        log.warning(
+            "%s is not set: whatever data a run names, this worker opens what its user may read. "
+            "Name the places of data there (/data,s3://bucket/train)",
+            ROOTS_VARIABLE,
+        )
     try:
-        _present.append(Presence(sender))
+        _present.append(Presence(consumer))
     except DistBeliefError as error:
         log.error("this worker cannot train: %s", error)
 
 
 @worker_shutting_down.connect
 @worker_shutdown.connect
+@test_worker_stopped.connect
 def end(**_: Any) -> None:
     """End with the worker."""
     while _present:

@@ -30,6 +30,7 @@ from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
 from distbelief.worker_tasks.executors import executor
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.table_copy import TableCopy
+from distbelief.worker_tasks.task_clock import PushClock
 from distbelief.worker_tasks.unit_report import UnitReport
 
 
@@ -135,7 +136,7 @@ class _Loop:
         self._schedule = replica.schedule
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
-        self._ends_at = time.perf_counter() + (replica.config.unit_seconds or math.inf)
+        self._clock = PushClock(self._config)
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -173,9 +174,9 @@ class _Loop:
     def _may_go_on(self, step: int, first: int, stop: int, check: Callable[[], None]) -> bool:
         """Wait for slower replicas, if need be; then take over what they did meanwhile.
 
-        A unit whose time is over ends, once it has brought its stream on by a push.
+        A unit ends before the push that would be too much for its time: it makes one at least.
         """
-        if step > first and time.perf_counter() >= self._ends_at:
+        if self._clock.is_over(step - first):
             return False
         if self._throttle is None:
             return True

@@ -14,10 +14,17 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.app.store.contract.standings import from_json
-from distbelief.worker_tasks.context import OPEN_RUNS, RunContext, control_server, open_context
-from distbelief.worker_tasks.lease import process_name
+from distbelief.worker_tasks.context import (
+    OPEN_RUNS,
+    RunContext,
+    control_server,
+    ledger,
+    open_context,
+)
+from distbelief.worker_tasks.lease import is_unknown, process_name
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.process import computing
+from distbelief.worker_tasks.task_clock import ChunkClock, TooLong
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +35,17 @@ def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatc
     answer = Report(fence, evaluation, portion, dispatch, process_name())
     began = time.monotonic()
     try:
-        loss, largest = _add(open_context(run, fence), _evaluation(run, fence, evaluation), portion)
+        loss, largest, computing_s = _add(
+            open_context(run, fence), _evaluation(run, fence, evaluation), portion
+        )
+    except TooLong as late:
+        why = f"portion {portion} was cut short, for others wait"
+        late_answer = replace(answer, error=why, cut=True, computing_s=late.whole_s)
+        report(control_server(), run, late_answer)
+        return "cut short"
     except Fenced as reason:
+        if is_unknown(ledger(run)):
+            return "refused"
         log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, reason)
         return "fenced"
     except DataLost as lost:
@@ -45,29 +61,38 @@ def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatc
         report(control_server(), run, replace(answer, error=text, mismatch=mismatch))
         raise
     seconds = time.monotonic() - began
-    done = replace(answer, loss=loss, largest=largest, seconds=seconds)
+    done = replace(answer, loss=loss, largest=largest, seconds=seconds, computing_s=computing_s)
     report(control_server(), run, done)
     return "done"
 
 
-def _add(context: RunContext, task: BatchEvaluation, portion: int) -> tuple[float, float]:
-    """Loss and largest number of a portion, once every shard has its gradient."""
+def _add(context: RunContext, task: BatchEvaluation, portion: int) -> tuple[float, float, float]:
+    """Loss and largest number of a portion, once every shard has its gradient, and the seconds
+    that computing it took.
+
+    Raises TooLong.
+    """
+    point, n_train = _parameters(context, task), len(context.data.train)
+    clock = ChunkClock(context.config.task_seconds, math.ceil(n_train / task.portions))
     share = compute(
         context.model,
         context.data.dataset,
         context.portion(portion, task.portions),
-        _parameters(context, task),
-        n_examples=len(context.data.train),
+        point,
+        n_examples=n_train,
         penalty=context.penalty if portion == 0 else None,
+        before_chunk=clock.look,
     )
+    computing_s = clock.spent_s
     if not (math.isfinite(share.loss) and math.isfinite(share.largest)):
-        return math.inf, 0.0  # the step was too long: there is no gradient to add
+        return math.inf, 0.0, computing_s  # the step was too long: there is no gradient to add
     answers = context.vectors.accumulate(
         task.fence, task.number, task.gradient, portion, rounded(share.gradient, task.quantum)
     )
     if Counted.EXPIRED in answers:
         raise Fenced(f"evaluation {task.number} is over")
-    return (math.inf if Counted.REFUSED in answers else share.loss), share.largest
+    loss = math.inf if Counted.REFUSED in answers else share.loss
+    return loss, share.largest, computing_s
 
 
 @lru_cache(maxsize=OPEN_RUNS)

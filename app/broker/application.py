@@ -36,7 +36,7 @@ from distbelief.app.settings.environment import (
     BROKER,
     broker_url,
     control_url,
-    is_redis,
+    is_meant_as_redis,
 )
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class Application(Celery):  # type: ignore[misc]  # Celery has no types
     builtin_fixups = frozenset[str]()
 
     def __init__(self, broker: str) -> None:
-        self.on_redis = is_redis(broker) or "://" not in broker
+        self.on_redis = is_meant_as_redis(broker)
         self._credentials = credentials_for(broker) if self.on_redis else None
         secret = self._credentials is not None
         own = _on_redis(broker, secret=secret) if self.on_redis else {"broker_url": broker}

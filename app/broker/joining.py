@@ -50,6 +50,12 @@ class Joined:
     control: str | None
 
 
+#: A program's own module, by its names here: nobody else finds an application there.
+PROGRAMS = ("__main__", "__mp_main__")
+
+#: How the address of a broker begins that is in the memory of a process.
+OF_ONE_PROCESS = "memory://"
+
 #: Names of pickles among serializers.
 PICKLES = ("pickle", "application/x-python-serialize")
 
@@ -97,7 +103,8 @@ def application(name: str) -> Celery:
     """The joined application that is called so, as Celery's ``-A`` finds it.
 
     Raises:
-        ConfigError: it cannot be imported, is none, has not joined, or calls tasks in place.
+        ConfigError: it cannot be imported, is none, has not joined, calls tasks in place, or has
+            queues that nobody's worker sees.
     """
     app = _handed.get(name) or _imported(name)
     if app not in _joined:
@@ -111,6 +118,12 @@ def application(name: str) -> Celery:
             "to workers: train without it, on servers and workers that are started for the run, "
             "or switch it off"
         )
+    if str(app.conf.broker_write_url).startswith(OF_ONE_PROCESS) and app not in _served:
+        raise ConfigError(
+            f"the broker of the Celery application {name} is {OF_ONE_PROCESS}, which no other "
+            "process reaches, and no worker runs in this one: start one in a thread "
+            "(celery.contrib.testing.worker), or take filesystem:// or a server"
+        )
     return app
 
 
@@ -123,7 +136,7 @@ def name_of(app: Celery) -> str:
     if not isinstance(app, Celery):
         raise ConfigError(f"celery must be a Celery application, got {type(app).__name__}")
     for module, found in [*sys.modules.items()]:
-        if module != "__main__" and not module.startswith("celery"):
+        if module not in PROGRAMS and not module.startswith("celery"):
             for name, value in [*vars(found).items()] if hasattr(found, "__dict__") else ():
                 if value is app:
                     _handed[f"{module}:{name}"] = app

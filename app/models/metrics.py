@@ -39,9 +39,11 @@ def score(
     histogram: bool = False,
     seen: Callable[[Vector, Targets, Weights], None] | None = None,
     weights: Weights = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Score:
     """Score a model on examples (n, n_features) and (n,), ``chunk`` at a time.
 
+    Or on the first of them: after each chunk it may be ``enough``; the score counts its examples.
     Of two classes 1 is answered where its probability is above ``threshold``; with
     ``histogram`` its probabilities are counted in bins. ``seen`` is called with the
     predictions, targets and weights of each chunk. Memory is bounded by a chunk and one scratch
@@ -63,6 +65,8 @@ def score(
         part = _judged(model, predictions, labels, threshold, mine)
         bins = binned(of_positive(predictions), labels, mine) if histogram else ()
         total += replace(part, loss_sum=loss_sum, histogram=bins)
+        if enough():
+            break
     return total
 
 

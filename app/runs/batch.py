@@ -45,7 +45,8 @@ class Report:
     """A portion's answer: its share of the loss, or the error of its worker.
 
     With a ``mismatch`` the worker does not compute what the coordinator would; ``lost`` is what
-    a server had acknowledged, which is the coordinator's to mend.
+    a server had acknowledged, which is the coordinator's to mend. It was ``cut`` short when others
+    had waited long enough; ``computing_s`` is what computing the whole takes.
     """
 
     fence: int
@@ -56,6 +57,8 @@ class Report:
     loss: float = 0.0
     largest: float = 0.0
     seconds: float = 0.0
+    computing_s: float = 0.0
+    cut: bool = False
     error: str = ""
     mismatch: bool = False
     lost: bool = False

@@ -125,7 +125,7 @@ class Ledger:
 
     def __init__(self, servers: Servers, run: str) -> None:
         self._servers = servers
-        self._run = run
+        self.run = run
         self._record = control(run, "record")
         self._wakeup = control(run, "wakeup")
         self._units = control(run, "units")
@@ -141,6 +141,10 @@ class Ledger:
         arguments = (fence, unit, json.dumps(specification), round(lease_s * 1000))
         keys = (self.key(unit), self._units, self._record)
         self._servers.call([Command.call(0, ENTER, keys, arguments)])
+
+    def knows_run(self) -> bool:
+        """Whether the control server knows the run at all, also one that has ended."""
+        return bool(self._servers.one("EXISTS", self._record))
 
     def claim(self, unit: str, claimer: str) -> Claim | None:
         """The lease on ``unit``, or None if it is held, finished or unknown.
@@ -218,7 +222,7 @@ class Ledger:
 
     def key(self, unit: str) -> str:
         """Where a unit is on the control server."""
-        return control(self._run, f"unit:{unit}")
+        return control(self.run, f"unit:{unit}")
 
 
 def _parse(key: str, now_ms: int, reply: Sequence[bytes | None]) -> LedgerUnit:

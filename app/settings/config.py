@@ -8,6 +8,7 @@ part of a run record. The settings themselves are in :mod:`distbelief.app.settin
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,9 @@ BATCH_CALLERS = 4
 
 #: A method of training, which is a queue of workers, too.
 Stage = Literal["downpour", "sandblaster"]
+
+#: Tasks of a run that a process does, at most, before one of somebody else's that is behind them.
+TURNS = 3
 
 #: Passes over the training data where nobody says how many, and the examples are not few.
 PASSES = 40
@@ -146,6 +150,15 @@ class RunConfig(
     def unit_length(self) -> int:
         """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
         return whole_pushes(self.unit_steps, self.push_interval)
+
+    @property
+    def task_seconds(self) -> float:
+        """Seconds after which a Celery task ends, as soon as it can, that others get their turn.
+
+        In front of somebody else's there are at most ``TURNS`` of a run in each process: two
+        portions, or a unit, and a part of an evaluation.
+        """
+        return math.inf if self.unit_seconds is None else self.unit_seconds / TURNS
 
     @property
     def n_passes(self) -> int:

@@ -66,8 +66,8 @@ def control_url() -> str:
 
 def control_beside(broker: str) -> str:
     """The control server where only a broker is named; raises ConfigError if that is no Redis."""
-    scheme, separator, _ = broker.partition("://")
-    if separator and not is_redis(broker):
+    if not is_meant_as_redis(broker):
+        scheme = broker.partition("://")[0]
         raise ConfigError(
             f"the broker is {scheme}://..., which is no Redis: name one for the ledger of runs, by "
             f"control or {CONTROL}"
@@ -78,6 +78,11 @@ def control_beside(broker: str) -> str:
 def is_redis(url: str) -> bool:
     """Whether a URL is that of a Redis server, which may be broker and control server at once."""
     return _REDIS.match(url.lower()) is not None
+
+
+def is_meant_as_redis(url: str) -> bool:
+    """Whether an address is to be read as a Redis server's: also one that lacks its scheme."""
+    return "://" not in url or is_redis(url)
 
 
 def named_broker() -> str | None:
@@ -135,7 +140,7 @@ def with_key_prefix(url: str, prefix: str | None) -> str:
     Raises:
         ConfigError: it has another one.
     """
-    if not prefix or not (is_redis(url) or "://" not in url):
+    if not prefix or not is_meant_as_redis(url):
         return url
     options = dict(parse_qsl(url.partition("?")[2]))
     own = options.get("key_prefix", prefix)

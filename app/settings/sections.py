@@ -108,12 +108,6 @@ class DownpourSettings(Section):
     unit_steps: Positive = Field(
         200, description="steps in one Celery task, rounded up to whole pushes"
     )
-    unit_seconds: float | None = Field(
-        None,
-        gt=0,
-        description="seconds after which a Celery task ends at its next push, that others waiting "
-        "for the process get their turn [default: none; 2 with a celery_app]",
-    )
 
 
 class SandblasterSettings(Section):
@@ -269,4 +263,11 @@ class StoreSettings(Section):
     )
     unit_attempts: Positive = Field(
         5, description="times that a unit of work may fail before the run ends"
+    )
+    unit_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="seconds that somebody else's task waits for those of a run, at most: units, "
+        "portions and evaluations are cut so short that three of them take no longer "
+        "[default: none; 2 with a celery_app]",
     )

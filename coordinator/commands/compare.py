@@ -81,6 +81,9 @@ CODES = [code for code in ExitCode if code is not ExitCode.TAKEN]
 @click.option("--broker", metavar="URL", help="Celery's broker. [default: embedded servers]")
 @click.option("--control", metavar="URL", help="Control server. [default: the broker, a Redis]")
 @click.option(
+    "--celery-app", metavar="NAME", help="Celery application of yours that trains. [default: ours]"
+)
+@click.option(
     "--parameter-servers", metavar="LIST", help="URLs of the parameter servers. [default: none]"
 )
 @click.option(
@@ -105,15 +108,19 @@ def compare(as_json: bool, **flags: Any) -> None:
     """
     for module in ("matplotlib", "jinja2"):
         needed(module, f"a comparison needs the package {module}", "report")
+    from distbelief.coordinator.cluster.joined import complete
     from distbelief.coordinator.comparison.comparison import Comparison
     from distbelief.coordinator.comparison.page import write
 
     settings = given_settings(flags, (ModelSettings, DataSettings))
     settings |= pairs("setting", flags["more"])
-    cluster = {
-        name: flags[name] for name in ("broker", "control", "servers") if flags[name] is not None
-    } | _urls(flags["parameter_servers"])
+    named = ("broker", "control", "celery_app", "servers")
+    cluster = {name: flags[name] for name in named if flags[name] is not None}
+    cluster |= _urls(flags["parameter_servers"])
     add_environment(cluster)
+    complete(cluster)
+    if (short := cluster.pop("unit_seconds", None)) is not None:  # of trainings, not of a place
+        settings.setdefault("unit_seconds", short)
     comparison = Comparison.of(
         settings,
         cluster,

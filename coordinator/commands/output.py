@@ -2,6 +2,34 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import click
 
+from distbelief.app.datasets.reading.access import check_access
+from distbelief.app.errors import DataError
+from distbelief.app.settings.extras import needed
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+@contextmanager
+def uploaded(url: str) -> Iterator[Path]:
+    """A file to be written, which is at ``url`` once it is whole.
+
+    Raises:
+        DataError: the protocol is not allowed, its driver is missing, or the storage refuses.
+    """
+    check_access(url)
+    core = needed("fsspec.core", f"{url}: addresses need fsspec", "remote", DataError)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "output"
+        yield path
+        try:
+            files, there = core.url_to_fs(url)
+            files.put_file(str(path), there)
+        except (ImportError, ValueError, OSError) as error:
+            raise DataError(f"cannot write {url}: {error}") from error

@@ -18,6 +18,7 @@ import numpy as np
 
 from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.datasets.cache.standard_input import kept
+from distbelief.app.datasets.reading.access import is_url
 from distbelief.app.errors import ConfigError, DataError
 from distbelief.app.files.atomic import obstacle, replacing
 from distbelief.app.models.files import SavedModel
@@ -30,7 +31,7 @@ from distbelief.coordinator.commands.inference import (
     source_option,
 )
 from distbelief.coordinator.commands.options import SectionedCommand, pairs
-from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.output import as_json, uploaded
 from distbelief.coordinator.inference.predicting import Predictions, Predictor
 
 #: What --proba says without a class: no class has this name.
@@ -68,7 +69,9 @@ _SHOWN = 5  # rows without a prediction that are named
     metavar="[CLASS]",
     help="Probabilities of all classes, or of the one that is named.",
 )
-@click.option("--output", metavar="FILE", help="File to write. [default: print]")
+@click.option(
+    "--output", metavar="FILE", help="File to write, or its URL (extra remote). [default: print]"
+)
 @as_json
 def predict(
     model_file: str,
@@ -193,6 +196,10 @@ def _write_json(stream: TextIO, columns: Columns, rows: Iterator[tuple[Any, ...]
 def _open_output(output: str | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
+        return
+    if is_url(output):
+        with uploaded(output) as path, path.open("w", newline="", encoding="utf-8") as stream:
+            yield stream
         return
     path = Path(output)
     try:

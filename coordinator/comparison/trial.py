@@ -54,7 +54,7 @@ class Request:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Request:
         at = document["endpoints"]
-        endpoints = at and Endpoints(at["broker"], tuple(at["parameter_servers"]))
+        endpoints = at and Endpoints(**{**at, "parameter_servers": (*at["parameter_servers"],)})
         trial = Trial(**document["trial"])
         return cls(**{**document, "trial": trial, "endpoints": endpoints})
 

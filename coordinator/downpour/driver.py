@@ -59,7 +59,7 @@ class Downpour:
         self._counts: list[ShardCounts] = []
         self._counts_at = -math.inf
         self._began = time.monotonic()
-        self.evaluations = HeldoutEvaluations(session, problem, self._store)
+        self.evaluations = HeldoutEvaluations(session, problem, store, problem.config.replicas)
 
     @classmethod
     def on_servers(cls, session: Session, problem: Problem, hooks: DriverHooks) -> Downpour:

@@ -29,21 +29,59 @@ from distbelief.coordinator.runs.session import Session
 PART_EXAMPLES = 8192
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Held-out examples ``start`` to ``stop``: in one task, or what a task had no time for."""
+
+    start: int
+    stop: int
+    rest: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.stop}-from-{self.start}" if self.rest else f"{self.stop}"
+
+    def after(self, score: Score) -> _Part | None:
+        """What is left of it once its first examples are scored; raises ValueError."""
+        reached = self.start + score.n_examples
+        if not self.start < reached <= self.stop:
+            raise ValueError(f"n_examples = {score.n_examples}")
+        return _Part(reached, self.stop, rest=True) if reached < self.stop else None
+
+
 @dataclass
 class _Current:
+    """The evaluation that is running.
+
+    ``waiting`` are the parts that are not sent, ``missing`` those that are out, by their units;
+    ``units`` are all that were sent.
+    """
+
     number: int
     passes: float
     seconds: float
     vector: str
-    parts: list[str]
-    missing: set[str]
+    told: Mapping[str, Any]
+    waiting: list[_Part]
+    missing: dict[str, _Part] = field(default_factory=dict)
+    units: list[str] = field(default_factory=list)
     score: Score = field(default_factory=Score)
 
 
 class HeldoutEvaluations:
-    """Runs one evaluation at a time and keeps the best snapshot on the servers."""
+    """Runs one evaluation at a time and keeps the best snapshot on the servers.
 
-    def __init__(self, session: Session, problem: Problem, store: ShardStore) -> None:
+    Args:
+        session: the run.
+        problem: what it trains.
+        store: where the parameters are.
+        workers: processes that there are. Where somebody else's tasks wait behind ours, no more
+            parts are out at a time.
+    """
+
+    def __init__(self, session: Session, problem: Problem, store: ShardStore, workers: int) -> None:
+        short = problem.config.unit_seconds is not None
+        self._most_out = workers if short else math.inf
         self._session = session
         self._problem = problem
         self._store = store
@@ -87,22 +125,36 @@ class HeldoutEvaluations:
         number = len(self.history) + 1
         vector = named(f"evaluation{number}")
         self._store.copy(source, vector)
-        known = to_json(self._store.standings)
-        parts, whole = {}, {"vector": vector, "known": known, "auc": self._auc}
-        for start in range(0, self._problem.n_heldout, PART_EXAMPLES):
-            stop = min(start + PART_EXAMPLES, self._problem.n_heldout)
-            parts[f"evaluation-{number}-{stop}"] = whole | {"start": start, "stop": stop}
-        self._current = _Current(number, passes, seconds, vector, list(parts), set(parts))
-        for unit, part in parts.items():
-            self._session.dispatcher.submit("evaluation", unit, part)
+        told = {"vector": vector, "known": to_json(self._store.standings), "auc": self._auc}
+        n_heldout = self._problem.n_heldout
+        parts = [
+            _Part(start, min(start + PART_EXAMPLES, n_heldout))
+            for start in range(0, n_heldout, PART_EXAMPLES)
+        ]
+        self._current = _Current(number, passes, seconds, vector, told, parts)
+        self._send(self._current)
+
+    def _send(self, current: _Current) -> None:
+        """Send the parts that may be out now."""
+        while current.waiting and len(current.missing) < self._most_out:
+            part = current.waiting.pop(0)
+            unit = f"evaluation-{current.number}-{part.name}"
+            current.units.append(unit)
+            current.missing[unit] = part
+            told = {**current.told, "start": part.start, "stop": part.stop}
+            self._session.dispatcher.submit("evaluation", unit, told)
 
     def take(self, finished: Finished) -> HeldoutEvaluation | None:
         """Add one part's score; the evaluation, when this was its last part."""
         current = self._current
         if current is None or finished.unit not in current.missing:
             return None
-        current.missing.remove(finished.unit)
-        current.score = finished.read(lambda found: current.score + Score.from_json(found))
+        part = current.missing.pop(finished.unit)
+        found, rest = finished.read(lambda report: _read(report, part))
+        current.score += found
+        if rest is not None:
+            current.waiting.insert(0, rest)
+        self._send(current)
         if current.missing:
             return None
         self._current = None
@@ -188,9 +240,9 @@ class HeldoutEvaluations:
         if self._auc is AucBy.NONE:
             return found
         server, run = self._session.control, self._session.record.run
-        parts = [part for part in blobs.read(server, run, current.parts) if part is not None]
+        parts = [part for part in blobs.read(server, run, current.units) if part is not None]
         self._clear_blobs()
-        if len(parts) < len(current.parts):  # the server was restarted: worth no run
+        if len(parts) < len(current.units):  # the server was restarted: worth no run
             return replace(found, auc_lost=True)
         with understood(server.key(control(run, "deposits"))):
             return replace(found, score=replace(found.score, auc=Ranks.unpack(parts).auc()))
@@ -203,3 +255,9 @@ class HeldoutEvaluations:
         a, b = new.metric(self._metric), old.metric(self._metric)
         same = a == b or (math.isnan(a) and math.isnan(b))  # undefined: AUC of one class
         return better(self._metric, a, b) or (same and new.loss < old.loss)
+
+
+def _read(report: dict[str, Any], part: _Part) -> tuple[Score, _Part | None]:
+    """The score that a worker found, and what it had no time for."""
+    score = Score.from_json(report)
+    return score, part.after(score)

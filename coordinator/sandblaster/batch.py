@@ -7,9 +7,11 @@ which answers arrive; see :mod:`distbelief.worker_tasks.portion`.
 from __future__ import annotations
 
 import math
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from distbelief.app.broker.messages import Arguments
 from distbelief.app.errors import (
@@ -27,8 +29,10 @@ from distbelief.coordinator.runs.liveness import WorkerLiveness
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.descent import Evaluate
 from distbelief.coordinator.sandblaster.dispatch_log import MOST_TOLD, DispatchLog
+from distbelief.coordinator.sandblaster.portion_count import Cut
 from distbelief.coordinator.sandblaster.portions import Policy, Portions
 from distbelief.worker_tasks.portion import is_exact, quantum
+from distbelief.worker_tasks.task_clock import TooLong
 
 #: How long to wait for a report before looking for portions to send again.
 REPORT_TICK_S = 0.05
@@ -54,7 +58,7 @@ class BatchEvaluator:
     Args:
         session: the run.
         store: where the vectors are.
-        n_portions: the batch is cut into so many.
+        cut: into how many portions the batch is cut.
         workers: processes that compute them.
         turn: called again and again while portions are outstanding; may raise to stop.
     """
@@ -63,14 +67,14 @@ class BatchEvaluator:
         self,
         session: Session,
         store: VectorStore,
-        n_portions: int,
+        cut: Cut,
         workers: int,
         turn: Callable[[], None],
     ) -> None:
         self._session = session
         self._store = store
         self._turn = turn
-        self.n_portions = n_portions
+        self._cut = cut
         self.workers = workers
         #: Worker processes that answered in the last evaluation, so that late ones count.
         self._seen: set[str] = set()
@@ -81,16 +85,26 @@ class BatchEvaluator:
         self._ask_at = 0.0
         self._portions: Portions | None = None
         self._dispatches = DispatchLog(time.monotonic)
+        self._computing: list[float] = []
         self._told = 0
         self.tally = Tally()
         #: The number of the last evaluation, which is how many there were.
         self.number = 0
         self.quantum = 0.0
 
-    def load_state(self, number: int, quantum: float) -> None:
-        """Load what a coordinator before noted of its evaluation ``number``."""
-        self.number = number
-        self.quantum = quantum
+    def to_json(self) -> dict[str, Any]:
+        """What a coordinator that goes on has to know, beside the quantum of an iteration."""
+        return {"evaluation": self.number, "portions": self.n_portions}
+
+    def load_state(self, document: Mapping[str, Any]) -> None:
+        """Load what a coordinator before noted; an older one had no portions cut."""
+        self.number, self.quantum = document["evaluation"], document["quantum"]
+        self._cut.portions = document.get("portions", self.n_portions)
+
+    @property
+    def n_portions(self) -> int:
+        """The batch is cut into so many."""
+        return self._cut.portions
 
     def check_stall(self) -> None:
         """Give up when no worker reports, unless one says that it is at work.
@@ -150,7 +164,10 @@ class BatchEvaluator:
         """
         dtype = self._session.config.dtype
         while True:
-            losses, largest = self._sum_portions(request)
+            try:
+                losses, largest = self._sum_portions(request)
+            except TooLong:
+                continue
             try:
                 loss = math.fsum(losses)
             except OverflowError:
@@ -160,6 +177,7 @@ class BatchEvaluator:
             self._check_counted()
             most = largest * self.n_portions
             exact = is_exact(most, self.quantum, dtype)
+            self._cut_finer(statistics.median(self._computing))
             if not exact or is_exact(most / SLACK, self.quantum, dtype):
                 self.quantum = quantum(most, dtype)
             if exact or self.quantum == 0:
@@ -186,7 +204,7 @@ class BatchEvaluator:
         self._portions = Portions(
             self.n_portions, self._policy(), self._send, time.monotonic, self.tally
         )
-        losses, largest = [0.0] * self.n_portions, 0.0
+        losses, largest, self._computing = [0.0] * self.n_portions, 0.0, []
         while not self._portions.done:
             self._portions.advance()
             # Before the reports: a portion that is done is then known to be.
@@ -203,9 +221,12 @@ class BatchEvaluator:
                     raise WorkerMismatch(report.error)
                 if report.lost:
                     raise DataLost(report.error)
+                if report.cut and self._cut_finer(report.computing_s):
+                    raise TooLong(report.computing_s)
                 if report.error:
                     self._portions.fail(report.portion, f"on {report.worker}: {report.error}")
                 elif first:
+                    self._computing.append(report.computing_s)
                     losses[report.portion] = report.loss
                     largest = max(largest, report.largest)
             if found is not None and self._portions.locate(found):
@@ -213,6 +234,13 @@ class BatchEvaluator:
             self._turn()
         self._tell_dispatches()
         return losses, largest
+
+    def _cut_finer(self, took_s: float) -> bool:
+        """Cut the batch finer from now on if a portion takes that long; whether it does."""
+        if not self._cut.note(took_s):
+            return False
+        self._session.tell("cut", portions=self.n_portions, seconds=round(took_s, 3))
+        return True
 
     def _tell_dispatches(self) -> None:
         """Note them in the journal; of a very long run only those that are worth a look."""
@@ -266,7 +294,6 @@ class BatchEvaluator:
         self._session.send_portion(self.number, portion, dispatch)
 
     def _collect(self) -> list[batch.Report]:
-        control, run = self._session.control, self._session.record.run
-        reports = batch.collect(control, run, REPORT_TICK_S)
+        reports = batch.collect(self._session.control, self._session.record.run, REPORT_TICK_S)
         current = (self._session.fence, self.number)
         return [report for report in reports if (report.fence, report.evaluation) == current]

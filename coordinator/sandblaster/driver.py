@@ -33,7 +33,7 @@ from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated
 from distbelief.coordinator.sandblaster.minimisers import check_begun, minimiser, wording_divergence
-from distbelief.coordinator.sandblaster.portion_count import portions_of
+from distbelief.coordinator.sandblaster.portion_count import Cut
 from distbelief.coordinator.sandblaster.space import Space
 from distbelief.coordinator.sandblaster.status import status_of
 from distbelief.coordinator.sandblaster.summary import summary
@@ -59,7 +59,7 @@ class Sandblaster:
         self._hooks = hooks
         self._store = store
         self._space = Space(store)
-        self._evaluator = BatchEvaluator(session, store, portions_of(problem), workers, self._turn)
+        self._evaluator = BatchEvaluator(session, store, Cut.of(problem), workers, self._turn)
         self._state: DescentState | None = None
         self._step = 0.0
         self._next_heldout = 0.0
@@ -70,7 +70,7 @@ class Sandblaster:
         self._limit_s = problem.config.max_seconds or math.inf
         #: The training before this one, whose parameters it began with, if there was one.
         self.before: Mapping[str, Any] | None = None
-        self.evaluations = HeldoutEvaluations(session, problem, self._store)
+        self.evaluations = HeldoutEvaluations(session, problem, store, workers)
 
     @classmethod
     def on_servers(cls, session: Session, problem: Problem, hooks: DriverHooks) -> Sandblaster:
@@ -94,7 +94,7 @@ class Sandblaster:
         self._step, self._quantum = document["step"], document["quantum"]
         self._next_heldout = document["next_heldout"]
         self._known = from_json(document.get("known"), self._problem.layout.n_shards)
-        self._evaluator.load_state(document["evaluation"], document["quantum"])
+        self._evaluator.load_state(document)
         self.evaluations.load_state(document["evaluations"])
 
     def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
@@ -121,7 +121,7 @@ class Sandblaster:
         self._space.reset(self._in_force)
         store.drop(*(self.before["left"] if self.before else ()))
         self._known = store.standings
-        self._evaluator.load_state(self._evaluator.number, self._quantum)
+        self._evaluator.quantum = self._quantum
         if (passes := self.evaluations.forget()) is not None:
             self._next_heldout = min(self._next_heldout, passes)
         return lines
@@ -250,7 +250,7 @@ class Sandblaster:
         return {
             "state": self._state.to_json() if self._state else None,
             "step": self._step,
-            "evaluation": self._evaluator.number,
+            **self._evaluator.to_json(),
             "quantum": self._quantum,
             "before": self.before,
             "known": to_json(self._known),

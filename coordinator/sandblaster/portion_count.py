@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Self
 
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.problem.problem import Problem
@@ -38,6 +40,37 @@ def default_count(n_examples: int, n_touched: int) -> int:
     # Forward and backward: some three multiplications for each parameter and example.
     portions = 3 * n_examples * n_touched / PORTION_MULTIPLICATIONS
     return min(n_examples, max(LEAST_PORTIONS, min(MOST_PORTIONS, math.ceil(portions))))
+
+
+@dataclass
+class Cut:
+    """Into how many portions the batch is cut: more once one is seen to take too long.
+
+    Args:
+        portions: the count.
+        most: there cannot be more.
+        limit_s: seconds that computing one may take.
+    """
+
+    portions: int
+    most: int
+    limit_s: float
+
+    @classmethod
+    def of(cls, problem: Problem) -> Self:
+        """That of a problem; raises ConfigError as :func:`portions_of` does."""
+        return cls(portions_of(problem), problem.n_train, problem.config.task_seconds)
+
+    def note(self, took_s: float) -> bool:
+        """Note what one portion took; whether there are more of them for it.
+
+        Their count is doubled as often as need be: one that takes a little more or less then
+        changes nothing.
+        """
+        before = self.portions
+        while took_s > self.limit_s and self.portions < self.most:
+            self.portions, took_s = min(2 * self.portions, self.most), took_s / 2
+        return self.portions > before
 
 
 def _touched_parameters(problem: Problem) -> int:

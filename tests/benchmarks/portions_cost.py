@@ -9,6 +9,7 @@ first, in which each process opens the run, is left out.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from contextlib import closing
@@ -24,6 +25,7 @@ from distbelief.coordinator.runs.ids import new_run_id
 from distbelief.coordinator.runs.session import open_session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import Evaluate
+from distbelief.coordinator.sandblaster.portion_count import Cut
 
 PORTIONS = 1000
 BATCHES = 5
@@ -50,7 +52,8 @@ def main() -> None:
         store = RedisVectorStore(session.servers, run, problem.layout, fence=fence)
         store.create(problem.initial_values.parameters)
         store.copy(PARAMETERS, named("x"))
-        batch = BatchEvaluator(session, store, PORTIONS, PROCESSES, cluster.check)
+        cut = Cut(PORTIONS, PORTIONS, math.inf)
+        batch = BatchEvaluator(session, store, cut, PROCESSES, cluster.check)
         for number in range(BATCHES):
             portions, began = batch.tally.portions, time.perf_counter()
             batch.evaluate(Evaluate("x", "g"))

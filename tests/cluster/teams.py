@@ -14,25 +14,59 @@ from distbelief.coordinator.cluster.processes import import_path
 
 END_S = 10.0
 
+#: With settings that ours would not work with, all of which stay theirs.
+SHOP = """
+import json, os
+from celery import Celery
+from distbelief.celery import join
+
+app = Celery("shop", broker=os.environ["SHOP_BROKER"], backend=os.environ["SHOP_BROKER"])
+app.conf.update(
+    broker_transport_options={"global_keyprefix": "shop:", "visibility_timeout": 5},
+    task_serializer="pickle", result_serializer="pickle", accept_content=["pickle", "json"],
+    task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=4,
+    task_time_limit=20, task_soft_time_limit=10, worker_enable_remote_control=False,
+    task_annotations={"distbelief.downpour": {"rate_limit": "1/h"}}, task_default_priority=3,
+    task_routes={"distbelief.*": {"exchange": "theirs", "routing_key": "elsewhere"}},
+)
+before = json.dumps(app.conf.humanize())
+join(app, queue="training")
+unchanged = before == json.dumps(app.conf.humanize())
+
+@app.task(name="shop.order")
+def order(number):
+    return {number}
+
+@app.task(name="shop.settings")
+def settings():
+    from threadpoolctl import threadpool_info
+    return app.conf.accept_content, {each["num_threads"] for each in threadpool_info()}
+"""
+
+
+def environment(folder: Path, **variables: str) -> Mapping[str, str]:
+    """That of a project's programs."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), import_path()]),
+        "C_FORCE_ROOT": "1",
+        **variables,
+    }
+
 
 @contextmanager
 def worker(
     folder: Path, app: str, queues: str, *words: str, **variables: str
 ) -> Iterator[Mapping[str, str]]:
     """A worker of a project in a folder; the environment that it and its programs have."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(folder), import_path()]),
-        "C_FORCE_ROOT": "1",
-        **variables,
-    }
+    found = environment(folder, **variables)
     command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", queues]
     with (folder / "team.log").open("wb") as log:
         started = subprocess.Popen(
-            [*command, "-c", "1", *words], cwd=folder, env=environment, stdout=log, stderr=log
+            [*command, "-c", "1", *words], cwd=folder, env=dict(found), stdout=log, stderr=log
         )
     try:
-        yield environment
+        yield found
     finally:
         started.terminate()
         try:

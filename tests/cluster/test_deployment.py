@@ -7,6 +7,7 @@ places that a container would give them.
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 import shutil
@@ -39,6 +40,10 @@ Until = Callable[..., None]
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
 SERVERS = ("control", "parameters1", "parameters2")
+UNITS = (
+    *("distbelief-control.service", "distbelief-parameters@.service"),
+    *("distbelief-worker.service", "distbelief-train@.service"),
+)
 GRACE_S = 10.0
 ADMIN = "of-this-test-alone"
 
@@ -364,15 +369,48 @@ def test_secrets_are_not_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("name", ["distbelief-worker.service", "distbelief-train@.service"])
+@pytest.mark.parametrize("name", UNITS)
 def test_systemd_takes_the_unit(name: str, tmp_path: Path) -> None:
     analyze, some_program = shutil.which("systemd-analyze"), shutil.which("true")
     if analyze is None or some_program is None:
         pytest.skip("no systemd-analyze on the PATH")
     text = (DEPLOY / name).read_text()
     unit = tmp_path / name.replace("@", "@nightly")
-    unit.write_text(re.sub(r"/opt/distbelief/bin/\w+", some_program, text))
+    unit.write_text(re.sub(r"/opt/distbelief/bin/\w+|/usr/bin/valkey-server", some_program, text))
     found = subprocess.run(
         [analyze, "verify", unit], capture_output=True, text=True, timeout=60, check=False
     )
     assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("kind", ["control", "parameters"])
+def test_a_servers_unit_starts_it_with_its_users(kind: str, tmp_path: Path, until: Until) -> None:
+    unit = next(DEPLOY / name for name in UNITS if name.startswith(f"distbelief-{kind}"))
+    (said,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    port = free_port()
+    _, *words = said.split()
+    for there, here in {"%S/distbelief-control": tmp_path, "%d": tmp_path, "%i": port}.items():
+        words = [word.replace(there, str(here)) for word in words]
+    shutil.copy(DEPLOY / f"{kind}.conf", tmp_path)
+    (tmp_path / f"{kind}.acl").write_text(f"user default off\nuser admin on >{ADMIN} ~* &* +@all\n")
+    command = [binaries.find().path, *words, "--port", str(port)]
+    child = Child.start(kind, command, tmp_path, dict(os.environ))
+    try:
+        once = Retry(NoBackoff(), 0)
+        with closing(
+            redis.Redis("127.0.0.1", port, username="admin", password=ADMIN, retry=once)
+        ) as us:
+
+            def answers() -> bool:
+                child.check()
+                with contextlib.suppress(redis.ConnectionError):
+                    return bool(us.ping())
+                return False
+
+            until(answers, f"the server ({child.log})")
+            assert us.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        stranger = redis.Redis("127.0.0.1", port, retry=once)
+        with closing(stranger), pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+    finally:
+        end([child], 5.0)

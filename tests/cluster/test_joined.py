@@ -19,35 +19,6 @@ from tests.cluster import teams
 
 START_S = 60.0
 
-#: With settings that ours would not work with, all of which stay theirs.
-SHOP = """
-import json, os
-from celery import Celery
-from distbelief.celery import join
-
-app = Celery("shop", broker=os.environ["SHOP_BROKER"], backend=os.environ["SHOP_BROKER"])
-app.conf.update(
-    broker_transport_options={"global_keyprefix": "shop:", "visibility_timeout": 5},
-    task_serializer="pickle", result_serializer="pickle", accept_content=["pickle", "json"],
-    task_acks_late=True, task_reject_on_worker_lost=True, worker_prefetch_multiplier=4,
-    task_time_limit=20, task_soft_time_limit=10, worker_enable_remote_control=False,
-    task_annotations={"distbelief.downpour": {"rate_limit": "1/h"}}, task_default_priority=3,
-    task_routes={"distbelief.*": {"exchange": "theirs", "routing_key": "elsewhere"}},
-)
-before = json.dumps(app.conf.humanize())
-join(app, queue="training")
-unchanged = before == json.dumps(app.conf.humanize())
-
-@app.task(name="shop.order")
-def order(number):
-    return {number}
-
-@app.task(name="shop.settings")
-def settings():
-    from threadpoolctl import threadpool_info
-    return app.conf.accept_content, {each["num_threads"] for each in threadpool_info()}
-"""
-
 #: The program of the team, which orders something before and after it trains.
 PROGRAM = """
 import json
@@ -98,7 +69,7 @@ def trained(folder: Path, environment: dict[str, str] | object, *words: str) -> 
 def test_with_its_own_prefix_routes_acks_limits_and_serializer(
     bare: LocalCluster, tmp_path: Path
 ) -> None:
-    folder = written(tmp_path, SHOP)
+    folder = written(tmp_path, teams.SHOP)
     variables = {"SHOP_BROKER": broker_of(bare)}
     with teams.worker(folder, "shop", "celery,training", **variables) as environment:
         details, reason, batch = json.loads(teams.run(folder, environment, "-c", PROGRAM))

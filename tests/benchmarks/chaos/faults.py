@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import psutil
 
-from distbelief.app.layout.keys import CELERY_PREFIX
 from fleet import WORKERS, Fleet, Keeping
 from trial import Trial
 
@@ -146,7 +145,7 @@ class Faults:
         if server is None:
             return False
         queue = self._rng.choice([trial.work.algorithm, "evaluation"])
-        return bool(self._fleet.ask(server, "DEL", f"{CELERY_PREFIX}{queue}"))  # one with work
+        return bool(self._fleet.ask(server, "DEL", *self._fleet.queues(queue)))  # one with work
 
     def _kill_coordinator(self, trial: Trial) -> bool:
         return trial.kill(self._rng.uniform(*AWAY_S))

@@ -20,12 +20,13 @@ from redis.retry import Retry
 
 from distbelief.app.client.commands import Command
 from distbelief.app.layout import keys
+from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.store.native import library
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.endpoints import Endpoints
-from distbelief.coordinator.cluster.processes import Child, end
+from distbelief.coordinator.cluster.processes import Child, end, import_path
 from tests.cluster.faults.pairs import Pair
-from tests.cluster.faults.private_fleet import start_worker
+from tests.cluster.faults.private_fleet import OURS, start_worker
 from tests.redis.client.dumps import dumped, put_back
 from tests.redis.private import PrivateServer, connected
 
@@ -63,10 +64,16 @@ class Fleet:
         stack: ends it all.
         folder: where workers' logs go.
         keeping: what parameter servers have after they were killed.
+        team: whether workers are those of a team's own application (``team/shop.py``).
     """
 
-    def __init__(self, stack: ExitStack, folder: Path, keeping: Keeping) -> None:
+    def __init__(
+        self, stack: ExitStack, folder: Path, keeping: Keeping, *, team: bool = False
+    ) -> None:
         self.keeping = keeping
+        self._team = team
+        #: Workers of the team that ended by themselves, which whoever runs them starts again.
+        self.ended = 0
         #: When a server last came back with older data, in seconds since 1970.
         self.older_since: dict[str, float] = {}
         program, module = binaries.find(), library()
@@ -78,7 +85,9 @@ class Fleet:
             f"parameters{index}": Pair(stack, program, options) for index in range(SERVERS)
         }
         urls = [pair.url for pair in self._pairs.values()]
-        self.place = Endpoints(self._control.tcp_url, tuple(urls))
+        self.place = Endpoints(
+            self._control.tcp_url, tuple(urls), celery_app="shop" if team else None
+        )
         self.servers = ["control", *self._pairs]
         self._clients = dict(
             zip(self.servers, map(_client, [self.place.broker, *urls]), strict=True)
@@ -93,8 +102,14 @@ class Fleet:
             "DISTBELIEF_PARAMETER_SERVERS": ",".join(self.place.parameter_servers),
             "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels",
         }
+        if team:
+            os.environ["SHOP_BROKER"] = self.place.broker  # for coordinators, too
+            path = os.pathsep.join([os.environ["PYTHONPATH"], import_path()])
+            variables |= {"PYTHONPATH": path, "C_FORCE_ROOT": "1"}  # it takes pickles
+            del variables["DISTBELIEF_BROKER"]
+        app = ("shop", "-Q", "celery,training") if team else OURS
         for name in WORKERS:
-            self._workers[name] = start_worker(folder, PROCESSES, variables, name)
+            self._workers[name] = start_worker(folder, PROCESSES, variables, name, app)
 
     def well(self, *names: str) -> list[str]:
         """Those of ``names`` that nothing is wrong with."""
@@ -104,6 +119,10 @@ class Fleet:
         """Do what is due by now; everything in a ``hurry``."""
         while self._later and (hurry or self._later[0][0] <= time.monotonic()):
             heapq.heappop(self._later)[2]()
+        for name in self.well(*self._workers) if self._team else ():
+            if self._workers[name].process.poll() is not None:
+                self.ended += 1
+                self._workers[name] = self._workers[name].again()
 
     def heal(self) -> None:
         """Mend everything, and wait until the servers answer. Nobody goes back any more."""
@@ -178,6 +197,13 @@ class Fleet:
 
     # --- how it stands
 
+    def queues(self, kind: str) -> list[str]:
+        """The keys of the queue of a kind of work: with a team's application, of each priority."""
+        if not self._team:
+            return [f"{CELERY_PREFIX}{kind}"]
+        steps = ("", *(f"\x06\x16{priority}" for priority in (3, 6, 9)))  # kombu's
+        return [f"shop:training{step}" for step in steps]
+
     def pool(self, worker: str) -> list[psutil.Process]:
         """The processes of a worker that do its work."""
         processes: list[psutil.Process] = psutil.Process(self._group(worker)).children()
@@ -237,11 +263,11 @@ class Fleet:
 
 
 @contextmanager
-def hurt(folder: Path, keeping: Keeping) -> Iterator[Fleet]:
+def hurt(folder: Path, keeping: Keeping, *, team: bool = False) -> Iterator[Fleet]:
     """A fleet; ends with all its processes."""
     folder.mkdir(parents=True)
     with ExitStack() as stack:
-        yield Fleet(stack, folder, keeping)
+        yield Fleet(stack, folder, keeping, team=team)
 
 
 def _client(url: str) -> redis.Redis:

@@ -21,6 +21,8 @@ class Results:
     trials: list[Trial] = field(default_factory=list)
     verdicts: list[tuple[Trial, Verdict]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    #: Workers of a team that ended by themselves.
+    ended: int = 0
 
     def add(self, trial: Trial, verdict: Verdict | None) -> None:
         """A run that is over; no verdict on one that ended badly."""
@@ -45,6 +47,7 @@ def table(results: Results) -> Table:
     for name, reference in results.references.items():
         _add_work(shown, results, name, reference)
     resent = sum(process.sent_again for trial in trials for process in trial.processes)
+    shown.add_row("workers that ended by themselves and were started again", str(results.ended))
     shown.add_row("units and portions sent again, backups", str(resent))
     shown.add_row("updates and iterations lost and made again", str(_sum(trials, "made_again")))
     shown.add_row("times that older data were noticed", str(_sum(trials, "older")))

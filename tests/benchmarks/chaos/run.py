@@ -4,8 +4,10 @@
 workers, runs of four kinds of work one after another, a fault every few seconds. Each parameter
 server is a primary and a replica behind an address that moves. A third of the time servers keep
 nothing on their disks, a third an append-only file, a third snapshots. The seed fixes what is hurt
-and when; what it hits still depends on the machine. Exit code 1 if an update is lost or counts
-twice, a run ends with an error or not at all, or with another result than it should.
+and when; what it hits still depends on the machine. With ``--team`` the workers are those of an
+application that has joined, with late acknowledgement, a prefetch of 4, messages that are
+delivered again after 5 seconds, and time limits (``team/shop.py``). Exit code 1 if an update is
+lost or counts twice, a run ends with an error or not at all, or with another result than it should.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from trial import Trial, Work
 from verdict import Reference, judge
 
 MODELS = Path(__file__).parents[2] / "cluster"
+TEAM = Path(__file__).parent / "team"
 TICK_S = 0.1
 
 #: So that leases run out and checkpoints are written between two faults, and the run lasts
@@ -68,17 +71,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="a new folder in which all logs are kept")
     parser.add_argument("--older", action="store_true", help="no faults but older data")
+    parser.add_argument(
+        "--team", action="store_true", help="on workers of another application, with its settings"
+    )
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     results, rng = Results(), random.Random(given.seed)
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
-        os.environ |= {"PYTHONPATH": str(MODELS), "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels"}
+        path = os.pathsep.join(map(str, [MODELS, TEAM] if given.team else [MODELS]))
+        os.environ |= {"PYTHONPATH": path, "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels"}
         try:
             for keeping in Keeping:
                 part = (given.folder or Path(home)) / keeping.name.lower()
-                with hurt(part / "logs", keeping) as fleet:
+                with hurt(part / "logs", keeping, team=given.team) as fleet:
                     faults = Faults(fleet, rng, results.injected, older=given.older)
                     _part(part, given.minutes * 60 / len(Keeping), faults, results, fleet)
+                    results.ended += fleet.ended
         except KeyboardInterrupt:
             results.failures.append("interrupted")
         shown = table(results)  # it reads what the runs have printed

@@ -188,7 +188,9 @@ class Trial:
     def _start(self) -> None:
         run = self.run
         if run is None:
-            command = ["train", *self.work.words, "--broker", self.place.broker]
+            app = self.place.celery_app
+            messages = ["--broker", self.place.broker] if app is None else ["--celery-app", app]
+            command = ["train", *self.work.words, *messages]
             command += ["--parameter-servers", ",".join(self.place.parameter_servers)]
         else:
             command = ["resume", run]

@@ -19,11 +19,23 @@ DEADLINE_S = 60.0
 POLL_S = 0.05
 
 
+#: Of our own application; a team's is called otherwise, and has queues of its own.
+OURS = ("distbelief",)
+
+
 def start_worker(
-    folder: Path, processes: int, environment: Mapping[str, str], name: str = "worker"
+    folder: Path,
+    processes: int,
+    environment: Mapping[str, str],
+    name: str = "worker",
+    app: Sequence[str] = OURS,
 ) -> Child:
-    """Start a worker that may import the models of these tests, with its log in ``folder``."""
-    command = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "worker"]
+    """Start a worker that may import the models of these tests, with its log in ``folder``.
+
+    ``app`` is its application, and the flags that name its queues.
+    """
+    of, *queues = app
+    command = [sys.executable, "-P", "-m", "celery", "-A", of, "worker", *queues]
     command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
     command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
     own = {"DISTBELIEF_ALLOWED_IMPORTS": "slowmodels", "PYTHONPATH": import_path()}

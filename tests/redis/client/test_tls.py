@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerUnreachable
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.runs.messages import Messages
-from tests.redis.private import PrivateServer
+from tests.redis.private import PrivateServer, free_port
 from tests.redis.programs import existing
+from tests.redis.topologies import Node, until
 
 DEADLINE_S = 20.0
 
@@ -91,13 +93,19 @@ def pass_on(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_RDWR)
 
 
+def as_client(certificates: Path) -> str:
+    """The options of an address for a client with a certificate."""
+    names = {"ssl_ca_certs": "ca.pem", "ssl_certfile": "client.pem", "ssl_keyfile": "client.key"}
+    return "&".join(f"{option}={certificates}/{name}" for option, name in names.items())
+
+
 def test_both_clients_show_their_certificate_and_trust_our_authority(certificates: Path) -> None:
     with (
         PrivateServer(existing(binaries.bundled())) as server,
         encrypted(certificates, server.port) as port,
     ):
         url = f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificates}/ca.pem"
-        ours = f"{url}&ssl_certfile={certificates}/client.pem&ssl_keyfile={certificates}/client.key"
+        ours = f"rediss://127.0.0.1:{port}?{as_client(certificates)}"
         with (
             closing(Servers([ours], deadline_s=DEADLINE_S)) as servers,
             closing(Messages(ours, DEADLINE_S)) as messages,
@@ -111,3 +119,20 @@ def test_both_clients_show_their_certificate_and_trust_our_authority(certificate
                 pytest.raises(ServerUnreachable, match=complaint),
             ):
                 servers.one("PING")
+
+
+def test_so_they_do_at_the_nodes_that_a_cluster_names(certificates: Path) -> None:
+    bus, program = free_port(), existing(binaries.bundled())
+    options = ["--cluster-enabled", "yes", "--cluster-port", str(bus)]
+    with Node(program, options, bus=bus) as node, encrypted(certificates, node.port) as port:
+        node.ask("CONFIG", "SET", "cluster-announce-port", port)
+        node.ask("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
+        until(lambda: node.told("CLUSTER", "INFO")["cluster_state"] == "ok", "a cluster")
+        url = f"rediss+cluster://127.0.0.1:{port}?{as_client(certificates)}"
+        with (
+            closing(Servers([url], deadline_s=DEADLINE_S)) as servers,
+            closing(Messages(url, DEADLINE_S)) as messages,
+        ):
+            found = servers.call([Command(0, ("SET", f"ps:{{{each}}}", each)) for each in "abc"])
+            assert len(found) == 3
+            messages.enable_events()

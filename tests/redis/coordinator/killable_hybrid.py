@@ -100,8 +100,11 @@ class LocalBatch:
         self.tally = Tally()
         self.outstanding: dict[int, float] = {}
 
-    def load_state(self, number: int, quantum: float) -> None:
-        self.number = number
+    def to_json(self) -> dict[str, Any]:
+        return {"evaluation": self.number}
+
+    def load_state(self, document: Mapping[str, Any]) -> None:
+        self.number = document["evaluation"]
 
     def check_stall(self) -> None: ...
 

@@ -41,6 +41,7 @@ from distbelief.worker_tasks.evaluation import evaluate
 
 FENCE, LEASE_S = 1, 60.0
 THRESHOLD = 0.4
+WORKERS = 2
 CONFIG: dict[str, Any] = {
     "model": "logistic",
     "data": "synthetic:logistic",
@@ -138,7 +139,7 @@ def begin(
         session = SimpleNamespace(
             control=server, record=record, config=problem.config, dispatcher=dispatcher
         )
-        evaluations = HeldoutEvaluations(cast("Any", session), problem, store)
+        evaluations = HeldoutEvaluations(cast("Any", session), problem, store, WORKERS)
         return Run(problem, server, store, evaluations, run_id, sent)
 
     yield make
@@ -252,3 +253,22 @@ def test_where_there_is_no_auc_nothing_is_laid_down(begin: Begin) -> None:
     run.work()
     assert not run.control.one("EXISTS", control(run.id, "deposits"))
     assert run.collected().score.auc is None
+
+
+def test_a_part_ends_when_others_have_waited_and_its_rest_is_sent_again(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distbelief.worker_tasks.evaluation.SHORT_CHUNK", 3)
+    run = begin(unit_seconds=1e-9)
+    labels, chances = run.truth()
+    run.evaluations.start(1.0, 1.0)
+    found, tasks = None, 0
+    while found is None:
+        assert 0 < len(run.sent) <= WORKERS  # no more are out than there are processes
+        tasks += len(run.work())
+        found = run.evaluations.collect(0.01)
+    assert tasks == 5 * math.ceil(7 / 3) + math.ceil(5 / 3)
+    assert found.score.n_examples == len(labels)
+    assert found.score.auc == pytest.approx(roc_auc_score(labels, chances), abs=1e-12, rel=0)
+    assert found.score.accuracy == np.mean((chances > THRESHOLD) == labels)
+    assert not run.left()

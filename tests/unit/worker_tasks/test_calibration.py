@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
+from distbelief.app.settings.config import TURNS, RunConfig
+from distbelief.coordinator.planning.asking import Asker
 from distbelief.worker_tasks.link_speed import slope
 from distbelief.worker_tasks.observations import MOST_SAMPLES, sampled, until
 from distbelief.worker_tasks.server_meter import ServerMeter
@@ -79,3 +82,44 @@ def test_a_measurement_is_repeated_until_its_time_is_up_and_can_be_stopped() -> 
 
     with pytest.raises(RuntimeError, match="the lease was lost"):
         next(until(1.0, check))
+
+
+def test_short_measurements_in_a_row_are_one() -> None:
+    """Where others wait for the processes: each round is a unit for each process."""
+    sent: list[tuple[str, float]] = []
+
+    class Dispatcher:
+        def submit(self, task: str, unit: str, specification: dict[str, Any]) -> None:
+            sent.append((unit, specification["seconds"]))
+            self.out = [*getattr(self, "out", []), specification]
+
+        def collect(self, timeout_s: float) -> list[Any]:
+            out, self.out = self.out, []
+            return [
+                SimpleNamespace(
+                    report={
+                        "process": f"process{each['subset']}",
+                        "worker": "w",
+                        "steps": 10,
+                        "rate": 4.0 + len(sent),
+                        "push": {"wall_s": [each["seconds"]], "calls": 2},
+                    }
+                )
+                for each in out
+            ]
+
+    config = RunConfig(unit_seconds=TURNS * 0.5)
+    session = SimpleNamespace(dispatcher=Dispatcher(), config=config)
+    resources = SimpleNamespace(session=session, hooks=SimpleNamespace(check=lambda: None))
+    asker = Asker(cast("Any", resources))
+    found = asker.several("steps", range(2), 1.2)
+    assert [seconds for _, seconds in sent] == pytest.approx([0.4] * 6)
+    assert len({unit for unit, _ in sent}) == 6
+    assert [(each["process"], each["steps"], each["rate"]) for each in found] == [
+        ("process0", 30, 8.0),
+        ("process1", 30, 8.0),
+    ]
+    assert found[0]["push"] == {"wall_s": pytest.approx([0.4] * 3), "calls": 2}
+    assert asker.one("steps", 1.0)["steps"] == 20
+    sent.clear()
+    assert len(asker.several("nothing", range(3), 0.0)) == len(sent) == 3

@@ -22,6 +22,8 @@ class OneUnit:
 
     def __init__(self, *renewals: bool | Exception, free: bool = True) -> None:
         self.free = free
+        self.run = "run\x1b[2J"
+        self.known = True
         self.renewals = list(renewals)
         self.renewed = threading.Event()
         self.reports: list[tuple[UnitState, dict[str, Any]]] = []
@@ -30,6 +32,9 @@ class OneUnit:
 
     def claim(self, unit: str, claimer: str) -> Claim | None:
         return Claim(unit, 1, 1, SHORT_S, {"stop": 5}) if self.free else None
+
+    def knows_run(self) -> bool:
+        return self.known
 
     def renew(self, claim: Claim) -> bool:
         answer = self.renewals.pop(0) if self.renewals else True
@@ -71,6 +76,15 @@ def test_a_unit_that_cannot_be_claimed_is_left_alone() -> None:
     calls: list[Lease] = []
     assert do_work(ledger, calls.append) == "nothing to do"
     assert (calls, ledger.reports) == ([], [])
+
+
+def test_a_message_for_a_run_that_nobody_knows_is_refused_and_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger = OneUnit(free=False)
+    ledger.known = False
+    assert do_work(ledger, lambda lease: {}) == "refused"
+    assert r"a message for run run\x1b[2J was refused, which the control server" in caplog.text
 
 
 def test_a_report_that_comes_too_late_counts_for_nothing() -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
 from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Features, Model, Targets, Task
+from distbelief.worker_tasks import task_clock
 from distbelief.worker_tasks.portion import (
     CHUNK_EXAMPLES,
     HEADROOM,
@@ -351,3 +353,30 @@ def test_the_smallest_numbers_are_multiples_of_their_quantum(kind: type[np.float
 def test_nothing_is_exact_without_a_quantum_but_zero(kind: type[np.floating]) -> None:
     assert is_exact(0.0, 0.0, np.dtype(kind))
     assert not is_exact(1e-300, 0.0, np.dtype(kind))
+
+
+# --- one that takes too long
+
+
+def test_a_portion_that_takes_too_long_says_what_all_of_it_would_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [5.0]
+    monkeypatch.setattr(task_clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    clock = task_clock.ChunkClock(1.0, 10 * CHUNK_EXAMPLES - 1)
+    for seconds in (0.2, 0.25, 3.0):  # in the third this process was stopped
+        clock.look()
+        now[0] += seconds
+    with pytest.raises(task_clock.TooLong) as late:
+        clock.look()
+    assert late.value.whole_s == pytest.approx(10 * 0.25)
+
+
+def test_a_portion_of_one_chunk_is_never_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [5.0]
+    monkeypatch.setattr(task_clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    clock = task_clock.ChunkClock(1.0, 3)
+    now[0] += 60.0
+    clock.look()
+    now[0] += 60.0
+    assert clock.spent_s == 120.0

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -29,7 +30,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Model, Targets, Task
 from distbelief.app.optimizers.registry import build_rule
-from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.config import TURNS, RunConfig
 from distbelief.app.settings.sections import ObjectiveSettings
 from distbelief.app.store.contract.parameters import Fetched, Pushed, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
@@ -791,3 +792,27 @@ def test_steps_that_are_made_again_have_the_rate_that_they_had(n_push: int) -> N
     unscheduled = config.model_copy(update={"schedule": None, "warm_up": 0.0})
     replica_of(model, data, constant, unscheduled).run(Token(FENCE, 0, 1), 48)
     assert constant.fetch().vector.tobytes() != trained[0].tobytes()
+
+
+@pytest.mark.parametrize(("step_s", "reached"), [(0.1, 12), (0.3, 4), (5.0, 2), (0.001, 16)])
+def test_a_unit_ends_before_the_push_that_would_be_too_much_for_its_time(
+    monkeypatch: pytest.MonkeyPatch, step_s: float, reached: int
+) -> None:
+    """At least one push it makes, however long that takes: else nothing would go on."""
+    now = [100.0]
+    clock = SimpleNamespace(perf_counter=lambda: now[0])
+    monkeypatch.setattr("distbelief.worker_tasks.task_clock.time", clock)
+
+    def work(parameters: Vector, features: Features) -> None:
+        now[0] += step_s
+
+    model = Tally(16, work)
+    limit_s = 1.35
+    config = tallying(replicas=1, batch_size=1, n_push=2, n_fetch=2, unit_seconds=TURNS * limit_s)
+    store = store_for(model, config)
+    report = replica_of(model, identity(16), store, config).run(
+        Token(FENCE, 0, 1), 16, lambda: None
+    )
+    assert report.reached == reached
+    assert sum(counted(store)) == reached
+    assert now[0] - 100.0 <= max(limit_s, 2 * step_s)

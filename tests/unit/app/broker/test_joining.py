@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 from celery import Celery
 
@@ -105,3 +108,18 @@ def test_nothing_of_ours_is_pickled() -> None:
     app.conf.update(accept_content=["pickle"], task_serializer="pickle")
     with pytest.raises(ConfigError, match="add 'json' to its accept_content"):
         joining.serializer_of(app)
+
+
+def test_the_memory_of_another_process_is_no_broker() -> None:
+    app = made("memory://")
+    joining.join(app, control=REDIS)
+    with pytest.raises(ConfigError, match="which no other process reaches, and no worker runs"):
+        joining.application(joining.name_of(app))
+
+
+def test_an_application_is_called_as_others_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = made()
+    for module in ("__main__", "__mp_main__", "shop.celery"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        vars(sys.modules[module])["app"] = app
+    assert joining.name_of(app) == "shop.celery:app"

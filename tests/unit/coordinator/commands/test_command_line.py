@@ -282,6 +282,20 @@ def test_what_cannot_be_exported_is_named(
     assert sorted(path.name for path in model.parent.iterdir()) == ["folder.npz", model.name]
 
 
+def test_predictions_go_to_an_address_whole(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec = pytest.importorskip("fsspec", reason="there is no fsspec here")
+    np.save(tmp_path / "new.npy", np.zeros((4, 3), np.float32))
+    words = ("predict", "--model", model, "--data", tmp_path / "new.npy", "--output")
+    assert run(*words, "memory://bucket/out.csv").code == ExitCode.DATA  # nobody has allowed that
+    monkeypatch.setenv("DISTBELIEF_DATA_PROTOCOLS", "memory")
+    assert run(*words, "memory://bucket/out.csv").code == 0
+    written = fsspec.filesystem("memory").cat_file("/bucket/out.csv").decode()
+    assert written.splitlines()[0] == "class,probability"
+    assert len(written.splitlines()) == 5
+
+
 def test_predictions_are_lines_of_json(run: Run, model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "new.npy", np.ones((2, 3), np.float32))
     answer = run("predict", "--model", model, "--data", tmp_path / "new.npy", "--json")

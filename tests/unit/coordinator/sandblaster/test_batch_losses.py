@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,6 +19,7 @@ from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import Evaluate
+from distbelief.coordinator.sandblaster.portion_count import Cut
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=2, block_numbers=3)
 PORTIONS = 4
@@ -71,7 +73,8 @@ def evaluated(
     workers = Workers(store)
     monkeypatch.setattr("distbelief.app.runs.batch.announce", lambda *_: None)
     monkeypatch.setattr("distbelief.app.runs.batch.collect", workers.collect)
-    sums = BatchEvaluator(cast("Session", workers), store, PORTIONS, 2, lambda: None)
+    cut = Cut(PORTIONS, PORTIONS, math.inf)
+    sums = BatchEvaluator(cast("Session", workers), store, cut, 2, lambda: None)
     return sums, store, sums.evaluate(Evaluate("x", "g"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import count
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from distbelief.coordinator.sandblaster.batch import (
     BatchEvaluator,
 )
 from distbelief.coordinator.sandblaster.descent import Evaluate
+from distbelief.coordinator.sandblaster.portion_count import Cut
 
 LAYOUT = Layout.plan([TensorSpec("w", (6,))], n_servers=1, block_numbers=3)
 ATTEMPTS = 3
@@ -34,6 +36,9 @@ TICK_S, ANSWER_S = 0.25, 1.0
 
 
 FENCE = 3
+
+#: Training examples, of which each can be a portion.
+MOST = 100
 
 
 class Fleet:
@@ -56,9 +61,13 @@ class Fleet:
         self._store = MemoryVectorStore(LAYOUT, fence=FENCE)
         self._store.create(np.zeros(LAYOUT.size))
         monkeypatch.setattr(batch, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr("distbelief.app.runs.batch.announce", lambda *_: None)
+        monkeypatch.setattr("distbelief.app.runs.batch.announce", self._announce)
         monkeypatch.setattr("distbelief.app.runs.batch.collect", self._collect)
         self._unread: list[Arguments] = []
+        #: What all portions take together, and those of which one dispatch is cut short.
+        self.work_s = 0.0
+        self.cut: set[Arguments] = set()
+        self.told: list[tuple[str, Any]] = []
 
     @property
     def first(self) -> list[Arguments]:
@@ -69,6 +78,12 @@ class Fleet:
 
     def note(self, kind: str, **fields: Any) -> None:
         pass
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        self.told.append((kind, fields["portions"]))
+
+    def _announce(self, _: Any, run: str, evaluation: Any) -> None:
+        self.n_portions = evaluation.portions
 
     def send_portion(self, *portion: int) -> None:
         self.sent.append(portion)
@@ -94,12 +109,20 @@ class Fleet:
 
     def _answer(self, *portion: Any) -> Report:
         evaluation, number, dispatch = portion
+        took_s = self.work_s / self.n_portions
+        if portion in self.cut:
+            cut: dict[str, Any] = {"error": "others wait", "cut": True, "computing_s": took_s}
+            return Report(FENCE, evaluation, number, dispatch, "here", **cut)
         share = np.ones(LAYOUT.size)
         self._store.accumulate(FENCE, evaluation, "vec:g", number, share)
-        return Report(FENCE, evaluation, number, dispatch, "here", loss=1.0, largest=1.0)
+        done: dict[str, Any] = {"loss": 1.0, "largest": 1.0, "computing_s": took_s}
+        return Report(FENCE, evaluation, number, dispatch, "here", **done)
 
-    def batch(self, turn: Callable[[], None], n_portions: int = 1) -> BatchEvaluator:
-        return BatchEvaluator(cast("Session", self), self._store, n_portions, 1, turn)
+    def batch(
+        self, turn: Callable[[], None], n_portions: int = 1, limit_s: float = math.inf
+    ) -> BatchEvaluator:
+        cut = Cut(n_portions, MOST, limit_s)
+        return BatchEvaluator(cast("Session", self), self._store, cut, 1, turn)
 
 
 class Enough(Exception):
@@ -265,3 +288,39 @@ def test_workers_at_another_evaluation_are_a_stall(fleet: Fleet) -> None:
     with pytest.raises(WaitTimeout):
         evaluator.evaluate(Evaluate("x", "g"))
     assert fleet.now - began < 2 * STALL_S
+
+
+# --- portions that others would wait for too long
+
+
+def test_a_batch_whose_portions_are_cut_short_is_begun_again_in_finer_ones(fleet: Fleet) -> None:
+    fleet.work_s, fleet.cut = 7.0, {(1, 0, 0)}
+    evaluated = fleet.batch(lambda: None, n_portions=2, limit_s=1.0)
+    assert evaluated.evaluate(Evaluate("x", "g")) == 8.0  # all portions of the second try, once
+    assert fleet.told == [("cut", 8)]
+    assert evaluated.to_json()["portions"] == 8
+
+
+def test_portions_that_cannot_be_cut_short_are_finer_in_the_next_evaluation(fleet: Fleet) -> None:
+    fleet.work_s = 7.0
+    evaluated = fleet.batch(lambda: None, n_portions=2, limit_s=1.0)
+    evaluated.quantum = 2.0**-30  # as after an evaluation before
+    assert evaluated.evaluate(Evaluate("x", "g")) == 2.0
+    assert evaluated.evaluate(Evaluate("x", "g")) == 8.0
+    evaluated.load_state({"evaluation": 3, "quantum": 0.0})  # by a coordinator that cut nothing
+    assert evaluated.n_portions == 8
+
+
+def test_one_whose_process_was_stopped_is_sent_again_as_it_is(fleet: Fleet) -> None:
+    fleet.work_s, fleet.cut = 1.0, {(1, 0, 0)}
+    evaluated = fleet.batch(lambda: None, n_portions=2, limit_s=1.0)
+    assert evaluated.evaluate(Evaluate("x", "g")) == 2.0
+    assert fleet.first == [(1, 0, 0), (1, 1, 0), (1, 0, 1)]
+    assert fleet.told == []
+
+
+def test_an_example_is_the_finest_portion() -> None:
+    cut = Cut(3, 5, 1.0)
+    assert cut.note(1e9)
+    assert cut.portions == 5
+    assert not cut.note(1e9)

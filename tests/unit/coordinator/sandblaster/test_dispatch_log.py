@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from distbelief.app.runs.batch import Report
 from distbelief.coordinator.sandblaster import batch
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.dispatch_log import DispatchLog
+from distbelief.coordinator.sandblaster.portion_count import Cut
 
 
 class Clock:
@@ -78,7 +80,7 @@ def test_a_long_run_tells_only_of_evaluations_with_portions_sent_again(
     told: list[int] = []
     nobody = cast("Any", None)
     session = SimpleNamespace(note=lambda kind, evaluation, **_: told.append(evaluation))
-    sums = BatchEvaluator(cast("Any", session), nobody, 2, 1, lambda: None)
+    sums = BatchEvaluator(cast("Any", session), nobody, Cut(2, 2, math.inf), 1, lambda: None)
     for number, sent in enumerate([[(0, 0), (1, 0)], [(0, 0), (1, 0)], [(0, 0), (0, 1)]]):
         sums.number = number
         sums._dispatches = DispatchLog(Clock())
