@@ -72,7 +72,7 @@ class CsvReader(TableReader):
         if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
                 f"{file.name}: there is only one column; is the option delimiter right? "
-                "(comment=# or skip=N pass over lines without data)"
+                "(the option comment='#' or the option skip=N passes over lines without data)"
             )
         self._header = self._has_header(head.rows, file)
         names = names_in(head.rows[0], file) if self._header else ()

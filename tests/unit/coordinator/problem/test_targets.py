@@ -227,7 +227,7 @@ def test_a_training_says_what_its_targets_are_and_why(tmp_path: Path) -> None:
     assert targets_line(problem(source)) == [
         "target: column 'y', by its name (the option target=NAME chooses another); "
         "header: found (header=true or header=false says it); task: classification, because the "
-        "targets are 2 different whole numbers in 18 examples (task=regression says otherwise); "
+        "targets are 2 different whole numbers in 18 examples (the option task=regression says otherwise); "
         "positive class: 1 (positive=0 is the other)"
     ]
     (line,) = targets_line(problem(source, model="linear", data_options={"target": "y"}))
