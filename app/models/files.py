@@ -27,6 +27,7 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.files.atomic import replacing
 from distbelief.app.files.documents import parse, parse_object
+from distbelief.app.files.near import near
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
@@ -195,7 +196,8 @@ def read_model(path: Path) -> SavedModel:
         ModelError: missing or damaged file, another format, or tensors that do not fit.
     """
     if not path.is_file():
-        raise ModelError(f"there is no model file {path}")
+        hint = near(path, "*.safetensors")
+        raise ModelError(f"there is no model file {path}{hint}: train --output {path} writes one")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}

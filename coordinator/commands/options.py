@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.synonyms import advice
-from distbelief.coordinator.commands.wording import misplaced
+from distbelief.coordinator.commands.wording import misplaced, whereabouts
 from distbelief.coordinator.progress.program import program
 
 if TYPE_CHECKING:  # commands without settings begin sooner without them
@@ -89,6 +89,8 @@ class SectionedCommand(click.Command):
             word = next(each for each in typed if each.startswith(error.option_name))
             hint = self._hint(word)
             raise click.UsageError(f"No such option '{word}'{hint}", ctx) from None
+        except click.MissingParameter as error:
+            raise click.UsageError(error.format_message() + whereabouts(error), ctx) from None
         except click.UsageError as error:
             lists = [each.opts[0] for each in self.params if getattr(each, "is_list", False)]
             flags = [name for each in self.params for name in each.opts]

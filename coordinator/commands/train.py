@@ -237,24 +237,14 @@ def _print_finished(found: Found, *, as_json: bool) -> None:
 
 def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None:
     from distbelief.coordinator.progress.outcome import EndReason
+    from distbelief.coordinator.report.hindsight import of_folder
     from distbelief.coordinator.views.endings import document
     from distbelief.coordinator.views.progress import summarize
 
+    after = of_folder(outcome.folder / outcome.run)
     if as_json:
-        click.echo(json.dumps(document(outcome, problem.score_formatter), indent=2))
+        click.echo(json.dumps(document(outcome, problem.score_formatter, after), indent=2))
     else:
-        before = _before(outcome, problem)
-        click.echo("\n".join(summarize(outcome, problem.score_formatter, before)))
+        click.echo("\n".join(summarize(outcome, problem.score_formatter, after)))
     if outcome.reason is EndReason.INTERRUPTED:
         sys.exit(ExitCode.GO_ON if outcome.terminated else ExitCode.INTERRUPTED)
-
-
-def _before(outcome: Outcome, problem: Problem) -> str:
-    """The outcome beside those of earlier runs of the same data, in a sentence."""
-    from distbelief.coordinator.runs.earlier import comparison, judged
-
-    if outcome.heldout is None:
-        return ""
-    found = problem.score_formatter.document(outcome.heldout.score)
-    this = judged(outcome.run, {"heldout": found})
-    return comparison(outcome.folder, this, problem.config.data)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import click
+
+from distbelief.coordinator.progress.program import program
+
 _OPTION = re.compile(r"\b(?:the )?option (?=([a-z_]+)\b)")
 
 
@@ -27,3 +31,11 @@ def misplaced(args: Sequence[str], flags: Sequence[str], lists: Sequence[str]) -
     if "--data" in flags and args and not args[0].startswith("-"):
         return f": data are named by a flag, --data {args[0]}"
     return ""
+
+
+def whereabouts(missing: click.MissingParameter) -> str:
+    """Where to find what was not given; empty if that is not known."""
+    name = missing.param.name if missing.param is not None else None
+    if name == "run":
+        return f" '{program()} runs' lists them."
+    return " train writes it (runs/RUN/model.safetensors)." if name == "model" else ""

@@ -28,6 +28,22 @@ def read(folder: Path) -> History:
     Raises:
         ConfigError: there is none, or it cannot be read.
     """
+    document, collected = _collected(folder)
+    return replace(
+        _outline(folder, document, collected),
+        rates=_rates(folder, document, collected),
+        notes=_notes(collected, document["outcome"], RunFolder(folder).journal.exists()),
+        curves=curves.understood(RunFolder(folder).curves()),
+    )
+
+
+def outline(folder: Path) -> History:
+    """Read the run without what is only drawn; raises like :func:`read`."""
+    return _outline(folder, *_collected(folder))
+
+
+def _collected(folder: Path) -> tuple[dict[str, Any], Collector]:
+    """What was written down of the run, without secrets, and its events."""
     run = RunFolder(folder)
     document = run.read()
     if document is None:
@@ -36,18 +52,19 @@ def read(folder: Path) -> History:
             f"'{command('runs', folder=folder.parent)}' lists those that are there, --folder names "
             "another place"
         )
-    document = without_secrets(document)
-    config = document["record"]["config"]
     collected = Collector()
     for event in journal.read(run.journal, collected.skip):
         collected.add(event)
+    return without_secrets(document), collected
+
+
+def _outline(folder: Path, document: Mapping[str, Any], collected: Collector) -> History:
+    config = document["record"]["config"]
     history = _history(folder.name, config, document["cluster"], document["outcome"], collected)
     return replace(
         history,
-        rates=_rates(folder, document, collected),
-        notes=_notes(collected, document["outcome"], run.journal.exists()),
-        curves=curves.understood(run.curves()),
         earlier=_earlier(folder, document),
+        folder=folder.parent,
         model_file=model if (model := _model_file(folder, document)).is_file() else None,
     )
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distbelief.app.models.criterion import Metric, better
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import SECTIONS
-from distbelief.coordinator.progress.advice import Course, next_step
 from distbelief.coordinator.progress.outcome import UNITS
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import brief, figure
+from distbelief.coordinator.report.hindsight import hindsight
 from distbelief.coordinator.report.history import History
-from distbelief.coordinator.report.plots import learning
 from distbelief.coordinator.report.plots.throughput import rate
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
@@ -61,7 +61,7 @@ def summary(histories: Sequence[History]) -> list[TableRow]:
 
 
 def _summary(history: History) -> dict[str, str]:
-    config, outcome = history.config, history.outcome
+    config, outcome, after = history.config, history.outcome, hindsight(history)
     facts = {
         "held-out": _heldout(history),
         "test": brief(outcome["test"]) if outcome.get("test") else "",
@@ -70,8 +70,9 @@ def _summary(history: History) -> dict[str, str]:
         "model file": str(history.model_file or ""),
         "ended": _ended(outcome),
         "so far": "" if outcome else _so_far(history),
-        "to try next": next_step(_course(history)) if outcome else "",
-        "run before": history.earlier,
+        "to try next": after.try_next,
+        "to go on": _going_on(history),
+        "run before": after.earlier,
         "time": _time(history),
         "algorithm": str(config.get("algorithm", "")),
         "model": _model(history),
@@ -96,6 +97,13 @@ def _summary(history: History) -> dict[str, str]:
     return facts
 
 
+def _going_on(history: History) -> str:
+    """The command that goes on with a run that did not finish."""
+    if history.folder is None or history.outcome.get("state") == RunState.FINISHED:
+        return ""
+    return command("resume", history.run, folder=history.folder)
+
+
 def _so_far(history: History) -> str:
     """How far a run is that has not ended."""
     config = history.config
@@ -117,32 +125,6 @@ def _heldout(history: History) -> str:
         return brief(found)
     always = "mean: rmse" if "rmse" in found else "commonest class: accuracy"
     return f"{brief(found)} (always the {always} {figure(known)})"
-
-
-def _course(history: History) -> Course:
-    outcome, kept = history.outcome, history.kept
-    reason = str(outcome.get("reason") or "")
-    unit = UNITS.get(str(history.config.get("algorithm")), "passes")
-    points = learning.training(history)
-    if kept is None:
-        return Course(reason, unit)
-    found = outcome.get("heldout") or {}
-    known, name = found.get("baseline"), "rmse" if "rmse" in found else "accuracy"
-    value = found.get(name)
-    beaten = None
-    if known is not None and value is not None:
-        beaten = better(Metric(name), value, known)
-    return Course(
-        reason,
-        unit,
-        kept=kept.number,
-        evaluations=history.heldout[-1].number,
-        place=kept.place,
-        last=history.heldout[-1].place,
-        losses=tuple(each.loss for each in history.heldout[-2:]),
-        training_loss=points[-1][2] if points else None,
-        beaten=beaten,
-    )
 
 
 def _kept(history: History) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from distbelief.coordinator.report.hints import number
-from distbelief.coordinator.report.history import History, smooth
+from distbelief.coordinator.report.history import History, training
 from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
@@ -32,12 +32,6 @@ TITLES = {"auc": "AUC", "log_loss": "log loss", "rmse": "RMSE"}
 
 #: Markers on a line, at most.
 MOST_MARKERS = 15
-
-
-def training(history: History) -> list[tuple[float, float, float]]:
-    """(time, examples seen, loss): means of Downpour's units, then the objective of L-BFGS."""
-    objective = [(each.time_s, each.seen, each.loss) for each in history.iterations]
-    return [*smooth(history.units), *objective]
 
 
 def metric(history: History) -> str:
