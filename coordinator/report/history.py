@@ -122,7 +122,8 @@ class Work:
 class History:
     """A run, as its folder tells it. ``seen`` anywhere counts examples looked at, NaN if unknown.
 
-    ``outcome`` is empty while the run goes on, and where its coordinator was killed.
+    ``outcome`` is empty while the run goes on, and where its coordinator was killed;
+    ``running`` tells that it is known to go on.
     ``earlier`` compares it with the runs before it. ``folder`` is where runs are, None if only
     its events are known. ``model_file`` is None if there is none.
     ``environment`` has one entry for each coordinator, ``notes`` what is missing, and why.
@@ -145,6 +146,7 @@ class History:
     folder: Path | None = None
     model_file: Path | None = None
     ended_s: float = 0.0
+    running: bool = False
 
     @property
     def minimises(self) -> bool:

@@ -22,8 +22,8 @@ from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.sandblaster.dispatch_log import MOST_TOLD
 
 
-def read(folder: Path) -> History:
-    """Read the run in ``folder``.
+def read(folder: Path, *, running: bool = False) -> History:
+    """Read the run in ``folder``, of which its coordinator says whether it is ``running``.
 
     Raises:
         ConfigError: there is none, or it cannot be read.
@@ -32,7 +32,8 @@ def read(folder: Path) -> History:
     return replace(
         _outline(folder, document, collected),
         rates=_rates(folder, document, collected),
-        notes=_notes(collected, document["outcome"], RunFolder(folder).journal.exists()),
+        running=running,
+        notes=_notes(collected, document["outcome"], RunFolder(folder).journal.exists(), running),
         curves=curves.understood(RunFolder(folder).curves()),
     )
 
@@ -123,15 +124,17 @@ def _rates(folder: Path, document: Mapping[str, Any], collected: Collector) -> l
     return sorted(found, key=lambda each: each.time_s)
 
 
-def _notes(collected: Collector, outcome: Mapping[str, Any], journal_exists: bool) -> list[str]:
+def _notes(
+    collected: Collector, outcome: Mapping[str, Any], journal_exists: bool, running: bool
+) -> list[str]:
     notes = []
     if not journal_exists:
         notes.append(
             "There is no journal (events.jsonl) in the run's folder: nothing can be drawn."
         )
-    elif not collected.units and not collected.iterations:
+    elif not (collected.units or collected.iterations or running):
         notes.append("The journal knows of no work that was done.")
-    if not outcome and journal_exists:
+    if not outcome and journal_exists and not running:
         notes.append(
             "No end is written down: the run goes on, or its coordinator was killed. This is how "
             "far it was when the report was made."

@@ -68,7 +68,7 @@ def _summary(history: History) -> dict[str, str]:
         "warning": str(outcome.get("warning", "")),
         "saved model": _kept(history),
         "model file": str(history.model_file or ""),
-        "ended": _ended(outcome),
+        "ended": _ended(history),
         "so far": "" if outcome else _so_far(history),
         "to try next": after.try_next,
         "to go on": _going_on(history),
@@ -99,9 +99,11 @@ def _summary(history: History) -> dict[str, str]:
 
 def _going_on(history: History) -> str:
     """The command that goes on with a run that did not finish."""
-    if history.folder is None or history.outcome.get("state") == RunState.FINISHED:
+    state = history.outcome.get("state")
+    if history.folder is None or history.running or state == RunState.FINISHED:
         return ""
-    return command("resume", history.run, folder=history.folder)
+    found = command("resume", history.run, folder=history.folder)
+    return found if state else f"{found}, if its coordinator was killed"
 
 
 def _so_far(history: History) -> str:
@@ -161,9 +163,10 @@ def _data(history: History) -> str:
     return f"{name}: {counts[0]:,} training and {counts[1]:,} held-out examples"
 
 
-def _ended(outcome: Mapping[str, Any]) -> str:
+def _ended(history: History) -> str:
+    outcome = history.outcome
     if not outcome:
-        return "not yet, or its coordinator was killed"
+        return "not yet" if history.running else "not yet, or its coordinator was killed"
     why = outcome.get("reason") or outcome.get("error")
     return f"{outcome['state']}: {why}" if why else str(outcome["state"])
 
