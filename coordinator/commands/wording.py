@@ -20,12 +20,17 @@ def in_flags(sentence: str) -> str:
     return _OPTION.sub(lambda found: "--data-option " if found[1] in names else found[0], sentence)
 
 
-def misplaced(args: Sequence[str], flags: Sequence[str], lists: Sequence[str]) -> str:
+def misplaced(
+    args: Sequence[str], flags: Sequence[str], lists: Sequence[str], pairs: Sequence[str]
+) -> str:
     """How to write what stands where nothing may stand; empty if that is not known.
 
-    ``flags`` are those of the command, ``lists`` those whose values are lists.
+    ``flags`` are those of the command, ``lists`` those whose values are lists, ``pairs`` those
+    whose values have a name.
     """
     for flag, *values in zip(args, args[1:], args[2:], strict=False):
+        if flag in pairs and not any(each.startswith("-") or "=" in each for each in values):
+            return f": {flag} takes KEY=VALUE, {flag} {'='.join(values)}"
         if flag in lists and not any(value.startswith("-") for value in values):
             return f": a list is written with commas, {flag} {','.join(values)}"
     if "--data" in flags and args and not args[0].startswith("-"):
@@ -38,4 +43,6 @@ def whereabouts(missing: click.MissingParameter) -> str:
     name = missing.param.name if missing.param is not None else None
     if name == "run":
         return f" '{program()} runs' lists them."
-    return " train writes it (runs/RUN/model.safetensors)." if name == "model" else ""
+    if name in ("model", "model_file"):
+        return " train writes it (runs/RUN/model.safetensors)."
+    return ""
