@@ -91,7 +91,8 @@ class SectionedCommand(click.Command):
             hint = self._hint(word)
             raise click.UsageError(f"No such option '{word}'{hint}", ctx) from None
         except click.MissingParameter as error:
-            raise click.UsageError(error.format_message() + whereabouts(error), ctx) from None
+            said = error.format_message().rstrip(".")
+            raise click.UsageError(f"{said}{whereabouts(error)}", ctx) from None
         except click.UsageError as error:
             lists = [each.opts[0] for each in self.params if getattr(each, "is_list", False)]
             pairs = [each.opts[0] for each in self.params if each.metavar == "KEY=VALUE"]

@@ -39,10 +39,10 @@ def misplaced(
 
 
 def whereabouts(missing: click.MissingParameter) -> str:
-    """Where to find what was not given; empty if that is not known."""
+    """Where to find what was not given, as the end of a sentence."""
     name = missing.param.name if missing.param is not None else None
     if name == "run":
-        return f" '{program()} runs' lists them."
+        return f": '{program()} runs' lists them"
     if name in ("model", "model_file"):
-        return " train writes it (runs/RUN/model.safetensors)."
-    return ""
+        return ": train writes it (runs/RUN/model.safetensors)"
+    return "."
