@@ -54,7 +54,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Cal
     with (
         (folder / "terminal-1.log").open("w") as log,
         subprocess.Popen(
-            ["bash", "-c", script],
+            ["/bin/sh", "-c", script],
             cwd=folder,
             env=environment,
             stdout=log,
