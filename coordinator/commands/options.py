@@ -87,8 +87,7 @@ class SectionedCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             given = next(each for each in typed if each.startswith(error.option_name))
-            word = given.partition("=")[0]
-            hint = self._hint(word)
+            hint = self._hint(word := given.partition("=")[0])
             raise click.UsageError(f"No such option '{word}'{hint}", ctx) from None
         except click.MissingParameter as error:
             said = error.format_message().rstrip(".")

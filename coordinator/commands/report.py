@@ -31,7 +31,7 @@ from distbelief.coordinator.progress.program import FOLDER
     default=True,
     help="Write the figures beside the page, too, as PNG. [default: yes]",
 )
-@click.option("--running", is_flag=True, hidden=True)  # says its coordinator, of one run
+@click.option("--running", is_flag=True, hidden=True, help="Its coordinator says that it goes on.")
 @as_json
 def report(
     runs: tuple[str, ...],

@@ -401,8 +401,8 @@ def test_an_exception_is_named_wherever_it_is(tmp_path: Path, tiny_blocks: None)
             opened(tmp_path, text)
         assert str(raised.value) == (
             f"{tmp_path}/a.csv: line {line}: column 'a': 'oops' is not a number, as nearly all of "
-            "its values are; the option na says what is a missing value, categorical=a takes "
-            "each value as a category (the option bad_lines=N skips up to N bad lines)"
+            "its values are; the option na says what is a missing value, the option categorical=a "
+            "takes each value as a category (the option bad_lines=N skips up to N bad lines)"
         )
         assert opened(tmp_path, text, bad_lines=1).n_examples == 30
 
