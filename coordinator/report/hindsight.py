@@ -9,7 +9,7 @@ from distbelief.app.errors import DistBeliefError
 from distbelief.app.models.criterion import Metric, better
 from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.progress.advice import Course, next_step
-from distbelief.coordinator.progress.outcome import UNITS
+from distbelief.coordinator.progress.outcome import UNITS, EndReason
 from distbelief.coordinator.report import reading
 from distbelief.coordinator.report.history import History, training
 
@@ -53,9 +53,11 @@ def _course(history: History) -> Course:
     beaten = None
     if known is not None and value is not None:
         beaten = better(Metric(name), value, known)
+    allowed = history.config.get("iterations" if reason == EndReason.ITERATIONS else "passes")
     return Course(
         reason,
         unit,
+        allowed=float(allowed or 0),
         kept=kept.number,
         evaluations=history.heldout[-1].number,
         place=kept.place,

@@ -49,7 +49,8 @@ def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) ->
         times, counts, losses = columns(training(history), 3)
         what = "objective (training)" if history.minimises else "training"
         label, own = named(histories, history, what), colour(theme, index)
-        axes.plot(counts if examples else times, losses, color=own, label=label)
+        shown = label if len(losses) else "_"
+        axes.plot(counts if examples else times, losses, color=own, label=shown)
         second = 1 if len(histories) == 1 else index
         line = _scores(axes, history, "loss", theme, second, examples)
         if len(histories) == 1 and history.heldout:
