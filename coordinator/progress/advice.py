@@ -19,8 +19,8 @@ class Course:
 
     ``kept`` of ``evaluations`` is that of the saved model, after ``place`` of ``last`` in the
     ``unit`` of the algorithm. ``losses`` are held-out, of the last evaluations; ``training_loss``
-    is at the end, ``allowed`` how many passes or iterations there could be. ``beaten`` tells whether
-    the model is better than none at all.
+    is at the end, ``allowed`` how many passes or iterations there could be. ``beaten`` tells
+    whether the model is better than none at all.
     """
 
     reason: str
