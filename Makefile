@@ -10,7 +10,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 ENGINE := setup.py $(wildcard app/store/native/*.[ch] app/store/lua/*.lua) \
 	$(wildcard app/optimizers/rules/*.h app/optimizers/rules/*.lua) app/store/native/sources.py
 
-.PHONY: train test chaos bench lint docs clean
+.PHONY: train test chaos bench lint docs outputs clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
@@ -37,6 +37,10 @@ lint: $(VENV)/installed-test
 # What docs/ says of settings, keys and scripts; a test fails when it is not current.
 docs: $(VENV)/installed
 	$(BIN)/python docs/reference.py
+
+# What the documents' commands print today, in place of what they printed; trains for a minute.
+outputs: $(VENV)/installed
+	$(BIN)/python docs/outputs.py
 
 # Editable, so that a change of the code needs no new installation, except that of C.
 $(VENV)/installed: pyproject.toml $(ENGINE)

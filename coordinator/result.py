@@ -92,6 +92,7 @@ class Result:
         facts |= {"test": brief(self.test)} if self.test else {}
         facts |= {"model": f"{self.model!r} in {self.model_file}"}
         facts |= {"warning": self.warning} if self.warning else {}
+        facts |= {"to try next": told} if (told := self._try_next()) else {}
         rows = "".join(
             f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in facts.items()
         )
@@ -103,6 +104,11 @@ class Result:
         from distbelief.coordinator.report.course import picture
 
         return f'<img alt="course of the training" src="{picture(self._history())}">'
+
+    def _try_next(self) -> str:
+        from distbelief.coordinator.report.hindsight import hindsight
+
+        return hindsight(self._history()).try_next
 
     def _history(self) -> History:
         from distbelief.coordinator.report.reading import of_events

@@ -12,6 +12,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "examples").glob("*.md")),
     ROOT / "deploy" / "README.md",
 ]
 

@@ -216,7 +216,7 @@ def divide(dataset: Dataset, config: RunConfig) -> Division:
     if not dataset.n_classes:
         raise DataError(
             f"{dataset.name}: split {STRATIFIED} is for classes, and the targets are numbers: "
-            "leave it out, or say task=classification"
+            "leave it out, or say with the option task=classification that they are classes"
         )
     return _checked(
         listed(

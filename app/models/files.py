@@ -27,6 +27,7 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.files.atomic import replacing
 from distbelief.app.files.documents import parse, parse_object
+from distbelief.app.files.near import near
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
@@ -191,11 +192,11 @@ class SavedModel:
 def read_model(path: Path) -> SavedModel:
     """Read a file that :meth:`SavedModel.save` wrote.
 
-    Raises:
-        ModelError: missing or damaged file, another format, or tensors that do not fit.
+    Raises ModelError: missing or damaged file, another format, or tensors that do not fit.
     """
     if not path.is_file():
-        raise ModelError(f"there is no model file {path}")
+        there = near(path, "*.safetensors")
+        raise ModelError(f"there is no model file {path}{there}: train --output {path} writes one")
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
@@ -292,7 +293,7 @@ def _tables(
 ) -> list[TableRows]:
     tables = []
     for tensor in tensors:
-        ids = arrays[prefix + tensor.name + ROWS]
-        values = arrays[prefix + tensor.name].reshape(len(ids), tensor.size // tensor.shape[0])
-        tables.append(TableRows(ids, values))
+        name, width = prefix + tensor.name, tensor.size // tensor.shape[0]
+        ids = arrays[name + ROWS]
+        tables.append(TableRows(ids, arrays[name].reshape(len(ids), width)))
     return tables

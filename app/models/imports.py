@@ -82,7 +82,11 @@ def load(path: str, what: str = "model") -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_path)
     except Exception as error:  # importing runs a user's own code
-        raise ModelError(f'module "{module_path}" cannot be imported: {named(error)}') from error
+        missing = isinstance(error, ModuleNotFoundError) and error.name == module_path
+        where = f" (neither in {Path.cwd()} nor where packages are)" if missing else ""
+        raise ModelError(
+            f'module "{module_path}" cannot be imported: {named(error)}{where}'
+        ) from error
     sources.take(module_path)
     factory: Callable[..., Any] | None = getattr(module, name, None)
     if not callable(factory):

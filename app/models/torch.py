@@ -185,7 +185,7 @@ def _task(factory: str, n_outputs: int | None, n_classes: int) -> Task:
         return Task.MULTICLASS
     needed = {0: "(n,) for real numbers", 2: "(n,) or (n, 2) for two classes"}
     shape = "(n,)" if n_outputs is None else f"(n, {n_outputs})"
-    advice = ": if the targets are numbers, say so with the data option task=regression"
+    advice = ": if the targets are numbers, say so with the option task=regression"
     raise ModelError(
         f'module "{factory}" must give outputs of shape '
         f"{needed.get(n_classes, f'(n, {n_classes}) for the classes')}, got {shape}"

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import ModelWrapValidatorHandler, model_validator
 
 from distbelief.app.errors import ConfigError
+from distbelief.app.files.near import near
 from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
 from distbelief.app.settings.complaints import told, unknown
 from distbelief.app.settings.data import RANDOM, DataSettings
@@ -106,8 +107,8 @@ class RunConfig(
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
         if self.algorithm != "sandblaster" and self.l1 > 0:
             raise ValueError(
-                f"l1 = {self.l1:g} needs algorithm sandblaster: with downpour, choose optimizer "
-                "ftrl and set ftrl_l1"
+                f"l1 = {self.l1:g} needs algorithm = sandblaster; with {self.algorithm}, choose "
+                "optimizer = ftrl and set ftrl_l1"
             )
         return self
 
@@ -242,6 +243,9 @@ def whole_pushes(steps: int, n_push: int) -> int:
     return -(-steps // n_push) * n_push
 
 
+#: The names of all settings.
+KNOWN = [*RunConfig.model_fields, *ClusterConfig.model_fields]
+
 #: The settings that are tables in a TOML file.
 TABLES = ("data_options", "model_options")
 
@@ -256,7 +260,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             settings = tomllib.load(file)
     except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+        why = f"{error.strerror}{near(path, '*.toml')}"
+        raise ConfigError(f"cannot read the configuration {path}: {why}") from error
     except ValueError as error:  # that of tomllib, of Unicode, and of numbers without end
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except RecursionError:
@@ -267,6 +272,8 @@ def read_toml(path: Path) -> dict[str, Any]:
             raise ConfigError(
                 f"{path}: settings{inside} stand by themselves, not in a table: leave [{name}] out"
             )
+    if odd := [name for name in settings if name not in KNOWN]:
+        raise ConfigError(f"{path}: {unknown(odd[0], KNOWN)}")
     return settings
 
 
@@ -276,10 +283,9 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
     Raises:
         ConfigError: naming the setting, its value, and what is allowed.
     """
-    known = [*RunConfig.model_fields, *ClusterConfig.model_fields]
     for name in settings:
-        if name not in known:
-            raise ConfigError(unknown(name, known))
+        if name not in KNOWN:
+            raise ConfigError(unknown(name, KNOWN))
     for name, value in settings.items():
         if isinstance(value, bool) and not _is_switch(name):
             raise ConfigError(

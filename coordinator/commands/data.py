@@ -15,6 +15,7 @@ from distbelief.app.settings.durations import duration_text
 from distbelief.coordinator.commands.conversion import show_conversion
 from distbelief.coordinator.commands.options import SectionedCommand, pairs
 from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.wording import in_flags
 from distbelief.coordinator.views.description import describe
 from distbelief.coordinator.views.terminal import safe_console
 
@@ -55,7 +56,8 @@ def data_command(
     options = pairs("data_options", data_option)
     with show_conversion(safe_console(stderr=True)) as progress:
         found = describe(kept(file, default_cache_folder()), options, progress)
-    click.echo(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines()))
+    lines = map(in_flags, found.lines())
+    click.echo(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(lines))
 
 
 def _cache(as_json: bool) -> str:

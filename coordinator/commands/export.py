@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from distbelief.app.errors import ConfigError, ExitCode, ModelError
+from distbelief.app.errors import ConfigError, ExitCode
 from distbelief.app.files.atomic import obstacle
 from distbelief.coordinator.commands.options import SectionedCommand
 from distbelief.coordinator.commands.output import as_json
@@ -60,12 +60,10 @@ def export(source: str, output: str, as_json: bool, **flags: Any) -> None:
     exporting.format_of(path)  # before anything is read
     if other := obstacle(path):
         raise ConfigError(f"--output {output} is {other}: name a file")
-    if Path(source).is_file():
+    if Path(source).is_file() or "/" in source or Path(source).suffix:
         from distbelief.app.models.files import read_model
 
         found = run_parameters.Parameters(read_model(Path(source)), source)
-    elif "/" in source or Path(source).suffix:
-        raise ModelError(f"there is no model file {source}")
     else:
         servers = flags.pop("parameter_servers")
         settings = cluster_settings(flags)

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.synonyms import advice
-from distbelief.coordinator.commands.wording import misplaced
+from distbelief.coordinator.commands.wording import misplaced, whereabouts
 from distbelief.coordinator.progress.program import program
 
 if TYPE_CHECKING:  # commands without settings begin sooner without them
@@ -82,17 +82,22 @@ class SectionedCommand(click.Command):
             )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        typed = [each.partition("=")[0] for each in args]  # parsing takes them out of ``args``
+        typed = [*args]  # parsing takes them out of it
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            word = next(each for each in typed if each.startswith(error.option_name))
-            hint = self._hint(word)
+            given = next(each for each in typed if each.startswith(error.option_name))
+            hint = self._hint(word := given.partition("=")[0])
             raise click.UsageError(f"No such option '{word}'{hint}", ctx) from None
+        except click.MissingParameter as error:
+            said = error.format_message().rstrip(".")
+            raise click.UsageError(f"{said}{whereabouts(error)}", ctx) from None
         except click.UsageError as error:
             lists = [each.opts[0] for each in self.params if getattr(each, "is_list", False)]
+            pairs = [each.opts[0] for each in self.params if each.metavar == "KEY=VALUE"]
             flags = [name for each in self.params for name in each.opts]
-            hint = misplaced(typed, flags, lists) if " extra argument" in error.message else ""
+            extra = " extra argument" in error.message
+            hint = misplaced(typed, flags, lists, pairs) if extra else ""
             if not hint:
                 raise
             raise click.UsageError(f"{error.message}{hint}", ctx) from None

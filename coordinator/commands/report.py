@@ -31,9 +31,15 @@ from distbelief.coordinator.progress.program import FOLDER
     default=True,
     help="Write the figures beside the page, too, as PNG. [default: yes]",
 )
+@click.option("--running", is_flag=True, hidden=True, help="Its coordinator says that it goes on.")
 @as_json
 def report(
-    runs: tuple[str, ...], folder: str, output: str | None, figures: bool, as_json: bool
+    runs: tuple[str, ...],
+    folder: str,
+    output: str | None,
+    figures: bool,
+    running: bool,
+    as_json: bool,
 ) -> None:
     """Write a page with figures of a run, or of several runs in the same axes.
 
@@ -47,7 +53,7 @@ def report(
     from distbelief.coordinator.report import reading, writing
 
     names = list(dict.fromkeys(runs))
-    histories = [reading.read(Path(folder) / name) for name in names]
+    histories = [reading.read(Path(folder) / name, running=running) for name in names]
     page = Path(output) if output else writing.default_output(Path(folder), names)
     written = writing.write(histories, page, beside=figures)
     if as_json:

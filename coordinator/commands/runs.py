@@ -52,6 +52,7 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
 
         screen = safe_console()
         sys.exit(following.follow(run, cluster_settings(flags), screen, as_json=as_json))
+    from distbelief.coordinator.report.hindsight import of_folder
     from distbelief.coordinator.views.overview import look_at_run
     from distbelief.coordinator.views.progress import describe_run
 
@@ -59,7 +60,7 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     if as_json:
         click.echo(json.dumps(seen.to_json(), indent=2))
     else:
-        click.echo("\n".join(describe_run(seen)))
+        click.echo("\n".join(describe_run(seen, of_folder(seen.folder / seen.run))))
 
 
 @click.command(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +31,15 @@ from distbelief.coordinator.commands.options import (
 )
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import add_environment, run_names
+from distbelief.coordinator.commands.wording import in_flags
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.views.terminal import safe_console
 
 if TYPE_CHECKING:  # completion and help begin sooner without them
+    from rich.console import Console
+
     from distbelief.coordinator.problem.problem import Problem
+    from distbelief.coordinator.progress.callbacks import Callbacks
     from distbelief.coordinator.progress.outcome import Outcome
     from distbelief.coordinator.runs.resumption import Found
 
@@ -95,7 +102,6 @@ def train(
     from distbelief.coordinator.problem import problem as problems
     from distbelief.coordinator.runs import resumption
     from distbelief.coordinator.training import named, training
-    from distbelief.coordinator.views.progress import display
 
     config, cluster = configure(collect_settings(config_file, flags))
     # Whoever types an import path on the command line allows it, for this process and for
@@ -114,7 +120,7 @@ def train(
         if resumption.has_finished(found):
             _print_finished(found, as_json=as_json)
             return
-    with display(console, problem.score_formatter) as shown:
+    with _shown(problem, console) as shown:
         if found is None:
             outcome = training.train(problem, cluster, shown, run=run)
         else:
@@ -145,7 +151,6 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     from distbelief.coordinator.cluster.joined import complete
     from distbelief.coordinator.runs import resumption
     from distbelief.coordinator.training import training
-    from distbelief.coordinator.views.progress import display
 
     settings = given_settings(flags, CLUSTER_SECTIONS)
     add_environment(settings)
@@ -160,9 +165,18 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
         click.echo(
             f"warning: {name} has changed since the run began, it trains on as it is", err=True
         )
-    with display(safe_console(stderr=True), problem.score_formatter) as shown:
+    with _shown(problem, safe_console(stderr=True)) as shown:
         outcome = training.resume(problem, found.cluster, found.folder, shown, take_over=take_over)
     _print_outcome(outcome, problem, as_json=as_json)
+
+
+@contextmanager
+def _shown(problem: Problem, console: Console) -> Iterator[Callbacks]:
+    """Show a training as it goes, in the words of the command line."""
+    from distbelief.coordinator.views.progress import display
+
+    with display(console, problem.score_formatter) as shown:
+        yield replace(shown, say=lambda text: shown.say(in_flags(text)))
 
 
 def collect_settings(config_file: str | None, flags: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +218,8 @@ def _print_plan(
         click.echo(json.dumps(document, indent=2))
         return
     click.echo(toml_of(config, cluster))
-    click.echo("\n".join(f"# plan: {line}" for line in (*plan.lines(), *targets_line(problem))))
+    lines = map(in_flags, (*plan.lines(), *targets_line(problem)))
+    click.echo("\n".join(f"# plan: {line}" for line in lines))
 
 
 def _print_finished(found: Found, *, as_json: bool) -> None:
@@ -222,24 +237,14 @@ def _print_finished(found: Found, *, as_json: bool) -> None:
 
 def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None:
     from distbelief.coordinator.progress.outcome import EndReason
+    from distbelief.coordinator.report.hindsight import of_folder
     from distbelief.coordinator.views.endings import document
     from distbelief.coordinator.views.progress import summarize
 
+    after = of_folder(outcome.folder / outcome.run)
     if as_json:
-        click.echo(json.dumps(document(outcome, problem.score_formatter), indent=2))
+        click.echo(json.dumps(document(outcome, problem.score_formatter, after), indent=2))
     else:
-        before = _before(outcome, problem)
-        click.echo("\n".join(summarize(outcome, problem.score_formatter, before)))
+        click.echo("\n".join(summarize(outcome, problem.score_formatter, after)))
     if outcome.reason is EndReason.INTERRUPTED:
         sys.exit(ExitCode.GO_ON if outcome.terminated else ExitCode.INTERRUPTED)
-
-
-def _before(outcome: Outcome, problem: Problem) -> str:
-    """The outcome beside those of earlier runs of the same data, in a sentence."""
-    from distbelief.coordinator.runs.earlier import comparison, judged
-
-    if outcome.heldout is None:
-        return ""
-    found = problem.score_formatter.document(outcome.heldout.score)
-    this = judged(outcome.run, {"heldout": found})
-    return comparison(outcome.folder, this, problem.config.data)

@@ -111,6 +111,7 @@ def _drawn(folder: RunFolder) -> bytes | None:
     if not folder.journal.exists():
         return None
     words = ["report", folder.run, "--folder", str(folder.path.parent), "--no-figures"]
+    words += [] if folder.outcome() else ["--running"]
     command = [sys.executable, "-P", "-m", "distbelief", *words]
     environment = {**os.environ, "PYTHONPATH": import_path()}
     child = Child.start("page", command, folder.make_logs(), environment)

@@ -19,7 +19,8 @@ class Course:
 
     ``kept`` of ``evaluations`` is that of the saved model, after ``place`` of ``last`` in the
     ``unit`` of the algorithm. ``losses`` are held-out, of the last evaluations; ``training_loss``
-    is at the end. ``beaten`` tells whether the model is better than none at all.
+    is at the end, ``allowed`` how many passes or iterations there could be. ``beaten`` tells
+    whether the model is better than none at all.
     """
 
     reason: str
@@ -30,6 +31,7 @@ class Course:
     last: float = 0.0
     losses: tuple[float, ...] = ()
     training_loss: float | None = None
+    allowed: float = 0.0
     beaten: bool | None = None
 
     @property
@@ -70,7 +72,7 @@ def next_step(course: Course) -> str:
 
 
 def _longer(course: Course) -> str:
-    twice = max(2, round(2 * course.last))
+    twice = max(2, round(2 * (course.allowed or course.last)))
     return {
         EndReason.PASSES.value: f"--passes {twice}",
         EndReason.ITERATIONS.value: f"--iterations {twice}",

@@ -43,7 +43,7 @@ class Stretch(Part):
 class Pairs(Part):
     """True and predicted values."""
 
-    true: Sequence[Finite]
+    true: Annotated[Sequence[Finite], Field(min_length=1)]
     predicted: Sequence[Finite]
 
     @model_validator(mode="after")

@@ -122,8 +122,10 @@ class Work:
 class History:
     """A run, as its folder tells it. ``seen`` anywhere counts examples looked at, NaN if unknown.
 
-    ``outcome`` is empty while the run goes on, and where its coordinator was killed.
-    ``earlier`` compares it with the runs before it. ``model_file`` is None if there is none.
+    ``outcome`` is empty while the run goes on, and where its coordinator was killed;
+    ``running`` tells that it is known to go on.
+    ``earlier`` compares it with the runs before it. ``folder`` is where runs are, None if only
+    its events are known. ``model_file`` is None if there is none.
     ``environment`` has one entry for each coordinator, ``notes`` what is missing, and why.
     """
 
@@ -141,8 +143,10 @@ class History:
     notes: Sequence[str] = ()
     curves: Curves | None = None
     earlier: str = ""
+    folder: Path | None = None
     model_file: Path | None = None
     ended_s: float = 0.0
+    running: bool = False
 
     @property
     def minimises(self) -> bool:
@@ -195,3 +199,9 @@ def smooth(units: Sequence[UnitDone], most: int = 150) -> list[tuple[float, floa
         loss = float(np.average([unit.loss for unit in part], weights=weights))
         points.append((part[-1].time_s, part[-1].seen, loss))
     return points
+
+
+def training(history: History) -> list[tuple[float, float, float]]:
+    """(time, examples seen, loss): means of Downpour's units, then the objective of L-BFGS."""
+    objective = [(each.time_s, each.seen, each.loss) for each in history.iterations]
+    return [*smooth(history.units), *objective]

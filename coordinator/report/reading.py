@@ -22,12 +22,29 @@ from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.sandblaster.dispatch_log import MOST_TOLD
 
 
-def read(folder: Path) -> History:
-    """Read the run in ``folder``.
+def read(folder: Path, *, running: bool = False) -> History:
+    """Read the run in ``folder``, of which its coordinator says whether it is ``running``.
 
     Raises:
         ConfigError: there is none, or it cannot be read.
     """
+    document, collected = _collected(folder)
+    return replace(
+        _outline(folder, document, collected),
+        rates=_rates(folder, document, collected),
+        running=running,
+        notes=_notes(collected, document["outcome"], RunFolder(folder).journal.exists(), running),
+        curves=curves.understood(RunFolder(folder).curves()),
+    )
+
+
+def outline(folder: Path) -> History:
+    """Read the run without what is only drawn; raises like :func:`read`."""
+    return _outline(folder, *_collected(folder))
+
+
+def _collected(folder: Path) -> tuple[dict[str, Any], Collector]:
+    """What was written down of the run, without secrets, and its events."""
     run = RunFolder(folder)
     document = run.read()
     if document is None:
@@ -36,18 +53,19 @@ def read(folder: Path) -> History:
             f"'{command('runs', folder=folder.parent)}' lists those that are there, --folder names "
             "another place"
         )
-    document = without_secrets(document)
-    config = document["record"]["config"]
     collected = Collector()
     for event in journal.read(run.journal, collected.skip):
         collected.add(event)
+    return without_secrets(document), collected
+
+
+def _outline(folder: Path, document: Mapping[str, Any], collected: Collector) -> History:
+    config = document["record"]["config"]
     history = _history(folder.name, config, document["cluster"], document["outcome"], collected)
     return replace(
         history,
-        rates=_rates(folder, document, collected),
-        notes=_notes(collected, document["outcome"], run.journal.exists()),
-        curves=curves.understood(run.curves()),
         earlier=_earlier(folder, document),
+        folder=folder.parent,
         model_file=model if (model := _model_file(folder, document)).is_file() else None,
     )
 
@@ -106,15 +124,17 @@ def _rates(folder: Path, document: Mapping[str, Any], collected: Collector) -> l
     return sorted(found, key=lambda each: each.time_s)
 
 
-def _notes(collected: Collector, outcome: Mapping[str, Any], journal_exists: bool) -> list[str]:
+def _notes(
+    collected: Collector, outcome: Mapping[str, Any], journal_exists: bool, running: bool
+) -> list[str]:
     notes = []
     if not journal_exists:
         notes.append(
             "There is no journal (events.jsonl) in the run's folder: nothing can be drawn."
         )
-    elif not collected.units and not collected.iterations:
+    elif not (collected.units or collected.iterations or running):
         notes.append("The journal knows of no work that was done.")
-    if not outcome and journal_exists:
+    if not outcome and journal_exists and not running:
         notes.append(
             "No end is written down: the run goes on, or its coordinator was killed. This is how "
             "far it was when the report was made."

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distbelief.app.models.criterion import Metric, better
+from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import SECTIONS
-from distbelief.coordinator.progress.advice import Course, next_step
 from distbelief.coordinator.progress.outcome import UNITS
+from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import brief, figure
+from distbelief.coordinator.report.hindsight import hindsight
 from distbelief.coordinator.report.history import History
-from distbelief.coordinator.report.plots import learning
 from distbelief.coordinator.report.plots.throughput import rate
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
@@ -61,17 +61,18 @@ def summary(histories: Sequence[History]) -> list[TableRow]:
 
 
 def _summary(history: History) -> dict[str, str]:
-    config, outcome = history.config, history.outcome
+    config, outcome, after = history.config, history.outcome, hindsight(history)
     facts = {
         "held-out": _heldout(history),
         "test": brief(outcome["test"]) if outcome.get("test") else "",
         "warning": str(outcome.get("warning", "")),
         "saved model": _kept(history),
         "model file": str(history.model_file or ""),
-        "ended": _ended(outcome),
+        "ended": _ended(history),
         "so far": "" if outcome else _so_far(history),
-        "to try next": next_step(_course(history)) if outcome else "",
-        "run before": history.earlier,
+        "to try next": after.try_next,
+        "to go on": _going_on(history),
+        "run before": after.earlier,
         "time": _time(history),
         "algorithm": str(config.get("algorithm", "")),
         "model": _model(history),
@@ -96,6 +97,15 @@ def _summary(history: History) -> dict[str, str]:
     return facts
 
 
+def _going_on(history: History) -> str:
+    """The command that goes on with a run that did not finish."""
+    state = history.outcome.get("state")
+    if history.folder is None or history.running or state == RunState.FINISHED:
+        return ""
+    found = command("resume", history.run, folder=history.folder)
+    return found if state else f"{found}, if its coordinator was killed"
+
+
 def _so_far(history: History) -> str:
     """How far a run is that has not ended."""
     config = history.config
@@ -117,32 +127,6 @@ def _heldout(history: History) -> str:
         return brief(found)
     always = "mean: rmse" if "rmse" in found else "commonest class: accuracy"
     return f"{brief(found)} (always the {always} {figure(known)})"
-
-
-def _course(history: History) -> Course:
-    outcome, kept = history.outcome, history.kept
-    reason = str(outcome.get("reason") or "")
-    unit = UNITS.get(str(history.config.get("algorithm")), "passes")
-    points = learning.training(history)
-    if kept is None:
-        return Course(reason, unit)
-    found = outcome.get("heldout") or {}
-    known, name = found.get("baseline"), "rmse" if "rmse" in found else "accuracy"
-    value = found.get(name)
-    beaten = None
-    if known is not None and value is not None:
-        beaten = better(Metric(name), value, known)
-    return Course(
-        reason,
-        unit,
-        kept=kept.number,
-        evaluations=history.heldout[-1].number,
-        place=kept.place,
-        last=history.heldout[-1].place,
-        losses=tuple(each.loss for each in history.heldout[-2:]),
-        training_loss=points[-1][2] if points else None,
-        beaten=beaten,
-    )
 
 
 def _kept(history: History) -> str:
@@ -179,9 +163,10 @@ def _data(history: History) -> str:
     return f"{name}: {counts[0]:,} training and {counts[1]:,} held-out examples"
 
 
-def _ended(outcome: Mapping[str, Any]) -> str:
+def _ended(history: History) -> str:
+    outcome = history.outcome
     if not outcome:
-        return "not yet, or its coordinator was killed"
+        return "not yet" if history.running else "not yet, or its coordinator was killed"
     why = outcome.get("reason") or outcome.get("error")
     return f"{outcome['state']}: {why}" if why else str(outcome["state"])
 

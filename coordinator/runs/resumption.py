@@ -94,8 +94,9 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
         return Found(record, cluster, folder, known["embedded"], where)
     if (server := given.control_server) is None:
         raise RunUnknown(
-            f"there is no run {run} in {Path(given.folder).resolve()}: name its folder with "
-            "--folder, or its servers with --broker and --parameter-servers"
+            f"there is no run {run} in {Path(given.folder).resolve()}: "
+            f"'{command('runs', folder=given.folder)}' lists those that are there; name another "
+            "folder with --folder, or its servers with --broker and --parameter-servers"
         )
     snapshot = look(server, run)
     if snapshot is None:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from distbelief.app.errors import ExitCode
 from distbelief.app.runs.snapshot import RunState
+from distbelief.coordinator.report.hindsight import of_folder
 from distbelief.coordinator.views.overview import Overview, glance_at_run, look_at_run
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.progress import describe_run
@@ -49,7 +50,8 @@ def follow(run: str, settings: Mapping[str, Any], console: Console, *, as_json: 
         click.echo(f"not following any more; run {run} is left alone", err=True)
         return ExitCode.INTERRUPTED
     if not as_json:
-        for line in describe_run(look_at_run(run, settings)):
+        seen = look_at_run(run, settings)
+        for line in describe_run(seen, of_folder(seen.folder / seen.run)):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     return _exit_code(last)
 

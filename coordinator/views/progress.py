@@ -9,12 +9,12 @@ from rich.console import Console
 
 from distbelief.app.models.model import Task
 from distbelief.app.settings.durations import duration_text
-from distbelief.coordinator.progress.advice import Course, next_step
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import UNITS, Outcome
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
+from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.views.figures import figures
 from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.panel import Panel
@@ -44,8 +44,8 @@ def display(console: Console, score_formatter: ScoreFormatter) -> Iterator[Callb
             there.draw(Panel(tracker.snapshot(status)))
 
 
-def summarize(outcome: Outcome, score_formatter: ScoreFormatter, earlier: str = "") -> list[str]:
-    """Say what a person wants to know at the end, a line each; ``earlier`` is of runs before."""
+def summarize(outcome: Outcome, score_formatter: ScoreFormatter, after: Hindsight) -> list[str]:
+    """Say what a person wants to know at the end, a line each."""
     lines = [f"finished: {outcome.reason}, after {outcome.seconds:.1f} s", *outcome.details]
     if outcome.heldout is not None:
         number, n_evaluations = outcome.heldout.number, len(outcome.evaluations)
@@ -70,30 +70,19 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter, earlier: str = 
     if outcome.checkpoint is not None:
         lines.append(f"checkpoint: {outcome.checkpoint}")
         lines.append(f"to go on: {command('resume', outcome.run, folder=outcome.folder)}")
-    else:
-        lines.append(f"to try next: {next_step(_course(outcome, score_formatter))}")
-    lines += [earlier] if earlier else []
+    lines += _following(after)
     lines.append(f"figures: {command('report', outcome.run, folder=outcome.folder)}")
     return [*lines, f"model: {outcome.model_file}"]
 
 
-def _course(outcome: Outcome, score_formatter: ScoreFormatter) -> Course:
-    kept, every = outcome.heldout, outcome.evaluations
-    if kept is None or not every:
-        return Course(outcome.reason, outcome.unit)
-    return Course(
-        outcome.reason,
-        outcome.unit,
-        kept=kept.number,
-        evaluations=len(every),
-        place=kept.passes,
-        last=every[-1].passes,
-        losses=tuple(each.score.loss for each in every[-2:]),
-        beaten=score_formatter.beaten(kept.score),
-    )
+def _following(after: Hindsight) -> Iterator[str]:
+    if after.try_next:
+        yield f"to try next: {after.try_next}"
+    if after.earlier:
+        yield after.earlier
 
 
-def describe_run(seen: Overview) -> list[str]:
+def describe_run(seen: Overview, after: Hindsight) -> list[str]:
     """Describe a run at a glance, a fact in each line."""
     lines = [f"run {seen.run}: {seen.state}, {seen.algorithm} of {seen.model} on {seen.data}"]
     if seen.coordinator is not None:
@@ -103,6 +92,7 @@ def describe_run(seen: Overview) -> list[str]:
     if seen.outcome:
         facts = {name: facts[name] for name in facts if name not in GOING} | dict(_ending(seen))
     lines += [f"{name}: {value}" for name, value in facts.items()]
+    lines += _following(after)
     if seen.model_file is not None:
         lines.append(f"model: {seen.model_file}")
         lines.append(f"figures: {command('report', seen.run, folder=seen.folder)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from distbelief.app.datasets.examples.dataset import Dataset
@@ -24,7 +25,8 @@ def target_lines(dataset: Dataset, options: Mapping[str, Scalar], asked: str = "
         more = "" if "target" in options else " (the option target=NAME chooses another)"
         lines.append(f"target: {choice.column}, {choice.why}{more}")
     if choice.header is not None:
-        given = "" if "header" in options else " (header=true or header=false says it)"
+        opposite = "false" if choice.header else "true"
+        given = "" if "header" in options else f" (the option header={opposite} says otherwise)"
         lines.append(f"header: {'found' if choice.header else 'none'}{given}")
     task = CLASSIFICATION if schema.n_classes else REGRESSION
     other = REGRESSION if schema.n_classes else CLASSIFICATION
@@ -32,19 +34,20 @@ def target_lines(dataset: Dataset, options: Mapping[str, Scalar], asked: str = "
     if schema.n_classes > VERY_FEW and dataset.n_examples < TWICE * schema.n_classes:
         lines.append(
             f"warning: {schema.n_classes:,} classes in {dataset.n_examples:,} examples leave "
-            f"hardly two of a class: for numbers there are linear, and mlp with task={REGRESSION}; "
-            "the option target=NAME chooses another column"
+            "hardly two of a class: for numbers there are linear, and mlp with the option "
+            f"task={REGRESSION}; the option target=NAME chooses another column"
         )
     if schema.n_classes == 2:
         negative, positive = schema.names
-        how = "as the option says" if "positive" in options else f"positive={negative} is the other"
+        given = f"the option positive={shlex.quote(str(negative))} is the other"
+        how = "as the option says" if "positive" in options else given
         lines.append(f"positive class: {positive} ({how})")
     return lines
 
 
 def _why(guessed: str, other: str, options: Mapping[str, Scalar], asked: str) -> str:
     if guessed:
-        return f", because the targets are {guessed} (task={other} says otherwise)"
+        return f", because the targets are {guessed} (the option task={other} says otherwise)"
     if asked:
         return f", {asked}"
     name = next((each for each in ("task", "classes") if each in options), "")

@@ -74,6 +74,15 @@ NOT_TYPED = {
     "systemctl enable --now distbelief-worker": "likewise",
 }
 
+# tests/cluster/test_examples.py has both terminals, and the service.
+NOT_TYPED |= {
+    line: "another fleet is there for it"
+    for page in ("own-fleet", "service")
+    for block in blocks(ROOT / "docs" / "examples" / f"{page}.md")
+    for line in block.commands
+    if not line.startswith("celery")
+}
+
 #: Behind the flags of a training, so that it is a short one.
 SHORT = shlex.split("--passes 1 --iterations 2 --evaluate-every 1000 --wait-seconds 60")
 
@@ -107,7 +116,7 @@ class Desk:
             **os.environ,
             BROKER: endpoints.broker,
             PARAMETER_SERVERS: ",".join(endpoints.parameter_servers),
-            ALLOWED_IMPORTS_VARIABLE: "mypackage,mynets,slowmodels",
+            ALLOWED_IMPORTS_VARIABLE: "mypackage,mynets,poisson,slowmodels",
             "PYTHONPATH": os.pathsep.join(map(str, (ROOT, folder, Path(__file__).parent))),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -66,11 +68,22 @@ class Column:
 _DEFAULTS = {field.name: field.default for field in fields(Column)}
 
 
+def listing(names: Iterable[str]) -> str:
+    """Names of columns as an option on a command line, in a shell, takes them."""
+    quoted = ('"{}"'.format(n.replace('"', '""')) if {*n} & {*',"'} else n for n in names)
+    text = ",".join(quoted)
+    try:
+        means_itself = isinstance(json.loads(text), int) and text.isdecimal()
+    except ValueError:
+        means_itself = True
+    return shlex.quote(text if means_itself else json.dumps(text))
+
+
 def remarks(columns: Sequence[Column], n_examples: int) -> list[str]:
     """What their user should know of the columns of a table, a sentence each."""
     lines = []
     for position, column in enumerate(columns):
-        title, key = column.title(position), column.name or position
+        title, key = column.title(position), listing([column.name or str(position)])
         if column.kind == IGNORED and column.remark:
             more = "" if column.remark.startswith("as ") else f" (the option keep={key} uses it)"
             lines.append(f"{title} is left out: {column.remark}{more}")

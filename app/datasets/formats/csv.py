@@ -21,6 +21,7 @@ from distbelief.app.datasets.formats.csv_lines import (
     delimiter_of,
     head_of,
     names_in,
+    other_delimiters,
     with_gaps,
 )
 from distbelief.app.datasets.reading.all_columns import AllColumns
@@ -71,8 +72,8 @@ class CsvReader(TableReader):
         file, head, whole = head_of(files, self._form)
         if len(head.rows[0]) == 1 and use.labelled:
             raise DataError(
-                f"{file.name}: there is only one column; is the option delimiter right? "
-                "(comment=# or skip=N pass over lines without data)"
+                f"{file.name}: there is only one column; {other_delimiters(files, text)} "
+                "(the option comment='#' or the option skip=N passes over lines without data)"
             )
         self._header = self._has_header(head.rows, file)
         names = names_in(head.rows[0], file) if self._header else ()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from distbelief.app.datasets.examples.chunks import Chunk
 from distbelief.app.datasets.reading.columns import names_of
-from distbelief.app.datasets.reading.delimiters import LINES, guessed
+from distbelief.app.datasets.reading.delimiters import LINES, fitting, guessed
 from distbelief.app.datasets.reading.files import DataFile
 from distbelief.app.datasets.reading.lines import blocks
 from distbelief.app.datasets.reading.packing import unpacked_name
@@ -49,12 +50,31 @@ def _check_front(found: Records, file: DataFile) -> None:
 
 def delimiter_of(files: Sequence[DataFile], text: Text) -> str:
     """What the name of the first file that has lines says, or else these lines."""
+    for file, content in _fronts(files, text):
+        return guessed(content, _named_delimiter(file), file.name)
+    return ","
+
+
+def other_delimiters(files: Sequence[DataFile], text: Text) -> str:
+    """What may stand between the fields of lines that seem to have one, in a sentence."""
+    for _, content in _fronts(files, text):
+        if found := [f"the option delimiter={_written(each)}" for each in fitting(content)]:
+            return f"with {' or '.join(found)} there are more"
+    return "is the option delimiter right?"
+
+
+def _fronts(files: Sequence[DataFile], text: Text) -> Iterator[tuple[DataFile, bytes]]:
+    """The first lines of each file that has some."""
     for file in files:
         with closing(blocks(file, text)) as stream:
             content = next(stream).content
         if content.strip():
-            return guessed(content, _named_delimiter(file), file.name)
-    return ","
+            yield file, content
+
+
+def _written(delimiter: str) -> str:
+    """A delimiter as a shell takes it."""
+    return "tab" if delimiter == "\t" else shlex.quote(delimiter)
 
 
 def _named_delimiter(file: DataFile) -> str | None:

@@ -42,7 +42,7 @@ _COMMENT = re.compile(rb"#[^\n]*")
 _BLANKS = re.compile(rb"[ \t\r]+")
 _INDEX = re.compile(r"[0-9]{1,16}")
 _RANKING = "qid: (ranking data) is not supported"
-_NO = "weight=false: there are none"
+_NO = "the option weight=false: there are none"
 _IS_BREAK = np.isin(np.arange(256), list(b" \t\r\n:"))
 
 
@@ -160,7 +160,8 @@ class LibsvmReader(Reader):
             return None
         if not self._use.labelled and not self._weighted and ":" in first:
             if self._weighted is None:
-                return f"{shown(first)} may be LABEL:WEIGHT (weight=true) or INDEX:VALUE ({_NO})"
+                weight = "LABEL:WEIGHT (the option weight=true)"
+                return f"{shown(first)} may be {weight} or INDEX:VALUE ({_NO})"
             first, rest = "", text
         label, colon, weight = first.partition(":")
         if self._use.labelled and (fault := self._fault_of_first(label, colon, weight)):
@@ -170,8 +171,10 @@ class LibsvmReader(Reader):
     def _fault_of_first(self, label: str, colon: str, weight: str) -> str | None:
         """Why a label, and a weight where one is, cannot be used; None if they can."""
         if colon and not self._weighted:
-            first = shown(f"{label}:{weight}")
-            return f"there is no label before {first}, which weight=true takes for LABEL:WEIGHT"
+            return (
+                f"there is no label before {shown(f'{label}:{weight}')}, which the option "
+                "weight=true takes for LABEL:WEIGHT"
+            )
         if fault := self._fault_of_label(label):
             return fault
         if not self._weighted:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from distbelief.app.datasets.examples.column import listing
 from distbelief.app.datasets.reading.spelling import hint
 from distbelief.app.errors import DataError
 
@@ -59,16 +61,15 @@ class AllColumns:
 
     def as_category(self, column: int) -> str:
         """How to say that a column holds categories."""
-        return f"categorical={self.quoted_key(column)} takes each value as a category"
+        return f"the option categorical={self.listing([column])} takes each value as a category"
 
     def key(self, column: int) -> str:
         """A column as options call it."""
         return self.names[column] if self.names else str(column)
 
-    def quoted_key(self, column: int) -> str:
-        """Likewise, in a list."""
-        key = self.key(column)
-        return f'"{key}"' if "," in key else key
+    def listing(self, columns: Iterable[int]) -> str:
+        """Columns as the list that an option is, and as a shell takes it."""
+        return listing(map(self.key, columns))
 
     def twice(self, column: int | None) -> DataError:
         name = self.names[column] if self.names and column is not None else column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from itertools import chain, combinations, count
 from typing import Any
@@ -19,6 +20,7 @@ from distbelief.app.datasets.examples.target_facts import TargetChoice
 from distbelief.app.datasets.reading.all_columns import AllColumns
 from distbelief.app.datasets.reading.apart import given
 from distbelief.app.datasets.reading.column_plan import ColumnPlan
+from distbelief.app.datasets.reading.dates import how_written
 from distbelief.app.datasets.reading.survey import ANOTHER_WRITING, Guess
 from distbelief.app.datasets.reading.values import shown
 from distbelief.app.errors import DataError
@@ -147,18 +149,19 @@ class _Uses:
         """The sentence about a column that is neither numbers nor categories by itself."""
         key = self._columns.key(column)
         what = f"{self._columns.source}: column {key!r} holds"
-        others = f", {self._columns.as_category(column)}, ignore={key} leaves the column out"
+        leave = f"the option ignore={self._columns.listing([column])} leaves the column out"
+        others = f", {self._columns.as_category(column)}, {leave}"
         if column == self.target:
             others = ""
         example = f" such as {shown(guess.example)}" if guess.example else ""
         if guess.kind == DATE:
             told = {self.target, *self.ignored, *self._fields, *self._numbers}
             dates = (i for i, each in enumerate(self._guesses) if each.kind == DATE)
-            keys = ",".join(self._columns.quoted_key(i) for i in dates if i not in told)
+            keys = self._columns.listing(i for i in dates if i not in told)
+            form = how_written(guess.example) if guess.example else ""
             return (
-                f"{what} dates or times{example}: the option dates={keys or key} "
-                f"reads them as seconds since 1970 (date_format=%d.%m.%Y says how they are "
-                f"written){others}"
+                f"{what} dates or times{example}: the option dates={keys} "
+                f"reads them as seconds since 1970{form and f' ({form})'}{others}"
             )
         if guess.kind == ANOTHER_WRITING:
             return (
@@ -167,7 +170,7 @@ class _Uses:
             )
         return (
             f"{what} {guess.kind}, here it must be numbers, whole numbers, truth values, text, "
-            f"or dates (dates={key}); the option ignore leaves columns out"
+            f"or dates (the option dates={key}); the option ignore leaves columns out"
         )
 
 
@@ -175,14 +178,16 @@ def _advice(number: str) -> str:
     """What makes a number like this one readable."""
     signs = "".join(sign for sign in "$€£¥%" if sign in number)
     number = number.translate(dict.fromkeys(map(ord, signs))).strip()
-    options = [f"units={signs}"] if signs else []
+    options = [f"the option units={shlex.quote(signs)}"] if signs else []
     separators = [character for character in number if character in ".,' _\u00a0\u202f"]
     last = separators[-1] if separators else "."
     if separators.count(last) == 1 and len(number.rpartition(last)[2]) != 3:
-        options += [f"thousands={each}" for each in sorted({*separators[:-1]})]
-        options += [f"decimal={last}"] if last != "." else []
+        between = sorted({*separators[:-1]})
+        options += [f"the option thousands={shlex.quote(each)}" for each in between]
+        options += [f"the option decimal={last}"] if last != "." else []
     elif separators:
-        options += [f"thousands={last} (or decimal={last})"]
+        sign = shlex.quote(last)
+        options += [f"the option thousands={sign} (or the option decimal={sign})"]
     return f"with {' and '.join(options)} they are read"
 
 

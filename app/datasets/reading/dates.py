@@ -7,7 +7,8 @@ Without a format those of ISO 8601 are understood (2024-05-31, 2024-05-31 17:30:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -23,6 +24,11 @@ _OTHERS = re.compile(
     rf"|[0-9]{{1,2}}[ -]{_MONTH}[ -][0-9]{{2,4}}|{_MONTH} [0-9]{{1,2}},? [0-9]{{4}})"
     rf"(?:[T ,]+{_TIME}(?: ?[AaPp][Mm])?(?:{_ZONE})?)?"
 )
+#: How days and times of day are written elsewhere, as ``strptime`` names it; the usual ones first.
+_DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d")
+_DAYS += ("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d %b %Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y")
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", " %H:%M:%S.%f")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = datetime(1900, 1, 1, tzinfo=UTC)  # of a time alone
 
@@ -52,6 +58,27 @@ def seconds(text: str, form: str | None) -> float:
         moment = moment.replace(tzinfo=UTC)
     has_day = form is None or any(f"%{letter}" in form for letter in "YyjcxG")
     return (moment - (_EPOCH if has_day else _DAY)).total_seconds()
+
+
+def how_written(text: str) -> str:
+    """What the option ``date_format`` has to be for a date like this one.
+
+    Where several are possible all are named; nothing is said of a date of ISO 8601.
+    """
+    if _ISO.fullmatch(text) or _CLOCK.fullmatch(text):
+        return ""
+    options = [f"the option date_format={shlex.quote(form)}" for form in _forms(text)]
+    said = " or ".join(options) or "the option date_format, in the signs of strptime,"
+    return f"{said} says how they are written"
+
+
+def _forms(text: str) -> Iterator[str]:
+    for form in (day + time for day in _DAYS for time in _TIMES):
+        try:
+            seconds(text, form)
+        except ValueError:
+            continue
+        yield form
 
 
 def all_seconds(texts: Iterable[bytes], form: str | None) -> npt.NDArray[np.float64]:

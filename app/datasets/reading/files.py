@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from distbelief.app.datasets.reading.access import check_access, is_url
 from distbelief.app.errors import DataError
+from distbelief.app.files.near import near
 from distbelief.app.settings.extras import installation, needed
 
 #: Older ones run, and open, what a reference file (reference://) says.
@@ -160,7 +161,7 @@ def find_files(source: str) -> list[DataFile]:
         if file_system.exists(path):
             return [DataFile(source, file_system.size(path), path, file_system)]
         if not glob.has_magic(path):
-            where = "" if is_url(source) else f" (seen from {Path.cwd()})"
+            where = "" if is_url(source) else f" (seen from {Path.cwd()}){near(source)}"
             raise DataError(f"{source}: there is no such file or folder{where}")
         paths = sorted(each for each in file_system.glob(path) if not _is_hidden(each))
         if not paths:

@@ -88,5 +88,6 @@ def _counts_columns(rows: Sequence[Sequence[str]], source: str) -> bool:
 
 def _unclear(source: str) -> DataError:
     return DataError(
-        f"{source}: line 1 may hold names or data: say with the option header=true or header=false"
+        f"{source}: line 1 may hold names or data: say which with the option header=true or the "
+        "option header=false"
     )

@@ -20,6 +20,7 @@ from distbelief.app.datasets.examples.column import (
     TARGET,
     WEIGHT,
     Column,
+    listing,
 )
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.reading.all_columns import AllColumns
@@ -238,13 +239,8 @@ def _check_unknown(columns: AllColumns, left: Sequence[int], known: Compatibilit
     if unknown:
         raise DataError(
             f"{columns.source}: {known.name} does not know {quoted(unknown)} among the columns: "
-            f"leave out what is no feature (of a file by the option ignore={_option(unknown)})"
+            f"leave out what is no feature (of a file by the option ignore={listing(unknown)})"
         )
-
-
-def _option(names: Sequence[str]) -> str:
-    """Names as an option takes them."""
-    return ",".join('"{}"'.format(n.replace('"', '""')) if {*n} & {*',"'} else n for n in names)
 
 
 def quoted(names: Sequence[str]) -> str:

@@ -121,7 +121,7 @@ def fault_of_bytes(line: bytes, encoding: str) -> str:
         if encoding == "utf-8":
             return (
                 f"this is not UTF-8 text: {error.reason} after {error.start} bytes; is it in "
-                "another encoding=, such as cp1252, latin-1 or cp949?"
+                "another encoding, as the option encoding=cp1252 (or latin-1, cp949) says?"
             )
         before = len(line[: error.start].decode())
         return f"this is not {encoding} text: wrong bytes after {before} characters"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distbelief.app.datasets.reading.dates import seconds
+from distbelief.app.datasets.reading.dates import how_written, looks_like_date, seconds
 from distbelief.app.datasets.reading.decimals import number
 from distbelief.app.datasets.reading.notation import MISSING_WORDS
 
@@ -19,10 +19,12 @@ Objects = npt.NDArray[np.object_]
 TOO_LARGE = 2.0**128 - 2.0**103
 
 #: The fault of a number that is not there, with the option missing=error.
-MISSING = "the value is missing (missing=mean or median fills it in)"
+MISSING = "the value is missing (the option missing=mean or the option missing=median fills it in)"
 
 #: The fault of one for which the known data say nothing.
-UNFILLED = "the value is missing, and nothing says what stands for it (missing=NUMBER says it)"
+UNFILLED = (
+    "the value is missing, and nothing says what stands for it (the option missing=NUMBER says it)"
+)
 
 _TRUTHS = {"false": False, "true": True}
 _SHOWN = 40  # characters of a value in a message
@@ -47,12 +49,11 @@ def fault_of_date(text: str, form: str | None) -> str | None:
     try:
         seconds(text, form)
     except ValueError:
-        return (
-            f"{shown(text)} is no date such as 2024-05-31 or 2024-05-31 17:30:00 (date_format says "
-            "how they are written)"
-            if form is None
-            else f"{shown(text)} is no date of the format {form}"
-        )
+        known = how_written(text) if looks_like_date(text) else ""
+        way_out = f": {known}" if known else ""
+        if form is not None:
+            return f"{shown(text)} is no date of the format {form}{way_out}"
+        return f"{shown(text)} is no date such as 2024-05-31 or 2024-05-31 17:30:00{way_out}"
     return None
 
 

@@ -148,7 +148,7 @@ class Subset:
         if self.n_subsets > len(self.train):
             raise DataError(
                 f"{self.n_subsets} subsets are more than the {len(self.train)} training examples: "
-                "use fewer replicas, or more data"
+                f"use fewer replicas, {len(self.train)} at most, or more data"
             )
 
     def __len__(self) -> int:

@@ -165,7 +165,7 @@ class TargetColumn:
             raise DataError(
                 f"{self._source}: {self._targets} are numbers with fractions, {kinds:,} different "
                 f"ones in {seen.n_examples:,} examples, and no labels of classes: choose a model "
-                f"for numbers, such as linear, or mlp with task={REGRESSION}"
+                f"for numbers, such as linear, or mlp with the option task={REGRESSION}"
             )
 
     def _check_no_positive(self) -> None:

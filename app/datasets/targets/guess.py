@@ -14,7 +14,7 @@ VERY_FEW, TWICE = 10, 2
 OFTEN = 10
 
 #: How to say what they are.
-ADVICE = "say with the option task what they are: task=classification or task=regression"
+ADVICE = "say what they are: the option task=classification or the option task=regression"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,6 +35,11 @@ def _has(name: str, histories: Histories) -> list[tuple[int, History, Curves]]:
     """Runs that have such curves, with their number."""
     found = ((index, each, each.curves) for index, each in enumerate(histories))
     return [(i, each, has) for i, each, has in found if has is not None and getattr(has, name)]
+
+
+def _look(theme: Theme, index: int) -> dict[str, Any]:
+    """Colour and marker of a run's points."""
+    return {"color": colour(theme, index), "marker": MARKERS[index % len(MARKERS)]}
 
 
 def _diagonal(axes: Axes, low: float, high: float, theme: Theme) -> None:
@@ -86,14 +92,8 @@ def _calibration(figure: Figure, histories: Histories, theme: Theme) -> None:
         if len(histories) == 1:
             low, high = zip(*map(interval, stretches), strict=True)
             axes.vlines(x, low, high, color=own, alpha=0.35, lw=5)
-        axes.plot(
-            x,
-            [each.observed for each in stretches],
-            color=own,
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=5,
-            label=named(histories, history, "observed"),
-        )
+        label, observed = named(histories, history, "observed"), [e.observed for e in stretches]
+        axes.plot(x, observed, label=label, markersize=5, **_look(theme, index))
     of = {curves.of_class for _, _, curves in found}
     said = "of the predicted class" if None in of else f"of class {', '.join(map(str, of))}"
     axes.set_xlabel(f"predicted probability {said}")
@@ -108,64 +108,31 @@ def _predicted(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes, seen = figure.add_subplot(), []
     for index, history, curves in _has("pairs", histories):
         assert curves.pairs is not None
-        axes.plot(
-            curves.pairs.true,
-            curves.pairs.predicted,
-            color=colour(theme, index),
-            ls="",
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=3.5,
-            alpha=0.45,
-            markeredgewidth=0,
-            label=named(histories, history, "example"),
-        )
-        seen += [*curves.pairs.true, *curves.pairs.predicted]
+        true, predicted = curves.pairs.true, curves.pairs.predicted
+        (points,) = axes.plot(true, predicted, ls="", markersize=3.5, **_look(theme, index))
+        points.set(alpha=0.45, markeredgewidth=0, label=named(histories, history, "example"))
+        seen += [*true, *predicted]
     _diagonal(axes, min(seen), max(seen), theme)
     axes.set_xlabel("true value")
     axes.set_ylabel("predicted value")
     legend(figure, axes, histories)
 
 
-def _told_roc(histories: Histories) -> str:
-    def tell(history: History) -> str:
-        if history.curves is None or not history.curves.roc:
-            return "no curve was noted."
-        curves: Sequence[RocCurve] = history.curves.roc
-        told = ", ".join(f"{each.name} {each.auc:.4g}" for each in curves)
-        return f"the area under the curve of {told}."
-
-    return each_run(histories, tell)
+def _areas(found: Sequence[RocCurve]) -> str:
+    return f"the area under the curve of {', '.join(f'{e.name} {e.auc:.4g}' for e in found)}."
 
 
-def _told_calibration(histories: Histories) -> str:
-    def tell(history: History) -> str:
-        if history.curves is None or not history.curves.calibration:
-            return "no probabilities were noted."
-        worst = max(
-            history.curves.calibration,
-            key=lambda each: each.examples * abs(each.predicted - each.observed),
-        )
-        return (
-            f"what matters most: where {worst.predicted:.0%} were predicted it was so in "
-            f"{worst.observed:.0%} of {worst.examples:,} examples."
-        )
-
-    return each_run(histories, tell)
-
-
-def _told_predicted(histories: Histories) -> str:
-    def tell(history: History) -> str:
-        if history.curves is None or history.curves.pairs is None:
-            return "no values were noted."
-        return _furthest(history.curves.pairs)
-
-    return each_run(histories, tell)
+def _worst(found: Sequence[Stretch]) -> str:
+    """The stretch of probabilities that is off for most examples."""
+    worst = max(found, key=lambda each: each.examples * abs(each.predicted - each.observed))
+    return (
+        f"what matters most: where {worst.predicted:.0%} were predicted it was so in "
+        f"{worst.observed:.0%} of {worst.examples:,} examples."
+    )
 
 
 def _furthest(found: Pairs) -> str:
     true, predicted = np.asarray(found.true), np.asarray(found.predicted)
-    if not len(true):
-        return "no values were noted."
     place = int(np.abs(true - predicted).argmax())
     return (
         f"of {len(true):,} examples the one that is furthest off is {number(true[place])} and was "
@@ -175,36 +142,59 @@ def _furthest(found: Pairs) -> str:
 
 _OF = "By at most 5,000 held-out examples, evenly taken, and the model that was saved."
 
+
+def _plot(
+    name: str,
+    title: str,
+    caption: str,
+    has: str,
+    draw: Callable[[Figure, Histories, Theme], None],
+    tell: Callable[[Any], str],
+) -> Plot:
+    """A square figure of those runs that have such curves; ``tell`` puts one run's into words."""
+
+    def told(history: History) -> str:
+        found = getattr(history.curves, has, None)
+        return tell(found) if found else "nothing of it was noted."
+
+    return Plot(
+        name,
+        title,
+        caption,
+        lambda histories: bool(_has(has, histories)),
+        draw,
+        lambda histories: each_run(histories, told),
+        height=lambda _: 4.2,
+    )
+
+
 PLOTS = (
-    Plot(
+    _plot(
         "roc",
         "ROC",
         "Of each threshold the share of a class that is found, over the share of the others that "
         "is taken for it; of several classes each against the rest, all of them together and "
         f"those that are told apart worst. {_OF}",
-        lambda histories: bool(_has("roc", histories)),
+        "roc",
         _roc,
-        _told_roc,
-        height=lambda _: 4.2,
+        _areas,
     ),
-    Plot(
+    _plot(
         "calibration",
         "Calibration",
         "Examples of about one predicted probability, and how many were so: on the dotted line "
         "probabilities can be taken at their word, below it the model is too sure. A bar is where "
         f"the share is in 95 of 100 cases. {_OF}",
-        lambda histories: bool(_has("calibration", histories)),
+        "calibration",
         _calibration,
-        _told_calibration,
-        height=lambda _: 4.2,
+        _worst,
     ),
-    Plot(
+    _plot(
         "predicted",
         "Predicted and true values",
         f"On the dotted line predictions are right. {_OF} At most 1,000 are drawn.",
-        lambda histories: bool(_has("pairs", histories)),
+        "pairs",
         _predicted,
-        _told_predicted,
-        height=lambda _: 4.2,
+        _furthest,
     ),
 )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from distbelief.coordinator.report.hints import number
-from distbelief.coordinator.report.history import History, smooth
+from distbelief.coordinator.report.history import History, training
 from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,
@@ -34,12 +34,6 @@ TITLES = {"auc": "AUC", "log_loss": "log loss", "rmse": "RMSE"}
 MOST_MARKERS = 15
 
 
-def training(history: History) -> list[tuple[float, float, float]]:
-    """(time, examples seen, loss): means of Downpour's units, then the objective of L-BFGS."""
-    objective = [(each.time_s, each.seen, each.loss) for each in history.iterations]
-    return [*smooth(history.units), *objective]
-
-
 def metric(history: History) -> str:
     """The held-out figure that the run is judged by, as its evaluations name it."""
     found = history.heldout[0].measures if history.heldout else {}
@@ -55,7 +49,8 @@ def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) ->
         times, counts, losses = columns(training(history), 3)
         what = "objective (training)" if history.minimises else "training"
         label, own = named(histories, history, what), colour(theme, index)
-        axes.plot(counts if examples else times, losses, color=own, label=label)
+        shown = label if len(losses) else "_"
+        axes.plot(counts if examples else times, losses, color=own, label=shown)
         second = 1 if len(histories) == 1 else index
         line = _scores(axes, history, "loss", theme, second, examples)
         if len(histories) == 1 and history.heldout:

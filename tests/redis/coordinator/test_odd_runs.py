@@ -26,6 +26,7 @@ from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.commands.cli import main
+from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.views.overview import Overview, look_at_run, look_at_runs
 from distbelief.coordinator.views.progress import describe_run
@@ -122,7 +123,7 @@ def is_told(seen: Overview) -> bool:
     """Whether it can be shown in every way."""
     tabulate_runs([seen])
     json.dumps(seen.to_json())
-    return bool(describe_run(seen))
+    return bool(describe_run(seen, Hindsight()))
 
 
 def test_odd_records_are_rows_that_say_what_is_wrong(

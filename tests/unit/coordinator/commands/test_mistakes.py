@@ -23,18 +23,32 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def words(line: str) -> set[str]:
+    """What a line is made of; settings and flags are the same words."""
+    parts = (word for each in shlex.split(line) for word in each.split("="))
+    return {part.lstrip("-").replace("_", "-") for part in parts}
+
+
+def is_free(word: str) -> bool:
+    """Whether it is up to the user: a number within bounds, or a file of the page."""
+    return bool(re.fullmatch(r"[0-9.]*", word)) or word in FILES
+
+
 def test_the_page_has_files_and_mistakes() -> None:
-    assert (len(FILES), len(ROWS)) == (4, PAGE.count("\n| `"))
+    assert (len(FILES), len(ROWS)) == (PAGE.count("```") // 2, PAGE.count("\n| `"))
 
 
-@pytest.mark.parametrize(("typed", "read"), [row[:2] for row in ROWS])
-def test_a_mistake_is_answered_by_this_sentence(
-    typed: str, read: str, tmp_path: Path, run: Run
+@pytest.mark.parametrize(("typed", "read", "works"), ROWS)
+def test_a_mistake_is_answered_by_this_sentence_which_names_the_way_out(
+    typed: str, read: str, works: str, tmp_path: Path, run: Run
 ) -> None:
     answer = run(*shlex.split(typed))
     assert answer.code not in (ExitCode.OK, ExitCode.INTERNAL)
     last = answer.err.splitlines()[-1]
     assert last.replace(f"{tmp_path}/", "").replace(str(tmp_path), ".") == read
+    said = answer.err.replace("_", "-")
+    new = words(works) - words(typed) - {"dry-run"}
+    assert {word for word in new if word not in said and not is_free(word)} == set()
 
 
 @pytest.mark.parametrize("works", dict.fromkeys(row[2] for row in ROWS))

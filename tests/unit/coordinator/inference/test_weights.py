@@ -195,7 +195,9 @@ def test_predict_asks_whether_lines_begin_with_a_label(sparse: SavedModel, tmp_p
     for form, word in (("{y}:{w} 1:{a} 2:{b}", True), ("1:{a} 2:{b}", False)):
         source = libsvm(tmp_path / "new.libsvm", form)
         assert answers(sparse, source, weight=word) == expected
-        with pytest.raises(DataError, match=r"line 1: '.*' may be LABEL:WEIGHT \(weight=true\) or"):
+        with pytest.raises(
+            DataError, match=r"line 1: '.*' may be LABEL:WEIGHT \(the option weight=true\) or"
+        ):
             answers(sparse, source)
 
 

@@ -226,9 +226,9 @@ def test_a_training_says_what_its_targets_are_and_why(tmp_path: Path) -> None:
     source = written(tmp_path, [0, 1] * 9)
     assert targets_line(problem(source)) == [
         "target: column 'y', by its name (the option target=NAME chooses another); "
-        "header: found (header=true or header=false says it); task: classification, because the "
-        "targets are 2 different whole numbers in 18 examples (task=regression says otherwise); "
-        "positive class: 1 (positive=0 is the other)"
+        "header: found (the option header=false says otherwise); task: classification, because the "
+        "targets are 2 different whole numbers in 18 examples (the option task=regression says "
+        "otherwise); positive class: 1 (the option positive=0 is the other)"
     ]
     (line,) = targets_line(problem(source, model="linear", data_options={"target": "y"}))
     assert line.startswith("target: column 'y', as the option target says; header")
@@ -241,5 +241,5 @@ def test_what_is_only_the_last_column_is_said(tmp_path: Path) -> None:
     (line,) = targets_line(problem(str(tmp_path / "a.csv"), holdout=0.0))
     assert line.startswith(
         "target: column 2, the last one, as no header names one (the option target=NAME chooses "
-        "another); header: none (header=true or header=false says it)"
+        "another); header: none (the option header=true says otherwise)"
     )

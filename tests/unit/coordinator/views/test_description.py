@@ -39,10 +39,11 @@ def test_a_file_is_described(run: Run, csv: Path) -> None:
         "features: 5, sparse, 33.3 % of the values not zero",
         "numeric columns: age",
         "categorical columns: town, hashed to 4 each",
-        "target: column 'paid', as the option target says",
-        "header: found (header=true or header=false says it)",
-        "task: classification, because the targets are text (task=regression says otherwise)",
-        "positive class: yes (positive=no is the other)",
+        "target: column 'paid', as --data-option target says",
+        "header: found (--data-option header=false says otherwise)",
+        "task: classification, because the targets are text (--data-option task=regression says "
+        "otherwise)",
+        "positive class: yes (--data-option positive=no is the other)",
         "classes: 2",
         "  no: 2",
         "  yes: 1",
@@ -72,7 +73,7 @@ def test_a_regression_has_figures_instead_of_classes(run: Run, tmp_path: Path) -
     assert lines[1] == "features: 2, dense, 75 % of the values not zero"
     assert lines[2:4] == [
         "task: regression, because the targets are numbers with fractions "
-        "(task=classification says otherwise)",
+        "(--data-option task=classification says otherwise)",
         "targets: least -2, mean -0.25, greatest 1.5",
     ]
 

@@ -25,6 +25,7 @@ from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation, Outcome
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import Outstanding, Status, Tally, median
+from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.views import screen
 from distbelief.coordinator.views.endings import document
 from distbelief.coordinator.views.progress import display, summarize
@@ -150,13 +151,15 @@ def outcome(**changes: Any) -> Outcome:
 
 
 def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
-    assert summarize(outcome(), THREE) == [
+    assert summarize(
+        outcome(), THREE, Hindsight("--passes 80", "worse than the run before, x")
+    ) == [
         "finished: all passes done, after 12.3 s",
         "1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",
         "held-out accuracy 0.9000, loss 0.25 (evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.0000",
-        "to try next: another --seed tells how much of the score is chance; the command compare "
-        "tries rates",
+        "to try next: --passes 80",
+        "worse than the run before, x",
         "figures: distbelief report run",
         "model: runs/run/model.safetensors",
     ]
@@ -165,15 +168,17 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
 def test_a_summary_and_a_document_warn_of_a_model_that_has_learned_nothing() -> None:
     score = Score(10, 7.0, 6, log_loss_sum=7.0, confusion=((6, 0, 0), (4, 0, 0)), auc=0.5)
     found = outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score), warning="it learned nothing")
-    said = summarize(found, TWO)
+    said = summarize(found, TWO, Hindsight())
     assert "warning: it learned nothing" in said
     assert not any("no better than always" in line for line in said)  # not said twice
-    assert document(found, TWO)["warning"] == "it learned nothing"
+    assert document(found, TWO, Hindsight())["warning"] == "it learned nothing"
 
 
 def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> None:
     score = Score(10, 5.0, 8, log_loss_sum=2.5, confusion=((5, 1, 0), (1, 3, 0)), auc=0.75)
-    assert summarize(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO)[2:-3] == [
+    assert summarize(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO, Hindsight())[
+        2:-2
+    ] == [
         "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 (evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.2500, precision 0.7500, recall 0.7500 at threshold 0.25",
         "always the commonest class: accuracy 0.6000",
@@ -187,7 +192,7 @@ def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> 
 def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None:
     path = Path("runs/run/checkpoints/000001-000007")
     interrupted = outcome(reason=EndReason.INTERRUPTED, checkpoint=path)
-    assert summarize(interrupted, THREE)[4:] == [
+    assert summarize(interrupted, THREE, Hindsight())[4:] == [
         f"checkpoint: {path}",
         "to go on: distbelief resume run",
         "figures: distbelief report run",
@@ -196,7 +201,7 @@ def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None
 
 
 def test_a_summary_without_held_out_data_claims_nothing() -> None:
-    assert "held-out" not in " ".join(summarize(outcome(heldout=None), THREE))
+    assert "held-out" not in " ".join(summarize(outcome(heldout=None), THREE, Hindsight()))
 
 
 BATCH_FIGURES = {

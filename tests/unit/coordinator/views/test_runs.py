@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.runs.ids import began, new_run_id
 from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.progress import describe_run
@@ -116,9 +117,10 @@ def test_an_id_says_when_the_run_began_and_ends_with_its_name() -> None:
 def test_the_end_of_a_run_is_a_line() -> None:
     seen = run(FIRST, score=0.75, seconds=2.0, note="64 units")
     seen.outcome.update(reason="all passes done", kept={"evaluation": 3, "passes": 5.0})
-    assert describe_run(seen) == [
+    assert describe_run(seen, Hindsight("a larger --l2")) == [
         f"run {FIRST}: finished, downpour of mlp on digits",
         "note: 64 units",
         "ended: all passes done, after 2.0 s (begun 22 Nov 18:08)",
         "held-out: accuracy 0.7500 (evaluation 3, after 5 passes)",
+        "to try next: a larger --l2",
     ]

@@ -273,7 +273,7 @@ def test_what_may_be_a_header_or_data_has_to_be_said(
     read: Any, refuses: Any, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "a.csv").write_text(text)
-    with refuses("line 1 may hold names or data: say with the option header=true or header=false"):
+    with refuses("line 1 may hold names or data: say which with the option header=true or the"):
         read(tmp_path / "a.csv")
     assert len(read(tmp_path / "a.csv", header=False).targets) == text.count("\n")
     assert len(read(tmp_path / "a.csv", header=True, target=0).targets) == text.count("\n") - 1

@@ -61,7 +61,8 @@ def test_scikit_learn_reads_the_same(
 
 
 BAD = {
-    "1:2 3:4": "there is no label before '1:2', which weight=true takes for LABEL:WEIGHT",
+    "1:2 3:4": "there is no label before '1:2', which the option weight=true takes "
+    "for LABEL:WEIGHT",
     "nan 1:2": "the target is missing, it is 'nan'",
     "1e39 1:2": "the target 1e+39 does not fit float32, which ends at 3.4e38",
     "1,3 1:2": "'1,3': several labels for one example are not supported",
@@ -91,9 +92,9 @@ BAD = {
     "1 1:1e39": "'1:1e39': 1e+39 does not fit float32, which ends at 3.4e38",
     "1 1:3.403e38": "'1:3.403e38': 3.403e+38 does not fit float32, which ends at 3.4e38",
     "\udcff 1:2": "this is not UTF-8 text: invalid start byte after 0 bytes; is it in another "
-    "encoding=, such as cp1252, latin-1 or cp949?",
+    "encoding, as the option encoding=cp1252 (or latin-1, cp949) says?",
     "1 1:2 \udcff": "this is not UTF-8 text: invalid start byte after 6 bytes; is it in another "
-    "encoding=, such as cp1252, latin-1 or cp949?",
+    "encoding, as the option encoding=cp1252 (or latin-1, cp949) says?",
     "1 1:2\r3 4:5": "'3' is not INDEX:VALUE",
     f"1 1:{'x' * 99}": f"'1:{'x' * 38}...': '{'x' * 40}...' is not a number",
 }  # fmt: skip

@@ -170,7 +170,8 @@ def test_a_column_of_weights_is_nothing_else(tmp_path: Path, other: str) -> None
 
 
 BAD = {
-    "1 1:1": "the weight is missing behind the label '1', LABEL:WEIGHT is needed (weight=false: "
+    "1 1:1": "the weight is missing behind the label '1', LABEL:WEIGHT is needed "
+    "(the option weight=false: "
     "there are none)",
     "1:-1 1:1": "the weight -1 is negative",
     "1:nan 1:1": "the weight is missing, it is 'nan'",
@@ -197,7 +198,7 @@ def test_labels_with_weights_are_refused_until_somebody_says_that_they_are_there
 ) -> None:
     path = write(tmp_path, "libsvm")
     with pytest.raises(
-        DataError, match=r"line 1: there is no label before '-1:0\.5', which weight"
+        DataError, match=r"line 1: there is no label before '-1:0\.5', which the option weight"
     ):
         opened(path, tmp_path)
     assert opened(path, tmp_path, weight="auto").weights[:].tolist() == WEIGHTS

@@ -291,26 +291,29 @@ def test_all_columns_of_dates_are_named_at_once(tmp_path: Path) -> None:
 
 def test_of_targets_in_another_writing_only_the_writing_is_advised(tmp_path: Path) -> None:
     rows = "".join(f"{i};${i}\n" for i in range(30))
-    with pytest.raises(DataError, match=r"column 'y' .*: with units=\$ they are read$"):
+    with pytest.raises(
+        DataError, match=r"column 'y' .*: with the option units='\$' they are read$"
+    ):
         opened(tmp_path, f"a;y\n{rows}", delimiter=";")
 
 
 @pytest.mark.parametrize(
     ("value", "advice"),
     [
-        ("1,5", "with decimal=, they are read"),
-        ("1.234,5", r"with thousands=\. and decimal=, they are read"),
-        ("1,234", r"with thousands=, \(or decimal=,\) they are read"),
-        ("$12.50", r"with units=\$ they are read"),
-        ("45%", "with units=% they are read"),
-        ("$1,234.50", r"with units=\$ and thousands=, they are read"),
+        ("1,5", "with the option decimal=, they are read"),
+        ("1.234,5", r"with the option thousands=\. and the option decimal=, they are read"),
+        ("1,234", r"with the option thousands=, \(or the option decimal=,\) they are read"),
+        ("$12.50", r"with the option units='\$' they are read"),
+        ("45%", "with the option units=% they are read"),
+        ("$1,234.50", r"with the option units='\$' and the option thousands=, they are read"),
     ],
 )
 def test_numbers_in_another_writing_are_never_taken_for_categories(
     tmp_path: Path, value: str, advice: str
 ) -> None:
     with pytest.raises(
-        DataError, match=f"column 'a' holds numbers in another writing, such as .*: {advice}, cat"
+        DataError,
+        match=f"column 'a' holds numbers in another writing, such as .*: {advice}, the option cat",
     ):
         opened(tmp_path, f"a;y\n{value};1\n{value};0\n", delimiter=";")
     rows = "".join(f"{i};{i},5\n" for i in range(30))
@@ -398,8 +401,8 @@ def test_an_exception_is_named_wherever_it_is(tmp_path: Path, tiny_blocks: None)
             opened(tmp_path, text)
         assert str(raised.value) == (
             f"{tmp_path}/a.csv: line {line}: column 'a': 'oops' is not a number, as nearly all of "
-            "its values are; the option na says what is a missing value, categorical=a takes "
-            "each value as a category (the option bad_lines=N skips up to N bad lines)"
+            "its values are; the option na says what is a missing value, the option categorical=a "
+            "takes each value as a category (the option bad_lines=N skips up to N bad lines)"
         )
         assert opened(tmp_path, text, bad_lines=1).n_examples == 30
 

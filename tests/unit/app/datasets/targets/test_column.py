@@ -134,7 +134,7 @@ UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
     "ages": (
         [text(*range(17, 90)), *[text(*range(17, 90))] * 9], Wanted(),
         "the targets are 73 different whole numbers in 730 examples, which may be labels or "
-        "numbers: say with the option task what they are: task=classification or task=regression",
+        "numbers: say what they are: the option task=classification or the option task=regression",
     ),
     "letters or rings": (
         [text(*range(26))], Wanted(), "the targets are 26 different whole numbers in 26 examples, "
@@ -143,12 +143,14 @@ UNUSABLE: dict[str, tuple[list[Any], Wanted, str]] = {
     "real numbers as labels": (
         [text(*(each % 30 / 2 for each in range(99)))], CLASSIFICATION,
         "the targets are numbers with fractions, 30 different ones in 99 examples, and no labels "
-        "of classes: choose a model for numbers, such as linear, or mlp with task=regression",
+        "of classes: choose a model for numbers, such as linear, or mlp with the option "
+        "task=regression",
     ),
     "prices as labels": (
         [text(*(each + 0.99 for each in range(10)))], CLASSIFICATION,
         "the targets are numbers with fractions, 10 different ones in 10 examples, and no labels "
-        "of classes: choose a model for numbers, such as linear, or mlp with task=regression",
+        "of classes: choose a model for numbers, such as linear, or mlp with the option "
+        "task=regression",
     ),
     "positive of three": (
         [text(*"abc")], Wanted(positive="a"),
