@@ -14,11 +14,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
-from distbelief.app.errors import ShardBehind
 from distbelief.app.models.model import Model
 from distbelief.app.models.scaling import loss_unit
 from distbelief.app.optimizers.schedule import Schedule
 from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.checks import check_sequences
 from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,
@@ -26,23 +26,30 @@ from distbelief.app.store.contract.parameters import (
     Pushed,
     Token,
 )
-from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
+from distbelief.worker_tasks.copies import Copy, Examples, Window
 from distbelief.worker_tasks.executors import executor
+from distbelief.worker_tasks.opening import open_copy
+from distbelief.worker_tasks.round_copy import OwnStates
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
-from distbelief.worker_tasks.table_copy import TableCopy
 from distbelief.worker_tasks.unit_report import UnitReport
 
 
 class Replica:
-    """Takes the steps of one subset's stream, unit by unit."""
+    """Takes the steps of one subset's stream, unit by unit; with rounds, ``states`` are kept."""
 
     def __init__(
-        self, model: Model, examples: Examples, store: ParameterStore, config: RunConfig
+        self,
+        model: Model,
+        examples: Examples,
+        store: ParameterStore,
+        config: RunConfig,
+        states: OwnStates | None = None,
     ) -> None:
         self.model = model
         self.examples = examples
         self.store = store
         self.config = config
+        self.states = {} if states is None else states
         subset = examples.subset
         self.schedule = Schedule.of(config, subset.steps_per_pass(config.batch_size))
         parts = (replace(subset, index=index) for index in range(subset.n_subsets))
@@ -83,16 +90,6 @@ class Replica:
         return report
 
 
-def check_sequences(positions: Positions, acknowledged: int) -> None:
-    """Raise ShardBehind unless all shards have as many pushes as they had acknowledged."""
-    for shard, sequence in enumerate(positions.sequences.tolist()):
-        if sequence < acknowledged:
-            raise ShardBehind(
-                f"shard {shard} stands at sequence {sequence}, and had acknowledged "
-                f"{acknowledged}: its server came back with older data"
-            )
-
-
 @dataclass(frozen=True)
 class _PushInFlight:
     """A push under way; ``base`` are the shards' positions at its oldest gradient."""
@@ -127,9 +124,13 @@ class _Loop:
         #: The last push that all shards have acknowledged, now and when the fetch began.
         self._acknowledged = 0
         self._known_to_fetch = 0
-        kind = TableCopy if self._store.layout.tables else FlatCopy
-        self._copy: Copy = kind(
-            replica.model, replica.examples, self._store, self._config, token.stream
+        self._copy: Copy = open_copy(
+            replica.model,
+            replica.examples,
+            self._store,
+            self._config,
+            token.stream,
+            replica.states,
         )
         self._window = range(0)
         self._schedule = replica.schedule
@@ -161,12 +162,13 @@ class _Loop:
             self._install_what_arrived()
             self._compute(step, new_push=step % n_push == 0)
             carried = False
-            if (step + 1) % n_push == 0 or step + 1 == stop:
+            pushes = (step + 1) % n_push == 0 or step + 1 == stop
+            if self._copy.by_round or not pushes:
+                self._step_locally()
+            if pushes:
                 # A push whose reply brings the fresh parameters saves the next fetch.
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
                 self._start_push(step // n_push + 1, fetch=carried)
-            else:
-                self._step_locally()
         self._await_push()
         self._await_fetch()
 
@@ -224,6 +226,7 @@ class _Loop:
         """Gradient of one minibatch on the local copy, added to the accrued gradient."""
         if new_push:
             self._accrued_base = self._positions
+        if new_push or self._copy.by_round:
             self._share = self._schedule.share(step)
         loss, n_examples = self._copy.compute(step)
         self._report.steps += 1
@@ -242,10 +245,11 @@ class _Loop:
             rows=rows,
             fetch=fetch,
             base=base,
-            share=self._share,
+            share=1.0 if self._copy.by_round else self._share,
         )
         self._push = _PushInFlight(future, sequence, self._accrued_base)
-        self._step_locally()  # while the push is under way
+        if not self._copy.by_round:
+            self._step_locally()  # while the push is under way
         if fetch:
             self._copy.expect_fresh()
 

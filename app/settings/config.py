@@ -21,6 +21,7 @@ from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
 from distbelief.app.settings.complaints import told, unknown
 from distbelief.app.settings.data import RANDOM, DataSettings
 from distbelief.app.settings.environment import control_beside
+from distbelief.app.settings.rounds import RoundSettings, complain
 from distbelief.app.settings.sections import (
     CheckpointSettings,
     DownpourSettings,
@@ -50,6 +51,7 @@ class RunConfig(
     DataSettings,
     ObjectiveSettings,
     DownpourSettings,
+    RoundSettings,
     SandblasterSettings,
     HybridSettings,
     StopSettings,
@@ -105,6 +107,12 @@ class RunConfig(
                 f"l1 = {self.l1:g} needs algorithm sandblaster: with downpour, choose optimizer "
                 "ftrl and set ftrl_l1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _consistent_rounds(self) -> RunConfig:
+        if why := complain(self.__dict__):
+            raise ValueError(why)
         return self
 
     @model_validator(mode="after")
@@ -168,10 +176,11 @@ class RunConfig(
         """With numbers for ``n_push`` and ``n_fetch``: ``interval`` where both are ``auto``.
 
         Where one of them is given, the other is the same: a push then brings what a fetch
-        would, in one round trip.
+        would, in one round trip. With rounds they are the steps of a round.
         """
         given = {"n_push": self.n_push, "n_fetch": self.n_fetch}
-        known = next((each for each in given.values() if each != "auto"), interval)
+        chosen = self.round_steps or interval
+        known = next((each for each in given.values() if each != "auto"), chosen)
         return self.model_copy(
             update={name: known for name, each in given.items() if each == "auto"}
         )
