@@ -7,10 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from distbelief.app.optimizers.registry import NAMES, OPTIMIZERS, build_rule, shard_rule
+from distbelief.app.optimizers.outer import OUTER
+from distbelief.app.optimizers.registry import NAMES, OPTIMIZERS, build_rule
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.settings.config import RunConfig
 from distbelief.app.settings.sections import ObjectiveSettings
+
+#: Replicas of outer rules: what comes third may be another thing than what came before.
+ARRIVALS = 3
 
 SHARES = st.sampled_from([0.0, 0.5, 0.9, 0.999]) | st.floats(0, 1, exclude_max=True)
 PENALTIES = st.sampled_from([0.0, 1e-3, 0.7, 1e3])
@@ -26,18 +29,8 @@ CHOSEN: dict[str, st.SearchStrategy[Any]] = {
 def rule_of(name: str, **settings: Any) -> Rule:
     if name in OPTIMIZERS:
         return build_rule(ObjectiveSettings.model_validate({"optimizer": name, **settings}))
-    return outer_rule_of(name, **{OUTER.get(each, each): settings[each] for each in settings})
-
-
-#: What outer rules call the settings of others; they have no other ones.
-OUTER = {"learning_rate": "outer_learning_rate", "momentum": "outer_momentum"}
-
-
-def outer_rule_of(name: str, **settings: Any) -> Rule:
-    """An outer rule for three replicas, so that what comes third may be another thing."""
-    usual = {"round_steps": 1, "replicas": 3, "outer_optimizer": name}
-    known = {each: settings[each] for each in settings if each in RunConfig.model_fields}
-    return shard_rule(RunConfig(**usual | known))
+    known = {"learning_rate": 1.0, "momentum": 0.9} | settings
+    return OUTER[name](known["learning_rate"], known["momentum"], ARRIVALS)  # type: ignore[index]
 
 
 def some_rules(**settings: Any) -> list[Rule]:

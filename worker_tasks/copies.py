@@ -155,7 +155,8 @@ class FlatCopy:
     def install_fresh(self, parameters: Vector) -> None:
         moved, self._moved, self._expecting = self._moved, False, False
         if moved:
-            self._parameters += np.subtract(parameters, self._expected, out=self._expected)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._parameters += np.subtract(parameters, self._expected, out=self._expected)
         # A copy that a step of its own has spoilt keeps nothing.
         if not (moved and finite(self._parameters)):
             np.copyto(self._parameters, parameters)

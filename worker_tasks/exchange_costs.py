@@ -22,7 +22,6 @@ from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.worker_tasks.context import RunContext
 from distbelief.worker_tasks.copies import Copy
 from distbelief.worker_tasks.observations import Timings, sampled, until
-from distbelief.worker_tasks.opening import open_copy
 from distbelief.worker_tasks.server_meter import ServerMeter, Spent
 
 #: Calls on each server where there are many, and the numbers of a call that has next to none.
@@ -92,9 +91,7 @@ def _real(
     """
     store, layout = context.parameters, context.record.layout
     replica = context.replica(token.stream)
-    copy = open_copy(
-        context.model, replica.examples, store, context.config, token.stream, replica.states
-    )
+    copy = replica.open_copy(token.stream)
     pushes, both, fetches = (Metered(meter, layout) for _ in range(3))
     sequence = int(store.announce(token).sequences.max())
     alone = _alone(copy, seconds, check)

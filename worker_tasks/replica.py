@@ -57,6 +57,10 @@ class Replica:
             config, [part.steps_per_pass(config.batch_size) for part in parts]
         )
 
+    def open_copy(self, stream: int) -> Copy:
+        """The copy that the steps of a stream are taken on."""
+        return open_copy(self.model, self.examples, self.store, self.config, stream, self.states)
+
     def run(
         self,
         token: Token,
@@ -124,14 +128,7 @@ class _Loop:
         #: The last push that all shards have acknowledged, now and when the fetch began.
         self._acknowledged = 0
         self._known_to_fetch = 0
-        self._copy: Copy = open_copy(
-            replica.model,
-            replica.examples,
-            self._store,
-            self._config,
-            token.stream,
-            replica.states,
-        )
+        self._copy = replica.open_copy(token.stream)
         self._window = range(0)
         self._schedule = replica.schedule
         self._share = 1.0

@@ -91,7 +91,8 @@ class RoundCopy(FlatCopy):
         state.step += 1
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
-        np.subtract(self._began, self._parameters, out=self._taken)
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.subtract(self._began, self._parameters, out=self._taken)
         if self._spoilt or not all(map(finite, self._slots)):
             # As with any gradient that is not finite: each shard refuses it, and counts it.
             self._taken.fill(np.nan)

@@ -80,6 +80,10 @@ OTHER: dict[str, Any] = {
     "warm_start_steps": 9,
     "unit_steps": 50,
     "unit_seconds": 1.5,
+    "round_steps": 8,
+    "outer_optimizer": "nesterov",
+    "outer_learning_rate": 0.7,
+    "outer_momentum": 0.5,
     "iterations": 12,
     "history": 4,
     "gradient_tolerance": 0.001,
@@ -131,6 +135,7 @@ TOGETHER = (
     {"key_prefix", "broker", "control", "celery_app", "parameter_servers"},
     {"algorithm", "l1"},
     {"schedule", "learning_rate_decay"},
+    {"round_steps", "outer_optimizer", "outer_learning_rate", "outer_momentum"},
 )
 
 
