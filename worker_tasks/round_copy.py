@@ -1,4 +1,4 @@
-"""A replica's copy in a training by rounds: it takes steps of its own, and pushes what they changed.
+"""A replica's copy in a training by rounds: steps of its own, and what they changed is pushed.
 
 A round begins where the shards stood and ends some steps later. The difference of the two is
 pushed as a gradient is, and an outer rule applies it (Douillard et al. 2023, "DiLoCo", alg. 1).

@@ -9,6 +9,8 @@ the rate as it comes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.optimizers.rules.delayed_nesterov import DelayedNesterov
@@ -33,21 +35,33 @@ OUTER: Mapping[OuterOptimizer, Callable[[float, float, int], Rule]] = {
 }
 
 
-def outer_settings(config: RunConfig) -> dict[str, object]:
-    """The settings of a run's outer rule, with numbers where none are given."""
-    momentum = config.outer_momentum
-    if momentum is None:
-        momentum = min(MOST_MOMENTUM, 1 - 1 / config.replicas)
-    return {
-        "outer_optimizer": config.outer_optimizer or "momentum",
-        "outer_learning_rate": config.outer_learning_rate or 1.0,
-        "outer_momentum": momentum,
-    }
+@dataclass(frozen=True)
+class OuterSettings:
+    """The settings of a run's outer rule, with numbers where none are given.
+
+    By default the velocity carries a mean over the replicas as far as their sum, so that all
+    steps of a round count as much as they would one after another.
+    """
+
+    outer_optimizer: OuterOptimizer
+    outer_learning_rate: float
+    outer_momentum: float
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Self:
+        momentum = config.outer_momentum
+        if momentum is None:
+            momentum = min(MOST_MOMENTUM, 1 - 1 / config.replicas)
+        return cls(
+            config.outer_optimizer or "momentum", config.outer_learning_rate or 1.0, momentum
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 def outer_rule(config: RunConfig) -> Rule:
     """The outer rule of a run with rounds."""
-    known = config.model_copy(update=outer_settings(config))
-    assert known.outer_optimizer and known.outer_learning_rate and known.outer_momentum is not None
-    rate = known.outer_learning_rate / known.replicas
-    return OUTER[known.outer_optimizer](rate, known.outer_momentum, known.replicas)
+    known, replicas = OuterSettings.of(config), config.replicas
+    build = OUTER[known.outer_optimizer]
+    return build(known.outer_learning_rate / replicas, known.outer_momentum, replicas)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from distbelief.app.errors import Diverged
-from distbelief.app.optimizers.outer import outer_settings
+from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.downpour.plateau import Plateau
@@ -88,9 +88,9 @@ def diverged(steps: int, config: RunConfig) -> Diverged:
     """The error of a training whose numbers left what can be held, after so many steps."""
     rate, outer = build_rule(config).arguments()[0], ""
     if config.round_steps is not None:
-        known = outer_settings(config)
-        outer = "--outer-learning-rate (now {outer_learning_rate:g}) or ".format_map(known)
-        outer += "--outer-momentum (now {outer_momentum:g}), ".format_map(known)
+        known = OuterSettings.of(config)
+        outer = f"--outer-learning-rate (now {known.outer_learning_rate:g}) or "
+        outer += f"--outer-momentum (now {known.outer_momentum:g}), "
     return Diverged(
         f"the training diverged after {steps} steps: losses or gradients are not finite any more. "
         f"Try a lower {outer}--learning-rate (now {rate:g}), --clip-norm 1, or --warm-start-steps"

@@ -6,7 +6,7 @@ import math
 
 from distbelief.app.models.model import Model, Task
 from distbelief.app.models.scaling import Foldable
-from distbelief.app.optimizers.outer import outer_settings
+from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 
@@ -24,7 +24,7 @@ def completed(config: RunConfig, model: Model, n_train: float) -> RunConfig:
     """The settings of a run that trains ``model`` on so many examples, or weights of such a sum."""
     rate = build_rule(config).arguments()[0]
     more = {"l2": l2_of(config, model, n_train), "passes": passes_of(config, n_train)}
-    outer = outer_settings(config) if config.round_steps else {}
+    outer = OuterSettings.of(config).to_json() if config.round_steps else {}
     return config.model_copy(update={"learning_rate": rate, **more, **outer})
 
 

@@ -18,10 +18,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from rich.console import Console
 
+from distbelief.app.settings.rounds import OuterOptimizer
 from faults import Faults
 from fleet import Fleet, Keeping, hurt
 from report import Results, table
@@ -59,6 +60,15 @@ WORKS = [
     Work("downpour with tables", "downpour", [*COMMON, *TABLES, *DOWNPOUR]),
 ]
 
+
+def by_rounds(steps: int) -> list[Work]:
+    """Only work that has rounds, by each outer rule."""
+    words = [*COMMON, *DENSE, *DOWNPOUR, "--round-steps", steps, "--outer-optimizer"]
+    return [
+        Work(f"rounds, {rule}", "downpour", [*words, rule]) for rule in get_args(OuterOptimizer)
+    ]
+
+
 console = Console(soft_wrap=True)
 
 
@@ -67,10 +77,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="a new folder in which all logs are kept")
+    parser.add_argument("--rounds", type=int, help="only Downpour in rounds of so many steps")
     parser.add_argument("--older", action="store_true", help="no faults but older data")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     results, rng = Results(), random.Random(given.seed)
+    works = by_rounds(given.rounds) if given.rounds else WORKS
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
         os.environ |= {"PYTHONPATH": str(MODELS), "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels"}
         try:
@@ -78,7 +90,7 @@ def main() -> None:
                 part = (given.folder or Path(home)) / keeping.name.lower()
                 with hurt(part / "logs", keeping) as fleet:
                     faults = Faults(fleet, rng, results.injected, older=given.older)
-                    _part(part, given.minutes * 60 / len(Keeping), faults, results, fleet)
+                    _part(part, works, given.minutes * 60 / len(Keeping), faults, results, fleet)
         except KeyboardInterrupt:
             results.failures.append("interrupted")
         shown = table(results)  # it reads what the runs have printed
@@ -88,16 +100,24 @@ def main() -> None:
     sys.exit(1 if results.failures else 0)
 
 
-def _part(folder: Path, seconds: float, faults: Faults, results: Results, fleet: Fleet) -> None:
+def _part(
+    folder: Path,
+    works: list[Work],
+    seconds: float,
+    faults: Faults,
+    results: Results,
+    fleet: Fleet,
+) -> None:
     """A part of the time, on servers that keep something on their disks, or nothing."""
     console.print(f"servers that keep {fleet.keeping.name.lower()} on their disks")
     if not results.references:
-        for work in WORKS:
-            results.references[work.name] = _undisturbed(work, fleet, folder)
+        for number, work in enumerate(works):
+            place = folder / f"undisturbed-{number}"
+            results.references[work.name] = _undisturbed(work, fleet, place)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         number = len(results.trials)
-        trial = Trial(WORKS[number % len(WORKS)], fleet.place, folder / f"trial{number}")
+        trial = Trial(works[number % len(works)], fleet.place, folder / f"trial{number}")
         _storm(trial, fleet, faults, until)
         fleet.heal()
         verdict = None
@@ -108,7 +128,7 @@ def _part(folder: Path, seconds: float, faults: Faults, results: Results, fleet:
 
 
 def _undisturbed(work: Work, fleet: Fleet, folder: Path) -> Reference:
-    trial = Trial(work, fleet.place, folder / f"undisturbed-{WORKS.index(work)}")
+    trial = Trial(work, fleet.place, folder)
     try:
         while not trial.done:
             trial.advance()
