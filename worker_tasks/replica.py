@@ -29,6 +29,7 @@ from distbelief.app.store.contract.parameters import (
 from distbelief.worker_tasks.copies import Copy, Examples, Window
 from distbelief.worker_tasks.executors import executor
 from distbelief.worker_tasks.opening import open_copy
+from distbelief.worker_tasks.push_points import PushPoints
 from distbelief.worker_tasks.round_copy import OwnStates
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.unit_report import UnitReport
@@ -89,7 +90,8 @@ class Replica:
             check_sequences(positions, math.ceil(start / n_push))
             first = int(positions.sequences.min()) * n_push
             if first < stop:
-                _Loop(self, token, report, pushes, fetches).run(first, stop, check)
+                points = PushPoints(self.config, positions.sequences.tolist(), stop)
+                _Loop(self, token, report, pushes, fetches, points).run(first, stop, check)
         report.seconds = time.perf_counter() - begun
         return report
 
@@ -116,6 +118,7 @@ class _Loop:
         report: UnitReport,
         pushes: Executor,
         fetches: Executor,
+        points: PushPoints,
     ) -> None:
         self._config = replica.config
         self._store = replica.store
@@ -123,17 +126,19 @@ class _Loop:
         self._report = report
         self._pushes = pushes
         self._fetches = fetches
+        self._points = points
         self._push: _PushInFlight | None = None
         self._fetch: Future[Window] | None = None
         #: The last push that all shards have acknowledged, now and when the fetch began.
         self._acknowledged = 0
         self._known_to_fetch = 0
+        self._pushed = 0
         self._copy = replica.open_copy(token.stream)
         self._window = range(0)
         self._schedule = replica.schedule
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
-        self._ends_at = time.perf_counter() + (replica.config.unit_seconds or math.inf)
+        self._ends_at = time.perf_counter() + replica.config.unit_time
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -141,28 +146,27 @@ class _Loop:
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
         n_push = self._config.push_interval
-        self._acknowledged = first // n_push
+        self._acknowledged = self._pushed = first // n_push
         self._window = self._window_from(first, stop)
         self._fetch_here()
         self._accrued_base = self._positions
-        carried = True  # the copy is fresh
+        carried = due = True  # the copy is fresh
         for step in range(first, stop):
             check()
-            if step % n_push == 0 and not self._may_go_on(step, first, stop, check):
+            if due and not self._may_go_on(step, first, stop, check):
                 self._report.reached = step
                 break
             if step == self._window.stop:
                 self._window = self._window_from(step, stop)
-                if not carried:
+                if not (carried or self._copy.by_round):
                     self._begin_window()
             self._look_ahead(step, stop)
             self._install_what_arrived()
-            self._compute(step, new_push=step % n_push == 0)
-            carried = False
-            pushes = (step + 1) % n_push == 0 or step + 1 == stop
-            if self._copy.by_round or not pushes:
+            self._compute(step, new_push=due)
+            carried, due = False, self._points.due(step + 1)
+            if self._copy.by_round or not due:
                 self._step_locally()
-            if pushes:
+            if due:
                 # A push whose reply brings the fresh parameters saves the next fetch.
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
                 self._start_push(step // n_push + 1, fetch=carried)
@@ -223,6 +227,7 @@ class _Loop:
         """Gradient of one minibatch on the local copy, added to the accrued gradient."""
         if new_push:
             self._accrued_base = self._positions
+            self._points.begin()
         if new_push or self._copy.by_round:
             self._share = self._schedule.share(step)
         loss, n_examples = self._copy.compute(step)
@@ -243,7 +248,9 @@ class _Loop:
             fetch=fetch,
             base=base,
             share=1.0 if self._copy.by_round else self._share,
+            span=sequence - self._pushed,
         )
+        self._pushed = sequence
         self._push = _PushInFlight(future, sequence, self._accrued_base)
         if not self._copy.by_round:
             self._step_locally()  # while the push is under way
@@ -268,7 +275,7 @@ class _Loop:
         push, self._push = self._push, None
         pushed = push.future.result()
         self._acknowledged = push.sequence
-        self._note(push, pushed)
+        self._report.note(pushed, push.base)
         if pushed.fresh is not None:
             self._copy.install_fresh(pushed.fresh)
             self._note_positions(pushed.positions)
@@ -286,12 +293,3 @@ class _Loop:
         check_sequences(window.fetched.positions, acknowledged)
         self._copy.install(window)
         self._note_positions(window.fetched.positions)
-
-    def _note(self, push: _PushInFlight, pushed: Pushed) -> None:
-        """Count the push, and for each shard the updates of others since its fetch."""
-        self._report.pushes += 1
-        self._report.refused += Answer.REFUSED in pushed.answers
-        newer = pushed.positions.others - push.base.others
-        for shard, answer in enumerate(pushed.answers):
-            if answer is Answer.APPLIED:
-                self._report.staleness[max(0, int(newer[shard]))] += 1

@@ -8,6 +8,7 @@ part of a run record. The settings themselves are in :mod:`distbelief.app.settin
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,9 @@ Stage = Literal["downpour", "sandblaster"]
 
 #: Passes over the training data where nobody says how many, and the examples are not few.
 PASSES = 40
+
+#: Rounds in a unit where these last some seconds; and steps, of which no unit has as many.
+UNIT_ROUNDS, ENDLESS = 4, 1 << 40
 
 
 class RunConfig(
@@ -99,6 +103,8 @@ class RunConfig(
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
         self._check_division()
+        if why := complain(self.__dict__):
+            raise ValueError(why)
         judged = (self.target, self.patience, self.metric)
         if not self.evaluates and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
@@ -107,12 +113,6 @@ class RunConfig(
                 f"l1 = {self.l1:g} needs algorithm sandblaster: with downpour, choose optimizer "
                 "ftrl and set ftrl_l1"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _consistent_rounds(self) -> RunConfig:
-        if why := complain(self.__dict__):
-            raise ValueError(why)
         return self
 
     @model_validator(mode="after")
@@ -152,8 +152,15 @@ class RunConfig(
 
     @property
     def unit_length(self) -> int:
-        """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
-        return whole_pushes(self.unit_steps, self.push_interval)
+        """Steps of a full unit, in whole pushes; by ``round_seconds`` there is no such bound."""
+        steps = self.unit_steps if self.round_seconds is None else ENDLESS
+        return whole_pushes(steps, self.push_interval)
+
+    @property
+    def unit_time(self) -> float:
+        """Seconds after which a unit ends at its next push."""
+        rounds = math.inf if self.round_seconds is None else UNIT_ROUNDS * self.round_seconds
+        return self.unit_seconds or rounds
 
     @property
     def n_passes(self) -> int:

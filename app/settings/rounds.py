@@ -22,6 +22,12 @@ class RoundSettings(Section):
         "it pushes what they changed, once, and fetches (n_push and n_fetch are as many) "
         "[default: none, gradients are pushed]",
     )
+    round_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="rounds: seconds that each lasts, so that slower workers take fewer steps: it "
+        "ends at the next multiple of round_steps [default: none, all have round_steps]",
+    )
     outer_optimizer: OuterOptimizer | None = Field(
         None,
         description="rounds: rule on the server for what rounds changed: averaging with momentum "
@@ -60,6 +66,11 @@ def complain(settings: Mapping[str, object]) -> str | None:
         return (
             "scale_by_staleness is not for rounds: the outer rule takes the mean over the "
             "replicas already; lower outer_learning_rate instead"
+        )
+    if settings["round_seconds"] is not None and settings["outer_optimizer"] == "delayed_nesterov":
+        return (
+            "round_seconds is not for outer_optimizer delayed_nesterov, which counts what arrives: "
+            "leave out one of them"
         )
     if settings["optimizer"] == "ftrl" and settings["ftrl_l1"]:
         return (

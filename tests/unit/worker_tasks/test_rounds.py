@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from distbelief.app.optimizers.schedule import Schedule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
+from distbelief.worker_tasks import push_points
 from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.round_copy import OwnStates
 from tests.unit.worker_tasks.test_replica import (
@@ -119,6 +122,63 @@ def test_a_stop_costs_at_most_the_steps_of_a_round_and_nothing_counts_twice(
     assert {count.applied for count in store.counts()} == {math.ceil(30 / length)}
     # A push that was under way is awaited when the unit is left.
     assert next(computed) - 30 <= len(stops) * (length - 1)
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by a second whenever somebody looks at it."""
+    seconds = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: float(next(seconds)))
+    monkeypatch.setattr(push_points, "time", clock)
+
+
+@pytest.mark.usefixtures("ticking")
+@pytest.mark.parametrize(("seconds", "pushes"), [(1.0, 8), (2.0, 4), (3.0, 3), (100.0, 1)])
+def test_a_round_of_some_seconds_ends_at_the_next_multiple_and_counts_for_all(
+    seconds: float, pushes: int
+) -> None:
+    """The clock is looked at after each third step: at every one after so many seconds."""
+    config = tallying(replicas=1, batch_size=2, round_steps=3, round_seconds=seconds, passes=4)
+    store = store_for(Tally(12), config)
+    report = replica_of(Tally(12), identity(12), store, config).run(Token(FENCE, 0, 1), 24)
+    assert (report.steps, report.pushes) == (24, pushes)
+    assert counted(store) == [4] * 12
+    assert {count.applied for count in store.counts()} == {8}
+    assert report.staleness == {0: pushes * store.layout.n_shards}
+
+
+@given(
+    length=st.integers(1, 5),
+    seconds=st.integers(1, 4),
+    overlap=st.booleans(),
+    stops=st.sets(st.integers(1, 60), max_size=5),
+    lost=st.sets(st.integers(0, 8), max_size=3),
+)
+def test_rounds_of_some_seconds_are_made_again_where_a_shard_lost_them(
+    length: int, seconds: int, overlap: bool, stops: set[int], lost: set[int]
+) -> None:
+    """Shards that went back have other numbers than the rest, and each step counts once on each."""
+    config = tallying(
+        replicas=1, batch_size=2, round_steps=length, round_seconds=seconds, overlap=overlap
+    )
+    store = store_for(Tally(12), config)
+    replica, check = replica_of(Tally(12), identity(12), store, config), Fuse(stops)
+    older = [copy.deepcopy(store._shards)]
+    ticks = itertools.count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(push_points, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+        for attempt in itertools.count(1):
+            try:
+                replica.run(Token(FENCE, 0, attempt), 30, check)
+            except Stopped:
+                if attempt in lost:  # and the coordinator has found out
+                    shard = attempt % store.layout.n_shards
+                    store._shards[shard] = copy.deepcopy(older[attempt // 2][shard])
+                older.append(copy.deepcopy(store._shards))
+                continue
+            break
+    assert counted(store) == [5] * 12
+    assert {count.applied for count in store.counts()} == {math.ceil(30 / length)}
 
 
 def test_the_state_of_the_rule_goes_on_here_and_begins_anew_where_a_unit_moves_to() -> None:

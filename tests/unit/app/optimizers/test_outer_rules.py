@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,11 @@ def test_the_settings_choose_the_outer_rule_and_its_rate_is_for_the_mean() -> No
             {"round_steps": 8, "optimizer": "ftrl", "ftrl_l1": 0.5},
             "ftrl_l1 = 0.5 is not for rounds: a mean over replicas has no zeros",
         ),
+        ({"round_seconds": 2.0}, "round_seconds is for rounds: set round_steps, too"),
+        (
+            {"round_steps": 8, "round_seconds": 2.0, "outer_optimizer": "delayed_nesterov"},
+            "round_seconds is not for outer_optimizer delayed_nesterov",
+        ),
         ({"round_steps": 0}, "round_steps = 0 is not allowed"),
     ],
 )
@@ -107,3 +113,7 @@ def test_a_round_is_pushed_and_fetched_once_whatever_interval_would_be_chosen() 
     config = RunConfig(round_steps=24).with_interval(2)
     assert (config.push_interval, config.fetch_interval, config.unit_length) == (24, 24, 216)
     assert RunConfig.model_validate_json(config.model_dump_json()) == config
+    assert config.unit_time == math.inf
+    lasting = RunConfig(round_steps=24, round_seconds=0.5).with_interval(1)
+    assert (lasting.unit_time, lasting.unit_length > 10**9) == (2.0, True)
+    assert RunConfig(round_steps=24, round_seconds=0.5, unit_seconds=9.0).unit_time == 9.0

@@ -81,6 +81,7 @@ OTHER: dict[str, Any] = {
     "unit_steps": 50,
     "unit_seconds": 1.5,
     "round_steps": 8,
+    "round_seconds": 2.5,
     "outer_optimizer": "nesterov",
     "outer_learning_rate": 0.7,
     "outer_momentum": 0.5,
@@ -135,7 +136,7 @@ TOGETHER = (
     {"key_prefix", "broker", "control", "celery_app", "parameter_servers"},
     {"algorithm", "l1"},
     {"schedule", "learning_rate_decay"},
-    {"round_steps", "outer_optimizer", "outer_learning_rate", "outer_momentum"},
+    {"round_steps", "round_seconds", "outer_optimizer", "outer_learning_rate", "outer_momentum"},
 )
 
 
