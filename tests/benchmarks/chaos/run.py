@@ -62,11 +62,14 @@ WORKS = [
 
 
 def by_rounds(steps: int) -> list[Work]:
-    """Only work that has rounds, by each outer rule."""
-    words = [*COMMON, *DENSE, *DOWNPOUR, "--round-steps", steps, "--outer-optimizer"]
-    return [
-        Work(f"rounds, {rule}", "downpour", [*words, rule]) for rule in get_args(OuterOptimizer)
+    """Only work that has rounds: by each outer rule, and of as many steps as time allows."""
+    words = [*COMMON, *DENSE, *DOWNPOUR, "--round-steps", steps]
+    works = [
+        Work(f"rounds, {rule}", "downpour", [*words, "--outer-optimizer", rule])
+        for rule in get_args(OuterOptimizer)
     ]
+    lasting = [*words, "--round-seconds", 0.3 * steps]
+    return [*works, Work("rounds that last as long", "downpour", lasting)]
 
 
 console = Console(soft_wrap=True)
