@@ -60,7 +60,9 @@ def test_a_hybrid_refuses_tables_and_says_how_to_do_without() -> None:
 
 
 def test_rounds_refuse_tables_and_keep_the_state_of_each_stream_in_a_process() -> None:
-    with pytest.raises(ConfigError, match=r"round_steps = 8 is not for tables.* table_numbers abov"):
+    with pytest.raises(
+        ConfigError, match=r"round_steps = 8 is not for tables.* table_numbers abov"
+    ):
         problem(round_steps=8, table_numbers=1)
     usual, made = (problem(table_numbers=10**9, replicas=4, **each) for each in ROUNDS)
     vector = 4 * made.layout.size
