@@ -15,7 +15,6 @@ from distbelief.coordinator.problem.memory_estimate import PARAMETER_COPIES, SLO
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.views.description import describe
 
-
 ROUNDS: tuple[dict[str, object], ...] = ({}, {"round_steps": 8})
 
 
