@@ -31,7 +31,7 @@ class RoundSettings(Section):
     outer_optimizer: OuterOptimizer | None = Field(
         None,
         description="rounds: rule on the server for what rounds changed: averaging with momentum "
-        "or Nesterov's, or its form for replicas that come one by one [default: momentum]",
+        "or Nesterov's, or its form for replicas that come one by one [default: nesterov]",
     )
     outer_learning_rate: float | None = Field(
         None,
@@ -44,7 +44,7 @@ class RoundSettings(Section):
         ge=0,
         lt=1,
         description="rounds: share of the velocity that the outer rule keeps "
-        "[default: 1 - 1 / replicas, at most 0.9]",
+        "[default: 0.5; none of one replica]",
     )
 
 

@@ -28,7 +28,7 @@ def test_rounds_count_once_when_workers_and_the_coordinator_die_in_the_middle_of
     words = (*downpour(tmp_path), f"--round-steps={ROUND}", "--unit-steps=21")
     training = command(*words, endpoints=durable.cluster.endpoints)
     run = training.run
-    assert f"rounds of {ROUND} steps, outer momentum with rate 1 and momentum 0.5" in training.err
+    assert f"rounds of {ROUND} steps, outer nesterov with rate 1 and momentum 0.5" in training.err
     for _ in range(2):
         before = durable.clocks(run)
         until(lambda b=before: min(durable.clocks(run)) > max(b), "another round")

@@ -67,7 +67,7 @@ def test_rounds_refuse_tables_and_keep_the_state_of_each_stream_in_a_process() -
     vector = 4 * made.layout.size
     assert made.memory.process == usual.memory.process + 4 * vector
     assert made.memory.servers == usual.memory.servers  # one slot of either rule
-    assert (made.config.outer_learning_rate, made.config.outer_momentum) == (1.0, 0.75)
+    assert (made.config.outer_learning_rate, made.config.outer_momentum) == (1.0, 0.5)
 
 
 @pytest.mark.parametrize(
