@@ -18,7 +18,8 @@ from typing import Any
 
 from distbelief.app.client.scripts import COMMANDS, Script
 from distbelief.app.layout import keys
-from distbelief.app.optimizers.registry import NAMES, build_rule, script_of
+from distbelief.app.optimizers.outer import OUTER
+from distbelief.app.optimizers.registry import NAMES, OPTIMIZERS, build_rule, script_of
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.runs import blobs, demand, events, leadership, ledger
 from distbelief.app.settings.config import SECTIONS
@@ -201,6 +202,8 @@ def _push_scripts(name: str) -> list[Script]:
 
 
 def _default(name: str) -> Rule:
+    if name not in OPTIMIZERS:
+        return OUTER[name](1.0, 0.9, 1)  # type: ignore[index]
     return build_rule(ObjectiveSettings.model_validate({"optimizer": name}))
 
 

@@ -7,9 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from distbelief.app.optimizers.registry import NAMES, build_rule
+from distbelief.app.optimizers.outer import OUTER
+from distbelief.app.optimizers.registry import NAMES, OPTIMIZERS, build_rule
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.sections import ObjectiveSettings
+
+#: Replicas of outer rules: what comes third may be another thing than what came before.
+ARRIVALS = 3
 
 SHARES = st.sampled_from([0.0, 0.5, 0.9, 0.999]) | st.floats(0, 1, exclude_max=True)
 PENALTIES = st.sampled_from([0.0, 1e-3, 0.7, 1e3])
@@ -23,7 +27,10 @@ CHOSEN: dict[str, st.SearchStrategy[Any]] = {
 
 
 def rule_of(name: str, **settings: Any) -> Rule:
-    return build_rule(ObjectiveSettings.model_validate({"optimizer": name, **settings}))
+    if name in OPTIMIZERS:
+        return build_rule(ObjectiveSettings.model_validate({"optimizer": name, **settings}))
+    known = {"learning_rate": 1.0, "momentum": 0.9} | settings
+    return OUTER[name](known["learning_rate"], known["momentum"], ARRIVALS)  # type: ignore[index]
 
 
 def some_rules(**settings: Any) -> list[Rule]:

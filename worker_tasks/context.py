@@ -19,7 +19,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import Source, looked_up, whole
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs.leadership import read_run
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.runs.record import RunRecord, Staged
@@ -41,6 +41,7 @@ from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.prescaled import prescaled
 from distbelief.worker_tasks.process import is_ours, limit_torch, set_up
 from distbelief.worker_tasks.replica import Replica
+from distbelief.worker_tasks.round_copy import OwnStates
 from distbelief.worker_tasks.table_copy import shares_of
 
 #: Runs that a process keeps open: the one it works on, and one that is just starting.
@@ -69,7 +70,7 @@ class RunContext:
             self.servers,
             record.run,
             record.layout,
-            build_rule(record.config),
+            shard_rule(record.config),
             self.config.dtype,
             fence=self.fence,
         )
@@ -115,7 +116,12 @@ class RunContext:
     def replica(self, subset: int) -> Replica:
         part = Subset(self.data.train, subset, self.config.replicas, self.config.seed)
         examples = Examples(self.data.dataset, part, self._shares)
-        return Replica(self.model, examples, self.parameters, self.config)
+        return Replica(self.model, examples, self.parameters, self.config, self._states)
+
+    @cached_property
+    def _states(self) -> OwnStates:
+        """With rounds, the state of the rule in each stream that this process has worked on."""
+        return {}
 
     @cached_property
     def _shares(self) -> list[Vector]:

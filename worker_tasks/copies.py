@@ -66,9 +66,11 @@ class Copy(Protocol):
     """A replica's copy of the parameters.
 
     ``by_window``: the copy serves the steps that it was fetched for, and no others.
+    ``by_round``: what is pushed is what steps have changed, so the last one is taken before.
     """
 
     by_window: bool
+    by_round: bool
 
     def fetch(self, first: int, stop: int) -> Window:
         """Fetch all that the steps from ``first`` to before ``stop`` need; on any thread."""
@@ -110,6 +112,7 @@ class FlatCopy:
     """All parameters, of shape (D,)."""
 
     by_window = False
+    by_round = False
 
     def __init__(
         self,
@@ -124,6 +127,7 @@ class FlatCopy:
         self._store = store
         self._config = config
         self._stream = stream
+        self._rule = store.rule
         self._penalty = store.layout.penalty(config.l2, store.dtype)
         # A copy that is replaced before every step needs no local steps.
         self._local_steps = config.overlap or config.fetch_interval > 1
@@ -151,15 +155,16 @@ class FlatCopy:
     def install_fresh(self, parameters: Vector) -> None:
         moved, self._moved, self._expecting = self._moved, False, False
         if moved:
-            self._parameters += np.subtract(parameters, self._expected, out=self._expected)
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._parameters += np.subtract(parameters, self._expected, out=self._expected)
         # A copy that a step of its own has spoilt keeps nothing.
         if not (moved and finite(self._parameters)):
             np.copyto(self._parameters, parameters)
         if self._slots:
-            self._slots = [*self._store.rule.fitting(self._parameters, self._slots)]
+            self._slots = [*self._rule.fitting(self._parameters, self._slots)]
 
     def fetch_slots(self) -> None:
-        names = self._store.rule.slots if self._local_steps else ()
+        names = self._rule.slots if self._local_steps else ()
         self._slots = [self._store.fetch(slot(name)).vector for name in names]
 
     def compute(self, step: int) -> tuple[float, int]:
@@ -188,7 +193,7 @@ class FlatCopy:
         # The shards refuse a gradient that is not finite, and so does the copy: it would
         # spoil every gradient until it is replaced.
         if self._local_steps and finite(self._last):
-            self._move(self._last, clock, self._store.rule.paced(share))
+            self._move(self._last, clock, self._rule.paced(share))
 
     def _move(self, gradient: Vector, clock: int, rule: Rule) -> None:
         """Take a step; the first since fresh parameters were expected begins where it began."""

@@ -16,14 +16,13 @@ import numpy as np
 
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.worker_tasks.context import RunContext
-from distbelief.worker_tasks.copies import Copy, FlatCopy
+from distbelief.worker_tasks.copies import Copy
 from distbelief.worker_tasks.observations import Timings, sampled, until
 from distbelief.worker_tasks.server_meter import ServerMeter, Spent
-from distbelief.worker_tasks.table_copy import TableCopy
 
 #: Calls on each server where there are many, and the numbers of a call that has next to none.
 MANY, NUMBERS = 8, 16
@@ -92,8 +91,7 @@ def _real(
     """
     store, layout = context.parameters, context.record.layout
     replica = context.replica(token.stream)
-    kind: type[FlatCopy] = TableCopy if layout.tables else FlatCopy
-    copy: Copy = kind(context.model, replica.examples, store, context.config, token.stream)
+    copy = replica.open_copy(token.stream)
     pushes, both, fetches = (Metered(meter, layout) for _ in range(3))
     sequence = int(store.announce(token).sequences.max())
     alone = _alone(copy, seconds, check)
@@ -162,7 +160,7 @@ def _small_store(context: RunContext, n_calls: int) -> Iterator[RedisParameterSt
         context.servers,
         f"trial-{uuid.uuid4().hex[:8]}",
         layout,
-        build_rule(context.config),
+        shard_rule(context.config),
         context.config.dtype,
         fence=context.fence,
     )

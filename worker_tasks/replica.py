@@ -14,11 +14,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
-from distbelief.app.errors import ShardBehind
 from distbelief.app.models.model import Model
 from distbelief.app.models.scaling import loss_unit
 from distbelief.app.optimizers.schedule import Schedule
 from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.checks import check_sequences
 from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,
@@ -26,30 +26,42 @@ from distbelief.app.store.contract.parameters import (
     Pushed,
     Token,
 )
-from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy, Window
+from distbelief.worker_tasks.copies import Copy, Examples, Window
 from distbelief.worker_tasks.executors import executor
+from distbelief.worker_tasks.opening import open_copy
+from distbelief.worker_tasks.push_points import PushPoints
+from distbelief.worker_tasks.round_copy import OwnStates
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
-from distbelief.worker_tasks.table_copy import TableCopy
 from distbelief.worker_tasks.task_clock import PushClock
 from distbelief.worker_tasks.unit_report import UnitReport
 
 
 class Replica:
-    """Takes the steps of one subset's stream, unit by unit."""
+    """Takes the steps of one subset's stream, unit by unit; with rounds, ``states`` are kept."""
 
     def __init__(
-        self, model: Model, examples: Examples, store: ParameterStore, config: RunConfig
+        self,
+        model: Model,
+        examples: Examples,
+        store: ParameterStore,
+        config: RunConfig,
+        states: OwnStates | None = None,
     ) -> None:
         self.model = model
         self.examples = examples
         self.store = store
         self.config = config
+        self.states = {} if states is None else states
         subset = examples.subset
         self.schedule = Schedule.of(config, subset.steps_per_pass(config.batch_size))
         parts = (replace(subset, index=index) for index in range(subset.n_subsets))
         self.bound = StalenessBound.of(
             config, [part.steps_per_pass(config.batch_size) for part in parts]
         )
+
+    def open_copy(self, stream: int) -> Copy:
+        """The copy that the steps of a stream are taken on."""
+        return open_copy(self.model, self.examples, self.store, self.config, stream, self.states)
 
     def run(
         self,
@@ -79,19 +91,10 @@ class Replica:
             check_sequences(positions, math.ceil(start / n_push))
             first = int(positions.sequences.min()) * n_push
             if first < stop:
-                _Loop(self, token, report, pushes, fetches).run(first, stop, check)
+                points = PushPoints(self.config, positions.sequences.tolist(), stop)
+                _Loop(self, token, report, pushes, fetches, points).run(first, stop, check)
         report.seconds = time.perf_counter() - begun
         return report
-
-
-def check_sequences(positions: Positions, acknowledged: int) -> None:
-    """Raise ShardBehind unless all shards have as many pushes as they had acknowledged."""
-    for shard, sequence in enumerate(positions.sequences.tolist()):
-        if sequence < acknowledged:
-            raise ShardBehind(
-                f"shard {shard} stands at sequence {sequence}, and had acknowledged "
-                f"{acknowledged}: its server came back with older data"
-            )
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class _Loop:
         report: UnitReport,
         pushes: Executor,
         fetches: Executor,
+        points: PushPoints,
     ) -> None:
         self._config = replica.config
         self._store = replica.store
@@ -123,15 +127,14 @@ class _Loop:
         self._report = report
         self._pushes = pushes
         self._fetches = fetches
+        self._points = points
         self._push: _PushInFlight | None = None
         self._fetch: Future[Window] | None = None
         #: The last push that all shards have acknowledged, now and when the fetch began.
         self._acknowledged = 0
         self._known_to_fetch = 0
-        kind = TableCopy if self._store.layout.tables else FlatCopy
-        self._copy: Copy = kind(
-            replica.model, replica.examples, self._store, self._config, token.stream
-        )
+        self._pushed = 0
+        self._copy = replica.open_copy(token.stream)
         self._window = range(0)
         self._schedule = replica.schedule
         self._share = 1.0
@@ -144,30 +147,30 @@ class _Loop:
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
         n_push = self._config.push_interval
-        self._acknowledged = first // n_push
+        self._acknowledged = self._pushed = first // n_push
         self._window = self._window_from(first, stop)
         self._fetch_here()
         self._accrued_base = self._positions
-        carried = True  # the copy is fresh
+        carried = due = True  # the copy is fresh
         for step in range(first, stop):
             check()
-            if step % n_push == 0 and not self._may_go_on(step, first, stop, check):
+            if due and not self._may_go_on(step, first, stop, check):
                 self._report.reached = step
                 break
             if step == self._window.stop:
                 self._window = self._window_from(step, stop)
-                if not carried:
+                if not (carried or self._copy.by_round):
                     self._begin_window()
             self._look_ahead(step, stop)
             self._install_what_arrived()
-            self._compute(step, new_push=step % n_push == 0)
-            carried = False
-            if (step + 1) % n_push == 0 or step + 1 == stop:
+            self._compute(step, new_push=due)
+            carried, due = False, self._points.due(step + 1)
+            if self._copy.by_round or not due:
+                self._step_locally()
+            if due:
                 # A push whose reply brings the fresh parameters saves the next fetch.
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
                 self._start_push(step // n_push + 1, fetch=carried)
-            else:
-                self._step_locally()
         self._await_push()
         self._await_fetch()
 
@@ -225,6 +228,8 @@ class _Loop:
         """Gradient of one minibatch on the local copy, added to the accrued gradient."""
         if new_push:
             self._accrued_base = self._positions
+            self._points.begin()
+        if new_push or self._copy.by_round:
             self._share = self._schedule.share(step)
         loss, n_examples = self._copy.compute(step)
         self._report.steps += 1
@@ -243,10 +248,13 @@ class _Loop:
             rows=rows,
             fetch=fetch,
             base=base,
-            share=self._share,
+            share=1.0 if self._copy.by_round else self._share,
+            span=sequence - self._pushed,
         )
+        self._pushed = sequence
         self._push = _PushInFlight(future, sequence, self._accrued_base)
-        self._step_locally()  # while the push is under way
+        if not self._copy.by_round:
+            self._step_locally()  # while the push is under way
         if fetch:
             self._copy.expect_fresh()
 
@@ -268,7 +276,7 @@ class _Loop:
         push, self._push = self._push, None
         pushed = push.future.result()
         self._acknowledged = push.sequence
-        self._note(push, pushed)
+        self._report.note(pushed, push.base)
         if pushed.fresh is not None:
             self._copy.install_fresh(pushed.fresh)
             self._note_positions(pushed.positions)
@@ -286,12 +294,3 @@ class _Loop:
         check_sequences(window.fetched.positions, acknowledged)
         self._copy.install(window)
         self._note_positions(window.fetched.positions)
-
-    def _note(self, push: _PushInFlight, pushed: Pushed) -> None:
-        """Count the push, and for each shard the updates of others since its fetch."""
-        self._report.pushes += 1
-        self._report.refused += Answer.REFUSED in pushed.answers
-        newer = pushed.positions.others - push.base.others
-        for shard, answer in enumerate(pushed.answers):
-            if answer is Answer.APPLIED:
-                self._report.staleness[max(0, int(newer[shard]))] += 1

@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.store.contract.parameters import Fetched, Pushed, Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
 from distbelief.worker_tasks.context import RunContext
@@ -70,7 +70,7 @@ def step_costs(
     """Take steps of the stream for ``seconds``: those of the loop, and each exchange."""
     replica = context.replica(token.stream)
     record = context.record
-    rule, dtype = build_rule(record.config), context.config.dtype
+    rule, dtype = shard_rule(record.config), context.config.dtype
     store = _ObservedStore(
         context.servers, record.run, record.layout, rule, dtype, fence=context.fence
     )

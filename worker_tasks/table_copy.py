@@ -54,7 +54,7 @@ class TableCopy(FlatCopy):
             minibatches[step] = cast("SparseModel", self._model).narrowed(features), targets
         touched = zip(*(narrowed.rows for narrowed, _ in minibatches.values()), strict=True)
         rows = [_union(parts) for parts in touched]
-        names = self._store.rule.slots if len(minibatches) > 1 else ()
+        names = self._rule.slots if len(minibatches) > 1 else ()
         slots = [self._store.fetch(slot(name), rows=rows).tables for name in names]
         fetched = self._store.fetch(PARAMETERS, stream=self._stream, rows=rows)
         return Window(fetched, minibatches, rows, slots)
@@ -93,7 +93,7 @@ class TableCopy(FlatCopy):
         dense, (of_tables, indices) = self._last, self._last_rows
         if not self._local_steps or not all(finite(g) for g in (dense, *of_tables)):
             return
-        rule = self._store.rule.paced(share)
+        rule = self._rule.paced(share)
         self._move(dense, clock, rule)
         if len(window.minibatches) > 1:
             for i, (gradient, index) in enumerate(zip(of_tables, indices, strict=True)):

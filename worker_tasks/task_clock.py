@@ -14,7 +14,7 @@ class PushClock:
     """The time of a unit, which ends before the push that would be too much for it."""
 
     def __init__(self, config: RunConfig) -> None:
-        self._limit_s = config.task_seconds
+        self._limit_s = config.unit_time
         self._n_push = config.push_interval
         self._began = time.perf_counter()
 

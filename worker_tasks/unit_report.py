@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from distbelief.app.store.contract.parameters import Answer, Positions, Pushed
+
 
 @dataclass
 class UnitReport:
@@ -27,6 +29,15 @@ class UnitReport:
     staleness: Counter[int] = field(default_factory=Counter)
     reached: int = 0
     waited_s: float = 0.0
+
+    def note(self, pushed: Pushed, base: Positions) -> None:
+        """Count a push, and for each shard the updates of others since it stood at ``base``."""
+        self.pushes += 1
+        self.refused += Answer.REFUSED in pushed.answers
+        newer = pushed.positions.others - base.others
+        for shard, answer in enumerate(pushed.answers):
+            if answer is Answer.APPLIED:
+                self.staleness[max(0, int(newer[shard]))] += 1
 
     def to_json(self) -> dict[str, Any]:
         staleness = {str(value): count for value, count in self.staleness.items()}

@@ -23,6 +23,7 @@ from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
 from distbelief.app.settings.complaints import told, unknown
 from distbelief.app.settings.data import RANDOM, DataSettings
 from distbelief.app.settings.environment import control_beside
+from distbelief.app.settings.rounds import RoundSettings, complain
 from distbelief.app.settings.sections import (
     CheckpointSettings,
     DownpourSettings,
@@ -48,6 +49,9 @@ TURNS = 3
 #: Passes over the training data where nobody says how many, and the examples are not few.
 PASSES = 40
 
+#: Rounds in a unit where these last some seconds; and steps, of which no unit has as many.
+UNIT_ROUNDS, ENDLESS = 4, 1 << 40
+
 
 class RunConfig(
     RunSettings,
@@ -55,6 +59,7 @@ class RunConfig(
     DataSettings,
     ObjectiveSettings,
     DownpourSettings,
+    RoundSettings,
     SandblasterSettings,
     HybridSettings,
     StopSettings,
@@ -102,6 +107,8 @@ class RunConfig(
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
         self._check_division()
+        if why := complain(self.__dict__):
+            raise ValueError(why)
         judged = (self.target, self.patience, self.metric)
         if not self.evaluates and any(each is not None for each in judged):
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
@@ -149,8 +156,16 @@ class RunConfig(
 
     @property
     def unit_length(self) -> int:
-        """Steps of a full unit: ``unit_steps``, rounded up to whole pushes."""
-        return whole_pushes(self.unit_steps, self.push_interval)
+        """Steps of a full unit, in whole pushes; by ``round_seconds`` there is no such bound."""
+        steps = self.unit_steps if self.round_seconds is None else ENDLESS
+        return whole_pushes(steps, self.push_interval)
+
+    @property
+    def unit_time(self) -> float:
+        """Seconds of a unit: those of a task, or of some rounds where others do not wait."""
+        if self.unit_seconds is not None:
+            return self.task_seconds
+        return math.inf if self.round_seconds is None else UNIT_ROUNDS * self.round_seconds
 
     @property
     def task_seconds(self) -> float:
@@ -182,10 +197,11 @@ class RunConfig(
         """With numbers for ``n_push`` and ``n_fetch``: ``interval`` where both are ``auto``.
 
         Where one of them is given, the other is the same: a push then brings what a fetch
-        would, in one round trip.
+        would, in one round trip. With rounds they are the steps of a round.
         """
         given = {"n_push": self.n_push, "n_fetch": self.n_fetch}
-        known = next((each for each in given.values() if each != "auto"), interval)
+        chosen = self.round_steps or interval
+        known = next((each for each in given.values() if each != "auto"), chosen)
         return self.model_copy(
             update={name: known for name, each in given.items() if each == "auto"}
         )

@@ -57,6 +57,9 @@ SYNONYMS = {
     "n_fetch": "fetch_every fetch_interval pull_every pull_interval",
     "n_push": "push_every push_interval accumulate_grad_batches communication_period "
     "gradient_accumulation_steps sync_period",
+    "outer_learning_rate": "outer_lr server_lr server_learning_rate",
+    "outer_momentum": "server_momentum",
+    "outer_optimizer": "outer_optim server_optimizer",
     "optimizer": "optim opt optimiser update_rule",
     "output": "model_file model_path output_file out save_path save_to",
     "parameter_servers": "ps ps_hosts ps_urls",
@@ -67,6 +70,7 @@ SYNONYMS = {
     "nproc_per_node",
     "rank": "factors n_factors num_factors latent_dim",
     "replicas": "n_replicas num_replicas world_size",
+    "round_steps": "local_steps inner_steps sync_every local_updates sync_steps",
     "split": "order_by sort_by split_by stratify stratified time_column timestamp_column",
     "seed": "random_seed random_state manual_seed rng rng_seed",
     "servers": "n_servers num_servers num_ps n_parameter_servers num_parameter_servers",
@@ -108,7 +112,8 @@ SENTENCES = {
     "{loss}",
     "solver": "{algorithm} is downpour, sandblaster or hybrid; {optimizer} is the update rule of "
     "Downpour",
-    "nesterov nesterovs_momentum": "there is no Nesterov momentum: {momentum} is the classical one",
+    "nesterov nesterovs_momentum": "{momentum} is the classical one; Nesterov's is an "
+    "{outer_optimizer} of rounds",
     "amsgrad": "there is no AMSGrad: {optimizer} adam is Adam, or AdamW with {weight_decay}",
     "beta": "Adam has {beta1} and {beta2}, FTRL has {ftrl_beta}",
     "betas": "Adam has {beta1} and {beta2}",

@@ -72,7 +72,7 @@ class Alone:
             rule = self._rule.paced(schedule.share(step))
             self._accrue(subset.minibatch(step, config.batch_size))
             if not math.isfinite(np.vdot(self._gradient, self._gradient)):
-                raise diverged(step, self._rule)
+                raise diverged(step, config)
             local_step(rule, self._gradient, self._values, step)
             step += 1
             if reached(step / per_pass, due):

@@ -19,6 +19,7 @@ from distbelief.app.errors import DistBeliefError, Diverged
 from distbelief.app.files.atomic import replacing
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, configure
+from distbelief.app.settings.rounds import RoundSettings
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.comparison.alone import Alone, costs
 from distbelief.coordinator.comparison.meter import Meter
@@ -71,8 +72,9 @@ def run(request: Request) -> Outcome:
 
 
 def _alone(request: Request, folder: Path) -> Outcome:
-    # Tables would only cost here: all parameters are at hand.
-    config, _ = configure({**request.settings, "table_numbers": 2**62})
+    # Tables would only cost here: all parameters are at hand. Nobody is there to have rounds with.
+    none = dict.fromkeys(RoundSettings.model_fields)
+    config, _ = configure({**request.settings, "table_numbers": 2**62, **none})
     allow_imports_of(config)
     problem, snapshots = prepare(config, 1), Snapshots(folder)
     process = Alone(problem, snapshots, request.budget_s)

@@ -19,7 +19,7 @@ from distbelief.app.errors import (
 from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.settings.config import RunConfig, Stage
@@ -222,7 +222,7 @@ def _same_bits(servers: Servers, config: RunConfig, stage: Stage) -> bool:
     run = f"self-test-{uuid.uuid4().hex[:8]}"
     parameters, gradient = np.random.default_rng(0).normal(size=(2, SELF_TEST_NUMBERS))
     if stage == "downpour":
-        rule = build_rule(config)
+        rule = shard_rule(config)
         pushed = (
             RedisParameterStore(servers, run, layout, rule, config.dtype, fence=FENCE),
             MemoryParameterStore(layout, rule, config.dtype, fence=FENCE),

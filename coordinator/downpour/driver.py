@@ -13,7 +13,7 @@ from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import BEST, PARAMETERS
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts
 from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
@@ -64,7 +64,7 @@ class Downpour:
     @classmethod
     def on_servers(cls, session: Session, problem: Problem, hooks: DriverHooks) -> Downpour:
         """The driver of a run whose parameters lie on the session's servers."""
-        rule, dtype = build_rule(problem.config), problem.config.dtype
+        rule, dtype = shard_rule(problem.config), problem.config.dtype
         store = RedisParameterStore(
             session.servers, session.record.run, problem.layout, rule, dtype, fence=session.fence
         )
@@ -219,7 +219,7 @@ class Downpour:
             **report.to_json(),
         )
         if self._reports.diverged:
-            raise diverged(self._plan.steps_done, self._store.rule)
+            raise diverged(self._plan.steps_done, self._problem.config)
         if self._reports.plateau is not None:  # or a new coordinator would judge by less
             self._session.leader.commit(self._document())
 
@@ -280,7 +280,7 @@ class Downpour:
         stuck = any(count.refused > count.applied for count in self._store.counts())
         last = self.evaluations.history[-1:]
         if stuck or any(not math.isfinite(each.score.loss) for each in last):
-            raise diverged(self._plan.steps_done, self._store.rule)
+            raise diverged(self._plan.steps_done, self._problem.config)
 
     def status(self) -> DownpourStatus:
         """How the training stands; the shards are asked for their clocks now and then."""

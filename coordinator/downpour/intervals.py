@@ -22,7 +22,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
@@ -77,10 +77,10 @@ def longest_interval(config: RunConfig, *, tables: bool) -> int:
 
     It is 1 where that is not known: for tables, and for models of the user's own, whose code
     runs on workers only, so that a step of theirs cannot be measured. ``max_staleness``
-    counts pushes, and means steps.
+    counts pushes, and means steps. With rounds there is nothing to choose.
     """
     ours = config.model != "torch" and ":" not in config.model
-    if tables or not ours or config.max_staleness is not None:
+    if tables or not ours or config.max_staleness is not None or config.round_steps is not None:
         return 1
     return longest_with(config.optimizer, config.replicas)
 
@@ -138,7 +138,7 @@ def _measure_step_s(problem: Problem) -> float:
 
 def measure_push_s(config: RunConfig, servers: Servers, numbers: int) -> float:
     """Time a push to one shard of so many numbers, under a name that is gone afterwards."""
-    rule, dtype = build_rule(config), config.dtype
+    rule, dtype = shard_rule(config), config.dtype
     layout = Layout.plan(
         [TensorSpec("trial", (numbers,))],
         n_servers=1,

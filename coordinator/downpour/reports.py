@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from distbelief.app.errors import Diverged
-from distbelief.app.optimizers.rule import Rule
+from distbelief.app.optimizers.outer import OuterSettings
+from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.downpour.plateau import Plateau
 from distbelief.worker_tasks.unit_report import UnitReport
@@ -83,10 +84,14 @@ class Reports:
             self.plateau.load_state(document["plateau"])
 
 
-def diverged(steps: int, rule: Rule) -> Diverged:
+def diverged(steps: int, config: RunConfig) -> Diverged:
     """The error of a training whose numbers left what can be held, after so many steps."""
+    rate, outer = build_rule(config).arguments()[0], ""
+    if config.round_steps is not None:
+        known = OuterSettings.of(config)
+        outer = f"--outer-learning-rate (now {known.outer_learning_rate:g}) or "
+        outer += f"--outer-momentum (now {known.outer_momentum:g}), "
     return Diverged(
         f"the training diverged after {steps} steps: losses or gradients are not finite any more. "
-        f"Try a lower --learning-rate (now {rule.arguments()[0]:g}), --clip-norm 1, or "
-        "--warm-start-steps"
+        f"Try a lower {outer}--learning-rate (now {rate:g}), --clip-norm 1, or --warm-start-steps"
     )

@@ -28,6 +28,7 @@ class _Downpour(Estimator):
     holdout: float
     patience: int | None
     early_stopping: bool
+    settings: Mapping[str, Any] | None
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -40,7 +41,8 @@ class _Downpour(Estimator):
     def _settings_for(self, features: Any) -> dict[str, Any]:
         own = super()._settings_for(features)
         if self.replicas == 1:
-            own |= ALONE
+            rounds = (self.settings or {}).get("round_steps")
+            own |= {"overlap": False} if rounds else ALONE
         if self.early_stopping:
             own |= {
                 "holdout": self.holdout or VALIDATION,

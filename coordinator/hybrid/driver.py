@@ -15,7 +15,7 @@ from distbelief.app.files.checkpoint import Checkpoint, understood
 from distbelief.app.layout.keys import slot
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.store.contract.standings import to_json
 from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.problem.problem import Problem
@@ -137,7 +137,7 @@ class Hybrid:
             "passes": downpour.passes,
             "steps": downpour.steps,
             "why": why,
-            "left": [slot(name) for name in build_rule(self._session.config).slots],
+            "left": [slot(name) for name in shard_rule(self._session.config).slots],
         }
         document = {
             "state": None,

@@ -18,7 +18,7 @@ from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.files import SavedModel, read_model
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs import leadership
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import RunState
@@ -93,7 +93,7 @@ def store_of(servers: Servers, record: RunRecord) -> Store:
     """The shards of a run, for whoever only reads them."""
     layout, dtype = record.layout, record.config.dtype
     if record.config.algorithm == "downpour":
-        rule = build_rule(record.config)
+        rule = shard_rule(record.config)
         return RedisParameterStore(servers, record.run, layout, rule, dtype, fence=0)
     return RedisVectorStore(servers, record.run, layout, dtype, fence=0)
 

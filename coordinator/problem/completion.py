@@ -6,6 +6,7 @@ import math
 
 from distbelief.app.models.model import Model, Task
 from distbelief.app.models.scaling import Foldable
+from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 
@@ -23,7 +24,8 @@ def completed(config: RunConfig, model: Model, n_train: float) -> RunConfig:
     """The settings of a run that trains ``model`` on so many examples, or weights of such a sum."""
     rate = build_rule(config).arguments()[0]
     more = {"l2": l2_of(config, model, n_train), "passes": passes_of(config, n_train)}
-    return config.model_copy(update={"learning_rate": rate, **more})
+    outer = OuterSettings.of(config).to_json() if config.round_steps else {}
+    return config.model_copy(update={"learning_rate": rate, **more, **outer})
 
 
 def l2_of(config: RunConfig, model: Model, n_train: float) -> float:

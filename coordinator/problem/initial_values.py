@@ -19,7 +19,7 @@ from distbelief.app.models.initial import initial_values
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import parted
 from distbelief.app.models.scaling import Scaling
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.optimizers.rule import NO_SLOTS, Slots
 from distbelief.app.settings.config import RunConfig
 
@@ -113,7 +113,7 @@ def _begun(
     slots: Slots = NO_SLOTS,
     tables: Mapping[str, Tables] = NO_TABLES,
 ) -> InitialValues:
-    first = build_rule(config).initial_slots(parameters.astype(np.float64), slots)
+    first = shard_rule(config).initial_slots(parameters.astype(np.float64), slots)
     return InitialValues(parameters, first, tables)
 
 
@@ -121,7 +121,7 @@ def _with_slots(
     config: RunConfig, rows: Sequence[TableRows], saved: Mapping[str, Tables] = NO_TABLES
 ) -> dict[str, Tables]:
     """Rows of parameters, with those of each slot beside them."""
-    rule, tables = build_rule(config), dict[str, list[TableRows]]()
+    rule, tables = shard_rule(config), dict[str, list[TableRows]]()
     tables[PARAMETERS] = list(rows)
     for index, part in enumerate(rows):
         known = {name: saved.get(slot(name)) for name in rule.slots}

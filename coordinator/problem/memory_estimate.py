@@ -16,7 +16,7 @@ from distbelief.app.files.memory import available_memory, size_text
 from distbelief.app.layout.layout import Layout, Table
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.models.model import Model, SparseModel
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import build_rule, shard_rule
 from distbelief.app.settings.config import RunConfig
 
 #: A block needs its bytes, rounded up by the allocator, and its entry in the hash: between
@@ -56,6 +56,18 @@ def check_tables(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
             f"algorithm hybrid keeps no tables of rows, and {sparse[0].name} of {config.model} has "
             f"{sparse[0].size:,} sparse numbers: choose downpour or sandblaster, or table_numbers "
             f"above {size} if each push may carry all of them"
+        )
+
+
+def check_rounds(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
+    """Refuse rounds with tables, of which a replica never has all rows; raises ConfigError."""
+    sparse = [each for each in tensors if each.sparse and each.size >= config.table_numbers]
+    if config.round_steps is not None and config.algorithm == "downpour" and sparse:
+        size = max(each.size for each in sparse)
+        raise ConfigError(
+            f"round_steps = {config.round_steps} is not for tables of rows, and {sparse[0].name} "
+            f"of {config.model} has {sparse[0].size:,} sparse numbers: leave round_steps out, or "
+            f"set table_numbers above {size} if each round may carry all of them"
         )
 
 
@@ -115,9 +127,11 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """The memory of a training; of tables, the rows that occur in its training data count."""
     vector = layout.size * config.dtype.itemsize
-    n_slots = len(build_rule(config).slots)
+    n_slots = len(shard_rule(config).slots)
+    # With rounds a process keeps the state of each stream that it has worked on.
+    states = len(build_rule(config).slots) * config.replicas if config.round_steps else 0
     needs = {
-        "downpour": (DOWNPOUR_VECTORS, PARAMETER_COPIES + SLOT_COPIES * n_slots),
+        "downpour": (DOWNPOUR_VECTORS + states, PARAMETER_COPIES + SLOT_COPIES * n_slots),
         "sandblaster": (SANDBLASTER_VECTORS, 2 * config.history + OTHER_VECTORS),
     }
     n_vectors, copies = map(max, zip(*(needs[stage] for stage in config.stages), strict=True))

@@ -24,7 +24,7 @@ from distbelief.app.models.imports import named_modules
 from distbelief.app.models.model import Model
 from distbelief.app.models.registry import build_model
 from distbelief.app.models.scaling import Scaling, loss_unit, scaled
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.problem.completion import completed
@@ -38,6 +38,7 @@ from distbelief.coordinator.problem.memory_estimate import (
     MemoryEstimate,
     TableEstimate,
     check_room,
+    check_rounds,
     check_tables,
     estimate_memory,
     estimate_tables,
@@ -122,6 +123,7 @@ def prepare(
     check_weights(config, model, dataset)
     check_negatives(config, model, dataset)
     check_tables(config, model.tensors)
+    check_rounds(config, model.tensors)
     check_room(config, model.tensors)
     scaling = None if recorded is None else recorded.scaling
     if recorded is None:
@@ -146,7 +148,7 @@ def prepare(
             in_file_order(train),
             layout,
             config.dtype.itemsize,
-            len(build_rule(config).slots),
+            len(shard_rule(config).slots),
         ),
         unjudged=_check_own(config, model, first, data),
     )

@@ -18,7 +18,7 @@ from distbelief.app.files import checkpoint
 from distbelief.app.files.checkpoint import Checkpoint
 from distbelief.app.layout.keys import slot
 from distbelief.app.models.files import ROWS
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.report.history import Rates
@@ -36,7 +36,7 @@ def rule_of(config: Mapping[str, Any]) -> Rule | None:
     if config.get("algorithm") == "sandblaster":
         return None
     try:
-        rule = build_rule(RunConfig(**config))
+        rule = shard_rule(RunConfig(**config))
     except ConfigError:  # settings of another version
         return None
     return None if rule.squares is None else rule

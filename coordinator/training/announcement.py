@@ -64,9 +64,12 @@ def targets_line(problem: Problem) -> list[str]:
 def _downpour(config: RunConfig) -> str:
     rate = build_rule(config).arguments()[0]
     schedule = f", {config.schedule}," if config.schedule else ","
+    said = f"{config.replicas} replicas, {config.optimizer} with rate {rate:g}{schedule} "
+    if config.round_steps is None:
+        return f"{said}n_push {config.n_push}, n_fetch {config.n_fetch}"
     return (
-        f"{config.replicas} replicas, {config.optimizer} with rate {rate:g}{schedule} "
-        f"n_push {config.n_push}, n_fetch {config.n_fetch}"
+        f"{said}rounds of {config.round_steps} steps, outer {config.outer_optimizer} with rate "
+        f"{config.outer_learning_rate:g} and momentum {config.outer_momentum:g}"
     )
 
 

@@ -217,7 +217,7 @@ def _publisher(session: Session, problem: Problem) -> Callbacks:
 
 
 def _auto_intervals(config: RunConfig) -> bool:
-    return config.n_push == config.n_fetch == "auto"
+    return config.n_push == config.n_fetch == "auto" and config.round_steps is None
 
 
 def _hooks(

@@ -20,7 +20,7 @@ import numpy as np
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.optimizers.registry import NAMES, build_rule
+from distbelief.app.optimizers.registry import OPTIMIZERS, build_rule
 from distbelief.app.settings.sections import ObjectiveSettings, WantedEngine
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.engines import choose_engines
@@ -30,7 +30,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 SIZES = (7_850, 65_536, 1_000_000)
 RULES = [
     build_rule(ObjectiveSettings.model_validate({"optimizer": name, "ftrl_l1": 0.1}))
-    for name in NAMES
+    for name in OPTIMIZERS
 ]
 TOKEN = Token(fence=1, stream=0, attempt=1)
 

@@ -21,7 +21,7 @@ import threadpoolctl
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.models.files import SavedModel, read_model
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs import events
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.app.store.contract.parameters import ShardCounts
@@ -151,7 +151,7 @@ def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]
         outcome = train(problem, cluster, Callbacks(lambda text: None, lambda status: None))
         control, servers = Servers([endpoints.broker]), Servers(endpoints.parameter_servers)
         told = [(kind, told) for _, kind, told in events.read(control, outcome.run)]
-        rule = build_rule(problem.config)
+        rule = shard_rule(problem.config)
         counts = RedisParameterStore(servers, outcome.run, problem.layout, rule, fence=0).counts()
         control.close()
         servers.close()

@@ -15,7 +15,7 @@ from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.files import checkpoint
 from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.parameters import whole
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
@@ -35,8 +35,8 @@ ONLY_LAST = {"evaluate_every": 1000.0}
 
 def in_memory(**settings: Any) -> tuple[Problem, MemoryParameterStore]:
     """The same training in this process: one replica, all of its steps."""
-    problem = prepare(RunConfig(**settings), 2)
-    store = MemoryParameterStore(problem.layout, build_rule(problem.config), fence=1)
+    problem = prepare(RunConfig(**settings), 2).with_interval(1)
+    store = MemoryParameterStore(problem.layout, shard_rule(problem.config), fence=1)
     store.create(problem.initial_values.parameters, problem.initial_values.slots)
     train, _ = split(problem.dataset.n_examples, problem.config.holdout, problem.config.seed)
     examples = Examples(problem.dataset, Subset(train, 0, 1, problem.config.seed))
@@ -68,6 +68,13 @@ TWO_HUNDRED_STEPS: dict[str, dict[str, Any]] = {
     "RMSProp": {"optimizer": "rmsprop", "learning_rate": 0.001},
     "AdamW": {"optimizer": "adam", "learning_rate": 0.001, "weight_decay": 0.01},
     "FTRL": {"model": "softmax", "optimizer": "ftrl", "ftrl_l1": 0.5},
+    "rounds": {
+        "n_fetch": "auto",
+        "n_push": "auto",
+        "round_steps": 16,
+        "outer_optimizer": "delayed_nesterov",
+        "outer_momentum": 0.5,
+    },
 }
 
 

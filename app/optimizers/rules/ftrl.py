@@ -54,7 +54,8 @@ class Ftrl(Rule):
         """Keep n; make z what gives these parameters, and what leaves zeros at zero."""
         squares, sums = slots
         divisor = (self.beta + np.sqrt(squares)) / self.alpha + self.l2
-        with np.errstate(over="ignore"):  # a store refuses to begin with what is not finite
+        # A store refuses to begin with what is not finite, and a push of it.
+        with np.errstate(over="ignore", invalid="ignore"):
             given = -parameters * divisor - np.sign(parameters) * self.l1
         return squares, np.where(parameters == 0, np.clip(sums, -self.l1, self.l1) + 0.0, given)
 

@@ -23,20 +23,21 @@ def build(settings: ObjectiveSettings) -> Rule:
 class Momentum(Rule):
     """``v <- momentum * v + g; w <- w - rate * v``; twin of ``momentum.lua``.
 
-    The velocity is the shard's: gradients of all replicas run into it.
+    The velocity is the shard's: gradients of all replicas run into it. As an outer rule it has
+    a slot of another name, since what rounds change are no gradients.
     """
 
     rate: float
     decay: float = 0.0
     momentum: float = 0.9
+    slots: tuple[str, ...] = ("momentum",)
 
     name = "momentum"
     default_rate = 0.005
-    slots = ("momentum",)
 
     def initial_slots(self, parameters: Float64, saved: Slots = NO_SLOTS) -> dict[str, Float64]:
         first = np.zeros(parameters.shape)
-        return {"momentum": np.asarray(saved.get("momentum", first), np.float64)}
+        return {name: np.asarray(saved.get(name, first), np.float64) for name in self.slots}
 
     def arguments(self) -> tuple[float, ...]:
         return (self.rate, self.decay, self.momentum)

@@ -74,3 +74,13 @@ def check_answers(answers: Sequence[Answer], positions: Positions, sequence: int
                 f"shard {shard} stands at sequence {positions.sequences[shard]}, "
                 f"so it cannot take {sequence}: its server came back with older data"
             )
+
+
+def check_sequences(positions: Positions, acknowledged: int) -> None:
+    """Raise ShardBehind unless all shards have as many pushes as they had acknowledged."""
+    for shard, sequence in enumerate(positions.sequences.tolist()):
+        if sequence < acknowledged:
+            raise ShardBehind(
+                f"shard {shard} stands at sequence {sequence}, and had acknowledged "
+                f"{acknowledged}: its server came back with older data"
+            )

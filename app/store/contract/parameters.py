@@ -68,8 +68,8 @@ class Token:
 class Positions:
     """Where the shards stand: arrays of shape (n_shards,), int64.
 
-    ``clocks`` counts the pushes that a shard applied, ``sequences`` is the last sequence
-    number of the stream that asked.
+    ``clocks`` counts the pushes that a shard applied, one for each sequence number that they
+    had; ``sequences`` is the last one of the stream that asked.
     """
 
     clocks: Counts
@@ -269,6 +269,7 @@ class ParameterStore(ShardStore, Protocol):
         base: Counts | None = None,
         rows: Tables = (),
         share: float = 1.0,
+        span: int = 1,
     ) -> Pushed:
         """Apply ``gradient``, and that of ``rows``, on every shard exactly once.
 
@@ -276,7 +277,8 @@ class ParameterStore(ShardStore, Protocol):
         ``gradient`` then holds one after another; shards without any still advance.
         With ``base`` (``others`` at the gradient's fetch) each shard divides the rate by the
         updates of others since (Zhang et al. 2016, "Staleness-aware async-SGD", eq. 5).
-        ``share`` is that of the rule's rate with which it is applied.
+        ``share`` is that of the rule's rate with which it is applied. It may stand for a
+        ``span`` of several sequence numbers, of which ``sequence`` is the last one.
         Raises ShardBehind if a shard misses earlier ones, ServerRefused (unsent) if it is unfit.
         """
         ...

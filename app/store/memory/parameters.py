@@ -85,6 +85,7 @@ class MemoryParameterStore(MemoryShards):
         base: Counts | None = None,
         rows: Tables = (),
         share: float = 1.0,
+        span: int = 1,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         check_rows(self.layout, rows)
@@ -95,7 +96,7 @@ class MemoryParameterStore(MemoryShards):
         rule = self.rule.paced(share)
         answers = tuple(
             self._push(
-                index, token, sequence, part, None if base is None else int(base[index]), rule
+                index, token, sequence, part, None if base is None else int(base[index]), rule, span
             )
             for index, part in enumerate(parts)
         )
@@ -122,6 +123,7 @@ class MemoryParameterStore(MemoryShards):
         shares: Mapping[int, Share],
         base: int | None,
         rule: Rule,
+        span: int,
     ) -> Answer:
         """One shard's part of a push; the order of the checks is that of ``protocol.lua``."""
         at = self._shards[index]
@@ -134,7 +136,7 @@ class MemoryParameterStore(MemoryShards):
         last = at.sequences.get(token.stream, 0)
         if sequence <= last:
             return Answer.DUPLICATE
-        if sequence > last + 1:
+        if sequence != last + span:
             return Answer.GAP
         staleness = 0 if base is None else at.clock - last - base
         new = {
@@ -143,9 +145,9 @@ class MemoryParameterStore(MemoryShards):
         at.attempts[token.stream] = token.attempt
         at.sequences[token.stream] = sequence
         if not all(np.isfinite(value).all() for values in new.values() for value in values):
-            at.refused += 1
+            at.refused += span
             return Answer.REFUSED
-        at.clock += 1
+        at.clock += span
         for block, values in new.items():
             for name, value in zip(self._vectors, values, strict=True):
                 at.vectors[name][block] = value

@@ -70,8 +70,20 @@ static const char *refusal(Push *push) {
     if (*why) return why;
     if (push->attempt < get_whole(&push->meta, push->attempt_field, 0)) return "FENCED";
     if (push->sequence <= push->last) return "DUPLICATE";
-    if (push->sequence > push->last + 1) return "GAP";
+    if (push->first != push->last + 1) return "GAP";
     return "";
+}
+
+/* The sequence of a push, or the first and the last of several, as 13-15; 0 if it was told. */
+static int read_sequence(Push *push) {
+    Bytes text = bytes_of(push->call.arguments[SEQUENCE]);
+    if (next_whole(&text, '-', &push->first) == 1 && text.length > 0 &&
+        next_whole(&text, '-', &push->sequence) == 1 && text.length == 0) {
+        return 1;
+    }
+    if (!whole(&push->call, SEQUENCE, 0, INT64_MAX / 4, &push->sequence)) return 0;
+    push->first = push->sequence;
+    return 1;
 }
 
 const char *enter(Push *push, Context *context, String **argv, int argc, const Rule *rule) {
@@ -90,7 +102,7 @@ const char *enter(Push *push, Context *context, String **argv, int argc, const R
         !whole(&push->call, FENCE, 0, INT64_MAX / 4, &push->fence) ||
         !whole(&push->call, STREAM, 0, INT64_MAX / 4, &stream) ||
         !whole(&push->call, ATTEMPT, 0, INT64_MAX / 4, &push->attempt) ||
-        !whole(&push->call, SEQUENCE, 0, INT64_MAX / 4, &push->sequence)) {
+        !read_sequence(push)) {
         return NULL;
     }
     name_fields(push, stream);
@@ -112,11 +124,12 @@ const char *enter(Push *push, Context *context, String **argv, int argc, const R
 
 const char *leave(Push *push, int finite) {
     const Hash *meta = &push->meta;
+    int64_t span = push->sequence - push->first + 1;
     push->last = push->sequence;
     if (finite) {
-        push->clock++;
+        push->clock += span;
     } else {
-        put_whole(meta, "refused", get_whole(meta, "refused", 0) + 1);
+        put_whole(meta, "refused", get_whole(meta, "refused", 0) + span);
     }
     put_whole(meta, "clock", push->clock);
     put_whole(meta, push->attempt_field, push->attempt);

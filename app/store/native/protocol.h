@@ -10,13 +10,13 @@ enum { FENCE, STREAM, ATTEMPT, SEQUENCE, FRESH, BASE, ABOUT, PAYLOAD, RATE, DECA
 /* and of a call of the coordinator, behind its fence. */
 enum { KNOWN_CHANGE = 1, CHANGE, FIRST_OWN };
 
-/* A push that is under way: who pushes, and where the shard stands. */
+/* A push that is under way: who pushes, its first and last sequence, and where the shard stands. */
 typedef struct {
     Call call;
     Hash meta;
     const Rule *rule;
     char dtype;
-    int64_t clock, last, sequence, attempt, fence;
+    int64_t clock, last, first, sequence, attempt, fence;
     char attempt_field[LONGEST_ID + 8], sequence_field[LONGEST_ID + 8];
     Step step;
 } Push;

@@ -116,6 +116,7 @@ class RedisParameterStore(RedisShards):
         base: Counts | None = None,
         rows: Tables = (),
         share: float = 1.0,
+        span: int = 1,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         check_rows(self.layout, rows)
@@ -131,7 +132,8 @@ class RedisParameterStore(RedisShards):
         pushed += [
             (self._push_rows, at, part, none) for at, part in zip(tables, by_row, strict=True)
         ]
-        head: Head = (token.fence, token.stream, token.attempt, sequence, int(fetch))
+        number = sequence if span == 1 else f"{sequence - span + 1}-{sequence}"
+        head: Head = (token.fence, token.stream, token.attempt, number, int(fetch))
         rule_arguments, commands = [repr(x) for x in self.rule.paced(share).arguments()], []
         for index, (script, at, about, part) in enumerate(pushed):
             since = "" if base is None else int(base[index])

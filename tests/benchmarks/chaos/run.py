@@ -20,10 +20,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from rich.console import Console
 
+from distbelief.app.settings.rounds import OuterOptimizer
 from faults import Faults
 from fleet import Fleet, Keeping, hurt
 from report import Results, table
@@ -62,6 +63,18 @@ WORKS = [
     Work("downpour with tables", "downpour", [*COMMON, *TABLES, *DOWNPOUR]),
 ]
 
+
+def by_rounds(steps: int) -> list[Work]:
+    """Only work that has rounds: by each outer rule, and of as many steps as time allows."""
+    words = [*COMMON, *DENSE, *DOWNPOUR, "--round-steps", steps]
+    works = [
+        Work(f"rounds, {rule}", "downpour", [*words, "--outer-optimizer", rule])
+        for rule in get_args(OuterOptimizer)
+    ]
+    lasting = [*words, "--round-seconds", 0.3 * steps]
+    return [*works, Work("rounds that last as long", "downpour", lasting)]
+
+
 console = Console(soft_wrap=True)
 
 
@@ -70,6 +83,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="a new folder in which all logs are kept")
+    parser.add_argument("--rounds", type=int, help="only Downpour in rounds of so many steps")
     parser.add_argument("--older", action="store_true", help="no faults but older data")
     parser.add_argument(
         "--team", action="store_true", help="on workers of another application, with its settings"
@@ -77,6 +91,7 @@ def main() -> None:
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     results, rng = Results(), random.Random(given.seed)
+    works = by_rounds(given.rounds) if given.rounds else WORKS
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
         path = os.pathsep.join(map(str, [MODELS, TEAM] if given.team else [MODELS]))
         os.environ |= {"PYTHONPATH": path, "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels"}
@@ -85,7 +100,7 @@ def main() -> None:
                 part = (given.folder or Path(home)) / keeping.name.lower()
                 with hurt(part / "logs", keeping, team=given.team) as fleet:
                     faults = Faults(fleet, rng, results.injected, older=given.older)
-                    _part(part, given.minutes * 60 / len(Keeping), faults, results, fleet)
+                    _part(part, works, given.minutes * 60 / len(Keeping), faults, results, fleet)
                     results.ended += fleet.ended
         except KeyboardInterrupt:
             results.failures.append("interrupted")
@@ -96,16 +111,24 @@ def main() -> None:
     sys.exit(1 if results.failures else 0)
 
 
-def _part(folder: Path, seconds: float, faults: Faults, results: Results, fleet: Fleet) -> None:
+def _part(
+    folder: Path,
+    works: list[Work],
+    seconds: float,
+    faults: Faults,
+    results: Results,
+    fleet: Fleet,
+) -> None:
     """A part of the time, on servers that keep something on their disks, or nothing."""
     console.print(f"servers that keep {fleet.keeping.name.lower()} on their disks")
     if not results.references:
-        for work in WORKS:
-            results.references[work.name] = _undisturbed(work, fleet, folder)
+        for number, work in enumerate(works):
+            place = folder / f"undisturbed-{number}"
+            results.references[work.name] = _undisturbed(work, fleet, place)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         number = len(results.trials)
-        trial = Trial(WORKS[number % len(WORKS)], fleet.place, folder / f"trial{number}")
+        trial = Trial(works[number % len(works)], fleet.place, folder / f"trial{number}")
         _storm(trial, fleet, faults, until)
         fleet.heal()
         verdict = None
@@ -116,7 +139,7 @@ def _part(folder: Path, seconds: float, faults: Faults, results: Results, fleet:
 
 
 def _undisturbed(work: Work, fleet: Fleet, folder: Path) -> Reference:
-    trial = Trial(work, fleet.place, folder / f"undisturbed-{WORKS.index(work)}")
+    trial = Trial(work, fleet.place, folder)
     try:
         while not trial.done:
             trial.advance()

@@ -271,6 +271,31 @@ def test_a_push_sent_twice_is_a_duplicate_and_changes_nothing(store: ParameterSt
     assert state(store) == before
 
 
+def test_a_push_may_stand_for_several_sequences_and_counts_as_often(
+    open_store: Open, dtype: Dtype
+) -> None:
+    store = open_store(RULE)
+    store.create(VALUES)
+    pushed = store.push(TOKEN, 3, GRADIENT, span=3)
+    assert pushed.positions.clocks.tolist() == [3] * LAYOUT.n_shards
+    assert pushed.positions.sequences.tolist() == [3] * LAYOUT.n_shards
+    once = RULE.step(GRADIENT.astype(dtype).astype(float), [VALUES, np.full(LAYOUT.size, 0.1)], 0)
+    np.testing.assert_allclose(vectors(store)[0], once[0], rtol=1e-5)
+    before = state(store)
+    for sequence, span in ((3, 3), (2, 1), (3, 1)):
+        assert store.push(TOKEN, sequence, GRADIENT, span=span).answers == answers(Answer.DUPLICATE)
+    for sequence, span in ((5, 3), (5, 1), (7, 3)):  # partly there, and too far ahead
+        with pytest.raises(
+            ShardBehind, match=f"stands at sequence 3, so it cannot take {sequence}"
+        ):
+            store.push(TOKEN, sequence, GRADIENT, span=span)
+    assert state(store) == before
+    refused = store.push(TOKEN, 5, np.full(LAYOUT.size, np.nan), span=2)
+    assert refused.answers == answers(Answer.REFUSED)
+    assert store.counts() == [ShardCounts(3, 2)] * LAYOUT.n_shards
+    assert store.push(TOKEN, 6, GRADIENT).positions.clocks.tolist() == [4] * LAYOUT.n_shards
+
+
 def test_a_duplicate_still_brings_the_fresh_parameters(store: ParameterStore) -> None:
     store.push(TOKEN, 1, GRADIENT)
     again = store.push(TOKEN, 1, GRADIENT, fetch=True)

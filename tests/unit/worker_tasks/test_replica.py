@@ -29,7 +29,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Model, Targets, Task
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import TURNS, RunConfig
 from distbelief.app.settings.sections import ObjectiveSettings
 from distbelief.app.store.contract.parameters import Fetched, Pushed, Token
@@ -90,8 +90,12 @@ def identity(n_examples: int) -> Dataset:
 
 
 def tallying(**settings: Any) -> RunConfig:
+    """With rounds, what they change is added up: at a rate of 1 for each replica."""
     exact = {"optimizer": "sgd", "learning_rate": 1.0, "n_push": 1, "n_fetch": 1}
-    return RunConfig(**exact | {"overlap": False} | settings)
+    if settings.get("round_steps"):
+        added = {"outer_learning_rate": float(settings["replicas"]), "outer_momentum": 0.0}
+        settings |= {"n_push": "auto", "n_fetch": "auto", **added}
+    return RunConfig(**exact | {"overlap": False} | settings).with_interval(1)
 
 
 def store_for(
@@ -104,7 +108,7 @@ def store_for(
     layout = Layout.plan(
         model.tensors, n_servers=1, block_numbers=2, n_shards=min(n_shards, -(-size // 2))
     )
-    store = kind(layout, build_rule(config), fence=FENCE)
+    store = kind(layout, shard_rule(config), fence=FENCE)
     store.create(model.initial(np.random.default_rng(config.seed)))
     return store
 
@@ -164,6 +168,7 @@ configurations = st.fixed_dictionaries(
         "batch_size": st.integers(1, 9),
         "n_fetch": st.integers(1, 5),
         "n_push": st.integers(1, 5),
+        "round_steps": st.none() | st.integers(1, 5),
         "passes": st.integers(1, 3),
         "unit_steps": st.integers(1, 7),
         "overlap": st.booleans(),

@@ -227,9 +227,13 @@ class Calls:
         stream = self._some(0, 1)
         attempt = max(0, self.attempts[stream] + self._some(-1, 1) * self._rarely())
         sequence = self.sequences[stream] + 1 + self._some(-1, 1) * self._rarely(0.3)
+        number: Argument = sequence
+        if self._rarely(0.2):  # a push that stands for several, or for some that were there
+            first, sequence = sequence, max(0, sequence + self._some(-1, 3))
+            number = f"{first}-{sequence}"
         base = "" if self._often(0.5) else str(self._some(-3, 3))
         names = ["meta", PARAMETERS, *(slot(name) for name in self.rule.slots)]
-        arguments = (self._fence(), stream, attempt, sequence, fresh, base, about, payload)
+        arguments = (self._fence(), stream, attempt, number, fresh, base, about, payload)
         rule = [repr(number) for number in self.rule.arguments()]
         made = self._call(push_script(self.rule, shell), names, *arguments, *rule)
         if isinstance(made.lua, list) and made.lua[0] in (b"APPLIED", b"REFUSED"):

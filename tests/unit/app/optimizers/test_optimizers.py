@@ -21,6 +21,7 @@ from distbelief.app.optimizers.rules.momentum import Momentum
 from distbelief.app.optimizers.rules.rmsprop import RMSProp
 from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.settings.config import configure
+from tests.rules import rule_of
 
 PARAMETERS = np.array([1.0, -2.0, 0.5])
 GRADIENTS = arrays(np.float64, (5, 3), elements=st.floats(-1e6, 1e6))
@@ -81,7 +82,7 @@ def test_decay_halves_the_rate_after_one_over_decay_updates() -> None:
 
 @pytest.mark.parametrize("optimizer", NAMES)
 def test_a_rule_leaves_its_inputs_alone(optimizer: str) -> None:
-    rule = build_rule(configure({"optimizer": optimizer})[0])
+    rule = rule_of(optimizer)
     values = [PARAMETERS.copy(), *rule.initial_slots(PARAMETERS).values()]
     gradient = np.array([1.0, 2.0, 3.0])
     before = [each.copy() for each in (*values, gradient)]

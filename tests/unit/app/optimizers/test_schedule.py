@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from distbelief.app.errors import ConfigError
-from distbelief.app.optimizers.registry import NAMES, build_rule
+from distbelief.app.optimizers.registry import OPTIMIZERS, build_rule
 from distbelief.app.optimizers.schedule import Schedule
 from distbelief.app.settings.config import RunConfig, configure
 from distbelief.app.settings.objective import ObjectiveSettings
@@ -48,7 +48,7 @@ def test_the_rate_rises_evenly_at_first() -> None:
 
 
 def test_a_share_changes_the_rate_of_a_rule_and_nothing_else() -> None:
-    for name in NAMES:
+    for name in OPTIMIZERS:
         if name != "ftrl":
             rule = build_rule(ObjectiveSettings.model_validate({"optimizer": name}))
             rate, *rest = rule.paced(0.25).arguments()
@@ -56,7 +56,7 @@ def test_a_share_changes_the_rate_of_a_rule_and_nothing_else() -> None:
             assert rule.paced(1.0) is rule
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_description_says_each_rules_own_rate(name: str) -> None:
     rule = build_rule(ObjectiveSettings.model_validate({"optimizer": name}))
     said = ObjectiveSettings.model_fields["learning_rate"].description or ""

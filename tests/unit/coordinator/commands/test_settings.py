@@ -79,6 +79,11 @@ OTHER: dict[str, Any] = {
     "scale_by_staleness": True,
     "warm_start_steps": 9,
     "unit_steps": 50,
+    "round_steps": 8,
+    "round_seconds": 2.5,
+    "outer_optimizer": "nesterov",
+    "outer_learning_rate": 0.7,
+    "outer_momentum": 0.5,
     "iterations": 12,
     "history": 4,
     "gradient_tolerance": 0.001,
@@ -133,6 +138,7 @@ TOGETHER = (
     {"key_prefix", "broker", "control", "celery_app", "parameter_servers"},
     {"algorithm", "l1"},
     {"schedule", "learning_rate_decay"},
+    {"round_steps", "round_seconds", "outer_optimizer", "outer_learning_rate", "outer_momentum"},
 )
 
 

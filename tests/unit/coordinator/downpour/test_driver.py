@@ -24,7 +24,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.auc import AucBy
 from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.parameters import looked_up, whole
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
@@ -188,8 +188,8 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 def training(**settings: Any) -> Training:
     """A training of 96 examples in two subsets: 6 steps a pass each."""
-    problem = prepare(RunConfig(**SMALL | settings), 1)
-    store = MemoryParameterStore(problem.layout, build_rule(problem.config), fence=FENCE)
+    problem = prepare(RunConfig(**SMALL | settings), 1).with_interval(1)
+    store = MemoryParameterStore(problem.layout, shard_rule(problem.config), fence=FENCE)
     store.create(problem.initial_values.parameters, problem.initial_values.slots)
     desk = Desk(problem, store)
     data = problem.dataset
@@ -203,6 +203,27 @@ def training(**settings: Any) -> Training:
     )
     result.driver = Downpour(session, problem, hooks, store)
     return result
+
+
+BY_ROUNDS = {"n_push": "auto", "n_fetch": "auto", "round_steps": 8}
+
+
+def test_by_rounds_steps_and_passes_are_those_of_the_plan_and_clocks_count_rounds() -> None:
+    run = training(**BY_ROUNDS)
+    assert run.driver.run() is EndReason.PASSES
+    assert run.driver.steps == sum(unit["steps"] for unit in run.events("unit")) == 72
+    assert run.driver.passes == 6.0
+    assert {count.applied for count in run.store.counts()} == {run.plan.total_pushes} == {10}
+    assert run.driver.summary()[0].startswith("72 steps; updates applied: 10 on each")
+    assert run.driver.evaluations.best is not None
+    assert run.driver.evaluations.best.score.accuracy > 0.5
+
+
+def test_rounds_that_diverge_say_to_lower_the_outer_rate() -> None:
+    run = training(**BY_ROUNDS, model="mlp", optimizer="sgd", learning_rate=1e30, passes=50)
+    words = r"--outer-learning-rate \(now 1\) or --outer-momentum \(now 0.5\), --learning-rate"
+    with pytest.raises(Diverged, match=words):
+        run.driver.run()
 
 
 def test_all_passes_are_done_with_as_many_pushes_as_planned() -> None:

@@ -15,6 +15,8 @@ from distbelief.coordinator.problem.memory_estimate import PARAMETER_COPIES, SLO
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.views.description import describe
 
+ROUNDS: tuple[dict[str, object], ...] = ({}, {"round_steps": 8})
+
 
 def problem(**settings: object) -> Problem:
     options = {"examples": 500, "features": 5000, "fields": 5}
@@ -54,6 +56,18 @@ def test_a_hybrid_refuses_tables_and_says_how_to_do_without() -> None:
     assert not made.layout.tables
     parts = [problem(algorithm=each, table_numbers=10**9) for each in ("downpour", "sandblaster")]
     assert made.memory.servers >= max(each.memory.servers for each in parts)
+
+
+def test_rounds_refuse_tables_and_keep_the_state_of_each_stream_in_a_process() -> None:
+    with pytest.raises(
+        ConfigError, match=r"round_steps = 8 is not for tables.* table_numbers abov"
+    ):
+        problem(round_steps=8, table_numbers=1)
+    usual, made = (problem(table_numbers=10**9, replicas=4, **each) for each in ROUNDS)
+    vector = 4 * made.layout.size
+    assert made.memory.process == usual.memory.process + 4 * vector
+    assert made.memory.servers == usual.memory.servers  # one slot of either rule
+    assert (made.config.outer_learning_rate, made.config.outer_momentum) == (1.0, 0.5)
 
 
 @pytest.mark.parametrize(

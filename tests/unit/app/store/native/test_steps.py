@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 
 from distbelief.app.optimizers import rule as twin
-from distbelief.app.optimizers.registry import NAMES, build_rule
+from distbelief.app.optimizers.registry import NAMES
 from distbelief.app.optimizers.rules.sgd import SGD
-from distbelief.app.settings.config import configure
 from distbelief.app.store.native import library, steps
+from tests.rules import rule_of
 
 SIZE = twin.STRETCH + 77
 
@@ -44,8 +44,7 @@ def numbers(n: int, dtype: Any = np.float32) -> list[npt.NDArray[Any]]:
 def test_the_engine_steps_as_the_twin_does(
     optimizer: str, dtype: Any, twin_calls: list[str]
 ) -> None:
-    settings = {"optimizer": optimizer, "learning_rate": 0.3}
-    rule = build_rule(configure(settings)[0])
+    rule = rule_of(optimizer, learning_rate=0.3)
     gradient, *ours = numbers(2 + len(rule.slots), dtype)
     theirs = [value.copy() for value in ours]
     for clock in (0, 1, 900):
