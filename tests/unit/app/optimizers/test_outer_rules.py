@@ -116,4 +116,4 @@ def test_a_round_is_pushed_and_fetched_once_whatever_interval_would_be_chosen() 
     assert config.unit_time == math.inf
     lasting = RunConfig(round_steps=24, round_seconds=0.5).with_interval(1)
     assert (lasting.unit_time, lasting.unit_length > 10**9) == (2.0, True)
-    assert RunConfig(round_steps=24, round_seconds=0.5, unit_seconds=9.0).unit_time == 9.0
+    assert RunConfig(round_steps=24, round_seconds=0.5, unit_seconds=9.0).unit_time == 3.0
