@@ -127,7 +127,6 @@ def test_hosts_that_are_cut_off_cost_time_and_nothing_else(
     assert result.heldout is not None
     assert result.heldout["accuracy"] > 0.9
     assert waited_for(hosts.parameters[0], said), said
-    assert any(event.kind == "resent" for event in result.history)  # what the host had begun
     assert hosts.fetched() == [1] * WORKERS  # once a host, whoever trains afterwards
     assert staged_keys(hosts) == []
 
