@@ -57,11 +57,11 @@ class Report:
     loss: float = 0.0
     largest: float = 0.0
     seconds: float = 0.0
-    computing_s: float = 0.0
-    cut: bool = False
     error: str = ""
     mismatch: bool = False
     lost: bool = False
+    computing_s: float = 0.0
+    cut: bool = False
 
 
 @cache

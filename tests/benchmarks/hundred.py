@@ -73,7 +73,7 @@ class Fleet:
 
     def read(self, coordinator: psutil.Process | None) -> Reading:
         """Everything that counts, now."""
-        info: dict[str, Any] = self.clients["control"].info("everything")  # type: ignore[assignment]
+        info: dict[str, Any] = self.clients["control"].info("everything")
         cpu = {
             "control server": info["used_cpu_user"] + info["used_cpu_sys"],
             "workers' main processes": sum(map(_cpu_s, self.mains)),

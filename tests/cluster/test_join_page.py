@@ -85,7 +85,7 @@ def test_the_page_leads_to_a_model_and_every_command_takes_the_application(
         nightly = f"distbelief train {joined} --run nightly --data mine.csv --passes 1"
         model = "--model runs/nightly/model.safetensors --data mine.csv"
         teams.run(tmp_path, environment, "-c", HALTED)
-        small = "--model softmax --methods downpour-sgd --replicas 1 --seeds 1 --rates 0.1"
+        small = "--model softmax --methods one-replica --replicas 1 --seeds 1 --rates 0.1"
         said = typed(
             tmp_path,
             environment,
@@ -95,7 +95,7 @@ def test_the_page_leads_to_a_model_and_every_command_takes_the_application(
             f"distbelief predict {model} --output predicted.csv",
             "distbelief resume halted",
             f"distbelief status halted --control {bare.endpoints.broker}",
-            f"distbelief plan {joined} --model softmax --seconds 4",
+            f"distbelief plan {joined} --model softmax --seconds 4 --most-replicas 4",
             f"distbelief compare {joined} {small} --budget 1",
         )
         assert "run nightly has finished: there is nothing left to do" in said
