@@ -70,7 +70,8 @@ def run(command: str, folder: Path) -> list[str] | None:
     )
     if found.returncode:
         sys.stderr.write(f"left as it is: {command}\n{found.stdout}")
-    return None if found.returncode else found.stdout.splitlines()
+    text = found.stdout.replace(f"{folder}/", "")
+    return None if found.returncode else text.splitlines()
 
 
 def page(text: str, folder: Path) -> str:
