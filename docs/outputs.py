@@ -55,19 +55,23 @@ def beginning(line: str) -> str:
     return re.split(r"[0-9]", line, maxsplit=1)[0]
 
 
-def run(command: str, folder: Path) -> list[str]:
-    """What a command prints, at both ends, in a folder."""
+def run(command: str, folder: Path) -> list[str] | None:
+    """What a command prints, at both ends, in a folder; None if it cannot be run here."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, "PYTHONUNBUFFERED": "1"}
-    return subprocess.run(
+    found = subprocess.run(
         shlex.split(HERE.get(command, command)),
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        check=True,
-    ).stdout.splitlines()
+        check=False,
+    )
+    if found.returncode:
+        sys.stderr.write(f"left as it is: {command}\n{found.stdout}")
+    text = found.stdout.replace(f"{folder}/", "")
+    return None if found.returncode else text.splitlines()
 
 
 def page(text: str, folder: Path) -> str:
@@ -78,8 +82,9 @@ def page(text: str, folder: Path) -> str:
             return found[0]
         parts = []
         for command, lines in typed(found[2]):
-            printed = run(command, folder) if lines or is_program(command, folder) else []
-            shown = refreshed(lines, printed) if lines else []
+            wanted = lines or is_program(command, folder)
+            printed = run(command, folder) if wanted else None
+            shown = lines if printed is None or not lines else refreshed(lines, printed)
             parts += [f"{PROMPT}{command}", *shown]
         return "\n".join(["```console", *parts, "```"])
 

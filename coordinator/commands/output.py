@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +15,23 @@ import click
 from distbelief.app.datasets.reading.access import check_access
 from distbelief.app.errors import DataError
 from distbelief.app.settings.extras import needed
+from distbelief.coordinator.progress.program import program
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines; on a terminal long ones break between words, those with a command nowhere."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for line in lines:
+        click.echo(line if program() in line else folded(line, width))
+
+
+def folded(line: str, width: int) -> str:
+    """A line in lines of that width, broken between words."""
+    if len(line) <= width:
+        return line
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 @contextmanager

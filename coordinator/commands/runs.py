@@ -13,7 +13,7 @@ from distbelief.app.settings.durations import seconds_of
 from distbelief.app.settings.environment import split_urls
 from distbelief.coordinator.commands import deletion
 from distbelief.coordinator.commands.options import SectionedCommand
-from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.output import as_json, print_lines
 from distbelief.coordinator.commands.run_flags import cluster_settings, run_flags, run_names
 from distbelief.coordinator.views.terminal import safe_console
 
@@ -60,7 +60,7 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
     if as_json:
         click.echo(json.dumps(seen.to_json(), indent=2))
     else:
-        click.echo("\n".join(describe_run(seen, of_folder(seen.folder / seen.run))))
+        print_lines(describe_run(seen, of_folder(seen.folder / seen.run)))
 
 
 @click.command(

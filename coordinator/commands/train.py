@@ -29,7 +29,7 @@ from distbelief.coordinator.commands.options import (
     given_settings,
     settings_options,
 )
-from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.output import as_json, print_lines
 from distbelief.coordinator.commands.run_flags import add_environment, run_names
 from distbelief.coordinator.commands.wording import in_flags
 from distbelief.coordinator.progress.program import command
@@ -245,6 +245,6 @@ def _print_outcome(outcome: Outcome, problem: Problem, *, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(document(outcome, problem.score_formatter, after), indent=2))
     else:
-        click.echo("\n".join(summarize(outcome, problem.score_formatter, after)))
+        print_lines(summarize(outcome, problem.score_formatter, after))
     if outcome.reason is EndReason.INTERRUPTED:
         sys.exit(ExitCode.GO_ON if outcome.terminated else ExitCode.INTERRUPTED)

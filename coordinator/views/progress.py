@@ -79,7 +79,10 @@ def _following(after: Hindsight) -> Iterator[str]:
     if after.try_next:
         yield f"to try next: {after.try_next}"
     if after.earlier:
-        yield after.earlier
+        sentence, _, beside = after.earlier.partition("; beside it: ")
+        yield sentence
+        if beside:
+            yield f"beside it: {beside}"
 
 
 def describe_run(seen: Overview, after: Hindsight) -> list[str]:
