@@ -206,7 +206,10 @@ def test_nothing_was_refused_to_anybody_whatever_is_trained(fleet: Fleet) -> Non
     """A client may pass over a refusal (of CLIENT SETINFO, say): the servers note them all."""
     clicks = ("--data", "synthetic:clicks", "--data-option", "examples=500", "--model", "fm")
     tables = (*clicks, "--table-numbers", "10", "--metric", "auc", "--passes", "1")
-    hybrid = ("--algorithm", "hybrid", "--engine", "lua", "--passes", "1", "--iterations", "2")
+    rows, file = [f"{row % 7},{row % 2}" for row in range(200)], fleet.folder / "mine.csv"
+    file.write_text("\n".join(["x,y", *rows]))
+    staged = ("--data", str(file), "--stage-data", "--engine", "lua")
+    hybrid = (*staged, "--algorithm", "hybrid", "--passes", "1", "--iterations", "2")
     for words in (tables, hybrid):
         trained = fleet.coordinator("train", *words)
         assert trained.returncode == 0, trained.stderr
