@@ -114,8 +114,8 @@ class RunConfig(
             raise ValueError("target, patience and metric need held-out data: set holdout above 0")
         if self.algorithm != "sandblaster" and self.l1 > 0:
             raise ValueError(
-                f"l1 = {self.l1:g} needs algorithm = sandblaster; with {self.algorithm}, choose "
-                "optimizer = ftrl and set ftrl_l1"
+                f"l1 = {self.l1:g} needs algorithm = sandblaster; with algorithm = downpour, "
+                "choose optimizer = ftrl and set ftrl_l1"
             )
         return self
 

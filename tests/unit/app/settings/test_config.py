@@ -113,7 +113,7 @@ def test_a_stop_by_metric_needs_held_out_data(wish: dict[str, float]) -> None:
 def test_an_l1_term_is_for_sandblaster_and_downpour_is_told_of_ftrl() -> None:
     with pytest.raises(ConfigError, match=r"l1 = 0\.01 needs algorithm = sandblaster; .*ftrl_l1"):
         configure({"l1": 0.01})
-    with pytest.raises(ConfigError, match=r"l1 = 0\.01 needs algorithm sandblaster"):
+    with pytest.raises(ConfigError, match=r"l1 = 0\.01 needs algorithm = sandblaster"):
         configure({"l1": 0.01, "algorithm": "hybrid"})
     configured, _ = configure({"l1": 0.01, "algorithm": "sandblaster"})
     assert configured.l1 == 0.01

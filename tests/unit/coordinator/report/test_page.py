@@ -11,6 +11,7 @@ import pytest
 
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.report import tables, writing
+from distbelief.coordinator.report.pages import with_flags
 from distbelief.coordinator.report.plots import quality
 from distbelief.coordinator.report.plots.theme import LIGHT
 from distbelief.coordinator.report.reading import read
@@ -189,3 +190,17 @@ def test_a_run_without_a_journal_has_a_page_that_says_so(run: Run, tmp_path: Pat
     assert answer.code == ExitCode.OK
     assert "There is no journal" in answer.err
     assert "There is no journal" in (tmp_path / "old" / "report.html").read_text("utf-8")
+
+
+def test_a_running_run_is_said_to_go_on_and_its_flags_break_nowhere(
+    tmp_path: Path, few: None
+) -> None:
+    folder = folder_of(tmp_path / "run", environment(), start(), unit(1.0, 1.0), outcome={})
+    (history,) = histories = [read(folder, running=True)]
+    assert history.notes == []
+    facts = {row.name: row.texts[0] for row in tables.summary(histories)}
+    assert facts["ended"] == "not yet"
+    assert "to go on" not in facts
+    dead = {row.name: row.texts[0] for row in tables.summary([read(folder)])}
+    assert dead["to go on"].endswith(f"--folder {tmp_path}, if its coordinator was killed")
+    assert with_flags("<b> --max-seconds 5") == "&lt;b&gt; <code>--max-seconds</code> 5"

@@ -12,8 +12,7 @@ import pytest
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.files import checkpoint
-from distbelief.coordinator.report.history import HeldoutPoint, UnitDone, smooth
-from distbelief.coordinator.report.plots.learning import training
+from distbelief.coordinator.report.history import HeldoutPoint, UnitDone, smooth, training
 from distbelief.coordinator.report.reading import read
 from distbelief.coordinator.report.secrets import without_secrets
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
