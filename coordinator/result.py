@@ -94,7 +94,8 @@ class Result:
         facts |= {"warning": self.warning} if self.warning else {}
         facts |= {"to try next": told} if (told := self._try_next()) else {}
         rows = "".join(
-            f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in facts.items()
+            f'<tr><th>{name}</th><td style="text-align: left">{html.escape(text)}</td></tr>'
+            for name, text in facts.items()
         )
         return f"<table>{rows}</table>{self._picture()}"
 

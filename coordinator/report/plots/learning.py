@@ -106,6 +106,7 @@ def _scores(
             markersize=11,
             markerfacecolor="none",
             linestyle="",
+            clip_on=False,  # the last one may lie on the edge
         )
     return line
 

@@ -42,8 +42,9 @@ def result() -> Result:
 
 def test_a_notebook_shows_a_table_and_the_course(result: Result) -> None:
     shown = result._repr_html_()
-    assert "<th>held-out</th><td>rmse 0.5000, loss 0.1250</td>" in shown
-    assert "<th>seconds</th><td>3.5</td>" in shown
+    left = '<td style="text-align: left">'
+    assert f"<th>held-out</th>{left}rmse 0.5000, loss 0.1250</td>" in shown
+    assert f"<th>seconds</th>{left}3.5</td>" in shown
     assert "runs/&lt;b&gt;/model.safetensors" in shown
     assert '<img alt="course of the training" src="data:image/png;base64,' in shown
 
