@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from distbelief.app.broker.joining import application, control_of
+from distbelief.app.client.addresses import address
 from distbelief.app.errors import ConfigError
 
 #: A team's own tasks wait for one unit at most, so it is short.
 UNIT_SECONDS = 2.0
 
 
-def complete(settings: dict[str, Any]) -> None:
+def complete(settings: dict[str, Any], known: Sequence[str] = ()) -> None:
     """Add to settings that name a ``celery_app`` what they leave to it.
 
-    The control server is the application's; parameters are there, too, unless servers are named.
+    The control server is the application's; parameters are there, too, unless servers are named,
+    or a run that goes on has them elsewhere: ``known`` are the addresses of its servers.
 
     Raises:
         ConfigError: there is no such application, it has not joined, nothing names a Redis, or
@@ -32,6 +35,8 @@ def complete(settings: dict[str, Any]) -> None:
     if settings.get("control") is None:
         settings["control"] = control_of(app)
     if not settings.get("parameter_servers"):
-        settings["parameter_servers"] = (settings["control"],)
+        control = settings["control"]  # which may have a password, that no address has
+        elsewhere = known and (*known,) != (address(control),)
+        settings["parameter_servers"] = (*known,) if elsewhere else (control,)
     if settings.get("unit_seconds") is None:
         settings["unit_seconds"] = UNIT_SECONDS

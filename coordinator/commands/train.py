@@ -158,7 +158,7 @@ def resume(run: str, take_over: bool, as_json: bool, **flags: Any) -> None:
     if (name := found.cluster.celery_app) is not None:  # it knows passwords, which no run does
         settings = {**settings, "celery_app": name}
         settings.pop("broker", None)  # of our own workers; the application has its own
-        complete(settings)
+        complete(settings, found.cluster.parameter_servers)
         found = resumption.find(run, settings)
     problem = resumption.prepare_again(found, take_over=take_over)
     for name in resumption.changed_modules(found.record):

@@ -123,3 +123,17 @@ def test_an_application_is_called_as_others_find_it(monkeypatch: pytest.MonkeyPa
         monkeypatch.setitem(sys.modules, module, ModuleType(module))
         vars(sys.modules[module])["app"] = app
     assert joining.name_of(app) == "shop.celery:app"
+
+
+def test_a_run_that_goes_on_has_its_parameters_where_they_are() -> None:
+    app = made("redis://:secret@host:6379/1")
+    joining.join(app)
+    name = joining.name_of(app)
+    for known, expected in {
+        ("redis://one:6379", "redis://two:6379"): ("redis://one:6379", "redis://two:6379"),
+        ("redis://host:6379/1",): ("redis://:secret@host:6379/1",),
+        (): ("redis://:secret@host:6379/1",),
+    }.items():
+        settings: dict[str, object] = {"celery_app": name}
+        complete(settings, known)
+        assert settings["parameter_servers"] == expected
