@@ -93,11 +93,17 @@ class Downpour:
         self._reports.load_state(document)
         self.evaluations.load_state(document["evaluations"])
 
-    def restore(self, latest: Callable[[], Checkpoint], *, wholly: bool = False) -> list[str]:
+    def restore(
+        self,
+        latest: Callable[[], Checkpoint],
+        say: Callable[[str], None],
+        *,
+        wholly: bool = False,
+    ) -> None:
         """As :class:`Driver` says; ``wholly`` from the checkpoint, whatever the shards hold."""
         best = self.evaluations.best_known if self.evaluations.best is not None else ()
         known = Known(self._session.record, self._counts, self._plan.acknowledged, best)
-        restored = restore(self._store, self._session.fence, latest, known, wholly=wholly)
+        restored = restore(self._store, self._session.fence, latest, known, say, wholly=wholly)
         self._plan.restart_from(
             [
                 min(state.sequences.get(stream, 0) for state in restored.shard_states)
@@ -118,7 +124,6 @@ class Downpour:
             self.evaluations.best = None  # somebody died before it was back on all shards
         # Or a coordinator after this one would believe in a best model that is gone.
         self._session.leader.commit(self._document())
-        return restored.lines
 
     def capture(self) -> Capture:
         best, rank = self.evaluations.best is not None, self.evaluations.rank()

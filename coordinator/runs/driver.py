@@ -71,11 +71,11 @@ class Driver(Protocol):
         """Load what a driver before committed, or wrote into a checkpoint."""
         ...
 
-    def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
+    def restore(self, latest: Callable[[], Checkpoint], say: Callable[[str], None]) -> None:
         """Go on under the session's fence from the state of the shards.
 
-        What they lost comes back from the ``latest`` checkpoint; the answer says so in lines.
-        Raises CheckpointError if it is needed and there is none.
+        What they lost comes back from the ``latest`` checkpoint; ``say`` is told what and why, a
+        line each. Raises CheckpointError if it is needed and there is none.
         """
         ...
 
