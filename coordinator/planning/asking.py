@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from distbelief.app.broker.messages import CALIBRATION
@@ -13,6 +14,9 @@ from distbelief.coordinator.training.resources import TrainingResources
 
 #: Beyond the seconds that a measurement is to take: a worker opens the data, perhaps converts them.
 LONGEST_S = 120.0
+
+#: Between two looks at whether processes have begun to do nothing.
+LOOK_S = 0.05
 
 Report = dict[str, Any]
 
@@ -24,6 +28,19 @@ class Asker:
         self._session = resources.session
         self._hooks = resources.hooks
         self._count = 0
+
+    @contextmanager
+    def idling(self, processes: int) -> Iterator[None]:
+        """Have so many processes do nothing meanwhile, as if they were not there."""
+        names = self._submit("idling", range(processes), LONGEST_S)
+        deadline = time.monotonic() + LONGEST_S
+        try:
+            while self._session.dispatcher.held < len(names):
+                self._session.dispatcher.collect(LOOK_S)
+                self._check(deadline, len(names) - self._session.dispatcher.held, "idling")
+            yield
+        finally:
+            self._session.dispatcher.abandon(names)
 
     def one(self, measure: str, seconds: float = 0.0, **words: Any) -> Report:
         """The report of one process, whichever takes it."""
@@ -38,20 +55,30 @@ class Asker:
             WaitTimeout: not all reported in time.
             WorkFailed: one failed as often as it may.
         """
-        self._count += 1
-        names = {f"{measure}-{self._count}-{subset}": subset for subset in subsets}
-        for name, subset in names.items():
-            specification = {"measure": measure, "seconds": seconds, "subset": subset, **words}
-            self._session.dispatcher.submit(CALIBRATION, name, specification)
-        reports: list[Report] = []
+        names, reports = self._submit(measure, subsets, seconds, **words), list[Report]()
         deadline = time.monotonic() + 3 * seconds + LONGEST_S
         while len(reports) < len(names):
             reports += [each.report for each in self._session.dispatcher.collect(TICK_S)]
-            self._hooks.check()
-            if time.monotonic() > deadline:
-                raise WaitTimeout(
-                    f"{len(names) - len(reports)} of {len(names)} workers did not report what "
-                    f"'{measure}' costs within {3 * seconds + LONGEST_S:.0f} s: are they busy with "
-                    "other runs? Plan when they are idle"
-                )
+            self._check(deadline, len(names) - len(reports), measure)
         return reports
+
+    def _submit(
+        self, measure: str, subsets: Iterable[int], seconds: float, **words: Any
+    ) -> list[str]:
+        """Hand units out for all of these subsets; their names."""
+        self._count += 1
+        names = []
+        for subset in subsets:
+            name = f"{measure}-{self._count}-{subset}"
+            known = {"measure": measure, "unit": name, "seconds": seconds, "subset": subset}
+            self._session.dispatcher.submit(CALIBRATION, name, known | words)
+            names.append(name)
+        return names
+
+    def _check(self, deadline: float, missing: int, measure: str) -> None:
+        self._hooks.check()
+        if time.monotonic() > deadline:
+            raise WaitTimeout(
+                f"{missing} workers have not answered '{measure}' for more than {LONGEST_S:.0f} s: "
+                "are they busy with other runs? Plan when they are idle"
+            )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from distbelief.app.errors import ConfigError
@@ -42,6 +44,8 @@ class PlannedWork:
     lease_s: float
     iterations: int
     portions: int
+    unit_seconds: float | None = None
+    warm_start_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,29 @@ class Machines:
 
 
 @dataclass(frozen=True)
+class Crowd:
+    """So many processes for each core, and how many times the CPU seconds of all grow by that.
+
+    Beside as many processes as cores: who takes turns on a core finds its caches cold.
+    """
+
+    per_core: float
+    growth: float
+
+
+@dataclass(frozen=True)
 class Link:
     """Bytes a second between a worker's host and the servers, and the seconds of a round trip.
 
-    ``together`` is what all hosts got at once; empty where there was one.
+    ``burst`` are bytes that it lets through at once after a pause, before it limits. ``at_one`` is
+    what each of several hosts got that sent to one server at once; empty where there was one.
     """
 
     up: Samples
     down: Samples
     round_trip_s: Samples
-    together: Samples
+    burst: Samples = ()
+    at_one: Samples = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,7 @@ class DownpourCosts:
     ``steps`` are CPU seconds of a step on the computing thread, a series for each process;
     ``alone`` those of a step without any exchange, by which one process would train.
     ``by_window``: a step waits for the rows that it touches. ``waits`` are those in an exchange.
+    ``crowds`` are of processes that are more than cores.
     """
 
     steps: tuple[Samples, ...]
@@ -105,6 +123,7 @@ class DownpourCosts:
     fetch: ExchangeCost
     by_window: bool
     waits: Waits = NO_WAITS
+    crowds: tuple[Crowd, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,7 @@ class SandblasterCosts:
     ``portions`` are CPU seconds of one, a series for each process; what follows the exchanges are
     CPU seconds for each portion. ``vectors_s`` is what the servers, all of them together, take
     for the arithmetic of L-BFGS between two evaluations. ``waits`` are those of a portion.
+    ``slowdown`` and ``crowds`` are as those of Downpour; None where it was not measured.
     """
 
     portions: tuple[Samples, ...]
@@ -125,6 +145,8 @@ class SandblasterCosts:
     vectors_s: float
     layout: dict[str, Any]
     waits: Waits = NO_WAITS
+    slowdown: float | None = None
+    crowds: tuple[Crowd, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +175,26 @@ class Calibration:
     sandblaster: SandblasterCosts | None
     checks: tuple[SeenRate, ...]
     seconds: float
+
+    def slowdown(self, algorithm: str) -> float:
+        """How many times the CPU seconds of an algorithm's work grow when all cores are busy."""
+        own = self.sandblaster.slowdown if algorithm == "sandblaster" and self.sandblaster else None
+        return self.machines.slowdown if own is None else own
+
+    def crowding(self, algorithm: str, per_core: float) -> float:
+        """How many times they grow again with so many processes for each core.
+
+        Between two numbers of processes it grows with their logarithm; beyond the largest, and
+        where nothing was measured, it does not grow.
+        """
+        costs = self.sandblaster if algorithm == "sandblaster" else self.downpour
+        assert costs is not None
+        if per_core <= 1 or not costs.crowds:
+            return 1.0
+        known = sorted([(1.0, 1.0), *((each.per_core, each.growth) for each in costs.crowds)])
+        return float(
+            np.interp(math.log(per_core), *zip(*((math.log(a), b) for a, b in known), strict=True))
+        )
 
     def layout(self, algorithm: str) -> Layout:
         """That of the calibration of an algorithm: only Downpour has tables."""

@@ -7,6 +7,7 @@ the whole does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -27,10 +28,14 @@ def with_waits(calibration: Calibration, algorithm: str) -> Calibration:
 
     What one process did tells the wait for all; what several did, the longer one where all cores
     are busy. A wait is 0 if the simulation without any is no faster; then what was seen stays a
-    check of it.
+    check of it, and so does what more processes than cores did.
     """
     seen = [each for each in calibration.checks if each.algorithm == algorithm]
-    fewest, most = min(seen, key=_replicas), max(seen, key=_replicas)
+    fewest = min(seen, key=_replicas)
+    cores = calibration.machines.cores if calibration.machines.embedded else math.inf
+    most = max(
+        (each for each in seen if each.replicas <= max(cores, fewest.replicas)), key=_replicas
+    )
     fitted = _fitted(calibration, fewest, lambda wait_s: Waits(wait_s, wait_s))
     if most.replicas > fewest.replicas:
         idle_s = _waits(fitted, algorithm).idle_s

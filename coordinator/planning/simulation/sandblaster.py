@@ -62,7 +62,7 @@ class _Batch:
         timeline, rng = Timeline(), np.random.default_rng(seed)
         self._timeline = timeline
         self._rng = rng
-        hosts = [Cores(timeline, fleet.cores, fleet.slowdown) for _ in range(fleet.hosts)]
+        hosts = [fleet.host(timeline) for _ in range(fleet.hosts)]
         self._hosts = hosts
         one = hosts[0] if fleet.network is None else None
         self._servers: ServerModel = (
