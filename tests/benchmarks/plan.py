@@ -4,7 +4,7 @@
 ``--digits IMAGES`` trains on MNIST's images, with labels beside them (else on synthetic examples of
 the same shape). Prints what was predicted, what was measured, and how many of them are within 10 %;
 the load of the machine before and after, for a busy one spoils seconds. ``--calibrate 30`` and
-``--seconds 8`` are those of each calibration, and of each run.
+``--seconds 8`` are those of each calibration, and of each run; of ``--runs 3`` the middle one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from distbelief.coordinator.planning.calibrating import calibrate
 from distbelief.coordinator.planning.forecast import Forecaster
 from distbelief.coordinator.planning.simulation.outcome import RESOURCES
 from planning.bottlenecks import judged
-from planning.measuring import WAIT_S, measure, measure_embedded
+from planning.measuring import WAIT_S, measure, measure_embedded, middle
 from planning.namespaces import fleet, why_not
 
 ALGORITHMS = ("downpour", "sandblaster")
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--digits", metavar="IMAGES")
     parser.add_argument("--calibrate", type=float, default=30.0)
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--workers", type=_counts, default=WORKERS, metavar="1,2,4,8")
     parser.add_argument("--servers", type=_counts, default=SERVERS, metavar="1,2,4")
     parser.add_argument("--links", type=_links, default=LINKS, metavar="0,1000,100")
@@ -106,7 +107,7 @@ def embedded(asked: argparse.Namespace) -> Iterator[str]:
         for servers in asked.servers:
             for workers in asked.workers:
                 row = forecaster.row(algorithm, workers, servers, here=True)
-                measured = measure_embedded(own, workers, servers, asked.seconds)
+                measured = measure_embedded(own, workers, servers, asked.seconds, asked.runs)
                 cells, error = _compared(row.outcome.rate, measured.rate)
                 errors.append(error)
                 outcome = 1000 * row.outcome.cpu_s_each, 1000 * measured.cpu_s_each
@@ -142,7 +143,8 @@ def network(asked: argparse.Namespace) -> Iterator[str]:
             forecaster = Forecaster(known, Assumptions(processes=1))
             row = forecaster.row("downpour", HOSTS, 2)
             alone = max(alone, forecaster.alone("downpour").rate)
-            measured = measure(settings, HOSTS, asked.seconds, cluster)
+            runs = [measure(settings, HOSTS, asked.seconds, cluster) for _ in range(asked.runs)]
+            measured = middle(runs)
         cells, error = _compared(row.outcome.rate, measured.rate)
         errors.append(error)
         name = "no limit" if megabits is None else f"{megabits:g} Mbit/s"

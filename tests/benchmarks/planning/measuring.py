@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,14 +105,18 @@ def _cpu_s(cluster: LocalCluster | ClusterConfig) -> float:
     return float(sum(each.user + each.system for each in times))
 
 
+def middle(runs: Sequence[Measured]) -> Measured:
+    """The run in the middle, by its rate."""
+    return sorted(runs, key=lambda run: run.rate)[len(runs) // 2]
+
+
 def measure_embedded(
-    settings: Mapping[str, Any], replicas: int, servers: int, seconds: float
+    settings: Mapping[str, Any], replicas: int, servers: int, seconds: float, runs: int
 ) -> Measured:
-    """The same with servers and a worker that are started for it."""
+    """The middle one of ``runs`` on servers and a worker that are started for them."""
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalCluster(servers=servers, processes=replicas, wait_s=WAIT_S) as cluster,
     ):
-        return measure(
-            {**settings, "folder": folder, "wait_seconds": WAIT_S}, replicas, seconds, cluster
-        )
+        own = {**settings, "folder": folder, "wait_seconds": WAIT_S}
+        return middle([measure(own, replicas, seconds, cluster) for _ in range(runs)])

@@ -9,7 +9,7 @@ import pytest
 
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
-from distbelief.worker_tasks.link_speed import slope
+from distbelief.worker_tasks.link_speed import at_once, slope
 from distbelief.worker_tasks.observations import MOST_SAMPLES, sampled, until
 from distbelief.worker_tasks.server_meter import ServerMeter
 
@@ -62,6 +62,9 @@ def test_the_speed_of_a_link_is_what_more_bytes_take_longer() -> None:
     seconds = [latency_s + (size - at_once) / speed for size in sizes]
     assert slope(sizes, seconds) == pytest.approx([speed])
     assert slope(sizes, [0.5, 0.4]) == []
+    # And what it lets through at once is what the shorter one was too fast by.
+    assert at_once(sizes[0], seconds[0] - latency_s, speed) == pytest.approx(256_000)
+    assert at_once(sizes[0], 2.0, speed) == 0.0
 
 
 def test_many_observations_are_sampled_evenly() -> None:
