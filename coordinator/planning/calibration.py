@@ -13,7 +13,14 @@ from pydantic import TypeAdapter
 from distbelief.app.errors import ConfigError
 from distbelief.app.files.documents import parse_object
 from distbelief.app.layout.layout import Layout
-from distbelief.coordinator.planning.costs import NO_WAITS, ExchangeCost, Samples, Waits
+from distbelief.coordinator.planning.costs import (
+    NO_CROWD,
+    NO_WAITS,
+    Crowd,
+    ExchangeCost,
+    Samples,
+    Waits,
+)
 
 FORMAT = 1
 
@@ -64,17 +71,6 @@ class Machines:
     engines: tuple[str, ...]
     slowdown: float
     load: float
-
-
-@dataclass(frozen=True)
-class Crowd:
-    """So many processes for each core, and how many times the CPU seconds of all grow by that.
-
-    Beside as many processes as cores: who takes turns on a core finds its caches cold.
-    """
-
-    per_core: float
-    growth: float
 
 
 @dataclass(frozen=True)
@@ -181,8 +177,8 @@ class Calibration:
         own = self.sandblaster.slowdown if algorithm == "sandblaster" and self.sandblaster else None
         return self.machines.slowdown if own is None else own
 
-    def crowding(self, algorithm: str, per_core: float) -> float:
-        """How many times they grow again with so many processes for each core.
+    def crowd(self, algorithm: str, per_core: float) -> Crowd:
+        """What so many processes for each core cost one another.
 
         Between two numbers of processes it grows with their logarithm; beyond the largest, and
         where nothing was measured, it does not grow.
@@ -190,11 +186,14 @@ class Calibration:
         costs = self.sandblaster if algorithm == "sandblaster" else self.downpour
         assert costs is not None
         if per_core <= 1 or not costs.crowds:
-            return 1.0
-        known = sorted([(1.0, 1.0), *((each.per_core, each.growth) for each in costs.crowds)])
-        return float(
-            np.interp(math.log(per_core), *zip(*((math.log(a), b) for a, b in known), strict=True))
+            return NO_CROWD
+        known = sorted((NO_CROWD, *costs.crowds), key=lambda crowd: crowd.per_core)
+        at = [math.log(each.per_core) for each in known]
+        growth, wait_s = (
+            float(np.interp(math.log(per_core), at, values))
+            for values in ([each.growth for each in known], [each.wait_s for each in known])
         )
+        return Crowd(per_core, growth, wait_s)
 
     def layout(self, algorithm: str) -> Layout:
         """That of the calibration of an algorithm: only Downpour has tables."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from distbelief.app.client.servers import Servers
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.planning.asking import Asker, Report
-from distbelief.coordinator.planning.calibration import Crowd, SeenRate
+from distbelief.coordinator.planning.calibration import SeenRate
+from distbelief.coordinator.planning.costs import Crowd
 from distbelief.worker_tasks.server_meter import ServerMeter
 
 #: Processes for each core of one machine, beyond one, by which it is seen what crowding costs.

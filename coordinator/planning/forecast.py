@@ -12,6 +12,7 @@ from distbelief.app.layout.layout import MAX_SHARD_NUMBERS, Layout
 from distbelief.coordinator.downpour.intervals import MeasuredCosts, best_interval, longest_with
 from distbelief.coordinator.planning.assumptions import GIGABIT, ROUND_TRIP_S, Assumptions
 from distbelief.coordinator.planning.calibration import Calibration, SeenRate
+from distbelief.coordinator.planning.costs import NO_CROWD, Crowd
 from distbelief.coordinator.planning.rows import Alone, FleetRow
 from distbelief.coordinator.planning.simulation import downpour, sandblaster
 from distbelief.coordinator.planning.simulation.fleet import Fleet, Network, ServerShares, Trouble
@@ -80,14 +81,14 @@ class Forecaster:
             servers=self._shares(algorithm, servers),
             network=None if here else self.network,
             trouble=trouble,
-            crowding=self._crowding(algorithm, replicas, machines.cores) if here else 1.0,
+            crowd=self._crowd(algorithm, replicas) if here else NO_CROWD,
         )
 
-    def _crowding(self, algorithm: str, processes: int, cores: int) -> float:
-        """Of so many processes on the cores of one host; who has no portion has no work."""
+    def _crowd(self, algorithm: str, processes: int) -> Crowd:
+        """Of so many on a host as it was measured; who has no portion has no work."""
         if algorithm == "sandblaster":
             processes = min(processes, self.calibration.work.portions)
-        return self.calibration.crowding(algorithm, processes / cores)
+        return self.calibration.crowd(algorithm, processes / self.calibration.machines.cores)
 
     def _shares(self, algorithm: str, servers: int) -> ServerShares:
         """The parameters on so many servers, cut as a training would."""
@@ -147,7 +148,7 @@ class Forecaster:
             slowdown=known.slowdown(check.algorithm),
             servers=ServerShares.of(known.layout(check.algorithm)),
             network=None if machines.embedded else network,
-            crowding=self._crowding(check.algorithm, of_one, machines.cores),
+            crowd=self._crowd(check.algorithm, of_one),
         )
         if check.algorithm == "sandblaster":
             return sandblaster.simulate(known, fleet, self.seed).rate

@@ -26,9 +26,9 @@ from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.training.resources import TrainingResources
 from distbelief.worker_tasks.server_meter import ServerMeter, Spent
 
-#: Shares of the time: iterations of one process, of as many as cores, and of all; portions of one,
+#: Shares of the time: iterations of one process, and of each number of several; portions of one,
 #: and of each number of several.
-ITERATIONS, PORTIONS, AT_ONCE = 0.2, 0.2, 0.1
+ITERATIONS, PORTIONS, AT_ONCE = 0.15, 0.2, 0.07
 
 #: Clocks before the first iteration, after it, and after another: two differ by one at least.
 LEAST_SEEN = 3
@@ -72,7 +72,7 @@ def measure_sandblaster(
     n_portions = portions_of(problem)
     before, total = _main_clocks(asker, processes), 0
     seen = dict[int, _Seen]()
-    for count in sorted({1, at_once[0], at_once[-1]}):
+    for count in sorted({1, *at_once}):
         with asker.idling(processes - count):
             seen[count], evaluations = _iterations(resources, count, ITERATIONS * seconds)
         total += evaluations
@@ -160,11 +160,9 @@ def _iterations(resources: TrainingResources, workers: int, seconds: float) -> t
         over = len(seen) >= LEAST_SEEN and time.monotonic() > deadline
         return over or hooks.should_stop()
 
-    problem, hooks = (
-        replace(resources.problem, n_heldout=0),
-        replace(hooks, should_stop=enough),
-    )
-    driver = Sandblaster(session, problem, hooks, _store(resources), workers)
+    problem = replace(resources.problem, n_heldout=0)
+    own = replace(hooks, should_stop=enough)
+    driver = Sandblaster(session, problem, own, _store(resources), workers)
     _begin_anew(resources, driver)
     look(0)
     session.listeners.append(hear)

@@ -44,7 +44,8 @@ MODEL: dict[str, Any] = {
     "seed": 1,
     "holdout": 0.0,
 }
-EACH_STEP: dict[str, Any] = {"n_push": 1, "n_fetch": 1}
+#: Reports come often.
+EACH_STEP: dict[str, Any] = {"n_push": 1, "n_fetch": 1, "unit_steps": 100}
 
 
 def main() -> None:

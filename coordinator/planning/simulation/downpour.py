@@ -58,10 +58,10 @@ class _World:
         self.together = intervals.n_push == intervals.n_fetch and not costs.by_window
         numbers = calibration.layout("downpour").size
         self.push, self.fetch = (
-            exchange(cost, fleet, numbers, self.rng, costs.waits)
+            exchange(cost, fleet, numbers, self.rng, fleet.waits(costs.waits))
             for cost in (costs.both if self.together else costs.push, costs.fetch)
         )
-        self.look = exchange(costs.fetch, fleet.asking_one(), 0, self.rng, costs.waits)
+        self.look = exchange(costs.fetch, fleet.asking_one(), 0, self.rng, fleet.waits(costs.waits))
         self.slowest = Slowest(fleet.replicas)
         self.hosts = [fleet.host(self.timeline) for _ in range(fleet.hosts)]
         one = self.hosts[0] if fleet.network is None else None

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.layout.layout import Layout
+from distbelief.coordinator.planning.costs import NO_CROWD, Crowd, Waits
 from distbelief.coordinator.planning.simulation.timeline import Cores, Timeline
 
 Array = npt.NDArray[np.float64]
@@ -78,7 +79,7 @@ class Fleet:
         processes: those of a worker host.
         cores: of a worker host; where there is no network, of the one host.
         slowdown: how many times slower a core is while all others compute.
-        crowding: how many times slower they are where processes take turns on them.
+        crowd: what processes that take turns on a core cost one another.
         servers: what falls to each.
         network: None if all are on one host.
         trouble: stragglers and failures.
@@ -91,7 +92,7 @@ class Fleet:
     servers: ServerShares
     network: Network | None
     trouble: Trouble = Trouble()
-    crowding: float = 1.0
+    crowd: Crowd = NO_CROWD
 
     @property
     def hosts(self) -> int:
@@ -106,4 +107,8 @@ class Fleet:
 
     def host(self, timeline: Timeline) -> Cores:
         """The cores of one of them."""
-        return Cores(timeline, self.cores, self.slowdown, self.crowding)
+        return Cores(timeline, self.cores, self.slowdown, self.crowd.growth)
+
+    def waits(self, known: Waits) -> Waits:
+        """Those of threads on such hosts; ``known`` is how long they are without a crowd."""
+        return replace(known, busy_s=known.busy_s + self.crowd.wait_s)

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from distbelief.app.errors import ConfigError
 from distbelief.coordinator.commands.cli import main
 from distbelief.coordinator.planning.assumptions import Assumptions, straggler_flag
-from distbelief.coordinator.planning.calibration import Calibration, Crowd, SeenRate
+from distbelief.coordinator.planning.calibration import Calibration, SeenRate
+from distbelief.coordinator.planning.costs import Crowd
 from distbelief.coordinator.planning.forecast import Forecaster, numbers
 from distbelief.coordinator.planning.page import write
 from distbelief.coordinator.planning.plan import FleetPlan, make_plan
@@ -138,10 +139,12 @@ def test_processes_that_take_turns_on_cores_are_slower_by_what_was_measured(
 
 def test_between_two_numbers_of_processes_crowding_grows_with_their_logarithm() -> None:
     assert WORTH_A_FLEET.downpour is not None
-    costs = replace(WORTH_A_FLEET.downpour, crowds=(Crowd(4.0, 1.3),))
+    costs = replace(WORTH_A_FLEET.downpour, crowds=(Crowd(4.0, 1.3, 2e-3),))
     known = replace(WORTH_A_FLEET, downpour=costs)
-    assert known.crowding("downpour", 2.0) == pytest.approx(1.15)
-    assert known.crowding("downpour", 64.0) == 1.3  # beyond what was seen nothing is made up
+    found = known.crowd("downpour", 2.0)
+    assert (found.growth, found.wait_s) == pytest.approx((1.15, 1e-3))
+    # Beyond what was seen nothing is made up.
+    assert known.crowd("downpour", 64.0).growth == 1.3
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:
