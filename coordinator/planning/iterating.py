@@ -73,6 +73,8 @@ def measure_sandblaster(
     before, total = _main_clocks(asker, processes), 0
     seen = dict[int, _Seen]()
     for count in sorted({1, *at_once}):
+        if seen:  # or late portions of the ones before would be counted
+            resources.session.renew()
         with asker.idling(processes - count):
             seen[count], evaluations = _iterations(resources, count, ITERATIONS * seconds)
         total += evaluations
