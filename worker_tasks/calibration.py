@@ -36,7 +36,7 @@ def idle(
 ) -> dict[str, Any]:
     """Keep this process from other work until nobody follows the unit any more, or for so long."""
     units = ledger(context.record.run)
-    for _ in until(words["seconds"], check):
+    for _number in until(words["seconds"], check):
         if not units.read([words["unit"]]):
             break
         time.sleep(LOOK_S)

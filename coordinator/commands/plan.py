@@ -31,7 +31,7 @@ price = click.FloatRange(min=0)
 
 
 def amount(
-    flag: str, text: str, kind: click.ParamType = above_nothing, **words: Any
+    flag: str, text: str, kind: click.ParamType[Any] = above_nothing, **words: Any
 ) -> Callable[[Any], Any]:
     """An option that takes a number of a kind."""
     metavar = "INTEGER" if isinstance(kind, click.IntRange) else "NUMBER"

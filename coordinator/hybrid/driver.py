@@ -21,7 +21,7 @@ from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.runs.checkpoints import Capture
-from distbelief.coordinator.runs.driver import DriverHooks, FinalState
+from distbelief.coordinator.runs.driver import DriverHooks, FinalState, Latest, Say
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.driver import Sandblaster
 
@@ -81,7 +81,7 @@ class Hybrid:
         self.evaluations = self._driver.evaluations
         self._driver.load_state(document)
 
-    def restore(self, latest: Callable[[], Checkpoint], say: Callable[[str], None]) -> None:
+    def restore(self, latest: Latest, say: Say) -> None:
         def of_this_stage() -> Checkpoint:
             saved = latest()
             with understood(saved) as document:
@@ -161,7 +161,7 @@ class Hybrid:
             lambda line: self._session.tell("restored", what=line),
         )
 
-    def _go_to_the_stage_of(self, saved: Checkpoint, say: Callable[[str], None]) -> None:
+    def _go_to_the_stage_of(self, saved: Checkpoint, say: Say) -> None:
         """Go back, or on, over the hand-over: what the shards hold belongs to the other stage."""
         with understood(saved) as document:
             self.load_state(document["driver"])

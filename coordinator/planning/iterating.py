@@ -138,7 +138,8 @@ def _store(resources: TrainingResources) -> RedisVectorStore:
 
 def _computing_s(reports: Sequence[Report]) -> float:
     """CPU seconds of computing a portion."""
-    return statistics.median([each for report in reports for each in report["compute"]["cpu_s"]])
+    took = [float(each) for report in reports for each in report["compute"]["cpu_s"]]
+    return statistics.median(took)
 
 
 def _iterations(resources: TrainingResources, workers: int, seconds: float) -> tuple[_Seen, int]:

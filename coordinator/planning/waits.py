@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from distbelief.coordinator.planning.assumptions import Assumptions
 from distbelief.coordinator.planning.calibration import (
@@ -59,16 +59,20 @@ def with_waits(calibration: Calibration, algorithm: str) -> Calibration:
 
 
 def _fitted(
-    calibration: Calibration, seen: SeenRate, waiting: Callable[[Costs, float], Costs]
+    calibration: Calibration, seen: SeenRate, waiting: Callable[[Any, float], Any]
 ) -> Calibration:
     """With the wait, of costs that are ``waiting`` so, by which it is as fast as what was seen."""
+
+    def with_wait(wait_s: float) -> Calibration:
+        return _with(calibration, seen.algorithm, lambda costs: waiting(costs, wait_s))
+
     low, high = 0.0, _longest(calibration, seen)
-    found = _with(calibration, seen.algorithm, partial(waiting, wait_s=low))
+    found = with_wait(low)
     if _rate(found, seen) <= seen.measured:
         return found
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        found = _with(calibration, seen.algorithm, partial(waiting, wait_s=middle))
+        found = with_wait(middle)
         if _rate(found, seen) > seen.measured:
             low = middle
         else:
@@ -110,9 +114,7 @@ def _is_met(calibration: Calibration, seen: SeenRate) -> bool:
     return abs(_rate(calibration, seen) / seen.measured - 1) <= MET
 
 
-def _with(
-    calibration: Calibration, algorithm: str, waiting: Callable[[Costs], Costs]
-) -> Calibration:
+def _with(calibration: Calibration, algorithm: str, waiting: Callable[[Any], Any]) -> Calibration:
     if algorithm == "sandblaster":
         assert calibration.sandblaster is not None
         return replace(calibration, sandblaster=waiting(calibration.sandblaster))

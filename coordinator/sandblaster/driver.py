@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from distbelief.app.files.checkpoint import Checkpoint, understood
+from distbelief.app.files.checkpoint import understood
 from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
@@ -26,7 +26,7 @@ from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import SandblasterStatus
 from distbelief.coordinator.runs.checkpoints import Capture
-from distbelief.coordinator.runs.driver import DriverHooks, FinalState
+from distbelief.coordinator.runs.driver import DriverHooks, FinalState, Latest, Say
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster import remains
@@ -103,7 +103,7 @@ class Sandblaster:
         self._evaluator.load_state(document["evaluation"], document["quantum"])
         self.evaluations.load_state(document["evaluations"])
 
-    def restore(self, latest: Callable[[], Checkpoint], say: Callable[[str], None]) -> None:
+    def restore(self, latest: Latest, say: Say) -> None:
         # The vectors of an iteration belong together: all shards go back if one lost any.
         store, names = self._store, [*map(named, self._in_force)]
         store.fence = self._session.fence
@@ -175,8 +175,8 @@ class Sandblaster:
         self.evaluations.abandon()
         if not resumable:
             self._settle_end()
-        going_on = self._state is not None and self._ended is None
-        vector = named(self._state.point) if going_on else PARAMETERS
+        state = self._state if self._ended is None else None
+        vector = PARAMETERS if state is None else named(state.point)
         parameters = self._store.fetch(vector).vector
         if not resumable:
             self._space.clear()
@@ -249,8 +249,8 @@ class Sandblaster:
     @property
     def _in_force(self) -> list[str]:
         """The vectors without which there is no going on from here."""
-        needed = self._state is not None and self._ended is None
-        return sorted(set(self._state.in_force)) if needed else []
+        state = self._state if self._ended is None else None
+        return [] if state is None else sorted(set(state.in_force))
 
     def _start(self) -> str | DescentState:
         """Where the minimisation begins, or goes on."""

@@ -22,7 +22,7 @@ class Remains:
 
 def look(
     store: VectorStore,
-    record: RunRecord | None,
+    record: RunRecord,
     known: Standings,
     names: Sequence[str],
     say: Callable[[str], None],

@@ -218,7 +218,7 @@ class KillableRun(Generic[D]):
             while True:
                 try:
                     assert driver.run() is self.reason
-                    summary, final = driver.summary(), driver.finish(resumable=False)
+                    summary, final = [*driver.summary()], driver.finish(resumable=False)
                     break
                 except DataLost:
                     session.renew()
