@@ -19,15 +19,33 @@ from distbelief.worker_tasks.context import RunContext, ledger, open_context
 from distbelief.worker_tasks.exchange_costs import exchange_costs
 from distbelief.worker_tasks.lease import Lease, process_name, work
 from distbelief.worker_tasks.link_speed import link_speed
+from distbelief.worker_tasks.observations import until
 from distbelief.worker_tasks.portion_costs import portion_costs
 from distbelief.worker_tasks.process import computing
 from distbelief.worker_tasks.step_costs import step_costs
 
+#: Between two looks of a process that has nothing to do.
+LOOK_S = 0.1
+
 #: What is measured: of a context, under a token, with the words of the specification.
 Measure = Callable[[RunContext, Token, dict[str, Any], Callable[[], None]], dict[str, Any]]
 
+
+def idle(
+    context: RunContext, _: Token, words: dict[str, Any], check: Callable[[], None]
+) -> dict[str, Any]:
+    """Keep this process from other work until nobody follows the unit any more, or for so long."""
+    units = ledger(context.record.run)
+    for _number in until(words["seconds"], check):
+        if not units.read([words["unit"]]):
+            break
+        time.sleep(LOOK_S)
+    return {}
+
+
 MEASURES: dict[str, Measure] = {
     "nothing": lambda *_: {},
+    "idling": idle,
     "steps": step_costs,
     "exchanges": exchange_costs,
     "portions": portion_costs,

@@ -67,16 +67,35 @@ def exchange_costs(
     context: RunContext, token: Token, words: dict[str, Any], check: Callable[[], None]
 ) -> dict[str, Any]:
     """Push and fetch for ``seconds``, one after another: of the run's layout, and of small ones."""
-    share_s, n_servers = words["seconds"] / 6, len(context.servers)
+    share_s = words["seconds"] / 6
     meter = ServerMeter(context.servers)
     found = _real(context, token, meter, share_s, check)
-    for name, n_calls in {"few": 1, "each": n_servers, "many": MANY * n_servers}.items():
-        with _small_store(context, n_calls) as store:
+    for name, layout in small_layouts(len(context.servers)).items():
+        with _small_store(context, layout) as store:
             gradient = np.full(store.layout.size, 1e-3, store.dtype)
             metered = Metered(meter, store.layout)
             _pushing(store, Token(context.fence, 0, 1), gradient, metered, share_s, check)
             found[name] = metered.to_json()
     return found
+
+
+def small_layouts(n_servers: int) -> dict[str, Layout]:
+    """Shards of next to no numbers: one, one on each server, and many on each."""
+    counts = {"few": 1, "each": n_servers, "many": MANY * n_servers}
+    return {
+        name: Layout.plan(
+            [TensorSpec("trial", (n_calls * NUMBERS,))],
+            n_servers=n_servers,
+            block_numbers=NUMBERS,
+            n_shards=n_calls,
+        )
+        for name, n_calls in counts.items()
+    }
+
+
+def trial_name() -> str:
+    """A name for what is gone afterwards."""
+    return f"trial-{uuid.uuid4().hex[:8]}"
 
 
 def _real(
@@ -148,17 +167,11 @@ def _pushing(
 
 
 @contextmanager
-def _small_store(context: RunContext, n_calls: int) -> Iterator[RedisParameterStore]:
-    """Shards of next to no numbers, under a name that is gone afterwards."""
-    layout = Layout.plan(
-        [TensorSpec("trial", (n_calls * NUMBERS,))],
-        n_servers=len(context.servers),
-        block_numbers=NUMBERS,
-        n_shards=n_calls,
-    )
+def _small_store(context: RunContext, layout: Layout) -> Iterator[RedisParameterStore]:
+    """Shards under a name that is gone afterwards."""
     store = RedisParameterStore(
         context.servers,
-        f"trial-{uuid.uuid4().hex[:8]}",
+        trial_name(),
         layout,
         shard_rule(context.config),
         context.config.dtype,

@@ -17,6 +17,10 @@ from distbelief.worker_tasks.observations import sampled, until
 #: there is so much.
 FIRST_BYTES, MOST_BYTES, WANTED_S = 1 << 20, 32 << 20, 0.3
 
+#: A message is so many bytes at a time: while somebody handles one part, the next is on its way, so
+#: that the time is the link's, not theirs.
+PART_BYTES = 128 << 10
+
 #: The shorter of two messages is that many times shorter.
 SHORTER = 4
 
@@ -30,17 +34,23 @@ ROUND_TRIPS = 20
 def link_speed(
     context: RunContext, token: Token, words: dict[str, Any], check: Callable[[], None]
 ) -> dict[str, Any]:
-    """Send bytes to all servers at once and take them back, for ``seconds``: bytes a second."""
-    way = _Way(context, token.stream)
-    up, down = list[float](), list[float]()
+    """Send bytes to servers and take them back, for ``seconds``: bytes a second.
+
+    To all servers at once, unless the specification names one.
+    """
+    servers = range(len(context.servers)) if words.get("server") is None else [words["server"]]
+    way = _Way(context, token.stream, servers)
+    up, down, burst = list[float](), list[float](), list[float]()
     try:
         trips = [_seconds(lambda: context.servers.one("PING")) for _ in range(ROUND_TRIPS)]
-        size = FIRST_BYTES
+        trip_s, size = min(trips), FIRST_BYTES
         for _ in until(words["seconds"], check):
             sizes = size // SHORTER, size
             sent, received = zip(*map(way.there_and_back, sizes), strict=True)
-            up += slope(sizes, sent)
-            down += slope(sizes, received)
+            for took, seen in ((sent, up), (received, down)):
+                found = slope(sizes, took)
+                seen.extend(found)
+                burst += [at_once(sizes[0], took[0] - trip_s, each) for each in found]
             if max(sent[1], received[1]) < WANTED_S:
                 size = min(2 * size, MOST_BYTES)
     finally:
@@ -51,6 +61,7 @@ def link_speed(
         "round_trip_s": sampled(trips),
         "up": sampled(later[0]),
         "down": sampled(later[1]),
+        "burst": sampled(burst[len(burst) // 2 :]),
     }
 
 
@@ -63,27 +74,36 @@ def slope(sizes: Sequence[int], seconds: Sequence[float]) -> list[float]:
     return [(long - short) / (after - before)] if after > before else []
 
 
-class _Way:
-    """A key on each server, to which bytes go and from which they come back."""
+def at_once(size: int, seconds: float, rate: float) -> float:
+    """Bytes of a message that a link let through before it limited the rest to ``rate``."""
+    return min(float(size), max(0.0, size - rate * seconds))
 
-    def __init__(self, context: RunContext, stream: int) -> None:
+
+class _Way:
+    """Keys on servers, to which bytes go and from which they come back."""
+
+    def __init__(self, context: RunContext, stream: int, servers: Sequence[int]) -> None:
         self._servers = context.servers
-        run, numbers = context.record.run, range(len(context.servers))
-        self._keys = [shard(run, index, f"link:{stream}") for index in numbers]
-        self._bytes = os.urandom(MOST_BYTES)
+        run = context.record.run
+        self._keys = {index: shard(run, index, f"link:{stream}") for index in servers}
+        self._bytes = os.urandom(PART_BYTES)
 
     def there_and_back(self, size: int) -> tuple[float, float]:
         """Seconds that so many bytes, divided among the servers, take to them and from them."""
-        part = self._bytes[: size // len(self._keys)]
-        sending = [Command(i, ("HSET", key, "bytes", part)) for i, key in enumerate(self._keys)]
-        asking = [Command(i, ("HGET", key, "bytes")) for i, key in enumerate(self._keys)]
+        sending, asking = list[Command](), list[Command]()
+        for server, key in self._keys.items():
+            left = size // len(self._keys)
+            for number in range(-(-left // PART_BYTES)):
+                part = self._bytes[: left - number * PART_BYTES]
+                sending.append(Command(server, ("HSET", key, number, part)))
+                asking.append(Command(server, ("HGET", key, number)))
         return (
             _seconds(lambda: self._servers.call(sending)),
             _seconds(lambda: self._servers.call(asking)),
         )
 
     def clear(self) -> None:
-        self._servers.call([Command(i, ("UNLINK", key)) for i, key in enumerate(self._keys)])
+        self._servers.call([Command(i, ("UNLINK", key)) for i, key in self._keys.items()])
 
 
 def _seconds(do: Callable[[], object]) -> float:

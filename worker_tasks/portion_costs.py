@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from distbelief.app.layout.keys import PARAMETERS
-from distbelief.app.layout.tensors import Vector
+import numpy as np
+
+from distbelief.app.layout.keys import COUNTED, PARAMETERS
+from distbelief.app.layout.layout import Layout
 from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks.context import RunContext
-from distbelief.worker_tasks.exchange_costs import Metered
+from distbelief.worker_tasks.exchange_costs import Metered, small_layouts, trial_name
 from distbelief.worker_tasks.observations import Timings, until
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.server_meter import ServerMeter
@@ -18,16 +22,32 @@ from distbelief.worker_tasks.server_meter import ServerMeter
 #: What the gradient of a portion is rounded to: any power of two costs as much.
 QUANTUM = 2.0**-40
 
+#: Shares of the time of one who measures small layouts, too: each of the three.
+SMALL = 0.1
+
+#: Portions that a process adds have numbers of its own: no process adds so many.
+MOST_ADDED = 1 << 20
+
 
 def portion_costs(
     context: RunContext, token: Token, words: dict[str, Any], check: Callable[[], None]
 ) -> dict[str, Any]:
-    """Compute portions for ``seconds``, fetch the point and add the sum, each on its own."""
-    layout, vectors, meter = context.record.layout, context.vectors, ServerMeter(context.servers)
+    """Compute portions for ``seconds``, fetch the point and add the sum, each on its own.
+
+    If it is to be ``whole``, sums of next to no numbers, too: what a server and a call cost.
+    """
+    seconds, meter = words["seconds"], ServerMeter(context.servers)
+    found = dict[str, Any]()
+    if words["whole"]:
+        for name, layout in small_layouts(len(context.servers)).items():
+            found[name] = _small(context, layout, words, meter, check)
+        seconds *= 1 - SMALL * len(found)
+    layout, vectors = context.record.layout, context.vectors
     fetching, adding = (Metered(meter, layout) for _ in range(2))
-    computing, n_portions, added = Timings(), words["portions"], count()
+    computing, n_portions = Timings(), words["portions"]
+    added, fence = count(token.stream * MOST_ADDED), token.fence
     point = vectors.fetch(PARAMETERS).vector
-    for number in until(words["seconds"], check):
+    for number in until(seconds, check):
         index = number % n_portions
         with computing.timed():
             share = compute(
@@ -41,15 +61,50 @@ def portion_costs(
             gradient = rounded(share.gradient, QUANTUM)
         fetching.run(lambda: vectors.fetch(PARAMETERS))
         # Each is a portion that is new to the servers: one that they have costs them nothing.
-        adding.run(lambda: _add(context, token, words, next(added), gradient))  # noqa: B023
+        adding.run(
+            lambda: vectors.accumulate(
+                fence,
+                words["evaluation"],
+                words["sum"],
+                next(added),
+                gradient,  # noqa: B023
+            )
+        )
     return {
+        **found,
         "compute": computing.to_json(),
         "fetch": fetching.to_json(),
         "accumulate": adding.to_json(),
     }
 
 
-def _add(
-    context: RunContext, token: Token, words: dict[str, Any], number: int, gradient: Vector
-) -> None:
-    context.vectors.accumulate(token.fence, words["evaluation"], words["sum"], number, gradient)
+def _small(
+    context: RunContext,
+    layout: Layout,
+    words: dict[str, Any],
+    meter: ServerMeter,
+    check: Callable[[], None],
+) -> dict[str, Any]:
+    """Sums of next to no numbers, under a name that is gone afterwards."""
+    metered, gradient, added = Metered(meter, layout), np.full(layout.size, QUANTUM), count()
+    with _trial(context, layout) as store:
+        store.begin(words["evaluation"], words["sum"])
+        for _ in until(SMALL * words["seconds"], check):
+            metered.run(
+                lambda: store.accumulate(
+                    context.fence, words["evaluation"], words["sum"], next(added), gradient
+                )
+            )
+    return metered.to_json()
+
+
+@contextmanager
+def _trial(context: RunContext, layout: Layout) -> Iterator[RedisVectorStore]:
+    fence, dtype = context.fence, context.config.dtype
+    store = RedisVectorStore(context.servers, trial_name(), layout, dtype, fence=fence)
+    try:
+        store.create(np.zeros(layout.size))
+        yield store
+    finally:
+        store.drop(*store.named_vectors(), COUNTED)
+        store.delete()

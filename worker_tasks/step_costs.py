@@ -52,11 +52,20 @@ class _Watch:
         self.steps = 0
         self.times: list[float] = []
         self.cpu: list[float] = []
+        #: CPU seconds of all threads, where it began to count.
+        self._spent_from = self._spent = 0.0
+
+    @property
+    def spent_each(self) -> float:
+        """CPU seconds of all threads for a step."""
+        return (self._spent - self._spent_from) / (len(self.times) - 1)
 
     def look(self) -> None:
         self._check()
         now = time.monotonic()
         if now >= self._counted_from:
+            self._spent = time.process_time()
+            self._spent_from = self._spent_from if self.times else self._spent
             self.times.append(now)
             self.cpu.append(time.thread_time())
         if now >= self._deadline and len(self.times) > 1:
@@ -83,6 +92,7 @@ def step_costs(
         "steps": watch.steps,
         "pushes": len(store.pushes.wall_s),
         "rate": (len(times) - 1) / (times[-1] - times[0]),
+        "spent_s": watch.spent_each,
         "step_wall_s": sampled(_differences(times)),
         "step_cpu_s": sampled(_differences(cpu)),
         "push": store.pushes.to_json(),

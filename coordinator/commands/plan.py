@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,15 @@ MEGABIT = 1e6 / 8
 above_nothing = click.FloatRange(min=0, min_open=True)
 price = click.FloatRange(min=0)
 
+
+def amount(
+    flag: str, text: str, kind: click.ParamType[Any] = above_nothing, **words: Any
+) -> Callable[[Any], Any]:
+    """An option that takes a number of a kind."""
+    metavar = "INTEGER" if isinstance(kind, click.IntRange) else "NUMBER"
+    return click.option(flag, type=kind, metavar=metavar, help=text, **words)
+
+
 #: Nobody watches a plan.
 PLANNED = tuple(section for section in SECTIONS if section is not MonitoringSettings)
 
@@ -45,12 +55,11 @@ PLANNED = tuple(section for section in SECTIONS if section is not MonitoringSett
     codes=CODES,
 )
 @config_option
-@click.option(
+@amount(
     "--seconds",
-    type=click.FloatRange(min=4, max=3600),
+    "Seconds to calibrate, in all. [default: 30]",
+    click.FloatRange(min=4, max=3600),
     default=30.0,
-    metavar="NUMBER",
-    help="Seconds to calibrate, in all. [default: 30]",
 )
 @click.option(
     "--calibration",
@@ -60,54 +69,34 @@ PLANNED = tuple(section for section in SECTIONS if section is not MonitoringSett
 @click.option(
     "--page", metavar="FILE", default="plan.html", help="Page to write. [default: plan.html]"
 )
-@click.option(
-    "--throughput", type=above_nothing, metavar="NUMBER", help="Examples a second that you want."
-)
-@click.option("--worker-price", type=price, metavar="NUMBER", help="A worker machine's, an hour.")
-@click.option("--server-price", type=price, metavar="NUMBER", help="A server machine's, an hour.")
-@click.option(
+@amount("--throughput", "Examples a second that you want.")
+@amount("--worker-price", "A worker machine's, an hour.", price)
+@amount("--server-price", "A server machine's, an hour.", price)
+@amount(
     "--machine-processes",
-    type=click.IntRange(min=1),
-    metavar="INTEGER",
-    help="Worker processes, and cores, of a worker machine. [default: cores of those measured]",
+    "Worker processes, and cores, of a worker machine. [default: cores of those measured]",
+    click.IntRange(min=1),
 )
-@click.option(
-    "--link",
-    type=above_nothing,
-    metavar="NUMBER",
-    help="Megabits a second of a worker machine's link. [default: measured, or 1000]",
-)
-@click.option(
-    "--server-link",
-    type=above_nothing,
-    metavar="NUMBER",
-    help="Megabits a second of a server's link. [default: as a worker machine's]",
-)
+@amount("--link", "Megabits a second of a worker machine's link. [default: measured, or 1000]")
+@amount("--server-link", "Megabits a second of a server's link. [default: as a worker machine's]")
 @click.option(
     "--stragglers",
     default="0:1",
     metavar="SHARE:FACTOR",
     help="Share of the processes that are slow, and how many times. [default: those measured]",
 )
-@click.option(
-    "--lives-hours",
-    type=above_nothing,
-    metavar="NUMBER",
-    help="Hours after which a process dies, on average. [default: never]",
-)
-@click.option(
+@amount("--lives-hours", "Hours after which a process dies, on average. [default: never]")
+@amount(
     "--most-replicas",
-    type=click.IntRange(1, 10_000),
+    "Look at fleets of up to so many replicas. [default: 10000]",
+    click.IntRange(1, 10_000),
     default=10_000,
-    metavar="INTEGER",
-    help="Look at fleets of up to so many replicas. [default: 10000]",
 )
-@click.option(
+@amount(
     "--most-servers",
-    type=click.IntRange(1, 1_000),
+    "... and of up to so many servers. [default: 1000]",
+    click.IntRange(1, 1_000),
     default=1_000,
-    metavar="INTEGER",
-    help="... and of up to so many servers. [default: 1000]",
 )
 @as_json
 @settings_options(*PLANNED)

@@ -38,14 +38,13 @@ from distbelief.coordinator.runs.older import place, went_back
 class Restored:
     """The states of all shards after a restoration.
 
-    ``checkpoint`` is what lost shards came back from, None if there were none; ``lines`` say so.
-    If the best snapshot is no more that which it was, ``best`` is the number of the evaluation
-    whose snapshot is there in its place, 0 if none is.
+    ``checkpoint`` is what lost shards came back from, None if there were none. If the best
+    snapshot is no more that which it was, ``best`` is the number of the evaluation whose snapshot
+    is there in its place, 0 if none is.
     """
 
     shard_states: Sequence[ShardState]
     checkpoint: Checkpoint | None
-    lines: list[str]
     best: int | None = None
 
 
@@ -92,10 +91,13 @@ def restore(
     fence: int,
     latest: Callable[[], Checkpoint],
     known: Known,
+    say: Callable[[str], None] = lambda _: None,
     *,
     wholly: bool = False,
 ) -> Restored:
     """Restore the shards that lost their data, or all, and put all of them under ``fence``.
+
+    ``say`` is told of each that came back, and with what.
 
     A shard that went back is taken for what it is: consistent in itself, it only lacks pushes,
     which are made again.
@@ -109,7 +111,8 @@ def restore(
     if wholly:
         found = [None] * len(found)
     lost = [shard for shard, shard_state in enumerate(found) if shard_state is None]
-    lines = _set_back(found, store.standings, known)
+    for line in _set_back(found, store.standings, known):
+        say(line)
     best_lost = bool(known.best) and bool([*went_back(found, known.best)])
     store.accept(found)
     if lost:
@@ -120,7 +123,8 @@ def restore(
         tables = {name: tables_of(store.layout, saved, name) for name in vectors}
         store.restore({shard: shard_states[shard] for shard in lost}, vectors, tables)
         counts = known.counts
-        lines += [_loss(shard, shard_states[shard], saved, counts, acknowledged) for shard in lost]
+        for shard in lost:
+            say(_loss(shard, shard_states[shard], saved, counts, acknowledged))
     store.raise_fence(fence)
     best = _bring_back_best(store, saved, latest) if saved is not None or best_lost else None
     store.drop(*sorted(store.named_vectors() - {BEST}))
@@ -132,8 +136,8 @@ def restore(
             raise behind(shard)
         present.append(state)
     if best is not None and saved is None:
-        lines.append(_best_line(best))
-    return Restored(present, saved, lines, best)
+        say(_best_line(best))
+    return Restored(present, saved, best)
 
 
 def _bring_back_best(
@@ -160,9 +164,10 @@ def _best_line(number: int) -> str:
     return f"{lost}, and no checkpoint has one: the next evaluation is the best one"
 
 
-def _set_back(found: Sequence[ShardState | None], standings: Standings, known: Known) -> list[str]:
+def _set_back(
+    found: Sequence[ShardState | None], standings: Standings, known: Known
+) -> Iterator[str]:
     """Say which shards came back with older data, and what that means."""
-    lines = []
     for shard, state in enumerate(found):
         before = known.counts[shard] if known.counts else None
         lost = updates_lost(state, known.acknowledged, before) if state is not None else 0
@@ -171,8 +176,7 @@ def _set_back(found: Sequence[ShardState | None], standings: Standings, known: K
         what = "no update was lost"
         if lost > 0:
             what = f"{lost} update{'s' * (lost != 1)} were lost and are made again"
-        lines.append(f"{place(known.record, shard)} came back with older data: {what}")
-    return lines
+        yield f"{place(known.record, shard)} came back with older data: {what}"
 
 
 def _names(store: ParameterStore) -> list[str]:

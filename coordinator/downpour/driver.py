@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from distbelief.app.errors import DataLost
-from distbelief.app.files.checkpoint import Checkpoint, understood
+from distbelief.app.files.checkpoint import understood
 from distbelief.app.layout.keys import BEST, PARAMETERS
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
@@ -29,7 +29,7 @@ from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import DownpourStatus
 from distbelief.coordinator.runs.checkpoints import Capture
 from distbelief.coordinator.runs.dispatch import Finished
-from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
+from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState, Latest, Say
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 from distbelief.coordinator.runs.session import Session
 from distbelief.worker_tasks.unit_report import UnitReport
@@ -93,11 +93,11 @@ class Downpour:
         self._reports.load_state(document)
         self.evaluations.load_state(document["evaluations"])
 
-    def restore(self, latest: Callable[[], Checkpoint], *, wholly: bool = False) -> list[str]:
+    def restore(self, latest: Latest, say: Say, *, wholly: bool = False) -> None:
         """As :class:`Driver` says; ``wholly`` from the checkpoint, whatever the shards hold."""
         best = self.evaluations.best_known if self.evaluations.best is not None else ()
         known = Known(self._session.record, self._counts, self._plan.acknowledged, best)
-        restored = restore(self._store, self._session.fence, latest, known, wholly=wholly)
+        restored = restore(self._store, self._session.fence, latest, known, say, wholly=wholly)
         self._plan.restart_from(
             [
                 min(state.sequences.get(stream, 0) for state in restored.shard_states)
@@ -118,7 +118,6 @@ class Downpour:
             self.evaluations.best = None  # somebody died before it was back on all shards
         # Or a coordinator after this one would believe in a best model that is gone.
         self._session.leader.commit(self._document())
-        return restored.lines
 
     def capture(self) -> Capture:
         best, rank = self.evaluations.best is not None, self.evaluations.rank()

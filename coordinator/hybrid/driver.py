@@ -21,7 +21,7 @@ from distbelief.coordinator.downpour.driver import Downpour
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.runs.checkpoints import Capture
-from distbelief.coordinator.runs.driver import DriverHooks, FinalState
+from distbelief.coordinator.runs.driver import DriverHooks, FinalState, Latest, Say
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.driver import Sandblaster
 
@@ -81,7 +81,7 @@ class Hybrid:
         self.evaluations = self._driver.evaluations
         self._driver.load_state(document)
 
-    def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
+    def restore(self, latest: Latest, say: Say) -> None:
         def of_this_stage() -> Checkpoint:
             saved = latest()
             with understood(saved) as document:
@@ -91,9 +91,9 @@ class Hybrid:
             return saved
 
         try:
-            return self._driver.restore(of_this_stage)
+            self._driver.restore(of_this_stage, say)
         except _OtherStage as other:
-            return self._go_to_the_stage_of(other.saved)
+            self._go_to_the_stage_of(other.saved, say)
 
     def run(self) -> EndReason:
         """Train until a reason to stop; raises as the drivers of both stages do."""
@@ -156,14 +156,17 @@ class Hybrid:
         self._session.leader.commit(document)
         self._session.tell("handover", training_s=downpour.seconds, **before)
         self.load_state(document)
-        for line in self.restore(self._hooks.checkpoints.latest):
-            self._session.tell("restored", what=line)
+        self.restore(
+            self._hooks.checkpoints.latest,
+            lambda line: self._session.tell("restored", what=line),
+        )
 
-    def _go_to_the_stage_of(self, saved: Checkpoint) -> list[str]:
+    def _go_to_the_stage_of(self, saved: Checkpoint, say: Say) -> None:
         """Go back, or on, over the hand-over: what the shards hold belongs to the other stage."""
         with understood(saved) as document:
             self.load_state(document["driver"])
         if isinstance(self._driver, Sandblaster):
-            return self._driver.restore(lambda: saved)
-        lines = self._driver.restore(lambda: saved, wholly=True)
-        return [*lines, "the hand-over to L-BFGS is undone: Downpour goes on"]
+            self._driver.restore(lambda: saved, say)
+            return
+        self._driver.restore(lambda: saved, say, wholly=True)
+        say("the hand-over to L-BFGS is undone: Downpour goes on")

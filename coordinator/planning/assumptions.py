@@ -86,10 +86,14 @@ def told(calibration: Calibration, assumptions: Assumptions) -> list[str]:
             f"Worker machines are taken to be like those that were measured: {machines.cores} "
             "cores with a worker process on each."
         )
-    if calibration.work.max_staleness is not None:
+    work = calibration.work
+    if work.warm_start_steps and calibration.downpour is not None:
+        most = work.passes * math.ceil(work.examples / work.batch_size) // work.warm_start_steps
         sentences.append(
-            f"max_staleness = {calibration.work.max_staleness} is not simulated: replicas that "
-            "differ in speed will wait for one another, and be slower than this."
+            f"The {work.warm_start_steps:,} steps that one replica takes alone before the others "
+            "start (warm_start_steps) are in hours, CPU hours and money, not in steps a second. "
+            f"With more than {max(1, most):,} replicas a training refuses them: they are more than "
+            "the steps of one."
         )
     sentences.append(
         "Servers have a machine, a core and a link each; replicas have as many examples as "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -14,6 +13,7 @@ from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.planning.asking import Asker
 from distbelief.coordinator.planning.calibration import Calibration
+from distbelief.coordinator.planning.crowding import counts, processes_here
 from distbelief.coordinator.planning.iterating import measure_sandblaster
 from distbelief.coordinator.planning.measuring import measure_downpour, opened
 from distbelief.coordinator.planning.waits import with_waits
@@ -35,13 +35,14 @@ def calibrate(
 ) -> Calibration:
     """Calibrate the algorithm that the settings name, or both if they name none.
 
-    As many replicas take part as there are worker processes, unless the settings say how many.
+    As many replicas take part as there are worker processes, unless the settings say how many; on
+    one machine more processes than cores, to see what they cost one another.
 
     Raises:
         DistBeliefError: as a training would, for data, model, servers and workers.
     """
     if cluster.embedded:
-        processes = cluster.processes or len(os.sched_getaffinity(0))
+        processes = cluster.processes or processes_here()
         cluster = cluster.model_copy(update={"processes": processes})
     else:
         with closing(Messages(Endpoints.of(cluster), cluster.wait_seconds)) as messages:
@@ -89,15 +90,16 @@ def add_sandblaster(
     began = time.monotonic()
     with opened(problem, cluster, say, local) as resources:
         say("calibrating: portions and iterations of Sandblaster")
-        costs, check = measure_sandblaster(
-            resources, Asker(resources), calibration.machines.processes, seconds
+        processes = calibration.machines.processes
+        costs, checks = measure_sandblaster(
+            resources, Asker(resources), processes, counts(cluster, processes), seconds
         )
     work = replace(calibration.work, portions=portions_of(problem))
     found = replace(
         calibration,
         work=work,
         sandblaster=costs,
-        checks=(*calibration.checks, check),
+        checks=(*calibration.checks, *checks),
         seconds=calibration.seconds + time.monotonic() - began,
     )
     return with_waits(found, "sandblaster")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.files.documents import parse_object
 from distbelief.app.layout.layout import Layout
-from distbelief.coordinator.planning.costs import NO_WAITS, ExchangeCost, Samples, Waits
+from distbelief.coordinator.planning.costs import (
+    NO_CROWD,
+    NO_WAITS,
+    Crowd,
+    ExchangeCost,
+    Samples,
+    Waits,
+)
 
 FORMAT = 1
 
@@ -42,6 +51,8 @@ class PlannedWork:
     lease_s: float
     iterations: int
     portions: int
+    unit_seconds: float | None = None
+    warm_start_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,13 +77,15 @@ class Machines:
 class Link:
     """Bytes a second between a worker's host and the servers, and the seconds of a round trip.
 
-    ``together`` is what all hosts got at once; empty where there was one.
+    ``burst`` are bytes that it lets through at once after a pause, before it limits. ``at_one`` is
+    what each of several hosts got that sent to one server at once; empty where there was one.
     """
 
     up: Samples
     down: Samples
     round_trip_s: Samples
-    together: Samples
+    burst: Samples = ()
+    at_one: Samples = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,7 @@ class DownpourCosts:
     ``steps`` are CPU seconds of a step on the computing thread, a series for each process;
     ``alone`` those of a step without any exchange, by which one process would train.
     ``by_window``: a step waits for the rows that it touches. ``waits`` are those in an exchange.
+    ``crowds`` are of processes that are more than cores.
     """
 
     steps: tuple[Samples, ...]
@@ -105,6 +119,7 @@ class DownpourCosts:
     fetch: ExchangeCost
     by_window: bool
     waits: Waits = NO_WAITS
+    crowds: tuple[Crowd, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,7 @@ class SandblasterCosts:
     ``portions`` are CPU seconds of one, a series for each process; what follows the exchanges are
     CPU seconds for each portion. ``vectors_s`` is what the servers, all of them together, take
     for the arithmetic of L-BFGS between two evaluations. ``waits`` are those of a portion.
+    ``slowdown`` and ``crowds`` are as those of Downpour; None where it was not measured.
     """
 
     portions: tuple[Samples, ...]
@@ -125,6 +141,8 @@ class SandblasterCosts:
     vectors_s: float
     layout: dict[str, Any]
     waits: Waits = NO_WAITS
+    slowdown: float | None = None
+    crowds: tuple[Crowd, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,6 +171,29 @@ class Calibration:
     sandblaster: SandblasterCosts | None
     checks: tuple[SeenRate, ...]
     seconds: float
+
+    def slowdown(self, algorithm: str) -> float:
+        """How many times the CPU seconds of an algorithm's work grow when all cores are busy."""
+        own = self.sandblaster.slowdown if algorithm == "sandblaster" and self.sandblaster else None
+        return self.machines.slowdown if own is None else own
+
+    def crowd(self, algorithm: str, per_core: float) -> Crowd:
+        """What so many processes for each core cost one another.
+
+        Between two numbers of processes it grows with their logarithm; beyond the largest, and
+        where nothing was measured, it does not grow.
+        """
+        costs = self.sandblaster if algorithm == "sandblaster" else self.downpour
+        assert costs is not None
+        if per_core <= 1 or not costs.crowds:
+            return NO_CROWD
+        known = sorted((NO_CROWD, *costs.crowds), key=lambda crowd: crowd.per_core)
+        at = [math.log(each.per_core) for each in known]
+        growth, wait_s = (
+            float(np.interp(math.log(per_core), at, values))
+            for values in ([each.growth for each in known], [each.wait_s for each in known])
+        )
+        return Crowd(per_core, growth, wait_s)
 
     def layout(self, algorithm: str) -> Layout:
         """That of the calibration of an algorithm: only Downpour has tables."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distbelief.coordinator.planning.forecast import Alone, FleetRow, Forecaster
+from distbelief.coordinator.planning.forecast import Forecaster
+from distbelief.coordinator.planning.rows import Alone, FleetRow
 
 #: A fleet that is not faster than one process by this factor is not worth its servers.
 WORTH = 1.1

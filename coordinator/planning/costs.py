@@ -26,6 +26,22 @@ NO_WAITS = Waits(0.0, 0.0)
 
 
 @dataclass(frozen=True)
+class Crowd:
+    """So many processes for each core, and what that costs beside one for each.
+
+    Who takes turns on a core finds its caches cold: the CPU seconds of all grow ``growth`` times. A
+    thread that is woken waits for its turn ``wait_s`` longer, though another core may be free.
+    """
+
+    per_core: float
+    growth: float
+    wait_s: float = 0.0
+
+
+NO_CROWD = Crowd(1.0, 1.0)
+
+
+@dataclass(frozen=True)
 class LineCost:
     """``fixed`` for an exchange, and so much for each server, call and number in it.
 

@@ -13,8 +13,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from distbelief.coordinator.planning.forecast import Alone, FleetRow, fewest_servers
 from distbelief.coordinator.planning.plan import FleetPlan
+from distbelief.coordinator.planning.rows import Alone, FleetRow, fewest_servers
 from distbelief.coordinator.planning.simulation.outcome import RESOURCES
 from distbelief.coordinator.planning.words import (
     NAMES,

@@ -12,16 +12,14 @@ from distbelief.app.layout.layout import MAX_SHARD_NUMBERS, Layout
 from distbelief.coordinator.downpour.intervals import MeasuredCosts, best_interval, longest_with
 from distbelief.coordinator.planning.assumptions import GIGABIT, ROUND_TRIP_S, Assumptions
 from distbelief.coordinator.planning.calibration import Calibration, SeenRate
+from distbelief.coordinator.planning.costs import NO_CROWD, Crowd
+from distbelief.coordinator.planning.rows import Alone, FleetRow
 from distbelief.coordinator.planning.simulation import downpour, sandblaster
-from distbelief.coordinator.planning.simulation.downpour import Intervals
 from distbelief.coordinator.planning.simulation.fleet import Fleet, Network, ServerShares, Trouble
-from distbelief.coordinator.planning.simulation.outcome import FleetOutcome
+from distbelief.coordinator.planning.simulation.replica import Intervals
 
 #: The numbers that are looked at, in each decade.
 IN_A_DECADE = (1, 2, 5)
-
-#: A fleet within this share of the fastest is as fast.
-AS_FAST = 0.95
 
 #: Servers on the one machine of an embedded training.
 EMBEDDED_SERVERS = (1, 2, 4)
@@ -30,38 +28,6 @@ HOUR_S = 3600.0
 
 #: Steps of a unit without an end.
 ENDLESS = 1 << 40
-
-
-@dataclass(frozen=True)
-class FleetRow:
-    """A fleet and what it does.
-
-    ``machines`` are those of workers; ``hours`` are for the whole training, ``cpu_hours`` and
-    ``money`` likewise (None without a price). ``here``: all on the machine that was measured.
-    """
-
-    algorithm: str
-    here: bool
-    replicas: int
-    servers: int
-    machines: int
-    outcome: FleetOutcome
-    examples_s: float
-    hours: float
-    cpu_hours: float
-    money: float | None
-    money_hour: float | None
-
-
-@dataclass(frozen=True)
-class Alone:
-    """One NumPy process, without servers."""
-
-    algorithm: str
-    rate: float
-    examples_s: float
-    hours: float
-    money: float | None
 
 
 @dataclass(frozen=True)
@@ -90,9 +56,9 @@ class Forecaster:
             return Network(speed, speed, server, ROUND_TRIP_S / 2)
         up = assumed.link or statistics.median(link.up)
         down = assumed.link or statistics.median(link.down)
-        together = sum(link.together) / self.calibration.machines.servers
-        server = assumed.server_link or max(up, down, together)
-        return Network(up, down, server, statistics.median(link.round_trip_s) / 2)
+        server = assumed.server_link or max(up, down, sum(link.at_one))
+        burst = statistics.median(link.burst) if link.burst and not assumed.link else 0.0
+        return Network(up, down, server, statistics.median(link.round_trip_s) / 2, burst)
 
     @property
     def processes(self) -> int:
@@ -111,11 +77,18 @@ class Forecaster:
             replicas=replicas,
             processes=self.processes,
             cores=machines.cores if here else self.processes,
-            slowdown=machines.slowdown,
+            slowdown=self.calibration.slowdown(algorithm),
             servers=self._shares(algorithm, servers),
             network=None if here else self.network,
             trouble=trouble,
+            crowd=self._crowd(algorithm, replicas) if here else NO_CROWD,
         )
+
+    def _crowd(self, algorithm: str, processes: int) -> Crowd:
+        """Of so many on a host as it was measured; who has no portion has no work."""
+        if algorithm == "sandblaster":
+            processes = min(processes, self.calibration.work.portions)
+        return self.calibration.crowd(algorithm, processes / self.calibration.machines.cores)
 
     def _shares(self, algorithm: str, servers: int) -> ServerShares:
         """The parameters on so many servers, cut as a training would."""
@@ -135,7 +108,13 @@ class Forecaster:
         else:
             outcome = sandblaster.simulate(self.calibration, fleet, self.seed)
         each, total = self._examples(algorithm), self._total(algorithm)
-        hours = total / outcome.rate / HOUR_S
+        hours, cpu_hours = total / outcome.rate / HOUR_S, total * outcome.cpu_s_each / HOUR_S
+        warm = self.calibration.work.warm_start_steps
+        if algorithm == "downpour" and warm and replicas > 1:
+            # The others wait, and have all their steps before them afterwards.
+            first = self.row(algorithm, 1, servers, here=here).outcome
+            hours += warm / first.rate / HOUR_S
+            cpu_hours += warm * (first.cpu_s_each - outcome.cpu_s_each) / HOUR_S
         machines = fleet.hosts
         money_hour = self._money(0 if here else servers, machines)
         return FleetRow(
@@ -147,7 +126,7 @@ class Forecaster:
             outcome=outcome,
             examples_s=each * outcome.rate,
             hours=hours,
-            cpu_hours=total * outcome.cpu_s_each / HOUR_S,
+            cpu_hours=cpu_hours,
             money=None if money_hour is None else money_hour * hours,
             money_hour=money_hour,
         )
@@ -160,13 +139,16 @@ class Forecaster:
         work = replace(self.calibration.work, unit_length=ENDLESS)
         known = replace(self.calibration, work=work)
         machines, network = known.machines, Forecaster(known, Assumptions()).network
+        processes = math.ceil(machines.processes / machines.workers)
+        of_one = check.replicas if machines.embedded else min(check.replicas, processes)
         fleet = Fleet(
             replicas=check.replicas,
-            processes=math.ceil(machines.processes / machines.workers),
+            processes=processes,
             cores=machines.cores,
-            slowdown=machines.slowdown,
+            slowdown=known.slowdown(check.algorithm),
             servers=ServerShares.of(known.layout(check.algorithm)),
             network=None if machines.embedded else network,
+            crowd=self._crowd(check.algorithm, of_one),
         )
         if check.algorithm == "sandblaster":
             return sandblaster.simulate(known, fleet, self.seed).rate
@@ -269,13 +251,3 @@ def numbers(most: int) -> list[int]:
         for digit in IN_A_DECADE
         if digit * 10**power <= most
     ]
-
-
-def fewest_servers(rows: list[FleetRow]) -> list[FleetRow]:
-    """For each number of replicas the fewest servers that are as fast as the best."""
-    chosen = []
-    for replicas in sorted({row.replicas for row in rows}):
-        same = [row for row in rows if row.replicas == replicas]
-        best = max(row.examples_s for row in same)
-        chosen.append(next(row for row in same if row.examples_s >= AS_FAST * best))
-    return chosen

@@ -6,6 +6,7 @@ steps, exchanges and portions cost them; nothing of it stays on the servers.
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
@@ -33,6 +34,14 @@ from distbelief.coordinator.planning.costs import (
     SmallExchanges,
     fit_exchange,
 )
+from distbelief.coordinator.planning.crowding import (
+    LEAST_SLOWDOWN,
+    MOST_SLOWDOWN,
+    AtOnce,
+    counts,
+    crowds_of,
+    steps_at_once,
+)
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.runs.folder import RunFolder
@@ -46,11 +55,11 @@ from distbelief.worker_tasks.server_meter import ServerMeter
 #: Empty units, one after another: what a unit costs beside its work.
 EMPTY_UNITS = 25
 
-#: Shares of the time.
-EXCHANGES, ALONE, TOGETHER, LINK = 0.3, 0.2, 0.3, 0.2
+#: Shares of the time; there is no link where all is on one machine, and no crowd elsewhere.
+EXCHANGES, ALONE, TOGETHER, CROWD, LINK = 0.3, 0.15, 0.25, 0.15, 0.2
 
-#: Beyond these a ratio of two measurements is noise, not a machine.
-LEAST_SLOWDOWN, MOST_SLOWDOWN = 1.0, 3.0
+#: What holds a replica back is simulated, not measured.
+UNHINDERED = {"max_staleness": None, "warm_start_steps": 0}
 
 
 @contextmanager
@@ -76,21 +85,21 @@ def opened(
 class _Reports:
     """What workers reported: ``together`` and ``link`` are those of all at once.
 
-    ``push_s`` are the CPU seconds that servers took for a push meanwhile, and what came with it.
+    Of all cores, where all is on one machine: ``crowds`` are those of more processes.
     """
 
     opening: list[Report]
     dispatch: DispatchCosts
     exchanges: Report
     alone: Report
-    together: list[Report]
-    push_s: float
+    together: AtOnce
+    crowds: list[AtOnce]
     link: Link | None
 
     @property
     def hosts(self) -> list[Report]:
         """One of each worker."""
-        return list({each["worker"]: each for each in self.together}.values())
+        return list({each["worker"]: each for each in self.together.reports}.values())
 
 
 def measure_downpour(
@@ -108,7 +117,8 @@ def measure_downpour(
     chosen = problem.config.n_push == problem.config.n_fetch == "auto" and (
         longest_interval(problem.config, tables=bool(problem.layout.tables)) > 1
     )
-    began = time.monotonic()
+    began, planned = time.monotonic(), problem.config
+    problem = replace(problem, config=planned.model_copy(update=UNHINDERED))
     with opened(problem.with_interval(1), cluster, say, local) as resources:
         embedded = cluster.embedded
         reports = _gather(resources, min(processes, problem.config.replicas), seconds, say)
@@ -120,11 +130,15 @@ def measure_downpour(
             cores=min(each["cores"] for each in reports.hosts),
             servers=len(servers),
             engines=tuple(each.value for each in servers.engines),
-            slowdown=_slowdown(reports.alone, reports.together),
+            slowdown=_slowdown(reports.alone, reports.together.reports),
             load=max(each["load"] for each in reports.opening),
         )
-        work = work_of(resources.problem, chosen=chosen)
-    rates = [each["rate"] for each in reports.together]
+        work = replace(
+            work_of(resources.problem, chosen=chosen),
+            max_staleness=planned.max_staleness,
+            unit_seconds=planned.unit_time if math.isfinite(planned.unit_time) else None,
+            warm_start_steps=planned.warm_start_steps,
+        )
     return Calibration(
         work=work,
         machines=machines,
@@ -134,7 +148,7 @@ def measure_downpour(
         sandblaster=None,
         checks=(
             SeenRate("downpour", 1, reports.alone["rate"]),
-            SeenRate("downpour", len(rates), sum(rates)),
+            *(each.check for each in (reports.together, *reports.crowds)),
         ),
         seconds=time.monotonic() - began,
     )
@@ -151,18 +165,17 @@ def _gather(
     say("calibrating: steps and exchanges of one worker process")
     exchanges = asker.one("exchanges", EXCHANGES * seconds)
     alone = asker.one("steps", ALONE * seconds)
-    say(f"calibrating: steps of {processes} worker processes at once")
-    meter = ServerMeter(servers)
-    before = meter.read()
-    together = asker.several("steps", range(processes), TOGETHER * seconds)
-    spent, pushes = meter.since(before), sum(each["pushes"] for each in together)
-    link = None
+    least, *more = counts(resources.cluster, processes)
+    say(f"calibrating: steps of {least} worker processes at once")
+    together = steps_at_once(asker, servers, least, TOGETHER * seconds)
+    crowds, link = list[AtOnce](), None
+    for count in more:
+        say(f"calibrating: steps of {count} worker processes at once")
+        crowds.append(steps_at_once(asker, servers, count, CROWD * seconds))
     if not resources.cluster.embedded:
         say("calibrating: the links between workers and servers")
-        link = _link(asker, LINK * seconds, len({each["worker"] for each in together}))
-    return _Reports(
-        opening, dispatch, exchanges, alone, together, spent.cpu_s / max(1, pushes), link
-    )
+        link = _link(asker, LINK * seconds, len({each["worker"] for each in together.reports}))
+    return _Reports(opening, dispatch, exchanges, alone, together, crowds, link)
 
 
 def work_of(problem: Problem, *, chosen: bool) -> PlannedWork:
@@ -215,14 +228,15 @@ def spent_between(reports: list[Report], whose: str, clock: str) -> float:
 
 
 def _link(asker: Asker, seconds: float, hosts: int) -> Link:
-    """One worker alone; then as many as there are hosts, which the servers' side may limit."""
+    """One worker alone; then as many as there are hosts, at one server, which may limit them."""
     alone = asker.one("link", seconds / 2)
-    together = asker.several("link", range(hosts), seconds / 2) if hosts > 1 else []
+    at_one = asker.several("link", range(hosts), seconds / 2, server=0) if hosts > 1 else []
     return Link(
         up=tuple(alone["up"]),
         down=tuple(alone["down"]),
         round_trip_s=tuple(alone["round_trip_s"]),
-        together=tuple(statistics.median(each["up"]) for each in together),
+        burst=tuple(alone["burst"]),
+        at_one=tuple(statistics.median(each["up"]) for each in at_one),
     )
 
 
@@ -246,7 +260,7 @@ def _costs(reports: _Reports, machines: Machines) -> DownpourCosts:
     quiet = Measured.of(exchanges["push" if by_window else "both"])
     # Servers with more to do spend less on each call; busy cores make each second shorter.
     speed = machines.slowdown if machines.embedded else 1.0
-    served = reports.push_s / speed
+    served = reports.together.push_s / speed
     if by_window:
         served *= quiet.middle("server") / (
             quiet.middle("server") + Measured.of(exchanges["fetch"]).middle("server")
@@ -260,12 +274,15 @@ def _costs(reports: _Reports, machines: Machines) -> DownpourCosts:
         )
 
     return DownpourCosts(
-        steps=_steps(alone, reports.together, machines.slowdown),
+        steps=_steps(alone, reports.together.reports, machines.slowdown),
         alone=tuple(exchanges["step"]["cpu_s"]),
         both=loaded(both),
         push=loaded(push),
         fetch=loaded(fetch),
         by_window=by_window,
+        crowds=crowds_of(
+            {len(each.reports): each.step_s for each in (reports.together, *reports.crowds)}
+        ),
     )
 
 

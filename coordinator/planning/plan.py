@@ -9,7 +9,8 @@ from typing import Any
 from distbelief.coordinator.planning.assumptions import Assumptions
 from distbelief.coordinator.planning.calibration import Calibration, SeenRate
 from distbelief.coordinator.planning.choice import FleetChoice, choose
-from distbelief.coordinator.planning.forecast import Alone, FleetRow, Forecaster
+from distbelief.coordinator.planning.forecast import Forecaster
+from distbelief.coordinator.planning.rows import Alone, FleetRow
 from distbelief.coordinator.planning.words import (
     alone_sentence,
     assumption_sentences,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distbelief.coordinator.planning.forecast import FleetRow, fewest_servers
 from distbelief.coordinator.planning.plan import FleetPlan
+from distbelief.coordinator.planning.rows import FleetRow, fewest_servers
 from distbelief.coordinator.planning.simulation.outcome import RESOURCES
 from distbelief.coordinator.planning.words import NAMES, duration, number
 

@@ -7,13 +7,23 @@ the whole does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 from distbelief.coordinator.planning.assumptions import Assumptions
-from distbelief.coordinator.planning.calibration import Calibration, SeenRate
+from distbelief.coordinator.planning.calibration import (
+    Calibration,
+    DownpourCosts,
+    SandblasterCosts,
+    SeenRate,
+)
 from distbelief.coordinator.planning.costs import Waits
 from distbelief.coordinator.planning.forecast import Forecaster
+
+Costs = TypeVar("Costs", DownpourCosts, SandblasterCosts)
 
 #: Halvings of what a wait may be: a thousandth of it is left.
 HALVINGS = 10
@@ -26,15 +36,21 @@ def with_waits(calibration: Calibration, algorithm: str) -> Calibration:
     """With the waits by which the fleets that were seen are as fast as they were.
 
     What one process did tells the wait for all; what several did, the longer one where all cores
-    are busy. A wait is 0 if the simulation without any is no faster; then what was seen stays a
-    check of it.
+    are busy; what more processes than cores did, how much longer it is for such a crowd. A wait is
+    0 if the simulation without any is no faster; then what was seen stays a check of it.
     """
-    seen = [each for each in calibration.checks if each.algorithm == algorithm]
-    fewest, most = min(seen, key=_replicas), max(seen, key=_replicas)
-    fitted = _fitted(calibration, fewest, lambda wait_s: Waits(wait_s, wait_s))
-    if most.replicas > fewest.replicas:
-        idle_s = _waits(fitted, algorithm).idle_s
-        fitted = _fitted(fitted, most, lambda wait_s: Waits(idle_s, idle_s + wait_s))
+    seen = sorted(
+        (each for each in calibration.checks if each.algorithm == algorithm), key=_replicas
+    )
+    machines = calibration.machines
+    cores = max(machines.cores if machines.embedded else math.inf, seen[0].replicas)
+    most = [each for each in seen if each.replicas <= cores][-1]
+    fitted = _fitted(calibration, seen[0], _for_all)
+    if most.replicas > seen[0].replicas:
+        fitted = _fitted(fitted, most, _where_busy)
+    for each in seen:
+        if each.replicas > cores:
+            fitted = _fitted(fitted, each, partial(_in_crowd, each.replicas / cores))
     checks = tuple(
         replace(each, fitted=each.fitted or (each in seen and _is_met(fitted, each)))
         for each in calibration.checks
@@ -43,21 +59,40 @@ def with_waits(calibration: Calibration, algorithm: str) -> Calibration:
 
 
 def _fitted(
-    calibration: Calibration, seen: SeenRate, waits_of: Callable[[float], Waits]
+    calibration: Calibration, seen: SeenRate, waiting: Callable[[Any, float], Any]
 ) -> Calibration:
-    """The waits of a number, with which the simulation is as fast as what was seen."""
+    """With the wait, of costs that are ``waiting`` so, by which it is as fast as what was seen."""
+
+    def with_wait(wait_s: float) -> Calibration:
+        return _with(calibration, seen.algorithm, lambda costs: waiting(costs, wait_s))
+
     low, high = 0.0, _longest(calibration, seen)
-    found = _waiting(calibration, seen.algorithm, waits_of(low))
+    found = with_wait(low)
     if _rate(found, seen) <= seen.measured:
         return found
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        found = _waiting(calibration, seen.algorithm, waits_of(middle))
+        found = with_wait(middle)
         if _rate(found, seen) > seen.measured:
             low = middle
         else:
             high = middle
     return found
+
+
+def _for_all(costs: Costs, wait_s: float) -> Costs:
+    return replace(costs, waits=Waits(wait_s, wait_s))
+
+
+def _where_busy(costs: Costs, wait_s: float) -> Costs:
+    return replace(costs, waits=replace(costs.waits, busy_s=costs.waits.idle_s + wait_s))
+
+
+def _in_crowd(per_core: float, costs: Costs, wait_s: float) -> Costs:
+    crowds = (
+        replace(each, wait_s=wait_s) if each.per_core == per_core else each for each in costs.crowds
+    )
+    return replace(costs, crowds=tuple(crowds))
 
 
 def _replicas(seen: SeenRate) -> int:
@@ -79,16 +114,9 @@ def _is_met(calibration: Calibration, seen: SeenRate) -> bool:
     return abs(_rate(calibration, seen) / seen.measured - 1) <= MET
 
 
-def _waits(calibration: Calibration, algorithm: str) -> Waits:
-    costs = calibration.sandblaster if algorithm == "sandblaster" else calibration.downpour
-    assert costs is not None
-    return costs.waits
-
-
-def _waiting(calibration: Calibration, algorithm: str, waits: Waits) -> Calibration:
+def _with(calibration: Calibration, algorithm: str, waiting: Callable[[Any], Any]) -> Calibration:
     if algorithm == "sandblaster":
         assert calibration.sandblaster is not None
-        sandblaster = replace(calibration.sandblaster, waits=waits)
-        return replace(calibration, sandblaster=sandblaster)
+        return replace(calibration, sandblaster=waiting(calibration.sandblaster))
     assert calibration.downpour is not None
-    return replace(calibration, downpour=replace(calibration.downpour, waits=waits))
+    return replace(calibration, downpour=waiting(calibration.downpour))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from distbelief.coordinator.planning.assumptions import Assumptions, told
 from distbelief.coordinator.planning.calibration import Calibration, Machines, SeenRate
 from distbelief.coordinator.planning.choice import WORTH, FleetChoice, worth_it
-from distbelief.coordinator.planning.forecast import Alone, FleetRow, fewest_servers
+from distbelief.coordinator.planning.rows import Alone, FleetRow, fewest_servers
 from distbelief.coordinator.planning.simulation.outcome import RESOURCES
 
 #: A machine is busy with something else above this load for each core; and a simulation that is

@@ -124,6 +124,11 @@ class Dispatcher:
         return len(self._liveness)
 
     @property
+    def held(self) -> int:
+        """Units that a process held when they were looked at last."""
+        return sum(bool(entry.worker) for entry in self._in_flight.values())
+
+    @property
     def idle_s(self) -> float:
         """How long units have been waiting without any worker at work."""
         return time.monotonic() - self._at_work if self._in_flight else 0.0

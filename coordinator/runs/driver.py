@@ -17,6 +17,10 @@ from distbelief.coordinator.runs.heldout import HeldoutEvaluations
 #: How long a driver waits for something to happen before it looks around.
 TICK_S = 0.5
 
+#: Reads the newest checkpoint; and is told what people should know, a line each.
+Latest = Callable[[], Checkpoint]
+Say = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class DriverHooks:
@@ -71,11 +75,11 @@ class Driver(Protocol):
         """Load what a driver before committed, or wrote into a checkpoint."""
         ...
 
-    def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
+    def restore(self, latest: Latest, say: Say) -> None:
         """Go on under the session's fence from the state of the shards.
 
-        What they lost comes back from the ``latest`` checkpoint; the answer says so in lines.
-        Raises CheckpointError if it is needed and there is none.
+        What they lost comes back from the ``latest`` checkpoint; ``say`` is told what and why, a
+        line each. Raises CheckpointError if it is needed and there is none.
         """
         ...
 

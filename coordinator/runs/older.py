@@ -36,6 +36,15 @@ def older_shards(
     return lines
 
 
+def incomplete_shards(
+    record: RunRecord | None, found: Sequence[ShardState | None]
+) -> Iterator[str]:
+    """Say which shards do not have all that the run needs."""
+    for shard, state in enumerate(found):
+        if state is None:
+            yield f"{place(record, shard)} lacks vectors that the run needs"
+
+
 def _changes_lost(found: Standing, known: Standing) -> str:
     """How far a shard went back; under an older fence at least as far as that is known."""
     if found.fence < known.fence:

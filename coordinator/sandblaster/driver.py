@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from distbelief.app.files.checkpoint import Checkpoint, understood
+from distbelief.app.files.checkpoint import understood
 from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
@@ -26,14 +26,15 @@ from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import SandblasterStatus
 from distbelief.coordinator.runs.checkpoints import Capture
-from distbelief.coordinator.runs.driver import TICK_S, DriverHooks, FinalState
+from distbelief.coordinator.runs.driver import DriverHooks, FinalState, Latest, Say
 from distbelief.coordinator.runs.heldout import HeldoutEvaluations
-from distbelief.coordinator.runs.older import older_shards, went_back
 from distbelief.coordinator.runs.session import Session
+from distbelief.coordinator.sandblaster import remains
 from distbelief.coordinator.sandblaster.batch import BatchEvaluator
 from distbelief.coordinator.sandblaster.descent import DescentState, Evaluate, Iterated
 from distbelief.coordinator.sandblaster.minimisers import check_begun, minimiser, wording_divergence
 from distbelief.coordinator.sandblaster.portion_count import Cut
+from distbelief.coordinator.sandblaster.scoring import Scoring
 from distbelief.coordinator.sandblaster.space import Space
 from distbelief.coordinator.sandblaster.status import status_of
 from distbelief.coordinator.sandblaster.summary import summary
@@ -62,6 +63,9 @@ class Sandblaster:
         self._evaluator = BatchEvaluator(session, store, Cut.of(problem), workers, self._turn)
         self._state: DescentState | None = None
         self._step = 0.0
+        self._reason: EndReason | None = None
+        #: Why it ended, once the minimiser is where models are and no other vector is needed.
+        self._ended: EndReason | None = None
         self._next_heldout = 0.0
         #: What a coordinator goes back to after a loss: those of the last iteration.
         self._quantum = 0.0
@@ -71,6 +75,7 @@ class Sandblaster:
         #: The training before this one, whose parameters it began with, if there was one.
         self.before: Mapping[str, Any] | None = None
         self.evaluations = HeldoutEvaluations(session, problem, store, workers)
+        self._scoring = Scoring(self.evaluations, hooks, self._look)
 
     @classmethod
     def on_servers(cls, session: Session, problem: Problem, hooks: DriverHooks) -> Sandblaster:
@@ -90,6 +95,7 @@ class Sandblaster:
     def load_state(self, document: Mapping[str, Any]) -> None:
         self._began = time.monotonic() - document["seconds"]
         self._state = DescentState.from_json(state) if (state := document["state"]) else None
+        self._ended = EndReason(ended) if (ended := document.get("ended")) else None
         self.before = document.get("before")
         self._step, self._quantum = document["step"], document["quantum"]
         self._next_heldout = document["next_heldout"]
@@ -97,26 +103,19 @@ class Sandblaster:
         self._evaluator.load_state(document)
         self.evaluations.load_state(document["evaluations"])
 
-    def restore(self, latest: Callable[[], Checkpoint]) -> list[str]:
+    def restore(self, latest: Latest, say: Say) -> None:
         # The vectors of an iteration belong together: all shards go back if one lost any.
-        store = self._store
+        store, names = self._store, [*map(named, self._in_force)]
         store.fence = self._session.fence
-        found = store.shard_states()
-        lines = older_shards(self._session.record, found, store.standings, self._known)
-        store.accept(found)
-        whole = store.shard_states(*map(named, self._in_force))
-        if None in whole or [*went_back(found, self._known)]:
+        left = remains.look(store, self._session.record, self._known, names, say)
+        if not left.whole:
             saved, before = latest(), self._iteration
             with understood(saved) as document:
                 self.load_state(document["driver"])
             self._space.restore(saved, self._in_force)
-            lines.append(
-                f"the vectors came back from checkpoint {saved.path.name}, iteration "
-                f"{self._iteration}; {max(0, before - self._iteration)} iterations were lost and "
-                "are made again"
-            )
-        elif lines:
-            lines.append(f"iteration {self._iteration} is whole: what came after it is made again")
+            say(remains.came_back(saved, self._iteration, before))
+        elif left.older:
+            say(f"iteration {self._iteration} is whole: what came after it is made again")
         store.raise_fence(self._session.fence)
         self._space.reset(self._in_force)
         store.drop(*(self.before["left"] if self.before else ()))
@@ -124,7 +123,6 @@ class Sandblaster:
         self._evaluator.quantum = self._quantum
         if (passes := self.evaluations.forget()) is not None:
             self._next_heldout = min(self._next_heldout, passes)
-        return lines
 
     def capture(self) -> Capture:
         names = self._in_force
@@ -145,6 +143,8 @@ class Sandblaster:
             WorkFailed: a portion failed as often as it may.
             WaitTimeout: no portion was answered for very long.
         """
+        if self._ended is not None:
+            return EndReason.INTERRUPTED if self._hooks.should_stop() else self._ended
         config, loss_unit = self._session.config, self._problem.loss_unit
         asking = minimiser(self._space, self._start(), config, loss_unit)
         try:
@@ -164,23 +164,37 @@ class Sandblaster:
         except _Stopped:
             reason = self._reason_to_stop() or EndReason.INTERRUPTED
         if reason is not EndReason.INTERRUPTED and self._problem.n_heldout:
-            self._evaluate_last()
+            # Without a state, time was up before the first evaluation was done.
+            point = self._state.point if self._state else "x0"
+            self._scoring.score_end(self._passes, self.seconds, named(point))
+        self._reason = reason
         return EndReason.INTERRUPTED if self._hooks.should_stop() else reason
 
     def finish(self, *, resumable: bool) -> FinalState:
         """Read the minimiser, which is what Sandblaster is for, whatever the held-out score."""
-        state, vector = self._state, PARAMETERS
         self.evaluations.abandon()
-        if state is not None and resumable:
-            vector = named(state.point)
-        elif state is not None:
-            self._store.copy(named(state.point), PARAMETERS)
+        if not resumable:
+            self._settle_end()
+        state = self._state if self._ended is None else None
+        vector = PARAMETERS if state is None else named(state.point)
         parameters = self._store.fetch(vector).vector
         if not resumable:
             self._space.clear()
             self._store.drop(BEST, COUNTED)
             batch.clear(self._session.control, self._session.record.run, self._evaluator.number)
         return FinalState(self.evaluations.last_at(self._passes), parameters, {}, {})
+
+    def _settle_end(self) -> None:
+        """Put the minimiser where models are, and commit that nothing else is needed any more.
+
+        Whoever goes on after a death in the last moments has it, though the vectors are gone.
+        """
+        if self._ended is not None:
+            return
+        if self._state is not None:
+            self._store.copy(named(self._state.point), PARAMETERS)
+        self._known, self._ended = self._store.standings, self._reason
+        self._session.leader.commit(self._document())
 
     def abandon(self) -> None:
         self.evaluations.abandon()
@@ -195,7 +209,7 @@ class Sandblaster:
 
     def _turn(self) -> None:
         """Look around between reports, without waiting for anything."""
-        self._collect_heldout(0.0)
+        self._scoring.collect()
         self._hooks.check()
         self._hooks.checkpoints.advance(self._session.fence, self.capture)
         self._hooks.on_status(self.status())
@@ -235,7 +249,8 @@ class Sandblaster:
     @property
     def _in_force(self) -> list[str]:
         """The vectors without which there is no going on from here."""
-        return sorted(set(self._state.in_force)) if self._state else []
+        state = self._state if self._ended is None else None
+        return [] if state is None else sorted(set(state.in_force))
 
     def _start(self) -> str | DescentState:
         """Where the minimisation begins, or goes on."""
@@ -249,6 +264,7 @@ class Sandblaster:
         """The state that a new coordinator needs beside the vectors."""
         return {
             "state": self._state.to_json() if self._state else None,
+            "ended": self._ended,
             "step": self._step,
             **self._evaluator.to_json(),
             "quantum": self._quantum,
@@ -266,26 +282,9 @@ class Sandblaster:
             return EndReason.TIME
         return self.evaluations.reason_to_stop()
 
-    def _evaluate_last(self) -> None:
-        """Score the point where the run ended."""
-        self._finish_heldout()
-        if self._hooks.should_stop():
-            return
-        if self.evaluations.last_at(self._passes) is None:
-            # Without a state, time was up before the first evaluation was done.
-            point = self._state.point if self._state else "x0"
-            self.evaluations.start(self._passes, self.seconds, named(point))
-        self._finish_heldout()
-
-    def _collect_heldout(self, seconds: float) -> None:
-        if self.evaluations.running and (evaluation := self.evaluations.collect(seconds)):
-            self.evaluations.tell(evaluation)
-
-    def _finish_heldout(self) -> None:
-        while self.evaluations.running and not self._hooks.should_stop():
-            self._collect_heldout(TICK_S)
-            self._hooks.check()
-            self._hooks.on_status(self.status())
+    def _look(self) -> None:
+        self._hooks.check()
+        self._hooks.on_status(self.status())
 
     def status(self) -> SandblasterStatus:
         return status_of(

@@ -85,9 +85,12 @@ def _shut_out(resources: TrainingResources, loss: DataLost) -> None:
 
 def _restore(resources: TrainingResources, driver: Driver) -> None:
     """Bring lost data back from the last checkpoint, and go on from where the shards stand."""
-    for line in driver.restore(resources.hooks.checkpoints.latest):
+
+    def say(line: str) -> None:
         resources.say(line)
         resources.session.tell("restored", what=line)
+
+    driver.restore(resources.hooks.checkpoints.latest, say)
     resources.say(f"taken up under fence {resources.session.fence}")
 
 

@@ -31,7 +31,7 @@ def check_costs(known: Calibration) -> None:
     assert all(each > 0 for each in known.downpour.alone + known.sandblaster.portions[0])
     assert min(known.dispatch.turnaround_s) > 0
     assert {(each.algorithm, each.replicas) for each in known.checks} == {
-        *(("downpour", 1), ("downpour", 2), ("sandblaster", 2))
+        *((name, count) for name in ("downpour", "sandblaster") for count in (1, 2))
     }
 
 
@@ -51,6 +51,7 @@ def test_a_fleet_is_calibrated_by_its_own_workers_and_keeps_nothing(
     check_costs(known)
     assert known.link is not None
     assert min(known.link.up + known.link.down + known.link.round_trip_s) > 0
+    assert min(known.link.burst) >= 0
     assert known.machines.processes == 2
     assert {url: set(keys(url)) for url in before} == before
     assert not any(tmp_path.iterdir())

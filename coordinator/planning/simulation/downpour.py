@@ -1,11 +1,6 @@
-"""Downpour on a simulated fleet: the loop of a replica, as it is, with its time made up."""
+"""Downpour on a simulated fleet."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -15,26 +10,19 @@ from distbelief.coordinator.planning.simulation.exchanges import (
     OneHost,
     OwnHosts,
     ServerModel,
-    carry_out,
     exchange,
 )
 from distbelief.coordinator.planning.simulation.fleet import Fleet
 from distbelief.coordinator.planning.simulation.outcome import FleetOutcome, limit_of
-from distbelief.coordinator.planning.simulation.timeline import Cores, Do, SerialThread, Timeline
+from distbelief.coordinator.planning.simulation.replica import Intervals, Replica
+from distbelief.coordinator.planning.simulation.slowest import Slowest
+from distbelief.coordinator.planning.simulation.timeline import SerialThread, Timeline
 
 #: Steps that are simulated: at least as many in all, and pushes of each replica.
 STEPS, PUSHES_EACH = 3_000, 3
 
 #: The share of the steps after which it counts: queues fill first.
 WARM_UP = 0.5
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """Steps between pushes, and between fetches."""
-
-    n_push: int
-    n_fetch: int
 
 
 def simulate(
@@ -70,10 +58,12 @@ class _World:
         self.together = intervals.n_push == intervals.n_fetch and not costs.by_window
         numbers = calibration.layout("downpour").size
         self.push, self.fetch = (
-            exchange(cost, fleet, numbers, self.rng, costs.waits)
+            exchange(cost, fleet, numbers, self.rng, fleet.waits(costs.waits))
             for cost in (costs.both if self.together else costs.push, costs.fetch)
         )
-        self.hosts = [Cores(self.timeline, fleet.cores, fleet.slowdown) for _ in range(fleet.hosts)]
+        self.look = exchange(costs.fetch, fleet.asking_one(), 0, self.rng, fleet.waits(costs.waits))
+        self.slowest = Slowest(fleet.replicas)
+        self.hosts = [fleet.host(self.timeline) for _ in range(fleet.hosts)]
         one = self.hosts[0] if fleet.network is None else None
         self.servers: ServerModel = (
             OneHost(self.timeline, fleet, self.hosts[0])
@@ -88,7 +78,8 @@ class _World:
         self.steps = 0
         self.staleness: list[int] = []
         self.computed_s = 0.0
-        self._replicas = [_Replica(self, index, costs) for index in range(fleet.replicas)]
+        self.held_s = 0.0
+        self._replicas = [Replica(self, index, costs) for index in range(fleet.replicas)]
 
     def _idle_turnaround(self) -> list[float]:
         """The seconds of a unit's way in which nobody computes anything."""
@@ -115,6 +106,7 @@ class _World:
             "cores": sum(each.busy_s() for each in self.hosts),
             "servers' CPU": self.servers.cpu_s(),
             "computing": self.computed_s,
+            "slower replicas": self.held_s,
             "coordinator": self.coordinator.worked_s,
             "control server": self.control.worked_s,
             **busy,
@@ -126,8 +118,11 @@ class _World:
         shared = {name: spent[name] / elapsed for name in self.servers.busy(1.0)}
         shared |= {name: spent[name] / elapsed for name in ("coordinator", "control server")}
         shared["cores"] = spent["cores"] / elapsed / fleet.cores / fleet.hosts
-        computing = spent["computing"] / elapsed / fleet.replicas
-        busy = {**shared, "computing": computing, "exchanges": max(0.0, 1 - computing)}
+        own = {
+            name: spent[name] / elapsed / fleet.replicas
+            for name in ("computing", "slower replicas")
+        }
+        busy = {**shared, **own, "exchanges": max(0.0, 1 - sum(own.values()))}
         apart = 0.0 if fleet.network is None else spent["servers' CPU"]
         return FleetOutcome(
             rate=steps / elapsed,
@@ -151,147 +146,3 @@ def _quantiles(staleness: list[int]) -> tuple[float, float]:
         return 0.0, 0.0
     middle, high = np.quantile(staleness, (0.5, 0.95))
     return float(middle), float(high)
-
-
-class _Replica:
-    """One replica: it computes, pushes and fetches, and ends a unit now and then.
-
-    At most one push and one fetch are under way; the next one waits for it, and the replica with
-    it. Without overlap it waits for each.
-    """
-
-    def __init__(self, world: _World, index: int, costs: DownpourCosts) -> None:
-        self._world = world
-        self._host = index // world.fleet.processes if world.fleet.network is not None else 0
-        self._cores = world.hosts[self._host]
-        trouble, rng = world.fleet.trouble, world.rng
-        slow = trouble.factor if rng.random() < trouble.share else 1.0
-        self._compute_s: Iterator[float] = drawn(rng, costs.steps[index % len(costs.steps)], slow)
-        self._dies_at = rng.exponential(trouble.lives_s) if trouble.lives_s < math.inf else math.inf
-        self._steps = 0
-        self._left = int(rng.integers(1, world.work.unit_length + 1))
-        self._pushing = self._fetching = False
-        #: What to do when the push, or the fetch, that is waited for is there.
-        self._after_push: list[Do] = []
-        self._after_fetch: list[Do] = []
-        #: The last push that the copy knows.
-        self._base = 0
-        self._began = 0.0
-        #: Steps since the last push.
-        self._unpushed = 0
-
-    def go_on(self) -> None:
-        """Begin the next step, or end the unit."""
-        if self._left <= 0:
-            self._once_pushed(self._end_unit)
-        elif not self._world.together and self._steps % self._world.intervals.n_fetch == 0:
-            self._begin_window()
-        else:
-            self._compute()
-
-    def _begin_window(self) -> None:
-        world = self._world
-        if world.by_window and world.work.overlap and self._steps:
-            self._once_fetched(self._compute)  # it was asked for a step before
-        elif world.by_window or not world.work.overlap:
-            self._fetch()
-            self._once_fetched(self._compute)
-        else:
-            self._once_fetched(self._fetch_and_compute)
-
-    def _fetch_and_compute(self) -> None:
-        self._fetch()
-        self._compute()
-
-    def _compute(self) -> None:
-        world = self._world
-        ahead = world.by_window and world.work.overlap
-        if ahead and (self._steps + 1) % world.intervals.n_fetch == 0:
-            self._fetch()
-        self._began = world.timeline.now
-        self._cores.burn(next(self._compute_s), self._computed)
-
-    def _computed(self) -> None:
-        world = self._world
-        world.computed_s += world.timeline.now - self._began
-        self._unpushed += 1
-        self._steps += 1
-        self._left -= 1
-        if self._steps % world.intervals.n_push == 0 or self._left <= 0:
-            self._once_pushed(self._push)
-        else:
-            self.go_on()
-
-    def _push(self) -> None:
-        world = self._world
-        self._pushing = True
-        world.pushes += 1
-        number, steps = world.pushes, self._unpushed
-        self._unpushed = 0
-        world.staleness.append(max(0, number - 1 - self._base))
-        done = partial(self._pushed, number, steps)
-        carry_out(self._cores, world.servers, self._host, world.push, done)
-        if world.work.overlap:
-            self.go_on()
-        else:
-            self._once_pushed(self.go_on)
-
-    def _pushed(self, number: int, steps: int) -> None:
-        """Steps count once the servers have them: at the start all replicas are a push ahead."""
-        self._world.steps += steps
-        self._pushing = False
-        if self._world.together:
-            self._base = number
-        _call_all(self._after_push)
-
-    def _fetch(self) -> None:
-        if self._fetching:
-            return
-        self._fetching = True
-        world = self._world
-        done = partial(self._fetched, world.pushes)
-        carry_out(self._cores, world.servers, self._host, world.fetch, done)
-
-    def _fetched(self, number: int) -> None:
-        self._fetching = False
-        self._base = number
-        _call_all(self._after_fetch)
-
-    def _once_pushed(self, do: Do) -> None:
-        _once(self._pushing, self._after_push, do)
-
-    def _once_fetched(self, do: Do) -> None:
-        _once(self._fetching, self._after_fetch, do)
-
-    def _end_unit(self) -> None:
-        """Report, and begin the next unit, or another process does after this one's death."""
-        world = self._world
-        self._left = world.work.unit_length
-        known = world.dispatch
-        wait_s = next(world.turnaround)
-        if world.timeline.now >= self._dies_at:
-            trouble = world.fleet.trouble
-            wait_s += trouble.lease_s
-            self._dies_at = world.timeline.now + wait_s + world.rng.exponential(trouble.lives_s)
-        begin = partial(self._cores.burn, known.main_s + known.process_s, self._begin_unit)
-        controlled = partial(world.control.take, known.control_s, begin)
-        told = partial(world.coordinator.take, known.coordinator_s, controlled)
-        world.timeline.after(wait_s, told)
-
-    def _begin_unit(self) -> None:
-        self._fetch()
-        self._once_fetched(self._compute)
-
-
-def _once(under_way: bool, waiting: list[Do], do: Do) -> None:
-    if under_way:
-        waiting.append(do)
-    else:
-        do()
-
-
-def _call_all(waiting: list[Do]) -> None:
-    ready = waiting[:]
-    waiting.clear()
-    for do in ready:
-        do()

@@ -102,7 +102,8 @@ class _Carried:
         self.first_into = self.into / what.calls
         self.out = what.down / network.server
         self.last_out = self.out / what.calls
-        self.down_s = float(what.down.sum()) / network.down
+        self.down = what.down / network.down
+        self.down_s = float(self.down.sum())
         self.bytes = what.bytes
         self.count = 0
 
@@ -113,6 +114,7 @@ class OwnHosts:
     def __init__(self, timeline: Timeline, fleet: Fleet, network: Network) -> None:
         self._timeline = timeline
         self._latency_s = network.latency_s
+        self._ahead_s = network.burst / network.up, network.burst / network.down
         self._network = network
         self._hosts = fleet.hosts
         self._up_free = [0.0] * fleet.hosts
@@ -126,11 +128,15 @@ class OwnHosts:
         if kind is None:
             kind = self._kinds[id(what)] = _Carried(what, self._network)
         kind.count += 1
-        began = max(self._timeline.now, self._up_free[host])
+        now = self._timeline.now
+        began = max(now, self._up_free[host])
         self._up_free[host] = began + kind.up_s
-        after = began + self._latency_s
-        first = np.maximum(kind.first_sent + after, self._in_free + kind.first_into)
-        self._in_free = np.maximum(kind.sent + after, self._in_free + kind.into)
+        # What a link lets through at once is there so much sooner.
+        began, now = began - self._ahead_s[0] + self._latency_s, now + self._latency_s
+        first = np.maximum(kind.first_sent + began, now)
+        first = np.maximum(first, self._in_free + kind.first_into)
+        sent = np.maximum(kind.sent + began, now)
+        self._in_free = np.maximum(sent, self._in_free + kind.into)
         service = what.service * next(what.noise)
         self._worked += service
         begun = np.maximum(first, self._free)
@@ -138,14 +144,16 @@ class OwnHosts:
         self._free = np.maximum(begun + service, self._in_free + each)
         answering = np.maximum(begun + each, self._out_free)
         self._out_free = np.maximum(answering + kind.out, self._free + kind.last_out)
-        self._timeline.at(self._received(host, kind, float(answering.min())), done)
+        self._timeline.at(self._received(host, kind, answering + self._latency_s), done)
 
-    def _received(self, host: int, kind: _Carried, answered: float) -> float:
-        """When the last reply is there: the link takes one after another, and does not wait."""
+    def _received(self, host: int, kind: _Carried, answering: Array) -> float:
+        """When the last reply is there: the link takes one after another, as they come."""
+        order = np.argsort(answering)
+        left = np.cumsum(kind.down[order][::-1])[::-1]
+        free = max(self._down_free[host] + kind.down_s, float((answering[order] + left).max()))
+        self._down_free[host] = free
         last = float(self._out_free.max()) + self._latency_s
-        began = max(answered + self._latency_s, self._down_free[host])
-        self._down_free[host] = began + kind.down_s
-        return max(self._down_free[host], last)
+        return max(free - self._ahead_s[1], last)
 
     @property
     def moved(self) -> float:

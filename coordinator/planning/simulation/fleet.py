@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.layout.layout import Layout
+from distbelief.coordinator.planning.costs import NO_CROWD, Crowd, Waits
+from distbelief.coordinator.planning.simulation.timeline import Cores, Timeline
 
 Array = npt.NDArray[np.float64]
 
@@ -17,13 +19,15 @@ Array = npt.NDArray[np.float64]
 class Network:
     """Bytes a second of a worker host in either direction, and of a server's host.
 
-    ``latency_s`` is that of one way.
+    ``latency_s`` is that of one way. ``burst`` are the bytes that a worker host's link lets through
+    at once, if it had nothing to carry before: what it did not carry in a pause it catches up with.
     """
 
     up: float
     down: float
     server: float
     latency_s: float
+    burst: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Fleet:
         processes: those of a worker host.
         cores: of a worker host; where there is no network, of the one host.
         slowdown: how many times slower a core is while all others compute.
+        crowd: what processes that take turns on a core cost one another.
         servers: what falls to each.
         network: None if all are on one host.
         trouble: stragglers and failures.
@@ -87,8 +92,23 @@ class Fleet:
     servers: ServerShares
     network: Network | None
     trouble: Trouble = Trouble()
+    crowd: Crowd = NO_CROWD
 
     @property
     def hosts(self) -> int:
         """Hosts of workers."""
         return 1 if self.network is None else math.ceil(self.replicas / self.processes)
+
+    def asking_one(self) -> Fleet:
+        """The same fleet, for a question that one server answers in one call."""
+        calls = np.zeros(len(self.servers))
+        calls[0] = 1
+        return replace(self, servers=ServerShares(calls, calls))
+
+    def host(self, timeline: Timeline) -> Cores:
+        """The cores of one of them."""
+        return Cores(timeline, self.cores, self.slowdown, self.crowd.growth)
+
+    def waits(self, known: Waits) -> Waits:
+        """Those of threads on such hosts; ``known`` is how long they are without a crowd."""
+        return replace(known, busy_s=known.busy_s + self.crowd.wait_s)

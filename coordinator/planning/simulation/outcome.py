@@ -12,6 +12,7 @@ SATURATED = 0.85
 RESOURCES: Mapping[str, str] = {
     "computing": "computing on the workers",
     "exchanges": "waiting for exchanges with the servers",
+    "slower replicas": "waiting for slower replicas (max_staleness)",
     "between": "the coordinator's work between portions and evaluations",
     "cores": "the cores of the machine",
     "servers": "the parameter servers' threads",
@@ -51,7 +52,7 @@ def limit_of(busy: Mapping[str, float]) -> str:
     That is a shared one which is saturated; else what the workers themselves do most of the time,
     to compute or to wait.
     """
-    own = {"computing", "exchanges", "portions", "between"}
+    own = {"computing", "exchanges", "slower replicas", "portions", "between"}
     shared = {name: share for name, share in busy.items() if name not in own}
     most = max(shared, key=shared.__getitem__, default="")
     if most and shared[most] >= SATURATED:

@@ -62,7 +62,7 @@ class _Batch:
         timeline, rng = Timeline(), np.random.default_rng(seed)
         self._timeline = timeline
         self._rng = rng
-        hosts = [Cores(timeline, fleet.cores, fleet.slowdown) for _ in range(fleet.hosts)]
+        hosts = [fleet.host(timeline) for _ in range(fleet.hosts)]
         self._hosts = hosts
         one = hosts[0] if fleet.network is None else None
         self._servers: ServerModel = (
@@ -74,7 +74,7 @@ class _Batch:
         self._control = SerialThread(timeline, one)
         self._mains = [SerialThread(timeline, one) for _ in range(fleet.hosts)]
         numbers = calibration.layout("sandblaster").size
-        self._add = exchange(costs.add, fleet, numbers, rng, costs.waits)
+        self._add = exchange(costs.add, fleet, numbers, rng, fleet.waits(costs.waits))
         self._fetch = exchange(costs.fetch, fleet, numbers, rng)
         #: Of a worker process for each portion, beside computing.
         self._claim_s = calibration.dispatch.process_s

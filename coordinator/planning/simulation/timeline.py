@@ -42,13 +42,17 @@ class Timeline:
 class Cores:
     """The cores of a host. Threads that compute share them equally (processor sharing).
 
-    ``slowdown`` is how many times slower a core is while all others compute, too.
+    ``slowdown`` is how many times slower a core is while all others compute, too; ``crowding``,
+    how many times slower all are because of how many take turns.
     """
 
-    def __init__(self, timeline: Timeline, count: int, slowdown: float = 1.0) -> None:
+    def __init__(
+        self, timeline: Timeline, count: int, slowdown: float = 1.0, crowding: float = 1.0
+    ) -> None:
         self._timeline = timeline
         self._count = count
         self._slowdown = slowdown
+        self._crowding = crowding
         #: CPU seconds that a thread would have got which had computed from the beginning.
         self._got = 0.0
         self._at = 0.0
@@ -90,7 +94,8 @@ class Cores:
         if not threads:
             return
         beside = (self._in_use - 1) / (self._count - 1) if self._count > 1 else 0.0
-        self._speed = self._in_use / threads / (1 + (self._slowdown - 1) * beside)
+        slower = self._crowding * (1 + (self._slowdown - 1) * beside)
+        self._speed = self._in_use / threads / slower
         left = (self._threads[0][0] - self._got) / self._speed
         self._timeline.after(left, partial(self._finish, self._version))
 

@@ -20,8 +20,8 @@ from distbelief.coordinator.planning.calibration import (
 )
 from distbelief.coordinator.planning.costs import ExchangeCost, LineCost
 from distbelief.coordinator.planning.simulation import downpour, sandblaster
-from distbelief.coordinator.planning.simulation.downpour import Intervals
 from distbelief.coordinator.planning.simulation.fleet import Fleet, Network, ServerShares
+from distbelief.coordinator.planning.simulation.replica import Intervals
 
 NUMBERS = 200_000
 GIGABIT = 1e9 / 8

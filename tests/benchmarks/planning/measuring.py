@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import psutil
+from threadpoolctl import threadpool_limits
 
 import distbelief
 from distbelief.app.settings.config import ClusterConfig
@@ -18,6 +21,9 @@ from distbelief.coordinator.progress.events import Event
 
 #: Workers that begin on a busy machine take their time.
 WAIT_S = 60.0
+
+#: Times that the arithmetic is timed by which it is seen how fast the machine is, and its products.
+REFERENCES, PRODUCTS = 15, 40
 
 #: No early end: the throughput of training, and nothing else.
 PLAIN: Mapping[str, Any] = {"passes": 100_000, "iterations": 100_000}
@@ -105,14 +111,33 @@ def _cpu_s(cluster: LocalCluster | ClusterConfig) -> float:
     return float(sum(each.user + each.system for each in times))
 
 
+@threadpool_limits.wrap(limits=1)  # type: ignore[untyped-decorator]
+def reference_s() -> float:
+    """CPU seconds that some arithmetic takes which is always the same: the products of a step."""
+    rng = np.random.default_rng(0)
+    batch, weights = (rng.random(shape, np.float32) for shape in ((64, 784), (784, 256)))
+    took = []
+    for _ in range(REFERENCES):
+        began = time.process_time()
+        for _ in range(PRODUCTS):
+            hidden = batch @ weights
+            weights += 1e-9 * (batch.T @ hidden)
+        took.append(time.process_time() - began)
+    return statistics.median(took)
+
+
+def middle(runs: Sequence[Measured]) -> Measured:
+    """The run in the middle, by its rate."""
+    return sorted(runs, key=lambda run: run.rate)[len(runs) // 2]
+
+
 def measure_embedded(
-    settings: Mapping[str, Any], replicas: int, servers: int, seconds: float
+    settings: Mapping[str, Any], replicas: int, servers: int, seconds: float, runs: int
 ) -> Measured:
-    """The same with servers and a worker that are started for it."""
+    """The middle one of ``runs`` on servers and a worker that are started for them."""
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalCluster(servers=servers, processes=replicas, wait_s=WAIT_S) as cluster,
     ):
-        return measure(
-            {**settings, "folder": folder, "wait_seconds": WAIT_S}, replicas, seconds, cluster
-        )
+        own = {**settings, "folder": folder, "wait_seconds": WAIT_S}
+        return middle([measure(own, replicas, seconds, cluster) for _ in range(runs)])

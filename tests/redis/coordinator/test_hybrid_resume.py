@@ -5,6 +5,7 @@ The one after it comes to the same minimum, and leaves no vector.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -12,6 +13,7 @@ from typing import cast
 import numpy as np
 import pytest
 
+from distbelief.app.layout.tensors import Vector
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
@@ -20,13 +22,17 @@ from distbelief.coordinator.hybrid.driver import Hybrid
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.runs.checkpoints import Checkpoints
 from distbelief.coordinator.sandblaster.driver import Sandblaster
-from tests.redis.coordinator.killable_driver import Killed
-from tests.redis.coordinator.killable_hybrid import KillableHybrid, Lived, objective
+from tests.redis.coordinator.killable_hybrid import KillableHybrid, objective
+from tests.redis.coordinator.killable_run import Killed, Lived
 
 #: Each step so near to the hand-over is tried, and of the others some.
 NEAR, STRIDE = 8, 30
 #: Steps: more than any coordinator takes.
 ALIVE = 10**6
+
+
+def loss(run: KillableHybrid, point: Vector) -> float:
+    return objective(run.problem, point)[0]
 
 
 @pytest.fixture
@@ -62,8 +68,8 @@ def test_l_bfgs_begins_where_downpour_ended(run: KillableHybrid) -> None:
     assert lived.handover is not None
     assert lived.handover["why"] == EndReason.PLATEAU
     assert 2 <= lived.handover["passes"] < run.problem.config.passes
-    assert lived.first == objective(run.problem, seen[-1])
-    assert objective(run.problem, np.asarray(lived.parameters)) < lived.first
+    assert lived.first == loss(run, seen[-1])
+    assert loss(run, np.asarray(lived.parameters)) < lived.first
     passes, steps = lived.handover["passes"], lived.handover["steps"]
     assert lived.summary[0] == (
         f"handed over to L-BFGS after {passes:.3g} passes of Downpour, {steps} steps: "
@@ -90,8 +96,8 @@ def test_a_coordinator_may_die_before_during_and_after_the_hand_over(
             assert last < there
             assert lived.handover is not None
             assert lived.handover["passes"] > passes
-            least = objective(run.problem, undisturbed.parameters)
-            assert objective(run.problem, lived.parameters) == pytest.approx(least, rel=1e-7)
+            least = loss(run, undisturbed.parameters)
+            assert loss(run, lived.parameters) == pytest.approx(least, rel=1e-7)
         run.begin()
 
 
@@ -106,11 +112,12 @@ def test_what_is_lost_after_the_hand_over_is_made_again_from_before_it(
         stage = driver._driver
         if isinstance(stage, Sandblaster) and stage.status().iteration == iteration and not done:
             done.append(iteration)
-            run.lose_shard()
+            run.lose()
 
     lived = run.live(after=lose)
     assert done
-    assert lived.said[0].startswith("shard 0 came back from checkpoint")
+    assert re.match(r"shard 1 on \S+ lacks vectors that the run needs", lived.said[0])
+    assert lived.said[1].startswith("shard 0 came back from checkpoint")
     assert lived.said[-1] == "the hand-over to L-BFGS is undone: Downpour goes on"
     assert lived.handover is not None
     assert np.array_equal(lived.parameters, undisturbed.parameters)
@@ -130,13 +137,15 @@ def test_a_checkpoint_of_l_bfgs_brings_back_what_it_held(
             done.append(cast("Path", checkpoints.write(99, driver.capture)).name)
         if stage.status().iteration == 3 and len(done) == 1:
             done.append("lost")
-            run.lose_shard()
+            run.lose()
 
     lived = run.live(after=checkpoint_and_lose)
-    assert lived.said == [
+    missing, back = lived.said
+    assert re.match(r"shard 1 on \S+ lacks vectors that the run needs", missing)
+    assert back == (
         f"the vectors came back from checkpoint {done[0]}, iteration 1; "
         "2 iterations were lost and are made again"
-    ]
+    )
     assert np.array_equal(lived.parameters, undisturbed.parameters)
     assert run.leftovers() == []
 
@@ -152,8 +161,8 @@ def test_a_shard_may_go_back_over_the_hand_over(
         run.servers.before = run.goes_back(at, by)
         lived = run.live(last=ALIVE)
         run.servers.before = None
-        least = objective(run.problem, undisturbed.parameters)
-        assert objective(run.problem, lived.parameters) == pytest.approx(least, rel=1e-7)
+        least = loss(run, undisturbed.parameters)
+        assert loss(run, lived.parameters) == pytest.approx(least, rel=1e-7)
         noticed += bool(lived.said)  # of two steps neither may have changed this shard
         assert run.leftovers() == []
         run.begin()

@@ -20,15 +20,9 @@ from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.runs.checkpoints import Checkpoints
-from distbelief.coordinator.sandblaster import driver as sandblaster
 from distbelief.coordinator.sandblaster.driver import Sandblaster
-from tests.redis.coordinator.killable_driver import (
-    ITERATIONS,
-    KillableRun,
-    Killed,
-    LocalBatch,
-    Losses,
-)
+from tests.redis.coordinator.killable_run import Killed
+from tests.redis.coordinator.killable_sandblaster import ITERATIONS, KillableSandblaster, Losses
 from tests.unit.coordinator.sandblaster.problems import rosenbrock
 
 #: Of the steps at which a shard may go back so many are passed over, to be fast.
@@ -46,9 +40,9 @@ def run(
     tmp_path: Path,
     new_run: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[KillableRun]:
-    monkeypatch.setattr(sandblaster, "BatchEvaluator", LocalBatch)
-    run = KillableRun(cluster_of(binaries.find()), tmp_path, new_run, l1=request.param)
+) -> Iterator[KillableSandblaster]:
+    cluster = cluster_of(binaries.find())
+    run = KillableSandblaster(cluster, tmp_path, new_run, monkeypatch, l1=request.param)
     yield run
     run.close()
 
@@ -59,29 +53,29 @@ class Undisturbed:
     losses: Losses
     parameters: Vector
 
-    def is_repeated_in(self, run: KillableRun, parameters: Vector) -> None:
+    def is_repeated_in(self, run: KillableSandblaster, parameters: Vector) -> None:
         assert list(run.losses.items()) == list(self.losses.items())
         assert np.array_equal(parameters, self.parameters)
         assert run.leftovers() == []
 
 
 @pytest.fixture
-def undisturbed(run: KillableRun) -> Undisturbed:
+def undisturbed(run: KillableSandblaster) -> Undisturbed:
     """What a run does whose coordinator lives."""
-    life, _, parameters = run.live()
+    lived = run.live()
     assert run.leftovers() == []
-    told = Undisturbed(life.steps, run.losses, parameters)
+    told = Undisturbed(lived.steps, run.losses, lived.parameters)
     run.begin()
     return told
 
 
-def test_the_undisturbed_run_has_what_may_go_wrong(run: KillableRun) -> None:
+def test_the_undisturbed_run_has_what_may_go_wrong(run: KillableSandblaster) -> None:
     trials = []
 
     def count(driver: Sandblaster, _: Checkpoints) -> None:
         trials.append(driver.status().iteration)
 
-    _, _, parameters = run.live(after=count)
+    parameters = run.live(after=count).parameters
     assert list(run.losses) == list(range(ITERATIONS + 1))
     assert max(trials.count(iteration) for iteration in range(ITERATIONS)) >= 3
     point, l1 = np.asarray(parameters, np.float64), run.config.l1
@@ -92,28 +86,25 @@ def test_the_undisturbed_run_has_what_may_go_wrong(run: KillableRun) -> None:
 
 
 def test_a_coordinator_may_die_in_the_middle_of_every_step(
-    run: KillableRun, undisturbed: Undisturbed
+    run: KillableSandblaster, undisturbed: Undisturbed
 ) -> None:
     for last in range(1, undisturbed.steps + 1):
         with pytest.raises(Killed):
             run.live(last)
-        ended = ITERATIONS in run.losses
-        _, said, parameters = run.live()
-        # Nothing in force is dropped too early: a checkpoint is needed only by whoever died
-        # at the very end, between dropping one vector and another.
-        assert ended or said == []
-        undisturbed.is_repeated_in(run, parameters)
+        lived = run.live()
+        assert lived.said == []  # nothing in force is dropped too early
+        undisturbed.is_repeated_in(run, lived.parameters)
         run.begin()
 
 
 def test_coordinators_may_die_one_after_another_while_they_take_the_run_up_as_well(
-    run: KillableRun, undisturbed: Undisturbed
+    run: KillableSandblaster, undisturbed: Undisturbed
 ) -> None:
     deaths, parameters = 0, None
     while parameters is None:
         try:
             # Every second one dies while it takes the run up, a step later each time.
-            _, _, parameters = run.live(SHORT_LIFE if deaths % 2 == 0 else 1 + deaths // 2)
+            parameters = run.live(SHORT_LIFE if deaths % 2 == 0 else 1 + deaths // 2).parameters
         except Killed:
             deaths += 1
     assert deaths >= 4
@@ -121,7 +112,7 @@ def test_coordinators_may_die_one_after_another_while_they_take_the_run_up_as_we
 
 
 def test_what_a_checkpoint_held_on_to_goes_when_the_run_is_taken_up(
-    run: KillableRun, undisturbed: Undisturbed
+    run: KillableSandblaster, undisturbed: Undisturbed
 ) -> None:
     held: list[str] = []
 
@@ -133,14 +124,13 @@ def test_what_a_checkpoint_held_on_to_goes_when_the_run_is_taken_up(
         run.live(undisturbed.steps - 10, after=capture)
     (gradient,) = held
     assert any(key.endswith(f":vec:{gradient}".encode()) for key in run.leftovers())
-    _, _, parameters = run.live()
-    undisturbed.is_repeated_in(run, parameters)
+    undisturbed.is_repeated_in(run, run.live().parameters)
 
 
 @pytest.mark.parametrize("what", ["a vector in force", "a whole shard"])
 @pytest.mark.parametrize("alive", [True, False], ids=["under a coordinator", "between two"])
 def test_what_shards_lose_comes_back_from_the_checkpoint(
-    what: str, *, alive: bool, run: KillableRun, undisturbed: Undisturbed
+    what: str, *, alive: bool, run: KillableSandblaster, undisturbed: Undisturbed
 ) -> None:
     done: list[str] = []
 
@@ -150,48 +140,50 @@ def test_what_shards_lose_comes_back_from_the_checkpoint(
             done.append(cast("Path", checkpoints.write(1, driver.capture)).name)
         if iteration == 4 and len(done) == 1:
             done.append(what)
-            run.lose(what)
+            run.lose_some(what)
             if not alive:
                 raise Killed
 
     if alive:
-        _, said, parameters = run.live(after=checkpoint_and_lose)
+        lived = run.live(after=checkpoint_and_lose)
     else:
         with pytest.raises(Killed):
             run.live(after=checkpoint_and_lose)
-        _, said, parameters = run.live()
+        lived = run.live()
     assert len(done) == 2
-    assert said == [
+    missing, back = lived.said
+    assert re.fullmatch(r"shard 1 on \S+ lacks vectors that the run needs", missing)
+    assert back == (
         f"the vectors came back from checkpoint {done[0]}, iteration 2; "
         "2 iterations were lost and are made again"
-    ]
-    undisturbed.is_repeated_in(run, parameters)
+    )
+    undisturbed.is_repeated_in(run, lived.parameters)
 
 
 @pytest.mark.parametrize("by", [1, 3, 12])
 def test_a_shard_may_go_back_at_every_step(
-    by: int, run: KillableRun, undisturbed: Undisturbed
+    by: int, run: KillableSandblaster, undisturbed: Undisturbed
 ) -> None:
     """A replica takes over that was so many steps behind, or a server starts from a snapshot."""
     noticed = 0
     for at in range(1 + by, undisturbed.steps + 1, STRIDE):
         run.servers.before = run.goes_back(at, by)
-        _, said, parameters = run.live(last=ALIVE)
+        lived = run.live(last=ALIVE)
         run.servers.before = None
-        noticed += bool(said)
-        for line in said[:1]:
+        noticed += bool(lived.said)
+        for line in lived.said[:1]:
             assert re.match(r"shard 1 on \S+ came back with older data: \d+ changes? behind", line)
-        undisturbed.is_repeated_in(run, parameters)
+        undisturbed.is_repeated_in(run, lived.parameters)
         run.begin()
     assert noticed > undisturbed.steps / STRIDE / 5
 
 
 def test_without_a_checkpoint_what_is_lost_is_not_made_up(
-    run: KillableRun, undisturbed: Undisturbed
+    run: KillableSandblaster, undisturbed: Undisturbed
 ) -> None:
     with pytest.raises(Killed):
         run.live(undisturbed.steps // 2)
-    run.lose("a vector in force")
+    run.lose_some("a vector in force")
     for path in run.folder.iterdir():
         path.rename(path.with_name(f".{path.name}"))  # as one that was never finished
     with pytest.raises(CheckpointError, match="there is no checkpoint to go back to"):

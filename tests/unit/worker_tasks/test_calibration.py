@@ -12,7 +12,7 @@ from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.settings.config import TURNS, RunConfig
 from distbelief.coordinator.planning.asking import Asker
-from distbelief.worker_tasks.link_speed import slope
+from distbelief.worker_tasks.link_speed import at_once, slope
 from distbelief.worker_tasks.observations import MOST_SAMPLES, sampled, until
 from distbelief.worker_tasks.server_meter import ServerMeter
 
@@ -60,11 +60,14 @@ def test_a_meter_tells_what_servers_spent_without_what_the_reading_costs(
 
 
 def test_the_speed_of_a_link_is_what_more_bytes_take_longer() -> None:
-    latency_s, at_once, speed = 0.2, 256_000, 1e6
+    latency_s, ahead, speed = 0.2, 256_000, 1e6
     sizes = (1_000_000, 4_000_000)
-    seconds = [latency_s + (size - at_once) / speed for size in sizes]
+    seconds = [latency_s + (size - ahead) / speed for size in sizes]
     assert slope(sizes, seconds) == pytest.approx([speed])
     assert slope(sizes, [0.5, 0.4]) == []
+    # And what it lets through at once is what the shorter one was too fast by.
+    assert at_once(sizes[0], seconds[0] - latency_s, speed) == pytest.approx(256_000)
+    assert at_once(sizes[0], 2.0, speed) == 0.0
 
 
 def test_many_observations_are_sampled_evenly() -> None:

@@ -143,8 +143,8 @@ def test_shards_that_lost_nothing_go_on_from_where_they_stand(store: MemoryParam
     store.put(BEST, VALUES)
     store.put(named("evaluation7"), VALUES)
     before = vectors(store, BEST)
-    restored = restore(store, FENCE + 1, nothing_saved, Known())
-    assert (restored.checkpoint, restored.lines) == (None, [])
+    restored = restore(store, FENCE + 1, nothing_saved, Known(), pytest.fail)
+    assert restored.checkpoint is None
     assert restored.shard_states == [ShardState(3, 0, {0: 1, 1: 2})] * 3
     assert vectors(store, BEST) == before
     assert store.named_vectors() == {BEST}  # nobody waits for the others any more
@@ -173,6 +173,13 @@ def test_lost_shards_come_back_and_the_others_go_on(
     assert restored.checkpoint is old
 
 
+def said_of(store: MemoryParameterStore, old: Checkpoint, known: Known) -> list[str]:
+    """What is said while a store is restored."""
+    said = list[str]()
+    restore(store, FENCE + 1, lambda: old, known, said.append)
+    return said
+
+
 def test_it_is_said_what_came_back_and_what_is_missing(
     store: MemoryParameterStore, saved: Callable[[], Checkpoint]
 ) -> None:
@@ -180,7 +187,7 @@ def test_it_is_said_what_came_back_and_what_is_missing(
     for lost in (0, 2):
         store._shards[lost] = None
     known = [ShardCounts(9, 0), ShardCounts(3, 0), ShardCounts(2, 0)]
-    assert restore(store, FENCE + 1, lambda: old, Known(counts=known)).lines == [
+    assert said_of(store, old, Known(counts=known)) == [
         "shard 0 came back from checkpoint 000003-000001, 3 updates; at least 6 were lost and "
         "are made again",
         "shard 2 came back from checkpoint 000003-000001, 3 updates; at least 0 were lost and "
@@ -196,7 +203,7 @@ def test_what_is_missing_is_told_by_what_the_other_shards_have(
     for sequence in (2, 3, 4, 5):
         push(store, 0, sequence)
     store._shards[1] = None
-    assert restore(store, FENCE + 1, lambda: old, Known()).lines == [
+    assert said_of(store, old, Known()) == [
         "shard 1 came back from checkpoint 000003-000001, 3 updates; at least 3 were lost and "
         "are made again"
     ]
@@ -206,7 +213,7 @@ def test_of_a_run_that_nobody_saw_nothing_is_said_to_be_missing(
     saved: Callable[[], Checkpoint],
 ) -> None:
     old, store = saved(), store_of(2, fence=0)
-    assert restore(store, FENCE + 1, lambda: old, Known()).lines == [
+    assert said_of(store, old, Known()) == [
         "shard 0 came back from checkpoint 000003-000001, 3 updates",
         "shard 1 came back from checkpoint 000003-000001, 3 updates",
     ]

@@ -31,7 +31,7 @@ def test_a_best_model_that_is_lost_is_not_left_to_the_next_coordinator(
 
     run.store.delete()
     run.session.renew()
-    run.driver.restore(latest)
+    run.driver.restore(latest, print)
     assert run.driver.evaluations.best is None
     commits = cast("StandInLeader", run.session.leader).commits
     noted, saved = commits[-1]["evaluations"], before.document["driver"]["evaluations"]
@@ -48,6 +48,6 @@ def test_a_best_model_that_not_every_shard_holds_is_forgotten(
     assert run.driver.evaluations.best is not None
     run.store.drop(BEST)
     run.session.renew()
-    run.driver.restore(lambda: pytest.fail("nothing else was lost"))
+    run.driver.restore(lambda: pytest.fail("nothing else was lost"), print)
     assert run.driver.evaluations.best is None
     run.driver.finish(resumable=False)

@@ -50,7 +50,8 @@ def test_the_loss_is_what_others_had_or_what_was_seen(
     for shard in lost_shards:
         store._shards[shard] = None
 
-    said = restore(store, FENCE + 1, lambda: checkpoint.read(path), Known(counts=known)).lines
+    said = list[str]()
+    restore(store, FENCE + 1, lambda: checkpoint.read(path), Known(counts=known), said.append)
     came_back = "came back from checkpoint one, 2 updates"
     loss = "" if told is None else f"; at least {told} were lost and are made again"
     assert said == [f"shard {shard} {came_back}{loss}" for shard in lost_shards]

@@ -16,9 +16,11 @@ from distbelief.app.errors import ConfigError
 from distbelief.coordinator.commands.cli import main
 from distbelief.coordinator.planning.assumptions import Assumptions, straggler_flag
 from distbelief.coordinator.planning.calibration import Calibration, SeenRate
-from distbelief.coordinator.planning.forecast import Forecaster, fewest_servers, numbers
+from distbelief.coordinator.planning.costs import Crowd
+from distbelief.coordinator.planning.forecast import Forecaster, numbers
 from distbelief.coordinator.planning.page import write
 from distbelief.coordinator.planning.plan import FleetPlan, make_plan
+from distbelief.coordinator.planning.rows import fewest_servers
 from distbelief.coordinator.planning.simulation import downpour
 from distbelief.coordinator.planning.tables import aligned, shown
 from distbelief.coordinator.planning.words import duration, number
@@ -107,11 +109,42 @@ def test_what_was_not_measured_is_told() -> None:
     assert "No network was measured" in notes
 
 
-def test_a_bound_on_staleness_that_is_not_simulated_is_told() -> None:
-    work = replace(NOT_WORTH_IT.work, max_staleness=3)
-    assert "max_staleness = 3 is not simulated" in " ".join(
-        plan(replace(NOT_WORTH_IT, work=work)).notes()
-    )
+def test_a_warm_start_costs_the_time_of_one_replica_before_the_others_begin() -> None:
+    work = replace(WORTH_A_FLEET.work, warm_start_steps=500)
+    cold, warm = plan(WORTH_A_FLEET), plan(replace(WORTH_A_FLEET, work=work))
+    for before, after in zip(cold.rows, warm.rows, strict=True):
+        alone_s = 0.0 if before.replicas == 1 else 500 * 1e-2
+        assert 3600 * (after.hours - before.hours) == pytest.approx(alone_s, rel=0.01)
+        assert after.examples_s == before.examples_s
+        # The same steps, whoever takes them.
+        assert after.cpu_hours == pytest.approx(before.cpu_hours, rel=0.01)
+    assert "With more than 31 replicas a training refuses them" in " ".join(warm.notes())
+
+
+@pytest.mark.parametrize(("processes", "growth"), [(1, 1.0), (2, 1.0), (4, 1.1), (8, 1.3)])
+def test_processes_that_take_turns_on_cores_are_slower_by_what_was_measured(
+    processes: int, growth: float
+) -> None:
+    assert WORTH_A_FLEET.downpour is not None
+    machines = replace(WORTH_A_FLEET.machines, embedded=True)
+    crowds = (Crowd(2.0, 1.1), Crowd(4.0, 1.3))
+    costs = replace(WORTH_A_FLEET.downpour, crowds=crowds)
+    known = replace(WORTH_A_FLEET, machines=machines, downpour=costs)
+    row = Forecaster(known, SMALL).row("downpour", processes, 1, here=True)
+    quiet = replace(known, downpour=WORTH_A_FLEET.downpour)
+    before = Forecaster(quiet, SMALL).row("downpour", processes, 1, here=True)
+    assert row.outcome.cpu_s_each == pytest.approx(growth * before.outcome.cpu_s_each, rel=0.01)
+    assert row.outcome.rate == pytest.approx(before.outcome.rate / growth, rel=0.02)
+
+
+def test_between_two_numbers_of_processes_crowding_grows_with_their_logarithm() -> None:
+    assert WORTH_A_FLEET.downpour is not None
+    costs = replace(WORTH_A_FLEET.downpour, crowds=(Crowd(4.0, 1.3, 2e-3),))
+    known = replace(WORTH_A_FLEET, downpour=costs)
+    found = known.crowd("downpour", 2.0)
+    assert (found.growth, found.wait_s) == pytest.approx((1.15, 1e-3))
+    # Beyond what was seen nothing is made up.
+    assert known.crowd("downpour", 64.0).growth == 1.3
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:

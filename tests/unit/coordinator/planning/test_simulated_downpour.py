@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distbelief.coordinator.planning.calibration import Calibration
-from distbelief.coordinator.planning.simulation.downpour import Intervals, simulate
+from distbelief.coordinator.planning.simulation.downpour import simulate
 from distbelief.coordinator.planning.simulation.fleet import Fleet, Network, Trouble
 from distbelief.coordinator.planning.simulation.outcome import FleetOutcome
+from distbelief.coordinator.planning.simulation.replica import Intervals
+from distbelief.coordinator.planning.simulation.slowest import Slowest
 from tests.unit.coordinator.planning.synthetic import ENDLESS, calibration, cost, fleet
 
 EACH = Intervals(1, 1)
@@ -119,6 +121,57 @@ def test_processes_that_die_cost_their_leases() -> None:
     made = fleet(replicas=20, trouble=trouble)
     rate = found(calibration(unit_length=1), made, steps=8000).rate
     assert rate == pytest.approx(20 / 1e-3 / 2, rel=0.15)  # as long at work as on a lease
+
+
+def test_a_link_catches_up_after_a_pause_with_what_it_lets_through_at_once() -> None:
+    """As a token bucket: of each message so much costs no time, if the pauses are long enough."""
+    made = fleet(network=Network(up=1e7, down=1e12, server=1e12, latency_s=0.0, burst=2e4))
+    outcome = found(calibration(step_s=1e-5, exchange=cost(up=8e4), overlap=False), made)
+    # No pause: it is never ahead by more than at the beginning.
+    assert outcome.rate == pytest.approx(1e7 / 8e4, rel=0.02)
+    paused = calibration(step_s=1e-2, exchange=cost(up=8e4), overlap=False)
+    assert found(paused, made).rate == pytest.approx(1 / (1e-2 + 6e-3), rel=0.02)
+
+
+def test_answers_come_while_other_servers_still_get_their_part() -> None:
+    """Two servers: half of the numbers go up, then half come down while the others go up."""
+    network = Network(up=1e7, down=1e7, server=1e12, latency_s=0.0)
+    known = calibration(step_s=1e-5, exchange=cost(up=8e4, down=8e4), overlap=False)
+    outcome = found(known, fleet(servers=2, network=network))
+    assert outcome.rate == pytest.approx(1 / 12e-3, rel=0.02)
+
+
+@pytest.mark.parametrize("bound", [0, 1, 5])
+def test_with_a_bound_on_staleness_nobody_is_faster_than_the_slowest(bound: int) -> None:
+    trouble = Trouble(share=0.3, factor=4.0)
+    made = fleet(replicas=10, trouble=trouble)
+    free = found(calibration(step_s=1e-2), made)
+    held = found(calibration(step_s=1e-2, max_staleness=bound), made)
+    slowest = 10 / 4e-2
+    assert free.rate > 2 * slowest
+    assert slowest > held.rate * 0.98
+    assert held.rate > 0.5 * slowest  # it is looked for the others now and then, not all the time
+    assert held.limit == "slower replicas"
+
+
+def test_equal_replicas_do_not_wait_for_one_another_within_a_bound() -> None:
+    made, bounded = fleet(replicas=8), calibration(step_s=1e-2, max_staleness=2)
+    assert found(bounded, made).rate == pytest.approx(800, rel=0.02)
+
+
+def test_units_end_when_their_seconds_are_over() -> None:
+    known = calibration(turnaround_s=0.1, unit_seconds=0.1)
+    assert found(known, fleet()).rate == pytest.approx(100 / (0.1 + 0.1), rel=0.05)
+
+
+@given(st.lists(st.integers(0, 3), max_size=60), st.integers(0, 3))
+def test_the_slowest_of_the_others_is_the_least_of_them(made: list[int], replica: int) -> None:
+    slowest = Slowest(4)
+    for each in made:
+        slowest.note(each)
+    others = [count for index, count in enumerate(slowest.pushes) if index != replica]
+    assert slowest.but(replica) == min(others)
+    assert slowest.pushes == [made.count(each) for each in range(4)]
 
 
 def test_the_same_seed_gives_the_same_simulation() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from distbelief.coordinator.planning.assumptions import Assumptions
 from distbelief.coordinator.planning.calibration import Calibration, SeenRate
-from distbelief.coordinator.planning.costs import Waits
+from distbelief.coordinator.planning.costs import Crowd, Waits
 from distbelief.coordinator.planning.forecast import Forecaster
 from distbelief.coordinator.planning.waits import with_waits
 from tests.unit.coordinator.planning.synthetic import calibration, cost
@@ -58,3 +58,16 @@ def test_what_several_processes_did_tells_the_wait_where_all_cores_are_busy() ->
         assert forecaster.as_calibrated(each) == pytest.approx(each.measured, rel=0.02)
     assert found.downpour is not None
     assert found.downpour.waits.busy_s > found.downpour.waits.idle_s > 0
+
+
+def test_what_a_crowd_did_tells_how_much_longer_its_threads_wait() -> None:
+    rates = {1: 500.0, 2: 960.0, 8: 700.0}
+    checks = tuple(SeenRate("downpour", count, rate) for count, rate in rates.items())
+    assert KNOWN.downpour is not None
+    costs = replace(KNOWN.downpour, crowds=(Crowd(4.0, 1.2),))
+    machines = replace(KNOWN.machines, embedded=True)
+    found = with_waits(replace(KNOWN, checks=checks, downpour=costs, machines=machines), "downpour")
+    crowd = found.checks[-1]
+    assert crowd.fitted
+    assert Forecaster(found, Assumptions()).as_calibrated(crowd) == pytest.approx(700, rel=0.02)
+    assert found.crowd("downpour", 4.0).wait_s > 0
