@@ -103,7 +103,8 @@ def _real(
         def push(*, fetch: bool) -> None:
             nonlocal sequence
             sequence += 1
-            store.push(token, sequence, gradient, rows=rows, fetch=fetch)  # noqa: B023
+            how = {"rows": rows, "fetch": fetch, "wire": context.config.wire}  # noqa: B023
+            store.push(token, sequence, gradient, **how)  # noqa: B023
 
         pushes.run(lambda: push(fetch=False))
         if not copy.by_window:

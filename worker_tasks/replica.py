@@ -28,6 +28,7 @@ from distbelief.app.store.contract.parameters import (
 )
 from distbelief.worker_tasks.copies import Copy, Examples, Window
 from distbelief.worker_tasks.executors import executor
+from distbelief.worker_tasks.narrowing import Narrowing
 from distbelief.worker_tasks.opening import open_copy
 from distbelief.worker_tasks.push_points import PushPoints
 from distbelief.worker_tasks.round_copy import OwnStates
@@ -138,7 +139,7 @@ class _Loop:
         self._schedule = replica.schedule
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
-        self._ends_at = time.perf_counter() + replica.config.unit_time
+        self._narrowing = Narrowing(replica.config, self._store)
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -153,7 +154,7 @@ class _Loop:
         carried = due = True  # the copy is fresh
         for step in range(first, stop):
             check()
-            if due and not self._may_go_on(step, first, stop, check):
+            if due and not self._may_go_on(step, stop, check):
                 self._report.reached = step
                 break
             if step == self._window.stop:
@@ -169,16 +170,17 @@ class _Loop:
             if due:
                 # A push whose reply brings the fresh parameters saves the next fetch.
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
-                self._start_push(step // n_push + 1, fetch=carried)
+                last = self._points.is_last(step + 1)
+                self._start_push(step // n_push + 1, fetch=carried, last=last)
         self._await_push()
         self._await_fetch()
 
-    def _may_go_on(self, step: int, first: int, stop: int, check: Callable[[], None]) -> bool:
+    def _may_go_on(self, step: int, stop: int, check: Callable[[], None]) -> bool:
         """Wait for slower replicas, if need be; then take over what they did meanwhile.
 
         A unit whose time is over ends, once it has brought its stream on by a push.
         """
-        if step > first and time.perf_counter() >= self._ends_at:
+        if self._points.over:
             return False
         if self._throttle is None:
             return True
@@ -235,8 +237,10 @@ class _Loop:
         self._report.examples += n_examples
         self._report.loss_sum += loss * n_examples * self._loss_unit
 
-    def _start_push(self, sequence: int, *, fetch: bool) -> None:
+    def _start_push(self, sequence: int, *, fetch: bool, last: bool) -> None:
         self._await_push()
+        if self._throttle is not None:  # behind one that is held there may come none
+            last |= not self._throttle.lets_go_on(sequence)
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
@@ -249,6 +253,7 @@ class _Loop:
             base=base,
             share=1.0 if self._copy.by_round else self._share,
             span=sequence - self._pushed,
+            **self._narrowing.words(last=last),
         )
         self._pushed = sequence
         self._push = _PushInFlight(future, sequence, self._accrued_base)
