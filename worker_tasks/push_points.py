@@ -23,17 +23,10 @@ class PushPoints:
         self._always = frozenset(sequences)
         self._stop = stop
         self._began = time.perf_counter()
-        self._ends_at = self._began + config.unit_time
-        self.over = False
 
     def begin(self) -> None:
         """Note that the steps for another push begin."""
         self._began = time.perf_counter()
-
-    def is_last(self, step: int) -> bool:
-        """Whether the push before ``step`` is the unit's last: by its steps, or its time is over."""
-        self.over = time.perf_counter() >= self._ends_at
-        return self.over or step == self._stop
 
     def due(self, step: int) -> bool:
         """Whether a push is due before ``step``."""

@@ -139,6 +139,8 @@ class _Loop:
         self._schedule = replica.schedule
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
+        self._ends_at = time.perf_counter() + replica.config.unit_time
+        self._over = False
         self._narrowing = Narrowing(replica.config, self._store)
         bound = replica.bound
         self._throttle = (
@@ -170,20 +172,18 @@ class _Loop:
             if due:
                 # A push whose reply brings the fresh parameters saves the next fetch.
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
-                last = self._points.is_last(step + 1)
-                self._start_push(step // n_push + 1, fetch=carried, last=last)
+                self._over = time.perf_counter() >= self._ends_at
+                self._start_push(step // n_push + 1, fetch=carried, last=step + 1 == stop)
         self._await_push()
         self._await_fetch()
 
     def _may_go_on(self, step: int, stop: int, check: Callable[[], None]) -> bool:
         """Wait for slower replicas, if need be; then take over what they did meanwhile.
 
-        A unit whose time is over ends, once it has brought its stream on by a push.
+        A unit ends with the push at which its time is over.
         """
-        if self._points.over:
-            return False
-        if self._throttle is None:
-            return True
+        if self._over or self._throttle is None:
+            return not self._over
         may, waited_s = self._throttle.hold(step // self._config.push_interval, check)
         self._report.waited_s += waited_s
         if may and waited_s:
@@ -200,8 +200,7 @@ class _Loop:
         self._steps_since += 1
 
     def _note_positions(self, positions: Positions) -> None:
-        self._positions = positions
-        self._steps_since = 0
+        self._positions, self._steps_since = positions, 0
 
     def _window_from(self, step: int, stop: int) -> range:
         return range(step, min(step + self._config.fetch_interval, stop))
@@ -239,8 +238,8 @@ class _Loop:
 
     def _start_push(self, sequence: int, *, fetch: bool, last: bool) -> None:
         self._await_push()
-        if self._throttle is not None:  # behind one that is held there may come none
-            last |= not self._throttle.lets_go_on(sequence)
+        # Behind one that is held there may come none.
+        held = self._throttle is not None and not self._throttle.lets_go_on(sequence)
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
@@ -253,7 +252,7 @@ class _Loop:
             base=base,
             share=1.0 if self._copy.by_round else self._share,
             span=sequence - self._pushed,
-            **self._narrowing.words(last=last),
+            **self._narrowing.words(last=last or held or self._over),
         )
         self._pushed = sequence
         self._push = _PushInFlight(future, sequence, self._accrued_base)
