@@ -102,10 +102,11 @@ def trained(
     cluster: LocalCluster, meter: ServerMeter, settings: Mapping[str, Any]
 ) -> tuple[float, float]:
     """Bytes for a minibatch, and the held-out loss at the end."""
+    each_step = {"n_push": 1, "n_fetch": 1, "overlap": False, "replicas": 1}
     before = meter.read()
     result = train(
         cluster=cluster,
-        **{"passes": 10, "n_push": 1, "n_fetch": 1, "overlap": False, "replicas": 1} | settings,
+        **{"passes": 10, **each_step, **settings},
         evaluate_every=1000.0,
         checkpoint_seconds=1000.0,
     )

@@ -39,7 +39,7 @@ CELERY = {"--pool", "--concurrency", "--without-gossip", "--without-mingle"}
 CELERY |= {"--address", "--hostname", "--read_only"}
 OTHERS = {
     *("--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--raw", "--config"),
-    *("--minutes", "--older"),
+    *("--minutes", "--older", "--rounds", "--seeds", "--torch"),
     *("--part", "--calibrate", "--links", "--digits"),
     *CELERY,
 }

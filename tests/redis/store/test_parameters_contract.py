@@ -239,6 +239,7 @@ def test_numbers_go_and_come_in_fewer_bits(open_store: Open, dtype: Dtype, wire:
     assert pushed.fresh is not None
     again = store.push(TOKEN, 1, GRADIENT, fetch=True, wire=wire)
     assert again.answers == answers(Answer.DUPLICATE)
+    assert again.fresh is not None
     for came in (pushed.fresh, again.fresh, store.fetch(wire=wire).vector):
         assert np.array_equal(came, stored)  # rounded before: they are nowhere in between
     poison = np.where(np.arange(LAYOUT.size) == 20, np.nan, GRADIENT)

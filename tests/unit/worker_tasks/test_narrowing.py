@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,8 @@ def test_a_unit_that_ends_by_its_time_ends_with_a_push_in_full_width(
 ) -> None:
     config = narrow("int8", unit_seconds=5.0)
     store = Noting(config)
-    monkeypatch.setattr(replicas.time, "perf_counter", lambda: float(len(store.wires)))
+    clock = SimpleNamespace(perf_counter=lambda: float(len(store.wires)))
+    monkeypatch.setattr(replicas, "time", clock)
     report = replica_of(config, store).run(Token(1, 0, 1), 24)
     assert report.reached == len(store.wires) < 24
     assert store.wires == [*["int8"] * (report.reached - 1), "float32"]

@@ -53,7 +53,7 @@ def test_bfloat16_is_the_nearest_and_of_two_the_even_one(coder: Coder) -> None:
     given_ = f4(1 + step / 2, 1 + 1.5 * step, 1 + 0.51 * step, 1 + 0.49 * step, -1 - step / 2, -0.0)
     expected = f4(1, 1 + 2 * step, 1 + step, 1, -1, -0.0)
     assert coder.rounded("bfloat16", given_).tobytes() == expected.tobytes()
-    tiny, top = 2.0**-133, np.finfo(np.float32).max  # of bfloat16, and of float32
+    tiny, top = 2.0**-133, float(np.finfo(np.float32).max)  # of bfloat16, and of float32
     given_ = f4(tiny / 2, 0.75 * tiny, 1.5 * tiny, top, -np.inf)
     expected = f4(0, tiny, 2 * tiny, np.inf, -np.inf)
     assert coder.rounded("bfloat16", given_).tobytes() == expected.tobytes()
