@@ -42,7 +42,7 @@ class EngineCosts:
 
 COSTS = {
     Engine.LUA: EngineCosts(35, 20, 70, 100, 9, 2, code=150, row=12_000),
-    Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7, 1.5, 2, code=0.5, row=500),
+    Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7, 1.5, 2, code=1, row=500),
 }
 
 NS_PER_MS = 1e6
