@@ -142,7 +142,7 @@ class FlatCopy:
         self._accruing = self._expecting = self._moved = False
 
     def fetch(self, first: int, stop: int) -> Window:
-        return Window(self._store.fetch(stream=self._stream))
+        return Window(self._store.fetch(stream=self._stream, wire=self._config.wire))
 
     def install(self, window: Window) -> None:
         self._moved = False

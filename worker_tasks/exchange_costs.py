@@ -112,7 +112,7 @@ def _real(
     replica = context.replica(token.stream)
     copy = replica.open_copy(token.stream)
     pushes, both, fetches = (Metered(meter, layout) for _ in range(3))
-    sequence = int(store.announce(token).sequences.max())
+    sequence, wire = int(store.announce(token).sequences.max()), context.config.wire
     alone = _alone(copy, seconds, check)
     for step in until(2 * seconds, check):
         copy.install(copy.fetch(step, step + 1))
@@ -122,7 +122,7 @@ def _real(
         def push(*, fetch: bool) -> None:
             nonlocal sequence
             sequence += 1
-            store.push(token, sequence, gradient, rows=rows, fetch=fetch)  # noqa: B023
+            store.push(token, sequence, gradient, rows=rows, fetch=fetch, wire=wire)  # noqa: B023
 
         pushes.run(lambda: push(fetch=False))
         if not copy.by_window:

@@ -28,6 +28,7 @@ from distbelief.app.store.contract.parameters import (
 )
 from distbelief.worker_tasks.copies import Copy, Examples, Window
 from distbelief.worker_tasks.executors import executor
+from distbelief.worker_tasks.narrowing import Narrowing
 from distbelief.worker_tasks.opening import open_copy
 from distbelief.worker_tasks.push_points import PushPoints
 from distbelief.worker_tasks.round_copy import OwnStates
@@ -140,6 +141,8 @@ class _Loop:
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
         self._clock = PushClock(self._config)
+        self._over = False
+        self._narrowing = Narrowing(replica.config, self._store)
         bound = replica.bound
         self._throttle = (
             None if bound is None else StalenessThrottle(bound, self._store, token.stream)
@@ -154,7 +157,7 @@ class _Loop:
         carried = due = True  # the copy is fresh
         for step in range(first, stop):
             check()
-            if due and not self._may_go_on(step, first, stop, check):
+            if due and not self._may_go_on(step, stop, check):
                 self._report.reached = step
                 break
             if step == self._window.stop:
@@ -170,19 +173,18 @@ class _Loop:
             if due:
                 # A push whose reply brings the fresh parameters saves the next fetch.
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
-                self._start_push(step // n_push + 1, fetch=carried)
+                self._over = self._clock.is_over(step + 1 - first)
+                self._start_push(step // n_push + 1, fetch=carried, last=step + 1 == stop)
         self._await_push()
         self._await_fetch()
 
-    def _may_go_on(self, step: int, first: int, stop: int, check: Callable[[], None]) -> bool:
+    def _may_go_on(self, step: int, stop: int, check: Callable[[], None]) -> bool:
         """Wait for slower replicas, if need be; then take over what they did meanwhile.
 
         A unit ends before the push that would be too much for its time: it makes one at least.
         """
-        if self._clock.is_over(step - first):
-            return False
-        if self._throttle is None:
-            return True
+        if self._over or self._throttle is None:
+            return not self._over
         may, waited_s = self._throttle.hold(step // self._config.push_interval, check)
         self._report.waited_s += waited_s
         if may and waited_s:
@@ -199,8 +201,7 @@ class _Loop:
         self._steps_since += 1
 
     def _note_positions(self, positions: Positions) -> None:
-        self._positions = positions
-        self._steps_since = 0
+        self._positions, self._steps_since = positions, 0
 
     def _window_from(self, step: int, stop: int) -> range:
         return range(step, min(step + self._config.fetch_interval, stop))
@@ -236,8 +237,10 @@ class _Loop:
         self._report.examples += n_examples
         self._report.loss_sum += loss * n_examples * self._loss_unit
 
-    def _start_push(self, sequence: int, *, fetch: bool) -> None:
+    def _start_push(self, sequence: int, *, fetch: bool, last: bool) -> None:
         self._await_push()
+        # Behind one that is held there may come none.
+        held = self._throttle is not None and not self._throttle.lets_go_on(sequence)
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
         future = self._pushes.submit(
@@ -250,6 +253,7 @@ class _Loop:
             base=base,
             share=1.0 if self._copy.by_round else self._share,
             span=sequence - self._pushed,
+            **self._narrowing.words(last=last or held or self._over),
         )
         self._pushed = sequence
         self._push = _PushInFlight(future, sequence, self._accrued_base)

@@ -94,6 +94,10 @@ class StalenessThrottle:
             moved = moved if self._slowest == before else now
         return False, now - began
 
+    def lets_go_on(self, made: int) -> bool:
+        """Whether :meth:`hold` will let the stream go on at once, by what was seen last."""
+        return self._allows(made)
+
     def _look(self, made: int) -> bool:
         self._sequences = self._store.sequences(len(self._bound.totals))
         return self._allows(made)

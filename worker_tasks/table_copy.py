@@ -56,7 +56,8 @@ class TableCopy(FlatCopy):
         rows = [_union(parts) for parts in touched]
         names = self._rule.slots if len(minibatches) > 1 else ()
         slots = [self._store.fetch(slot(name), rows=rows).tables for name in names]
-        fetched = self._store.fetch(PARAMETERS, stream=self._stream, rows=rows)
+        wire = self._config.wire
+        fetched = self._store.fetch(PARAMETERS, stream=self._stream, rows=rows, wire=wire)
         return Window(fetched, minibatches, rows, slots)
 
     def install(self, window: Window) -> None:

@@ -15,6 +15,8 @@ from distbelief.app.settings.section import Section as Section
 
 Scalar = bool | int | float | str
 OptionValue = Scalar | list[int] | list[float] | list[str]
+#: In how many bits numbers cross the network.
+Wire = Literal["float32", "bfloat16", "int8"]
 #: What computes on parameter servers; ``auto`` takes the native module where it is there.
 WantedEngine = Literal["auto", "lua", "native"]
 Positive = Annotated[int, Field(ge=1)]
@@ -82,6 +84,12 @@ class DownpourSettings(Section):
         "auto",
         description="steps between pushes of the accrued gradient; auto is as n_fetch, or as few "
         "as the servers can take, at most 4",
+    )
+    wire: Wire = Field(
+        "float32",
+        description="numbers of pushes and fetches on the network: as they are stored, in 16 bits, "
+        "or in 8 with a scale for each 256 of them; what rounding takes from a push is added to "
+        "the next",
     )
     overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
     schedule: Literal["constant", "inverse", "step", "cosine"] | None = Field(

@@ -79,6 +79,7 @@ SYNONYMS = {
     "spread": "init_scale init_std init_stdev",
     "tensorboard": "tb tb_dir tensorboard_dir tensorboard_log",
     "threshold": "cutoff decision_threshold",
+    "wire": "compression fp16_compression gradient_compression quantization wire_dtype",
 }
 
 #: Sentences for words that are no plain synonyms, with our settings in braces.

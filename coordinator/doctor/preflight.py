@@ -23,6 +23,7 @@ from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.settings.config import RunConfig, Stage
+from distbelief.app.settings.sections import Wire
 from distbelief.app.store.contract.parameters import ParameterStore, Token
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.memory.parameters import MemoryParameterStore
@@ -227,7 +228,7 @@ def _same_bits(servers: Servers, config: RunConfig, stage: Stage) -> bool:
             RedisParameterStore(servers, run, layout, rule, config.dtype, fence=FENCE),
             MemoryParameterStore(layout, rule, config.dtype, fence=FENCE),
         )
-        return _equal([_push(store, parameters, gradient) for store in pushed])
+        return _equal([_push(store, parameters, gradient, config.wire) for store in pushed])
     vectors = (
         RedisVectorStore(servers, run, layout, config.dtype, fence=FENCE),
         MemoryVectorStore(layout, config.dtype, fence=FENCE),
@@ -235,11 +236,11 @@ def _same_bits(servers: Servers, config: RunConfig, stage: Stage) -> bool:
     return _equal([_accumulate(store, parameters, gradient) for store in vectors])
 
 
-def _push(store: ParameterStore, parameters: Vector, gradient: Vector) -> Vector:
+def _push(store: ParameterStore, parameters: Vector, gradient: Vector, wire: Wire) -> Vector:
     try:
         store.create(parameters)
-        store.push(Token(FENCE, 0, 1), 1, gradient)
-        return store.fetch().vector
+        store.push(Token(FENCE, 0, 1), 1, gradient, wire=wire)
+        return np.concatenate([store.fetch(wire=each).vector for each in ("float32", wire)])
     finally:
         store.delete()
 

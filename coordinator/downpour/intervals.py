@@ -151,7 +151,9 @@ def measure_push_s(config: RunConfig, servers: Servers, numbers: int) -> float:
         store.create(np.zeros(numbers))
         gradient = np.full(numbers, 1e-3, dtype)
         return _median_s(
-            lambda number: store.push(Token(FENCE, 0, 1), 1 + number, gradient, fetch=True)
+            lambda number: store.push(
+                Token(FENCE, 0, 1), 1 + number, gradient, fetch=True, wire=config.wire
+            )
         )
     finally:
         store.delete()

@@ -47,6 +47,7 @@ from distbelief.coordinator.problem.standardisation import scaling_of
 from distbelief.coordinator.problem.targets import agreed, told
 from distbelief.coordinator.problem.trial import trial_of
 from distbelief.coordinator.problem.weights import check_negatives, check_weights
+from distbelief.coordinator.problem.wire import check_wire
 from distbelief.coordinator.progress.scores import ScoreFormatter
 
 
@@ -124,6 +125,7 @@ def prepare(
     check_negatives(config, model, dataset)
     check_tables(config, model.tensors)
     check_rounds(config, model.tensors)
+    check_wire(config, model.tensors)
     check_room(config, model.tensors)
     scaling = None if recorded is None else recorded.scaling
     if recorded is None:

@@ -65,11 +65,12 @@ def _downpour(config: RunConfig) -> str:
     rate = build_rule(config).arguments()[0]
     schedule = f", {config.schedule}," if config.schedule else ","
     said = f"{config.replicas} replicas, {config.optimizer} with rate {rate:g}{schedule} "
+    wire = "" if config.wire == "float32" else f", {config.wire} on the wire"
     if config.round_steps is None:
-        return f"{said}n_push {config.n_push}, n_fetch {config.n_fetch}"
+        return f"{said}n_push {config.n_push}, n_fetch {config.n_fetch}{wire}"
     return (
         f"{said}rounds of {config.round_steps} steps, outer {config.outer_optimizer} with rate "
-        f"{config.outer_learning_rate:g} and momentum {config.outer_momentum:g}"
+        f"{config.outer_learning_rate:g} and momentum {config.outer_momentum:g}{wire}"
     )
 
 

@@ -2,10 +2,10 @@
 -- m <- beta1 * m + (1 - beta1) * g; v <- beta2 * v + (1 - beta2) * g * g;
 -- w <- w * (1 - rate * decay) - rate / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon).
 -- Protocol: push.lua; twin: app/optimizers/rules/adam.py. KEYS 3: m, 4: v;
--- ARGV 11: beta1, 12: beta2, 13: epsilon, 14: weight decay.
+-- ARGV 12: beta1, 13: beta2, 14: epsilon, 15: weight decay.
 
-local beta1, beta2 = tonumber(ARGV[11]), tonumber(ARGV[12])
-local epsilon, decay = tonumber(ARGV[13]), tonumber(ARGV[14])
+local beta1, beta2 = tonumber(ARGV[12]), tonumber(ARGV[13])
+local epsilon, decay = tonumber(ARGV[14]), tonumber(ARGV[15])
 local fresh1, fresh2 = 1 - beta1, 1 - beta2
 local sqrt = math.sqrt
 

@@ -1,9 +1,9 @@
 -- Delayed Nesterov: s <- s + g; with every n-th push v <- momentum * v + s;
 -- w <- w - rate * (momentum * v + g); s <- 0, with others w <- w - rate * g.
 -- Protocol: push.lua; twin: app/optimizers/rules/delayed_nesterov.py. KEYS 3: velocities, 4: sums;
--- ARGV 11: momentum, 12: n.
+-- ARGV 12: momentum, 13: n.
 
-local momentum, arrivals = tonumber(ARGV[11]), tonumber(ARGV[12])
+local momentum, arrivals = tonumber(ARGV[12]), tonumber(ARGV[13])
 
 return push(function(g, w, slots, count, rate, clock)
   local velocity, sums = slots[1], slots[2]

@@ -1,9 +1,9 @@
 -- FTRL-Proximal: s <- (sqrt(n + g*g) - sqrt(n)) / rate; z <- z + g - s * w; n <- n + g*g;
 -- w <- 0 where |z| <= l1, else -(z - sign(z) * l1) / ((beta + sqrt(n)) / rate + l2).
 -- Protocol: push.lua; twin: app/optimizers/rules/ftrl.py. KEYS 3: n, 4: z;
--- ARGV 11: beta, 12: l1, 13: l2.
+-- ARGV 12: beta, 13: l1, 14: l2.
 
-local beta, l1, l2 = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local beta, l1, l2 = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
 local sqrt = math.sqrt
 
 return push(function(g, w, slots, count, rate)

@@ -1,7 +1,7 @@
 -- Momentum: v <- momentum * v + g; w <- w - rate * v.
--- Protocol: push.lua; twin: app/optimizers/rules/momentum.py. KEYS 3: velocities; ARGV 11: momentum.
+-- Protocol: push.lua; twin: app/optimizers/rules/momentum.py. KEYS 3: velocities; ARGV 12: momentum.
 
-local momentum = tonumber(ARGV[11])
+local momentum = tonumber(ARGV[12])
 
 return push(function(g, w, slots, count, rate)
   local velocity = slots[1]

@@ -1,8 +1,8 @@
 -- RMSProp: s <- smoothing * s + (1 - smoothing) * g * g; w <- w - rate * g / (sqrt(s) + epsilon).
 -- Protocol: push.lua; twin: app/optimizers/rules/rmsprop.py. KEYS 3: mean squares;
--- ARGV 11: smoothing, 12: epsilon.
+-- ARGV 12: smoothing, 13: epsilon.
 
-local smoothing, epsilon = tonumber(ARGV[11]), tonumber(ARGV[12])
+local smoothing, epsilon = tonumber(ARGV[12]), tonumber(ARGV[13])
 local fresh = 1 - smoothing
 local sqrt = math.sqrt
 

@@ -1,9 +1,8 @@
 """The promise of every parameter store, whatever holds the numbers.
 
-Two implementations of each stand beside this file: on Redis servers
-(:mod:`distbelief.app.store.redis.parameters`, :mod:`distbelief.app.store.redis.vectors`) and in
-this process (:mod:`distbelief.app.store.memory.parameters`,
-:mod:`distbelief.app.store.memory.vectors`). One contract test runs over both, and their
+Two implementations of each stand beside this file: on Redis servers, ``parameters`` and
+``vectors`` of :mod:`distbelief.app.store.redis`, and in this process, those of
+:mod:`distbelief.app.store.memory`. One contract test runs over both, and their
 elementwise results agree bit for bit. What Sandblaster asks of its vectors is in
 :mod:`distbelief.app.store.contract.vectors`.
 """
@@ -24,6 +23,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.rule import Rule
+from distbelief.app.settings.sections import Wire
 from distbelief.app.store.contract.standings import Standing, Standings
 
 #: A number for each shard, of shape (n_shards,).
@@ -83,10 +83,7 @@ class Positions:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A vector of shape (D,) and where each shard stood when it gave its part.
-
-    ``tables`` are the rows that were asked for, shape (n, width) for each table.
-    """
+    """A vector of shape (D,), where each shard stood, rows of each table of shape (n, width)."""
 
     vector: Vector
     positions: Positions
@@ -127,8 +124,9 @@ class ShardStore(Protocol):
     ServerError family when a server cannot be used, ModelMissing if a shard does not
     know the run or the vector, ShardBehind if it lacks what it had acknowledged to this
     store, and Fenced if a newer attempt or fence took over.
-    ``fence`` is that of the coordinator whose store this is; what it changes by name
-    (create, copy, drop, restore) is refused under another one. Workers only read.
+    ``fence`` is that of the coordinator whose store this is; what it changes by name (create,
+    copy, drop, restore) is refused under another one. Workers only read. ``wire`` is how numbers
+    cross the network: unless float32, rounded (see :mod:`distbelief.app.store.contract.coding`).
     """
 
     layout: Layout
@@ -151,14 +149,15 @@ class ShardStore(Protocol):
         stream: int = 0,
         rows: Sequence[Ids] = (),
         known: Standings | None = None,
+        wire: Wire = "float32",
     ) -> Fetched:
-        """Read a vector, and of each of its tables the ``rows`` (ascending).
+        """Read a vector in ``wire``, and of each of its tables the ``rows`` (ascending).
 
         Raises ShardBehind for a shard that does not stand where it is ``known`` to have stood
         (by default what it acknowledged to this store).
 
-        Shards are read one after another: it may be inconsistent. A row that nobody has
-        touched yet is read as it will begin.
+        Shards are read one after another: it may be inconsistent. A row that nobody has touched
+        yet is read as it will begin; all are read in full width.
         """
         ...
 
@@ -270,6 +269,8 @@ class ParameterStore(ShardStore, Protocol):
         rows: Tables = (),
         share: float = 1.0,
         span: int = 1,
+        wire: Wire = "float32",
+        residual: Vector | None = None,
     ) -> Pushed:
         """Apply ``gradient``, and that of ``rows``, on every shard exactly once.
 
@@ -278,7 +279,8 @@ class ParameterStore(ShardStore, Protocol):
         With ``base`` (``others`` at the gradient's fetch) each shard divides the rate by the
         updates of others since (Zhang et al. 2016, "Staleness-aware async-SGD", eq. 5).
         ``share`` is that of the rule's rate with which it is applied. It may stand for a
-        ``span`` of several sequence numbers, of which ``sequence`` is the last one.
+        ``span`` of several sequence numbers, of which ``sequence`` is the last one. Of dense
+        numbers ``residual`` is what ``wire`` took from earlier pushes: it is added, and replaced.
         Raises ShardBehind if a shard misses earlier ones, ServerRefused (unsent) if it is unfit.
         """
         ...

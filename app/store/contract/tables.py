@@ -19,6 +19,8 @@ from distbelief.app.layout.layout import Layout, Table
 from distbelief.app.layout.rows import Ids, TableRows
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.rule import Rule
+from distbelief.app.settings.sections import Wire
+from distbelief.app.store.contract.coding import encode
 
 MARK = "rows"
 
@@ -133,7 +135,7 @@ def _unpacked(
 
 
 def packed_gradient(
-    layout: Layout, rows: Sequence[TableRows], dtype: Float
+    layout: Layout, rows: Sequence[TableRows], dtype: Float, wire: Wire = "float32"
 ) -> list[tuple[str, bytes]]:
     """For each table shard what ``push_rows.lua`` wants to know of the rows there."""
     indices = range(layout.n_table_shards)
@@ -149,7 +151,10 @@ def packed_gradient(
             here = np.flatnonzero(shards == layout.n_dense_shards + index)
             if len(here):
                 texts[index].append(f"{about},{len(here)}")
-                payloads[index] += [part.ids[here].astype("<u4").tobytes(), values[here].tobytes()]
+                payloads[index] += [
+                    part.ids[here].astype("<u4").tobytes(),
+                    encode(wire, values[here].reshape(-1)).tobytes(),
+                ]
     return [(",".join(texts[index]), b"".join(payloads[index])) for index in indices]
 
 

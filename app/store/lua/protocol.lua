@@ -5,7 +5,7 @@
 --       and the last, as '13-15',
 --       6 base: the updates of other streams that were here when the gradient's parameters
 --       were fetched; the rate is divided by how many came since. Empty: it is not,
---       9 rate, 10 decay of the rate
+--       9 rate, 10 decay of the rate, 11 coding.lua, of numbers that come and that go
 -- Reply begins with one of
 --   APPLIED    the update was written and the clock advanced, by one for each sequence
 --   DUPLICATE  this sequence was dealt with before; nothing changed

@@ -4,22 +4,29 @@
 -- before this push.
 --
 -- KEYS  1 meta, 2 params, 3.. one hash for each slot of the rule
--- ARGV  1 to 4, 6, 9, 10: protocol.lua,
+-- ARGV  1 to 4, 6, 9 to 11: protocol.lua,
 --       5 '1' to return the fresh blocks,
 --       7 block ids with commas between (may be empty), 8 their gradient, packed,
---       11.. further numbers of the rule
+--       12.. further numbers of the rule
 -- Reply {answer, clock, sequence, fresh}: the shard's clock and this stream's sequence
 --       afterwards; fresh is the blocks of ARGV 7 as one string, empty unless asked for.
--- Error BADPUSH: unknown block, or a gradient of another length; nothing changed.
+-- Error BADPUSH: unknown block, or a gradient of another length; BADARG: no such coding, or not for
+--       these numbers; nothing changed.
 
 local function push(rule)
   local ids = split(ARGV[7])
   local at, why = enter()
   if why and why ~= 'DUPLICATE' then return { why, at.clock, at.last, '' } end
+  local coding = ARGV[11]
+  local coded, unfit = is_coded(coding, at.dtype)
+  if unfit then return redis.error_reply(unfit) end
 
   local function answer(name)
     local fresh = ''
-    if ARGV[5] == '1' then fresh = table.concat(read_blocks(KEYS[2], ids)) end
+    if ARGV[5] == '1' then
+      fresh = table.concat(read_blocks(KEYS[2], ids))
+      if coded then fresh = encoded(coding, fresh) end
+    end
     return { name, at.clock, at.last, fresh }
   end
 
@@ -41,11 +48,12 @@ local function push(rule)
     end
     total = total + #old[0][i]
   end
-  local gradient = ARGV[8]
-  if #gradient ~= total then
+  local gradient, needed = ARGV[8], coded and coded_bytes(coding, total / 4) or total
+  if #gradient ~= needed then
     return redis.error_reply('BADPUSH ' .. #gradient .. ' bytes of gradient for ' .. total
       .. ' bytes of parameters')
   end
+  if coded then gradient = decoded(coding, gradient, total / 4) end
 
   local rate, dtype = rate_of(at), at.dtype
   local width, limit, finite, offset = WIDTH[dtype], LIMIT[dtype], true, 1

@@ -6,14 +6,14 @@
 -- whoever touches it first, it begins the same (twin: app/layout/draws.py).
 --
 -- KEYS  1 meta, 2 params, 3.. one hash for each slot of the rule
--- ARGV  1 to 4, 6, 9, 10: protocol.lua,
+-- ARGV  1 to 4, 6, 9 to 11: protocol.lua (not int8),
 --       5 not used,
 --       7 for each table nine numbers, with commas between: the id of its first block, numbers
 --         in a row, rows in a block, spread, four keys, how many rows follow in ARGV 8,
 --       8 for each table the rows (4 bytes each, ascending), then their gradient, packed,
---       11.. further numbers of the rule
+--       12.. further numbers of the rule
 -- Reply {answer, clock, sequence, ''}: as push.lua
--- Error BADPUSH: another length; nothing changed.
+-- Error BADPUSH: another length; BADARG: no such coding, or not for these numbers; nothing changed.
 
 local PRIME = 67108859
 
@@ -56,10 +56,15 @@ end
 local function push(rule, first)
   local at, why = enter()
   if why then return { why, at.clock, at.last, '' } end
+  local coding = ARGV[11]
+  local coded, unfit = is_coded(coding, at.dtype)
+  if coding == 'int8' then unfit = unfit or 'BADARG int8 is not for rows' end
+  if unfit then return redis.error_reply(unfit) end
 
   local tables, payload, dtype = tables_of(ARGV[7]), ARGV[8], at.dtype
   local bytes, needed = WIDTH[dtype], 0
-  for _, t in ipairs(tables) do needed = needed + t.count * (4 + t.width * bytes) end
+  local given = coded and coded_bytes(coding, 1) or bytes -- of a number of the gradient
+  for _, t in ipairs(tables) do needed = needed + t.count * (4 + t.width * given) end
   if #payload ~= needed then
     return redis.error_reply('BADPUSH ' .. #payload .. ' bytes of rows, ' .. needed .. ' needed')
   end
@@ -86,7 +91,12 @@ local function push(rule, first)
   local function update(t, row, block, stored)
     local shape, from = format(dtype, t.width), (row - block * t.rows) * t.width * bytes + 1
     local to = from + t.width * bytes
-    local g, values = { struct.unpack(shape, payload, offset) }, {}
+    local from_here, start = payload, offset
+    if coded then
+      local part = string.sub(payload, offset, offset + t.width * given - 1)
+      from_here, start = decoded(coding, part, t.width), 1
+    end
+    local g, values = { struct.unpack(shape, from_here, start) }, {}
     for k = 0, n_slots do values[k] = { struct.unpack(shape, stored[k], from) } end
     rule(g, values[0], values, t.width, rate, at.clock)
     for k = 0, n_slots do
@@ -94,7 +104,7 @@ local function push(rule, first)
       local packed = struct.pack(shape, unpack(values[k], 1, t.width))
       stored[k] = string.sub(stored[k], 1, from - 1) .. packed .. string.sub(stored[k], to)
     end
-    offset = offset + t.width * bytes
+    offset = offset + t.width * given
   end
 
   for _, t in ipairs(tables) do

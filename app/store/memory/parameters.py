@@ -13,7 +13,9 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.rule import Rule
+from distbelief.app.settings.sections import Wire
 from distbelief.app.store.contract.checks import check_answers, check_gradient, check_rows
+from distbelief.app.store.contract.coding import NUMPY, check_coding
 from distbelief.app.store.contract.parameters import (
     Answer,
     Counts,
@@ -86,13 +88,21 @@ class MemoryParameterStore(MemoryShards):
         rows: Tables = (),
         share: float = 1.0,
         span: int = 1,
+        wire: Wire = "float32",
+        residual: Vector | None = None,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         check_rows(self.layout, rows)
+        check_coding(wire, self.dtype, rows=bool(self.layout.tables))
         chosen = range(self.layout.n_blocks) if blocks is None else blocks
         with np.errstate(over="ignore"):
-            parts = self._dense_shares(gradient.astype(self.dtype), chosen)
-            parts += self._table_shares(rows)
+            sent = gradient.astype(self.dtype)
+            pieces = self._pieces(chosen)
+            for piece in pieces:
+                left = None if residual is None else residual[piece]
+                sent[piece] = _arriving(wire, sent[piece], left)
+            parts = self._dense_shares(sent, chosen)
+            parts += self._table_shares(rows, wire)
         rule = self.rule.paced(share)
         answers = tuple(
             self._push(
@@ -107,7 +117,10 @@ class MemoryParameterStore(MemoryShards):
         dense = self._present()[: self.layout.n_dense_shards]
         stored = {b: v for at in dense for b, v in at.vectors[PARAMETERS].items()}
         none = np.empty(0, self.dtype)
-        return Pushed(answers, positions, np.concatenate([none, *(stored[b] for b in chosen)]))
+        fresh = np.concatenate([none, *(stored[b] for b in chosen)])
+        for piece in pieces:
+            fresh[piece] = NUMPY.rounded(wire, fresh[piece])
+        return Pushed(answers, positions, fresh)
 
     def _announce(self, at: MemoryShard | None, token: Token) -> bool:
         if at is None or _is_fenced(at, token):
@@ -174,6 +187,16 @@ class MemoryParameterStore(MemoryShards):
         slots = self.rule.initial_slots(first)
         return [v.astype(self.dtype) for v in (first, *(slots[name] for name in self.rule.slots))]
 
+    def _pieces(self, blocks: Sequence[int]) -> list[slice]:
+        """Where the numbers of each dense shard lie in those of all the blocks."""
+        pieces, start = [], 0
+        for shard in range(self.layout.n_dense_shards):
+            here = (self.layout.block_slice(b) for b in blocks if b in self.layout.blocks(shard))
+            stop = start + sum(part.stop - part.start for part in here)
+            pieces.append(slice(start, stop))
+            start = stop
+        return pieces
+
     def _dense_shares(self, gradient: Vector, blocks: Sequence[int]) -> list[dict[int, Share]]:
         """Share of each dense shard in a push: all numbers of the blocks."""
         shares: list[dict[int, Share]] = [{} for _ in range(self.layout.n_dense_shards)]
@@ -187,20 +210,31 @@ class MemoryParameterStore(MemoryShards):
             start = stop
         return shares
 
-    def _table_shares(self, rows: Tables) -> list[dict[int, Share]]:
+    def _table_shares(self, rows: Tables, wire: Wire) -> list[dict[int, Share]]:
         """Share of each table shard in a push: of each block the numbers of its rows."""
         shares: list[dict[int, Share]] = [{} for _ in range(self.layout.n_table_shards)]
         for table, part in zip(self.layout.tables, rows, strict=True) if rows else ():
             of_row, within = np.divmod(part.ids, table.rows_per_block)
             numbers = within[:, None] * table.width + np.arange(table.width)
+            values = NUMPY.rounded(wire, part.values.astype(self.dtype).reshape(-1))
+            values = values.reshape(part.values.shape)
             for block in np.unique(of_row):
                 here = of_row == block
                 (shard,) = shards_of(self.layout, table, np.array([block]))
                 shares[shard - self.layout.n_dense_shards][table.first_block + int(block)] = (
                     numbers[here].ravel(),
-                    part.values[here].astype(self.dtype).ravel(),
+                    values[here].ravel(),
                 )
         return shares
+
+
+def _arriving(wire: Wire, gradient: Vector, residual: Vector | None) -> Vector:
+    """A shard's part of a gradient as it comes there."""
+    if residual is None:
+        return NUMPY.rounded(wire, gradient)
+    coded = NUMPY.feed_back(wire, gradient, residual)
+    NUMPY.decode(wire, coded, gradient)
+    return gradient
 
 
 def _is_fenced(at: MemoryShard, token: Token) -> bool:

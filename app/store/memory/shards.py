@@ -15,7 +15,9 @@ from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import PARAMETERS, named
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
+from distbelief.app.settings.sections import Wire
 from distbelief.app.store.contract.checks import check_values
+from distbelief.app.store.contract.coding import NUMPY, check_coding
 from distbelief.app.store.contract.parameters import (
     Fetched,
     ShardCounts,
@@ -38,7 +40,9 @@ class MemoryShards(MemoryShardCalls):
         stream: int = 0,
         rows: Sequence[Ids] = (),
         known: Standings | None = None,
+        wire: Wire = "float32",
     ) -> Fetched:
+        check_coding(wire, self.dtype)
         vector = np.empty(self.layout.size, self.dtype)
         for index, at in enumerate(self._shards):
             expected = self._known(index) if known is None else known[index]
@@ -49,6 +53,8 @@ class MemoryShards(MemoryShardCalls):
             if index < self.layout.n_dense_shards:
                 for block, values in at.vectors[name].items():
                     vector[self.layout.block_slice(block)] = values
+                part = self.layout.shard_slice(index)
+                vector[part] = NUMPY.rounded(wire, vector[part])
         return Fetched(vector, self._positions(stream), self._rows(name, rows))
 
     def touched(self, name: str = PARAMETERS) -> tuple[TableRows, ...]:

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "commands.h"
-#include "hashes.h"
+#include "protocol.h"
 
-enum { FENCE, KNOWN_CHANGE, STREAM, FIRST, LAST, N_ARGUMENTS };
+enum { OF_STREAM = 2, FIRST, LAST, AS, N_ARGUMENTS };
 enum { META, VECTOR, N_KEYS };
 
 static const int64_t MOST_BLOCKS = (int64_t)1 << 52;
@@ -65,14 +65,15 @@ static int is_behind(const Hash *meta, int64_t fence, int64_t known) {
 int fetch(Context *context, String **argv, int argc) {
     Call call;
     Hash meta, vector;
+    Coding coding;
     int64_t fence, known, stream, first, last;
     char field[LONGEST_ID + 8];
     if (!open_call(&call, context, argv, argc, N_KEYS, N_ARGUMENTS) ||
         !whole(&call, FENCE, 0, INT64_MAX / 4, &fence) ||
         !whole(&call, KNOWN_CHANGE, 0, INT64_MAX / 4, &known) ||
-        !whole(&call, STREAM, 0, MOST_BLOCKS, &stream) ||
+        !whole(&call, OF_STREAM, 0, MOST_BLOCKS, &stream) ||
         !whole(&call, FIRST, 0, MOST_BLOCKS, &first) ||
-        !whole(&call, LAST, 0, MOST_BLOCKS, &last)) {
+        !whole(&call, LAST, 0, MOST_BLOCKS, &last) || !read_coding(&call, AS, &coding)) {
         return OK;
     }
     if (!open_hash(&meta, context, call.keys[META], READ)) return say_wrong_type(context);
@@ -86,7 +87,10 @@ int fetch(Context *context, String **argv, int argc) {
     if (is_behind(&meta, fence, known)) {
         say_fetched(context, "BEHIND", 0, 0, (Bytes){"", 0});
     } else if (clock >= 0 && read_blocks(&vector, first, last, &values)) {
-        say_fetched(context, "OK", clock, get_whole(&meta, field, 0), values);
+        if (may_code(context, coding, dtype_of(&meta))) {
+            encode_bytes(coding, &values);
+            say_fetched(context, "OK", clock, get_whole(&meta, field, 0), values);
+        }
     } else {
         say_fetched(context, "NOMODEL", 0, 0, (Bytes){"", 0});
     }

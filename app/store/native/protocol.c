@@ -102,7 +102,7 @@ const char *enter(Push *push, Context *context, String **argv, int argc, const R
         !whole(&push->call, FENCE, 0, INT64_MAX / 4, &push->fence) ||
         !whole(&push->call, STREAM, 0, INT64_MAX / 4, &stream) ||
         !whole(&push->call, ATTEMPT, 0, INT64_MAX / 4, &push->attempt) ||
-        !read_sequence(push)) {
+        !read_sequence(push) || !read_coding(&push->call, CODING, &push->coding)) {
         return NULL;
     }
     name_fields(push, stream);

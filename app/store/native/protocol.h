@@ -2,10 +2,24 @@
 #ifndef DISTBELIEF_PROTOCOL_H
 #define DISTBELIEF_PROTOCOL_H
 
+#include "coding.h"
 #include "hashes.h"
 
 /* Where arguments stand, from 0: of a push, */
-enum { FENCE, STREAM, ATTEMPT, SEQUENCE, FRESH, BASE, ABOUT, PAYLOAD, RATE, DECAY, RULE_NUMBERS };
+enum {
+    FENCE,
+    STREAM,
+    ATTEMPT,
+    SEQUENCE,
+    FRESH,
+    BASE,
+    ABOUT,
+    PAYLOAD,
+    RATE,
+    DECAY,
+    CODING,
+    RULE_NUMBERS
+};
 
 /* and of a call of the coordinator, behind its fence. */
 enum { KNOWN_CHANGE = 1, CHANGE, FIRST_OWN };
@@ -16,6 +30,7 @@ typedef struct {
     Hash meta;
     const Rule *rule;
     char dtype;
+    Coding coding;
     int64_t clock, last, first, sequence, attempt, fence;
     char attempt_field[LONGEST_ID + 8], sequence_field[LONGEST_ID + 8];
     Step step;

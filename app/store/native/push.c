@@ -141,13 +141,18 @@ static const char *stored(Push *push, const Vectors *vectors, size_t *length) {
     return out;
 }
 
+/* Answer, with numbers as the push wants them. */
+static void say_numbers(Push *push, const char *answer, Bytes numbers) {
+    encode_bytes(push->coding, &numbers);
+    say_push(push, answer);
+    say_text(push->call.context, numbers.at, numbers.length);
+}
+
 /* Answer, with the stored parameters if they are wanted. */
 static void answer_with_stored(Push *push, const Vectors *vectors, const char *answer, int wanted) {
     size_t length = 0;
     const char *fresh = wanted ? stored(push, vectors, &length) : "";
-    if (!fresh) return;
-    say_push(push, answer);
-    say_text(push->call.context, fresh, length);
+    if (fresh) say_numbers(push, answer, (Bytes){fresh, length});
 }
 
 /* Apply the push, which stands where it should. */
@@ -155,6 +160,11 @@ static void take(Push *push, const Vectors *vectors, int wanted) {
     Made made;
     Bytes gradient = bytes_of(push->call.arguments[PAYLOAD]);
     Bytes ids = bytes_of(push->call.arguments[ABOUT]);
+    if (!decode_bytes(push->coding, &gradient)) {
+        say_error_about(push->call.context, "BADPUSH %zu bytes are no whole number of numbers",
+                        gradient.length);
+        return;
+    }
     if (!make_room(&made, ids, (size_t)vectors->n, gradient.length)) {
         say_error(push->call.context, "BADPUSH the blocks are too large together");
         return;
@@ -167,8 +177,7 @@ static void take(Push *push, const Vectors *vectors, int wanted) {
         answer_with_stored(push, vectors, answer, wanted);
         return;
     }
-    say_push(push, answer);
-    say_text(push->call.context, made.out, wanted ? gradient.length : 0);
+    say_numbers(push, answer, (Bytes){made.out, wanted ? gradient.length : 0});
 }
 
 int push_dense(Context *context, String **argv, int argc, const Rule *rule) {
@@ -182,7 +191,8 @@ int push_dense(Context *context, String **argv, int argc, const Rule *rule) {
     if (*why && !duplicate) {
         say_push(&push, why);
         say_text(context, "", 0);
-    } else if (open_vectors(&vectors, &push.call, 1, 1 + rule->n_slots, WRITE)) {
+    } else if (may_code(context, push.coding, push.dtype) &&
+               open_vectors(&vectors, &push.call, 1, 1 + rule->n_slots, WRITE)) {
         if (duplicate) {
             answer_with_stored(&push, &vectors, why, wanted && push.dtype);
         } else {

@@ -63,6 +63,11 @@ static int load(Work *work, const Table *table, int64_t block, Changed *made) {
     return there;
 }
 
+/* Bytes in which a number of a gradient comes. */
+static size_t given_width(const Push *push) {
+    return push->coding == AS_STORED ? width_of(push->dtype) : coded_bytes(push->coding, 1);
+}
+
 /* Apply the gradient of one row to its block. */
 static void update(Work *work, const Table *table, int64_t i, const Changed *block) {
     const Push *push = work->push;
@@ -72,8 +77,11 @@ static void update(Work *work, const Table *table, int64_t i, const Changed *blo
     for (int k = 0; k < work->vectors.n; k++) {
         values[k] = block->at + (size_t)k * block->bytes + at;
     }
-    apply(push->rule, push->dtype, &push->step, count, table->gradient + (size_t)i * bytes,
-          (const void *const *)values, values);
+    Bytes gradient = {NULL, count * given_width(push)};
+    gradient.at = table->gradient + (size_t)i * gradient.length;
+    decode_bytes(push->coding, &gradient); /* there was room for it */
+    apply(push->rule, push->dtype, &push->step, count, gradient.at, (const void *const *)values,
+          values);
     for (int k = 0; k < work->vectors.n; k++) {
         work->finite = work->finite && all_finite(push->dtype, values[k], count);
     }
@@ -147,11 +155,14 @@ int push_rows(Context *context, String **argv, int argc, const Rule *rule) {
     if (*why) {
         say_push(&push, why);
         say_text(context, "", 0);
-    } else if (open_vectors(&work.vectors, &push.call, 1, 1 + rule->n_slots, WRITE)) {
+    } else if (push.coding == INT8) {
+        say_error(context, "BADARG int8 is not for rows");
+    } else if (may_code(context, push.coding, push.dtype) &&
+               open_vectors(&work.vectors, &push.call, 1, 1 + rule->n_slots, WRITE)) {
         Bytes about = bytes_of(push.call.arguments[ABOUT]);
         Bytes payload = bytes_of(push.call.arguments[PAYLOAD]);
         Tables tables = {allocate(most_tables(about) * sizeof(Table)), 0};
-        if (read_tables(&tables, context, about, payload, width_of(push.dtype))) {
+        if (read_tables(&tables, context, about, payload, given_width(&push))) {
             take(&work, &tables);
         }
         release(tables.tables);

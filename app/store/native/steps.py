@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from distbelief.app.optimizers import rule as twin
 from distbelief.app.optimizers.rule import Rule, decayed
-from distbelief.app.store.native import library
-from distbelief.app.store.native.sources import version
+from distbelief.app.store.native import engine
 
 _ARGUMENTS = (
     *(ctypes.c_char_p, ctypes.c_char, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p),
@@ -54,17 +53,10 @@ def _fits(array: npt.NDArray[Any], gradient: npt.NDArray[Any]) -> bool:
 
 @lru_cache(maxsize=1)
 def native() -> Any:
-    """The function of the engine; None where it is not built, or was for another machine."""
-    path = library()
-    if path is None:
+    """The function of the engine; None where that cannot be used."""
+    library = engine()
+    if library is None:
         return None
-    try:
-        engine = ctypes.CDLL(str(path))
-        step, told = engine.distbelief_step, engine.distbelief_version
-    except (OSError, AttributeError):
-        return None
-    told.restype = ctypes.c_char_p
-    if told() != version().encode():  # it was built of other sources
-        return None
+    step = library.distbelief_step
     step.argtypes, step.restype = _ARGUMENTS, ctypes.c_int
     return step

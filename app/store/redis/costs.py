@@ -13,8 +13,8 @@ from distbelief.app.client.servers import Servers
 class EngineCosts:
     """Nanoseconds that an engine takes for one number of one vector: to read it, and so on.
 
-    ``send`` is to read it for a client, ``copy`` to copy it on the server. ``row`` is to update
-    a whole row of a table.
+    ``send`` is to read it for a client, ``copy`` to copy it on the server, ``code`` to bring it
+    into fewer bits or back. ``row`` is to update a whole row of a table.
     """
 
     unpack: float
@@ -23,20 +23,26 @@ class EngineCosts:
     choose: float
     send: float
     copy: float
+    code: float
     row: float
 
     def writing(self, terms: int) -> float:
         """For one number of a sum of vectors."""
         return self.write + (self.unpack + self.multiply) * terms
 
-    def pushing(self, slots: int) -> float:
-        """For one number of a gradient, the parameters and their slots."""
-        return (self.unpack + self.multiply) * (2 + slots) + self.write * (1 + slots)
+    def pushing(self, slots: int, *, coded: bool) -> float:
+        """For one number of a gradient, the parameters and their slots; they may be sent back."""
+        coding = 2 * self.code * coded
+        return (self.unpack + self.multiply) * (2 + slots) + self.write * (1 + slots) + coding
+
+    def sending(self, *, coded: bool) -> float:
+        """For one number that is read for a client."""
+        return self.send + self.code * coded
 
 
 COSTS = {
-    Engine.LUA: EngineCosts(35, 20, 70, 100, 9, 2, row=12_000),
-    Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7, 1.5, 2, row=500),
+    Engine.LUA: EngineCosts(35, 20, 70, 100, 9, 2, code=150, row=12_000),
+    Engine.NATIVE: EngineCosts(1.5, 0.3, 4, 7, 1.5, 2, code=1, row=500),
 }
 
 NS_PER_MS = 1e6

@@ -20,7 +20,9 @@ from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.registry import script_of
 from distbelief.app.optimizers.rule import Rule
+from distbelief.app.settings.sections import Wire
 from distbelief.app.store.contract.checks import check_answers, check_gradient, check_rows
+from distbelief.app.store.contract.coding import Coded, check_coding, coded_bytes, word
 from distbelief.app.store.contract.parameters import (
     Answer,
     Counts,
@@ -31,6 +33,7 @@ from distbelief.app.store.contract.parameters import (
     missing,
 )
 from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
+from distbelief.app.store.native.coding import NATIVE
 from distbelief.app.store.redis.calls import Head, ShardKeys, length
 from distbelief.app.store.redis.costs import LEAST_APART, longest
 from distbelief.app.store.redis.meta import positions
@@ -46,7 +49,7 @@ ANNOUNCE = Script.load("distbelief.app.store", "announce", twin="announce")
 def push_script(rule: Rule, shell: str = "push") -> Script:
     """The script that applies ``rule``: the protocol, the ``shell``, the rule's few lines."""
     folder = files("distbelief.app.store") / "lua"
-    shared = [folder / f"{name}.lua" for name in ("prelude", "protocol", shell)]
+    shared = [folder / f"{name}.lua" for name in ("prelude", "coding", "protocol", shell)]
     twin = f"{shell}_{rule.name}"
     return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin)
 
@@ -117,44 +120,52 @@ class RedisParameterStore(RedisShards):
         rows: Tables = (),
         share: float = 1.0,
         span: int = 1,
+        wire: Wire = "float32",
+        residual: Vector | None = None,
     ) -> Pushed:
         check_gradient(self.layout, gradient, blocks)
         check_rows(self.layout, rows)
+        check_coding(wire, self.dtype, rows=bool(self.layout.tables))
         packed = self._packed(gradient)
         fresh = np.empty_like(packed) if fetch else None
-        pushed: list[tuple[Script, ShardKeys, tuple[Argument, Argument], slice]] = [
-            (self._push, at, (ids, raw(packed[part])), part)
-            for at, ids, part in self._parts(blocks)
-        ]
-        by_row = packed_gradient(self.layout, rows, self.dtype)
+        dense = self._parts(blocks)
+        arriving = [self._arriving(wire, fresh[part]) for *_, part in dense if fresh is not None]
+        pushed: list[tuple[Script, ShardKeys, tuple[Argument, Argument]]] = []
+        for at, ids, part in dense:
+            left = None if residual is None else residual[part]
+            pushed.append((self._push, at, (ids, raw(_coded(wire, packed[part], left)))))
+        by_row = packed_gradient(self.layout, rows, self.dtype, wire)
         tables = self._shards[self.layout.n_dense_shards :]
-        none = slice(0, 0)
-        pushed += [
-            (self._push_rows, at, part, none) for at, part in zip(tables, by_row, strict=True)
-        ]
+        pushed += [(self._push_rows, at, part) for at, part in zip(tables, by_row, strict=True)]
         number = sequence if span == 1 else f"{sequence - span + 1}-{sequence}"
         head: Head = (token.fence, token.stream, token.attempt, number, int(fetch))
-        rule_arguments, commands = [repr(x) for x in self.rule.paced(share).arguments()], []
-        for index, (script, at, about, part) in enumerate(pushed):
+        rate, decay, *others = (repr(x) for x in self.rule.paced(share).arguments())
+        commands = []
+        for index, (script, at, about) in enumerate(pushed):
             since = "" if base is None else int(base[index])
-            arguments = [*head, since, *about, *rule_arguments]
-            into = ReplyBuffer(raw(fresh[part]), skip=FRESH) if fresh is not None else None
+            arguments = [*head, since, *about, rate, decay, word(wire), *others]
+            into = ReplyBuffer(raw(arriving[index]), FRESH) if index < len(arriving) else None
             commands.append(Command.call(at.server, script, at.keys, arguments, into))
-        replies = call_paced(self._servers, commands, self._pushes_at_a_time(rows))
+        replies = call_paced(self._servers, commands, self._pushes_at_a_time(rows, wire))
         answers = tuple(Answer(reply[0].decode()) for reply in replies)
         stand = positions(reply[1:3] for reply in replies)
         check_answers(answers, stand, sequence)
+        for (*_, part), coded in zip(dense, arriving, strict=False):
+            assert fresh is not None
+            self._decode(wire, coded, fresh[part])
         return Pushed(answers, stand, fresh)
 
-    def _pushes_at_a_time(self, rows: Tables) -> list[int]:
+    def _pushes_at_a_time(self, rows: Tables, wire: Wire) -> list[int]:
         """For each server how many of a push's calls may be one behind another."""
         if rows:
             per_shard = math.ceil(sum(len(each.ids) for each in rows) / self.layout.n_table_shards)
             most = longest(self._servers, lambda of: of.row)
             return [max(1, rows_at_once // max(1, per_shard)) for rows_at_once in most]
-        if length(self._shards[0].part) * self.dtype.itemsize >= LEAST_APART:
+        coded, numbers = wire != "float32", length(self._shards[0].part)
+        n_bytes = coded_bytes(wire, numbers) if coded else numbers * self.dtype.itemsize
+        if n_bytes >= LEAST_APART:
             return [len(self._shards)] * self.layout.n_servers
-        return self._at_a_time(lambda of: of.pushing(len(self.rule.slots)))
+        return self._at_a_time(lambda of: of.pushing(len(self.rule.slots), coded=coded))
 
     def _parts(self, blocks: Sequence[int] | None) -> list[tuple[ShardKeys, str, slice]]:
         """For each dense shard the ids to push and where their numbers lie in the gradient."""
@@ -168,3 +179,10 @@ class RedisParameterStore(RedisShards):
             parts.append((at, ",".join(map(str, ids)), slice(start, stop)))
             start = stop
         return parts
+
+
+def _coded(wire: Wire, gradient: Vector, residual: Vector | None) -> Coded:
+    """A shard's part of a gradient as it is sent."""
+    if residual is None:
+        return NATIVE.encode(wire, gradient)
+    return NATIVE.feed_back(wire, gradient, residual)

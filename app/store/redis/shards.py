@@ -15,6 +15,8 @@ from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard, waiting
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
+from distbelief.app.settings.sections import Wire
+from distbelief.app.store.contract.coding import Coded, check_coding, coded_bytes, word
 from distbelief.app.store.contract.parameters import (
     Fetched,
     ShardCounts,
@@ -24,6 +26,7 @@ from distbelief.app.store.contract.parameters import (
 )
 from distbelief.app.store.contract.standings import Standing, Standings
 from distbelief.app.store.contract.tables import MARK, Begin, Request, rows_in
+from distbelief.app.store.native.coding import NATIVE
 from distbelief.app.store.redis.calls import ShardCalls
 from distbelief.app.store.redis.meta import positions, shard_state_of, standing_of
 
@@ -34,7 +37,7 @@ HEAD = ("fence", "change")
 #: Scans of a table that a server may break off by a restart, one after another.
 MOST_SCANS = 3
 
-FETCH = Script.load("distbelief.app.store", "fetch", "prelude", twin="fetch", reads=True)
+FETCH = Script.load("distbelief.app.store", "fetch", "prelude", "coding", twin="fetch", reads=True)
 COPY = Script.load("distbelief.app.store", "copy", "changes")
 DROP = Script.load("distbelief.app.store", "drop", "changes")
 FENCE = Script.load("distbelief.app.store", "fence")
@@ -50,13 +53,16 @@ class RedisShards(ShardCalls):
         stream: int = 0,
         rows: Sequence[Ids] = (),
         known: Standings | None = None,
+        wire: Wire = "float32",
     ) -> Fetched:
+        check_coding(wire, self.dtype)
         request = Request.of(self.layout, rows)
         vector = np.empty(self.layout.size, self.dtype)
         n_dense = self.layout.n_dense_shards
         if known is None:
             known = self._known
-        commands = self._reads(name, stream, known, None if self.layout.tables else vector)
+        parts = [self._arriving(wire, vector[at.part]) for at in self._shards[:n_dense]]
+        commands = self._reads(name, stream, known, word(wire), parts)
         for index, at in enumerate(self._shards[n_dense:], n_dense):
             # The position is read first: a push in between is then counted as staleness
             # that was not there, never the other way round.
@@ -65,17 +71,19 @@ class RedisShards(ShardCalls):
             commands.append(Command(at.server, ("HMGET", key, *request.fields(index))))
             # Behind the rows: whatever happened while they were read is seen.
             commands.append(Command(at.server, ("HMGET", at.meta, *HEAD)))
-        replies = call_paced(self._servers, commands, self._at_a_time(lambda of: of.send))
+        at_a_time = self._at_a_time(lambda of: of.sending(coded=wire != "float32"))
+        replies = call_paced(self._servers, commands, at_a_time)
         stood: list[tuple[int, int]] = []
-        for at, reply in zip(self._shards, replies[:n_dense], strict=False):
+        for at, part, reply in zip(self._shards, parts, replies[:n_dense], strict=False):
             answer, clock, sequence, values = reply
             if answer == b"BEHIND":
                 raise behind(len(stood))
             length = values if isinstance(values, int) else len(values)
-            if answer != b"OK" or length != vector[at.part].nbytes:
+            if answer != b"OK" or length != part.nbytes:
                 raise missing(len(stood))
             if isinstance(values, bytes):
-                vector[at.part] = np.frombuffer(values, self.dtype)
+                part[...] = np.frombuffer(values, np.uint8)
+            self._decode(wire, part, vector[at.part])
             stood.append((clock, sequence))
         of_tables = replies[n_dense + 1 :: 3]
         asked = zip(replies[n_dense::3], of_tables, replies[n_dense + 2 :: 3], strict=True)
@@ -94,19 +102,29 @@ class RedisShards(ShardCalls):
         shards = range(len(self._shards))
         return tuple(self._acknowledged.under(self.fence, index) for index in shards)
 
+    def _arriving(self, wire: Wire, part: Vector) -> Coded:
+        """Where the bytes of a part of a vector arrive: right there, if they are its numbers."""
+        if wire == "float32":
+            return part.view(np.uint8)
+        return np.empty(coded_bytes(wire, part.size), np.uint8)
+
+    def _decode(self, wire: Wire, arrived: Coded, part: Vector) -> None:
+        if wire != "float32":
+            NATIVE.decode(wire, arrived, part)
+
     def _reads(
-        self, name: str, stream: int, known: Standings, vector: Vector | None
+        self, name: str, stream: int, known: Standings, coding: str, parts: Sequence[Coded]
     ) -> list[Command]:
-        """Commands that read a vector's dense shards, right into ``vector`` if there is one.
+        """Commands that read a vector's dense shards, right into ``parts`` without tables.
 
         Rows are many short strings, which redis-py reads faster, all or none.
         """
         commands = []
         for index, at in enumerate(self._shards[: self.layout.n_dense_shards]):
             keys = self._keys(index, name)
-            into = None if vector is None else ReplyBuffer(raw(vector[at.part]), skip=VALUES)
+            into = None if self.layout.tables else ReplyBuffer(raw(parts[index]), skip=VALUES)
             head = (known[index].fence, known[index].change)
-            arguments = (*head, stream, at.blocks[0], at.blocks[-1])
+            arguments = (*head, stream, at.blocks[0], at.blocks[-1], coding)
             commands.append(Command.call(at.server, FETCH, keys, arguments, into))
         return commands
 

@@ -25,10 +25,11 @@ PLANNED = 2 * -(-STEPS // ROUND)
 def test_rounds_count_once_when_workers_and_the_coordinator_die_in_the_middle_of_one(
     durable: FaultyCluster, command: Start, tmp_path: Path, until: Until
 ) -> None:
-    words = (*downpour(tmp_path), f"--round-steps={ROUND}", "--unit-steps=21")
+    words = (*downpour(tmp_path), f"--round-steps={ROUND}", "--unit-steps=21", "--wire=int8")
     training = command(*words, endpoints=durable.cluster.endpoints)
     run = training.run
-    assert f"rounds of {ROUND} steps, outer nesterov with rate 1 and momentum 0.5" in training.err
+    said = f"rounds of {ROUND} steps, outer nesterov with rate 1 and momentum 0.5"
+    assert f"{said}, int8 on the wire" in training.err
     killed = set[int]()
     for _ in range(2):
         before = durable.clocks(run)

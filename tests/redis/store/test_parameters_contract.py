@@ -17,6 +17,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.optimizers.rules.adagrad import Adagrad
 from distbelief.app.optimizers.rules.sgd import SGD
+from distbelief.app.settings.sections import Wire
 from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,
@@ -216,6 +217,35 @@ def test_streams_have_sequences_of_their_own(store: ParameterStore) -> None:
     for stream in (0, 1, 2):
         token = Token(FENCE, stream, attempt=1)
         assert store.push(token, 1, GRADIENT).answers == answers(Answer.APPLIED)
+
+
+@pytest.mark.parametrize("wire", ["bfloat16", "int8"])
+def test_numbers_go_and_come_in_fewer_bits(open_store: Open, dtype: Dtype, wire: Wire) -> None:
+    store = open_store(SGD(1.0))
+    store.create(np.zeros(LAYOUT.size))
+    if dtype == np.float64:
+        for use in (
+            lambda: store.push(TOKEN, 1, GRADIENT, wire=wire),
+            lambda: store.fetch(wire=wire),
+        ):
+            with pytest.raises(ServerRefused, match=f"{wire} is for shards of float32"):
+                use()
+        return
+    residual = np.zeros(LAYOUT.size, dtype)
+    pushed = store.push(TOKEN, 1, GRADIENT, fetch=True, wire=wire, residual=residual)
+    stored = store.fetch().vector
+    assert np.array_equal((GRADIENT.astype(dtype) + stored), residual)
+    assert 0 < np.abs(residual).max() <= {"bfloat16": 2**-8, "int8": 2 / 254}[wire]
+    assert pushed.fresh is not None
+    again = store.push(TOKEN, 1, GRADIENT, fetch=True, wire=wire)
+    assert again.answers == answers(Answer.DUPLICATE)
+    assert again.fresh is not None
+    for came in (pushed.fresh, again.fresh, store.fetch(wire=wire).vector):
+        assert np.array_equal(came, stored)  # rounded before: they are nowhere in between
+    poison = np.where(np.arange(LAYOUT.size) == 20, np.nan, GRADIENT)
+    refused = store.push(TOKEN, 2, poison, wire=wire, residual=residual).answers
+    assert refused.count(Answer.REFUSED) == 1
+    assert np.isfinite(residual).all()
 
 
 # --- a push that is not applied

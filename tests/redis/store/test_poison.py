@@ -100,6 +100,7 @@ class Sent:
     gradient: bytes
     numbers: tuple[str, ...] = ("0.1", "0.0", "1e-10", "0.1")
     blocks: str = "0,1,2"
+    coding: str = ""
 
 
 def packed(*values: float, dtype: str = "<f4") -> bytes:
@@ -115,6 +116,10 @@ REFUSED = {
     "an infinite rate": Sent(packed(), ("inf", "0.0", "1e-10", "0.1")),
     "a decay that is no number": Sent(packed(), ("0.1", "nan", "1e-10", "0.1")),
     "an epsilon that is no number": Sent(packed(), ("0.1", "0.0", "nan", "0.1")),
+    "nan in bfloat16": Sent(b"\x80?" * 11 + b"\xc0\x7f", coding="bfloat16"),
+    "infinity in bfloat16": Sent(b"\x80?" * 11 + b"\x80\xff", coding="bfloat16"),
+    "a scale that is no number": Sent(b"\0\0\xc0\x7f" + b"\0" * 12, coding="int8"),
+    "an infinite scale": Sent(b"\0\0\x80\x7f" + b"\x01" * 12, coding="int8"),
 }
 IMPOSSIBLE = {
     "a short block": Sent(packed()[:-4]),
@@ -124,6 +129,12 @@ IMPOSSIBLE = {
     "float64 for float32": Sent(packed(dtype="<f8")),
     "a block that is not here": Sent(packed(), blocks="0,1,3"),
     "a rate that is a word": Sent(packed(), ("fast", "0.0", "1e-10")),
+    "float32 for bfloat16": Sent(packed(), coding="bfloat16"),
+    "half a bfloat16": Sent(b"\x80?" * 12 + b"\0", coding="bfloat16"),
+    "a bfloat16 less": Sent(b"\x80?" * 11, coding="bfloat16"),
+    "int8 without a scale": Sent(b"\x01" * 12, coding="int8"),
+    "an int8 more": Sent(b"\0\0\x80?" + b"\x01" * 13, coding="int8"),
+    "a coding that there is not": Sent(packed(), coding="int4"),
 }
 
 
@@ -139,7 +150,9 @@ def test_poison_on_the_wire_changes_nothing_and_the_next_push_is_applied(
         *(1, 0, 1, 1, 0, ""),
         sent.blocks,
         sent.gradient,
-        *sent.numbers,
+        *sent.numbers[:2],
+        sent.coding,
+        *sent.numbers[2:],
     )
     command = Command.call(0, push_script(store.rule), keys, arguments)
     used = int(name in REFUSED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.optimizers.rules.sgd import SGD
+from distbelief.app.settings.sections import Wire
 from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,
@@ -33,6 +34,7 @@ from tests.rules import RULES
 
 Array = npt.NDArray[np.floating[Any]]
 FENCE, ATTEMPT = 1, 1
+WIRES: tuple[Wire, ...] = get_args(Wire)
 
 #: The scripts unpack blocks in runs of this many numbers.
 PRELUDE = (files("distbelief.app.store") / "lua" / "prelude.lua").read_text()
@@ -205,10 +207,18 @@ def test_script_and_twin_agree_bit_for_bit(
         base = data.draw(st.none() | arrays(np.int64, layout.n_shards, elements=BASES), "base")
         share = 1.0 if name == "ftrl" else data.draw(st.floats(0.01, 1), "share")
         how: dict[str, Any] = {"blocks": blocks, "fetch": True, "base": base, "share": share}
-        ours, theirs = (
-            told(store.push(token, sequence, gradient, **how)) for store in (script, twin)
-        )
+        how["wire"] = data.draw(st.sampled_from(WIRES), "wire") if kind == "<f4" else "float32"
+        left: list[Array | None] = [
+            initial(size, dtype) / 300 for _ in range(2 * data.draw(st.booleans(), "left"))
+        ]
+        of_script, of_twin = left or [None, None]
+        ours = told(script.push(token, sequence, gradient, residual=of_script, **how))
+        theirs = told(twin.push(token, sequence, gradient, residual=of_twin, **how))
         assert ours == theirs
+        if of_script is not None and of_twin is not None:
+            assert of_script.tobytes() == of_twin.tobytes()
+        come = [store.fetch(wire=how["wire"]).vector.tobytes() for store in (script, twin)]
+        assert come[0] == come[1]
         assert bits(script) == bits(twin)
         assert script.counts() == twin.counts()
     script.delete()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import redis
 
 from distbelief.app.client.commands import Command
@@ -69,6 +72,32 @@ class Side:
             for key, name in zip(keys, names, strict=True):
                 asked.get(key) if name == COUNTED else asked.hgetall(key)
             return dict(zip(names, asked.execute(), strict=True))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A call, and what Lua and the native engine answered."""
+
+    script: str
+    names: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    lua: Answer
+    native: Answer
+
+    def magnitude(self, side: Side, dtype: np.dtype[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        """What the parts of each sum come to without their signs: bounds what order changes."""
+        contents = side.contents()
+        first, last, text = self.arguments[3:]
+        fields = [str(each).encode() for each in range(int(first), int(last) + 1)]
+        wide = [
+            np.abs(np.frombuffer(b"".join(contents[name][each] for each in fields), dtype))
+            for name in self.names[1:]
+        ]
+        with np.errstate(over="ignore"):
+            if self.script == "sparsity":
+                return np.array([wide[0].astype(np.float64).sum(), 0.0])
+            pairs = [[int(each) - 1 for each in pair.split(":")] for pair in str(text).split(",")]
+            return np.array([wide[a].astype(np.float64) @ wide[b] for a, b in pairs])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,8 @@ from distbelief.app.client.wire import Argument
 from distbelief.app.layout.draws import PRIME
 from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, slot
 from distbelief.app.optimizers.rule import Rule
+from distbelief.app.settings.sections import Wire
+from distbelief.app.store.contract.coding import encode, word
 from distbelief.app.store.redis.calls import CREATE
 from distbelief.app.store.redis.parameters import ANNOUNCE, push_script
 from distbelief.app.store.redis.shards import FENCE, FETCH
@@ -26,7 +27,7 @@ from distbelief.app.store.redis.vectors import (
     PSEUDO,
     SPARSITY,
 )
-from tests.redis.store.native.both_engines import Answer, Side, same_answer
+from tests.redis.store.native.both_engines import Made, Side, same_answer
 
 VECTORS = tuple(named(each) for each in "abcd")
 GRADIENT, OUT, MISSING = named("gradient"), named("out"), named("missing")
@@ -36,17 +37,6 @@ LENGTHS = (1, 3, 8, 511, 512, 513, 700)
 FIRST_TABLE = 1000
 
 Array = npt.NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
-class Made:
-    """A call, and what Lua and the native engine answered."""
-
-    script: str
-    names: tuple[str, ...]
-    arguments: tuple[Argument, ...]
-    lua: Answer
-    native: Answer
 
 
 class Calls:
@@ -95,12 +85,14 @@ class Calls:
         if self._rarely():
             self.random.shuffle(ids)
         size = sum(self.sizes[each] for each in chosen) + self._some(-1, 1) * self._rarely()
-        gradient = self.values(max(0, size), any_bits=True).tobytes()
+        wire = self._coding()
+        gradient = self.values(max(0, size), any_bits=True)
+        payload = coded(wire, gradient) + b"x" * self._rarely(0.02)
         fresh = str(self._some(0, 1))
-        self._push("push", ",".join(map(str, ids)), gradient, fresh)
+        self._push("push", ",".join(map(str, ids)), payload, fresh, word(wire))
 
     def push_rows(self) -> None:
-        tables, payload = [], []
+        tables, payload, wire = [], [], self._coding()
         for index in range(self._some(1, 2)):
             width, rows = self._table(index)
             spread = repr(float(self.random.choice([0.0, 0.5, 1e-3])))
@@ -112,10 +104,11 @@ class Calls:
             first = FIRST_TABLE * (index + 1)
             tables.append(f"{first},{width},{rows},{spread},{key},{len(row)}")
             payload += [row.astype("<u4").tobytes()]
-            payload += [self.values(len(row) * width, any_bits=self._rarely()).tobytes()]
+            gradient = self.values(len(row) * width, any_bits=self._rarely())
+            payload += [coded(wire, gradient)]
         if self._rarely():
             payload.append(b"more")
-        self._push("push_rows", ",".join(tables), b"".join(payload), "0")
+        self._push("push_rows", ",".join(tables), b"".join(payload), "0", word(wire))
 
     def announce(self) -> None:
         stream, attempt = self._some(0, 1), self._some(0, 2)
@@ -125,7 +118,7 @@ class Calls:
         first, last, _ = self._range()
         (name,) = self._vectors(1)
         known = self.change + (self._some(-1, 1) if self._rarely() else 0)
-        where = (self._some(0, 1), first, last + self._rarely())
+        where = (self._some(0, 1), first, last + self._rarely(), word(self._coding()))
         self._call(FETCH, ["meta", name], self._fence(), max(0, known), *where)
 
     def raise_fence(self) -> None:
@@ -205,25 +198,16 @@ class Calls:
         ours, theirs = (np.frombuffer(each[1], "<f8") for each in (native, lua))
         finite = np.isfinite(theirs)
         error = np.abs(np.where(finite, ours - theirs, 0.0))
-        bound = 1e-12 * self._magnitude(made)
+        bound = 1e-12 * made.magnitude(self.sides[0], self.dtype)
         return bool((error <= bound).all() and not np.isfinite(ours[~finite]).any())
 
-    def _magnitude(self, made: Made) -> npt.NDArray[np.float64]:
-        """What the parts of each sum come to without their signs: bounds what order changes."""
-        contents = self.sides[0].contents()
-        first, last, text = made.arguments[3:]
-        fields = [str(each).encode() for each in range(int(first), int(last) + 1)]
-        wide = [
-            np.abs(np.frombuffer(b"".join(contents[name][each] for each in fields), self.dtype))
-            for name in made.names[1:]
-        ]
-        with np.errstate(over="ignore"):
-            if made.script == "sparsity":
-                return np.array([wide[0].astype(np.float64).sum(), 0.0])
-            pairs = [[int(each) - 1 for each in pair.split(":")] for pair in str(text).split(",")]
-            return np.array([wide[a].astype(np.float64) @ wide[b] for a, b in pairs])
+    def _coding(self) -> Wire:
+        """How numbers come and go; sometimes so as they cannot."""
+        if not self._often(0.5 if self.kind == "f" else 0.05):
+            return "float32"
+        return "bfloat16" if self._often(0.5) else "int8"
 
-    def _push(self, shell: str, about: str, payload: bytes, fresh: str) -> None:
+    def _push(self, shell: str, about: str, payload: bytes, fresh: str, coding: str) -> None:
         stream = self._some(0, 1)
         attempt = max(0, self.attempts[stream] + self._some(-1, 1) * self._rarely())
         sequence = self.sequences[stream] + 1 + self._some(-1, 1) * self._rarely(0.3)
@@ -234,8 +218,9 @@ class Calls:
         base = "" if self._often(0.5) else str(self._some(-3, 3))
         names = ["meta", PARAMETERS, *(slot(name) for name in self.rule.slots)]
         arguments = (self._fence(), stream, attempt, number, fresh, base, about, payload)
-        rule = [repr(number) for number in self.rule.arguments()]
-        made = self._call(push_script(self.rule, shell), names, *arguments, *rule)
+        rate, decay, *rule = [repr(number) for number in self.rule.arguments()]
+        how = (rate, decay, coding, *rule)
+        made = self._call(push_script(self.rule, shell), names, *arguments, *how)
         if isinstance(made.lua, list) and made.lua[0] in (b"APPLIED", b"REFUSED"):
             self.attempts[stream], self.sequences[stream] = attempt, sequence
 
@@ -295,3 +280,8 @@ class Calls:
 
     def _often(self, share: float) -> bool:
         return self._rarely(share)
+
+
+def coded(wire: Wire, gradient: Array) -> bytes:
+    """As it is sent; of a float64 the bytes, as if they were float32."""
+    return encode(wire, gradient if wire == "float32" else gradient.view("<f4")).tobytes()

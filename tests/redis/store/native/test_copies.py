@@ -112,7 +112,7 @@ def test_who_may_not_touch_a_key_is_not_let_by_a_command(on: Side) -> None:
         "worker", enabled=True, nopass=True, keys=["mine:*"], categories=["+@all"]
     )
     mine, theirs = ([f"{whose}:meta", f"{whose}:params"] for whose in ("mine", "theirs"))
-    twin, arguments = str(push_script(RULES["sgd"]).twin), [1, 0, 1, 1, 0, "", "", "", 0.1, 0]
+    twin, arguments = str(push_script(RULES["sgd"]).twin), [1, 0, 1, 1, 0, "", "", "", 0.1, 0, ""]
     with redis.Redis(
         unix_socket_path=str(on.client.connection_pool.connection_kwargs["path"]), username="worker"
     ) as worker:

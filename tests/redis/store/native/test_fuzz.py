@@ -214,7 +214,7 @@ def shard(server: PrivateServer) -> Iterator[redis.Redis]:
 #: What a call of the coordinator begins with: fence, a change that is known, its own number.
 HEAD = ["1", "0", "1"]
 #: Arguments of a push of no block, of one row of a table, of a portion.
-PUSH = ["1", "0", "1", "1", "0", "", "", "", "0.1", "0", "1e-10", "0.1"]
+PUSH = ["1", "0", "1", "1", "0", "", "", "", "0.1", "0", "", "1e-10", "0.1"]
 ROW = [*PUSH[:6], "0,1,16,0.5,1,2,3,4,1", b"\0" * 8, *PUSH[8:]]
 PORTION = ["1", "1", "0", "0", "0", "16", b"\0" * 64]
 
@@ -289,7 +289,7 @@ def test_a_count_beyond_what_lua_knows_is_none(shard: redis.Redis, field: str) -
         shard.delete("meta")
         shard.hset("meta", mapping={"fence": 1, "dtype": "f", field: number})
         shard.hset("bad", mapping={"0": b"\0\0\xc0\x7f"})
-        push = [*PUSH[:6], "0", b"\0" * 4, "0.1", "0"]
+        push = [*PUSH[:6], "0", b"\0" * 4, "0.1", "0", ""]
         answers = [
             shard.execute_command("distbelief.push_sgd", 2, "meta", "bad", *push),
             shard.execute_command("distbelief.begin", 3, "meta", "counted", "out", *HEAD, 1),

@@ -21,7 +21,7 @@ DEPLOYED = Path(__file__).parents[4] / "deploy" / "parameters.acl"
 
 #: A call of every reading command on a shard of one block, and how it begins its answer.
 READS = {
-    "fetch": (2, META, VECTOR, 0, 0, 0, 0, 0),
+    "fetch": (2, META, VECTOR, 0, 0, 0, 0, 0, ""),
     "dots": (2, META, VECTOR, 1, 0, 0, 0, 0, "1:1"),
     "sparsity": (2, META, VECTOR, 1, 0, 0, 0, 0, "0:2"),
 }

@@ -28,7 +28,7 @@ def test_a_large_room_is_given_back_and_a_small_one_kept(
 
         def fetch(blocks: int) -> None:
             got = client.execute_command(
-                "distbelief.fetch", 2, "meta", "vector", 0, 0, 0, 0, blocks - 1
+                "distbelief.fetch", 2, "meta", "vector", 0, 0, 0, 0, blocks - 1, ""
             )
             assert len(got[3]) == blocks * len(BLOCK)
 

@@ -72,6 +72,7 @@ OTHER: dict[str, Any] = {
     "batch_size": 16,
     "n_fetch": 3,
     "n_push": 4,
+    "wire": "bfloat16",
     "overlap": False,
     "schedule": "inverse",
     "warm_up": 0.5,

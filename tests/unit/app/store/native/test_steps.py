@@ -12,6 +12,7 @@ import pytest
 from distbelief.app.optimizers import rule as twin
 from distbelief.app.optimizers.registry import NAMES
 from distbelief.app.optimizers.rules.sgd import SGD
+from distbelief.app.store import native
 from distbelief.app.store.native import library, steps
 from tests.rules import rule_of
 
@@ -56,6 +57,11 @@ def test_the_engine_steps_as_the_twin_does(
             assert np.array_equal(value, expected)
 
 
+def forget() -> None:
+    native.engine.cache_clear()
+    steps.native.cache_clear()
+
+
 def test_without_the_engine_the_twin_steps(
     monkeypatch: pytest.MonkeyPatch, twin_calls: list[str], tmp_path: Path
 ) -> None:
@@ -63,10 +69,10 @@ def test_without_the_engine_the_twin_steps(
     broken.write_bytes(b"built for another machine")
     gradient, values = numbers(2)
     for found in (None, broken):
-        monkeypatch.setattr(steps, "library", lambda found=found: found)
-        steps.native.cache_clear()
+        monkeypatch.setattr(native, "library", lambda found=found: found)
+        forget()
         steps.local_step(SGD(0.5), gradient, [values], 0)
-    steps.native.cache_clear()
+    forget()
     assert twin_calls == ["sgd", "sgd"]
 
 
