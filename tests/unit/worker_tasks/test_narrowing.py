@@ -14,12 +14,11 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.optimizers.rules.sgd import SGD
-from distbelief.app.settings.config import RunConfig
+from distbelief.app.settings.config import TURNS, RunConfig
 from distbelief.app.settings.sections import Wire
 from distbelief.app.store.contract.parameters import Fetched, Pushed, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
-from distbelief.worker_tasks import replica as replicas
-from distbelief.worker_tasks import staleness
+from distbelief.worker_tasks import staleness, task_clock
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
 
@@ -112,10 +111,10 @@ def test_who_dies_takes_the_rounding_of_one_push_with_him(wire: Wire) -> None:
 def test_a_unit_that_ends_by_its_time_ends_with_a_push_in_full_width(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = narrow("int8", unit_seconds=5.0)
+    config = narrow("int8", unit_seconds=5.0 * TURNS)
     store = Noting(config)
     clock = SimpleNamespace(perf_counter=lambda: float(len(store.wires)))
-    monkeypatch.setattr(replicas, "time", clock)
+    monkeypatch.setattr(task_clock, "time", clock)
     report = replica_of(config, store).run(Token(1, 0, 1), 24)
     assert report.reached == len(store.wires) < 24
     assert store.wires == [*["int8"] * (report.reached - 1), "float32"]
