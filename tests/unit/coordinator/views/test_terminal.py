@@ -113,7 +113,7 @@ def test_a_panel_that_stays_moves_the_cursor_and_what_is_said_above_it_does_not(
         assert r"\x1b" not in below.getvalue()
         assert "\x1b[1A" in below.getvalue()  # up, to draw over what stands there
         there.say("said \x1b]0;title")
-        print("printed\x07", file=sys.stderr if stderr else sys.stdout)  # noqa: T201
+        print("printed\x07", file=sys.stderr if stderr else sys.stdout)
     assert r"said \x1b]0;title" in below.getvalue()
     assert "printed" in below.getvalue()
     assert not re.search(r"\x1b\]0|\x07", below.getvalue())
