@@ -179,7 +179,8 @@ def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> 
     assert summarize(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO, Hindsight())[
         2:-2
     ] == [
-        "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 (the saved model, evaluation 1 of 1, after 2 passes)",
+        "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 "
+        "(the saved model, evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.2500, precision 0.7500, recall 0.7500 at threshold 0.25",
         "always the commonest class: accuracy 0.6000",
         "confusion (rows: true class, columns: predicted):",
