@@ -19,6 +19,9 @@ MOST_PRINTED = 10
 TITLES = {"auc": "AUC", "log_loss": "log loss", "r2": "R2"}
 HISTOGRAM = "AUC (histogram)"
 
+#: Where a training ended before its first held-out evaluation, or has no held-out examples.
+NEVER_SCORED = "the saved model was not scored: it has the last parameters"
+
 
 @dataclass(frozen=True)
 class ScoreFormatter:

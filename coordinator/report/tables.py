@@ -11,7 +11,7 @@ from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import SECTIONS
 from distbelief.coordinator.progress.outcome import UNITS
 from distbelief.coordinator.progress.program import command
-from distbelief.coordinator.progress.scores import brief, figure
+from distbelief.coordinator.progress.scores import NEVER_SCORED, brief, figure
 from distbelief.coordinator.report.hindsight import hindsight
 from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.throughput import rate
@@ -173,7 +173,7 @@ def _ended(history: History) -> str:
 
 def _last_score(history: History) -> str:
     if not history.heldout:
-        return ""
+        return NEVER_SCORED if history.model_file else ""
     return f"{brief(history.heldout[-1].measures)} (last evaluation)"
 
 

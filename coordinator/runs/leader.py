@@ -130,8 +130,9 @@ class Leader:
             raise RunTaken(str(error)) from error
 
     def close(self, state: RunState, outcome: Mapping[str, Any]) -> None:
-        """Let the run go; raises Fenced if it is somebody else's."""
+        """Let the run go, with its last status; raises Fenced if it is somebody else's."""
         self.stop()
+        self._keep()
         leadership.close(self._control, self._run, self._claimer, state, outcome)
 
     def retire(self, seconds: float) -> None:

@@ -209,7 +209,8 @@ def _publisher(session: Session, problem: Problem) -> Callbacks:
     def on_status(status: Status) -> None:
         nonlocal published_at
         tracker.see(status)
-        if time.monotonic() - published_at >= PUBLISHED_EVERY_S:
+        last = status.steps >= status.total_steps
+        if last or time.monotonic() - published_at >= PUBLISHED_EVERY_S:
             published_at = time.monotonic()
             session.leader.status = tracker.snapshot(status).to_json()
 

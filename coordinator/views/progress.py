@@ -12,7 +12,7 @@ from distbelief.app.settings.durations import duration_text
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import UNITS, Outcome
 from distbelief.coordinator.progress.program import command
-from distbelief.coordinator.progress.scores import ScoreFormatter, brief
+from distbelief.coordinator.progress.scores import NEVER_SCORED, ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.views.figures import figures
@@ -52,7 +52,7 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter, after: Hindsigh
         when = f"{outcome.heldout.passes:.3g} {outcome.unit}"
         lines.append(
             f"held-out {score_text(outcome.heldout, score_formatter)} "
-            f"(evaluation {number} of {n_evaluations}, after {when})"
+            f"(the saved model, evaluation {number} of {n_evaluations}, after {when})"
         )
         if rest := score_formatter.rest(outcome.heldout.score):
             lines.append(f"held-out {rest}")
@@ -60,6 +60,8 @@ def summarize(outcome: Outcome, score_formatter: ScoreFormatter, after: Hindsigh
             lines += score_formatter.baseline(outcome.heldout.score)
         if score_formatter.task is Task.BINARY:  # of more classes, `evaluate` tells
             lines += score_formatter.confusion(outcome.heldout.score)
+    else:
+        lines.append(NEVER_SCORED)
     if outcome.test is not None:
         text = score_formatter.text(outcome.test)
         lines.append(f"test {text} ({outcome.test.n_examples:,} examples, scored once)")
@@ -120,6 +122,8 @@ def _ending(seen: Overview) -> Iterator[tuple[str, str]]:
     for name, title, after in (("heldout", "held-out", kept), ("test", "test", "")):
         if (found := outcome.pop(name, None)) is not None:
             yield title, brief(found) + after
+        elif name == "heldout" and seen.model_file is not None:
+            yield title, NEVER_SCORED
     outcome.pop("state", None)  # the first line says it
     yield from ((name, str(value)) for name, value in outcome.items())
 
@@ -132,4 +136,4 @@ def _kept(kept: Mapping[str, float]) -> str:
     )
     if number is None or unit is None:
         return ""
-    return f" (evaluation {number:.0f}, after {kept[unit]:.3g} {unit})"
+    return f" (the saved model, evaluation {number:.0f}, after {kept[unit]:.3g} {unit})"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # only who draws waits for it
 class VisibleStream:
     """A text stream for people: what is written to it passes :func:`visible`.
 
-    The attribute ``rich_proxied_file`` is where rich looks for the stream itself.
+    The attribute ``rich_proxied_file``, as rich calls it, is the stream itself.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -66,4 +66,16 @@ def safe_console(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    return SafeConsole(stderr=stderr, soft_wrap=soft_wrap, highlight=False)
+    file = _itself(sys.stderr if stderr else sys.stdout)
+    return SafeConsole(file=file, stderr=stderr, soft_wrap=soft_wrap, highlight=False)
+
+
+def _itself(stream: Any) -> Any:
+    """The stream below all that stand in for it.
+
+    Rich looks below one; a live display of its own stands in for ours, and its commands would be
+    shown instead of obeyed.
+    """
+    while (below := getattr(stream, "rich_proxied_file", None)) is not None:
+        stream = below
+    return stream

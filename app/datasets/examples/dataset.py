@@ -76,6 +76,8 @@ class Dataset:
         weights: float32, shape (n_examples,), not negative and not all 0, or
             :class:`distbelief.app.datasets.examples.weights.ScaledWeights`; None where all
             examples count the same.
+        in_use: keeps ``folder`` from being removed as long as this or a copy with other arrays
+            lives; None where nothing does.
     """
 
     features: Any
@@ -87,6 +89,7 @@ class Dataset:
     apart: Any = None
     folder: Path | None = None
     weights: Any = None
+    in_use: object = None
 
     @property
     def n_examples(self) -> int:

@@ -47,21 +47,35 @@ STATISTICS = "statistics.npy"
 FORMAT = 8
 
 
+class SharedLock:
+    """A shared lock on a file, for as long as this lives.
+
+    Raises:
+        OSError: it is not there, or is just being removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks, where nothing is removed either
+            pass
+
+
 def open_folder(folder: Path, source: str) -> Dataset | None:
     """The data set in ``folder``; None unless all is there, bit by bit as it was written.
 
-    As long as it is open there is a shared lock on its ``meta.json``: it is in use.
+    As long as it or a copy of it lives there is a shared lock on its ``meta.json``: it is in use.
     """
     try:
-        lock = _shared_lock(folder / "meta.json")
+        lock = SharedLock(folder / "meta.json")
     except OSError:
         return None
     dataset = _opened(folder, source)
-    if dataset is None:
-        os.close(lock)
-    else:
-        weakref.finalize(dataset, os.close, lock)
-    return dataset
+    return None if dataset is None else replace(dataset, in_use=lock)
 
 
 def files_of(folder: Path) -> tuple[str, ...]:
@@ -70,18 +84,6 @@ def files_of(folder: Path) -> tuple[str, ...]:
         return tuple(parse_object((folder / "meta.json").read_text())["bytes"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{folder} is no folder of a data set") from error
-
-
-def _shared_lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:  # it is just being removed
-        os.close(descriptor)
-        raise
-    except OSError:  # a file system without locks, where nothing is removed either
-        pass
-    return descriptor
 
 
 def _opened(folder: Path, source: str) -> Dataset | None:

@@ -121,7 +121,10 @@ def _finish(figure: Figure, axes: Axes, histories: Histories, theme: Theme, exam
 
 
 def _has_loss(histories: Histories) -> bool:
-    return any(training(each) or each.heldout for each in histories)
+    return any(
+        training(each) or any(math.isfinite(point.loss) for point in each.heldout)
+        for each in histories
+    )
 
 
 def _has_scores(histories: Histories) -> bool:

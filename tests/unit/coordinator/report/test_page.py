@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.report import tables, writing
 from distbelief.coordinator.report.pages import with_flags
-from distbelief.coordinator.report.plots import quality
+from distbelief.coordinator.report.plots import learning, quality
 from distbelief.coordinator.report.plots.theme import LIGHT
 from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator.conftest import Run
@@ -163,6 +164,18 @@ def test_the_model_that_was_saved_is_marked_and_later_ones_that_were_no_better(
     told = {row.name: row.texts[0] for row in tables.summary([history])}
     assert told["saved model"] == "evaluation 1 of 6, after 1 of 6 passes"
     assert told["to try next"] == "no better after 1 passes, of 6: --patience 5 ends that"
+
+
+def test_a_run_without_a_finite_loss_or_a_score_has_no_empty_figures_and_says_so(
+    tmp_path: Path,
+) -> None:
+    lost = unit(1.0, 1.0, loss_sum=None)
+    folder = folder_of(tmp_path / "run", environment(), start(0.1, 0.1), lost, outcome={})
+    history = read(folder)
+    assert not any(plot.fits([history]) for plot in learning.PLOTS)
+    saved = replace(history, model_file=Path("model.safetensors"))
+    told = {row.name: row.texts[0] for row in tables.summary([saved])}
+    assert told["held-out"] == "the saved model was not scored: it has the last parameters"
 
 
 def test_a_report_of_classes_shows_what_is_taken_for_what(tmp_path: Path) -> None:

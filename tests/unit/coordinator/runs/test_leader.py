@@ -239,6 +239,9 @@ def test_what_it_tells_is_known_to_everybody(
         leader.status = {"figures": [["loss", loss]]}
         wanted = dict(leader.status)
         assert eventually(lambda: known(servers, record.run).status == wanted)  # noqa: B023
+    leader.status = {"figures": [["loss", "0.125"]]}  # just before the end
+    leader.close(RunState.FINISHED, {})
+    assert known(servers, record.run).status == leader.status
 
 
 def test_it_hears_that_it_is_asked_to_stop(

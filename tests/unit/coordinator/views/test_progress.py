@@ -156,7 +156,7 @@ def test_a_summary_says_how_it_ended_and_where_the_model_is() -> None:
     ) == [
         "finished: all passes done, after 12.3 s",
         "1,200 steps; updates applied: 120 on each of 2 shards, 120 planned",
-        "held-out accuracy 0.9000, loss 0.25 (evaluation 1 of 1, after 2 passes)",
+        "held-out accuracy 0.9000, loss 0.25 (the saved model, evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.0000",
         "to try next: --passes 80",
         "worse than the run before, x",
@@ -179,7 +179,8 @@ def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> 
     assert summarize(outcome(heldout=HeldoutEvaluation(1, 2.0, 1.5, score)), TWO, Hindsight())[
         2:-2
     ] == [
-        "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 (evaluation 1 of 1, after 2 passes)",
+        "held-out accuracy 0.8000, loss 0.5, AUC 0.7500 "
+        "(the saved model, evaluation 1 of 1, after 2 passes)",
         "held-out log loss 0.2500, precision 0.7500, recall 0.7500 at threshold 0.25",
         "always the commonest class: accuracy 0.6000",
         "confusion (rows: true class, columns: predicted):",
@@ -191,8 +192,9 @@ def test_a_summary_of_two_classes_has_all_figures_and_the_confusion_matrix() -> 
 
 def test_a_summary_of_a_run_that_can_be_resumed_says_from_what_and_how() -> None:
     path = Path("runs/run/checkpoints/000001-000007")
-    interrupted = outcome(reason=EndReason.INTERRUPTED, checkpoint=path)
-    assert summarize(interrupted, THREE, Hindsight())[4:] == [
+    interrupted = outcome(reason=EndReason.INTERRUPTED, checkpoint=path, heldout=None)
+    assert summarize(interrupted, THREE, Hindsight())[2:] == [
+        "the saved model was not scored: it has the last parameters",
         f"checkpoint: {path}",
         "to go on: distbelief resume run",
         "figures: distbelief report run",

@@ -121,6 +121,6 @@ def test_the_end_of_a_run_is_a_line() -> None:
         f"run {FIRST}: finished, downpour of mlp on digits",
         "note: 64 units",
         "ended: all passes done, after 2.0 s (begun 22 Nov 18:08)",
-        "held-out: accuracy 0.7500 (evaluation 3, after 5 passes)",
+        "held-out: accuracy 0.7500 (the saved model, evaluation 3, after 5 passes)",
         "to try next: a larger --l2",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 import unicodedata
 
@@ -15,6 +16,8 @@ from rich.text import Text
 
 from distbelief.app.files.visible import VisibleRecords, visible
 from distbelief.coordinator.views import terminal
+from distbelief.coordinator.views.panel import Panel
+from distbelief.coordinator.views.screen import screen
 from distbelief.coordinator.views.terminal import VisibleStream, safe_console
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -92,3 +95,25 @@ def test_a_console_draws_with_its_own_commands_alone(monkeypatch: pytest.MonkeyP
     assert "\x1b]0" not in drawn
     assert "\x1b[2J" not in drawn
     assert "\x9b" not in drawn
+
+
+@pytest.mark.parametrize("stderr", [False, True])
+def test_a_panel_that_stays_moves_the_cursor_and_what_is_said_above_it_does_not(
+    monkeypatch: pytest.MonkeyPatch, stderr: bool
+) -> None:
+    below = io.StringIO()
+    monkeypatch.setattr(below, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr" if stderr else "stdout", below)
+    terminal.protect_terminal()
+    with screen(safe_console(stderr=stderr)) as there:
+        for state in ("waiting", "running", "finished"):
+            there.draw(Panel(None, "r", state))
+            there.live.refresh()  # type: ignore[attr-defined]
+        assert r"\x1b" not in below.getvalue()
+        assert "\x1b[1A" in below.getvalue()  # up, to draw over what stands there
+        there.say("said \x1b]0;title")
+        print("printed\x07", file=sys.stderr if stderr else sys.stdout)
+    assert r"said \x1b]0;title" in below.getvalue()
+    assert "printed" in below.getvalue()
+    assert not re.search(r"\x1b\]0|\x07", below.getvalue())

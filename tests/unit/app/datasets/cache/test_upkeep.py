@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,8 @@ def test_what_is_open_stays(tmp_path: Path, folder: Path) -> None:
     assert gone
     assert [entry.source for entry in left] == [str(tmp_path / "a.csv")]
     assert data.features[:].tolist() == [[1], [2]]
+    data = replace(data, weights=data.targets)  # as weighted data are, and scaled ones
+    assert [entry.source for entry in clear(folder)[1]] == [str(tmp_path / "a.csv")]
     del data
     assert clear(folder)[1] == []
     assert not list(folder.glob("*.digest"))
