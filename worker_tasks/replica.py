@@ -143,10 +143,8 @@ class _Loop:
         self._clock = PushClock(self._config)
         self._over = False
         self._narrowing = Narrowing(replica.config, self._store)
-        bound = replica.bound
-        self._throttle = (
-            None if bound is None else StalenessThrottle(bound, self._store, token.stream)
-        )
+        bound, stream = replica.bound, token.stream
+        self._throttle = None if bound is None else StalenessThrottle(bound, self._store, stream)
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
         n_push = self._config.push_interval

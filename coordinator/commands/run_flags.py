@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from distbelief.app.settings.config import read_toml
 from distbelief.app.settings.environment import (
     BROKER,
     named_broker,
@@ -18,6 +17,7 @@ from distbelief.app.settings.environment import (
     parameter_server_urls,
     told_broker,
 )
+from distbelief.app.settings.toml import read_toml
 from distbelief.coordinator.progress.program import FOLDER
 
 

@@ -20,9 +20,9 @@ from distbelief.app.settings.config import (
     ClusterConfig,
     RunConfig,
     configure,
-    read_toml,
 )
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
+from distbelief.app.settings.toml import read_toml
 from distbelief.coordinator.cluster.signals import raise_terminated
 from distbelief.coordinator.commands.options import (
     SectionedCommand,

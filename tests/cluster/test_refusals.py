@@ -123,9 +123,9 @@ def test_a_server_that_computes_one_bit_differently(
     kind = MemoryParameterStore if algorithm == "downpour" else MemoryVectorStore
     fetch = kind.fetch
 
-    def slipped(self: MemoryShards, *names: str) -> Fetched:
+    def slipped(self: MemoryShards, *names: str, **words: Any) -> Fetched:
         """The twin's result with its last number one unit in the last place away."""
-        fetched = fetch(self, *names)
+        fetched = fetch(self, *names, **words)
         if names in {(), ("vec:sum",)}:
             fetched.vector[-1] = np.nextafter(fetched.vector[-1], fetched.vector.dtype.type(np.inf))
         return fetched

@@ -19,9 +19,9 @@ from distbelief.app.settings.config import (
     ClusterConfig,
     RunConfig,
     configure,
-    read_toml,
     whole_pushes,
 )
+from distbelief.app.settings.toml import read_toml
 
 SETTINGS = {**RunConfig.model_fields, **ClusterConfig.model_fields}
 

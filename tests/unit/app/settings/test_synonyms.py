@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from distbelief.app.errors import ConfigError
-from distbelief.app.settings.config import ClusterConfig, RunConfig, configure, read_toml
+from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
 from distbelief.app.settings.synonyms import SENTENCES, SYNONYMS, advice, settings_in
+from distbelief.app.settings.toml import read_toml
 
 SETTINGS = {*RunConfig.model_fields, *ClusterConfig.model_fields}
 
