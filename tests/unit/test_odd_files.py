@@ -19,8 +19,8 @@ from distbelief.app.files.checkpoint import MANIFEST
 from distbelief.app.files.documents import MOST_DEPTH, parse, parse_object
 from distbelief.app.models.files import SavedModel, read_model
 from distbelief.app.settings.config import RunConfig, configure
-from distbelief.app.settings.toml import read_toml
 from distbelief.app.settings.sections import ModelSettings
+from distbelief.app.settings.toml import read_toml
 from distbelief.coordinator.problem import memory_estimate, problem
 from distbelief.coordinator.report import reading
 from distbelief.coordinator.report.secrets import without_secrets
