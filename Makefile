@@ -10,7 +10,7 @@ BENCH_BIN := $(BENCH_VENV)/bin
 ENGINE := setup.py $(wildcard app/store/native/*.[ch] app/store/lua/*.lua) \
 	$(wildcard app/optimizers/rules/*.h app/optimizers/rules/*.lua) app/store/native/sources.py
 
-.PHONY: train test chaos bench lint docs outputs clean
+.PHONY: train test slow chaos bench lint docs outputs clean
 
 train: $(VENV)/installed
 	$(BIN)/python -m coordinator train
@@ -20,6 +20,10 @@ train: $(VENV)/installed
 # times: each module is compiled once, even where the environment says that nothing may be kept.
 test: $(VENV)/installed-test
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+# Longer forms of some of the tests, some minutes: before a release, and after changes there.
+slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 4 -m slow
 
 # Ten minutes of faults; not part of the tests.
 chaos: $(VENV)/installed-test

@@ -96,7 +96,10 @@ def test_two_classes_have_the_auc_and_the_confusion_of_the_model_that_was_saved(
     told = read_model(training.model).facts["heldout"]
     for exact in ("examples", "auc", "accuracy", "confusion", "precision", "recall", "classes"):
         assert told[exact] == found[exact], exact
-    assert f"held-out AUC {found['auc']:.4f}, loss {found['loss']:.4g} (eval" in training.out
+    assert (
+        f"held-out AUC {found['auc']:.4f}, loss {found['loss']:.4g} (the saved model"
+        in training.out
+    )
     (line,) = re.findall(r"^  0 +(\d+) +(\d+)$", training.out, re.MULTILINE)
     assert list(map(int, line)) == found["confusion"][0][:2]
     assert re.search(r"held-out AUC 0\.\d+, loss 0\.\d+  updates", training.err)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.cluster.local import LocalCluster
 
@@ -24,6 +26,7 @@ SMALL = (
 PARAMETERS, FLOAT32 = 4810, 4
 
 
+@pytest.mark.slow
 def test_a_comparison_goes_on_where_it_was_interrupted(
     command: Start, shared: LocalCluster, tmp_path: Path, until: Until
 ) -> None:

@@ -71,8 +71,17 @@ def typed(folder: Path, environment: Mapping[str, str], *commands: str) -> str:
     return teams.run(folder, environment, "-c", TYPED, json.dumps(words))
 
 
+JOINED = "--celery-app shop.celery:app"
+SMALL = "--model softmax --methods one-replica --replicas 1 --seeds 1 --rates 0.1 --budget 1"
+MEASURING = [
+    f"distbelief plan {JOINED} --model softmax --seconds 4 --most-replicas 4",
+    f"distbelief compare {JOINED} {SMALL}",
+]
+
+
+@pytest.mark.parametrize("rest", [[], pytest.param(MEASURING, marks=pytest.mark.slow)])
 def test_the_page_leads_to_a_model_and_every_command_takes_the_application(
-    bare: LocalCluster, tmp_path: Path
+    rest: list[str], bare: LocalCluster, tmp_path: Path
 ) -> None:
     with project(tmp_path, bare) as environment:
         _, program = (block.text for block in blocks(PAGE) if block.language == "python")
@@ -81,11 +90,9 @@ def test_the_page_leads_to_a_model_and_every_command_takes_the_application(
         printed = [each for each in mentioned(PAGE) if each.startswith("distbelief ")]
         assert {shlex.split(each)[1] for each in printed} == {"doctor", "train"}
         typed(tmp_path, environment, *printed)
-        joined = "--celery-app shop.celery:app"
-        nightly = f"distbelief train {joined} --run nightly --data mine.csv --passes 1"
+        nightly = f"distbelief train {JOINED} --run nightly --data mine.csv --passes 1"
         model = "--model runs/nightly/model.safetensors --data mine.csv"
         teams.run(tmp_path, environment, "-c", HALTED)
-        small = "--model softmax --methods one-replica --replicas 1 --seeds 1 --rates 0.1"
         said = typed(
             tmp_path,
             environment,
@@ -95,8 +102,7 @@ def test_the_page_leads_to_a_model_and_every_command_takes_the_application(
             f"distbelief predict {model} --output predicted.csv",
             "distbelief resume halted",
             f"distbelief status halted --control {bare.endpoints.broker}",
-            f"distbelief plan {joined} --model softmax --seconds 4 --most-replicas 4",
-            f"distbelief compare {joined} {small} --budget 1",
+            *rest,
         )
         assert "run nightly has finished: there is nothing left to do" in said
         assert len((tmp_path / "predicted.csv").read_text().splitlines()) == 301

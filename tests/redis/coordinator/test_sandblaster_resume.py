@@ -85,10 +85,12 @@ def test_the_undisturbed_run_has_what_may_go_wrong(run: KillableSandblaster) -> 
     assert (np.count_nonzero(point) < len(point)) == (l1 > 0)
 
 
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_coordinator_may_die_in_the_middle_of_every_step(
-    run: KillableSandblaster, undisturbed: Undisturbed
+    every: int, run: KillableSandblaster, undisturbed: Undisturbed
 ) -> None:
-    for last in range(1, undisturbed.steps + 1):
+    ends = range(undisturbed.steps - every, undisturbed.steps + 1)
+    for last in sorted({*range(1, undisturbed.steps + 1, every), *ends}):
         with pytest.raises(Killed):
             run.live(last)
         lived = run.live()
@@ -160,7 +162,7 @@ def test_what_shards_lose_comes_back_from_the_checkpoint(
     undisturbed.is_repeated_in(run, lived.parameters)
 
 
-@pytest.mark.parametrize("by", [1, 3, 12])
+@pytest.mark.parametrize("by", [1, pytest.param(3, marks=pytest.mark.slow), 12])
 def test_a_shard_may_go_back_at_every_step(
     by: int, run: KillableSandblaster, undisturbed: Undisturbed
 ) -> None:
