@@ -67,6 +67,11 @@ def complain(settings: Mapping[str, object]) -> str | None:
             "scale_by_staleness is not for rounds: the outer rule takes the mean over the "
             "replicas already; lower outer_learning_rate instead"
         )
+    if warm := settings["warm_start_steps"]:
+        return (
+            f"warm_start_steps = {warm} is not for rounds: the outer rule takes the mean over all "
+            "replicas, of which one works then; train one replica first, and init_from its model"
+        )
     if settings["round_seconds"] is not None and settings["outer_optimizer"] == "delayed_nesterov":
         return (
             "round_seconds is not for outer_optimizer delayed_nesterov, which counts what arrives: "

@@ -16,10 +16,10 @@ from distbelief.app.models.criterion import Metric
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, configure
 from distbelief.coordinator.comparison.folder import ComparisonFolder
-from distbelief.coordinator.comparison.methods import known_methods, methods_of
-from distbelief.coordinator.comparison.outcome import Outcome
+from distbelief.coordinator.comparison.methods import Method, known_methods, methods_of
+from distbelief.coordinator.comparison.outcome import Outcome, Trial
 from distbelief.coordinator.comparison.plan import Grid
-from distbelief.coordinator.comparison.running import Runner, existing_fleet
+from distbelief.coordinator.comparison.running import Runner, existing_fleet, settings_of
 from distbelief.coordinator.comparison.summary import Summary, summarise
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.report.secrets import without_secrets
@@ -114,6 +114,7 @@ class Comparison:
             if name in OWN:
                 raise ConfigError(f"{name} is not a setting of all trials: {OWN[name]} says it")
         wanted = methods_of(methods or [method.name for method in known_methods()])
+        _check(wanted, settings)
         where = configure(cluster)[1]
         counts, tried = _numbers("replicas", replicas, int), _numbers("rates", rates, float)
         problem = _problem(settings)
@@ -149,6 +150,18 @@ class Comparison:
             "budget_s": self.budget_s,
             "servers": servers or self.cluster.servers,
         }
+
+
+def _check(methods: Sequence[Method], settings: Mapping[str, Any]) -> None:
+    """Raise ConfigError if a method cannot have these settings: before any trial is made."""
+    for method in methods:
+        try:
+            if not method.alone:
+                configure(settings_of(Trial(method.name, 1, None, 0), settings, 1.0))
+        except ConfigError as error:
+            raise ConfigError(
+                f"method {method.name}: {error}; or leave it out of --methods"
+            ) from None
 
 
 def _problem(settings: Mapping[str, Any]) -> Problem:

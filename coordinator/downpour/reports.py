@@ -86,12 +86,14 @@ class Reports:
 
 def diverged(steps: int, config: RunConfig) -> Diverged:
     """The error of a training whose numbers left what can be held, after so many steps."""
-    rate, outer = build_rule(config).arguments()[0], ""
+    rate = build_rule(config).arguments()[0]
+    outer, last = "", "--clip-norm 1, or --warm-start-steps"
     if config.round_steps is not None:
         known = OuterSettings.of(config)
         outer = f"--outer-learning-rate (now {known.outer_learning_rate:g}) or "
         outer += f"--outer-momentum (now {known.outer_momentum:g}), "
+        last = "or --clip-norm 1"
     return Diverged(
         f"the training diverged after {steps} steps: losses or gradients are not finite any more. "
-        f"Try a lower {outer}--learning-rate (now {rate:g}), --clip-norm 1, or --warm-start-steps"
+        f"Try a lower {outer}--learning-rate (now {rate:g}), {last}"
     )

@@ -90,6 +90,7 @@ def test_the_settings_choose_the_outer_rule_and_its_rate_is_for_the_mean() -> No
         ({"round_steps": 8, "n_push": 4}, "n_push = 4 cannot be with round_steps = 8"),
         ({"round_steps": 8, "n_fetch": 1}, "n_fetch = 1 cannot be with round_steps = 8"),
         ({"round_steps": 8, "scale_by_staleness": True}, "scale_by_staleness is not for rounds"),
+        ({"round_steps": 8, "warm_start_steps": 9}, "one works then; train one replica first"),
         (
             {"round_steps": 8, "optimizer": "ftrl", "ftrl_l1": 0.5},
             "ftrl_l1 = 0.5 is not for rounds: a mean over replicas has no zeros",

@@ -157,6 +157,8 @@ def test_a_damaged_trial_is_named(tmp_path: Path, text: str) -> None:
         (["--rates", "fast"], "--rates takes numbers above 0"),
         (["--rates", "nan"], "--rates takes numbers above 0"),
         (["--setting", "learning_rate=1"], "learning_rate is not a setting of all trials: --rates"),
+        (["--setting", "l1=0.1"], "method one-replica: l1 = 0.1 needs algorithm = sandblaster"),
+        (["--setting", "round_steps=8"], "method downpour-warm: warm_start_steps = 200 is not for"),
         (["--setting", "speed=1"], "unknown setting 'speed'"),
         (["--holdout", "0"], "a comparison needs held-out examples"),
     ],
