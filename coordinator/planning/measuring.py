@@ -118,7 +118,9 @@ def measure_downpour(
         longest_interval(problem.config, tables=bool(problem.layout.tables)) > 1
     )
     began, planned = time.monotonic(), problem.config
-    problem = replace(problem, config=planned.model_copy(update=UNHINDERED))
+    # Of workers that we start nobody else waits for his turn.
+    apart = UNHINDERED | ({"unit_seconds": None} if cluster.embedded else {})
+    problem = replace(problem, config=planned.model_copy(update=apart))
     with opened(problem.with_interval(1), cluster, say, local) as resources:
         embedded = cluster.embedded
         reports = _gather(resources, min(processes, problem.config.replicas), seconds, say)
