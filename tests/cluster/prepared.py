@@ -146,8 +146,8 @@ def _serve(line: socket.socket) -> dict[str, Any]:
     """Fork until the tests end; in a fork, return what it is to be, with its streams in place."""
     running: dict[int, int] = {}  # by the descriptors that tell of their ends
     while True:
-        for ready in select.select([line, *running], [], [])[0]:
-            if ready is not line:
+        for ready in select.select([line.fileno(), *running], [], [])[0]:
+            if ready in running:
                 _tell_end(line, ready, running.pop(ready))
                 continue
             request, streams, _, _ = socket.recv_fds(line, LONGEST, 2)
