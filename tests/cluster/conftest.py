@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -33,6 +34,7 @@ from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.training.training import train
 from tests.cluster.installations import build
+from tests.cluster.prepared import Forked, Prepared
 from tests.once import made_once
 
 REPOSITORY = Path(__file__).parents[2]
@@ -66,6 +68,14 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for variable in ("BROKER", "PARAMETER_SERVERS", "ALLOWED_IMPORTS"):
             patch.delenv(f"DISTBELIEF_{variable}", raising=False)
         yield
+    if _prepared.cache_info().currsize:
+        _prepared().close()
+
+
+@cache
+def _prepared() -> Prepared:
+    """What forks commands, for all tests of this process."""
+    return Prepared()
 
 
 @pytest.fixture(scope="session")
@@ -164,7 +174,7 @@ def train_shared(shared: LocalCluster, tmp_path: Path) -> Callable[..., Trained]
 class Command:
     """``python -m coordinator`` in a process of its own, and all that it starts."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     folder: Path
     home: Path
 
@@ -214,6 +224,21 @@ class Command:
         return any(str(self.home) in word for word in words)
 
 
+def _start(
+    words: list[str], environment: dict[str, str], out: IO[bytes], err: IO[bytes]
+) -> subprocess.Popen[bytes] | Forked:
+    """``python -m coordinator WORDS``: forked if that is the same, and else as users start it."""
+    if _prepared().serves(environment):
+        return _prepared().start(words, environment, out, err)
+    return subprocess.Popen(
+        [sys.executable, "-m", "coordinator", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        env=environment,
+    )
+
+
 @contextmanager
 def commands(folder: Path) -> Iterator[Start]:
     """Start commands; whatever is left of them at the end is killed."""
@@ -226,21 +251,16 @@ def commands(folder: Path) -> Iterator[Start]:
     ) -> Command:
         own = folder / f"command{len(started)}"
         own.mkdir()
-        arguments = [sys.executable, "-m", "coordinator", *map(str, words)]
+        arguments = [str(word) for word in words]
         if words[0] == "train":
             arguments += ["--folder", str(folder / "runs")]
         if endpoints is not None:
             arguments += ["--broker", endpoints.broker]
             arguments += ["--parameter-servers", ",".join(endpoints.parameter_servers)]
         home = Path(tempfile.mkdtemp(prefix="dbt-"))  # short: sockets lie in it
+        variables = {**os.environ, "TMPDIR": str(home), **(environment or {})}
         with (own / "out").open("wb") as out, (own / "err").open("wb") as err:
-            process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env={**os.environ, "TMPDIR": str(home), **(environment or {})},
-            )
+            process = _start(arguments, variables, out, err)
         started.append(Command(process, own, home))
         return started[-1]
 

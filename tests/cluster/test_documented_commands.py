@@ -88,7 +88,7 @@ SHORT = shlex.split("--passes 1 --iterations 2 --evaluate-every 1000 --wait-seco
 
 #: Of a run that is still there when the next command is typed, and leaves the cores to others.
 ENDLESS = shlex.split(
-    "--model slowmodels:Sleepy --model-option seconds=0.02 --unit-steps 20 "
+    "--model slowmodels:Sleepy --model-option seconds=0.2 --unit-steps 2 "
     "--passes 100000 --lease-seconds 1 --wait-seconds 60"
 )
 

@@ -29,7 +29,7 @@ COMMON = (
 )
 DOWNPOUR = (
     *("--replicas=2", "--batch-size=8", f"--passes={PASSES}", "--unit-steps=10"),
-    "--model-option=seconds=0.05",
+    "--model-option=seconds=0.1",
 )
 SANDBLASTER = (
     *("--algorithm=sandblaster", "--portions=8", f"--iterations={ITERATIONS}"),
