@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-import numpy as np
 from pydantic import ModelWrapValidatorHandler, model_validator
 
 from distbelief.app.errors import ConfigError
@@ -33,6 +32,9 @@ from distbelief.app.settings.sections import (
     StopSettings,
     StoreSettings,
 )
+
+if TYPE_CHECKING:  # commands that compute nothing begin sooner without it
+    import numpy as np
 
 #: Workers that add up gradients of the batch at one moment, as far as is known beforehand.
 BATCH_CALLERS = 4
@@ -217,6 +219,8 @@ class RunConfig(
     @property
     def dtype(self) -> np.dtype[np.floating]:
         """Dtype of the parameters on the servers."""
+        import numpy as np
+
         return np.dtype("f4" if self.algorithm == "downpour" else self.precision)
 
     def model_settings(self) -> ModelSettings:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.intervals import longest_interval
@@ -200,6 +201,7 @@ def work_of(problem: Problem, *, chosen: bool) -> PlannedWork:
         lease_s=config.lease_seconds,
         iterations=config.iterations,
         portions=portions_of(problem),
+        slots=0 if problem.layout.tables or config.round_steps else len(shard_rule(config).slots),
     )
 
 
