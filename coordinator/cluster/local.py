@@ -175,9 +175,8 @@ class LocalCluster:
     def start_worker(self, processes: int, name: str = "worker") -> Child:
         """Start one more Celery worker; it takes its share of the work at once."""
         # Not from this folder, where a module of the user's may have Celery's name.
-        command = [sys.executable, "-P", "-m", f"{__package__}.celery_worker"]
-        command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
-        command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
+        program = f"{__package__}.celery_worker"
+        command = [sys.executable, "-P", "-m", program, name, str(processes)]
         # What its processes leave in the folder for temporary files goes with the sockets.
         environment = {
             **self.environment,
