@@ -270,17 +270,28 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
     Raises:
         ConfigError: naming the setting, its value, and what is allowed.
     """
-    for name in settings:
-        if name not in KNOWN:
-            raise ConfigError(unknown(name, KNOWN))
+    _check_names(settings)
+    config = RunConfig(**_among(settings, RunConfig))
+    return config, ClusterConfig(**_among(settings, ClusterConfig))
+
+
+def configure_cluster(settings: Mapping[str, Any]) -> ClusterConfig:
+    """Validate those of the ``settings`` that say where a run runs; raises like configure."""
+    _check_names(settings)
+    return ClusterConfig(**_among(settings, ClusterConfig))
+
+
+def _check_names(settings: Mapping[str, Any]) -> None:
+    if odd := [name for name in settings if name not in KNOWN]:
+        raise ConfigError(unknown(odd[0], KNOWN))
     for name, value in settings.items():
         if isinstance(value, bool) and not _is_switch(name):
-            raise ConfigError(
-                f"{name} = {str(value).lower()} is not allowed: it is not a boolean setting"
-            )
-    ours = {name: settings[name] for name in settings if name in RunConfig.model_fields}
-    theirs = {name: settings[name] for name in settings if name in ClusterConfig.model_fields}
-    return RunConfig(**ours), ClusterConfig(**theirs)
+            said = str(value).lower()
+            raise ConfigError(f"{name} = {said} is not allowed: it is not a boolean setting")
+
+
+def _among(settings: Mapping[str, Any], config: type[RunConfig | ClusterConfig]) -> dict[str, Any]:
+    return {name: settings[name] for name in settings if name in config.model_fields}
 
 
 def _is_switch(name: str) -> bool:
