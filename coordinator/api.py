@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distbelief.app.broker.joining import name_of
 from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.errors import ConfigError
 from distbelief.app.models.imports import allow_imports_of
@@ -33,8 +32,7 @@ from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.progress.status import Status
 from distbelief.coordinator.result import Result, Timings, result_of
-from distbelief.coordinator.runs import resumption
-from distbelief.coordinator.training import named, training
+from distbelief.coordinator.training import training
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -110,6 +108,8 @@ def train(
     callbacks = Callbacks(say, on_status, on_event, should_stop)
     given = {"data": data, "holdout_data": holdout_data, "test_data": test_data}
     if celery is not None:
+        from distbelief.app.broker.joining import name_of
+
         settings["celery_app"] = name_of(celery)
     result = trained(config, cluster, given, callbacks, settings, progress=progress, run=run)
     if result.warning:
@@ -168,7 +168,12 @@ def _begun_or_gone_on(
     run: str | None,
 ) -> Outcome:
     """Begin a run, or go on with the one of that name; raises ConfigError if it has finished."""
-    found = named.find(run, where) if run is not None else None
+    if run is None:
+        return training.train(problem, where, callbacks, local)
+    from distbelief.coordinator.runs import resumption
+    from distbelief.coordinator.training import named
+
+    found = named.find(run, where)
     if found is None:
         return training.train(problem, where, callbacks, local, run)
     named.check_same(found.record, problem)

@@ -56,10 +56,11 @@ def _ours(home: Path, names: re.Pattern[str], kind: Callable[[int], bool]) -> It
     """What lies there under such a name, is of that kind itself, not by a link, and is ours."""
     with suppress(OSError), os.scandir(home) as found:
         for entry in found:
+            if not names.fullmatch(entry.name):
+                continue
             with suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
-                ours = status.st_uid == os.geteuid() and kind(status.st_mode)
-                if ours and names.fullmatch(entry.name):
+                if status.st_uid == os.geteuid() and kind(status.st_mode):
                     yield Path(entry.path)
 
 

@@ -66,7 +66,7 @@ class Snapshot:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, defer_build=True)
 
 
 class _Measures(_Part):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +15,7 @@ PACKAGES = ("distbelief", "celery", "redis", "numpy")
 
 #: Folders of the code that both run, beside one another.
 CODE = ("app", "worker_tasks")
+ENDINGS = (".py", ".lua")
 
 
 def versions() -> dict[str, str]:
@@ -36,10 +39,16 @@ def code_digest() -> str:
     Asked for as soon as this code is imported, for later the files may be others.
     """
     root, digest, found = Path(__file__).parents[2], hashlib.sha256(), False
-    for folder in CODE:
-        for path in sorted((root / folder).rglob("*")):
-            if path.suffix in (".py", ".lua"):
-                digest.update(str(path.relative_to(root)).encode())
-                digest.update(path.read_bytes())
-                found = found or path.suffix == ".py"
+    for name in sorted(_sources(root), key=lambda name: name.split(os.sep)):
+        digest.update(name.encode())
+        digest.update((root / name).read_bytes())
+        found = found or name.endswith(".py")
     return digest.hexdigest()[:12] if found else ""
+
+
+def _sources(root: Path) -> Iterator[str]:
+    """Names of the files with code below ``root``; each process asks for them as it begins."""
+    for folder in CODE:
+        for parent, _, names in os.walk(root / folder):
+            place = os.path.relpath(parent, root)
+            yield from (os.path.join(place, name) for name in names if name.endswith(ENDINGS))

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-import numpy as np
 from pydantic import ModelWrapValidatorHandler, model_validator
 
 from distbelief.app.errors import ConfigError
@@ -33,6 +32,9 @@ from distbelief.app.settings.sections import (
     StopSettings,
     StoreSettings,
 )
+
+if TYPE_CHECKING:  # commands that compute nothing begin sooner without it
+    import numpy as np
 
 #: Workers that add up gradients of the batch at one moment, as far as is known beforehand.
 BATCH_CALLERS = 4
@@ -217,6 +219,8 @@ class RunConfig(
     @property
     def dtype(self) -> np.dtype[np.floating]:
         """Dtype of the parameters on the servers."""
+        import numpy as np
+
         return np.dtype("f4" if self.algorithm == "downpour" else self.precision)
 
     def model_settings(self) -> ModelSettings:
@@ -266,17 +270,28 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
     Raises:
         ConfigError: naming the setting, its value, and what is allowed.
     """
-    for name in settings:
-        if name not in KNOWN:
-            raise ConfigError(unknown(name, KNOWN))
+    _check_names(settings)
+    config = RunConfig(**_among(settings, RunConfig))
+    return config, ClusterConfig(**_among(settings, ClusterConfig))
+
+
+def configure_cluster(settings: Mapping[str, Any]) -> ClusterConfig:
+    """Validate those of the ``settings`` that say where a run runs; raises like configure."""
+    _check_names(settings)
+    return ClusterConfig(**_among(settings, ClusterConfig))
+
+
+def _check_names(settings: Mapping[str, Any]) -> None:
+    if odd := [name for name in settings if name not in KNOWN]:
+        raise ConfigError(unknown(odd[0], KNOWN))
     for name, value in settings.items():
         if isinstance(value, bool) and not _is_switch(name):
-            raise ConfigError(
-                f"{name} = {str(value).lower()} is not allowed: it is not a boolean setting"
-            )
-    ours = {name: settings[name] for name in settings if name in RunConfig.model_fields}
-    theirs = {name: settings[name] for name in settings if name in ClusterConfig.model_fields}
-    return RunConfig(**ours), ClusterConfig(**theirs)
+            said = str(value).lower()
+            raise ConfigError(f"{name} = {said} is not allowed: it is not a boolean setting")
+
+
+def _among(settings: Mapping[str, Any], config: type[RunConfig | ClusterConfig]) -> dict[str, Any]:
+    return {name: settings[name] for name in settings if name in config.model_fields}
 
 
 def _is_switch(name: str) -> bool:

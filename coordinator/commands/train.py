@@ -100,14 +100,18 @@ def train(
     from distbelief.app.models.imports import allow_imports_of
     from distbelief.coordinator.commands.conversion import show_conversion
     from distbelief.coordinator.problem import problem as problems
-    from distbelief.coordinator.runs import resumption
-    from distbelief.coordinator.training import named, training
+    from distbelief.coordinator.training import training
 
     config, cluster = configure(collect_settings(config_file, flags))
     # Whoever types an import path on the command line allows it, for this process and for
     # the workers that it starts; workers elsewhere ask their own operator.
     allow_imports_of(config)
-    found = named.find(run, cluster) if run is not None else None
+    found = None
+    if run is not None:
+        from distbelief.coordinator.runs import resumption
+        from distbelief.coordinator.training import named
+
+        found = named.find(run, cluster)
     console = safe_console(stderr=True)
     with show_conversion(console) as progress:
         n_servers = len(cluster.parameter_servers) or cluster.servers

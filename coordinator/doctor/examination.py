@@ -18,12 +18,12 @@ from distbelief.coordinator.doctor import (
     machine,
     neighbours,
     odd_messages,
-    preflight,
     security,
     workers,
 )
 from distbelief.coordinator.doctor import servers as server
 from distbelief.coordinator.doctor.clocks import ClockFacts
+from distbelief.coordinator.doctor.division import check_division
 from distbelief.coordinator.doctor.findings import Finding, failed, note, ok
 from distbelief.coordinator.doctor.servers import PATIENCE_S
 from distbelief.coordinator.doctor.trials import Expected
@@ -48,7 +48,7 @@ def examine(
 def _problem(config: RunConfig, cluster: ClusterConfig) -> tuple[list[Finding], Problem | None]:
     try:
         problem = prepare(config, len(cluster.parameter_servers) or cluster.servers)
-        preflight.check_division(problem)
+        check_division(problem)
     except DistBeliefError as failure:
         return [failed("run", failure)], None
     what = (

@@ -36,10 +36,7 @@ from distbelief.coordinator.doctor.introductions import (
     introduce,
     server_objections,
 )
-from distbelief.coordinator.downpour.units import UnitPlan
-from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.messages import ANSWER_S, Messages
-from distbelief.coordinator.sandblaster.portion_count import portions_of
 
 #: Numbers in the self-test: more than one run of the scripts' unpacking, and a rest.
 SELF_TEST_NUMBERS = 600
@@ -50,19 +47,6 @@ FIRST_ANSWER_S = 0.25
 
 #: How often the roster is looked at while nobody is on it.
 POLL_S = 0.05
-
-
-def check_division(problem: Problem) -> None:
-    """Check that the examples can be cut into as many units, or portions, as the settings say.
-
-    Raises:
-        DataError: there are fewer of them than replicas.
-        ConfigError: there are fewer than portions, or the warm start is too long.
-    """
-    if "downpour" in problem.config.stages:
-        UnitPlan.of(problem)
-    if "sandblaster" in problem.config.stages:
-        portions_of(problem)
 
 
 def check_servers(

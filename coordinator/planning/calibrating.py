@@ -15,7 +15,8 @@ from distbelief.coordinator.planning.asking import Asker
 from distbelief.coordinator.planning.calibration import Calibration
 from distbelief.coordinator.planning.crowding import counts, processes_here
 from distbelief.coordinator.planning.iterating import measure_sandblaster
-from distbelief.coordinator.planning.measuring import measure_downpour, opened
+from distbelief.coordinator.planning.measuring import measure_downpour
+from distbelief.coordinator.planning.opening import opened
 from distbelief.coordinator.planning.waits import with_waits
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.runs.messages import Messages

@@ -30,7 +30,9 @@ class PlannedWork:
     """The training that is planned: what its costs in the end depend on.
 
     ``layout`` is that of the calibration. ``n_push`` and ``n_fetch`` are those of the calibration,
-    and ``chosen`` says that a training would choose them by its replicas.
+    and ``chosen`` says that a training would choose them by its replicas. ``slots`` are vectors of
+    the update rule's state that a replica fetches beside the parameters when it begins anew, and
+    takes steps of its own: rows of tables come with theirs, and with rounds it keeps its own.
     """
 
     model: str
@@ -53,6 +55,7 @@ class PlannedWork:
     portions: int
     unit_seconds: float | None = None
     warm_start_steps: int = 0
+    slots: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.downpour.intervals import longest_interval
@@ -42,14 +41,10 @@ from distbelief.coordinator.planning.crowding import (
     crowds_of,
     steps_at_once,
 )
+from distbelief.coordinator.planning.opening import opened
 from distbelief.coordinator.problem.problem import Problem
-from distbelief.coordinator.progress.callbacks import Callbacks
-from distbelief.coordinator.runs.folder import RunFolder
-from distbelief.coordinator.runs.ids import new_run_id
-from distbelief.coordinator.runs.removal import remove
 from distbelief.coordinator.sandblaster.portion_count import portions_of
-from distbelief.coordinator.training.drivers import DRIVERS
-from distbelief.coordinator.training.resources import TrainingResources, open_training
+from distbelief.coordinator.training.resources import TrainingResources
 from distbelief.worker_tasks.server_meter import ServerMeter
 
 #: Empty units, one after another: what a unit costs beside its work.
@@ -60,25 +55,6 @@ EXCHANGES, ALONE, TOGETHER, CROWD, LINK = 0.3, 0.15, 0.25, 0.15, 0.2
 
 #: What holds a replica back is simulated, not measured.
 UNHINDERED = {"max_staleness": None, "warm_start_steps": 0}
-
-
-@contextmanager
-def opened(
-    problem: Problem, cluster: ClusterConfig, say: Callable[[str], None], local: LocalCluster | None
-) -> Iterator[TrainingResources]:
-    """A run that is taken, with its first values on the servers; gone again afterwards."""
-    with tempfile.TemporaryDirectory(prefix="distbelief-plan-") as folder:
-        here = cluster.model_copy(update={"folder": folder})
-        run = RunFolder.of(here, new_run_id())
-        callbacks = Callbacks(say, lambda _: None)
-        with open_training(problem, here, run, callbacks, local) as resources:
-            try:
-                resources.session.take(say=say)
-                driver = DRIVERS[problem.config.algorithm]
-                driver(resources.session, resources.problem, resources.hooks).create()
-                yield resources
-            finally:
-                remove(resources.session)
 
 
 @dataclass(frozen=True)
@@ -202,6 +178,7 @@ def work_of(problem: Problem, *, chosen: bool) -> PlannedWork:
         lease_s=config.lease_seconds,
         iterations=config.iterations,
         portions=portions_of(problem),
+        slots=0 if problem.layout.tables or config.round_steps else len(shard_rule(config).slots),
     )
 
 

@@ -107,7 +107,7 @@ def prepare(
     """Open the data, build the model, cut it into shards; mistakes of the user show here.
 
     But for those in the division of the work, which the algorithms know:
-    :func:`distbelief.coordinator.doctor.preflight.check_division`.
+    :func:`distbelief.coordinator.doctor.division.check_division`.
 
     ``progress`` is told how far a conversion of the data is. A run that is resumed has been
     ``recorded``: it keeps its scaling, and its layout on as many servers; and it does not need the

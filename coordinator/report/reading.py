@@ -12,7 +12,7 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.program import command
-from distbelief.coordinator.report import curves, rates
+from distbelief.coordinator.report import curves
 from distbelief.coordinator.report.collector import Collector
 from distbelief.coordinator.report.history import History, Rates
 from distbelief.coordinator.report.secrets import without_secrets
@@ -113,6 +113,8 @@ def _earlier(folder: Path, document: Mapping[str, Any]) -> str:
 
 
 def _rates(folder: Path, document: Mapping[str, Any], collected: Collector) -> list[Rates]:
+    from distbelief.coordinator.report import rates  # which reads models
+
     rule = rates.rule_of(document["record"]["config"])
     if rule is None:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from distbelief.app.runs import leadership
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import RunState, Snapshot
-from distbelief.app.settings.config import ClusterConfig, configure
+from distbelief.app.settings.config import ClusterConfig, configure_cluster
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.runs import trust
 from distbelief.coordinator.runs.checkpoint_copies import CheckpointCopies
@@ -46,7 +46,8 @@ POLL_S = 0.2
 class Found:
     """A run as it was written down: ``embedded`` if it started its own servers.
 
-    ``broker`` is where its control server is, or was.
+    ``broker`` is where its control server is, or was; ``outcome`` how it ended, empty if it did
+    not, or no folder here says it.
     """
 
     record: RunRecord
@@ -54,6 +55,7 @@ class Found:
     folder: RunFolder
     embedded: bool
     broker: str
+    outcome: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def control(self) -> str:
@@ -68,7 +70,7 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
         RunUnknown: there is no such run here.
         RunDamaged: what was written down of it cannot be.
     """
-    given = configure(settings)[1]
+    given = configure_cluster(settings)
     folder = RunFolder.of(given, run)
     written = folder.read()
     if written is None and given.checkpoint_address is not None:
@@ -84,14 +86,14 @@ def find(run: str, settings: Mapping[str, Any]) -> Found:
             }
             if where != known["broker"] and "broker" not in settings:
                 servers["control"] = where
-        cluster = configure({**written["cluster"], **servers, **settings})[1]
+        cluster = configure_cluster({**written["cluster"], **servers, **settings})
         try:
             record = RunRecord.from_json(run, written["record"])
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             what = f"{type(error).__name__}: {error}"
             raise ConfigError(f"the record of {folder.path} is damaged ({what})") from error
         trust.allow_if_begun(folder.path, record.config)
-        return Found(record, cluster, folder, known["embedded"], where)
+        return Found(record, cluster, folder, known["embedded"], where, written["outcome"])
     if (server := given.control_server) is None:
         raise RunUnknown(
             f"there is no run {run} in {Path(given.folder).resolve()}: "

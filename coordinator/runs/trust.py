@@ -14,7 +14,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from distbelief.app.datasets.cache.opening import default_cache_folder
+from distbelief.app.datasets.cache.place import default_cache_folder
 from distbelief.app.files.atomic import replacing
 from distbelief.app.models.imports import ImportSettings, allow_imports_of, named_modules
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Waiting
-from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.signals import Interruption
-from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.downpour.intervals import choose_intervals
 from distbelief.coordinator.downpour.shard_size import fit_shards
-from distbelief.coordinator.monitoring.monitors import monitoring
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.problem.spreading import spread
 from distbelief.coordinator.progress.callbacks import Callbacks, together
@@ -39,7 +35,7 @@ from distbelief.coordinator.runs.wait_reporter import WaitReporter
 from distbelief.coordinator.sandblaster.portion_count import portions_of
 from distbelief.coordinator.training.announcement import announcement
 from distbelief.coordinator.training.readiness import check_servers, check_workers, wanting
-from distbelief.coordinator.training.restarts import Restarts
+from distbelief.coordinator.training.surroundings import Surroundings
 from distbelief.coordinator.views.tracker import ProgressTracker
 
 #: The control server is told the progress this often, and with every renewal of the lease.
@@ -68,26 +64,18 @@ def open_training(
     cluster: ClusterConfig,
     folder: RunFolder,
     callbacks: Callbacks,
-    local: LocalCluster | None = None,
+    around: Surroundings,
     *,
     resumed: bool = False,
 ) -> Iterator[TrainingResources]:
-    """Start or connect to all that a training needs, and check it; end it again afterwards.
+    """Connect to all that a training needs, and check it; close it again afterwards.
 
-    Mistakes in the settings show before anything is started. Nothing is written to a server
-    but the traces of self-tests, which are gone again.
+    Nothing is written to a server but the traces of self-tests, which are gone again.
     """
-    preflight.check_division(problem)
     check_size(cluster, problem.config, problem.data)
-    output, config, say = folder.check_model_file(cluster), problem.config, callbacks.say
-    if cluster.flower:
-        flower.check()
-    waits, restarts = WaitReporter(say), Restarts(say)
+    output, config, say = folder.model_file(cluster), problem.config, callbacks.say
+    waits, embedded, interruption = WaitReporter(say), around.embedded, around.interruption
     with (
-        Interruption() as interruption,
-        monitoring(cluster, problem, folder.run, say) as monitors,
-        _embedded_cluster(problem, cluster, folder, restarts.say, local) as embedded,
-        embedded.kept_alive() if embedded is not None else nullcontext(),
         _flower(_endpoints(cluster, embedded), cluster, folder, say),
         closing(
             open_session(
@@ -102,9 +90,9 @@ def open_training(
         closing(_checkpoints(session, cluster, folder, say, resumed=resumed)) as checkpoints,
     ):
         check_servers(session, cluster, say)
-        with wanting(session, embedded, interruption, monitors, say):
+        with wanting(session, embedded, interruption, around.monitors, say):
             check_workers(session, cluster, embedded, say)
-            callbacks = together(callbacks, monitors, _publisher(session, problem))
+            callbacks = together(callbacks, around.monitors, _publisher(session, problem))
             session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
             problem = _settle(problem, session, fit=embedded is None and not resumed)
             for line in announcement(session, problem, chosen=_auto_intervals(config)):
@@ -112,7 +100,7 @@ def open_training(
             where = cluster if embedded is None else cluster.model_copy(update={"stage_data": None})
             with staging(session, where, problem.data, say):
                 hooks = _hooks(embedded, session, callbacks, interruption, checkpoints)
-                hooks = replace(hooks, check=restarts.noting(hooks.check, session.note))
+                hooks = replace(hooks, check=around.restarts.noting(hooks.check, session.note))
                 yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
 
 
@@ -129,41 +117,6 @@ def _checkpoints(
     copies = open_copies(cluster.checkpoint_address, folder.run, here, say, resumed=resumed)
     every_s, keep = config.checkpoint_seconds, config.keep_checkpoints
     return Checkpoints(here, every_s, keep, say, session.note, copies)
-
-
-@contextmanager
-def _embedded_cluster(
-    problem: Problem,
-    cluster: ClusterConfig,
-    folder: RunFolder,
-    say: Callable[[str], None],
-    given: LocalCluster | None,
-) -> Iterator[LocalCluster | None]:
-    """The cluster in this process that is ``given``, or a new one for as long as this is open.
-
-    None if the servers and workers run elsewhere.
-    """
-    if given is not None or not cluster.embedded:
-        if given is not None:
-            given.tell_workers()
-        yield given
-        return
-    processes, logs = cluster.processes or problem.config.replicas, folder.make_logs()
-    say(
-        f"starting 1 control server, {cluster.servers} parameter servers and a worker "
-        f"with {processes} processes (logs in {logs})"
-    )
-    with LocalCluster(
-        servers=cluster.servers,
-        processes=processes,
-        folder=logs,
-        wait_s=cluster.wait_seconds,
-        durable=folder.servers if cluster.durability == "aof" else None,
-        say=say,
-    ) as local:
-        yield local
-    if folder.outcome().get("state") == RunState.FINISHED:  # nobody will go on from there
-        shutil.rmtree(folder.servers, ignore_errors=True)
 
 
 def _told_of_waits(waits: Waiting, embedded: LocalCluster | None) -> Waiting:

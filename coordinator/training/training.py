@@ -1,52 +1,17 @@
-"""One training from a problem to a saved model: resources, driver, result."""
+"""One training from a problem to a saved model: where it runs, and there its course."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
-from distbelief.app.datasets.run_data import Selection
-from distbelief.app.errors import (
-    Fenced,
-    RunTaken,
-)
-from distbelief.app.files import checkpoint
-from distbelief.app.layout.keys import PARAMETERS, control
-from distbelief.app.models.batch_norm import recompute_statistics
-from distbelief.app.models.files import SavedModel
-from distbelief.app.models.metrics import Score
-from distbelief.app.runs import leadership
-from distbelief.app.runs.damage import understood
-from distbelief.app.runs.identity import Identity
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
-from distbelief.coordinator.inference.scoring import score_examples
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
-from distbelief.coordinator.progress.learning import nothing_learned
-from distbelief.coordinator.progress.outcome import UNITS, Outcome
-from distbelief.coordinator.runs.driver import Driver
+from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.runs.folder import RunFolder
 from distbelief.coordinator.runs.ids import new_run_id
-from distbelief.coordinator.runs.removal import keep_after_all, remove
-from distbelief.coordinator.training.conclusion import (
-    conclude,
-    give_up,
-    keep_curves,
-    save,
-    taken,
-)
-from distbelief.coordinator.training.drivers import DRIVERS
-from distbelief.coordinator.training.recovery import Ending, train_to_the_end
-from distbelief.coordinator.training.resources import (
-    TrainingResources,
-    describe_run,
-    open_training,
-)
-
-#: So many training examples say whether something was learned.
-LOOKED_AT = 10_000
+from distbelief.coordinator.training.surroundings import surroundings
 
 
 def train(
@@ -67,14 +32,11 @@ def train(
     """
     folder = RunFolder.of(cluster, run or new_run_id(problem.config.name))
     try:
-        with open_training(problem, cluster, folder, callbacks, local) as resources:
-            try:
-                resources.session.take(say=callbacks.say)
-                driver = _driver(resources)
-                return _run(resources, driver, driver.create, resumed=False)
-            finally:
-                if local is not None:
-                    remove(resources.session)
+        with surroundings(problem, cluster, folder, callbacks.say, local) as around:
+            # Now, while an embedded worker imports what it needs itself.
+            from distbelief.coordinator.training import course
+
+            return course.begin(problem, cluster, folder, callbacks, around)
     finally:
         with suppress(OSError):  # a run that never began leaves no empty folder
             folder.path.rmdir()
@@ -97,122 +59,9 @@ def resume(
         RunTaken: its coordinator lives.
         CheckpointError: the servers lost it, and there is no checkpoint.
     """
-    with open_training(problem, cluster, folder, callbacks, resumed=True) as resources:
-        session, checkpoints = resources.session, resources.hooks.checkpoints
-        # Servers that lost the run, as embedded ones always do, know no fence any more.
-        known = (session.highest_fence(), checkpoints.highest_fence())
-        seen = leadership.look(session.control, folder.run)
-        session.take(least_fence=1 + max(known), take_over=take_over, say=callbacks.say)
-        if seen is not None and seen.goes_s is not None:
-            keep_after_all(session)
-        driver = _driver(resources)
+    with surroundings(problem, cluster, folder, callbacks.say) as around:
+        from distbelief.coordinator.training import course
 
-        def load_state() -> None:
-            document = leadership.committed(session.control, folder.run)
-            if anew and document is None and not checkpoint.names(folder.checkpoints):
-                driver.create()
-            elif document is None and checkpoint.names(folder.checkpoints):
-                with checkpoint.understood(checkpoints.latest()) as saved:
-                    driver.load_state(saved["driver"])
-            elif document is not None:
-                with understood(session.control.key(control(folder.run, "state"))):
-                    driver.load_state(document)
-
-        return _run(resources, driver, load_state, resumed=True)
-
-
-def _driver(resources: TrainingResources) -> Driver:
-    make = DRIVERS[resources.problem.config.algorithm]
-    return make(resources.session, resources.problem, resources.hooks)
-
-
-def _run(
-    resources: TrainingResources, driver: Driver, begin: Callable[[], None], *, resumed: bool
-) -> Outcome:
-    """Train a run that is ours, from the first values on the shards to the saved model."""
-    try:
-        describe_run(resources)
-        ending = train_to_the_end(resources, driver, begin, resumed=resumed)
-        # Before the last words to any server: what is trained must not depend on them.
-        saved = _saved_model(resources, ending)
-        test = None if ending.resumable else _tested(resources, saved)
-        if test is not None:
-            facts = {**saved.facts, "test": resources.problem.score_formatter.document(test)}
-            saved = replace(saved, facts=facts)
-        warning = "" if ending.resumable else _warning(resources, ending, saved)
-        model_file = save(resources, saved)
-        keep_curves(resources, saved)
-    except (RunTaken, Fenced) as error:
-        # The run is somebody else's: not one word more to any server.
-        raise taken(resources, error) from error
-    except BaseException as error:
-        give_up(resources, driver, error)
-        raise
-    # Until then the shards hold what belongs to scaled columns, and the run may be resumed.
-    published = saved if saved.scaling is not None and not ending.resumable else None
-    publish = _publishing(driver, published)
-    conclude(resources, ending, driver.seconds, test, warning, publish)
-    return Outcome(
-        run=resources.session.record.run,
-        reason=ending.reason,
-        heldout=ending.final.heldout,
-        test=test,
-        evaluations=tuple(driver.evaluations.history),
-        details=ending.details,
-        model_file=model_file,
-        checkpoint=ending.checkpoint,
-        seconds=driver.seconds,
-        folder=resources.folder.path.parent,
-        unit=UNITS[resources.problem.config.algorithm],
-        warning=warning,
-        terminated=ending.terminated,
-    )
-
-
-def _saved_model(resources: TrainingResources, ending: Ending) -> SavedModel:
-    """The final model with statistics of its parameters, and facts on how it came about."""
-    record, problem, final = resources.session.record, resources.problem, ending.final
-    config = record.config
-    facts = {"run": record.run, "reason": ending.reason, "config": config.model_dump(mode="json")}
-    facts |= {**problem.data.to_remember(), "modules": dict(Identity.here(config).modules)}
-    if final.heldout is not None:
-        facts["heldout"] = problem.score_formatter.document(final.heldout.score)
-    saved = SavedModel(
-        config.model_settings(),
-        record.schema,
-        final.parameters,
-        final.slots,
-        facts,
-        final.tables,
-        config.seed,
-    )
-    source, size = saved.source(), config.batch_size
-    dense = recompute_statistics(
-        problem.model, saved.parameters, source, problem.dataset, problem.data.train, size
-    )
-    return replace(saved, parameters=dense).folded(problem.scaling)
-
-
-def _warning(resources: TrainingResources, ending: Ending, saved: SavedModel) -> str:
-    """A sentence if nothing was learned, by held-out examples, or without these by some others."""
-    problem, heldout = resources.problem, ending.final.heldout
-    if problem.config.negative_rate != 1:  # it answers for other data than these
-        return ""
-    task = problem.score_formatter.task
-    if heldout is not None:
-        return nothing_learned(heldout.score, task, heldout=True)
-    some = Selection(problem.dataset, problem.data.train[:LOOKED_AT])
-    return nothing_learned(score_examples(saved, some), task, heldout=False)
-
-
-def _publishing(driver: Driver, saved: SavedModel | None) -> Callable[[], None]:
-    """What puts a model in place of what the shards hold; nothing without one."""
-    if saved is None:
-        return lambda: None
-    return lambda: driver.publish(saved.parameters, saved.tables.get(PARAMETERS, ()))
-
-
-def _tested(resources: TrainingResources, saved: SavedModel) -> Score | None:
-    """The score on the examples of the test, which nothing else has seen; None without any."""
-    examples = resources.problem.data.test
-    return score_examples(saved, examples) if len(examples) else None
+        return course.go_on(
+            problem, cluster, folder, callbacks, around, take_over=take_over, anew=anew
+        )

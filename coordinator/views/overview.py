@@ -16,7 +16,7 @@ from distbelief.app.files import checkpoint
 from distbelief.app.models.criterion import Metric
 from distbelief.app.runs import events, leadership
 from distbelief.app.runs.snapshot import RunState, Snapshot
-from distbelief.app.settings.config import configure
+from distbelief.app.settings.config import configure_cluster
 from distbelief.coordinator.progress.program import FOLDER, command
 from distbelief.coordinator.runs import resumption
 from distbelief.coordinator.runs.ids import began
@@ -191,7 +191,7 @@ def _unreadable(run: str, error: DistBeliefError) -> Overview:
 
 
 def _names(settings: Mapping[str, Any], silent: set[str], say: Callable[[str], None]) -> list[str]:
-    cluster = configure(settings)[1]
+    cluster = configure_cluster(settings)
     runs = {path.parent.name for path in Path(cluster.folder).glob("*/run.json")}
     if (server := cluster.control_server) is not None:
         try:
@@ -206,7 +206,7 @@ def _names(settings: Mapping[str, Any], silent: set[str], say: Callable[[str], N
 
 
 def _look(found: Found, *, brief: bool = False, silent: set[str] | None = None) -> Overview:
-    config, ended = found.record.config, found.folder.outcome()
+    config, ended = found.record.config, dict(found.outcome)
     model_file = found.folder.model_file(found.cluster)
     known = _known(found, silent)
     state = known.state if known is not None else ended.get("state", "dead")

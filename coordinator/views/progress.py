@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from distbelief.app.models.model import Task
 from distbelief.app.settings.durations import duration_text
@@ -14,12 +13,16 @@ from distbelief.coordinator.progress.outcome import UNITS, Outcome
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import NEVER_SCORED, ScoreFormatter, brief
 from distbelief.coordinator.progress.status import Status
-from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.views.figures import figures
-from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.panel import Panel
 from distbelief.coordinator.views.screen import screen
 from distbelief.coordinator.views.tracker import ProgressTracker, score_text
+
+if TYPE_CHECKING:  # what is known of runs that ended is not imported before a training begins
+    from rich.console import Console
+
+    from distbelief.coordinator.report.hindsight import Hindsight
+    from distbelief.coordinator.views.overview import Overview
 
 #: Figures of a training that goes on, which say nothing of one that ended.
 GOING = ("left", "waiting")

@@ -51,9 +51,26 @@ def test_a_model_of_ones_own_imports_nothing_of_a_training() -> None:
 
 
 def test_an_embedded_worker_imports_no_other_command_of_celery_and_nobodys_plugins() -> None:
-    code = "import sys, distbelief.coordinator.cluster.celery_worker; print(*sys.modules)"
-    needless = {"celery.bin.celery", "celery.bin.shell", "click_repl", "prompt_toolkit", "flower"}
+    code = "import sys; from distbelief.coordinator.cluster.celery_worker import made; "
+    code += "made('worker', '1'); print(*sys.modules)"
+    needless = {"celery.bin", "celery.bin.worker", "click_repl", "prompt_toolkit", "flower"}
     assert needless & set(python(code).split()) == set()
+
+
+def test_a_training_imports_no_client_before_it_starts_its_servers() -> None:
+    """What talks to servers is imported while they come up, and their worker."""
+    code = "import sys; from distbelief.coordinator.commands.train import train as command; "
+    code += "from distbelief.coordinator.views.progress import display; "
+    code += "from distbelief import train; from distbelief.coordinator.cluster import binaries; "
+    code += "assert binaries.find(); print(*sys.modules)"
+    later = {"celery", "kombu", "redis", "valkey", "prometheus_client"}
+    later |= {f"distbelief.coordinator.{name}" for name in ("training.course", "runs.session")}
+    assert later & set(python(code).split()) == set()
+
+
+def test_what_only_lists_flags_computes_nothing() -> None:
+    code = "import sys; from distbelief.coordinator.commands import runs; print(*sys.modules)"
+    assert {"numpy", "pydantic", "redis"} & set(python(code).split()) == set()
 
 
 @pytest.mark.parametrize("name", distbelief.__all__)

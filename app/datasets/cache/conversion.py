@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from distbelief.app.datasets.cache.content import digest_of_file, digest_of_files
-from distbelief.app.datasets.cache.streaming import convert
 from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.compatibility import Compatibility
 from distbelief.app.datasets.examples.dataset import Dataset, Facts
@@ -137,6 +136,8 @@ class _StreamConversion(Conversion):
         super().__init__(source.name, checked, content, compatibility, origin)
 
     def write(self, folder: Path) -> None:
+        from distbelief.app.datasets.cache.streaming import convert  # most are converted already
+
         reader = self._reader
         found = convert(reader, self.name, self.wanted, folder)
         if self._states != _states(reader):

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distbelief.app.datasets.cache.conversion import Conversion, plan
+from distbelief.app.datasets.cache.place import default_cache_folder as default_cache_folder
 from distbelief.app.datasets.cache.upkeep import cache_limit, mark_used, prune
 from distbelief.app.datasets.examples import stored
 from distbelief.app.datasets.examples.compatibility import Compatibility
@@ -31,13 +32,6 @@ from distbelief.app.datasets.reading.weights import AUTO, WEIGHT
 from distbelief.app.datasets.sources.source import HandedOver, parse
 from distbelief.app.errors import DataError
 from distbelief.app.files.atomic import new_folder
-
-
-def default_cache_folder() -> Path:
-    """``$DISTBELIEF_CACHE``, else ``$XDG_CACHE_HOME/distbelief``, else ``~/.cache/distbelief``."""
-    if chosen := os.environ.get("DISTBELIEF_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distbelief"
 
 
 def open_cached(

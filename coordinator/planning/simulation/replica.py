@@ -142,9 +142,19 @@ class Replica:
             world.timeline.after(pause_s, partial(self._look, again))
 
     def _anew(self) -> None:
-        """Take over what the others did meanwhile."""
+        """Take over what the others did meanwhile: for steps on the copy, the rule's state, too."""
+        work, intervals = self._world.work, self._world.intervals
         self._fetch()
-        self._once_fetched(self._compute)
+        self._fetch_slots(work.slots if work.overlap or intervals.n_fetch > 1 else 0)
+
+    def _fetch_slots(self, left: int) -> None:
+        """Once the last fetch is there, fetch the slots that are left, one by one; then compute."""
+
+        def fetch_next() -> None:
+            self._fetch(base=self._base)
+            self._fetch_slots(left - 1)
+
+        self._once_fetched(fetch_next if left else self._compute)
 
     def _step(self) -> None:
         if not self._world.together and self._steps % self._world.intervals.n_fetch == 0:
@@ -157,7 +167,8 @@ class Replica:
         if world.by_window and world.work.overlap and self._steps:
             self._once_fetched(self._compute)  # it was asked for a step before
         elif world.by_window or not world.work.overlap:
-            self._anew()
+            self._fetch()
+            self._once_fetched(self._compute)
         else:
             self._once_fetched(self._fetch_and_compute)
 
@@ -208,12 +219,13 @@ class Replica:
             self._base = number
         _call_all(self._after_push)
 
-    def _fetch(self) -> None:
+    def _fetch(self, base: int | None = None) -> None:
+        """Fetch what all pushes so far have made, or what leaves the copy at its ``base``."""
         if self._fetching:
             return
         self._fetching = True
         world = self._world
-        done = partial(self._fetched, world.pushes)
+        done = partial(self._fetched, world.pushes if base is None else base)
         carry_out(self._cores, world.servers, self._host, world.fetch, done)
 
     def _fetched(self, number: int) -> None:

@@ -14,10 +14,11 @@ import pytest
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerError
-from distbelief.coordinator.cluster import keeping
+from distbelief.coordinator.cluster import keeping, local
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.keeping import MOST_EARLY_ENDS
 from distbelief.coordinator.cluster.local import LocalCluster
+from distbelief.coordinator.cluster.processes import Child
 from tests.redis.private import connected
 
 DEADLINE_S = 20.0
@@ -69,6 +70,19 @@ def parameters(cluster: LocalCluster) -> str:
 def keys(servers: Servers) -> int:
     """How many keys a server has, once it answers."""
     return int(servers.one("DBSIZE", timeout_s=DEADLINE_S))
+
+
+def test_a_worker_comes_up_while_the_servers_do(
+    program: ServerProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there: list[str] = []
+
+    def wait_for(urls: list[str], children: list[Child], *_: object) -> None:
+        there.extend(each.name for each in children)
+
+    monkeypatch.setattr(local, "wait_for", wait_for)
+    with LocalCluster(servers=1, processes=1, folder=tmp_path, program=program):
+        assert there == ["control", "parameters0", "worker"]
 
 
 def test_nothing_is_said_while_all_live(start: Start, said: list[str]) -> None:

@@ -110,6 +110,27 @@ def test_the_way_of_units_takes_its_time() -> None:
     assert found(known, fleet()).rate == pytest.approx(100 / (0.1 + 0.1), rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("slots", "overlap", "length", "fetches"),
+    [
+        (1, True, 10, 1),
+        (2, False, 10, 2),
+        (1, False, 1, 0),  # a copy that takes no steps needs no state
+    ],
+)
+def test_a_unit_begins_with_the_state_of_the_rule_for_steps_on_the_copy(
+    slots: int, overlap: bool, length: int, fetches: int
+) -> None:
+    round_trip_s, intervals = 0.05, Intervals(length, length)
+    far = fleet(network=replace(ENDLESS, latency_s=round_trip_s / 2))
+
+    def unit_s(slots: int) -> float:
+        known = calibration(unit_length=length, overlap=overlap, slots=slots)
+        return length / found(known, far, intervals, steps=300 * length).rate
+
+    assert unit_s(slots) - unit_s(0) == pytest.approx(fetches * round_trip_s, abs=1e-3)
+
+
 def test_stragglers_are_slower_by_what_they_are() -> None:
     trouble = Trouble(share=1.0, factor=4.0)
     outcome = found(calibration(), fleet(replicas=8, trouble=trouble))
