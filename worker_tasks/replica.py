@@ -183,7 +183,8 @@ class _Loop:
         """
         if self._over or self._throttle is None:
             return not self._over
-        may, waited_s = self._throttle.hold(step // self._config.push_interval, check)
+        made = step // self._config.push_interval
+        may, waited_s = self._throttle.hold(made, check, self._clock.left_s)
         self._report.waited_s += waited_s
         if may and waited_s:
             self._await_push()

@@ -2,8 +2,9 @@
 
 A stream is as far as its pushes have brought it. One that is further ahead of the slowest
 than the bound begins no other push: it waits. If the slowest does not move, perhaps because
-nobody is free to work on it, the one that waits ends its unit early and leaves its process
-to others. The coordinator hands its next unit out when they have caught up.
+nobody is free to work on it, or the time of the unit is over, the one that waits ends its unit
+early and leaves its process to others. The coordinator hands its next unit out when they have
+caught up.
 """
 
 from __future__ import annotations
@@ -75,8 +76,10 @@ class StalenessThrottle:
         self._stream = stream
         self._sequences = [0] * len(bound.totals)  # as last seen: streams only go forward
 
-    def hold(self, made: int, check: Callable[[], None]) -> tuple[bool, float]:
-        """Wait until the stream may go on: whether it may, and the seconds waited.
+    def hold(
+        self, made: int, check: Callable[[], None], limit_s: float = math.inf
+    ) -> tuple[bool, float]:
+        """Wait until the stream may go on, at most ``limit_s``: whether it may, and for how long.
 
         ``check`` is called before each pause and may raise to stop.
         """
@@ -84,9 +87,9 @@ class StalenessThrottle:
             return True, 0.0
         began = moved = now = time.monotonic()
         pause = FIRST_PAUSE_S
-        while now - moved < PATIENCE_S:
+        while now - moved < PATIENCE_S and now - began < limit_s:
             check()
-            time.sleep(pause)
+            time.sleep(min(pause, limit_s - (now - began)))
             pause, now = min(2 * pause, LONGEST_PAUSE_S), time.monotonic()
             before = self._slowest
             if self._look(made):

@@ -18,10 +18,18 @@ class PushClock:
         self._n_push = config.push_interval
         self._began = time.perf_counter()
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until its time is over."""
+        return max(0.0, self._limit_s - self._spent_s)
+
     def is_over(self, steps: int) -> bool:
         """Whether, after so many steps, there is no time left for those of a push."""
-        spent_s = time.perf_counter() - self._began
-        return steps > 0 and spent_s * (steps + self._n_push) / steps > self._limit_s
+        return steps > 0 and self._spent_s * (steps + self._n_push) / steps > self._limit_s
+
+    @property
+    def _spent_s(self) -> float:
+        return time.perf_counter() - self._began
 
 
 class TooLong(Exception):

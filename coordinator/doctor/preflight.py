@@ -165,8 +165,9 @@ def start_command(celery_app: str | None, queues: Set[str]) -> str:
     """The command that starts a worker for these queues."""
     if celery_app is None:
         return "celery -A distbelief worker"
-    listened = f" -Q celery,{','.join(sorted(queues - {'celery'}))}" if queues else ""
-    return f"celery -A {celery_app} worker{listened}"
+    if not queues:
+        return f"celery -A {celery_app} worker"
+    return f"celery -A {celery_app} worker -Q {','.join(['celery', *sorted(queues - {'celery'})])}"
 
 
 def check_workers(

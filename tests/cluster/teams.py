@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from distbelief.coordinator.cluster.processes import import_path
 
-END_S = 10.0
+START_S, END_S = 60.0, 10.0
+POLL_S = 0.05
 
 #: With settings that ours would not work with, all of which stay theirs.
 SHOP = """
@@ -58,14 +60,19 @@ def environment(folder: Path, **variables: str) -> Mapping[str, str]:
 def worker(
     folder: Path, app: str, queues: str, *words: str, **variables: str
 ) -> Iterator[Mapping[str, str]]:
-    """A worker of a project in a folder; the environment that it and its programs have."""
+    """A worker of a project in a folder that has begun; the environment of it and its programs."""
     found = environment(folder, **variables)
     command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", queues]
-    with (folder / "team.log").open("wb") as log:
-        started = subprocess.Popen(
-            [*command, "-c", "1", *words], cwd=folder, env=dict(found), stdout=log, stderr=log
-        )
+    command += ["-c", "1", "--loglevel", "INFO", *words]
+    path = folder / "team.log"
+    with path.open("wb") as log:
+        started = subprocess.Popen(command, cwd=folder, env=dict(found), stdout=log, stderr=log)
     try:
+        deadline = time.monotonic() + START_S
+        while " ready." not in path.read_text():
+            ended = started.poll() is not None
+            assert not ended and time.monotonic() < deadline, path.read_text()
+            time.sleep(POLL_S)
         yield found
     finally:
         started.terminate()
@@ -76,7 +83,7 @@ def worker(
             started.wait(END_S)
 
 
-def run(folder: Path, environment: Mapping[str, str], *words: str) -> str:
+def run(folder: Path, environment: Mapping[str, str], *words: str, timeout_s: float = 100.0) -> str:
     """Run a program of the project; what it says."""
     said = subprocess.run(
         [sys.executable, *words],
@@ -85,7 +92,7 @@ def run(folder: Path, environment: Mapping[str, str], *words: str) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=timeout_s,
     )
     assert said.returncode == 0, f"{said.stdout}\n{said.stderr}"
     return said.stdout

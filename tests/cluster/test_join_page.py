@@ -68,8 +68,12 @@ def project(folder: Path, cluster: LocalCluster) -> Iterator[Mapping[str, str]]:
 def typed(folder: Path, environment: Mapping[str, str], *commands: str) -> str:
     """Type commands that begin with ``distbelief``, one after another."""
     words = [shlex.split(command)[1:] for command in commands]
-    return teams.run(folder, environment, "-c", TYPED, json.dumps(words))
+    program = ("-c", TYPED, json.dumps(words))
+    return teams.run(folder, environment, *program, timeout_s=LONGEST_S)
 
+
+#: All commands of the page, and what measures, on a busy machine.
+LONGEST_S = 400.0
 
 JOINED = "--celery-app shop.celery:app"
 SMALL = "--model softmax --methods one-replica --replicas 1 --seeds 1 --rates 0.1 --budget 1"
@@ -79,6 +83,7 @@ MEASURING = [
 ]
 
 
+@pytest.mark.timeout(LONGEST_S)
 @pytest.mark.parametrize("rest", [[], pytest.param(MEASURING, marks=pytest.mark.slow)])
 def test_the_page_leads_to_a_model_and_every_command_takes_the_application(
     rest: list[str], bare: LocalCluster, tmp_path: Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,24 @@ def until(condition: Callable[[], Any], what: str) -> None:
 
 
 class Node(PrivateServer):
-    """A server and a plain client of it; ``bus`` is its port for other nodes of a cluster."""
+    """A server and a plain client of it; ``bus`` is its port for other nodes of a cluster.
+
+    With ``tls``, options that begin with ``tls-``, its port speaks nothing else.
+    """
 
     def __init__(
-        self, program: ServerProgram, options: Sequence[str], password: str = "", bus: int = 0
+        self,
+        program: ServerProgram,
+        options: Sequence[str],
+        password: str = "",
+        bus: int = 0,
+        tls: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(program, password=password, options=options)
         self.bus = bus
-        self.client = redis.Redis(port=self.port, password=password or None, protocol=2)
+        self._tls = tls
+        socket, secret = str(self.socket), password or None
+        self.client = redis.Redis(unix_socket_path=socket, password=secret, protocol=2)
 
     def ask(self, *words: Any) -> Any:
         """A reply as it comes."""
@@ -57,6 +67,18 @@ class Node(PrivateServer):
     def close(self) -> None:
         self.client.close()
         super().close()
+
+    @property
+    def _command(self) -> list[str]:
+        words = (word for name, value in self._ports.items() for word in (f"--{name}", value))
+        return [*super()._command, *words]
+
+    @property
+    def _ports(self) -> dict[str, str]:
+        """Options for who listens where."""
+        if self._tls is None:
+            return {"port": str(self.port)}
+        return {"port": "0", "tls-port": str(self.port), **self._tls}
 
 
 class PrivateCluster:
@@ -187,10 +209,15 @@ class PrivateSentinels:
     name = "trainers"
 
     def __init__(
-        self, program: ServerProgram, *, password: str = "", options: Sequence[str] = ()
+        self,
+        program: ServerProgram,
+        *,
+        password: str = "",
+        options: Sequence[str] = (),
+        tls: Mapping[str, str] | None = None,
     ) -> None:
         self._program, self._password = program, password
-        self._options = options
+        self._options, self._tls = options, tls
         self._stack = ExitStack()
         self.servers: list[Node] = []
         self.sentinels: list[Node] = []
@@ -199,7 +226,8 @@ class PrivateSentinels:
     def url(self) -> str:
         user = f":{self._password}@" if self._password else ""
         places = ",".join(f"127.0.0.1:{each.port}" for each in self.sentinels)
-        return f"sentinel://{user}{places}/{self.name}"
+        scheme = "sentinel" if self._tls is None else "rediss+sentinel"
+        return f"{scheme}://{user}{places}/{self.name}"
 
     def __enter__(self) -> PrivateSentinels:
         with self._stack:
@@ -238,7 +266,8 @@ class PrivateSentinels:
             return False
 
     def _start(self, options: Sequence[str]) -> Node:
-        return self._stack.enter_context(Node(self._program, options, self._password))
+        node = Node(self._program, options, self._password, tls=self._tls)
+        return self._stack.enter_context(node)
 
     def _start_sentinel(self, master: Node) -> Node:
         lines = [f"sentinel monitor {self.name} 127.0.0.1 {master.port} 2"]
@@ -246,7 +275,7 @@ class PrivateSentinels:
         lines += [f"sentinel failover-timeout {self.name} 5000"]
         if self._password:
             lines += [f"sentinel auth-pass {self.name} {self._password}"]
-        return self._stack.enter_context(Sentinel(self._program, lines))
+        return self._stack.enter_context(Sentinel(self._program, lines, self._tls))
 
     def _well(self, sentinel: Node) -> bool:
         words = sentinel.ask("SENTINEL", "MASTER", self.name)
@@ -257,13 +286,16 @@ class PrivateSentinels:
 class Sentinel(Node):
     """A server that watches others."""
 
-    def __init__(self, program: ServerProgram, lines: Sequence[str]) -> None:
-        super().__init__(program, ())
+    def __init__(
+        self, program: ServerProgram, lines: Sequence[str], tls: Mapping[str, str] | None
+    ) -> None:
+        super().__init__(program, (), tls=tls)
         self._lines = lines
 
     @property
     def _command(self) -> list[str]:
         path = Path(self._folder) / "sentinel.conf"
-        own = [f"port {self.port}", "bind 127.0.0.1", f"unixsocket {self.socket}"]
+        own = [f"{name} {value}" for name, value in self._ports.items()]
+        own += ["bind 127.0.0.1", f"unixsocket {self.socket}"]
         path.write_text("\n".join([*own, f"dir {self._folder}", *self._lines, ""]))
         return [self._program.path, str(path), "--sentinel"]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from distbelief.app.datasets.reading.access import check_access
-from distbelief.app.errors import ConfigError, DataError, ServerUnreachable
+from distbelief.app.errors import ConfigError, DataError, ServerRefused, ServerUnreachable
 from distbelief.app.settings.extras import needed
 
 #: Storage where making a folder would make a bucket, whose name may be a mistake.
@@ -60,12 +60,12 @@ class Storage:
                 self._files.rm(self._folder(digest), recursive=True)
 
     def _read(self, file: str) -> bytes | None:
-        try:
-            with self._told("read"):
+        with self._told("read"):
+            try:
                 found: bytes = self._files.cat_file(file)
-                return found
-        except FileNotFoundError:
-            return None
+            except FileNotFoundError:
+                return None
+            return found
 
     def _folder(self, digest: str) -> str:
         return f"{self._root}/staged-{digest}"
@@ -77,8 +77,10 @@ class Storage:
     def _told(self, done: str) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, DataError):
+        except DataError:
             raise
+        except FileNotFoundError as error:  # a bucket, or what a folder lies in
+            raise ServerRefused(f"{self.place} cannot be {done}: {error}") from error
         except Exception as error:  # drivers of storage have error trees of their own
             what = str(error) or type(error).__name__
             raise ServerUnreachable(f"{self.place} cannot be {done}: {what}") from error

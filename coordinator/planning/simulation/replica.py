@@ -130,7 +130,7 @@ class Replica:
         elif self._allowed():
             world.held_s += world.timeline.now - self._held_from
             self._once_pushed(partial(self._once_fetched, self._anew))
-        elif world.timeline.now - moved > PATIENCE_S:
+        elif world.timeline.now - moved > PATIENCE_S or world.timeline.now >= self._unit_ends_at:
             world.held_s += world.timeline.now - self._held_from
             self._once_pushed(self._end_unit)
         else:

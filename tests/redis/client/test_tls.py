@@ -18,10 +18,11 @@ from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerUnreachable
 from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.runs.messages import Messages
 from tests.redis.private import PrivateServer, free_port
 from tests.redis.programs import existing
-from tests.redis.topologies import Node, until
+from tests.redis.topologies import Node, PrivateSentinels, until
 
 DEADLINE_S = 20.0
 
@@ -93,6 +94,17 @@ def pass_on(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.fixture(scope="module")
+def encrypting() -> ServerProgram:
+    """A server program with TLS of its own."""
+    for program in binaries.installed():
+        command = [program.path, "--port", "0", "--tls-port", str(free_port())]
+        said = subprocess.run(command, timeout=20, check=False, capture_output=True, text=True)
+        if "Failed to configure TLS" in said.stdout:  # it lacks a certificate, and nothing else
+            return program
+    pytest.skip("there is no server with TLS on the PATH (Debian's redis-server has it)")
+
+
 def as_client(certificates: Path) -> str:
     """The options of an address for a client with a certificate."""
     names = {"ssl_ca_certs": "ca.pem", "ssl_certfile": "client.pem", "ssl_keyfile": "client.key"}
@@ -136,3 +148,29 @@ def test_so_they_do_at_the_nodes_that_a_cluster_names(certificates: Path) -> Non
             found = servers.call([Command(0, ("SET", f"ps:{{{each}}}", each)) for each in "abc"])
             assert len(found) == 3
             messages.enable_events()
+
+
+@pytest.mark.slow
+def test_so_they_do_at_sentinels_and_at_the_masters_that_these_name(
+    certificates: Path, encrypting: ServerProgram
+) -> None:
+    files = {"tls-cert-file": "server.pem", "tls-key-file": "server.key"}
+    named = {option: f"{certificates}/{name}" for option, name in files.items()}
+    named |= {"tls-ca-cert-file": f"{certificates}/ca.pem", "tls-replication": "yes"}
+    with PrivateSentinels(encrypting, password="secret", tls=named) as servers:
+        url = f"{servers.url}?{as_client(certificates)}"
+        with (
+            closing(Servers([url], deadline_s=DEADLINE_S)) as control,
+            closing(Messages(url, DEADLINE_S)) as messages,
+        ):
+            control.one("SET", "key", "before")
+            assert control.one("WAIT", 1, 5000) == 1
+            servers.fail()
+            assert control.one("GET", "key") == b"before"
+            messages.enable_events()
+        stranger = f"{servers.url}?ssl_ca_certs={certificates}/ca.pem"
+        with (
+            closing(Servers([stranger], deadline_s=0.5)) as control,
+            pytest.raises(ServerUnreachable, match="No master found"),
+        ):
+            control.one("PING")

@@ -252,6 +252,18 @@ def test_who_waited_goes_on_from_fresh_parameters(monkeypatch: pytest.MonkeyPatc
     assert [parameters[3] for parameters in seen] == [0.0, 1.0]
 
 
+def test_who_waits_gives_its_process_back_when_the_time_of_its_unit_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others' tasks wait for it as for one that computes."""
+    monkeypatch.setattr(staleness, "PATIENCE_S", DEADLINE_S)
+    config = tallying(replicas=2, batch_size=1, max_staleness=0, unit_seconds=TURNS * 0.1)
+    store = store_for(Tally(4), config)
+    report = replica_of(Tally(4), identity(4), store, config).run(Token(FENCE, 0, 1), 2)
+    assert (report.reached, report.pushes) == (1, 1)
+    assert report.waited_s < DEADLINE_S / 2
+
+
 @pytest.mark.parametrize(("scaled", "moved"), [(False, 1.0), (True, 1 / 3)])
 def test_a_stale_push_goes_at_a_rate_divided_by_its_staleness_if_asked(
     scaled: bool, moved: float

@@ -155,6 +155,15 @@ def test_who_waits_in_vain_is_let_go(clock: Clock) -> None:
     assert waited_s == pytest.approx(sum(clock.pauses))
 
 
+def test_who_waits_does_so_no_longer_than_its_unit_may(clock: Clock) -> None:
+    """Although the slowest moves all the time."""
+    held, _ = throttle(2, [[60, done, 90] for done in range(20, 59)])
+    may, waited_s = held.hold(60, NOTHING, limit_s=0.4)
+    assert not may
+    assert waited_s == pytest.approx(0.4)
+    assert held.hold(60, NOTHING, limit_s=0.0) == (False, 0.0)
+
+
 def test_a_stream_that_ends_is_waited_for_no_longer(clock: Clock) -> None:
     held, _ = throttle(0, [[5, 3], [5, 4]], total=4)
     assert held.hold(5, NOTHING)[0]

@@ -73,3 +73,17 @@ def test_no_worker_is_waited_for_as_long_as_told(monkeypatch: pytest.MonkeyPatch
     ):
         wait(monkeypatch, crowd, timeout_s=7)
     assert 7 < crowd.rounds < 10
+
+
+@pytest.mark.parametrize(
+    ("queues", "command"),
+    [
+        (set(), "celery -A shop worker"),
+        ({"celery"}, "celery -A shop worker -Q celery"),
+        ({"training", "celery"}, "celery -A shop worker -Q celery,training"),
+    ],
+)
+def test_the_command_that_starts_a_worker_names_each_queue_once(
+    queues: set[str], command: str
+) -> None:
+    assert preflight.start_command("shop", queues) == command

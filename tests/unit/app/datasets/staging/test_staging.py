@@ -29,7 +29,7 @@ from distbelief.app.datasets.staging.fetching import open_staged
 from distbelief.app.datasets.staging.manifest import Manifest, cut
 from distbelief.app.datasets.staging.storage import Storage
 from distbelief.app.datasets.targets.wanted import Wanted
-from distbelief.app.errors import ConfigError, DataError, ServerUnreachable
+from distbelief.app.errors import ConfigError, DataError, ServerRefused, ServerUnreachable
 
 SOURCE = "mine.csv"
 
@@ -262,6 +262,19 @@ def test_storage_has_pieces_until_they_are_removed(tmp_path: Path, cache: Path) 
         content.remove(storage)
     assert storage.read(content.digest, [MANIFEST]) == [None]
     assert not list((tmp_path / "far" / "run1").iterdir())
+
+
+def test_a_bucket_that_is_not_there_is_a_refusal_with_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(f"file://{tmp_path}/none", "run1")
+
+    def pipe_file(*_: object) -> None:
+        raise FileNotFoundError("The specified bucket does not exist")
+
+    monkeypatch.setattr(storage._files, "pipe_file", pipe_file)
+    with pytest.raises(ServerRefused, match=r"/none/run1 cannot be written: The specified bucket"):
+        storage.write("d" * 32, MANIFEST, b"")
 
 
 def test_storage_is_opened_under_the_roots_of_a_worker_alone(tmp_path: Path) -> None:
