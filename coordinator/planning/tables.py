@@ -71,4 +71,3 @@ def whole(plan: FleetPlan) -> list[tuple[str, Cells]]:
         (f"{NAMES[name]}: every fleet that was simulated", of_rows(plan, name, plan.of(name)))
         for name in plan.algorithms
     ]
-

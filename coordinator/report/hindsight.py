@@ -18,7 +18,8 @@ from distbelief.coordinator.report.history import History, training
 class Hindsight:
     """Sentences; empty where there is nothing to say.
 
-    ``try_next`` is for a run that has finished or diverged, ``earlier`` compares it with those before.
+    ``try_next`` is for a run that has finished or diverged, ``earlier`` compares it with those
+    before.
     """
 
     try_next: str = ""

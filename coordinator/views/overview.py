@@ -11,7 +11,13 @@ from typing import Any
 
 from distbelief.app.client.pools import refuses
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import DistBeliefError, ExitCode, RunUnknown, ServerError, ServerUnreachable
+from distbelief.app.errors import (
+    DistBeliefError,
+    ExitCode,
+    RunUnknown,
+    ServerError,
+    ServerUnreachable,
+)
 from distbelief.app.files import checkpoint
 from distbelief.app.models.criterion import Metric
 from distbelief.app.runs import events, leadership

@@ -27,7 +27,9 @@ from distbelief.coordinator.runs.messages import Messages
 from tests.documents import PAGES, ROOT, blocks
 
 EXAMPLES = ROOT / "docs" / "examples"
-FIRST, SECOND, LAST = [block.commands for block in blocks(EXAMPLES / "own-fleet.md") if block.commands]
+FIRST, SECOND, LAST = [
+    block.commands for block in blocks(EXAMPLES / "own-fleet.md") if block.commands
+]
 
 Until = Callable[..., None]
 

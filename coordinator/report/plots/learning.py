@@ -140,8 +140,7 @@ def _has_loss(histories: Histories) -> bool:
 
 def _has_scores(histories: Histories) -> bool:
     return any(
-        metric(each) != "loss" and any(point.finite for point in each.heldout)
-        for each in histories
+        metric(each) != "loss" and any(point.finite for point in each.heldout) for each in histories
     )
 
 

@@ -188,7 +188,9 @@ def test_a_report_of_classes_shows_what_is_taken_for_what(tmp_path: Path) -> Non
     assert plot.told([history]) == (
         "17 of 20 examples are right; most often, 2 of dog are taken for cat."
     )
-    assert writing.draw(Drawing(plot, "", [history], [history]), LIGHT, "png").startswith(b"\x89PNG")
+    assert writing.draw(Drawing(plot, "", [history], [history]), LIGHT, "png").startswith(
+        b"\x89PNG"
+    )
 
 
 @pytest.mark.parametrize("odd", [None, [], [[1]], [["x", 1, 0], [1, 1, 0]], [[1, 2], 3]])
