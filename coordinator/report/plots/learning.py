@@ -66,6 +66,8 @@ def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) ->
         line = _scores(axes, history, "loss", theme, second, examples)
         if len(histories) == 1 and history.heldout:
             line.set_label("held-out")
+        elif shown == "_" and history.heldout:  # whose training losses were never finite
+            line.set_label(label)
         seen += [*losses.tolist(), *(each.loss for each in history.heldout)]
     axes.set_ylabel("loss, mean over examples")
     log_if_wide(axes, seen)

@@ -90,14 +90,12 @@ class Drawing:
 
 def drawings(plot: Plot, histories: Histories) -> list[Drawing]:
     """The figures of a plot: one, or one for each kind of run that fits it."""
-    kinds = sorted({plot.kind(each) for each in histories if plot.fits([each])})
+    kinds = {plot.kind(each) for each in histories if plot.fits([each])}
     if len(kinds) < 2:
         return [Drawing(plot, "", histories, histories)] if plot.fits(histories) else []
-    by_kind = ([each for each in histories if plot.kind(each) == kind] for kind in kinds)
     return [
-        Drawing(plot, kind, runs, histories)
-        for kind, runs in zip(kinds, by_kind, strict=True)
-        if plot.fits(runs)
+        Drawing(plot, kind, [each for each in histories if plot.kind(each) == kind], histories)
+        for kind in sorted(kinds, key=str.lower)
     ]
 
 
