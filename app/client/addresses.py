@@ -117,8 +117,9 @@ class ServerAddress:
         scheme, kind = SCHEMES.get(url.partition(":")[0], (None, Kind.ALONE))
         shown = address(url)
         if scheme is None:
+            meant = f"redis://{shown}, or in general " if shown and "://" not in shown else ""
             raise ConfigError(
-                f"'{shown}' is not a server URL: write redis://HOST:PORT/DB, "
+                f"'{shown}' is not a server URL: write {meant}redis://HOST:PORT/DB, "
                 "rediss://HOST:PORT/DB, unix:///PATH, sentinel://HOST:PORT,HOST:PORT/NAME or "
                 "redis+cluster://HOST:PORT,HOST:PORT"
             )

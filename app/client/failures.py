@@ -124,7 +124,10 @@ def given_up(where: str, deadline_s: float, failure: Exception) -> ServerError:
         kind = ServerRefused if str(failure).startswith(DISK_FULL) else ServerUnreachable
         said = str(failure).rstrip(".")
         return kind(f"{where} refused a command, still after {deadline_s:g} s: {said}: {remedy}")
-    return ServerUnreachable(f"{where} gave no answer within {deadline_s:g} s: {_reason(failure)}")
+    return ServerUnreachable(
+        f"{where} gave no answer within {deadline_s:g} s: {_reason(failure)}. Is a server running "
+        "there? The command doctor looks at all of them"
+    )
 
 
 def not_let_in(where: str, error: Exception) -> AuthenticationFailed:

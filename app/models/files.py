@@ -27,11 +27,11 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ModelError
 from distbelief.app.files.atomic import replacing
 from distbelief.app.files.documents import parse, parse_object
-from distbelief.app.files.near import near
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.layout.rows import Ids, TableRows, Tables
 from distbelief.app.layout.tensors import TensorSpec, Vector, views
 from distbelief.app.models import sources
+from distbelief.app.models.complaints import missing, odd
 from distbelief.app.models.folding import fold, fold_untouched, shifted
 from distbelief.app.models.imports import named_modules
 from distbelief.app.models.initial import drawn_values
@@ -195,8 +195,7 @@ def read_model(path: Path) -> SavedModel:
     Raises ModelError: missing or damaged file, another format, or tensors that do not fit.
     """
     if not path.is_file():
-        there = near(path, "*.safetensors")
-        raise ModelError(f"there is no model file {path}{there}: train --output {path} writes one")
+        raise missing(path)
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
@@ -208,7 +207,7 @@ def read_model(path: Path) -> SavedModel:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return _rebuild(header, arrays, path)
     except (SafetensorError, OSError, KeyError, ValueError, ValidationError) as error:
-        raise ModelError(f"{path} is damaged or no safetensors file: {error}") from error
+        raise odd(path, error) from error
 
 
 def _rebuild(header: Mapping[str, str], arrays: Mapping[str, Any], path: Path) -> SavedModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from distbelief.app.datasets.examples.schema import Schema
@@ -120,7 +121,9 @@ def build_model(settings: ModelSettings, schema: Schema) -> Model:
 def _built_in(settings: ModelSettings, schema: Schema) -> Model:
     name = settings.model
     if name not in BUILT_IN:
-        near = difflib.get_close_matches(name, BUILT_IN, n=1)
+        near = difflib.get_close_matches(name.lower(), BUILT_IN, n=1)
+        if name.endswith(".py"):
+            near = [f"{Path(name).stem}:Name"]
         raise ModelError(
             f'unknown model "{name}": '
             + (f'did you mean "{near[0]}"? ' if near else "")

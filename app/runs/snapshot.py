@@ -180,4 +180,6 @@ def check_id(run: str) -> None:
     except UnicodeEncodeError:
         odd = True
     if odd or any(each in "/\\" or not each.isprintable() for each in run):
-        raise RunDamaged(f"{run!a} is no id of a run: these are words, without / and \\")
+        name = run.rstrip("/").rpartition("/")[2]
+        meant = "" if odd or name in ("", ".", "..") else f" (did you mean {name!a}?)"
+        raise RunDamaged(f"{run!a} is no id of a run: these are words, without / and \\{meant}")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.synonyms import advice
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 #: Characters of a value in a message.
 MOST_SHOWN = 200
+
+#: Numbers that are written out, at most.
+LARGEST = 1e15
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -29,6 +36,52 @@ def unknown(name: str, known: list[str]) -> str:
     return f"unknown setting '{name}': {hint}"
 
 
+def of_fields(section: type[BaseModel], values: Mapping[str, Any]) -> str:
+    """What is wrong with a value by itself; empty if nothing is."""
+    try:
+        section.model_validate(values)
+    except ValidationError as error:
+        return _sentence(error, [*section.model_fields]) if error.errors()[0]["loc"] else ""
+    return ""
+
+
+def _wording(error: ErrorDetails) -> str:
+    """What is wanted, and how it is written, where pydantic would speak of types of Python."""
+    kind, value = error["type"], error["input"]
+    in_list = len(error["loc"]) > 1
+    match kind:
+        case "int_parsing" | "int_from_float" if in_list:
+            numbers = re.findall(r"\d+", str(value))
+            return f"must be whole numbers with commas between them, {','.join(numbers) or '64,32'}"
+        case "int_parsing" | "int_from_float":
+            return f"must be a whole number{_as_whole_number(value)}"
+        case "float_parsing":
+            return "must be a number"
+        case "tuple_type" if isinstance(value, str) and re.fullmatch(r"[\d., ]+", value):
+            return f"must be a list, [{value}]"
+        case "tuple_type":
+            return "must be a list"
+        case "dict_type" if isinstance(value, str) and "=" in value:
+            name, _, rest = value.partition("=")
+            return f'must be a table, {{ {name} = "{rest}" }}'
+        case "dict_type":
+            return "must be a table of names and values"
+        case "string_pattern_mismatch":
+            plain = re.sub(r"[^A-Za-z0-9._-]+", "-", str(value)).strip("-.")
+            return f"must be of letters, digits, '.', '_' and '-', such as {plain or 'first'}"
+        case _:
+            return ""
+
+
+def _as_whole_number(value: Any) -> str:
+    """One that was written with an exponent or a point, as it is written."""
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return ""
+    return f": {number:.0f}" if number.is_integer() and abs(number) < LARGEST else ""
+
+
 def _shown(value: Any) -> str:
     try:
         text = repr(value)
@@ -43,7 +96,7 @@ def _sentence(error: ValidationError, known: list[str]) -> str:
         if each["type"] == "extra_forbidden":
             return unknown(str(each["loc"][0]), known)
     first, *others = error.errors()
-    message = first["msg"].removeprefix("Value error, ")
+    message = _wording(first) or first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
     name, value = str(first["loc"][0]), _shown(first["input"])

@@ -16,12 +16,14 @@ def _share_or_column(value: Any) -> float | str:
     """A share, also as text; anything else is the name of a column."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
         raise ValueError("must be a share from 0 to below 1, or the name of a column")
+    percent = str(value).strip().endswith("%")
     try:
-        share = float(value)
+        share = float(value.strip(" %")) if isinstance(value, str) else float(value)
     except ValueError:
         return str(value)
-    if not 0 <= share < 1:
-        raise ValueError("must be at least 0 and below 1, or the name of a column")
+    if percent or not 0 <= share < 1:
+        means = f": {share:g} % is {share / 100:g}" if 2 <= share < 100 else ""
+        raise ValueError(f"must be at least 0 and below 1, or the name of a column{means}")
     return share
 
 

@@ -121,6 +121,8 @@ SENTENCES = {
     "clip_value clipvalue": "gradients are clipped by their length: {clip_norm}",
     "warmup warmup_steps warmup_epochs num_warmup_steps": "{warm_up} are passes in which the rate "
     "rises, {warm_start_steps} are steps that one replica takes alone before the others start",
+    "resume resume_from resume_from_checkpoint": "the command resume goes on with a run, "
+    "{init_from} is a saved model to start from",
     "warm_start": "{init_from} is a saved model to start from, {warm_start_steps} are steps that "
     "one replica takes alone before the others start",
     "shuffle": "minibatches are always shuffled, in an order that {seed} decides",

@@ -8,8 +8,8 @@ from typing import Any
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.files.near import near
-from distbelief.app.settings.complaints import unknown
-from distbelief.app.settings.config import KNOWN
+from distbelief.app.settings.complaints import of_fields, unknown
+from distbelief.app.settings.config import KNOWN, SECTIONS
 
 #: The settings that are tables in a TOML file.
 TABLES = ("data_options", "model_options")
@@ -28,7 +28,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         why = f"{error.strerror}{near(path, '*.toml')}"
         raise ConfigError(f"cannot read the configuration {path}: {why}") from error
     except ValueError as error:  # that of tomllib, of Unicode, and of numbers without end
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        raise ConfigError(
+            f"{path} is not valid TOML: {error}; a setting is a line such as learning_rate = 0.1"
+        ) from error
     except RecursionError:
         raise ConfigError(f"{path} is not valid TOML: it is nested too deeply") from None
     for name, table in settings.items():
@@ -39,4 +41,8 @@ def read_toml(path: Path) -> dict[str, Any]:
             )
     if odd := [name for name in settings if name not in KNOWN]:
         raise ConfigError(f"{path}: {unknown(odd[0], KNOWN)}")
+    for section in SECTIONS:
+        values = {name: settings[name] for name in section.model_fields if name in settings}
+        if wrong := of_fields(section, values):
+            raise ConfigError(f"{path}: {wrong}")
     return settings

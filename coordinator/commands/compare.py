@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from distbelief.coordinator.commands.options import (
     pairs,
     settings_options,
 )
-from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.output import as_json, print_lines, print_table
 from distbelief.coordinator.commands.run_flags import add_environment
 from distbelief.coordinator.comparison.methods import known_methods
 from distbelief.coordinator.progress.program import program
@@ -149,13 +150,13 @@ def _urls(text: str | None) -> dict[str, Any]:
 
 
 def _tell(comparison: Comparison, written: Written, summary: Summary, *, as_json: bool) -> None:
-    from distbelief.coordinator.comparison.tables import aligned, document, overview
+    from distbelief.coordinator.comparison.tables import document, lines, overview
     from distbelief.coordinator.comparison.words import sentences
 
     if as_json:
         click.echo(json.dumps(document(comparison.facts, comparison.budget_s, summary), indent=2))
         return
-    click.echo("\n".join(aligned(overview(summary))))
-    click.echo("\n".join(sentences(summary)))
+    print_table(partial(lines, overview(summary)))
+    print_lines(sentences(summary))
     for file in written.files:
         click.echo(f"written: {file}")

@@ -224,7 +224,8 @@ def pairs(name: str, texts: tuple[str, ...]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not key or not equals:
             flag = "--" + name.replace("_", "-").removesuffix("s")
-            raise click.UsageError(f"{flag} takes KEY=VALUE, got '{text}'")
+            hint = f"{flag} target=price" if name == "data_options" else "with = between them"
+            raise click.UsageError(f"{flag} takes KEY=VALUE, such as {hint}, got '{text}'")
         try:
             result[key] = json.loads(value)
         except ValueError:
@@ -240,7 +241,7 @@ def _parse(name: str, value: Any, kind: str) -> Any:
 
         if "://" in value:
             return split_urls(value)
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return [part.strip() for part in value.strip("[]()").split(",") if part.strip()]
     return value
 
 

@@ -6,9 +6,10 @@ import shutil
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,10 @@ from distbelief.app.datasets.reading.access import check_access
 from distbelief.app.errors import DataError
 from distbelief.app.settings.extras import needed
 from distbelief.coordinator.progress.program import program
+from distbelief.coordinator.views.terminal import safe_console
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
@@ -32,6 +37,13 @@ def folded(line: str, width: int) -> str:
     if len(line) <= width:
         return line
     return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+
+
+def print_table(lines: Callable[[int | None], Iterable[Text]]) -> None:
+    """Print a table: ``lines`` makes it for the width of a terminal, whole without one."""
+    console = safe_console(soft_wrap=True)
+    for line in lines(console.width if console.is_terminal else None):
+        console.print(line)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from distbelief.app.settings.cluster import MonitoringSettings
 from distbelief.app.settings.config import SECTIONS, configure
 from distbelief.app.settings.extras import needed
 from distbelief.coordinator.commands.options import SectionedCommand, settings_options
-from distbelief.coordinator.commands.output import as_json
+from distbelief.coordinator.commands.output import as_json, print_lines, print_table
 from distbelief.coordinator.commands.train import CODES, collect_settings, config_option
 
 if TYPE_CHECKING:  # help begins sooner without them
@@ -138,7 +139,7 @@ def plan(
     if as_json:
         click.echo(json.dumps(made.to_json(), indent=2))
     else:
-        click.echo("\n".join(_lines(made)))
+        _tell(made)
         click.echo(f"\nplan: {written[1]}\nnumbers and calibration: {written[0]}")
 
 
@@ -177,10 +178,11 @@ def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _lines(made: FleetPlan) -> list[str]:
-    from distbelief.coordinator.planning.tables import aligned, shown
+def _tell(made: FleetPlan) -> None:
+    from distbelief.coordinator.planning.tables import lines, shown
 
-    lines = list[str]()
     for caption, cells in shown(made):
-        lines += [f"{caption}:", *aligned(cells), ""]
-    return [*lines, *made.sentences(), "", *made.notes()]
+        click.echo(f"{caption}:")
+        print_table(partial(lines, cells))
+        click.echo()
+    print_lines([*made.sentences(), "", *made.notes()])

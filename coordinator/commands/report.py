@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from distbelief.app.runs.snapshot import check_id
 from distbelief.app.settings.extras import needed
 from distbelief.coordinator.commands.options import SectionedCommand
 from distbelief.coordinator.commands.output import as_json
@@ -53,6 +54,8 @@ def report(
     from distbelief.coordinator.report import reading, writing
 
     names = list(dict.fromkeys(runs))
+    for name in names:
+        check_id(name)
     histories = [reading.read(Path(folder) / name, running=running) for name in names]
     page = Path(output) if output else writing.default_output(Path(folder), names)
     written = writing.write(histories, page, beside=figures)

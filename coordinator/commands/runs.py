@@ -13,15 +13,12 @@ from distbelief.app.settings.durations import seconds_of
 from distbelief.app.settings.environment import split_urls
 from distbelief.coordinator.commands import deletion
 from distbelief.coordinator.commands.options import SectionedCommand
-from distbelief.coordinator.commands.output import as_json, print_lines
+from distbelief.coordinator.commands.output import as_json, print_lines, print_table
 from distbelief.coordinator.commands.run_flags import cluster_settings, run_flags, run_names
 from distbelief.coordinator.views.terminal import safe_console
 
 #: Exit codes of whoever asks a control server.
 ASKING = (ExitCode.UNREACHABLE, ExitCode.AUTHENTICATION, ExitCode.SERVER)
-
-#: Characters of a line: as many as there are.
-WHOLE = 10_000
 
 #: Ways to list runs; see :data:`distbelief.coordinator.views.runs.SORTS`.
 ORDERS = ("when", "score", "time", "name")
@@ -128,13 +125,8 @@ def runs(
     if as_json:
         click.echo(json.dumps([each.to_json() for each in seen], indent=2))
     elif seen:
-        console = safe_console(soft_wrap=True)
-        width = console.width if console.is_terminal else None
-        console.width = max(console.width, WHOLE)  # what is too wide was left out
-        for part in tabulate_runs(seen, width):
-            console.print(part)
-        for each in filter(lambda each: each.problem, seen):
-            console.print(f"{each.run}: {each.problem}", markup=False)
+        print_table(partial(tabulate_runs, seen))
+        print_lines(f"{each.run}: {each.problem}" for each in seen if each.problem)
     else:
         click.echo("there are no such runs here: --folder and --broker say where to look", err=True)
 

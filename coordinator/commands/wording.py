@@ -41,7 +41,7 @@ def misplaced(
 def whereabouts(missing: click.MissingParameter) -> str:
     """Where to find what was not given, as the end of a sentence."""
     name = missing.param.name if missing.param is not None else None
-    if name == "run":
+    if name in ("run", "runs"):
         return f": '{program()} runs' lists them"
     if name in ("model", "model_file"):
         return ": train writes it (runs/RUN/model.safetensors)"

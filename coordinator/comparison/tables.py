@@ -8,10 +8,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.text import Text
+
 from distbelief.coordinator.comparison.comparison import Facts
 from distbelief.coordinator.comparison.outcome import Costs, End, Outcome
 from distbelief.coordinator.comparison.summary import Reached, Row, Spread, Summary
 from distbelief.coordinator.comparison.words import number, sentences
+from distbelief.coordinator.views.columns import tabulate
 
 #: Costs by their name in tables; those of processors in seconds, bytes in millions.
 COSTS: Mapping[str, Callable[[Costs], float]] = {
@@ -27,6 +30,9 @@ COSTS: Mapping[str, Callable[[Costs], float]] = {
 
 #: Those of the short table, which has them with their spread.
 SHORT = ("wall s", "CPU s", "examples", "MB")
+
+#: What is shown first where there is no room for all.
+FIRST = ("method", "replicas", "CPU s", "reached", "best", "rate")
 
 
 def overview(summary: Summary) -> list[list[str]]:
@@ -120,13 +126,9 @@ def metric(spread: Spread) -> str:
     return f"{spread.median:.4g} ({spread.least:.4g}-{spread.largest:.4g})"
 
 
-def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+def lines(table: Sequence[Sequence[str]], width: int | None) -> list[Text]:
     """A table for a terminal."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
-    ]
+    return tabulate(table, width, first=FIRST)
 
 
 def markdown(table: Sequence[Sequence[str]]) -> list[str]:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.text import Text
+
 from distbelief.coordinator.planning.plan import FleetPlan
 from distbelief.coordinator.planning.rows import FleetRow, fewest_servers
 from distbelief.coordinator.planning.simulation.outcome import RESOURCES
 from distbelief.coordinator.planning.words import NAMES, duration, number
+from distbelief.coordinator.views.columns import tabulate
 
 #: Rows of cells; the first has the names of the columns.
 Cells = list[list[str]]
 
 MEGABYTE = 1e6
+
+#: What is shown first where there is no room for all, and what is no number.
+FIRST = ("replicas", "servers", "examples/s", "limited by", "time", "money", "machines")
+WORDS = "limited by"
+
+
+def lines(cells: Cells, width: int | None) -> list[Text]:
+    """A table for a terminal."""
+    return tabulate(cells, width, first=FIRST, right=[each for each in cells[0] if each != WORDS])
 
 
 def of_rows(plan: FleetPlan, algorithm: str, rows: Sequence[FleetRow]) -> Cells:
@@ -58,17 +70,4 @@ def whole(plan: FleetPlan) -> list[tuple[str, Cells]]:
     return [
         (f"{NAMES[name]}: every fleet that was simulated", of_rows(plan, name, plan.of(name)))
         for name in plan.algorithms
-    ]
-
-
-def aligned(cells: Cells) -> list[str]:
-    """Columns for a terminal: numbers to the right, what limits to the left."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    last = len(widths) - 1
-    return [
-        "  ".join(
-            cell.ljust(width) if index == last else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
     ]

@@ -49,8 +49,6 @@ class Course:
 
 def next_step(course: Course) -> str:
     """The first thing to try, with its flag."""
-    if course.reason == EndReason.DIVERGED:
-        return "the loss is not finite: a tenth of the --learning-rate"
     if course.beaten is False:
         return (
             "nothing was learned: see whether target and columns are what you mean (the command "
@@ -69,6 +67,11 @@ def next_step(course: Course) -> str:
             f"{course.training_loss:.3g}: more data, a larger --l2, or a smaller model"
         )
     return "another --seed tells how much of the score is chance; the command compare tries rates"
+
+
+def after_divergence(learning_rate: float) -> str:
+    """What to try when a training by gradient steps left what numbers can hold."""
+    return f"--learning-rate {learning_rate / 10:g}, a tenth of this one's"
 
 
 def _longer(course: Course) -> str:

@@ -25,7 +25,7 @@ class ComparedRuns:
 
 
 def by_score(histories: Sequence[History]) -> list[History]:
-    """Runs of one metric together, the best one first; those without a score last."""
+    """Runs of one metric together, the best one first; those without a score, or model, last."""
     return sorted(histories, key=_rank)
 
 
@@ -39,6 +39,7 @@ def compare(histories: Sequence[History]) -> ComparedRuns:
     for history in by_score(histories):
         place = places[id(history)]
         ended = str(history.outcome.get("reason") or history.outcome.get("state") or "not yet")
+        ended = "diverged" if history.diverged else ended
         seconds = float(history.outcome.get("seconds", history.ended_s))
         facts = (history.run, _score(history), f"{seconds:.1f}", ended)
         note = str(history.config.get("note") or "")
@@ -55,7 +56,9 @@ def _kept(texts: Sequence[str], shown: Sequence[bool]) -> tuple[str, ...]:
 def _value(history: History) -> tuple[str, float]:
     """The figure that decides, of the model that was saved, or of the last evaluation."""
     name, noted = metric(history), history.outcome.get("heldout") or {}
-    last = history.heldout[-1].measures if history.heldout else {}
+    if history.diverged:
+        return name, math.nan
+    last = next((each.measures for each in reversed(history.heldout) if each.finite), {})
     value = noted.get(name, last.get(name))
     return name, math.nan if value is None else float(value)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from distbelief.app.errors import DistBeliefError
 from distbelief.app.models.criterion import Metric, better
 from distbelief.app.runs.snapshot import RunState
-from distbelief.coordinator.progress.advice import Course, next_step
+from distbelief.coordinator.progress.advice import Course, after_divergence, next_step
 from distbelief.coordinator.progress.outcome import UNITS, EndReason
 from distbelief.coordinator.report import reading
 from distbelief.coordinator.report.history import History, training
@@ -18,7 +18,8 @@ from distbelief.coordinator.report.history import History, training
 class Hindsight:
     """Sentences; empty where there is nothing to say.
 
-    ``try_next`` is for a run that has finished, ``earlier`` compares it with those before.
+    ``try_next`` is for a run that has finished or diverged, ``earlier`` compares it with those
+    before.
     """
 
     try_next: str = ""
@@ -27,6 +28,9 @@ class Hindsight:
 
 def hindsight(history: History) -> Hindsight:
     """What follows from a run."""
+    if history.diverged and not history.iterations:  # of a minimisation the error tells it
+        rate = float(history.config.get("learning_rate") or 0)
+        return Hindsight(after_divergence(rate) if rate else "")
     if history.outcome.get("state") != RunState.FINISHED:
         return Hindsight(earlier=history.earlier)
     return Hindsight(next_step(_course(history)), history.earlier)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distbelief.app.errors import ExitCode
 from distbelief.coordinator.report.curves import Curves
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
@@ -60,6 +61,11 @@ class HeldoutPoint:
     seen: float
     loss: float
     measures: Mapping[str, float]
+
+    @property
+    def finite(self) -> bool:
+        """Whether it is the score of a model: one that diverged answers nothing."""
+        return math.isfinite(self.loss)
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,15 @@ class History:
         """The evaluation of the model that was saved, if its end says which one that was."""
         number = self.outcome.get("kept", {}).get("evaluation")
         return next((each for each in reversed(self.heldout) if each.number == number), None)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its numbers left what can be held: it has no model, and no score counts."""
+        return self.outcome.get("exit_code") == ExitCode.DIVERGED
+
+    def unseen(self) -> History:
+        """The run without anything that can be drawn."""
+        return History(self.run, self.config, self.cluster, {})
 
     @property
     def n_train(self) -> float:

@@ -102,6 +102,8 @@ def _going_on(history: History) -> str:
     state = history.outcome.get("state")
     if history.folder is None or history.running or state == RunState.FINISHED:
         return ""
+    if history.diverged:
+        return ""  # it would again
     found = command("resume", history.run, folder=history.folder)
     return found if state else f"{found}, if its coordinator was killed"
 
@@ -172,9 +174,21 @@ def _ended(history: History) -> str:
 
 
 def _last_score(history: History) -> str:
+    if history.diverged:
+        return f"none: the training diverged{_before(history)}"
     if not history.heldout:
         return NEVER_SCORED if history.model_file else ""
-    return f"{brief(history.heldout[-1].measures)} (last evaluation)"
+    last = history.heldout[-1]
+    return f"{brief(last.measures) if last.finite else 'not finite'} (last evaluation)"
+
+
+def _before(history: History) -> str:
+    """The last score of a run that diverged which was one of a model."""
+    finite = [each for each in history.heldout if each.finite]
+    if not finite:
+        return " before any evaluation" if not history.heldout else ""
+    last, unit = finite[-1], UNITS.get(str(history.config.get("algorithm")), "passes")
+    return f"; after {last.place:.3g} {unit} it had {brief(last.measures)}"
 
 
 def _batch(history: History) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby, islice, zip_longest
 from pathlib import Path
-
-from matplotlib.figure import Figure
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.files.atomic import replacing
@@ -24,7 +23,8 @@ from distbelief.coordinator.report.plots import (
     sandblaster,
     throughput,
 )
-from distbelief.coordinator.report.plots.plot import Histories, Plot
+from distbelief.coordinator.report.plots.learning import metric
+from distbelief.coordinator.report.plots.plot import Drawing, Histories, Plot, drawings
 from distbelief.coordinator.report.plots.theme import LIGHT, MOST_COLOURS, Theme
 
 #: In the order of the page: those that are half as wide stand in pairs.
@@ -67,17 +67,17 @@ def write(histories: Histories, output: Path, *, beside: bool = True) -> Written
         ConfigError: the files cannot be written.
     """
     drawn = _drawn(histories)
-    shown = [plot for plot in PLOTS if plot.fits(drawn)]
+    shown = [drawing for plot in PLOTS for drawing in drawings(plot, drawn)]
     folder = output.with_suffix("")
     try:
         figures = []
-        for plot in shown if beside else ():
+        for each in shown if beside else ():
             folder.mkdir(parents=True, exist_ok=True)
-            file = folder / f"{plot.name}.png"
+            file = folder / f"{each.name}.png"
             with replacing(file) as partial:
-                partial.write_bytes(draw(plot, drawn, LIGHT, "png"))
+                partial.write_bytes(draw(each, LIGHT, "png"))
             figures.append(file)
-        text = render_page(histories, [_picture(plot, drawn) for plot in shown])
+        text = render_page(histories, [_picture(each) for each in shown])
         with replacing(output) as partial:
             partial.write_text(text, "utf-8")
     except OSError as error:
@@ -89,26 +89,24 @@ def _drawn(histories: Histories) -> Histories:
     """The runs that are drawn: of more than can be told apart those with the best scores."""
     if len(histories) <= MOST_COLOURS:
         return histories
-    best = {history.run for history in by_score(histories)[:MOST_COLOURS]}
+    of_metrics = (list(same) for _, same in groupby(by_score(histories), metric))
+    turns = chain.from_iterable(zip_longest(*of_metrics))  # the best of each metric come first
+    best = {history.run for history in islice(filter(None, turns), MOST_COLOURS)}
     return [history for history in histories if history.run in best]
 
 
-def draw(plot: Plot, histories: Histories, theme: Theme, form: str) -> bytes:
-    """Draw a figure of the runs as a file of that form: svg or png."""
-    return render(_into(plot, histories), *_size(plot, histories), theme, form)
+def draw(drawing: Drawing, theme: Theme, form: str) -> bytes:
+    """Draw a figure as a file of that form: svg or png."""
+    return render(drawing.draw, *_size(drawing), theme, form)
 
 
-def _picture(plot: Plot, histories: Histories) -> Picture:
-    size, told = _size(plot, histories), plot.told(histories)
-    return picture(_into(plot, histories), *size, plot.title, told, plot.caption)
+def _picture(drawing: Drawing) -> Picture:
+    plot, told = drawing.plot, drawing.told()
+    return picture(drawing.draw, *_size(drawing), drawing.title, told, plot.caption)
 
 
-def _into(plot: Plot, histories: Histories) -> Callable[[Figure, Theme], None]:
-    return lambda figure, theme: plot.draw(figure, histories, theme)
-
-
-def _size(plot: Plot, histories: Histories) -> tuple[float, float]:
-    return WHOLE if plot.wide else HALF, plot.height(histories)
+def _size(drawing: Drawing) -> tuple[float, float]:
+    return WHOLE if drawing.plot.wide else HALF, drawing.plot.height(drawing.every)
 
 
 def render_page(histories: Histories, pictures: Sequence[Picture]) -> str:

@@ -189,5 +189,6 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
+        why = "a file is called so" if isinstance(error, FileExistsError) else error.strerror
+        raise ConfigError(f"cannot make the folder {folder}: {why}") from error
     return folder

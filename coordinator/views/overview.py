@@ -11,7 +11,13 @@ from typing import Any
 
 from distbelief.app.client.pools import refuses
 from distbelief.app.client.servers import Servers
-from distbelief.app.errors import DistBeliefError, RunUnknown, ServerError, ServerUnreachable
+from distbelief.app.errors import (
+    DistBeliefError,
+    ExitCode,
+    RunUnknown,
+    ServerError,
+    ServerUnreachable,
+)
 from distbelief.app.files import checkpoint
 from distbelief.app.models.criterion import Metric
 from distbelief.app.runs import events, leadership
@@ -81,6 +87,11 @@ class Overview:
         return self.snapshot.seconds if self.snapshot is not None else None
 
     @property
+    def diverged(self) -> bool:
+        """Whether its numbers left what can be held: there is no model."""
+        return self.outcome.get("exit_code") == ExitCode.DIVERGED
+
+    @property
     def metric(self) -> Metric | None:
         """What decides which of its models is best; None if none was scored."""
         known: list[str] = list(Metric)
@@ -94,7 +105,9 @@ class Overview:
 
     @property
     def score(self) -> float | None:
-        """The value of that metric."""
+        """The value of that metric; of a run that diverged none counts."""
+        if self.diverged:
+            return None
         if (kept := self.outcome.get("heldout")) is not None:
             return kept.get(self.metric) if self.metric is not None else None
         seen = self.snapshot and self.snapshot.heldout

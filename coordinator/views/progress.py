@@ -109,7 +109,7 @@ def describe_run(seen: Overview, after: Hindsight) -> list[str]:
     lines += [f"event: {event}" for event in seen.events]
     if seen.goes_s is not None:
         lines.append(f"on servers: for another {duration_text(max(0.0, seen.goes_s))}")
-    if seen.state in ("dead", "stopped", "failed"):
+    if seen.state in ("dead", "stopped", "failed") and not seen.diverged:
         lines.append(f"to go on: {seen.going_on}")
     return lines
 

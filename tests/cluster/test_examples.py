@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from psutil import Process
 
 from distbelief import load_model
 from distbelief.app.errors import ExitCode, ServerUnreachable
@@ -26,9 +27,13 @@ from distbelief.coordinator.runs.messages import Messages
 from tests.documents import PAGES, ROOT, blocks
 
 EXAMPLES = ROOT / "docs" / "examples"
-FIRST, SECOND = [block.commands for block in blocks(EXAMPLES / "own-fleet.md") if block.commands]
+FIRST, SECOND, LAST = [
+    block.commands for block in blocks(EXAMPLES / "own-fleet.md") if block.commands
+]
 
 Until = Callable[..., None]
+
+DEADLINE_S = 60.0
 
 
 def free_port() -> int:
@@ -50,7 +55,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Cal
 
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    script = "\n".join(map(at, FIRST))
+    script = "\n".join(map(at, [*FIRST, *LAST]))
     with (
         (folder / "terminal-1.log").open("w") as log,
         subprocess.Popen(
@@ -71,8 +76,17 @@ def here(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Cal
                     patch.setenv(found[1], at(found[2]))
             until(lambda: answered(os.environ["DISTBELIEF_BROKER"]), f"workers, see {log.name}")
             yield at
+            worker = next(each for each in Process(terminal.pid).children() if is_worker(each))
+            worker.terminate()  # as Ctrl-C does
+            terminal.wait(DEADLINE_S)
+            assert not answered(os.environ["DISTBELIEF_BROKER"]), "the servers went on"
         finally:
-            os.killpg(terminal.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.killpg(terminal.pid, signal.SIGTERM)
+
+
+def is_worker(process: Process) -> bool:
+    return any("celery" in word for word in process.cmdline())
 
 
 def answered(broker: str) -> bool:

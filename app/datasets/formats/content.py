@@ -17,7 +17,8 @@ from distbelief.app.errors import DataError
 #: The first bytes of the formats that have some, and of others that people give us.
 _OURS = {b"PAR1": "parquet", b"\x93NUMPY": "npy"}
 _OTHERS: Mapping[bytes, str] = {
-    b"PK\x03\x04": "a zip archive: unpack it, or if it is one of NumPy let its name end in .npz",
+    b"PK\x03\x04": "a zip archive: unpack it; if it is one of NumPy let its name end in "
+    ".npz, if it is of Excel save it as CSV",
     b"\x89HDF": "HDF5: write a CSV or Parquet file of it",
     b"ORC": "ORC: write a Parquet file of it",
     b"Obj\x01": "Avro: write a Parquet file of it",

@@ -82,6 +82,12 @@ def interval(stretch: Stretch) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def _of(curves: Curves | None) -> str:
+    """Of what the probabilities are."""
+    name = None if curves is None else curves.of_class
+    return "of the predicted class" if name is None else f"of class {name}"
+
+
 def _calibration(figure: Figure, histories: Histories, theme: Theme) -> None:
     axes = figure.add_subplot()
     _diagonal(axes, 0, 1, theme)
@@ -94,9 +100,7 @@ def _calibration(figure: Figure, histories: Histories, theme: Theme) -> None:
             axes.vlines(x, low, high, color=own, alpha=0.35, lw=5)
         label, observed = named(histories, history, "observed"), [e.observed for e in stretches]
         axes.plot(x, observed, label=label, markersize=5, **_look(theme, index))
-    of = {curves.of_class for _, _, curves in found}
-    said = "of the predicted class" if None in of else f"of class {', '.join(map(str, of))}"
-    axes.set_xlabel(f"predicted probability {said}")
+    axes.set_xlabel(f"predicted probability {_of(found[0][2])}")
     axes.set_ylabel("share of examples where it was so")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
@@ -150,6 +154,7 @@ def _plot(
     has: str,
     draw: Callable[[Figure, Histories, Theme], None],
     tell: Callable[[Any], str],
+    kind: Callable[[History], str] = lambda _: "",
 ) -> Plot:
     """A square figure of those runs that have such curves; ``tell`` puts one run's into words."""
 
@@ -165,6 +170,7 @@ def _plot(
         draw,
         lambda histories: each_run(histories, told),
         height=lambda _: 4.2,
+        kind=kind,
     )
 
 
@@ -188,6 +194,7 @@ PLOTS = (
         "calibration",
         _calibration,
         _worst,
+        lambda history: f"probability {_of(history.curves)}",
     ),
     _plot(
         "predicted",

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from distbelief.app.models.criterion import Metric
 from distbelief.coordinator.report.hints import number
 from distbelief.coordinator.report.history import History, training
 from distbelief.coordinator.report.plots.plot import (
@@ -43,6 +44,16 @@ def metric(history: History) -> str:
     return "loss"
 
 
+def _of_loss(history: History) -> str:
+    """What its losses are of: those of classes and of numbers are not to be compared."""
+    measures = history.heldout[0].measures if history.heldout else {}
+    return "regression" if Metric.RMSE in measures else "classes" if measures else ""
+
+
+def _of_metric(history: History) -> str:
+    return TITLES.get(metric(history), metric(history))
+
+
 def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) -> None:
     axes, seen = figure.add_subplot(), [math.nan]
     for index, history in enumerate(histories):
@@ -55,6 +66,8 @@ def _loss(examples: bool, figure: Figure, histories: Histories, theme: Theme) ->
         line = _scores(axes, history, "loss", theme, second, examples)
         if len(histories) == 1 and history.heldout:
             line.set_label("held-out")
+        elif shown == "_" and history.heldout:  # whose training losses were never finite
+            line.set_label(label)
         seen += [*losses.tolist(), *(each.loss for each in history.heldout)]
     axes.set_ylabel("loss, mean over examples")
     log_if_wide(axes, seen)
@@ -90,7 +103,7 @@ def _scores(
     scored, kept = history.heldout, history.kept
     (line,) = axes.plot(
         [each.seen if examples else each.time_s for each in scored],
-        [each.measures.get(name, math.nan) for each in scored],
+        [each.measures.get(name, math.nan) if each.finite else math.nan for each in scored],
         color=colour(theme, index),
         linestyle="--",
         marker=MARKERS[index % len(MARKERS)],
@@ -128,7 +141,9 @@ def _has_loss(histories: Histories) -> bool:
 
 
 def _has_scores(histories: Histories) -> bool:
-    return any(each.heldout and metric(each) != "loss" for each in histories)
+    return any(
+        metric(each) != "loss" and any(point.finite for point in each.heldout) for each in histories
+    )
 
 
 def _has_examples(histories: Histories) -> bool:
@@ -153,9 +168,9 @@ def _loss_of(history: History) -> str:
 
 def _told_metric(histories: Histories) -> str:
     def tell(history: History) -> str:
-        if not history.heldout:
+        name, found = metric(history), [each.measures for each in history.heldout if each.finite]
+        if not found:
             return "no held-out score was noted."
-        name, found = metric(history), [each.measures for each in history.heldout]
         first, last = (number(each.get(name, math.nan)) for each in (found[0], found[-1]))
         title = TITLES.get(name, name)
         return f"held-out {title} goes from {first} to {last} in {len(found)} evaluations."
@@ -185,6 +200,7 @@ PLOTS = (
         _has_loss,
         partial(_loss, False),
         _told_loss,
+        kind=_of_loss,
     ),
     Plot(
         "loss-over-examples",
@@ -193,6 +209,7 @@ PLOTS = (
         lambda runs: _has_loss(runs) and _has_examples(runs),
         partial(_loss, True),
         _told_loss,
+        kind=_of_loss,
     ),
     Plot(
         "metric-over-time",
@@ -201,6 +218,7 @@ PLOTS = (
         _has_scores,
         partial(_metric, False),
         _told_metric,
+        kind=_of_metric,
     ),
     Plot(
         "metric-over-examples",
@@ -209,5 +227,6 @@ PLOTS = (
         lambda runs: _has_scores(runs) and _has_examples(runs),
         partial(_metric, True),
         _told_metric,
+        kind=_of_metric,
     ),
 )

@@ -46,6 +46,7 @@ class Plot:
         told: the figure in words, for those who do not see it.
         wide: as wide as the page, else half of it.
         height: in inches, for those runs.
+        kind: of a run; those of one kind share the axes, others have a figure of their own.
     """
 
     name: str
@@ -56,6 +57,46 @@ class Plot:
     told: Callable[[Histories], str]
     wide: bool = False
     height: Callable[[Histories], float] = lambda _: 3.4
+    kind: Callable[[History], str] = lambda _: ""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A plot of the runs of one ``kind``; it is empty where all that are drawn are of one."""
+
+    plot: Plot
+    kind: str
+    runs: Histories
+    every: Histories
+
+    @property
+    def name(self) -> str:
+        """That of its file."""
+        return "-".join(filter(None, (self.plot.name, self.kind.replace(" ", "-"))))
+
+    @property
+    def title(self) -> str:
+        return f"{self.plot.title}: {self.kind}" if self.kind else self.plot.title
+
+    def draw(self, figure: Figure, theme: Theme) -> None:
+        """Draw with the place of each run among all: it has one colour on the whole page."""
+        shown = {each.run for each in self.runs}
+        runs = [each if each.run in shown else each.unseen() for each in self.every]
+        self.plot.draw(figure, runs, theme)
+
+    def told(self) -> str:
+        return self.plot.told(self.runs)
+
+
+def drawings(plot: Plot, histories: Histories) -> list[Drawing]:
+    """The figures of a plot: one, or one for each kind of run that fits it."""
+    kinds = {plot.kind(each) for each in histories if plot.fits([each])}
+    if len(kinds) < 2:
+        return [Drawing(plot, "", histories, histories)] if plot.fits(histories) else []
+    return [
+        Drawing(plot, kind, [each for each in histories if plot.kind(each) == kind], histories)
+        for kind in sorted(kinds, key=str.lower)
+    ]
 
 
 def colour(theme: Theme, index: int) -> str:

@@ -18,6 +18,9 @@ from distbelief.coordinator.report.plots.theme import Theme
 MOST_CLASSES = 40
 MOST_WRITTEN = 12
 
+#: Matrices beside one another, and inches of one alone and of each row of several.
+ACROSS, HEIGHT, HEIGHT_OF_SEVERAL = 2, 4.2, 2.9
+
 
 def confusion(history: History) -> tuple[list[str], Array] | None:
     """Names of the classes and counts, shape (true, predicted); None without, or of too many."""
@@ -37,10 +40,20 @@ def _found(histories: Histories) -> list[tuple[History, list[str], Array]]:
     return [(history, *found) for history, found in pairs if found is not None]
 
 
+def _down(histories: Histories) -> int:
+    """Rows of matrices."""
+    return -(-len(_found(histories)) // ACROSS)
+
+
+def _height(histories: Histories) -> float:
+    return HEIGHT if len(_found(histories)) == 1 else HEIGHT_OF_SEVERAL * _down(histories)
+
+
 def _draw(figure: Figure, histories: Histories, theme: Theme) -> None:
     found = _found(histories)
-    every = figure.subplots(1, len(found), squeeze=False)[0]
-    for axes, (history, names, counts) in zip(every, found, strict=True):
+    across = min(len(found), ACROSS)
+    for place, (history, names, counts) in enumerate(found):
+        axes = figure.add_subplot(_down(histories), across, place + 1)
         _matrix(axes, names, counts, theme)
         if len(histories) > 1:
             axes.set_title(history.run, loc="left", fontsize="small")
@@ -98,6 +111,6 @@ PLOTS = (
         lambda histories: bool(_found(histories)),
         _draw,
         _told,
-        height=lambda _: 4.2,
+        height=_height,
     ),
 )

@@ -18,7 +18,7 @@ from distbelief.coordinator.comparison.folder import ComparisonFolder
 from distbelief.coordinator.comparison.methods import methods_of
 from distbelief.coordinator.comparison.outcome import End
 from distbelief.coordinator.comparison.page import draw, write
-from distbelief.coordinator.comparison.tables import aligned, markdown, overview, tuning
+from distbelief.coordinator.comparison.tables import lines, markdown, overview, tuning
 from distbelief.coordinator.report import drawing
 from distbelief.coordinator.report.plots.theme import LIGHT
 from tests.unit.coordinator.comparison import made_up
@@ -124,7 +124,7 @@ def test_counts_that_a_system_does_not_tell_are_unknown_and_not_zero() -> None:
         found[key] = replace(each, points=tuple(points))
     table = overview(summary(over, found))
     assert table[1][5] == "unknown"
-    assert len(aligned(table)) == len(markdown(table)) - 1 == 2
+    assert len(lines(table, None)) == len(markdown(table)) - 1 == 2
 
 
 def test_a_folder_keeps_what_was_made_and_refuses_another_comparison(tmp_path: Path) -> None:

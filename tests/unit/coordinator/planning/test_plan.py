@@ -22,7 +22,7 @@ from distbelief.coordinator.planning.page import write
 from distbelief.coordinator.planning.plan import FleetPlan, make_plan
 from distbelief.coordinator.planning.rows import fewest_servers
 from distbelief.coordinator.planning.simulation import downpour
-from distbelief.coordinator.planning.tables import aligned, shown
+from distbelief.coordinator.planning.tables import lines, shown
 from distbelief.coordinator.planning.words import duration, number
 from tests.unit.coordinator.planning.synthetic import calibration, cost
 
@@ -158,7 +158,7 @@ def test_both_algorithms_have_a_table_with_one_process_first() -> None:
         assert cells[1][0] == "one process"
         assert [row[0] for row in cells[2:]] == ["1", "2", "5", "10", "20"]
         assert len({len(row) for row in cells}) == 1
-        assert len(aligned(cells)) == len(cells)
+        assert len(lines(cells, None)) == len(cells)
 
 
 def test_fewest_servers_are_as_few_as_are_as_fast(good: FleetPlan) -> None:

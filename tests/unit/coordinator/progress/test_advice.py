@@ -15,7 +15,6 @@ KEPT_LAST = {"kept": 4, "evaluations": 4, "place": 8.0, "last": 8.0}
 @pytest.mark.parametrize(
     ("reason", "facts", "said"),
     [
-        (EndReason.DIVERGED, {}, "a tenth of the --learning-rate"),
         (EndReason.PASSES, {"beaten": False}, "nothing was learned"),
         (
             EndReason.PASSES,

@@ -21,7 +21,7 @@ from distbelief.coordinator.report.plots.downpour import (
     staleness_width,
 )
 from distbelief.coordinator.report.plots.learning import metric
-from distbelief.coordinator.report.plots.plot import Histories
+from distbelief.coordinator.report.plots.plot import Histories, drawings
 from distbelief.coordinator.report.plots.portions import (
     MOST_LANES,
     MOST_SILENT,
@@ -135,11 +135,11 @@ def test_every_figure_that_fits_can_be_drawn_and_told(
     monkeypatch.setattr(drawing, "DOTS", 30)
     names = {}
     for case, histories in _all(tmp_path).items():
-        shown = [plot for plot in writing.PLOTS if plot.fits(histories)]
-        names[case] = {plot.name for plot in shown}
-        for plot in shown if case != "bare" else ():
-            assert writing.draw(plot, histories, LIGHT, "png").startswith(b"\x89PNG")
-            assert "nan" not in plot.told(histories)
+        shown = [each for plot in writing.PLOTS for each in drawings(plot, histories)]
+        names[case] = {each.plot.name for each in shown}
+        for each in shown if case != "bare" else ():
+            assert writing.draw(each, LIGHT, "png").startswith(b"\x89PNG")
+            assert "nan" not in each.told()
     assert names["nothing"] == set()
     assert "portions" in names["sand"] & names["both"]
     assert "staleness" in names["down"] & names["both"]
@@ -149,9 +149,10 @@ def test_every_figure_that_fits_can_be_drawn_and_told(
 def test_a_figure_is_the_same_bytes_each_time_and_others_in_the_dark(tmp_path: Path) -> None:
     histories = [read(journals.downpour(tmp_path / "run"))]
     plot = next(plot for plot in writing.PLOTS if plot.name == "throughput")
-    first, again = (writing.draw(plot, histories, LIGHT, "svg") for _ in range(2))
+    (figure,) = drawings(plot, histories)
+    first, again = (writing.draw(figure, LIGHT, "svg") for _ in range(2))
     assert first == again
-    assert writing.draw(plot, histories, DARK, "svg") != first
+    assert writing.draw(figure, DARK, "svg") != first
 
 
 def test_a_figure_tells_its_values_at_their_places(tmp_path: Path) -> None:
@@ -196,6 +197,7 @@ def test_curves_that_were_noted_are_drawn_and_told(
     }
     for plot in curves.PLOTS:
         for histories in (one, one * 2):
-            assert writing.draw(plot, histories, LIGHT, "png").startswith(b"\x89PNG")
+            (figure,) = drawings(plot, histories)
+            assert writing.draw(figure, LIGHT, "png").startswith(b"\x89PNG")
     RunFolder(folder).keep_curves({"examples": 4, "of": 9, "roc": [{"class": "b"}]})
     assert read(folder).curves is None

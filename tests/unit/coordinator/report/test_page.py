@@ -14,6 +14,7 @@ from distbelief.app.errors import ExitCode
 from distbelief.coordinator.report import tables, writing
 from distbelief.coordinator.report.pages import with_flags
 from distbelief.coordinator.report.plots import learning, quality
+from distbelief.coordinator.report.plots.plot import Drawing
 from distbelief.coordinator.report.plots.theme import LIGHT
 from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator.conftest import Run
@@ -187,7 +188,9 @@ def test_a_report_of_classes_shows_what_is_taken_for_what(tmp_path: Path) -> Non
     assert plot.told([history]) == (
         "17 of 20 examples are right; most often, 2 of dog are taken for cat."
     )
-    assert writing.draw(plot, [history], LIGHT, "png").startswith(b"\x89PNG")
+    assert writing.draw(Drawing(plot, "", [history], [history]), LIGHT, "png").startswith(
+        b"\x89PNG"
+    )
 
 
 @pytest.mark.parametrize("odd", [None, [], [[1]], [["x", 1, 0], [1, 1, 0]], [[1, 2], 3]])
