@@ -32,6 +32,7 @@ class UnitDone:
     loss: float
     pushes: int
     staleness: Counter[int]
+    goodput: float | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from distbelief.coordinator.cluster.signals import Interruption
 from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.downpour.intervals import choose_intervals
 from distbelief.coordinator.downpour.shard_size import fit_shards
+from distbelief.coordinator.downpour.streams import choose_streams
 from distbelief.coordinator.monitoring.monitors import monitoring
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.problem.spreading import spread
@@ -32,6 +33,7 @@ from distbelief.coordinator.runs.checkpoints import Checkpoints
 from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
+from distbelief.coordinator.runs.head_count import counting
 from distbelief.coordinator.runs.journal import Journal
 from distbelief.coordinator.runs.session import Session, open_session
 from distbelief.coordinator.runs.staging import check_size, staging
@@ -106,11 +108,12 @@ def open_training(
             check_workers(session, cluster, embedded, say)
             callbacks = together(callbacks, monitors, _publisher(session, problem))
             session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
+            problem = _with_streams(problem, session, elsewhere=embedded is None)
             problem = _settle(problem, session, fit=embedded is None and not resumed)
             for line in announcement(session, problem, chosen=_auto_intervals(config)):
                 say(line)
             where = cluster if embedded is None else cluster.model_copy(update={"stage_data": None})
-            with staging(session, where, problem.data, say):
+            with staging(session, where, problem.data, say), counting(session):
                 hooks = _hooks(embedded, session, callbacks, interruption, checkpoints)
                 hooks = replace(hooks, check=restarts.noting(hooks.check, session.note))
                 yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
@@ -148,7 +151,7 @@ def _embedded_cluster(
             given.tell_workers()
         yield given
         return
-    processes, logs = cluster.processes or problem.config.replicas, folder.make_logs()
+    processes, logs = cluster.processes or problem.config.n_replicas, folder.make_logs()
     say(
         f"starting 1 control server, {cluster.servers} parameter servers and a worker "
         f"with {processes} processes (logs in {logs})"
@@ -191,6 +194,16 @@ def _flower(
         return
     with flower.run_flower(endpoints, folder.make_logs(), cluster.wait_seconds, say):
         yield
+
+
+def _with_streams(problem: Problem, session: Session, *, elsewhere: bool) -> Problem:
+    """Choose replicas and streams by the workers that are there, if that is left to us."""
+    if problem.config.replicas != "auto":
+        return problem
+    session.processes = session.count_processes()
+    problem = choose_streams(problem, session.processes, elsewhere=elsewhere)
+    session.record = replace(session.record, config=problem.config)
+    return problem
 
 
 def _settle(problem: Problem, session: Session, *, fit: bool) -> Problem:

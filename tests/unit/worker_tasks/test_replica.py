@@ -116,7 +116,7 @@ def store_for(
 def replica_of(
     model: Model, data: Dataset, store: MemoryParameterStore, config: RunConfig, subset: int = 0
 ) -> Replica:
-    part = Subset(np.arange(data.n_examples), subset, config.replicas, config.seed)
+    part = Subset(np.arange(data.n_examples), subset, config.n_replicas, config.seed)
     return Replica(model, Examples(data, part), store, config)
 
 
@@ -150,7 +150,7 @@ def train_all(replicas: Sequence[Replica], config: RunConfig, check: Callable[[]
     steps = [replica.examples.subset.steps_per_pass(config.batch_size) for replica in replicas]
     plan, attempts = UnitPlan(steps, config), itertools.count(1)
     while not plan.done:
-        for unit in plan.take(replicas[0].store.sequences(config.replicas)):
+        for unit in plan.take(replicas[0].store.sequences(config.n_replicas)):
             while True:
                 token = Token(FENCE, unit.subset, next(attempts))
                 try:
@@ -195,7 +195,7 @@ def test_every_example_counts_once_a_pass_however_often_the_work_is_stopped(
 ) -> None:
     config, model, data = tallying(**settings), Tally(n_examples), identity(n_examples)
     store = store_for(model, config)
-    replicas = [replica_of(model, data, store, config, r) for r in range(config.replicas)]
+    replicas = [replica_of(model, data, store, config, r) for r in range(config.n_replicas)]
     planned = train_all(replicas, config, Fuse(stops))
     assert counted(store) == [config.n_passes] * n_examples
     assert [count.applied for count in store.counts()] == [planned] * store.layout.n_shards

@@ -55,6 +55,7 @@ class Desk:
     idle_s = 0.0
     oldest = None
     workers = 2
+    held = 0
 
     def __init__(self, problem: Problem, store: MemoryParameterStore) -> None:
         self._problem = problem
@@ -70,7 +71,13 @@ class Desk:
         self._attempt = 0
         self._failure: Exception | None = None
 
-    def submit(self, task: str, unit: str, specification: dict[str, Any]) -> None:
+    def submit(
+        self,
+        task: str,
+        unit: str,
+        specification: dict[str, Any],
+        made: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.submitted.append(unit)
         self._open.append((task, unit, specification))
 
@@ -100,7 +107,7 @@ class Desk:
     def _train_unit(self, specification: dict[str, Any]) -> dict[str, Any]:
         problem, subset = self._problem, specification["subset"]
         self._attempt += 1
-        part = Subset(self._train, subset, problem.config.replicas, problem.config.seed)
+        part = Subset(self._train, subset, problem.config.n_streams, problem.config.seed)
         replica = Replica(
             problem.model, Examples(problem.dataset, part), self._store, problem.config
         )

@@ -298,7 +298,9 @@ def test_an_error_of_ours_ends_the_run_without_a_traceback(office: Office) -> No
 
 
 def test_a_unit_that_keeps_losing_its_worker_ends_the_run(office: Office) -> None:
-    with pytest.raises(WorkFailed, match="lost its worker 3 times and got no further, last 17@host: "):
+    with pytest.raises(
+        WorkFailed, match="lost its worker 3 times and got no further, last 17@host: "
+    ):
         office.messages_after(replace(EXPIRED, tries=3), 2 * LEASE_S)
 
 
