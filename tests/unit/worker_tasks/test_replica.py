@@ -201,6 +201,36 @@ def test_every_example_counts_once_a_pass_however_often_the_work_is_stopped(
     assert [count.applied for count in store.counts()] == [planned] * store.layout.n_shards
 
 
+@given(
+    n_examples=st.integers(3, 25),
+    stops=st.sets(st.integers(1, 40), max_size=6),
+    intervals=st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    overlap=st.booleans(),
+)
+def test_every_example_counts_once_a_pass_where_units_have_intervals_of_their_own(
+    n_examples: int, stops: set[int], intervals: list[int], overlap: bool
+) -> None:
+    settings = {"replicas": 2, "batch_size": 2, "passes": 2, "unit_steps": 7, "overlap": overlap}
+    config, data, check = tallying(**settings), identity(n_examples), Fuse(stops)
+    store = store_for(Tally(n_examples), config)
+    parts = [Subset(np.arange(n_examples), index, 2, config.seed) for index in range(2)]
+    plan = UnitPlan([part.steps_per_pass(2) for part in parts], config)
+    attempts, every = itertools.count(1), itertools.cycle(intervals)
+    while not plan.done:
+        for unit, interval in zip(plan.take(), every):  # noqa: B905  (it goes on for ever)
+            told = config.model_copy(update={"n_push": interval, "n_fetch": interval})
+            examples = Examples(data, parts[unit.subset])
+            replica = Replica(Tally(n_examples), examples, store, told, numbering=1)
+            report = None
+            while report is None:
+                with contextlib.suppress(Stopped):
+                    token = Token(FENCE, unit.subset, next(attempts))
+                    report = replica.run(token, unit.stop, check, start=unit.start)
+            plan.finish(unit, report.reached)
+    assert counted(store) == [2] * n_examples
+    assert {count.applied for count in store.counts()} == {plan.total_steps}
+
+
 @given(settings=configurations)
 def test_a_stream_pushes_its_steps_divided_by_n_push_rounded_up(settings: dict[str, Any]) -> None:
     config, data = tallying(**settings | {"replicas": 1}), identity(20)
