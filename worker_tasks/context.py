@@ -113,10 +113,18 @@ class RunContext:
             lambda rows: self.parameters.fetch(vector, rows=rows, known=known).tables,
         )
 
-    def replica(self, subset: int) -> Replica:
-        part = Subset(self.data.train, subset, self.config.replicas, self.config.seed)
+    def replica(
+        self, subset: int, at_work: int | None = None, interval: int | None = None
+    ) -> Replica:
+        """The replica of a subset, for a unit that was told how many are at work."""
+        config, numbering = self.config, self.config.push_interval
+        part = Subset(self.data.train, subset, config.n_streams, config.seed)
         examples = Examples(self.data.dataset, part, self._shares)
-        return Replica(self.model, examples, self.parameters, self.config, self._states)
+        if interval:
+            config = config.model_copy(update={"n_push": interval, "n_fetch": interval})
+        weight = config.n_replicas / at_work if at_work else 1.0
+        states = self._states
+        return Replica(self.model, examples, self.parameters, config, states, numbering, weight)
 
     @cached_property
     def _states(self) -> OwnStates:

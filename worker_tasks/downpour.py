@@ -13,11 +13,16 @@ from distbelief.worker_tasks.process import computing
 
 
 class Steps(Specification):
-    """The steps of a unit, in the stream of one subset."""
+    """The steps of a unit, in the stream of one subset.
+
+    Where workers come and go, it says how many were ``at_work``, and the steps between exchanges.
+    """
 
     subset: Whole
     start: Whole
     stop: Whole
+    at_work: Whole | None = None
+    interval: Whole | None = None
 
 
 @computing()
@@ -28,7 +33,8 @@ def run_unit(run: str, unit: str) -> str:
         claim = lease.claim
         steps = claim.specified(Steps)
         token = Token(claim.fence, steps.subset, claim.attempt)
-        replica = open_context(run, claim.fence).replica(steps.subset)
+        context = open_context(run, claim.fence)
+        replica = context.replica(steps.subset, steps.at_work, steps.interval)
         return replica.run(token, steps.stop, lease.check, start=steps.start).to_json()
 
     return work(ledger(run), unit, do)

@@ -9,18 +9,19 @@ from distbelief.app.settings.config import RunConfig
 
 
 class PushPoints:
-    """The steps after which a replica pushes: at multiples of ``n_push``, and at the unit's end.
+    """The steps after which a replica pushes: each ``n_push`` of them, and the unit's last.
 
     With ``round_seconds`` not at all of them, but at the first after so long: faster workers
     take more steps in the same time (Liu et al. 2024, "dynamic local updates"). The push has
-    the numbers of all multiples that it goes over. Where some shards have others than the rest,
-    ``sequences``, there is always one, so that each is made again as it was or not at all.
+    the numbers of all that it goes over. Where some shards stand at other steps than the rest,
+    ``reached``, there is always one, so that each is made again as it was or not at all.
     """
 
-    def __init__(self, config: RunConfig, sequences: Collection[int], stop: int) -> None:
+    def __init__(self, config: RunConfig, reached: Collection[int], stop: int) -> None:
         self._interval = config.push_interval
         self._seconds = config.round_seconds or 0.0
-        self._always = frozenset(sequences)
+        self._first = min(reached)
+        self._always = frozenset(reached)
         self._stop = stop
         self._began = time.perf_counter()
 
@@ -32,7 +33,8 @@ class PushPoints:
         """Whether a push is due before ``step``."""
         if step == self._stop:
             return True
-        sequence, rest = divmod(step, self._interval)
-        if rest:
+        if step in self._always:
+            return True
+        if (step - self._first) % self._interval:
             return False
-        return sequence in self._always or time.perf_counter() - self._began >= self._seconds
+        return time.perf_counter() - self._began >= self._seconds

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from distbelief.app.models.model import Model
 from distbelief.app.models.scaling import loss_unit
@@ -38,7 +38,7 @@ from distbelief.worker_tasks.unit_report import UnitReport
 
 
 class Replica:
-    """Takes the steps of one subset's stream, unit by unit; with rounds, ``states`` are kept."""
+    """Takes a subset's steps, ``numbering`` to each number of a push; rounds have a ``weight``."""
 
     def __init__(
         self,
@@ -47,18 +47,19 @@ class Replica:
         store: ParameterStore,
         config: RunConfig,
         states: OwnStates | None = None,
+        numbering: int | None = None,
+        weight: float = 1.0,
     ) -> None:
         self.model = model
         self.examples = examples
         self.store = store
         self.config = config
         self.states = {} if states is None else states
+        self.numbering = numbering or config.push_interval
+        self.weight = weight
         subset = examples.subset
         self.schedule = Schedule.of(config, subset.steps_per_pass(config.batch_size))
-        parts = (replace(subset, index=index) for index in range(subset.n_subsets))
-        self.bound = StalenessBound.of(
-            config, [part.steps_per_pass(config.batch_size) for part in parts]
-        )
+        self.bound = StalenessBound.of_subset(config, subset)
 
     def open_copy(self, stream: int) -> Copy:
         """The copy that the steps of a stream are taken on."""
@@ -87,12 +88,12 @@ class Replica:
         """
         report, begun = UnitReport(reached=stop), time.perf_counter()
         with executor(self.config.overlap) as pushes, executor(self.config.overlap) as fetches:
-            positions, n_push = self.store.announce(token), self.config.push_interval
+            positions, each = self.store.announce(token), self.numbering
             # Where a unit begins, the stream's pushes are whole or at their end.
-            check_sequences(positions, math.ceil(start / n_push))
-            first = int(positions.sequences.min()) * n_push
+            check_sequences(positions, math.ceil(start / each))
+            first = int(positions.sequences.min()) * each
             if first < stop:
-                points = PushPoints(self.config, positions.sequences.tolist(), stop)
+                points = PushPoints(self.config, (each * positions.sequences).tolist(), stop)
                 _Loop(self, token, report, pushes, fetches, points).run(first, stop, check)
         report.seconds = time.perf_counter() - begun
         return report
@@ -123,6 +124,7 @@ class _Loop:
         points: PushPoints,
     ) -> None:
         self._config = replica.config
+        self._replica = replica
         self._store = replica.store
         self._token = token
         self._report = report
@@ -137,7 +139,6 @@ class _Loop:
         self._pushed = 0
         self._copy = replica.open_copy(token.stream)
         self._window = range(0)
-        self._schedule = replica.schedule
         self._share = 1.0
         self._loss_unit = loss_unit(replica.model)
         self._clock = PushClock(self._config)
@@ -147,8 +148,7 @@ class _Loop:
         self._throttle = None if bound is None else StalenessThrottle(bound, self._store, stream)
 
     def run(self, first: int, stop: int, check: Callable[[], None]) -> None:
-        n_push = self._config.push_interval
-        self._acknowledged = self._pushed = first // n_push
+        self._acknowledged = self._pushed = first // self._replica.numbering
         self._window = self._window_from(first, stop)
         self._fetch_here()
         self._accrued_base = self._positions
@@ -172,7 +172,7 @@ class _Loop:
                 # A push whose reply brings the fresh parameters saves the next fetch.
                 carried = step + 1 == self._window.stop < stop and not self._copy.by_window
                 self._over = self._clock.is_over(step + 1 - first)
-                self._start_push(step // n_push + 1, fetch=carried, last=step + 1 == stop)
+                self._start_push(step, fetch=carried, last=step + 1 == stop)
         self._await_push()
         self._await_fetch()
 
@@ -183,7 +183,7 @@ class _Loop:
         """
         if self._over or self._throttle is None:
             return not self._over
-        made = step // self._config.push_interval
+        made = step // self._replica.numbering
         may, waited_s = self._throttle.hold(made, check, self._clock.left_s)
         self._report.waited_s += waited_s
         if may and waited_s:
@@ -230,14 +230,15 @@ class _Loop:
             self._accrued_base = self._positions
             self._points.begin()
         if new_push or self._copy.by_round:
-            self._share = self._schedule.share(step)
+            self._share = self._replica.schedule.share(step)
         loss, n_examples = self._copy.compute(step)
         self._report.steps += 1
         self._report.examples += n_examples
         self._report.loss_sum += loss * n_examples * self._loss_unit
 
-    def _start_push(self, sequence: int, *, fetch: bool, last: bool) -> None:
+    def _start_push(self, step: int, *, fetch: bool, last: bool) -> None:
         self._await_push()
+        sequence = step // self._replica.numbering + 1
         # Behind one that is held there may come none.
         held = self._throttle is not None and not self._throttle.lets_go_on(sequence)
         gradient, rows = self._copy.take_accrued()
@@ -250,7 +251,7 @@ class _Loop:
             rows=rows,
             fetch=fetch,
             base=base,
-            share=1.0 if self._copy.by_round else self._share,
+            share=self._replica.weight if self._copy.by_round else self._share,
             span=sequence - self._pushed,
             **self._narrowing.words(last=last or held or self._over),
         )

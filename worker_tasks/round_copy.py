@@ -30,14 +30,16 @@ class OwnState:
     age: int = 0
 
 
-#: The state of each stream whose steps a process has taken, kept from unit to unit.
+#: The state of each stream whose steps a process has taken, kept from unit to unit; or that of the
+#: process, where streams outnumber replicas: each unit is then of another.
 OwnStates = dict[int, OwnState]
 
 
 class RoundCopy(FlatCopy):
     """All parameters, which the run's rule changes here; shards only learn what came of a round.
 
-    The rule's state goes on where this process took the step before; else it begins anew.
+    The rule's state goes on where this process took the step before; else it begins anew. Where
+    streams outnumber replicas it goes on with whatever stream this process works on next.
     """
 
     by_round = True
@@ -55,6 +57,8 @@ class RoundCopy(FlatCopy):
         self._rule = own_rule(config)
         self._local_steps = True
         self._states = states
+        self._shared = config.n_streams > config.n_replicas
+        self._owner = 0 if self._shared else stream
         self._state: OwnState | None = None
         self._began = np.empty_like(self._parameters)
         self._spoilt = False
@@ -76,7 +80,7 @@ class RoundCopy(FlatCopy):
 
     def compute(self, step: int) -> tuple[float, int]:
         if self._state is None or self._state.step != step:
-            self._state = self._states[self._stream] = self._state_before(step)
+            self._state = self._states[self._owner] = self._state_before(step)
             self._slots = [*self._rule.fitting(self._parameters, self._state.slots)]
         return super().compute(step)
 
@@ -98,7 +102,7 @@ class RoundCopy(FlatCopy):
             self._taken.fill(np.nan)
             self._spoilt = False
             self._state = None
-            self._states.pop(self._stream, None)
+            self._states.pop(self._owner, None)
         return self._taken, []
 
     def _accrue(self, gradient: Vector) -> None:
@@ -106,7 +110,9 @@ class RoundCopy(FlatCopy):
 
     def _state_before(self, step: int) -> OwnState:
         """The state that this process has left before ``step``, or a new one."""
-        known = self._states.get(self._stream)
+        known = self._states.get(self._owner)
+        if known is not None and self._shared:
+            known = replace(known, step=step)
         if known is not None and known.step == step:
             return known
         first = self._rule.initial_slots(self._parameters.astype(np.float64))

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.settings.config import RunConfig, whole_pushes
 from distbelief.app.store.contract.parameters import ParameterStore
 
@@ -44,6 +45,14 @@ class StalenessBound:
         totals = [math.ceil(steps * config.n_passes / n_push) for steps in steps_per_pass]
         warm = whole_pushes(config.warm_start_steps, n_push) // n_push
         return cls(config.max_staleness, totals, min(warm, totals[0]))
+
+    @classmethod
+    def of_subset(cls, config: RunConfig, subset: Subset) -> StalenessBound | None:
+        """The bound of the run that one of its subsets belongs to; None if it has none."""
+        if config.max_staleness is None:
+            return None
+        parts = (replace(subset, index=index) for index in range(subset.n_subsets))
+        return cls.of(config, [part.steps_per_pass(config.batch_size) for part in parts])
 
     def allows(self, stream: int, made: int, sequences: Sequence[int]) -> bool:
         """Whether a stream that made so many pushes may compute another.

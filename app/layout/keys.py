@@ -27,7 +27,7 @@ Control server:
     dist:run:{RUN}:units        set: the names of the units that are there
     dist:run:{RUN}:deposits     hash: unit -> its blob (packed scores of held-out
                                 examples), until the evaluation is complete or given up
-    dist:run:{RUN}:wakeup       list: one element per unit that finished or was given back;
+    dist:run:{RUN}:wakeup       list: the name of each unit that finished or was given back;
                                 a hint, not the truth
     dist:run:{RUN}:evaluation:<n>  string: JSON of the evaluation that portions belong to
     dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again

@@ -52,7 +52,7 @@ class OuterSettings:
     def of(cls, config: RunConfig) -> Self:
         momentum = config.outer_momentum
         if momentum is None:
-            momentum = USUAL_MOMENTUM if config.replicas > 1 else 0.0
+            momentum = USUAL_MOMENTUM if config.n_replicas > 1 else 0.0
         return cls(config.outer_optimizer or USUAL, config.outer_learning_rate or 1.0, momentum)
 
     def to_json(self) -> dict[str, Any]:
@@ -61,6 +61,6 @@ class OuterSettings:
 
 def outer_rule(config: RunConfig) -> Rule:
     """The outer rule of a run with rounds."""
-    known, replicas = OuterSettings.of(config), config.replicas
+    known, replicas = OuterSettings.of(config), config.n_replicas
     build = OUTER[known.outer_optimizer]
     return build(known.outer_learning_rate / replicas, known.outer_momentum, replicas)

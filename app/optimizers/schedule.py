@@ -47,7 +47,7 @@ class Schedule:
     @classmethod
     def of(cls, config: RunConfig, steps_per_pass: int) -> Schedule:
         total = steps_per_pass * config.n_passes
-        decay = config.learning_rate_decay * config.replicas if config.round_steps else 0.0
+        decay = config.learning_rate_decay * config.n_streams if config.round_steps else 0.0
         return cls(config.schedule, total, steps_per_pass * config.warm_up, decay)
 
     def share(self, step: int) -> float:

@@ -29,6 +29,10 @@ FINISH = Script.load("distbelief.app.runs", "finish")
 RELEASE = Script.load("distbelief.app.runs", "release")
 
 
+#: Wake-ups that are taken at a time.
+MOST_WAKEUPS = 1000
+
+
 class UnitState(StrEnum):
     """State of a unit in the ledger."""
 
@@ -170,25 +174,28 @@ class Ledger:
     def finish(self, claim: Claim, state: UnitState, report: Mapping[str, Any]) -> bool:
         """Report a unit DONE or FAILED; False if another attempt holds it by now."""
         keys = (self._record, self.key(claim.unit), self._wakeup)
-        arguments = (claim.fence, claim.attempt, state, json.dumps(report))
+        arguments = (claim.fence, claim.attempt, state, json.dumps(report), claim.unit)
         return bool(self._servers.call([Command.call(0, FINISH, keys, arguments)])[0] == b"OK")
 
     def release(self, claim: Claim) -> bool:
         """Give a unit back unfinished; False if another attempt holds it by now."""
         keys = (self._record, self.key(claim.unit), self._wakeup)
-        command = Command.call(0, RELEASE, keys, (claim.fence, claim.attempt))
+        command = Command.call(0, RELEASE, keys, (claim.fence, claim.attempt, claim.unit))
         return bool(self._servers.call([command], timeout_s=claim.lease_s)[0] == b"OK")
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float) -> set[str]:
         """Return when a unit finishes or is given back, at the latest after ``timeout_s``.
 
         Zero does not wait at all: a server that has nothing else to do ends even the
-        shortest wait only at its next tick, of which there are ten a second. A wake-up is a
-        hint: call :meth:`read` afterwards whatever happened.
+        shortest wait only at its next tick, of which there are ten a second. The names of such
+        units are hints: some may be missing, and others mean nothing. :meth:`read` has the truth.
         """
-        if timeout_s > 0:
-            self._servers.pop(self._wakeup, timeout_s)
-        self._servers.one("DEL", self._wakeup)
+        first = self._servers.pop(self._wakeup, timeout_s) if timeout_s > 0 else None
+        more = self._servers.one("LRANGE", self._wakeup, 0, MOST_WAKEUPS - 1)
+        if more:
+            self._servers.one("LTRIM", self._wakeup, len(more), -1)
+        told = more if first is None else [first, *more]
+        return {name.decode(errors="replace") for name in told}
 
     def read(self, units: Sequence[str]) -> dict[str, LedgerUnit]:
         """Look ``units`` up; those that the ledger does not know are left out.
@@ -196,6 +203,8 @@ class Ledger:
         Raises:
             RunDamaged: what it holds of one is not what this program writes.
         """
+        if not units:
+            return {}
         asked = [Command(0, ("HMGET", self.key(unit), *_Fields.model_fields)) for unit in units]
         # The time last: whoever renews meanwhile has no lease that ends too late for it.
         time = Command(0, ("TIME",), beside=self._record)

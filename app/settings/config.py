@@ -45,6 +45,9 @@ Stage = Literal["downpour", "sandblaster"]
 #: Tasks of a run that a process does, at most, before one of somebody else's that is behind them.
 TURNS = 3
 
+#: Replicas, at least, where they are as many as there are workers.
+FEWEST_REPLICAS = 2
+
 #: Passes over the training data where nobody says how many, and the examples are not few.
 PASSES = 40
 
@@ -181,16 +184,24 @@ class RunConfig(
         return self.passes or PASSES
 
     @property
+    def n_replicas(self) -> int:
+        """``replicas``, also where workers have not been counted."""
+        return FEWEST_REPLICAS if self.replicas == "auto" else self.replicas
+
+    @property
+    def n_streams(self) -> int:
+        """``streams``, also where none are given."""
+        return self.n_replicas if self.streams == "auto" else self.streams
+
+    @property
     def push_interval(self) -> int:
-        """``n_push`` once it is chosen."""
-        assert self.n_push != "auto"
-        return self.n_push
+        """``n_push`` once it is chosen; a step where each unit is told its own."""
+        return 1 if self.n_push == "auto" else self.n_push
 
     @property
     def fetch_interval(self) -> int:
-        """``n_fetch`` once it is chosen."""
-        assert self.n_fetch != "auto"
-        return self.n_fetch
+        """``n_fetch``, likewise."""
+        return 1 if self.n_fetch == "auto" else self.n_fetch
 
     def with_interval(self, interval: int) -> RunConfig:
         """With numbers for ``n_push`` and ``n_fetch``: ``interval`` where both are ``auto``.
@@ -213,7 +224,7 @@ class RunConfig(
     @property
     def callers(self) -> int:
         """Those who call a server at the same time, and share ``call_ms``."""
-        callers: dict[Stage, int] = {"downpour": self.replicas, "sandblaster": BATCH_CALLERS}
+        callers: dict[Stage, int] = {"downpour": self.n_replicas, "sandblaster": BATCH_CALLERS}
         return max(callers[stage] for stage in self.stages)
 
     @property
@@ -271,8 +282,12 @@ def configure(settings: Mapping[str, Any]) -> tuple[RunConfig, ClusterConfig]:
         ConfigError: naming the setting, its value, and what is allowed.
     """
     _check_names(settings)
-    config = RunConfig(**_among(settings, RunConfig))
-    return config, ClusterConfig(**_among(settings, ClusterConfig))
+    run = RunConfig(**_among(settings, RunConfig))
+    cluster = ClusterConfig(**_among(settings, ClusterConfig))
+    if cluster.embedded and run.replicas == "auto":  # its worker is ours to start
+        replicas = max(FEWEST_REPLICAS, cluster.processes or 0)
+        run = run.model_copy(update={"replicas": replicas})
+    return run, cluster
 
 
 def configure_cluster(settings: Mapping[str, Any]) -> ClusterConfig:

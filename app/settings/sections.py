@@ -22,6 +22,8 @@ WantedEngine = Literal["auto", "lua", "native"]
 Positive = Annotated[int, Field(ge=1)]
 #: Steps between exchanges with the servers; ``auto`` is chosen before the training.
 Interval = Positive | Literal["auto"]
+#: So many of something; ``auto`` is chosen before the training, by the workers that are there.
+Count = Positive | Literal["auto"]
 
 
 class ModelSettings(Section):
@@ -75,7 +77,19 @@ class ModelSettings(Section):
 class DownpourSettings(Section):
     """Downpour SGD"""
 
-    replicas: Positive = Field(2, description="model replicas, each with a subset of the data")
+    replicas: Count = Field(
+        "auto",
+        description="model replicas that are at work at a time, each with a subset of the data; "
+        "auto is the worker processes that are there, at least 2, and no more than have ten "
+        "minibatches of a pass each",
+    )
+    streams: Count = Field(
+        "auto",
+        description="subsets of the data: with more of them than replicas, workers that join in "
+        "the middle of a run have work, and those that leave are not missed; auto is as many as "
+        "replicas, and where those are auto and workers run elsewhere one for each unit of a "
+        "pass, at most 256",
+    )
     batch_size: Positive = Field(32, description="examples in a minibatch")
     n_fetch: Interval = Field(
         "auto", description="steps between fetches of the parameters; auto is as n_push"
@@ -270,7 +284,9 @@ class StoreSettings(Section):
         120.0, gt=0, description="seconds without any worker at work after which the run ends"
     )
     unit_attempts: Positive = Field(
-        5, description="times that a unit of work may fail before the run ends"
+        5,
+        description="times that a unit of work may fail, or lose its worker without getting any "
+        "further, before the run ends",
     )
     unit_seconds: float | None = Field(
         None,

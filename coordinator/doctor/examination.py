@@ -63,7 +63,7 @@ def _here(config: RunConfig, cluster: ClusterConfig, problem: Problem | None) ->
     need = None if problem is None else problem.memory
     return machine.judge(
         machine.gather(Path(cluster.folder)),
-        cluster.processes or config.replicas,
+        cluster.processes or config.n_replicas,
         None if need is None else need.servers,
         None if need is None else need.process,
     )

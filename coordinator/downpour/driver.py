@@ -17,13 +17,15 @@ from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.store.contract.parameters import ParameterStore, ShardCounts
 from distbelief.app.store.contract.standings import Standings
 from distbelief.app.store.redis.parameters import RedisParameterStore
-from distbelief.coordinator.downpour.acknowledged import check_sequences, look
+from distbelief.coordinator.downpour.acknowledged import look
 from distbelief.coordinator.downpour.checkpoint_state import Known, capture, restore
 from distbelief.coordinator.downpour.final_state import read_final_state
+from distbelief.coordinator.downpour.pace import Pace, pace_of
 from distbelief.coordinator.downpour.reports import Reports, diverged
 from distbelief.coordinator.downpour.status import status_of
 from distbelief.coordinator.downpour.summary import summary
-from distbelief.coordinator.downpour.units import PlannedUnit, UnitPlan, next_evaluation, reached
+from distbelief.coordinator.downpour.units import UnitPlan, next_evaluation, reached
+from distbelief.coordinator.downpour.units_out import UnitsOut
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.outcome import EndReason
 from distbelief.coordinator.progress.status import DownpourStatus
@@ -44,14 +46,19 @@ class Downpour:
     """Drives one Downpour run from its first unit to its last evaluation."""
 
     def __init__(
-        self, session: Session, problem: Problem, hooks: DriverHooks, store: ParameterStore
+        self,
+        session: Session,
+        problem: Problem,
+        hooks: DriverHooks,
+        store: ParameterStore,
+        pace: Pace | None = None,
     ) -> None:
         self._session = session
         self._problem = problem
         self._hooks = hooks
         self._store = store
         self._plan = UnitPlan.of(problem)
-        self._units: dict[str, PlannedUnit] = {}
+        self._units = UnitsOut(session, store, self._plan, pace)
         #: Units that are out once those that came back are replaced.
         self._n_out = 0
         self._reports = Reports.of(problem.config)
@@ -59,7 +66,7 @@ class Downpour:
         self._counts: list[ShardCounts] = []
         self._counts_at = -math.inf
         self._began = time.monotonic()
-        self.evaluations = HeldoutEvaluations(session, problem, store, problem.config.replicas)
+        self.evaluations = HeldoutEvaluations(session, problem, store, problem.config.n_replicas)
 
     @classmethod
     def on_servers(cls, session: Session, problem: Problem, hooks: DriverHooks) -> Downpour:
@@ -68,7 +75,7 @@ class Downpour:
         store = RedisParameterStore(
             session.servers, session.record.run, problem.layout, rule, dtype, fence=session.fence
         )
-        return cls(session, problem, hooks, store)
+        return cls(session, problem, hooks, store, pace_of(problem, session.servers))
 
     @property
     def steps(self) -> int:
@@ -101,7 +108,7 @@ class Downpour:
         self._plan.restart_from(
             [
                 min(state.sequences.get(stream, 0) for state in restored.shard_states)
-                for stream in range(self._problem.config.replicas)
+                for stream in range(self._problem.config.n_streams)
             ]
         )
         self._units.clear()
@@ -172,10 +179,9 @@ class Downpour:
             if self._evaluation_due():
                 self._start_evaluation()  # first: the units would keep the workers for seconds
             # A replica alone waits for evaluations: what patience ends is then the same each time.
-            alone = self._problem.config.replicas == 1 and self.evaluations.running
-            for unit in () if alone else self._plan.take(self._sequences()):
-                self._units[unit.name] = unit
-                self._session.dispatcher.submit("downpour", unit.name, unit.specification)
+            alone = self._problem.config.n_streams == 1 and self.evaluations.running
+            if not alone:
+                self._units.send()
             self._n_out = len(self._units)
             self._turn()
         self._n_out = 0
@@ -194,17 +200,8 @@ class Downpour:
         self._hooks.checkpoints.advance(self._session.fence, self.capture)
         self._hooks.on_status(self.status())
 
-    def _sequences(self) -> list[int]:
-        """The last push of each stream, where that decides which may go on."""
-        config = self._problem.config
-        if config.max_staleness is None:
-            return []
-        last = self._store.sequences(config.replicas)
-        check_sequences(last, self._plan.acknowledged)
-        return last
-
     def _take_unit(self, finished: Finished) -> None:
-        unit = self._units.pop(finished.unit)
+        unit = self._units.take(finished.unit)
         report = finished.read(UnitReport.from_json)
         self._plan.finish(unit, report.reached)
         self._reports.add(report, self._plan.pass_of(unit))
@@ -215,6 +212,7 @@ class Downpour:
             attempt=finished.attempt,
             passes=self._plan.passes_done,
             training_s=self.seconds,
+            goodput=self._reports.goodput.latest,
             **report.to_json(),
         )
         if self._reports.diverged:

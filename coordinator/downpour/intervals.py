@@ -1,9 +1,10 @@
 """The number of steps between exchanges with the servers, where it is left to us (``auto``).
 
 Chosen once, before the training, from what a step and an exchange cost here: the number of
-a push is its step divided by ``n_push``, so it never changes within a run. A step is
-measured in this process. Where workers are on slower machines, the interval is a little
-longer than it must be.
+a push is its step divided by ``n_push``, so it never changes within a run. Where workers come and
+go pushes are numbered by steps, and stand for as many as their unit was told
+(:mod:`distbelief.coordinator.downpour.pace`). A step is measured in this process. Where workers
+are on slower machines, the interval is a little longer than it must be.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def longest_interval(config: RunConfig, *, tables: bool) -> int:
     ours = config.model != "torch" and ":" not in config.model
     if tables or not ours or config.max_staleness is not None or config.round_steps is not None:
         return 1
-    return longest_with(config.optimizer, config.replicas)
+    comes_and_goes = config.n_streams > config.n_replicas
+    if comes_and_goes and config.scale_by_staleness:
+        return 1  # which counts what pushes stand for
+    return longest_with(config.optimizer, 1 if comes_and_goes else config.n_replicas)
 
 
 def longest_with(optimizer: str, replicas: int) -> int:
@@ -102,11 +106,14 @@ def choose_intervals(problem: Problem, servers: Servers) -> Problem:
     longest = longest_interval(config, tables=bool(problem.layout.tables))
     if longest == 1 or config.n_push != config.n_fetch:
         return problem.with_interval(1)
-    costs = _measure(problem, servers)
-    return problem.with_interval(best_interval(costs, longest, config.replicas))
+    if config.n_streams > config.n_replicas:
+        return problem  # each unit is told its own: the workers at work decide
+    costs = measure(problem, servers)
+    return problem.with_interval(best_interval(costs, longest, config.n_replicas))
 
 
-def _measure(problem: Problem, servers: Servers) -> MeasuredCosts:
+def measure(problem: Problem, servers: Servers) -> MeasuredCosts:
+    """What a step of a problem and an exchange cost here."""
     on_server = np.bincount(
         [problem.layout.server(shard) for shard in range(problem.layout.n_shards)],
         minlength=len(servers),
@@ -123,7 +130,7 @@ def _measure(problem: Problem, servers: Servers) -> MeasuredCosts:
 def _measure_step_s(problem: Problem) -> float:
     """Time one minibatch on a copy of the parameters, on one thread, as workers compute."""
     config = problem.config
-    subset = Subset(problem.data.train, 0, config.replicas, config.seed)
+    subset = Subset(problem.data.train, 0, config.n_streams, config.seed)
     examples = Examples(problem.dataset, subset)
     parameters = problem.initial_values.parameters.astype(config.dtype)
     gradient = np.empty_like(parameters)

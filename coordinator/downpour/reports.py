@@ -11,6 +11,7 @@ from distbelief.app.errors import Diverged
 from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.downpour.goodput import Goodput
 from distbelief.coordinator.downpour.plateau import Plateau
 from distbelief.worker_tasks.unit_report import UnitReport
 
@@ -34,16 +35,18 @@ class Reports:
         self._bad_units = 0
         self.staleness: Counter[int] = Counter()
         self.waited_s = 0.0
+        self.goodput = Goodput()
 
     @classmethod
     def of(cls, config: RunConfig) -> Reports:
         hybrid = config.algorithm == "hybrid"
-        return cls(config.replicas, Plateau(config.handover_decrease) if hybrid else None)
+        return cls(config.n_replicas, Plateau(config.handover_decrease) if hybrid else None)
 
     def add(self, report: UnitReport, index: int) -> None:
         """Take in the report of a unit of the pass ``index``."""
         self.staleness += report.staleness
         self.waited_s += report.waited_s
+        self.goodput.add(report)
         if report.examples:
             self._losses.append((report.loss_sum, report.examples))
         if self.plateau is not None:
@@ -72,6 +75,7 @@ class Reports:
     def to_json(self) -> dict[str, Any]:
         staleness = {str(value): count for value, count in self.staleness.items()}
         document = {"staleness": staleness, "waited_s": self.waited_s}
+        document["goodput"] = self.goodput.to_json()
         if self.plateau is not None:
             document["plateau"] = self.plateau.to_json()
         return document
@@ -80,6 +84,8 @@ class Reports:
         """Go on from what another coordinator noted."""
         self.staleness = Counter({int(k): n for k, n in document["staleness"].items()})
         self.waited_s = document["waited_s"]
+        if "goodput" in document:  # older programs knew none
+            self.goodput.load_state(document["goodput"])
         if self.plateau is not None:
             self.plateau.load_state(document["plateau"])
 

@@ -64,7 +64,7 @@ def _table_shards(problem: Problem) -> int:
     config, layout = problem.config, problem.layout
     if not layout.tables:
         return TABLE_SHARDS_PER_SERVER
-    subset = Subset(problem.data.train, 0, config.replicas, config.seed)
+    subset = Subset(problem.data.train, 0, config.n_streams, config.seed)
     steps = range(config.push_interval)
     examples = [subset.minibatch(step, config.batch_size) for step in steps]
     features = problem.dataset.features[np.concatenate(examples)]

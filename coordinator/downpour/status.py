@@ -29,6 +29,9 @@ def status_of(
     ``counts`` are the shards' updates as they were last seen; ``n_out`` units are out.
     """
     dispatcher, history = session.dispatcher, evaluations.history
+    replicas, at_work = problem.config.n_replicas, dispatcher.workers
+    reports.goodput.see(seconds, max(session.processes, at_work))
+    counted = min((shard.applied for shard in counts), default=0) * plan.config.push_interval
     return DownpourStatus(
         passes=plan.passes_done,
         total_passes=session.config.n_passes,
@@ -43,8 +46,9 @@ def status_of(
         shards=counts,
         staleness=reports.staleness,
         waited_s=reports.waited_s,
-        workers=dispatcher.workers,
-        wanted=n_out,
+        workers=at_work,
+        wanted=min(n_out, max(replicas, at_work)),
+        goodput=reports.goodput.share(min(counted, plan.total_steps)),
         units_in_flight=n_out,
         resent=dispatcher.resent,
         idle_s=dispatcher.idle_s,

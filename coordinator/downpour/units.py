@@ -92,11 +92,16 @@ class UnitPlan:
         """The plan of a problem, with pushes at every step where ``n_push`` is not chosen yet.
 
         Raises:
-            DataError: there are fewer training examples than replicas.
-            ConfigError: as the class says.
+            DataError: there are fewer training examples than streams.
+            ConfigError: as the class says, or there are fewer streams than replicas.
         """
         config, train = problem.config.with_interval(1), problem.data.train
-        subsets = [Subset(train, r, config.replicas, config.seed) for r in range(config.replicas)]
+        if config.n_streams < config.n_replicas:
+            raise ConfigError(
+                f"streams = {config.n_streams} are fewer than replicas = {config.n_replicas}, each "
+                "of which works on one at a time: leave streams out, or have more of them"
+            )
+        subsets = [Subset(train, r, config.n_streams, config.seed) for r in range(config.n_streams)]
         return cls([subset.steps_per_pass(config.batch_size) for subset in subsets], config)
 
     @property
@@ -117,6 +122,10 @@ class UnitPlan:
     def pass_of(self, unit: PlannedUnit) -> int:
         """The pass that a unit begins in, the first being 0."""
         return unit.start // self._streams[unit.subset].steps_per_pass
+
+    def pushes_before(self, unit: PlannedUnit) -> int:
+        """Pushes of its stream before a unit begins."""
+        return math.ceil(unit.start / self.config.push_interval)
 
     @property
     def done(self) -> bool:
@@ -156,18 +165,25 @@ class UnitPlan:
         """Whether steps that were done are to be taken again, for shards that lost them."""
         return any(stream.done < stream.owed for stream in self._streams)
 
-    def take(self, sequences: Sequence[int] = ()) -> list[PlannedUnit]:
+    def take(self, sequences: Sequence[int] = (), room: int | None = None) -> list[PlannedUnit]:
         """The units that may start now; they count as in flight from here on.
 
         With a bound on the staleness, ``sequences`` are the last pushes of all streams:
-        one that is too far ahead has to wait.
+        one that is too far ahead has to wait. If there is ``room`` only for so many, the streams
+        that are behind the others have it.
         """
         streams = self._streams[:1] if self.warming else self._streams
+        ready = [
+            (subset, stream)
+            for subset, stream in enumerate(streams)
+            if stream.waits and self._in_reach(subset, sequences)
+        ]
+        if room is not None:
+            ready = sorted(ready, key=lambda each: each[1].done / each[1].steps_per_pass)[:room]
         units = []
-        for subset, stream in enumerate(streams):
-            if stream.waits and self._in_reach(subset, sequences):
-                stream.in_flight = True
-                units.append(PlannedUnit(subset, stream.done, self._stop_of(stream)))
+        for subset, stream in ready:
+            stream.in_flight = True
+            units.append(PlannedUnit(subset, stream.done, self._stop_of(stream)))
         return units
 
     def restart_from(self, sequences: Sequence[int]) -> None:
@@ -194,7 +210,11 @@ class UnitPlan:
 
     def _cut(self, done: int, steps_per_pass: int) -> int:
         """Where a unit ends that begins after ``done`` steps, if nobody warms up."""
-        stop = min(done + self.config.unit_length, steps_per_pass * self.config.n_passes)
+        length = self.config.unit_length
+        if self._bound is not None and self.config.n_streams > self.config.n_replicas:
+            # Streams that nobody works on do not move: a longer unit would wait for them.
+            length = min(length, (self._bound.bound + 1) * self.config.push_interval)
+        stop = min(done + length, steps_per_pass * self.config.n_passes)
         for every in self._cut_every:
             due = next_evaluation(done / steps_per_pass, every)
             steps = max(done + 1, math.ceil(due * steps_per_pass * (1 - ROUNDING)))

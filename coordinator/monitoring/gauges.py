@@ -188,6 +188,11 @@ def _downpour(of: Families, sums: Sums, status: DownpourStatus) -> Iterator[Metr
         "Pushes of others between a gradient's fetch and its own push.",
         sums.staleness,
     )
+    yield of.gauge(
+        "goodput_ratio",
+        "Share of the steps that worker processes could have computed which count.",
+        status.goodput,
+    )
     yield of.gauge("passes", "Passes over the training data that are done.", status.passes)
     yield of.gauge("planned_passes", "Passes that are planned.", status.total_passes)
     yield of.gauge(

@@ -74,7 +74,7 @@ def _processes(messages: Messages, wait_s: float) -> int:
     """
     deadline, found = time.monotonic() + wait_s, 0
     while not found and time.monotonic() < deadline:
-        found = messages.processes(ANSWER_S)
+        found = messages.processes(answer_s=ANSWER_S)
         time.sleep(0 if found else POLL_S)
     return max(1, found)
 

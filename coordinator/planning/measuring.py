@@ -99,7 +99,7 @@ def measure_downpour(
     problem = replace(problem, config=planned.model_copy(update=apart))
     with opened(problem.with_interval(1), cluster, say, local) as resources:
         embedded = cluster.embedded
-        reports = _gather(resources, min(processes, problem.config.replicas), seconds, say)
+        reports = _gather(resources, min(processes, problem.config.n_replicas), seconds, say)
         servers = resources.session.servers
         machines = Machines(
             embedded=embedded,

@@ -46,5 +46,5 @@ def passes_of(config: RunConfig, n_train: float) -> int:
     """The passes over the training data: enough for some steps where none are given."""
     if config.passes is not None or "downpour" not in config.stages:
         return config.n_passes
-    in_a_pass = max(n_train / config.batch_size, config.replicas)
+    in_a_pass = max(n_train / config.batch_size, config.n_streams)
     return max(config.n_passes, math.ceil(FEWEST_STEPS / in_a_pass))

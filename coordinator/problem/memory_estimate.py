@@ -129,7 +129,7 @@ def estimate_memory(
     vector = layout.size * config.dtype.itemsize
     n_slots = len(shard_rule(config).slots)
     # With rounds a process keeps the state of each stream that it has worked on.
-    states = len(build_rule(config).slots) * config.replicas if config.round_steps else 0
+    states = len(build_rule(config).slots) * config.n_replicas if config.round_steps else 0
     states += config.wire != "float32"  # what rounding has taken
     needs = {
         "downpour": (DOWNPOUR_VECTORS + states, PARAMETER_COPIES + SLOT_COPIES * n_slots),

@@ -6,6 +6,7 @@ iterations.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class DownpourStatus:
     ``training_loss`` is over recent units, NaN before any. ``workers`` processes were heard of
     a moment ago, there is work for ``wanted``; the training has to end at ``limit_s``.
     ``waited_s`` is how long replicas were held back for slower ones, summed over them;
-    ``idle_s`` is how long units have been waiting without any worker at work, ``oldest`` the
+    ``goodput`` is the share of the steps that workers could have computed which count, NaN before
+    any; ``idle_s`` is how long units have been waiting without any worker at work, ``oldest`` the
     unit that has been out for longest.
     """
 
@@ -65,6 +67,7 @@ class DownpourStatus:
     idle_s: float
     oldest: Outstanding | None
     warming: bool
+    goodput: float = math.nan
 
     @property
     def loss(self) -> float:

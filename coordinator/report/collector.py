@@ -86,6 +86,7 @@ class Collector:
                 loss=float(fields["loss_sum"]) / examples if examples else math.nan,
                 pushes=int(fields["pushes"]),
                 staleness=Counter({int(k): int(n) for k, n in fields["staleness"].items()}),
+                goodput=None if (share := fields.get("goodput")) is None else float(share),
             )
         )
         if fields["refused"]:

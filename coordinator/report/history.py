@@ -33,6 +33,7 @@ class UnitDone:
     loss: float
     pushes: int
     staleness: Counter[int]
+    goodput: float | None = None
 
 
 @dataclass(frozen=True)

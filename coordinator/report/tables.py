@@ -92,6 +92,8 @@ def _summary(history: History) -> dict[str, str]:
     if history.units:
         pushes = sum(unit.pushes for unit in history.units)
         facts["pushes"] = f"{pushes:,} in {len(history.units):,} units"
+        if (goodput := history.units[-1].goodput) is not None:
+            facts["goodput"] = f"{goodput:.0%} of the steps that worker processes could have made"
     if history.evaluations:
         facts["batch"] = _batch(history)
     return facts

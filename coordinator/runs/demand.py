@@ -16,25 +16,25 @@ from distbelief.app.runs.renewal import RENEWALS_PER_LEASE, Renewal
 def demand(
     control: Servers,
     run: str,
-    processes: int,
+    processes: Callable[[], int],
     say: Callable[[str], None],
     going_on: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
-    """Want that many processes as long as this is open.
+    """Want as many processes as long as this is open as ``processes`` says each time.
 
     ``going_on`` says at the end that somebody will go on with the run at once: then it holds for
     a while longer. A server that does not let us is told of, and no reason not to train.
     """
     try:
-        want(control, run, processes)
+        want(control, run, processes())
     except ServerError as error:
-        say(f"warning: {WANTED} does not say that {processes} processes are wanted: {error}")
+        say(f"warning: {WANTED} does not say that {processes()} processes are wanted: {error}")
         yield
         return
 
     def again() -> bool:
         with suppress(ServerError):  # the training itself waits for the server, and says so
-            want(control, run, processes)
+            want(control, run, processes())
         return True
 
     renewal = Renewal("demand", HOLDS_S / RENEWALS_PER_LEASE, again)

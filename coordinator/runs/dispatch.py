@@ -1,11 +1,16 @@
 """Units in flight: sent as Celery messages, followed in the ledger, sent again when lost.
 
 The ledger is read, not listened to: a wake-up, a message or a worker may be lost at any
-time, and the state of the few units in flight still says all that matters.
+time, and the state of the units in flight still says all that matters. Wake-ups only say of
+which units it is worth reading at once; all are read twice a second.
+
+A unit that loses its worker has not failed: workers are preempted. It has only where it loses one
+after another and gets no further, as one that makes its worker crash does.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
@@ -29,6 +34,10 @@ Waiting = Callable[[str], Set[Arguments] | None]
 #: the next message waits for twice as long.
 TAKEN_S = 3.0
 
+#: Seconds from one look at all units that are out to the next: at claims, at leases that ran out,
+#: and at what no wake-up told.
+LOOK_S = 0.5
+
 #: A worker that has held no unit for so long is not at work: longer than it takes from the
 #: end of a unit to the claim of the next one.
 SILENT_S = 5.0
@@ -43,15 +52,28 @@ class _InFlight:
 
     ``message`` is when its last message was sent, or seen in the queue, and ``patience_s`` how long
     a claim is waited for from then on; ``answered`` is the last attempt whose end was answered with
-    another message.
+    another message. ``made`` says how far the unit has got, which was ``reached`` when a worker was
+    lost last; ``failed`` attempts reported an error, ``forgiven`` tries do not count.
     """
 
     task: str
     began: float
     message: float
+    made: Callable[[], int]
     worker: str = ""
     answered: int = 0
     patience_s: float = TAKEN_S
+    reached: int = 0
+    failed: int = 0
+    forgiven: int = 0
+
+    def note_end(self, unit: LedgerUnit) -> None:
+        """Note how an attempt ended: workers that it lost before it got further are forgiven."""
+        if unit.state is UnitState.FAILED:
+            self.failed += 1
+        elif unit.state is UnitState.LEASED and (made := self.made()) > self.reached:
+            self.reached = made
+            self.forgiven = unit.tries - self.failed
 
 
 @dataclass(frozen=True)
@@ -82,7 +104,7 @@ class Dispatcher:
         waiting: the messages of a task that no worker has taken yet.
         fence: the coordinator's.
         lease_s: length of the leases; a unit whose lease ran out is sent again.
-        max_tries: times that a unit may fail or lose its worker.
+        max_tries: times that a unit may fail, or lose its worker without getting any further.
         stall_s: how long units may wait without any worker at work.
         resent: units sent again so far, under earlier fences.
         tell: told of each unit that is sent again.
@@ -110,6 +132,7 @@ class Dispatcher:
         self._stall_s = stall_s
         self._tell = tell
         self._in_flight: dict[str, _InFlight] = {}
+        self._looked = -math.inf
         self._at_work = time.monotonic()
         self._liveness = WorkerLiveness(SILENT_S, time.monotonic)
         #: Units sent again: a worker failed, ended or was silent, or a message was lost.
@@ -141,13 +164,20 @@ class Dispatcher:
         name, entry = min(self._in_flight.items(), key=lambda item: item[1].began)
         return Outstanding(f"unit {name}", time.monotonic() - entry.began, entry.worker)
 
-    def submit(self, task: str, unit: str, specification: Mapping[str, Any]) -> None:
+    def submit(
+        self,
+        task: str,
+        unit: str,
+        specification: Mapping[str, Any],
+        made: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Send a unit; ``made`` is asked how far it has got, from 0 on, when it lost a worker."""
         if not self._in_flight:
             self._at_work = time.monotonic()
         self._ledger.submit(unit, specification, self._lease_s, self._fence)
         self._send(task, unit, 1)
         now = time.monotonic()
-        self._in_flight[unit] = _InFlight(task, began=now, message=now)
+        self._in_flight[unit] = _InFlight(task, began=now, message=now, made=made)
 
     def abandon(self, units: list[str]) -> None:
         """Stop following units, and let no worker begin one of them."""
@@ -159,19 +189,19 @@ class Dispatcher:
         """Wait for a unit to finish, at most ``timeout_s``; return those that did.
 
         Raises:
-            WorkFailed: a unit failed, or lost its worker, as often as it may.
+            WorkFailed: a unit failed, or lost its worker at one place, as often as it may.
             WorkerMismatch: a worker has other code, another model or other servers.
             WaitTimeout: no worker has been at work for ``stall_s``.
             DataLost: the control server no longer knows a unit, or a worker found that a
                 parameter server lost what it had acknowledged.
         """
-        self._ledger.wait(timeout_s)
-        units = self._ledger.read(list(self._in_flight))
+        looked_at = self._worth_reading(self._ledger.wait(timeout_s))
+        units = self._ledger.read(looked_at)
         finished, waiting = [], cache(self._waiting)
-        for name, entry in list(self._in_flight.items()):
+        for name in looked_at:
             if name not in units:
                 raise ModelMissing(f"the control server lost unit {name}: it was flushed")
-            unit = units[name]
+            entry, unit = self._in_flight[name], units[name]
             held = (unit.remaining_s or 0) > 0
             if unit.state is UnitState.DONE or held:
                 self._at_work = time.monotonic()
@@ -190,6 +220,14 @@ class Dispatcher:
                 f"{self._stall_s:g} s: are workers running (celery -A distbelief worker)?"
             )
         return finished
+
+    def _worth_reading(self, told: Set[str]) -> list[str]:
+        """The units that are worth reading now: those of wake-ups, and now and then all."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_S:
+            return [unit for unit in self._in_flight if unit in told]
+        self._looked = now
+        return list(self._in_flight)
 
     def _is_lost(self, name: str, unit: LedgerUnit, waiting: Waiting) -> bool:
         """Whether the unit, which nobody holds, needs another message."""
@@ -212,24 +250,26 @@ class Dispatcher:
             raise WorkerMismatch(failure.error)
         if failure is not None and failure.lost:
             raise DataLost(failure.error)
-        if unit.tries >= self._max_tries:
-            raise WorkFailed(_failure(name, unit))
         entry = self._in_flight[name]
+        if unit.attempt > entry.answered:
+            entry.note_end(unit)
+        if (tries := unit.tries - entry.forgiven) >= self._max_tries:
+            raise WorkFailed(_failure(name, unit, tries))
         self._send(entry.task, name, unit.attempt + 1)
         entry.message, entry.answered = time.monotonic(), unit.attempt
         self.resent += 1
         self._tell("resent", unit=name, attempt=unit.attempt, worker=_worker_of(unit))
 
 
-def _failure(name: str, unit: LedgerUnit) -> str:
+def _failure(name: str, unit: LedgerUnit, tries: int) -> str:
     if unit.state is UnitState.FAILED:
         failure = unit.failure
         return (
-            f"unit {name} failed {unit.tries} times, last on worker {failure.worker}: "
+            f"unit {name} failed {tries} times, last on worker {failure.worker}: "
             f"{failure.error}\n{failure.traceback}"
         ).rstrip()
     return (
-        f"unit {name} lost its worker {unit.tries} times, last {_worker_of(unit)}: "
+        f"unit {name} lost its worker {tries} times and got no further, last {_worker_of(unit)}: "
         "does it run out of memory, or crash? See the worker's log"
     )
 

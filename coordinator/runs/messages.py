@@ -141,10 +141,14 @@ class Messages:
         answers = self.answers("queues", answer_s=answer_s)
         return [(name, set(answer["queues"])) for name, answer in answers if "queues" in answer]
 
-    def processes(self, answer_s: float = ANSWER_S) -> int:
-        """Processes of all workers that answer."""
-        answers = self.answers("queues", answer_s=answer_s)
-        return sum(int(answer.get("processes", 0)) for _, answer in answers)
+    def processes(self, kinds: Iterable[str] = (), answer_s: float = ANSWER_S) -> int:
+        """Processes of all workers that answer, and do one of these ``kinds`` of work."""
+        queues = {self._queues[kind] for kind in kinds} - {None}
+        return sum(
+            int(answer.get("processes", 0))
+            for _, answer in self.answers("queues", answer_s=answer_s)
+            if not queues or queues & {*answer.get("queues", ())}
+        )
 
     def calls(self, task: str, run: str, *, begun: bool) -> dict[Arguments, str] | None:
         """Calls of a task of this run that workers have, and which worker has it.

@@ -30,7 +30,7 @@ class Session:
 
     ``control`` is the control server, ``servers`` the parameter servers. There is a
     ``dispatcher`` once the run is taken; a new fence brings a new one. ``listeners`` hear of
-    every event.
+    every event. ``processes`` of workers were there when they were counted last.
     """
 
     record: RunRecord
@@ -40,6 +40,7 @@ class Session:
     leader: Leader
     dispatcher: Dispatcher = field(init=False)
     listeners: list[Listener] = field(init=False)
+    processes: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.listeners = []
@@ -124,6 +125,10 @@ class Session:
             resent=resent,
             tell=self.tell,
         )
+
+    def count_processes(self) -> int:
+        """Processes of the workers that do this run's kinds of work, of those that answer."""
+        return self.messages.processes(self.config.stages)
 
     def waiting(self, task: str) -> set[Arguments] | None:
         """This run's messages in the task's queue: not taken by a worker. None: not to be seen."""

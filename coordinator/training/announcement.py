@@ -64,7 +64,10 @@ def targets_line(problem: Problem) -> list[str]:
 def _downpour(config: RunConfig) -> str:
     rate = build_rule(config).arguments()[0]
     schedule = f", {config.schedule}," if config.schedule else ","
-    said = f"{config.replicas} replicas, {config.optimizer} with rate {rate:g}{schedule} "
+    replicas = f"{config.n_replicas} replicas"
+    if config.n_streams > config.n_replicas:
+        replicas += f" on {config.n_streams} streams"
+    said = f"{replicas}, {config.optimizer} with rate {rate:g}{schedule} "
     wire = "" if config.wire == "float32" else f", {config.wire} on the wire"
     if config.round_steps is None:
         return f"{said}n_push {config.n_push}, n_fetch {config.n_fetch}{wire}"

@@ -58,7 +58,7 @@ class Plan:
             shards=layout.n_shards,
             block_numbers=layout.block_numbers,
             tables=len(layout.tables),
-            processes=(cluster.processes or config.replicas) if embedded else None,
+            processes=(cluster.processes or config.n_replicas) if embedded else None,
             steps=units.total_steps if units is not None else None,
             units=units.total_units if units is not None else None,
             pushes=_pushes(problem) if units is not None else None,

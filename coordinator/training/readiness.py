@@ -31,8 +31,11 @@ def wanting(
     say: Callable[[str], None],
 ) -> Iterator[None]:
     """Want as many processes as there are replicas, of workers that somebody else starts."""
-    processes = session.config.replicas
-    monitors.on_event(Event(time.time(), "wanted", {"processes": processes}))
+
+    def processes() -> int:
+        return session.config.n_replicas
+
+    monitors.on_event(Event(time.time(), "wanted", {"processes": processes()}))
     if embedded is not None:
         yield
         return

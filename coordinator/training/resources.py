@@ -18,6 +18,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.signals import Interruption
 from distbelief.coordinator.downpour.intervals import choose_intervals
 from distbelief.coordinator.downpour.shard_size import fit_shards
+from distbelief.coordinator.downpour.streams import choose_streams
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.problem.spreading import spread
 from distbelief.coordinator.progress.callbacks import Callbacks, together
@@ -28,6 +29,7 @@ from distbelief.coordinator.runs.checkpoints import Checkpoints
 from distbelief.coordinator.runs.driver import DriverHooks
 from distbelief.coordinator.runs.environment import environment
 from distbelief.coordinator.runs.folder import RunFolder
+from distbelief.coordinator.runs.head_count import counting
 from distbelief.coordinator.runs.journal import Journal
 from distbelief.coordinator.runs.session import Session, open_session
 from distbelief.coordinator.runs.staging import check_size, staging
@@ -94,11 +96,12 @@ def open_training(
             check_workers(session, cluster, embedded, say)
             callbacks = together(callbacks, around.monitors, _publisher(session, problem))
             session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
+            problem = _with_streams(problem, session, elsewhere=embedded is None)
             problem = _settle(problem, session, fit=embedded is None and not resumed)
             for line in announcement(session, problem, chosen=_auto_intervals(config)):
                 say(line)
             where = cluster if embedded is None else cluster.model_copy(update={"stage_data": None})
-            with staging(session, where, problem.data, say):
+            with staging(session, where, problem.data, say), counting(session):
                 hooks = _hooks(embedded, session, callbacks, interruption, checkpoints)
                 hooks = replace(hooks, check=around.restarts.noting(hooks.check, session.note))
                 yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
@@ -144,6 +147,16 @@ def _flower(
         return
     with flower.run_flower(endpoints, folder.make_logs(), cluster.wait_seconds, say):
         yield
+
+
+def _with_streams(problem: Problem, session: Session, *, elsewhere: bool) -> Problem:
+    """Choose replicas and streams by the workers that are there, if that is left to us."""
+    if problem.config.replicas != "auto":
+        return problem
+    session.processes = session.count_processes()
+    problem = choose_streams(problem, session.processes, elsewhere=elsewhere)
+    session.record = replace(session.record, config=problem.config)
+    return problem
 
 
 def _settle(problem: Problem, session: Session, *, fit: bool) -> Problem:

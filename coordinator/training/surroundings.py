@@ -83,7 +83,7 @@ def _embedded_cluster(
             given.tell_workers()
         yield given
         return
-    processes, logs = cluster.processes or problem.config.replicas, folder.make_logs()
+    processes, logs = cluster.processes or problem.config.n_replicas, folder.make_logs()
     say(
         f"starting 1 control server, {cluster.servers} parameter servers and a worker "
         f"with {processes} processes (logs in {logs})"

@@ -29,6 +29,8 @@ def _downpour(snapshot: ProgressSnapshot, part: DownpourPart) -> Iterator[tuple[
     yield "staleness", f"median {part.staleness_median}, worst {part.staleness_worst}"
     if part.waited_s:
         yield "waited", f"{part.waited_s:.1f} s for slower replicas"
+    if part.goodput is not None:
+        yield "goodput", f"{part.goodput:.0%}"
     if part.resent:
         yield "sent again", str(part.resent)
     if snapshot.waiting:

@@ -143,6 +143,8 @@ def _workers(snapshot: ProgressSnapshot) -> PanelRow:
 
 def _downpour(part: DownpourPart) -> Iterator[PanelRow]:
     again = f", {part.resent} sent again" if part.resent else ""
+    if part.goodput is not None:
+        again += f", goodput {part.goodput:.0%}"
     yield PanelRow("units", f"{part.units_out} out{again}", style=CARE if part.resent else "")
     refused = f"{part.refused:,} refused" if part.refused else "none refused"
     style = TROUBLE if part.refused else ""

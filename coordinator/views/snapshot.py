@@ -49,7 +49,10 @@ class HeldoutProgress(SnapshotPart):
 
 
 class DownpourPart(SnapshotPart):
-    """``applied`` are the pushes on each shard, or the least and the most of many shards."""
+    """``applied`` are the pushes on each shard, or the least and the most of many shards.
+
+    ``goodput`` is the share of the steps that workers could have computed which count.
+    """
 
     shards: int
     applied: tuple[int, ...]
@@ -60,6 +63,7 @@ class DownpourPart(SnapshotPart):
     resent: int
     waited_s: float
     warming: bool
+    goodput: float | None = None
 
 
 class SandblasterPart(SnapshotPart):

@@ -174,6 +174,7 @@ def _downpour(status: DownpourStatus) -> DownpourPart:
         resent=status.resent,
         waited_s=status.waited_s,
         warming=status.warming,
+        goodput=finite_or_none(status.goodput),
     )
 
 

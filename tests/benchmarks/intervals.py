@@ -115,17 +115,17 @@ def curve(problem: Problem, rule: Rule, interval: int, marks: list[int]) -> Iter
         Replica(
             problem,
             server,
-            Subset(problem.data.train, index, config.replicas, config.seed),
+            Subset(problem.data.train, index, config.n_replicas, config.seed),
             interval,
         )
-        for index in range(config.replicas)
+        for index in range(config.n_replicas)
     ]
     rng, done = np.random.default_rng(config.seed), 0
     rows = problem.data.train[np.arange(min(EXAMPLES, problem.n_train))]
     features, targets, scratch = data.features[rows], data.targets[rows], replicas[0].then.copy()
     for mark in marks:
         while done < mark:
-            replicas[rng.integers(config.replicas)].step()
+            replicas[rng.integers(config.n_replicas)].step()
             done += 1
         yield problem.model.loss_and_gradient(server.values[0], features, targets, scratch)
 

@@ -132,13 +132,13 @@ def train(problem: Problem) -> Score:
     store = MemoryParameterStore(problem.layout, shard_rule(config), config.dtype, fence=1)
     store.create(problem.initial_values.parameters, problem.initial_values.slots)
     streams = []
-    for index in range(config.replicas):
-        subset = Subset(problem.data.train, index, config.replicas, config.seed)
+    for index in range(config.n_replicas):
+        subset = Subset(problem.data.train, index, config.n_replicas, config.seed)
         replica = Replica(problem.model, Examples(problem.dataset, subset), store, config)
         streams.append(Stream(index, replica, store))
     rng = np.random.default_rng(config.seed)
     for _ in range(UnitPlan.of(problem).total_steps):
-        streams[rng.integers(config.replicas)].step()
+        streams[rng.integers(config.n_replicas)].step()
     features, targets = problem.data.heldout.between(0, problem.n_heldout)
     return score(whole(problem.model, store.fetch().vector), features, targets)
 

@@ -55,10 +55,10 @@ class Simulation:
     waited: float = 0.0
 
     def run(self) -> None:
-        config, replicas = self.config, range(self.config.replicas)
+        config, replicas = self.config, range(self.config.n_replicas)
         parts = at_random(Shares(self.data.n_examples, 0.2), config.seed)
         train, self.heldout = parts.train, parts.heldout[:]
-        subsets = [Subset(train, r, config.replicas, config.seed) for r in replicas]
+        subsets = [Subset(train, r, config.n_replicas, config.seed) for r in replicas]
         steps = [subset.steps_per_pass(BATCH) for subset in subsets]
         self.totals, self.pace = [n * PASSES for n in steps], StalenessBound.of(config, steps)
         self.model = LinearRegression(DATA["features"])
@@ -80,7 +80,7 @@ class Simulation:
 
     def _begin(self, replica: int, now: float) -> None:
         """Fetch and compute, unless all is done or the replica is too far ahead."""
-        sequences = self.store.sequences(self.config.replicas)
+        sequences = self.store.sequences(self.config.n_replicas)
         made = sequences[replica]
         if made == self.totals[replica]:
             return

@@ -46,7 +46,7 @@ def test_it_is_wanted_as_long_as_the_training_lasts_or_goes_on(
     servers: Servers, going_on: bool
 ) -> None:
     said: list[str] = []
-    with demanding(servers, "run", 2, said.append, lambda: going_on):
+    with demanding(servers, "run", lambda: 2, said.append, lambda: going_on):
         assert demand.wanted(servers) == 2
     assert demand.wanted(servers) == (2 if going_on else 0)
     assert said == []
@@ -57,7 +57,7 @@ def test_a_server_that_does_not_let_us_is_told_of_and_no_reason_not_to_train(
 ) -> None:
     servers.one("SET", WANTED, "somebody else's")
     said: list[str] = []
-    with demanding(servers, "run", 2, said.append):
+    with demanding(servers, "run", lambda: 2, said.append):
         pass
     assert len(said) == 1
     assert said[0].startswith("warning: dist:wanted does not say that 2 processes are wanted")

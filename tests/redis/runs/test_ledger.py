@@ -454,7 +454,7 @@ def test_a_wait_ends_when_a_unit_is(end: str, ledger: Ledger) -> None:
             ledger.finish(claim, UnitState.DONE, {})
         else:
             ledger.release(claim)
-        waiting.result(PATIENCE_S)
+        assert waiting.result(PATIENCE_S) == {"unit"}
     assert time.monotonic() - began < 4.0
 
 
@@ -481,7 +481,8 @@ def test_a_wait_takes_all_wake_ups(ledger: Ledger, servers: Servers, run_id: str
     for unit in ("a", "b", "c"):
         ledger.submit(unit, SPECIFICATION, LONG_S, FENCE)
         ledger.finish(granted(ledger.claim(unit, "me")), UnitState.DONE, {})
-    ledger.wait(LONG_S)
+    assert ledger.wait(LONG_S) == {"a", "b", "c"}
+    assert ledger.wait(0.0) == set()
     assert servers.one("LLEN", control(run_id, "wakeup")) == 0
 
 

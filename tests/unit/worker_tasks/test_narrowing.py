@@ -55,7 +55,7 @@ class Noting(MemoryParameterStore):
 
 
 def replica_of(config: RunConfig, store: Noting) -> Replica:
-    subset = Subset(np.arange(64), 0, config.replicas, config.seed)
+    subset = Subset(np.arange(64), 0, config.n_replicas, config.seed)
     return Replica(MODEL, Examples(DATA, subset), store, config)
 
 

@@ -116,7 +116,7 @@ def store_for(
 def replica_of(
     model: Model, data: Dataset, store: MemoryParameterStore, config: RunConfig, subset: int = 0
 ) -> Replica:
-    part = Subset(np.arange(data.n_examples), subset, config.replicas, config.seed)
+    part = Subset(np.arange(data.n_examples), subset, config.n_replicas, config.seed)
     return Replica(model, Examples(data, part), store, config)
 
 
@@ -150,7 +150,7 @@ def train_all(replicas: Sequence[Replica], config: RunConfig, check: Callable[[]
     steps = [replica.examples.subset.steps_per_pass(config.batch_size) for replica in replicas]
     plan, attempts = UnitPlan(steps, config), itertools.count(1)
     while not plan.done:
-        for unit in plan.take(replicas[0].store.sequences(config.replicas)):
+        for unit in plan.take(replicas[0].store.sequences(config.n_replicas)):
             while True:
                 token = Token(FENCE, unit.subset, next(attempts))
                 try:
@@ -195,10 +195,40 @@ def test_every_example_counts_once_a_pass_however_often_the_work_is_stopped(
 ) -> None:
     config, model, data = tallying(**settings), Tally(n_examples), identity(n_examples)
     store = store_for(model, config)
-    replicas = [replica_of(model, data, store, config, r) for r in range(config.replicas)]
+    replicas = [replica_of(model, data, store, config, r) for r in range(config.n_replicas)]
     planned = train_all(replicas, config, Fuse(stops))
     assert counted(store) == [config.n_passes] * n_examples
     assert [count.applied for count in store.counts()] == [planned] * store.layout.n_shards
+
+
+@given(
+    n_examples=st.integers(3, 25),
+    stops=st.sets(st.integers(1, 40), max_size=6),
+    intervals=st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    overlap=st.booleans(),
+)
+def test_every_example_counts_once_a_pass_where_units_have_intervals_of_their_own(
+    n_examples: int, stops: set[int], intervals: list[int], overlap: bool
+) -> None:
+    settings = {"replicas": 2, "batch_size": 2, "passes": 2, "unit_steps": 7, "overlap": overlap}
+    config, data, check = tallying(**settings), identity(n_examples), Fuse(stops)
+    store = store_for(Tally(n_examples), config)
+    parts = [Subset(np.arange(n_examples), index, 2, config.seed) for index in range(2)]
+    plan = UnitPlan([part.steps_per_pass(2) for part in parts], config)
+    attempts, every = itertools.count(1), itertools.cycle(intervals)
+    while not plan.done:
+        for unit, interval in zip(plan.take(), every):  # noqa: B905  (it goes on for ever)
+            told = config.model_copy(update={"n_push": interval, "n_fetch": interval})
+            examples = Examples(data, parts[unit.subset])
+            replica = Replica(Tally(n_examples), examples, store, told, numbering=1)
+            report = None
+            while report is None:
+                with contextlib.suppress(Stopped):
+                    token = Token(FENCE, unit.subset, next(attempts))
+                    report = replica.run(token, unit.stop, check, start=unit.start)
+            plan.finish(unit, report.reached)
+    assert counted(store) == [2] * n_examples
+    assert {count.applied for count in store.counts()} == {plan.total_steps}
 
 
 @given(settings=configurations)

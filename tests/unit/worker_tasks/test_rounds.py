@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from distbelief.app.datasets.examples.dataset import Dataset
 from distbelief.app.datasets.sources.source import Generated
+from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Model, Targets
@@ -25,6 +26,7 @@ from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.worker_tasks import push_points
+from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.round_copy import OwnStates
 from tests.unit.worker_tasks.test_replica import (
@@ -196,6 +198,27 @@ def test_the_state_of_the_rule_goes_on_here_and_begins_anew_where_a_unit_moves_t
     assert ages(there, 16) == (4, 16)
     assert ages(here, 20) == (4, 20)  # the steps between were another's
     assert ages(there, 24) == (4, 24)
+
+
+def test_the_state_of_the_rule_is_the_processs_where_each_unit_is_of_another_stream() -> None:
+    config, states = rounds_of(4, optimizer="adagrad", streams=3), OwnStates()
+    store = store_for(MODEL, config)
+    for number, subset in enumerate((2, 0, 1), start=1):
+        part = Subset(np.arange(DATA.n_examples), subset, 3, config.seed)
+        replica = Replica(MODEL, Examples(DATA, part), store, config, states)
+        replica.run(Token(FENCE, subset, number), 8)
+        assert [*states] == [0]
+        assert (states[0].age, states[0].step) == (8 * number, 8)
+
+
+def test_a_round_weighs_what_those_at_work_make_of_it() -> None:
+    config = tallying(replicas=4, round_steps=3)
+    for weight in (1.0, 2.0):
+        store = store_for(Tally(4), config)
+        replica = replica_of(Tally(4), identity(4), store, config)
+        replica.weight = weight
+        replica.run(Token(FENCE, 0, 1), 3)
+        assert -store.fetch().vector[0] == 3 * weight
 
 
 def test_a_state_that_is_ahead_of_the_shards_is_not_gone_on_with() -> None:

@@ -69,6 +69,7 @@ OTHER: dict[str, Any] = {
     "l2": 0.01,
     "clip_norm": 2.5,
     "replicas": 5,
+    "streams": 9,
     "batch_size": 16,
     "n_fetch": 3,
     "n_push": 4,

@@ -32,6 +32,8 @@ from distbelief.app.store.contract.standings import from_json
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.coordinator.downpour import driver as downpour
 from distbelief.coordinator.downpour.driver import Downpour
+from distbelief.coordinator.downpour.intervals import MeasuredCosts
+from distbelief.coordinator.downpour.pace import Pace
 from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import Problem, prepare
 from distbelief.coordinator.progress.outcome import EndReason
@@ -55,6 +57,7 @@ class Desk:
     idle_s = 0.0
     oldest = None
     workers = 2
+    held = 0
 
     def __init__(self, problem: Problem, store: MemoryParameterStore) -> None:
         self._problem = problem
@@ -67,11 +70,19 @@ class Desk:
         self._open: deque[tuple[str, str, dict[str, Any]]] = deque()
         self.submitted: list[str] = []
         self.abandoned: list[str] = []
+        self.most_out = 0
         self._attempt = 0
         self._failure: Exception | None = None
 
-    def submit(self, task: str, unit: str, specification: dict[str, Any]) -> None:
+    def submit(
+        self,
+        task: str,
+        unit: str,
+        specification: dict[str, Any],
+        made: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.submitted.append(unit)
+        self.most_out = max(self.most_out, 1 + len(self._open))
         self._open.append((task, unit, specification))
 
     def abandon(self, units: list[str]) -> None:
@@ -100,10 +111,12 @@ class Desk:
     def _train_unit(self, specification: dict[str, Any]) -> dict[str, Any]:
         problem, subset = self._problem, specification["subset"]
         self._attempt += 1
-        part = Subset(self._train, subset, problem.config.replicas, problem.config.seed)
-        replica = Replica(
-            problem.model, Examples(problem.dataset, part), self._store, problem.config
-        )
+        part = Subset(self._train, subset, problem.config.n_streams, problem.config.seed)
+        config, numbering = problem.config, problem.config.push_interval
+        if every := specification.get("interval"):
+            config = config.model_copy(update={"n_push": every, "n_fetch": every})
+        examples = Examples(problem.dataset, part)
+        replica = Replica(problem.model, examples, self._store, config, None, numbering)
         token = Token(self.fence, subset, self._attempt)
         start, stop = specification["start"], specification["stop"]
         return replica.run(token, stop, start=start).to_json()
@@ -203,6 +216,25 @@ def training(**settings: Any) -> Training:
     )
     result.driver = Downpour(session, problem, hooks, store)
     return result
+
+
+def test_streams_for_more_workers_than_there_are_go_on_side_by_side() -> None:
+    """One unit is held, so two are out; intervals are what the workers at work make them."""
+    settings = {"replicas": 1, "streams": 5, "holdout": 0.0, "n_push": "auto", "n_fetch": "auto"}
+    problem = prepare(RunConfig(**SMALL | settings), 1)
+    run = training(**settings)
+    run.desk.held = 1
+    costs = MeasuredCosts(step_s=1.0, exchange_s=5.0)
+    nobody = run.driver._hooks
+    run.driver = Downpour(run.session, run.problem, nobody, run.store, Pace(problem.config, costs))
+    assert run.driver.run() is EndReason.PASSES
+    assert run.desk.most_out == 2
+    assert {count.applied for count in run.store.counts()} == {run.plan.total_steps}
+    units = [unit.removeprefix("downpour-") for unit in run.desk.submitted[:10]]
+    assert units == [f"{subset}-{stop}" for stop in (5, 10) for subset in range(5)]
+    pushes = {(event["steps"], event["pushes"]) for event in run.events("unit")}
+    assert pushes == {(5, 2), (3, 1)}  # of up to 4 steps
+    assert run.shown[-2].wanted == 2
 
 
 BY_ROUNDS = {"n_push": "auto", "n_fetch": "auto", "round_steps": 8}

@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,9 @@ def test_gauges_say_how_a_downpour_run_stands() -> None:
     assert found["distbelief_best_heldout", "loss"] == 0.25
     assert found["distbelief_shard_applied_pushes", "1"] == 500
     assert found["distbelief_workers_at_work",] == 2
+    assert ("distbelief_goodput_ratio",) not in found  # nothing is known of it yet
+    found = samples(exposed(EVENTS, replace(DOWNPOUR, goodput=0.93)))
+    assert found["distbelief_goodput_ratio",] == 0.93
 
 
 def test_gauges_say_how_a_sandblaster_run_stands() -> None:

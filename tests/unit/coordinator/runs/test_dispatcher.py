@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +15,7 @@ from distbelief.app.errors import DataLost, ModelMissing, WaitTimeout, WorkerMis
 from distbelief.app.runs.ledger import Ledger, LedgerUnit, UnitState
 from distbelief.coordinator.progress.status import Outstanding
 from distbelief.coordinator.runs import dispatch
-from distbelief.coordinator.runs.dispatch import SILENT_S, TAKEN_S, Dispatcher
+from distbelief.coordinator.runs.dispatch import LOOK_S, SILENT_S, TAKEN_S, Dispatcher
 
 LEASE_S = 10.0
 STALL_S = 100.0
@@ -44,14 +46,21 @@ class PaperLedger:
         self.units: dict[str, LedgerUnit] = {}
         self.specifications: dict[str, Any] = {}
         self.forgotten: list[str] = []
+        self.reads: list[list[str]] = []
+        #: Units that wake-ups tell of: all, unless a test says which.
+        self.told: set[str] | None = None
 
     def submit(self, unit: str, specification: Any, lease_s: float, fence: int) -> None:
         self.units[unit] = OPEN
         self.specifications[unit] = (specification, lease_s, fence)
 
-    def wait(self, timeout_s: float) -> None: ...
+    def wait(self, timeout_s: float) -> set[str]:
+        told = set(self.units) if self.told is None else self.told
+        self.told = None if self.told is None else set()
+        return told
 
     def read(self, units: list[str]) -> dict[str, LedgerUnit]:
+        self.reads.append(units)
         return {unit: self.units[unit] for unit in units if unit in self.units}
 
     def forget(self, units: list[str]) -> None:
@@ -289,8 +298,58 @@ def test_an_error_of_ours_ends_the_run_without_a_traceback(office: Office) -> No
 
 
 def test_a_unit_that_keeps_losing_its_worker_ends_the_run(office: Office) -> None:
-    with pytest.raises(WorkFailed, match="unit u lost its worker 3 times, last 17@host: "):
+    with pytest.raises(
+        WorkFailed, match="lost its worker 3 times and got no further, last 17@host: "
+    ):
         office.messages_after(replace(EXPIRED, tries=3), 2 * LEASE_S)
+
+
+def lose_workers(office: Office, made: Iterable[int]) -> None:
+    """Have a unit lose workers, one after another, when it had got as far as ``made`` says."""
+    reached = iter(made)
+    office.dispatcher.submit("downpour", "u", {}, lambda: next(reached))
+    for tries in itertools.count(1):
+        office.ledger.units["u"] = replace(EXPIRED, tries=tries, attempt=tries)
+        office.dispatcher.collect(0)
+
+
+def test_a_unit_that_gets_further_each_time_may_lose_any_number_of_workers(office: Office) -> None:
+    with pytest.raises(StopIteration):
+        lose_workers(office, range(1, 31))
+    assert len(office.sent) == 1 + 30
+
+
+def test_a_unit_that_loses_workers_at_one_place_ends_the_run(office: Office) -> None:
+    with pytest.raises(WorkFailed, match="unit u lost its worker 3 times and got no further"):
+        lose_workers(office, [0, 4, 4, 4, 4])
+    assert len(office.sent) == 1 + 4
+
+
+def test_failures_count_however_far_a_unit_gets_between_them(office: Office) -> None:
+    office.dispatcher.submit("downpour", "u", {}, itertools.count(1).__next__)
+    for tries, unit in enumerate((FAILED, EXPIRED, FAILED, EXPIRED), start=1):
+        office.ledger.units["u"] = replace(unit, tries=tries, attempt=tries)
+        office.dispatcher.collect(0)
+    office.ledger.units["u"] = replace(FAILED, tries=5, attempt=5)
+    with pytest.raises(WorkFailed, match="unit u failed 3 times"):
+        office.dispatcher.collect(0)
+
+
+def test_only_units_that_wake_ups_name_are_read_until_it_is_time_to_look_at_all(
+    office: Office,
+) -> None:
+    units = {f"u{index}" for index in range(5)}
+    for unit in sorted(units):
+        office.dispatcher.submit("downpour", unit, {})
+    office.dispatcher.collect(0)
+    office.ledger.told = {"u3", "of somebody else"}
+    office.ledger.units["u3"] = office.ledger.units["u4"] = DONE
+    office.clock.now += 0.9 * LOOK_S
+    assert [each.unit for each in office.dispatcher.collect(0)] == ["u3"]
+    assert office.dispatcher.collect(0) == []
+    office.clock.now += 0.2 * LOOK_S
+    assert [each.unit for each in office.dispatcher.collect(0)] == ["u4"]
+    assert [set(each) for each in office.ledger.reads] == [units, {"u3"}, set(), units - {"u3"}]
 
 
 def test_a_failing_unit_is_tried_as_often_as_allowed(clock: Clock) -> None:
