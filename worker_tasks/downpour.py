@@ -28,7 +28,10 @@ def run_unit(run: str, unit: str) -> str:
         claim = lease.claim
         steps = claim.specified(Steps)
         token = Token(claim.fence, steps.subset, claim.attempt)
-        replica = open_context(run, claim.fence).replica(steps.subset)
-        return replica.run(token, steps.stop, lease.check, start=steps.start).to_json()
+        context = open_context(run, claim.fence)
+        replica, before = context.replica(steps.subset), context.servers.traffic.moved
+        report = replica.run(token, steps.stop, lease.check, start=steps.start)
+        report.note_moved(context.servers.traffic.moved - before)
+        return report.to_json()
 
     return work(ledger(run), unit, do)
