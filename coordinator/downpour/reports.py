@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from distbelief.app.errors import Diverged
@@ -12,6 +13,7 @@ from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.downpour.plateau import Plateau
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.worker_tasks.unit_report import UnitReport
 
 #: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
@@ -21,7 +23,8 @@ BAD_UNITS = 3
 class Reports:
     """Losses, staleness and waits of a run so far.
 
-    ``waited_s`` is how long replicas were held back for slower ones.
+    ``waited_s`` is how long replicas were held back for slower ones, ``network`` what they used of
+    it.
 
     Args:
         replicas: the loss is told over the last two units of each.
@@ -34,6 +37,7 @@ class Reports:
         self._bad_units = 0
         self.staleness: Counter[int] = Counter()
         self.waited_s = 0.0
+        self.network = NetworkUse()
 
     @classmethod
     def of(cls, config: RunConfig) -> Reports:
@@ -44,6 +48,7 @@ class Reports:
         """Take in the report of a unit of the pass ``index``."""
         self.staleness += report.staleness
         self.waited_s += report.waited_s
+        self.network = self.network.with_unit(report.__dict__)
         if report.examples:
             self._losses.append((report.loss_sum, report.examples))
         if self.plateau is not None:
@@ -71,7 +76,8 @@ class Reports:
 
     def to_json(self) -> dict[str, Any]:
         staleness = {str(value): count for value, count in self.staleness.items()}
-        document = {"staleness": staleness, "waited_s": self.waited_s}
+        document: dict[str, Any] = {"staleness": staleness, "waited_s": self.waited_s}
+        document["network"] = asdict(self.network)
         if self.plateau is not None:
             document["plateau"] = self.plateau.to_json()
         return document
@@ -80,6 +86,7 @@ class Reports:
         """Go on from what another coordinator noted."""
         self.staleness = Counter({int(k): n for k, n in document["staleness"].items()})
         self.waited_s = document["waited_s"]
+        self.network = NetworkUse(**document.get("network", {}))  # older ones have none
         if self.plateau is not None:
             self.plateau.load_state(document["plateau"])
 

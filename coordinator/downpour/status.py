@@ -50,4 +50,5 @@ def status_of(
         idle_s=dispatcher.idle_s,
         oldest=dispatcher.oldest,
         warming=plan.warming,
+        network=reports.network,
     )

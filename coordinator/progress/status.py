@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distbelief.app.store.contract.parameters import ShardCounts
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.coordinator.progress.outcome import HeldoutEvaluation
 
 
@@ -42,7 +43,7 @@ class DownpourStatus:
     a moment ago, there is work for ``wanted``; the training has to end at ``limit_s``.
     ``waited_s`` is how long replicas were held back for slower ones, summed over them;
     ``idle_s`` is how long units have been waiting without any worker at work, ``oldest`` the
-    unit that has been out for longest.
+    unit that has been out for longest. ``network`` is what replicas used of it.
     """
 
     passes: float
@@ -65,6 +66,7 @@ class DownpourStatus:
     idle_s: float
     oldest: Outstanding | None
     warming: bool
+    network: NetworkUse = field(default_factory=NetworkUse)
 
     @property
     def loss(self) -> float:

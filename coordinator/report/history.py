@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.coordinator.report.curves import Curves
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
@@ -22,7 +23,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class UnitDone:
-    """A unit of Downpour that a worker reported; ``loss`` is the mean over its examples."""
+    """A unit of Downpour that a worker reported; ``loss`` is the mean over its examples.
+
+    ``network`` is what it and those before it used of that.
+    """
 
     time_s: float
     seen: float
@@ -32,6 +36,7 @@ class UnitDone:
     loss: float
     pushes: int
     staleness: Counter[int]
+    network: NetworkUse = field(default_factory=NetworkUse)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,11 @@ class HeldoutProgress(SnapshotPart):
 
 
 class DownpourPart(SnapshotPart):
-    """``applied`` are the pushes on each shard, or the least and the most of many shards."""
+    """``applied`` are the pushes on each shard, or the least and the most of many shards.
+
+    ``bytes_a_step`` crossed the network both ways for a minibatch, ``network_share`` is the share
+    of their time for which replicas waited for that; None before a unit was reported.
+    """
 
     shards: int
     applied: tuple[int, ...]
@@ -60,6 +64,8 @@ class DownpourPart(SnapshotPart):
     resent: int
     waited_s: float
     warming: bool
+    bytes_a_step: float | None = None
+    network_share: float | None = None
 
 
 class SandblasterPart(SnapshotPart):

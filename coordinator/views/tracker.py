@@ -174,6 +174,8 @@ def _downpour(status: DownpourStatus) -> DownpourPart:
         resent=status.resent,
         waited_s=status.waited_s,
         warming=status.warming,
+        bytes_a_step=finite_or_none(status.network.bytes_a_step),
+        network_share=finite_or_none(status.network.waiting),
     )
 
 
