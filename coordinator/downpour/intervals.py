@@ -91,22 +91,8 @@ def longest_with(optimizer: str, replicas: int) -> int:
     return max(1, min(LONGEST.get(optimizer, 1), MOST_UNSEEN // others))
 
 
-def choose_intervals(problem: Problem, servers: Servers) -> Problem:
-    """Choose ``n_push`` and ``n_fetch`` if they are ``auto``, by measuring where there is a choice.
-
-    Raises the ServerError family if a server cannot be used.
-    """
-    config = problem.config
-    if "downpour" not in config.stages or "auto" not in (config.n_push, config.n_fetch):
-        return problem
-    longest = longest_interval(config, tables=bool(problem.layout.tables))
-    if longest == 1 or config.n_push != config.n_fetch:
-        return problem.with_interval(1)
-    costs = _measure(problem, servers)
-    return problem.with_interval(best_interval(costs, longest, config.replicas))
-
-
-def _measure(problem: Problem, servers: Servers) -> MeasuredCosts:
+def measure_costs(problem: Problem, servers: Servers) -> MeasuredCosts:
+    """Measure a step here, and an exchange; raises the ServerError family."""
     on_server = np.bincount(
         [problem.layout.server(shard) for shard in range(problem.layout.n_shards)],
         minlength=len(servers),
