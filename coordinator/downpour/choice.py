@@ -130,7 +130,8 @@ def choose_exchanges(problem: Problem, servers: Servers, links: Sequence[Link] =
     if "downpour" not in config.stages or "auto" not in (config.n_push, config.n_fetch):
         return Choice(problem)
     longest = longest_interval(config, tables=tables)
-    weighed = is_weighed(problem) and (links or Engine.LUA in servers.engines)
+    rounds = _rounds(problem) if is_weighed(problem) else []
+    weighed = is_weighed(problem) and (links or (rounds and Engine.LUA in servers.engines))
     if not left_to_us(config) or (longest == 1 and not weighed):
         return Choice(problem.with_interval(1))
     measured = measure_costs(problem, servers)
@@ -139,7 +140,7 @@ def choose_exchanges(problem: Problem, servers: Servers, links: Sequence[Link] =
         return Choice(problem.with_interval(interval))
     costs = fleet_costs(problem, servers, measured, links)
     exact = exact_way(costs, interval, longest, config.wire)
-    way = best_way(costs, exact, _wires(config), _rounds(problem))
+    way = best_way(costs, exact, _wires(config), rounds)
     return Choice(settled(problem, way), costs, exact, way)
 
 
@@ -173,7 +174,8 @@ def fleet_costs(
         ordered = sorted(links, key=lambda each: each.exchange_s(n_bytes, n_bytes))
         middle = ordered[len(ordered) // 2]
     else:
-        server_s[config.wire] = measured.exchange_s
+        beyond = measured.exchange_s - server_s[config.wire]
+        server_s = {wire: max(0.0, known + beyond) for wire, known in server_s.items()}
     return FleetCosts(
         step_s=measured.step_s,
         numbers=layout.size,

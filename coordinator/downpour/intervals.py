@@ -41,6 +41,8 @@ MOST_UNSEEN = 6
 
 #: Measured so many times, after one that does not count; the middle one is taken.
 REPETITIONS = 5
+#: Or less often, once it has taken so long: a step may take seconds.
+LONGEST_S = 1.0
 FENCE = 1
 
 #: The limit is the whole process's: trainings in two threads would take each other's for what
@@ -151,7 +153,12 @@ def _median_s(do: Callable[[int], object]) -> float:
 
 
 def _timed(do: Callable[[int], object]) -> Iterator[float]:
+    spent_s = 0.0
     for number in range(1 + REPETITIONS):
         began = time.perf_counter()
         do(number)
-        yield time.perf_counter() - began
+        took_s = time.perf_counter() - began
+        yield took_s
+        spent_s += took_s
+        if number and spent_s > LONGEST_S:
+            break
