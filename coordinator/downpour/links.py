@@ -44,13 +44,13 @@ class Link:
 
 def replica_links(messages: Messages, servers: Servers, replicas: int, n_bytes: int) -> list[Link]:
     """What replicas have of the links of workers that are there; none where servers are near."""
-    served = messages.queues_served()
-    workers = sorted({name for name, queues in served if messages.queue_of("downpour") in queues})
-    if not workers:
+    kind, answers = messages.queue_of("downpour"), messages.answers("queues")
+    processes = {name: int(each["processes"]) for name, each in answers if kind in each["queues"]}
+    if not processes:
         return []
-    found = measure_links(messages, servers, workers[:replicas], n_bytes)
-    count = math.ceil(replicas / len(workers))
-    return [each.shared(count) for each in found.values()]
+    found = measure_links(messages, servers, sorted(processes)[:replicas], n_bytes)
+    share = math.ceil(replicas / len(processes))
+    return [link.shared(max(1, min(share, processes[name]))) for name, link in found.items()]
 
 
 def measure_links(

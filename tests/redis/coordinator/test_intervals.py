@@ -28,7 +28,7 @@ def test_an_interval_is_chosen_within_its_bounds_and_leaves_nothing_behind(
     problem = prepare(RunConfig(**DIGITS), len(servers))
     problem = choice.choose_exchanges(problem, servers).problem
     assert problem.config.push_interval == problem.config.fetch_interval
-    longest = 128 if Engine.LUA in servers.engines else 4
+    longest = 32 if Engine.LUA in servers.engines else 4
     assert 1 <= problem.config.push_interval <= longest
     assert keys(servers) == before
 
@@ -49,7 +49,7 @@ def test_a_server_that_is_slow_is_asked_less_often(
 ) -> None:
     """Interpreted Lua even more seldom, by rounds, unless an interval is given."""
     problem, lua = prepare(RunConfig(**DIGITS), len(servers)), Engine.LUA in servers.engines
-    for exchange_s, expected in ((0.0, 1), (1.0, 128 if lua else 4)):
+    for exchange_s, expected in ((0.0, 1), (1.0, 32 if lua else 4)):
         monkeypatch.setattr(intervals, "measure_push_s", lambda *_, taken=exchange_s: taken)
         chosen = choice.choose_exchanges(problem, servers)
         config = chosen.problem.config
@@ -58,7 +58,7 @@ def test_a_server_that_is_slow_is_asked_less_often(
         assert chosen.changes == (expected > 4)
         if chosen.changes:
             said = chosen.lines()
-            assert said[0].startswith("auto: rounds of 128 steps, for an exchange of 19.2 kB takes")
+            assert said[0].startswith("auto: rounds of 32 steps, for an exchange of 19.2 kB takes")
             assert "n_push 4 would leave workers idle for 100% of their time" in said[0]
             assert said[1].startswith("warning: 2 replicas will take some")
             assert chosen.problem.initial_values.slots.keys() == {*VELOCITY}

@@ -1,0 +1,180 @@
+"""What ``auto`` makes of slow links, of many workers, and of interpreted Lua.
+
+``PYTHONPATH=. python tests/benchmarks/slow_links.py IMAGES``. Hosts are network namespaces (root on
+Linux), their links of a limited speed both ways.
+
+- ``links``: two worker hosts and two parameter servers train a network of 203,530 numbers
+  (784-256-10) on images like MNIST's with the defaults, on unlimited links and on slow ones, with
+  what ``auto`` chooses and as it chooses where links are fast.
+- ``many``: steps a second of one worker host and of eight, whose step is to sleep for 5 ms, with
+  1,000,000 numbers on links of 1 Gbit/s.
+- ``lua``: the network again, on embedded servers of each engine, with the defaults.
+
+Seconds to the target are those until the evaluation that reached it; a minibatch's bytes are those
+that workers counted, both ways; ``waiting`` is the share of their time for which steps waited for
+exchanges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from contest.figures import table
+from distbelief import LocalCluster, Result, train
+from distbelief.coordinator.progress.network import NetworkUse, size_text
+from distbelief.coordinator.runs.messages import Messages
+from planning.namespaces import why_not
+from tests.cluster.hosts import HERE, HostFleet, fleet
+
+NETWORK: Mapping[str, Any] = {
+    "hidden": (256,),
+    "batch_size": 64,
+    "learning_rate": 0.2,
+    "replicas": 2,
+    "evaluate_every": 1.0,
+    "checkpoint_seconds": 1000.0,
+    "standardize": False,
+}
+SLEEPING: Mapping[str, Any] = {
+    "model": "slowmodels:sleeper",
+    "data": "synthetic:softmax",
+    "batch_size": 8,
+    "evaluate_every": 1000.0,
+    "checkpoint_seconds": 1000.0,
+    "max_seconds": 12.0,
+    "passes": 10_000,
+}
+POLL_S = 0.2
+HEAD = ["", "steps/s", "bytes a step", "waiting", "s to target", "way"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("images", type=Path, nargs="?", help="a file like MNIST's, or a folder")
+    parser.add_argument("--part", action="append", choices=["links", "many", "lua"])
+    parser.add_argument("--megabits", type=float, default=100.0, help="of slow links")
+    parser.add_argument("--target", type=float, default=0.955, help="held-out accuracy")
+    parser.add_argument("--passes", type=int, default=40)
+    given = parser.parse_args()
+    load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}, {load}")
+    if why := why_not():
+        raise SystemExit(f"skipped: {why}")
+    asked = given.part or ["links", "many", "lua"]
+    sys.path.insert(0, str(HERE))
+    os.environ["DISTBELIEF_ALLOWED_IMPORTS"] = "slowmodels"
+    network = {**NETWORK, "data": str(given.images), "passes": given.passes}
+    rows = []
+    if "links" in asked:
+        rows += links(network, given.megabits, given.target)
+    if "many" in asked:
+        rows += many()
+    if "lua" in asked:
+        rows += lua(network, given.target)
+    print("\n".join(table(HEAD, rows)))
+
+
+def links(network: Mapping[str, Any], megabits: float, target: float) -> Iterator[list[str]]:
+    """The network on unlimited links, and on slow ones in two ways."""
+    usual = {"n_push": 4, "max_seconds": 20.0}
+    for limit, ways in ((None, {"auto": {}}), (megabits, {"auto": {}, "n_push 4": usual})):
+        with hosts(2, limit, str(Path(network["data"]).absolute().parent)) as found:
+            trained(found, network, passes=1, n_push=4)  # opens the data
+            for way, settings in ways.items():
+                result = trained(found, network, target=target, **settings)
+                speed = "unlimited" if limit is None else f"{limit:g} Mbit/s"
+                yield row(f"two hosts, {speed}, {way}", result, target)
+
+
+def many() -> Iterator[list[str]]:
+    """One sleeping worker host, and eight of them."""
+    for count in (1, 8):
+        with hosts(count, 1000.0, "") as found:
+            result = trained(found, SLEEPING, replicas=count)
+            yield row(f"{count} sleeping hosts, 1 Gbit/s", result, None)
+
+
+def lua(network: Mapping[str, Any], target: float) -> Iterator[list[str]]:
+    """The network on embedded servers of each engine."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalCluster(servers=2, processes=2, folder=Path(folder), wait_s=30) as cluster,
+    ):
+        train(cluster=cluster, **{**network, "passes": 1})
+        for engine in ("native", "lua"):
+            said = list[str]()
+            result = train(
+                cluster=cluster, engine=engine, target=target, say=said.append, **network
+            )
+            tell(said)
+            yield row(f"embedded, {engine}", result, target)
+
+
+@contextmanager
+def hosts(count: int, megabits: float | None, roots: str) -> Iterator[HostFleet]:
+    """A fleet whose workers listen, and may open what is in a folder."""
+    with (
+        tempfile.TemporaryDirectory(prefix="slow-links-") as folder,
+        fleet(Path(folder), count, megabits) as found,
+    ):
+        for host in found.workers:
+            found.start_worker(host, roots=roots)
+        with closing(Messages(found.endpoints)) as messages:
+            while messages.processes() < count:
+                time.sleep(POLL_S)
+        yield found
+
+
+def trained(found: HostFleet, *settings: Mapping[str, Any], **more: Any) -> Result:
+    """A training on a fleet, once all its workers are there; what it says first is printed."""
+    said = list[str]()
+    known = {name: value for each in (*settings, more) for name, value in each.items()}
+    result = train(
+        broker=found.endpoints.broker,
+        parameter_servers=found.endpoints.parameter_servers,
+        folder=str(found.folder / "runs"),
+        wait_seconds=60.0,
+        say=said.append,
+        **known,
+    )
+    tell(said)
+    return result
+
+
+def tell(said: list[str]) -> None:
+    for line in said:
+        if line.startswith(("auto:", "warning:")):
+            print(f"  {line}", flush=True)
+
+
+def row(name: str, result: Result, target: float | None) -> list[str]:
+    used, reached, way, best = NetworkUse(), "", "", 0.0
+    for event in result.history:
+        if event.kind == "unit":
+            used = used.with_unit(event.fields)
+        elif event.kind == "evaluation" and target is not None:
+            best = max(best, event.fields["measures"]["accuracy"])
+            reached = reached or (f"{event.fields['seconds']:.2f}" if best >= target else "")
+        elif event.kind == "surroundings":
+            way = event.fields["exchanges"].get("way", "as on fast links")
+    rate = used.steps / result.timings.training
+    return [
+        name,
+        f"{rate:,.0f}",
+        size_text(used.bytes_a_step),
+        f"{used.waiting:.0%}",
+        reached or ("" if target is None else f"only {best:.1%}"),
+        way,
+    ]
+
+
+if __name__ == "__main__":
+    main()
