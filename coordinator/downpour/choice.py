@@ -39,6 +39,9 @@ IN_ROUNDS = ("adagrad", "sgd")
 
 NARROW: Wire = "bfloat16"
 
+#: A fleet of less than this share of one process's steps is slower, and not only measured so.
+SLOWER = 0.9
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -69,10 +72,11 @@ class Choice:
                 f"auto: {way}, for {self._why(costs, exact)}, and {exact} would leave workers idle "
                 f"for {costs.idle(exact):.0%} of their time; --n-push {exact.steps} keeps to it"
             )
-        if costs.rate(way) < costs.one_process:
+        if costs.rate(way) < SLOWER * costs.one_process:
             found.append(
-                f"warning: {costs.replicas} replicas will take some {costs.rate(way):,.0f} steps a "
-                f"second together, one process alone {costs.one_process:,.0f}: "
+                f"warning: by {way}, {costs.replicas} replicas in all will take some "
+                f"{costs.rate(way):,.0f} steps a second, one process alone "
+                f"{costs.one_process:,.0f}: "
                 f"{self._why(costs, way)}"
             )
         return found
@@ -95,15 +99,17 @@ class Choice:
     @staticmethod
     def _why(costs: FleetCosts, way: Way) -> str:
         exchange = f"an exchange of {size_text(2 * costs.bytes_of(way.wire))} takes"
-        step = f"a step {1e3 * costs.step_s:.2g} ms"
-        if costs.link is None:
-            server_ms = 1e3 * costs.server_s[way.wire]
-            return f"{exchange} {server_ms:.3g} ms of a server (Lua engine), {step}"
-        link, whole_ms = costs.link, 1e3 * costs.exchange_s(way.wire)
+        step, link = f"a step {_ms(costs.step_s)}", costs.link
+        if link is None:
+            return f"{exchange} {_ms(costs.server_s[way.wire])} of a server (Lua engine), {step}"
         return (
-            f"{exchange} {whole_ms:.3g} ms by a worker's link ({size_text(link.up)}/s up, "
-            f"{size_text(link.down)}/s down), {step}"
+            f"{exchange} {_ms(costs.exchange_s(way.wire))} by a worker's link "
+            f"({size_text(link.up)}/s up, {size_text(link.down)}/s down), {step}"
         )
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:,.0f} ms" if seconds >= 0.01 else f"{1e3 * seconds:.2g} ms"
 
 
 def left_to_us(config: RunConfig) -> bool:

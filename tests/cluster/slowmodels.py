@@ -136,5 +136,7 @@ class Sleeper:
         return np.zeros(features.shape[0])
 
 
-def sleeper(n_features: int, n_classes: int, seconds: float, numbers: int) -> Sleeper:
+def sleeper(
+    n_features: int, n_classes: int, seconds: float = 0.005, numbers: int = 1_000_000
+) -> Sleeper:
     return Sleeper(seconds, numbers)

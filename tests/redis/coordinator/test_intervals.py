@@ -8,7 +8,6 @@ import pytest
 
 from distbelief.app.client.engine import Engine
 from distbelief.app.client.servers import Servers
-from distbelief.app.optimizers.outer import VELOCITY
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.downpour import choice, intervals
 from distbelief.coordinator.downpour.links import Link
@@ -58,10 +57,14 @@ def test_a_server_that_is_slow_is_asked_less_often(
         assert chosen.changes == (expected > 4)
         if chosen.changes:
             said = chosen.lines()
-            assert said[0].startswith("auto: rounds of 32 steps, for an exchange of 19.2 kB takes")
+            assert said[0].startswith(
+                "auto: rounds of 32 steps, for an exchange of 9.68 kB takes 1,000"
+            )
             assert "n_push 4 would leave workers idle for 100% of their time" in said[0]
-            assert said[1].startswith("warning: 2 replicas will take some")
-            assert chosen.problem.initial_values.slots.keys() == {*VELOCITY}
+            assert said[1].startswith(
+                "warning: by rounds of 32 steps, 2 replicas in all will take some"
+            )
+            assert chosen.problem.initial_values.slots.keys() == {"nesterov"}
             assert "wire" not in chosen.problem.chosen
 
 
