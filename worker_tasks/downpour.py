@@ -35,6 +35,9 @@ def run_unit(run: str, unit: str) -> str:
         token = Token(claim.fence, steps.subset, claim.attempt)
         context = open_context(run, claim.fence)
         replica = context.replica(steps.subset, steps.at_work, steps.interval)
-        return replica.run(token, steps.stop, lease.check, start=steps.start).to_json()
+        before = context.servers.traffic.moved
+        report = replica.run(token, steps.stop, lease.check, start=steps.start)
+        report.note_moved(context.servers.traffic.moved - before)
+        return report.to_json()
 
     return work(ledger(run), unit, do)

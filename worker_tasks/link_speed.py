@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distbelief.app.client.commands import Command
+from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import shard
 from distbelief.app.store.contract.parameters import Token
 from distbelief.worker_tasks.context import RunContext
@@ -39,10 +40,10 @@ def link_speed(
     To all servers at once, unless the specification names one.
     """
     servers = range(len(context.servers)) if words.get("server") is None else [words["server"]]
-    way = _Way(context, token.stream, servers)
+    way = Way(context.servers, context.record.run, f"link:{token.stream}", servers)
     up, down, burst = list[float](), list[float](), list[float]()
     try:
-        trips = [_seconds(lambda: context.servers.one("PING")) for _ in range(ROUND_TRIPS)]
+        trips = [seconds_of(lambda: context.servers.one("PING")) for _ in range(ROUND_TRIPS)]
         trip_s, size = min(trips), FIRST_BYTES
         for _ in until(words["seconds"], check):
             sizes = size // SHORTER, size
@@ -79,13 +80,17 @@ def at_once(size: int, seconds: float, rate: float) -> float:
     return min(float(size), max(0.0, size - rate * seconds))
 
 
-class _Way:
-    """Keys on servers, to which bytes go and from which they come back."""
+class Way:
+    """Keys on servers, to which bytes go and from which they come back; they are called ``name``.
 
-    def __init__(self, context: RunContext, stream: int, servers: Sequence[int]) -> None:
-        self._servers = context.servers
-        run = context.record.run
-        self._keys = {index: shard(run, index, f"link:{stream}") for index in servers}
+    Args:
+        run: whose keys they are.
+        indices: of the servers.
+    """
+
+    def __init__(self, servers: Servers, run: str, name: str, indices: Sequence[int]) -> None:
+        self._servers = servers
+        self._keys = {index: shard(run, index, name) for index in indices}
         self._bytes = os.urandom(PART_BYTES)
 
     def there_and_back(self, size: int) -> tuple[float, float]:
@@ -98,15 +103,15 @@ class _Way:
                 sending.append(Command(server, ("HSET", key, number, part)))
                 asking.append(Command(server, ("HGET", key, number)))
         return (
-            _seconds(lambda: self._servers.call(sending)),
-            _seconds(lambda: self._servers.call(asking)),
+            seconds_of(lambda: self._servers.call(sending)),
+            seconds_of(lambda: self._servers.call(asking)),
         )
 
     def clear(self) -> None:
         self._servers.call([Command(i, ("UNLINK", key)) for i, key in self._keys.items()])
 
 
-def _seconds(do: Callable[[], object]) -> float:
+def seconds_of(do: Callable[[], object]) -> float:
     began = time.perf_counter()
     do()
     return time.perf_counter() - began

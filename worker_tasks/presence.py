@@ -26,6 +26,7 @@ from distbelief.app.errors import DistBeliefError
 from distbelief.app.runs.roster import Question, Roster
 from distbelief.worker_tasks.examination import examine, examined
 from distbelief.worker_tasks.introduction import introduce
+from distbelief.worker_tasks.link_trial import link
 from distbelief.worker_tasks.usage import usage
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Presence:
             "examine": lambda **words: {**self._queues(), **examine(**words)},
             "examined": examined,
             "introduce": introduce,
+            "link": link,
             "usage": usage,
         }
         self._control = Servers([served_control_url()], deadline_s=PATIENCE_S)

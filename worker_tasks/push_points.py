@@ -1,11 +1,23 @@
-"""Where in a stream of steps a push is due."""
+"""Where in a stream of steps a push is due, and the one that is under way."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from concurrent.futures import Future
+from dataclasses import dataclass
 
 from distbelief.app.settings.config import RunConfig
+from distbelief.app.store.contract.parameters import Positions, Pushed
+
+
+@dataclass(frozen=True)
+class PushInFlight:
+    """A push under way; ``base`` are the shards' positions at its oldest gradient."""
+
+    future: Future[Pushed]
+    sequence: int
+    base: Positions
 
 
 class PushPoints:

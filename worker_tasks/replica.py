@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distbelief.app.models.model import Model
 from distbelief.app.models.scaling import loss_unit
@@ -23,14 +23,13 @@ from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,
     Positions,
-    Pushed,
     Token,
 )
 from distbelief.worker_tasks.copies import Copy, Examples, Window
 from distbelief.worker_tasks.executors import executor
 from distbelief.worker_tasks.narrowing import Narrowing
 from distbelief.worker_tasks.opening import open_copy
-from distbelief.worker_tasks.push_points import PushPoints
+from distbelief.worker_tasks.push_points import PushInFlight, PushPoints
 from distbelief.worker_tasks.round_copy import OwnStates
 from distbelief.worker_tasks.staleness import StalenessBound, StalenessThrottle
 from distbelief.worker_tasks.task_clock import PushClock
@@ -88,7 +87,8 @@ class Replica:
         """
         report, begun = UnitReport(reached=stop), time.perf_counter()
         with executor(self.config.overlap) as pushes, executor(self.config.overlap) as fetches:
-            positions, each = self.store.announce(token), self.numbering
+            with report.exchanging():
+                positions, each = self.store.announce(token), self.numbering
             # Where a unit begins, the stream's pushes are whole or at their end.
             check_sequences(positions, math.ceil(start / each))
             first = int(positions.sequences.min()) * each
@@ -97,15 +97,6 @@ class Replica:
                 _Loop(self, token, report, pushes, fetches, points).run(first, stop, check)
         report.seconds = time.perf_counter() - begun
         return report
-
-
-@dataclass(frozen=True)
-class _PushInFlight:
-    """A push under way; ``base`` are the shards' positions at its oldest gradient."""
-
-    future: Future[Pushed]
-    sequence: int
-    base: Positions
 
 
 class _Loop:
@@ -131,7 +122,7 @@ class _Loop:
         self._pushes = pushes
         self._fetches = fetches
         self._points = points
-        self._push: _PushInFlight | None = None
+        self._push: PushInFlight | None = None
         self._fetch: Future[Window] | None = None
         #: The last push that all shards have acknowledged, now and when the fetch began.
         self._acknowledged = 0
@@ -207,9 +198,10 @@ class _Loop:
 
     def _fetch_here(self) -> None:
         """Replace the whole copy, at once."""
-        window = self._copy.fetch(self._window.start, self._window.stop)
-        self._install(window, self._acknowledged)
-        self._copy.fetch_slots()
+        with self._report.exchanging():
+            window = self._copy.fetch(self._window.start, self._window.stop)
+            self._install(window, self._acknowledged)
+            self._copy.fetch_slots()
 
     def _begin_window(self) -> None:
         """Fetch: in the background if the old copy serves until it is there."""
@@ -243,20 +235,22 @@ class _Loop:
         held = self._throttle is not None and not self._throttle.lets_go_on(sequence)
         gradient, rows = self._copy.take_accrued()
         base = self._accrued_base.others if self._config.scale_by_staleness else None
-        future = self._pushes.submit(
-            self._store.push,
-            self._token,
-            sequence,
-            gradient,
-            rows=rows,
-            fetch=fetch,
-            base=base,
-            share=self._replica.weight if self._copy.by_round else self._share,
-            span=sequence - self._pushed,
-            **self._narrowing.words(last=last or held or self._over),
-        )
+        words = self._narrowing.words(last=last or held or self._over)
+        with self._report.exchanging():  # in place where exchanges do not overlap
+            future = self._pushes.submit(
+                self._store.push,
+                self._token,
+                sequence,
+                gradient,
+                rows=rows,
+                fetch=fetch,
+                base=base,
+                share=self._replica.weight if self._copy.by_round else self._share,
+                span=sequence - self._pushed,
+                **words,
+            )
         self._pushed = sequence
-        self._push = _PushInFlight(future, sequence, self._accrued_base)
+        self._push = PushInFlight(future, sequence, self._accrued_base)
         if not self._copy.by_round:
             self._step_locally()  # while the push is under way
         if fetch:
@@ -265,7 +259,8 @@ class _Loop:
     def _start_fetch(self, window: range) -> None:
         self._await_fetch()
         self._known_to_fetch = self._acknowledged
-        self._fetch = self._fetches.submit(self._copy.fetch, window.start, window.stop)
+        with self._report.exchanging():
+            self._fetch = self._fetches.submit(self._copy.fetch, window.start, window.stop)
 
     def _install_what_arrived(self) -> None:
         if self._push is not None and self._push.future.done():
@@ -278,7 +273,7 @@ class _Loop:
         if self._push is None:
             return
         push, self._push = self._push, None
-        pushed = push.future.result()
+        pushed = self._report.awaited(push.future)
         self._acknowledged = push.sequence
         self._report.note(pushed, push.base)
         if pushed.fresh is not None:
@@ -292,7 +287,7 @@ class _Loop:
         if self._fetch is None:
             return
         fetch, self._fetch = self._fetch, None
-        self._install(fetch.result(), self._known_to_fetch)
+        self._install(self._report.awaited(fetch), self._known_to_fetch)
 
     def _install(self, window: Window, acknowledged: int) -> None:
         check_sequences(window.fetched.positions, acknowledged)

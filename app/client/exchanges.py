@@ -30,6 +30,7 @@ from distbelief.app.client.replies import reader, sent_words
 from distbelief.app.client.rounds import Lane, Round
 from distbelief.app.client.routes import Route
 from distbelief.app.client.scripts import Script
+from distbelief.app.client.traffic import Moved, Traffic, reply_bytes, sent_bytes
 from distbelief.app.client.wire import packed, stretches
 from distbelief.app.errors import ServerRefused
 
@@ -42,12 +43,14 @@ PASSING = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSErr
 class Exchanges:
     """Sends commands over routes, each to the node that has its keys.
 
-    ``choices`` are the engines of the servers, of which one may be lost on the way.
+    ``choices`` are the engines of the servers, of which one may be lost on the way. ``traffic``
+    counts the bytes of this client, and of others over the same connections.
     """
 
     def __init__(self, routes: Sequence[Route], choices: Sequence[Choice]) -> None:
         self.addresses = [route.address for route in routes]
         self.choices = list(choices)
+        self.traffic = Traffic()
         self._routes = list(routes)
         self._awaited: dict[int, tuple[str, float]] = {}
 
@@ -119,7 +122,9 @@ class Exchanges:
                         route.credentials.accepted = True
                     engine, prefix = self.choices[lane.server].engine, route.prefix
                     words = [commands[index].words(engine, prefix) for index in unread]
-                    connection.send_packed_command(stretches(packed(sent_words(words, lane))))
+                    pieces = packed(sent_words(words, lane))
+                    connection.send_packed_command(stretches(pieces))
+                    self.traffic.note(Moved(sent=sent_bytes(pieces)))
                     sent.append((lane, connection))
             for lane, connection in sent:
                 with self._noting(lane, lanes[lane], outcome), self._awaiting(lane.server):
@@ -159,11 +164,13 @@ class Exchanges:
         """Read the replies of one lane; ``unread`` shrinks as they come."""
         unknown: dict[str, Script] = {}
         refusal: ServerRefused | None = None
+        received = 0
         read = reader(connection, [commands[index].into for index in unread], lane)
         while unread:
             index = unread[0]
             try:
                 replies[index] = read(commands[index].into)
+                received += reply_bytes(replies[index], commands[index].into)
             except redis.exceptions.NoScriptError as error:
                 script = commands[index].script
                 assert script is not None  # only EVALSHA is answered so
@@ -174,6 +181,7 @@ class Exchanges:
                     refusal = refusal or self._refused(lane, commands[index], error)
                     refusal.__cause__ = refusal.__cause__ or error
             del unread[0]
+        self.traffic.note(Moved(received=received))
         if refusal is not None:
             raise refusal
         if isinstance(outcome.failures.get(lane), DEMOTED):

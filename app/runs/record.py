@@ -70,6 +70,7 @@ class _Written(_Part):
     engines: list[str]
     identity: _Identity | None = None
     staged: _Staged | None = None
+    chosen: list[str] = []
 
 
 class _Staged(_Part):
@@ -105,7 +106,8 @@ class RunRecord:
     share; None in records of older programs, which workers do not compare. ``scaling`` is that
     under which the model is trained, None if it is trained on the columns as they are. ``fits``
     is what the training data must fit, the model that the run goes on from. ``staged`` is there if
-    workers fetch data and do not read them as ``config`` names them.
+    workers fetch data and do not read them as ``config`` names them. ``chosen`` are the settings
+    that nobody gave, and that were chosen by measuring.
     """
 
     run: str
@@ -119,6 +121,7 @@ class RunRecord:
     scaling: Scaling | None = None
     fits: Compatibility | None = None
     staged: Staged | None = None
+    chosen: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -133,6 +136,7 @@ class RunRecord:
             "scaling": self.scaling.to_json() if self.scaling is not None else None,
             "fits": self.fits.to_json() if self.fits is not None else None,
             "staged": self.staged.to_json() if self.staged is not None else None,
+            "chosen": list(self.chosen),
         }
 
     @classmethod
@@ -176,4 +180,5 @@ class RunRecord:
             Scaling.from_json(scaling) if scaling is not None else None,
             Compatibility.from_json(fits) if fits is not None else None,
             Staged.from_json(staged) if staged is not None else None,
+            tuple(document.get("chosen", ())),
         )

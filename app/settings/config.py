@@ -194,6 +194,11 @@ class RunConfig(
         return self.n_replicas if self.streams == "auto" else self.streams
 
     @property
+    def comes_and_goes(self) -> bool:
+        """Whether workers may: there are more streams than are worked on at a time."""
+        return self.n_streams > self.n_replicas
+
+    @property
     def push_interval(self) -> int:
         """``n_push`` once it is chosen; a step where each unit is told its own."""
         return 1 if self.n_push == "auto" else self.n_push

@@ -97,7 +97,8 @@ class DownpourSettings(Section):
     n_push: Interval = Field(
         "auto",
         description="steps between pushes of the accrued gradient; auto is as n_fetch, or as few "
-        "as the servers can take, at most 4",
+        "as the servers can take, at most 4; where links or servers are slow it chooses rounds and "
+        "wire, too, unless they are given",
     )
     wire: Wire = Field(
         "float32",

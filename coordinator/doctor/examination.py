@@ -17,6 +17,7 @@ from distbelief.coordinator.doctor import (
     clocks,
     machine,
     neighbours,
+    network,
     odd_messages,
     security,
     workers,
@@ -112,7 +113,7 @@ def _there(
     if reached:
         tried = config if described else None
         is_staged = cluster.stage_data is not None
-        found += _workers(endpoints, tried, problem, told, is_staged=is_staged)
+        found += _workers(cluster, tried, problem, told, is_staged=is_staged)
     return [*found, *clocks.judge(told)]
 
 
@@ -121,14 +122,15 @@ def _server_name(address: str, parameters: bool) -> str:
 
 
 def _workers(
-    endpoints: Endpoints,
+    cluster: ClusterConfig,
     config: RunConfig | None,
     problem: Problem | None,
     told: list[ClockFacts],
     *,
     is_staged: bool,
 ) -> Sequence[Finding]:
-    """The findings on the workers; their clocks are added to ``told``."""
+    """The findings on the workers and their links; their clocks are added to ``told``."""
+    endpoints = Endpoints.of(cluster)
     with (
         closing(Messages(endpoints, PATIENCE_S)) as messages,
         closing(Servers(endpoints.parameter_servers, deadline_s=PATIENCE_S)) as servers,
@@ -143,8 +145,10 @@ def _workers(
             queues = frozenset(name for each in kinds if (name := messages.queue_of(each)))
         except DistBeliefError as failure:
             return [failed("broker", failure)]
+        names = [each.name for each in fleet.workers]
+        links = network.examine(messages, servers, names, problem, cluster.engine)
     told += [each.clock for each in fleet.workers if each.clock is not None]
-    return workers.judge(fleet, _expected(queues, problem, servers.addresses))
+    return [*workers.judge(fleet, _expected(queues, problem, servers.addresses)), *links]
 
 
 def _expected(

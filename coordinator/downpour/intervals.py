@@ -42,6 +42,8 @@ MOST_UNSEEN = 6
 
 #: Measured so many times, after one that does not count; the middle one is taken.
 REPETITIONS = 5
+#: Or less often, once it has taken so long: a step may take seconds.
+LONGEST_S = 1.0
 FENCE = 1
 
 #: The limit is the whole process's: trainings in two threads would take each other's for what
@@ -83,10 +85,9 @@ def longest_interval(config: RunConfig, *, tables: bool) -> int:
     ours = config.model != "torch" and ":" not in config.model
     if tables or not ours or config.max_staleness is not None or config.round_steps is not None:
         return 1
-    comes_and_goes = config.n_streams > config.n_replicas
-    if comes_and_goes and config.scale_by_staleness:
+    if config.comes_and_goes and config.scale_by_staleness:
         return 1  # which counts what pushes stand for
-    return longest_with(config.optimizer, 1 if comes_and_goes else config.n_replicas)
+    return longest_with(config.optimizer, 1 if config.comes_and_goes else config.n_replicas)
 
 
 def longest_with(optimizer: str, replicas: int) -> int:
@@ -95,25 +96,8 @@ def longest_with(optimizer: str, replicas: int) -> int:
     return max(1, min(LONGEST.get(optimizer, 1), MOST_UNSEEN // others))
 
 
-def choose_intervals(problem: Problem, servers: Servers) -> Problem:
-    """Choose ``n_push`` and ``n_fetch`` if they are ``auto``, by measuring where there is a choice.
-
-    Raises the ServerError family if a server cannot be used.
-    """
-    config = problem.config
-    if "downpour" not in config.stages or "auto" not in (config.n_push, config.n_fetch):
-        return problem
-    longest = longest_interval(config, tables=bool(problem.layout.tables))
-    if longest == 1 or config.n_push != config.n_fetch:
-        return problem.with_interval(1)
-    if config.n_streams > config.n_replicas:
-        return problem  # each unit is told its own: the workers at work decide
-    costs = measure(problem, servers)
-    return problem.with_interval(best_interval(costs, longest, config.n_replicas))
-
-
-def measure(problem: Problem, servers: Servers) -> MeasuredCosts:
-    """What a step of a problem and an exchange cost here."""
+def measure_costs(problem: Problem, servers: Servers) -> MeasuredCosts:
+    """Measure a step here, and an exchange; raises the ServerError family."""
     on_server = np.bincount(
         [problem.layout.server(shard) for shard in range(problem.layout.n_shards)],
         minlength=len(servers),
@@ -172,7 +156,12 @@ def _median_s(do: Callable[[int], object]) -> float:
 
 
 def _timed(do: Callable[[int], object]) -> Iterator[float]:
+    spent_s = 0.0
     for number in range(1 + REPETITIONS):
         began = time.perf_counter()
         do(number)
-        yield time.perf_counter() - began
+        took_s = time.perf_counter() - began
+        yield took_s
+        spent_s += took_s
+        if number and spent_s > LONGEST_S:
+            break

@@ -14,7 +14,7 @@ from distbelief.coordinator.downpour.intervals import (
     best_interval,
     longest_interval,
     longest_with,
-    measure,
+    measure_costs,
 )
 from distbelief.coordinator.problem.problem import Problem
 
@@ -43,8 +43,8 @@ class Pace:
 def pace_of(problem: Problem, servers: Servers) -> Pace | None:
     """The pace of a run in which workers come and go; None of any other."""
     config = problem.config
-    if config.n_streams == config.n_replicas:
+    if not config.comes_and_goes:
         return None
     if config.n_push != "auto" or longest_interval(config, tables=bool(problem.layout.tables)) == 1:
         return Pace(config)
-    return Pace(config, measure(problem, servers))
+    return Pace(config, measure_costs(problem, servers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from distbelief.app.errors import Diverged
@@ -13,6 +14,7 @@ from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.downpour.goodput import Goodput
 from distbelief.coordinator.downpour.plateau import Plateau
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.worker_tasks.unit_report import UnitReport
 
 #: Units in a row with refused pushes or a non-finite loss: then the run has diverged.
@@ -22,7 +24,8 @@ BAD_UNITS = 3
 class Reports:
     """Losses, staleness and waits of a run so far.
 
-    ``waited_s`` is how long replicas were held back for slower ones.
+    ``waited_s`` is how long replicas were held back for slower ones, ``network`` what they used of
+    it.
 
     Args:
         replicas: the loss is told over the last two units of each.
@@ -36,6 +39,7 @@ class Reports:
         self.staleness: Counter[int] = Counter()
         self.waited_s = 0.0
         self.goodput = Goodput()
+        self.network = NetworkUse()
 
     @classmethod
     def of(cls, config: RunConfig) -> Reports:
@@ -47,6 +51,7 @@ class Reports:
         self.staleness += report.staleness
         self.waited_s += report.waited_s
         self.goodput.add(report)
+        self.network = self.network.with_unit(report.__dict__)
         if report.examples:
             self._losses.append((report.loss_sum, report.examples))
         if self.plateau is not None:
@@ -74,8 +79,9 @@ class Reports:
 
     def to_json(self) -> dict[str, Any]:
         staleness = {str(value): count for value, count in self.staleness.items()}
-        document = {"staleness": staleness, "waited_s": self.waited_s}
+        document: dict[str, Any] = {"staleness": staleness, "waited_s": self.waited_s}
         document["goodput"] = self.goodput.to_json()
+        document["network"] = asdict(self.network)
         if self.plateau is not None:
             document["plateau"] = self.plateau.to_json()
         return document
@@ -86,6 +92,7 @@ class Reports:
         self.waited_s = document["waited_s"]
         if "goodput" in document:  # older programs knew none
             self.goodput.load_state(document["goodput"])
+        self.network = NetworkUse(**document.get("network", {}))  # older ones have none
         if self.plateau is not None:
             self.plateau.load_state(document["plateau"])
 

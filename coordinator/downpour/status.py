@@ -54,4 +54,5 @@ def status_of(
         idle_s=dispatcher.idle_s,
         oldest=dispatcher.oldest,
         warming=plan.warming,
+        network=reports.network,
     )

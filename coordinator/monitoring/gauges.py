@@ -21,6 +21,7 @@ from prometheus_client.core import (
 )
 
 from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import DownpourStatus, SandblasterStatus, Status
 
@@ -41,6 +42,7 @@ class Sums:
     pushes: int = 0
     refused: int = 0
     waited_s: float = 0.0
+    network: NetworkUse = field(default_factory=NetworkUse)
     staleness: Counter[int] = field(default_factory=Counter)
     engines: dict[str, str] = field(default_factory=dict)
     checkpoint_at: float = math.nan
@@ -56,6 +58,7 @@ class Sums:
             self.pushes += told["pushes"]
             self.refused += told["refused"]
             self.waited_s += told["waited_s"]
+            self.network = self.network.with_unit(told)
             for value, count in told["staleness"].items():
                 self.staleness[int(value)] += count
         elif event.kind == "surroundings":
@@ -183,6 +186,7 @@ def _downpour(of: Families, sums: Sums, status: DownpourStatus) -> Iterator[Metr
     yield of.counter(
         "waited_seconds", "Seconds that replicas were held back for slower ones.", sums.waited_s
     )
+    yield from _network(of, sums.network)
     yield of.histogram(
         "staleness_pushes",
         "Pushes of others between a gradient's fetch and its own push.",
@@ -211,6 +215,18 @@ def _downpour(of: Families, sums: Sums, status: DownpourStatus) -> Iterator[Metr
         {str(number): shard.refused for number, shard in shards},
         "shard",
     )
+
+
+def _network(of: Families, used: NetworkUse) -> Iterator[Metric]:
+    moved = {"sent": used.sent, "received": used.received}
+    text = "Bytes that replicas exchanged with parameter servers."
+    yield of.counter("network_bytes", text, moved, "direction")
+    yield of.counter(
+        "network_waited_seconds",
+        "Seconds that steps waited for exchanges with parameter servers.",
+        used.waited_s,
+    )
+    yield of.counter("unit_seconds", "Seconds of the units that were reported.", used.seconds)
 
 
 def _sandblaster(of: Families, status: SandblasterStatus) -> Iterator[Metric]:

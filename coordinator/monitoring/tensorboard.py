@@ -71,6 +71,8 @@ def scalars(snapshot: ProgressSnapshot) -> Iterator[tuple[str, float | None]]:
     if snapshot.downpour is not None:
         yield "staleness/median", snapshot.downpour.staleness_median
         yield "staleness/worst", snapshot.downpour.staleness_worst
+        yield "network/bytes_a_step", snapshot.downpour.bytes_a_step
+        yield "network/waiting_share", snapshot.downpour.network_share
     if snapshot.sandblaster is not None:
         yield "training/gradient_norm", snapshot.sandblaster.gradient_norm
         yield "training/step_length", snapshot.sandblaster.step

@@ -58,7 +58,8 @@ class Problem:
     The model takes the columns as they are; its parameters belong to those under ``scaling``,
     if there is one.
     ``table_estimate`` is there where the layout has tables. ``unjudged`` is what could not be
-    said of a user's own model, empty if there is none or all was judged.
+    said of a user's own model, empty if there is none or all was judged. ``chosen`` are settings
+    that nobody gave, beside intervals, and that were chosen by measuring.
     """
 
     config: RunConfig
@@ -72,6 +73,7 @@ class Problem:
     scaling: Scaling | None = None
     table_estimate: TableEstimate | None = None
     unjudged: str = ""
+    chosen: tuple[str, ...] = ()
 
     def with_interval(self, interval: int) -> Problem:
         """The problem of a run whose ``n_push`` and ``n_fetch`` are chosen."""
@@ -153,6 +155,7 @@ def prepare(
             len(shard_rule(config).slots),
         ),
         unjudged=_check_own(config, model, first, data),
+        chosen=() if recorded is None else recorded.chosen,
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distbelief.app.store.contract.parameters import ShardCounts
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.coordinator.progress.outcome import HeldoutEvaluation
 
 
@@ -44,7 +45,7 @@ class DownpourStatus:
     ``waited_s`` is how long replicas were held back for slower ones, summed over them;
     ``goodput`` is the share of the steps that workers could have computed which count, NaN before
     any; ``idle_s`` is how long units have been waiting without any worker at work, ``oldest`` the
-    unit that has been out for longest.
+    unit that has been out for longest. ``network`` is what replicas used of it.
     """
 
     passes: float
@@ -68,6 +69,7 @@ class DownpourStatus:
     oldest: Outstanding | None
     warming: bool
     goodput: float = math.nan
+    network: NetworkUse = field(default_factory=NetworkUse)
 
     @property
     def loss(self) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.coordinator.report.clock import Clock
 from distbelief.coordinator.report.history import (
     Dispatch,
@@ -76,6 +77,7 @@ class Collector:
 
     def _take_unit(self, event: Event, fields: dict[str, Any]) -> None:
         examples = int(fields["examples"])
+        used = self.units[-1].network if self.units else NetworkUse()
         self.units.append(
             UnitDone(
                 time_s=self.clock.told(fields["training_s"]),
@@ -87,6 +89,7 @@ class Collector:
                 pushes=int(fields["pushes"]),
                 staleness=Counter({int(k): int(n) for k, n in fields["staleness"].items()}),
                 goodput=None if (share := fields.get("goodput")) is None else float(share),
+                network=used.with_unit(fields),
             )
         )
         if fields["refused"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distbelief.app.errors import ExitCode
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.coordinator.report.curves import Curves
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
@@ -23,7 +24,10 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class UnitDone:
-    """A unit of Downpour that a worker reported; ``loss`` is the mean over its examples."""
+    """A unit of Downpour that a worker reported; ``loss`` is the mean over its examples.
+
+    ``network`` is what it and those before it used of that.
+    """
 
     time_s: float
     seen: float
@@ -34,6 +38,7 @@ class UnitDone:
     pushes: int
     staleness: Counter[int]
     goodput: float | None = None
+    network: NetworkUse = field(default_factory=NetworkUse)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import SECTIONS
+from distbelief.coordinator.progress.network import network_text
 from distbelief.coordinator.progress.outcome import UNITS
 from distbelief.coordinator.progress.program import command
 from distbelief.coordinator.progress.scores import NEVER_SCORED, brief, figure
@@ -94,6 +95,8 @@ def _summary(history: History) -> dict[str, str]:
         facts["pushes"] = f"{pushes:,} in {len(history.units):,} units"
         if (goodput := history.units[-1].goodput) is not None:
             facts["goodput"] = f"{goodput:.0%} of the steps that worker processes could have made"
+        used = history.units[-1].network
+        facts["network"] = network_text(used.bytes_a_step, used.waiting)
     if history.evaluations:
         facts["batch"] = _batch(history)
     return facts

@@ -171,6 +171,7 @@ def open_session(
         identity=Identity.here(problem.config),
         scaling=problem.scaling,
         fits=problem.data.fits,
+        chosen=problem.chosen,
     )
     leader = Leader(control, run, problem.config.lease_seconds, cluster.folder)
     messages = Messages(endpoints, deadline_s, waiting, control)

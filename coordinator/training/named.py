@@ -63,7 +63,7 @@ def check_same(record: RunRecord, problem: Problem) -> None:
         ConfigError: it was begun with other settings, of which the sentence tells some.
         DataError: its data have changed since.
     """
-    if others := list(_differences(record.config, problem.config)):
+    if others := list(_differences(record, problem.config)):
         more = f" and {len(others) - MOST_TOLD} more" if len(others) > MOST_TOLD else ""
         raise ConfigError(
             f"run {record.run} was begun with {', '.join(others[:MOST_TOLD])}{more}: go on with "
@@ -72,10 +72,11 @@ def check_same(record: RunRecord, problem: Problem) -> None:
     resumption.check_data(record, problem)
 
 
-def _differences(begun: RunConfig, now: RunConfig) -> Iterator[str]:
+def _differences(record: RunRecord, now: RunConfig) -> Iterator[str]:
+    chosen = {*record.chosen} - now.model_fields_set
     for name in RunConfig.model_fields:
-        before, after = getattr(begun, name), getattr(now, name)
-        if name not in UNHEEDED and after not in (before, "auto"):
+        before, after = getattr(record.config, name), getattr(now, name)
+        if name not in {*UNHEEDED, *chosen} and after not in (before, "auto"):
             yield f"{name} = {_shown(before)}, not {_shown(after)}"
 
 

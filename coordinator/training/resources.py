@@ -11,12 +11,14 @@ from pathlib import Path
 
 from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Waiting
-from distbelief.app.settings.config import ClusterConfig, RunConfig
+from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster import flower
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.signals import Interruption
-from distbelief.coordinator.downpour.intervals import choose_intervals
+from distbelief.coordinator.doctor import preflight
+from distbelief.coordinator.downpour.choice import Choice, choose_exchanges, is_weighed, left_to_us
+from distbelief.coordinator.downpour.links import replica_links
 from distbelief.coordinator.downpour.shard_size import fit_shards
 from distbelief.coordinator.downpour.streams import choose_streams
 from distbelief.coordinator.problem.problem import Problem
@@ -48,16 +50,21 @@ PUBLISHED_EVERY_S = 0.25
 class TrainingResources:
     """All that a training works with, from before it begins to after its end.
 
-    ``problem`` has numbers where the settings said ``auto``; ``output`` is the model's file.
+    ``choice`` is how replicas exchange; ``output`` is the model's file.
     """
 
-    problem: Problem
+    choice: Choice
     cluster: ClusterConfig
     session: Session
     hooks: DriverHooks
     folder: RunFolder
     output: Path
     say: Callable[[str], None]
+
+    @property
+    def problem(self) -> Problem:
+        """The problem, with numbers where the settings said ``auto``."""
+        return self.choice.problem
 
 
 @contextmanager
@@ -97,14 +104,15 @@ def open_training(
             callbacks = together(callbacks, around.monitors, _publisher(session, problem))
             session.listeners += [Journal(folder.journal, say).append, callbacks.on_event]
             problem = _with_streams(problem, session, elsewhere=embedded is None)
-            problem = _settle(problem, session, fit=embedded is None and not resumed)
-            for line in announcement(session, problem, chosen=_auto_intervals(config)):
+            choice = _settle(problem, session, near=embedded is not None, resumed=resumed)
+            auto, problem = left_to_us(config), choice.problem
+            for line in [*announcement(session, problem, chosen=auto), *choice.lines()]:
                 say(line)
             where = cluster if embedded is None else cluster.model_copy(update={"stage_data": None})
             with staging(session, where, problem.data, say), counting(session):
                 hooks = _hooks(embedded, session, callbacks, interruption, checkpoints)
                 hooks = replace(hooks, check=around.restarts.noting(hooks.check, session.note))
-                yield TrainingResources(problem, cluster, session, hooks, folder, output, say)
+                yield TrainingResources(choice, cluster, session, hooks, folder, output, say)
 
 
 def _checkpoints(
@@ -159,13 +167,29 @@ def _with_streams(problem: Problem, session: Session, *, elsewhere: bool) -> Pro
     return problem
 
 
-def _settle(problem: Problem, session: Session, *, fit: bool) -> Problem:
-    """Choose by measuring what is left to us: intervals, and the size of shards."""
-    problem = choose_intervals(problem, session.servers)
-    if fit:  # nobody else is on embedded servers
-        problem = spread(fit_shards(problem, session.servers), session.servers)
-    session.record = replace(session.record, config=problem.config, layout=problem.layout)
-    return problem
+def _settle(problem: Problem, session: Session, *, near: bool, resumed: bool) -> Choice:
+    """Choose by measuring what is left to us: exchanges, and the size of shards.
+
+    Servers that are ``near`` are embedded ones: nobody else is on them. A run that is taken up has
+    its choices in its record.
+    """
+    if resumed:
+        return Choice(problem)
+    messages, servers, config = session.messages, session.servers, problem.config
+    far = is_weighed(problem) and not near
+    n_bytes = problem.layout.size * config.dtype.itemsize
+    links = replica_links(messages, servers, config.n_replicas, n_bytes) if far else []
+    choice = choose_exchanges(problem, servers, links)
+    if choice.changes:
+        preflight.check_scripts(servers, choice.problem.config)
+    if not near:
+        fitted = spread(fit_shards(choice.problem, servers), servers)
+        choice = replace(choice, problem=fitted)
+    settled = choice.problem
+    session.record = replace(
+        session.record, config=settled.config, layout=settled.layout, chosen=settled.chosen
+    )
+    return choice
 
 
 def _publisher(session: Session, problem: Problem) -> Callbacks:
@@ -181,10 +205,6 @@ def _publisher(session: Session, problem: Problem) -> Callbacks:
             session.leader.status = tracker.snapshot(status).to_json()
 
     return Callbacks(lambda _: None, on_status, tracker.hear)
-
-
-def _auto_intervals(config: RunConfig) -> bool:
-    return config.n_push == config.n_fetch == "auto" and config.round_steps is None
 
 
 def _hooks(
@@ -230,4 +250,5 @@ def describe_run(resources: TrainingResources) -> None:
         heldout_examples=problem.n_heldout,
         test_examples=len(problem.data.test),
         portions=portions_of(problem) if "sandblaster" in problem.config.stages else None,
+        exchanges=resources.choice.to_json(),
     )

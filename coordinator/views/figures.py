@@ -6,13 +6,17 @@ import itertools
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from distbelief.coordinator.progress.network import network_text
 from distbelief.coordinator.views.snapshot import DownpourPart, ProgressSnapshot, SandblasterPart
 
 
-def figures(snapshot: ProgressSnapshot) -> Iterator[tuple[str, str]]:
-    """Everything that a snapshot has to show, as (name, text)."""
+def figures(snapshot: ProgressSnapshot, *, log: bool = False) -> Iterator[tuple[str, str]]:
+    """Everything that a snapshot has to show, as (name, text); a log has no room for all."""
     if snapshot.downpour is not None:
         yield from _downpour(snapshot, snapshot.downpour)
+        if (text := network(snapshot.downpour)) and not log:
+            yield "network", text
+        yield "left", duration(snapshot.left_s)
     elif snapshot.sandblaster is not None:
         yield from _sandblaster(snapshot, snapshot.sandblaster)
 
@@ -35,7 +39,6 @@ def _downpour(snapshot: ProgressSnapshot, part: DownpourPart) -> Iterator[tuple[
         yield "sent again", str(part.resent)
     if snapshot.waiting:
         yield "waiting", snapshot.waiting
-    yield "left", duration(snapshot.left_s)
 
 
 def _sandblaster(snapshot: ProgressSnapshot, part: SandblasterPart) -> Iterator[tuple[str, str]]:
@@ -58,6 +61,11 @@ def _sandblaster(snapshot: ProgressSnapshot, part: SandblasterPart) -> Iterator[
         yield "retries", str(part.retries)
     if snapshot.waiting:
         yield "waiting", snapshot.waiting
+
+
+def network(part: DownpourPart) -> str:
+    """What it uses of the network; empty if not known."""
+    return network_text(part.bytes_a_step, part.network_share)
 
 
 def number(value: float | None) -> str:

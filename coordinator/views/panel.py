@@ -14,7 +14,13 @@ from rich.text import Text
 
 from distbelief.coordinator.progress.outcome import WORSE_FOR
 from distbelief.coordinator.progress.scores import TITLES
-from distbelief.coordinator.views.figures import counts, duration, number, sparkline
+from distbelief.coordinator.views.figures import (
+    counts,
+    duration,
+    network,
+    number,
+    sparkline,
+)
 from distbelief.coordinator.views.snapshot import (
     DownpourPart,
     HeldoutProgress,
@@ -152,6 +158,8 @@ def _downpour(part: DownpourPart) -> Iterator[PanelRow]:
     waited = f", waited {part.waited_s:.1f} s for slower replicas" if part.waited_s else ""
     spread = f"median {part.staleness_median}, worst {part.staleness_worst}"
     yield PanelRow("staleness", spread + waited)
+    if text := network(part):
+        yield PanelRow("network", text)
 
 
 def _sandblaster(part: SandblasterPart) -> Iterator[PanelRow]:

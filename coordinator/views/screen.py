@@ -83,7 +83,9 @@ class Lines(Screen):
             self.say(f"run {panel.run}: {panel.state}" + (f", {panel.note}" if panel.note else ""))
             self.state = panel.state
         if panel.snapshot is not None:
-            self.say("  ".join(f"{name} {text}" for name, text in figures(panel.snapshot)))
+            self.say(
+                "  ".join(f"{name} {text}" for name, text in figures(panel.snapshot, log=True))
+            )
 
 
 @dataclass(kw_only=True)

@@ -51,7 +51,9 @@ class HeldoutProgress(SnapshotPart):
 class DownpourPart(SnapshotPart):
     """``applied`` are the pushes on each shard, or the least and the most of many shards.
 
-    ``goodput`` is the share of the steps that workers could have computed which count.
+    ``goodput`` is the share of the steps that workers could have computed which count;
+    ``bytes_a_step`` crossed the network both ways for a minibatch, ``network_share`` is the share
+    of their time for which replicas waited for that; None before a unit was reported.
     """
 
     shards: int
@@ -64,6 +66,8 @@ class DownpourPart(SnapshotPart):
     waited_s: float
     warming: bool
     goodput: float | None = None
+    bytes_a_step: float | None = None
+    network_share: float | None = None
 
 
 class SandblasterPart(SnapshotPart):

@@ -175,6 +175,8 @@ def _downpour(status: DownpourStatus) -> DownpourPart:
         waited_s=status.waited_s,
         warming=status.warming,
         goodput=finite_or_none(status.goodput),
+        bytes_a_step=finite_or_none(status.network.bytes_a_step),
+        network_share=finite_or_none(status.network.waiting),
     )
 
 

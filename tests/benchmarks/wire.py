@@ -5,7 +5,8 @@ what a push takes here. Then, with one replica that exchanges at each step, so t
 the same examples, the bytes at the servers' sockets for a minibatch and the held-out loss after as
 many examples, in relation to that of float32: of digits by a network and by softmax regression,
 and of MNIST-like images where they are given. None of it but the time here depends on what else the
-machine does.
+machine does. With ``--seeds 5`` instead the held-out loss of two replicas that exchange at each step,
+whose order depends on the machine.
 """
 
 from __future__ import annotations
@@ -44,16 +45,20 @@ PROBLEMS: Mapping[str, Mapping[str, Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("images", nargs="?", help="a file like MNIST's, or a folder")
+    parser.add_argument("--seeds", type=int, default=0, help="of trainings with two replicas")
     given = parser.parse_args()
     problems = dict(PROBLEMS)
     if given.images:
         problems["images, network of 256"] = {"data": given.images, "hidden": (256,), "passes": 4}
     folder = Path(tempfile.mkdtemp())
     with (
-        LocalCluster(servers=1, processes=1, folder=folder, wait_s=30) as cluster,
+        LocalCluster(servers=1, processes=2, folder=folder, wait_s=30) as cluster,
         closing(Servers(cluster.endpoints.parameter_servers)) as servers,
     ):
         meter = ServerMeter(servers)
+        if given.seeds:
+            several(cluster, meter, given.seeds)
+            return
         print("| engine | wire | server, push | server, fetch | push here |")
         print("|---|---|---|---|---|")
         for engine in CALLS:
@@ -96,6 +101,22 @@ def in_ns(servers: Servers, meter: ServerMeter, engine: WantedEngine, wire: Wire
     fetched, _ = server_ns(lambda: store.fetch(wire=wire))
     store.delete()
     return f"{pushed:.2f} | {fetched:.2f} | {here:.2f}"
+
+
+def several(cluster: LocalCluster, meter: ServerMeter, seeds: int) -> None:
+    """The held-out loss of two replicas, whose order is another each time: means over seeds."""
+    print("\n| two replicas | wire | held-out loss | in relation |")
+    print("|---|---|---|---|")
+    for name, settings in PROBLEMS.items():
+        usual = 0.0
+        for wire in WIRES:
+            losses = [
+                trained(cluster, meter, {**settings, "wire": wire, "replicas": 2, "seed": seed})[1]
+                for seed in range(seeds)
+            ]
+            loss = sum(losses) / seeds
+            usual = usual or loss
+            print(f"| {name} | {wire} | {loss:.4f} | {loss / usual:.3f} |", flush=True)
 
 
 def trained(

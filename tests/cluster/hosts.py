@@ -42,8 +42,8 @@ class HostFleet:
     stack: ExitStack
     started: dict[str, Child] = field(default_factory=dict)
 
-    def start_worker(self, host: Host, processes: int = 1) -> None:
-        """Start a worker that opens no file of a run."""
+    def start_worker(self, host: Host, processes: int = 1, roots: str | None = None) -> None:
+        """Start a worker that opens no file of a run, or what is in ``roots``."""
         cache, nothing = self.cache(host), self.folder / "nothing"
         for each in (cache, nothing):
             each.mkdir(exist_ok=True)
@@ -53,7 +53,7 @@ class HostFleet:
             "DISTBELIEF_PARAMETER_SERVERS": ",".join(self.endpoints.parameter_servers),
             "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels",
             "DISTBELIEF_CACHE": str(cache),
-            "DISTBELIEF_DATA_ROOTS": str(nothing),
+            "DISTBELIEF_DATA_ROOTS": str(nothing) if roots is None else roots,
             "PYTHONPATH": os.pathsep.join([str(HERE), import_path()]),
         }
         words = [sys.executable, "-P", "-m", "celery", "-A", "distbelief", "worker"]

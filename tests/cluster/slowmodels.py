@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import LogisticRegression, SoftmaxRegression
+from distbelief.app.models.model import Features, Targets, Task
 
 IN_WORKER = "celery" in "/".join(Path(sys.argv[0]).parts[-2:])
 
@@ -100,3 +104,39 @@ class Paced(Slow, SoftmaxRegression):
     def wait(self) -> None:
         if not (Path(self.folder) / "go").exists():
             time.sleep(self.seconds)
+
+
+@dataclass(frozen=True)
+class Sleeper:
+    """So many numbers, of which there is nothing to learn: a step is some sleep, wherever it is."""
+
+    seconds: float = 0.005
+    numbers: int = 1_000_000
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("weights", (self.numbers,)),)
+
+    @property
+    def task(self) -> Task:
+        return Task.REGRESSION
+
+    def initial(self, rng: np.random.Generator) -> Vector:
+        return np.zeros(self.numbers)
+
+    def loss_and_gradient(
+        self, parameters: Vector, features: Features, targets: Targets, gradient: Vector
+    ) -> float:
+        began = time.perf_counter()
+        gradient.fill(0)
+        time.sleep(max(0.0, self.seconds - (time.perf_counter() - began)))
+        return 1.0
+
+    def predict(self, parameters: Vector, features: Features) -> Vector:
+        return np.zeros(features.shape[0])
+
+
+def sleeper(
+    n_features: int, n_classes: int, seconds: float = 0.005, numbers: int = 1_000_000
+) -> Sleeper:
+    return Sleeper(seconds, numbers)

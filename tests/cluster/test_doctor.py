@@ -84,5 +84,5 @@ def test_the_command_looks_at_servers_and_workers(
     assert doctor.ends() == ExitCode.OK, doctor.out + doctor.err
     document = json.loads(doctor.out)
     subjects = {each["subject"].split()[0] for each in document["findings"]}
-    assert subjects >= {"run", "control", "parameter", "security", "worker", "clocks"}
+    assert subjects >= {"run", "control", "parameter", "security", "worker", "clocks", "network"}
     assert document["exit_code"] == 0

@@ -25,6 +25,7 @@ from typing import NoReturn, get_args
 from rich.console import Console
 
 from distbelief.app.settings.rounds import OuterOptimizer
+from distbelief.app.settings.sections import Wire
 from faults import Faults
 from fleet import Fleet, Keeping, hurt
 from report import Results, table
@@ -75,6 +76,16 @@ def by_rounds(steps: int) -> list[Work]:
     return [*works, Work("rounds that last as long", "downpour", lasting)]
 
 
+def narrow(works: list[Work], wire: Wire) -> list[Work]:
+    """Only work that may have that wire; whole rows of tables cross the network in 16 bits only."""
+    fitting = (each for each in works if each.algorithm == "downpour")
+    return [
+        Work(f"{each.name}, {wire}", each.algorithm, [*each.words, "--wire", wire])
+        for each in fitting
+        if wire != "int8" or "--table-numbers" not in each.words
+    ]
+
+
 console = Console(soft_wrap=True)
 
 
@@ -84,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="a new folder in which all logs are kept")
     parser.add_argument("--rounds", type=int, help="only Downpour in rounds of so many steps")
+    parser.add_argument("--wire", choices=get_args(Wire), help="only Downpour, with that wire")
     parser.add_argument("--older", action="store_true", help="no faults but older data")
     parser.add_argument(
         "--team", action="store_true", help="on workers of another application, with its settings"
@@ -92,6 +104,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     results, rng = Results(), random.Random(given.seed)
     works = by_rounds(given.rounds) if given.rounds else WORKS
+    works = narrow(works, given.wire) if given.wire else works
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as home:
         path = os.pathsep.join(map(str, [MODELS, TEAM] if given.team else [MODELS]))
         os.environ |= {"PYTHONPATH": path, "DISTBELIEF_ALLOWED_IMPORTS": "slowmodels"}

@@ -21,6 +21,7 @@ from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import Answer, ShardCounts, ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.worker_tasks.server_meter import ServerMeter
 
 TENSORS = (TensorSpec("w", (40,)),)
 LAYOUT = Layout(TENSORS, block_numbers=4, n_shards=4, n_servers=2)
@@ -233,3 +234,19 @@ def test_a_shard_is_restored_on_a_server_that_came_back_empty(
     store.restore({1: shard_states[1]}, {PARAMETERS: frozen})
     assert set(servers.one("KEYS", f"ps:{{{run_id}/1}}:*", server=LAYOUT.server(1))) == before
     assert store.push(TOKEN, 2, ONES).answers == (Answer.APPLIED,) * 4
+
+
+def test_a_client_counts_the_bytes_that_its_servers_see(servers: Servers, run_id: str) -> None:
+    """To some percent: what stands around the values of replies is not counted."""
+    tensors = (TensorSpec("w", (20_000,)),)
+    layout = Layout(tensors, block_numbers=5_000, n_shards=2, n_servers=2)
+    large = RedisParameterStore(servers, f"{run_id}-large", layout, SGD(1.0), fence=1)
+    large.create(np.zeros(20_000))
+    meter = ServerMeter(servers)
+    before, ours = meter.read(), servers.traffic.moved
+    for sequence in range(1, 21):
+        large.push(TOKEN, sequence, np.zeros(20_000, "f4"), fetch=sequence % 2 == 0)
+    counted, seen = servers.traffic.moved - ours, meter.since(before)
+    large.delete()
+    assert counted.sent == pytest.approx(seen.received, rel=0.05)
+    assert counted.received == pytest.approx(seen.sent, rel=0.05)

@@ -322,8 +322,27 @@ def test_a_report_sums_examples_and_losses() -> None:
     assert report.loss_sum == pytest.approx(sum(range(8)))
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_the_time_is_counted_for_which_steps_wait_for_exchanges(
+    overlap: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pushes take a while, and steps next to nothing."""
+    config, pause_s = tallying(replicas=1, batch_size=4, n_push=1, overlap=overlap), 0.02
+    store = store_for(Tally(8), config)
+    push = store.push
+
+    def slow(*args: Any, **words: Any) -> Pushed:
+        time.sleep(pause_s)
+        return push(*args, **words)
+
+    monkeypatch.setattr(store, "push", slow)
+    report = replica_of(Tally(8), identity(8), store, config).run(Token(FENCE, 0, 1), 4)
+    assert report.seconds >= report.exchange_s >= 3 * pause_s
+    assert report.waited_s == 0  # that is for slower replicas
+
+
 def test_a_report_travels_as_json() -> None:
-    report = UnitReport(3, 8, 2.5, 0.25, 2, 1, Counter({0: 4, 2: 1}), 17, 0.5)
+    report = UnitReport(3, 8, 2.5, 0.25, 2, 1, Counter({0: 4, 2: 1}), 17, 0.5, 0.1, 400, 500)
     assert UnitReport.from_json(report.to_json()) == report
 
 

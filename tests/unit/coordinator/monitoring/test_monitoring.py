@@ -44,6 +44,10 @@ UNIT = Event(
         "pushes": 50,
         "refused": 2,
         "waited_s": 0.5,
+        "exchange_s": 1.5,
+        "seconds": 6.0,
+        "sent": 3000,
+        "received": 5000,
         "staleness": {"0": 30, "1": 15, "3": 4, "500": 1},
     },
 )
@@ -94,12 +98,16 @@ def test_counters_add_up_what_was_told() -> None:
         "pushes": 100,
         "refused_pushes": 4,
         "waited_seconds": 1,
+        "network_waited_seconds": 3,
+        "unit_seconds": 12,
         "heldout_evaluations": 1,
         "checkpoints": 1,
         "resent_units": 1,
         "data_losses": 1,
     }
     assert {name: found[f"distbelief_{name}_total",] for name in wanted} == wanted
+    assert found["distbelief_network_bytes_total", "sent"] == 6000
+    assert found["distbelief_network_bytes_total", "received"] == 10_000
     assert found["distbelief_last_checkpoint_timestamp_seconds",] == 3.5
     assert found["distbelief_engine_info", "lua", "redis://a"] == 1
 
