@@ -68,10 +68,12 @@ def _downpour(config: RunConfig) -> str:
     wire = "" if config.wire == "float32" else f", {config.wire} on the wire"
     if config.round_steps is None:
         return f"{said}n_push {config.n_push}, n_fetch {config.n_fetch}{wire}"
-    return (
-        f"{said}rounds of {config.round_steps} steps, outer {config.outer_optimizer} with rate "
-        f"{config.outer_learning_rate:g} and momentum {config.outer_momentum:g}{wire}"
-    )
+    rounds = f"{said}rounds of {config.round_steps} steps that stand for {config.step_weight:g} each, "
+    if config.outer_momentum:
+        rounds += f"outer {config.outer_optimizer} with momentum {config.outer_momentum:g} and rate "
+    else:
+        rounds += "averaged with rate "
+    return f"{rounds}{config.outer_learning_rate:g}{wire}"
 
 
 def _sandblaster(config: RunConfig, n_portions: int) -> str:

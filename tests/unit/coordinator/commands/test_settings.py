@@ -85,6 +85,7 @@ OTHER: dict[str, Any] = {
     "outer_optimizer": "nesterov",
     "outer_learning_rate": 0.7,
     "outer_momentum": 0.5,
+    "step_weight": 1.5,
     "iterations": 12,
     "history": 4,
     "gradient_tolerance": 0.001,
@@ -139,7 +140,7 @@ TOGETHER = (
     {"key_prefix", "broker", "control", "celery_app", "parameter_servers"},
     {"algorithm", "l1"},
     {"schedule", "learning_rate_decay"},
-    {"round_steps", "round_seconds", "outer_optimizer", "outer_learning_rate", "outer_momentum"},
+    {*RoundSettings.model_fields},
 )
 
 
