@@ -15,6 +15,7 @@ from distbelief.app.models.criterion import Metric
 from distbelief.app.models.imports import allowed_imports
 from distbelief.app.models.model import Task
 from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig, configure
+from distbelief.app.settings.rounds import RoundSettings
 from distbelief.coordinator.cluster import joined
 from distbelief.coordinator.commands import cli
 from distbelief.coordinator.problem import problem as problems
