@@ -14,6 +14,7 @@ import numpy as np
 from distbelief.app.layout.rows import TableRows
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.model import Model
+from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.config import RunConfig
@@ -54,10 +55,10 @@ class RoundCopy(FlatCopy):
         states: OwnStates,
     ) -> None:
         super().__init__(model, examples, store, config, stream)
-        self._rule = own_rule(config)
+        self._rule, self._factor = own_rule(config)
         self._local_steps = True
         self._states = states
-        self._shared = config.n_streams > config.n_replicas
+        self._shared = config.comes_and_goes
         self._owner = 0 if self._shared else stream
         self._state: OwnState | None = None
         self._began = np.empty_like(self._parameters)
@@ -106,6 +107,9 @@ class RoundCopy(FlatCopy):
         return self._taken, []
 
     def _accrue(self, gradient: Vector) -> None:
+        if self._factor != 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                gradient *= self._factor
         self._last = gradient
 
     def _state_before(self, step: int) -> OwnState:
@@ -120,10 +124,13 @@ class RoundCopy(FlatCopy):
         return OwnState([*slots], step)
 
 
-def own_rule(config: RunConfig) -> Rule:
-    """The rule of a replica's own steps; :class:`Schedule` sees to the decay of its rate.
+def own_rule(config: RunConfig) -> tuple[Rule, float]:
+    """The rule of a replica's own steps, and the factor of gradients for it.
 
-    The clock of such a rule is the age of its state, by which a rate does not decay.
+    Each stands for as many pushes as the settings say. :class:`Schedule` sees to the decay of the
+    rate: the clock of such a rule is the age of its state, by which a rate does not decay.
     """
     rule = build_rule(config)
-    return replace(rule, decay=0.0) if config.learning_rate_decay else rule  # type: ignore[type-var]
+    if config.learning_rate_decay:
+        rule = replace(rule, decay=0.0)  # type: ignore[type-var]
+    return rule.standing_for(OuterSettings.of(config).step_weight)

@@ -69,6 +69,13 @@ class Rule(Protocol):
         """The rule with this share of its rate."""
         return self if share == 1 else replace(self, rate=self.arguments()[0] * share)  # type: ignore[type-var]
 
+    def standing_for(self, pushes: float) -> tuple[Self, float]:
+        """A rule that by one step goes as far as by so many pushes of a gradient.
+
+        And what that gradient is to be multiplied by first.
+        """
+        return self.paced(pushes), 1.0
+
     def step(
         self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0
     ) -> tuple[Float64, ...]:

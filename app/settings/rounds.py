@@ -43,8 +43,14 @@ class RoundSettings(Section):
         None,
         ge=0,
         lt=1,
-        description="rounds: share of the velocity that the outer rule keeps "
-        "[default: 0.5; none of one replica]",
+        description="rounds: share of the velocity that the outer rule keeps [default: 0]",
+    )
+    step_weight: float | None = Field(
+        None,
+        ge=1,
+        description="rounds: pushes that each step of a replica stands for, as the mean over all "
+        "replicas is to go as far as theirs would; 1 leaves rates as they are [default: replicas "
+        "without outer_momentum, and with one as many times 1 - outer_momentum]",
     )
 
 

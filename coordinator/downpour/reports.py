@@ -103,7 +103,8 @@ def diverged(steps: int, config: RunConfig) -> Diverged:
     outer, last = "", "--clip-norm 1, or --warm-start-steps"
     if config.round_steps is not None:
         known = OuterSettings.of(config)
-        outer = f"--outer-learning-rate (now {known.outer_learning_rate:g}) or "
+        outer = f"--step-weight (now {known.step_weight:g}), "
+        outer += f"--outer-learning-rate (now {known.outer_learning_rate:g}) or "
         outer += f"--outer-momentum (now {known.outer_momentum:g}), "
         last = "or --clip-norm 1"
     return Diverged(

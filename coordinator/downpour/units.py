@@ -211,7 +211,7 @@ class UnitPlan:
     def _cut(self, done: int, steps_per_pass: int) -> int:
         """Where a unit ends that begins after ``done`` steps, if nobody warms up."""
         length = self.config.unit_length
-        if self._bound is not None and self.config.n_streams > self.config.n_replicas:
+        if self._bound is not None and self.config.comes_and_goes:
             # Streams that nobody works on do not move: a longer unit would wait for them.
             length = min(length, (self._bound.bound + 1) * self.config.push_interval)
         stop = min(done + length, steps_per_pass * self.config.n_passes)

@@ -59,7 +59,7 @@ class UnitsOut:
 
     def _room(self) -> int | None:
         config = self._plan.config
-        if config.n_streams == config.n_replicas:
+        if not config.comes_and_goes:
             return None
         wanted = max(config.n_replicas, 2 * self._session.dispatcher.held)
         return max(0, wanted - len(self._units))

@@ -7,6 +7,7 @@ from distbelief.app.datasets.sources.source import Generated, parse
 from distbelief.app.models.registry import declared_task
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
+from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.memory_estimate import TableEstimate
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.session import Session
@@ -15,6 +16,10 @@ from distbelief.coordinator.views.targets import target_lines
 from distbelief.coordinator.views.weights import weight_lines
 
 _SHOWN = 10  # remarks on columns
+
+#: Rounds of each replica, for each replica, below which a mean has lost more than a few percent
+#: (``tests/benchmarks/rounds.py``).
+FEW_ROUNDS = 4
 
 
 def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[str]:
@@ -48,6 +53,7 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
         *found,
         *tables,
         *([problem.unjudged] if problem.unjudged else []),
+        *few_rounds(problem),
     ]
 
 
@@ -61,20 +67,42 @@ def targets_line(problem: Problem) -> list[str]:
     return ["; ".join(target_lines(dataset, config.data_options, asked))]
 
 
+def few_rounds(problem: Problem) -> list[str]:
+    """A line if so few means are taken that the model will be worse for it."""
+    config, fewest = problem.config, FEW_ROUNDS * problem.config.replicas
+    if config.round_steps in (None, 1) or config.replicas == 1 or "downpour" not in config.stages:
+        return []
+    plan = UnitPlan.of(problem)
+    rounds = plan.total_pushes // config.replicas
+    if rounds >= fewest:
+        return []
+    steps = max(1, plan.total_steps // config.replicas // fewest)
+    return [
+        f"{rounds:,} rounds of each replica are few for {config.replicas} replicas, and cost "
+        f"quality: round_steps = {steps:,} makes {fewest} of them"
+    ]
+
+
 def _downpour(config: RunConfig) -> str:
     rate = build_rule(config).arguments()[0]
     schedule = f", {config.schedule}," if config.schedule else ","
     replicas = f"{config.n_replicas} replicas"
-    if config.n_streams > config.n_replicas:
+    if config.comes_and_goes:
         replicas += f" on {config.n_streams} streams"
     said = f"{replicas}, {config.optimizer} with rate {rate:g}{schedule} "
     wire = "" if config.wire == "float32" else f", {config.wire} on the wire"
     if config.round_steps is None:
         return f"{said}n_push {config.n_push}, n_fetch {config.n_fetch}{wire}"
-    return (
-        f"{said}rounds of {config.round_steps} steps, outer {config.outer_optimizer} with rate "
-        f"{config.outer_learning_rate:g} and momentum {config.outer_momentum:g}{wire}"
+    rounds = (
+        f"{said}rounds of {config.round_steps} steps that stand for {config.step_weight:g} each, "
     )
+    if config.outer_momentum:
+        rounds += (
+            f"outer {config.outer_optimizer} with momentum {config.outer_momentum:g} and rate "
+        )
+    else:
+        rounds += "averaged with rate "
+    return f"{rounds}{config.outer_learning_rate:g}{wire}"
 
 
 def _sandblaster(config: RunConfig, n_portions: int) -> str:

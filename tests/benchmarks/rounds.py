@@ -3,19 +3,21 @@
 ``python -m tests.benchmarks.rounds [--torch] [IMAGES]`` trains digits by a network and by softmax
 regression (which is convex), with ``--torch`` by a small convolution of PyTorch's, too, and
 MNIST-like images where they are given, with rounds of 4, 16 and 64 steps; and prints the held-out
-loss after as many minibatches in relation to that of an exchange at each step. Replicas take their
-steps in a random order, in one process, over shards in memory and on the copies that workers have
-(:mod:`distbelief.worker_tasks.round_copy`): what a push brings back is there a step later. The
-defaults in :mod:`distbelief.app.optimizers.outer` are chosen from these figures, which do not
-depend on what else the machine does.
+loss after as many minibatches in relation to that of an exchange at each step; at last by the
+length of the training, too. Replicas take their steps in a random order, in one process, over
+shards in memory and on the copies that workers have (:mod:`distbelief.worker_tasks.round_copy`):
+what a push brings back is there a step later. The defaults in
+:mod:`distbelief.app.optimizers.outer` are chosen from these figures, which do not depend on what
+else the machine does.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,24 +54,31 @@ TORCH: Mapping[str, Mapping[str, Any]] = {
     },
 }  # fmt: skip
 IMAGES: Mapping[str, Mapping[str, Any]] = {
-    "images, network of 256, Adagrad": {"hidden": (256,), "passes": 8, "holdout": 0.2},
+    "images, network, Adagrad": {"passes": 8, "holdout": 0.2},
 }
 
-#: Outer rules: rate and momentum, where None is the default.
-OUTER: tuple[tuple[str, float, float | None], ...] = (
-    ("momentum", 1.0, 0.0),
-    ("momentum", 1.0, 0.5),
-    ("nesterov", 1.0, None),
-    ("nesterov", 1.0, 0.75),
-    ("delayed_nesterov", 1.0, 0.5),
-    ("delayed_nesterov", 0.7, 0.9),
-)
+#: Ways, and their settings.
+WAYS: Mapping[str, Mapping[str, Any]] = {
+    "default: a mean, steps for n pushes": {},
+    "a mean, steps as they are": {"step_weight": 1.0},
+    "nesterov 0.5, steps for n / 2": {"outer_momentum": 0.5},
+    "nesterov 0.5, steps as they are": {"outer_momentum": 0.5, "step_weight": 1.0},
+    "delayed nesterov 0.9, rate 0.7, steps as they are": {
+        "outer_optimizer": "delayed_nesterov", "outer_learning_rate": 0.7, "outer_momentum": 0.9,
+        "step_weight": 1.0,
+    },
+}  # fmt: skip
+
+#: Passes of longer and longer trainings, of the first problem by default.
+LONGER = "digits, network, Adagrad: longer trainings"
+PASSES = (10, 20, 40, 80, 160)
 
 
 def convolution(n_features: int, n_classes: int) -> Any:
     """A module for images of 8 x 8."""
-    from torch import nn
+    from torch import nn, set_num_threads
 
+    set_num_threads(1)
     return nn.Sequential(
         nn.Unflatten(1, (1, 8, 8)),
         nn.Conv2d(1, 8, 3, padding=1),
@@ -158,24 +167,42 @@ def mean_of(settings: Mapping[str, Any], seeds: range) -> tuple[float, float, in
     return float(loss), float(accuracy), steps
 
 
-def compare(name: str, settings: Mapping[str, Any], replicas: int, seeds: range) -> None:
-    """A table: a line for each outer rule, a column for each length of rounds."""
+def compare(settings: Mapping[str, Any], replicas: int, seeds: range) -> None:
+    """A table: a line for each way, a column for each length of rounds."""
     each, began = {**settings, "replicas": replicas}, time.monotonic()
     loss, accuracy, steps = mean_of({**each, "n_push": 1, "n_fetch": 1}, seeds)
-    print(f"\n{name}: {replicas} replicas, {steps:,} minibatches; an exchange at each step has")
-    print(f"a held-out loss of {loss:.4f} and an accuracy of {accuracy:.1%}\n")
-    print(f"| outer rule, rate, momentum |{''.join(f' H = {each} |' for each in LENGTHS)}")
-    print(f"|---|{'---|' * len(LENGTHS)}")
-    for rule, rate, momentum in OUTER:
-        outer = {"outer_optimizer": rule, "outer_learning_rate": rate, "outer_momentum": momentum}
+    print(
+        f"\n{replicas} replicas, {steps:,} minibatches; an exchange at each step comes to a loss of"
+    )
+    print(f"{loss:.4f} ({accuracy:.1%}).\n")
+    head("way", [f"H = {each}" for each in LENGTHS])
+    for way, outer in WAYS.items():
         cells = []
         for length in LENGTHS:
             made, right, _ = mean_of({**each, **outer, "round_steps": length}, seeds)
             ratio = f"{made / loss:.2f}" if math.isfinite(made) else "diverged"
             cells.append(f"{ratio} ({right:.1%})")
-        said = "default" if momentum is None else f"{momentum:g}"
-        print(f"| {rule}, {rate:g}, {said} | {' | '.join(cells)} |", flush=True)
-    print(f"\n({time.monotonic() - began:.0f} s)", flush=True)
+        print(f"| {way} | {' | '.join(cells)} |", flush=True)
+    print(f"\n({time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+
+
+def lengthen(settings: Mapping[str, Any], seeds: range) -> None:
+    """A table of the default: a line for each length of the training."""
+    pairs = [(replicas, length) for replicas in (2, 8) for length in LENGTHS]
+    head("passes", [f"{replicas} replicas, H = {length}" for replicas, length in pairs])
+    for passes in PASSES:
+        cells = []
+        for replicas, length in pairs:
+            each = {**settings, "replicas": replicas, "passes": passes}
+            loss, *_ = mean_of({**each, "n_push": 1, "n_fetch": 1}, seeds)
+            made, *_ = mean_of({**each, "round_steps": length}, seeds)
+            cells.append(f"{made / loss:.2f}")
+        print(f"| {passes} | {' | '.join(cells)} |", flush=True)
+
+
+def head(first: str, columns: Sequence[str]) -> None:
+    print(f"| {' | '.join((first, *columns))} |")
+    print(f"|---|{'---|' * len(columns)}")
 
 
 def main() -> None:
@@ -191,8 +218,12 @@ def main() -> None:
         problems |= {name: {**each, **images} for name, each in IMAGES.items()}
     for name, settings in problems.items():
         if given.only in name:
+            print(f"\n### {name[0].upper()}{name[1:]}")
             for replicas in REPLICAS:
-                compare(name, settings, replicas, range(given.seeds))
+                compare(settings, replicas, range(given.seeds))
+    if given.only in LONGER:
+        print(f"\n### {LONGER[0].upper()}{LONGER[1:]}\n")
+        lengthen({}, range(given.seeds))
 
 
 if __name__ == "__main__":

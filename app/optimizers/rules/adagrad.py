@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -44,6 +46,11 @@ class Adagrad(Rule):
 
     def arguments(self) -> tuple[float, ...]:
         return (self.rate, self.decay, self.epsilon, self.initial_accumulator)
+
+    def standing_for(self, pushes: float) -> tuple[Self, float]:
+        """Both the step and the squares are those of so many, without another argument."""
+        root = math.sqrt(pushes)
+        return self.paced(root), root
 
     def step(
         self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0

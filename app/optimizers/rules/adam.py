@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -59,6 +60,11 @@ class Adam(Rule):
             self.epsilon,
             self.weight_decay,
         )
+
+    def standing_for(self, pushes: float) -> tuple[Self, float]:
+        """Means forget by one step what they would by so many (Busbridge et al. 2023)."""
+        beta1, beta2 = self.beta1**pushes, self.beta2**pushes
+        return replace(self.paced(pushes), beta1=beta1, beta2=beta2), 1.0
 
     def step(
         self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,12 @@ class Ftrl(Rule):
     def arguments(self) -> tuple[float, ...]:
         """The rate does not decay: that of each number is in n already."""
         return (self.alpha, 0.0, self.beta, self.l1, self.l2)
+
+    def standing_for(self, pushes: float) -> tuple[Self, float]:
+        """As Adagrad's; what holds against the sums of gradients is as much smaller as these."""
+        root = math.sqrt(pushes)
+        l1, l2 = self.l1 / root, self.l2 / root
+        return replace(self, alpha=self.alpha * root, l1=l1, l2=l2), root
 
     def step(
         self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -44,6 +45,9 @@ class RMSProp(Rule):
 
     def arguments(self) -> tuple[float, ...]:
         return (self.rate, self.decay, self.smoothing, self.epsilon)
+
+    def standing_for(self, pushes: float) -> tuple[Self, float]:
+        return replace(self.paced(pushes), smoothing=self.smoothing**pushes), 1.0
 
     def step(
         self, gradient: Float64, values: Sequence[Float64], clock: int, staleness: int = 0

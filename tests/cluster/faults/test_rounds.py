@@ -28,7 +28,7 @@ def test_rounds_count_once_when_workers_and_the_coordinator_die_in_the_middle_of
     words = (*downpour(tmp_path), f"--round-steps={ROUND}", "--unit-steps=21", "--wire=int8")
     training = command(*words, endpoints=durable.cluster.endpoints)
     run = training.run
-    said = f"rounds of {ROUND} steps, outer nesterov with rate 1 and momentum 0.5"
+    said = f"rounds of {ROUND} steps that stand for 2 each, averaged with rate 1"
     assert f"{said}, int8 on the wire" in training.err
     killed = set[int]()
     for _ in range(2):

@@ -93,7 +93,7 @@ def tallying(**settings: Any) -> RunConfig:
     """With rounds, what they change is added up: at a rate of 1 for each replica."""
     exact = {"optimizer": "sgd", "learning_rate": 1.0, "n_push": 1, "n_fetch": 1}
     if settings.get("round_steps"):
-        added = {"outer_learning_rate": float(settings["replicas"]), "outer_momentum": 0.0}
+        added = {"outer_learning_rate": float(settings["replicas"]), "step_weight": 1.0}
         settings |= {"n_push": "auto", "n_fetch": "auto", **added}
     return RunConfig(**exact | {"overlap": False} | settings).with_interval(1)
 

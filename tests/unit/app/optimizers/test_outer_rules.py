@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from distbelief.app.errors import ConfigError
-from distbelief.app.optimizers.registry import build_rule, shard_rule
+from distbelief.app.optimizers.outer import OuterSettings
+from distbelief.app.optimizers.registry import OPTIMIZERS, build_rule, shard_rule
 from distbelief.app.optimizers.rule import Float64, Rule
 from distbelief.app.optimizers.rules.delayed_nesterov import DelayedNesterov
 from distbelief.app.optimizers.rules.momentum import Momentum
 from distbelief.app.optimizers.rules.nesterov import Nesterov
+from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.settings.config import RunConfig, configure
 
 START = np.array([1.0, -2.0, 0.5])
@@ -53,17 +55,57 @@ def test_delayed_nesterov_ends_where_nesterov_does_that_gets_all_arrivals_at_onc
     np.testing.assert_allclose(delayed, expected, rtol=1e-9, atol=1e-8)
 
 
-@given(st.integers(2, 64))
-def test_by_default_the_mean_over_the_replicas_is_carried_twice_as_far(replicas: int) -> None:
-    rule = shard_rule(RunConfig(round_steps=16, replicas=replicas))
-    assert isinstance(rule, Nesterov)
+@given(st.integers(1, 64), st.sampled_from([None, 0.0, 0.25, 0.5]))
+def test_by_default_the_mean_goes_as_far_as_the_pushes_of_all_replicas(
+    replicas: int, momentum: float | None
+) -> None:
+    """Each step is as long as so many, and the mean of n equal differences is carried so far."""
+    config = RunConfig(round_steps=16, replicas=replicas, outer_momentum=momentum)
+    weight = OuterSettings.of(config).step_weight
+    rule = shard_rule(config)
+    assert (rule == SGD(1 / replicas)) is not bool(momentum)
     moved = after(rule, np.vstack([np.ones((replicas, 3)), np.zeros((200, 3))]))
-    assert (START - moved).tolist() == pytest.approx([2.0] * 3)
+    carried = (START - moved) * weight
+    if weight > 1:
+        assert carried.tolist() == pytest.approx([float(replicas)] * 3)
+    else:
+        assert (carried >= replicas).all()
 
 
 def test_one_replica_by_rounds_is_a_plain_training_by_default() -> None:
-    rule = shard_rule(RunConfig(round_steps=16, replicas=1))
-    assert after(rule, START[None, :] - 7.0).tolist() == [7.0, 7.0, 7.0]
+    config = RunConfig(round_steps=16, replicas=1)
+    assert OuterSettings.of(config).step_weight == 1
+    assert after(shard_rule(config), START[None, :] - 7.0).tolist() == [7.0, 7.0, 7.0]
+
+
+@given(st.integers(2, 16), st.sampled_from(OPTIMIZERS))
+def test_a_step_that_stands_for_n_goes_as_far_as_n_pushes_of_its_gradient(
+    pushes: int, optimizer: str
+) -> None:
+    rule = build_rule(RunConfig(optimizer=optimizer, learning_rate=0.01))
+    own, factor = rule.standing_for(pushes)
+    gradient, steps = np.array([0.3, -2.0, 1e-3]), 200
+    expected = START - after(rule, np.tile(gradient, (steps * pushes, 1)))
+    found = START - after(own, np.tile(gradient * factor, (steps, 1)))
+    np.testing.assert_allclose(found, expected, rtol=0.06)
+
+
+@given(st.sampled_from(OPTIMIZERS))
+def test_a_step_that_stands_for_one_push_is_the_rules_own(optimizer: str) -> None:
+    rule = build_rule(RunConfig(optimizer=optimizer))
+    assert rule.standing_for(1.0) == (rule, 1.0)
+
+
+@given(st.integers(1, 64))
+def test_steps_for_n_are_stable_where_exchanges_each_step_are(replicas: int) -> None:
+    """On ``w * w / 2`` with gradients that are n - 1 pushes old, at the largest stable rate."""
+    rate = 0.999 * 2 * math.sin(math.pi / (4 * replicas - 2))
+    past = [1.0] * replicas
+    for _ in range(2000):
+        past = [*past[1:], past[-1] - rate * past[0]]
+    assert abs(past[-1]) <= 1.5
+    own, _ = SGD(rate).standing_for(replicas)
+    assert abs(1 - own.rate) < 1
 
 
 def test_the_settings_choose_the_outer_rule_and_its_rate_is_for_the_mean() -> None:

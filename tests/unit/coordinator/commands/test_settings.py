@@ -15,6 +15,7 @@ from distbelief.app.models.criterion import Metric
 from distbelief.app.models.imports import allowed_imports
 from distbelief.app.models.model import Task
 from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig, configure
+from distbelief.app.settings.rounds import RoundSettings
 from distbelief.coordinator.cluster import joined
 from distbelief.coordinator.commands import cli
 from distbelief.coordinator.problem import problem as problems
@@ -86,6 +87,7 @@ OTHER: dict[str, Any] = {
     "outer_optimizer": "nesterov",
     "outer_learning_rate": 0.7,
     "outer_momentum": 0.5,
+    "step_weight": 1.5,
     "iterations": 12,
     "history": 4,
     "gradient_tolerance": 0.001,
@@ -140,7 +142,7 @@ TOGETHER = (
     {"key_prefix", "broker", "control", "celery_app", "parameter_servers"},
     {"algorithm", "l1"},
     {"schedule", "learning_rate_decay"},
-    {"round_steps", "round_seconds", "outer_optimizer", "outer_learning_rate", "outer_momentum"},
+    {*RoundSettings.model_fields},
 )
 
 

@@ -253,7 +253,9 @@ def test_by_rounds_steps_and_passes_are_those_of_the_plan_and_clocks_count_round
 
 def test_rounds_that_diverge_say_to_lower_the_outer_rate() -> None:
     run = training(**BY_ROUNDS, model="mlp", optimizer="sgd", learning_rate=1e30, passes=50)
-    words = r"--outer-learning-rate \(now 1\) or --outer-momentum \(now 0.5\), --learning-rate"
+    words = (
+        r"--step-weight \(now 2\), --outer-learning-rate \(now 1\) or --outer-momentum \(now 0\)"
+    )
     with pytest.raises(Diverged, match=words):
         run.driver.run()
 
