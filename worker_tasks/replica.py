@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
 
 from distbelief.app.models.model import Model
 from distbelief.app.models.scaling import loss_unit

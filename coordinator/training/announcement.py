@@ -69,16 +69,16 @@ def targets_line(problem: Problem) -> list[str]:
 
 def few_rounds(problem: Problem) -> list[str]:
     """A line if so few means are taken that the model will be worse for it."""
-    config, fewest = problem.config, FEW_ROUNDS * problem.config.replicas
-    if config.round_steps in (None, 1) or config.replicas == 1 or "downpour" not in config.stages:
+    config, fewest = problem.config, FEW_ROUNDS * problem.config.n_replicas
+    if config.round_steps in (None, 1) or config.n_replicas == 1 or "downpour" not in config.stages:
         return []
     plan = UnitPlan.of(problem)
-    rounds = plan.total_pushes // config.replicas
+    rounds = plan.total_pushes // config.n_replicas
     if rounds >= fewest:
         return []
-    steps = max(1, plan.total_steps // config.replicas // fewest)
+    steps = max(1, plan.total_steps // config.n_replicas // fewest)
     return [
-        f"{rounds:,} rounds of each replica are few for {config.replicas} replicas, and cost "
+        f"{rounds:,} rounds of each replica are few for {config.n_replicas} replicas, and cost "
         f"quality: round_steps = {steps:,} makes {fewest} of them"
     ]
 
