@@ -19,6 +19,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.batch_norm import recompute_statistics
 from distbelief.app.models.model import Model
 from distbelief.app.models.parameters import Source, looked_up, whole
+from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs.leadership import read_run
 from distbelief.app.runs.ledger import Ledger
@@ -123,6 +124,9 @@ class RunContext:
         if interval:
             config = config.model_copy(update={"n_push": interval, "n_fetch": interval})
         weight = config.n_replicas / at_work if at_work else 1.0
+        if at_work:  # so many means are of, and so many pushes a step stands for
+            stands_for = max(1.0, OuterSettings.of(config).step_weight / weight)
+            config = config.model_copy(update={"step_weight": stands_for})
         states = self._states
         return Replica(self.model, examples, self.parameters, config, states, numbering, weight)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.settings.config import FEWEST_REPLICAS, RunConfig, whole_pushes
 from distbelief.coordinator.problem.problem import Problem
 
@@ -42,6 +43,8 @@ def choose_streams(problem: Problem, processes: int, *, elsewhere: bool) -> Prob
     else:
         streams = replicas
     chosen = config.model_copy(update={"replicas": replicas, "streams": streams})
+    if chosen.round_steps is not None:
+        chosen = chosen.model_copy(update=OuterSettings.of(chosen).to_json())
     return replace(problem, config=chosen)
 
 

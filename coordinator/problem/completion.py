@@ -24,7 +24,8 @@ def completed(config: RunConfig, model: Model, n_train: float) -> RunConfig:
     """The settings of a run that trains ``model`` on so many examples, or weights of such a sum."""
     rate = build_rule(config).arguments()[0]
     more = {"l2": l2_of(config, model, n_train), "passes": passes_of(config, n_train)}
-    outer = OuterSettings.of(config).to_json() if config.round_steps else {}
+    counted = config.replicas != "auto"  # else they are when workers are
+    outer = OuterSettings.of(config).to_json() if config.round_steps and counted else {}
     return config.model_copy(update={"learning_rate": rate, **more, **outer})
 
 
