@@ -17,9 +17,10 @@ train: $(VENV)/installed
 
 # A file at a time on each of four processes, for much of a test of leases is waiting; in the
 # order of their names, for the slow ones are in tests/cluster. The tests start Python hundreds of
-# times: each module is compiled once, even where the environment says that nothing may be kept.
+# times: each module is compiled once, even where the environment says that nothing may be kept, and
+# threads of OpenBLAS that have nothing to do do not spin on the cores that others need.
 test: $(VENV)/installed-test
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OPENBLAS_THREAD_TIMEOUT=4 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # Longer forms of some of the tests, some minutes: before a release, and after changes there.
 slow: $(VENV)/installed-test
