@@ -18,8 +18,10 @@ train: $(VENV)/installed
 # A file at a time on each of four processes, for much of a test of leases is waiting; in the
 # order of their names, for the slow ones are in tests/cluster. The tests start Python hundreds of
 # times: each module is compiled once, even where the environment says that nothing may be kept,
-# and those of the tests, with what their assertions say, before four processes need them.
+# and those of the tests, with what their assertions say, before four processes need them. Threads
+# of OpenBLAS that have nothing to do do not spin on the cores that others need.
 test: export PYTHONDONTWRITEBYTECODE =
+test: export OPENBLAS_THREAD_TIMEOUT = 4
 test: $(VENV)/installed-test
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder

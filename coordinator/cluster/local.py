@@ -207,7 +207,9 @@ class LocalCluster:
             # at once: their run is over, or goes on under a new fence, and to end in order takes
             # Celery two seconds.
             end(self.children[1 + self._n_servers :], 0.0)
-            end(self.children[: 1 + self._n_servers], STOP_GRACE_S)
+            # Servers that keep no file have nothing to write, and take a tenth of a second for it.
+            grace_s = STOP_GRACE_S if self._durable is not None else 0.0
+            end(self.children[: 1 + self._n_servers], grace_s)
             self.children.clear()
             if self._starter is not None:
                 self._starter.close()
