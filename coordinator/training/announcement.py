@@ -91,6 +91,8 @@ def _downpour(config: RunConfig) -> str:
         replicas += f" on {config.n_streams} streams"
     said = f"{replicas}, {config.optimizer} with rate {rate:g}{schedule} "
     wire = "" if config.wire == "float32" else f", {config.wire} on the wire"
+    if config.n_push == config.n_fetch == "auto":  # units are told theirs
+        return f"{said}n_push and n_fetch by the workers at work{wire}"
     if config.round_steps is None:
         return f"{said}n_push {config.n_push}, n_fetch {config.n_fetch}{wire}"
     rounds = (

@@ -30,7 +30,7 @@ from distbelief.app.runs import leadership
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child, end
 from distbelief.coordinator.runs.messages import Messages
-from tests.benchmarks.hundred import coordinator
+from hundred import coordinator
 from tests.cluster.faults.private_fleet import start_worker
 
 STEP_S = 0.1

@@ -55,7 +55,7 @@ def clocks(fleet: LocalCluster, run: str, n_shards: int) -> list[int]:
         Command(shard % n_servers, ("HGET", f"ps:{{{run}/{shard}}}:meta", "clock"))
         for shard in range(n_shards)
     ]
-    answers = [int(answer) for answer in servers.call(commands)]
+    answers = [int(answer or 0) for answer in servers.call(commands)]  # none before it began
     servers.close()
     return answers
 

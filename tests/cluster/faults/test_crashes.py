@@ -59,7 +59,8 @@ def test_a_unit_that_kills_its_process_every_time_ends_the_run_and_the_worker_go
     with workers(fleet, "unlucky") as (worker,):
         words = ("--replicas=1", f"--lease-seconds={LEASE_S}", *WORDS)
         training = command("train", *words, endpoints=fleet.endpoints)
-        pattern = rf"error: unit downpour-0-200 lost its worker {ATTEMPTS} times, last \d+@\S+: "
+        pattern = rf"error: unit downpour-0-200 lost its worker {ATTEMPTS} times and got no further"
+        pattern += r", last \d+@\S+: "
         assert_ended_by_name(training, pattern, within_s=20.0)
         assert worker.log.read_text().count("WorkerLostError") >= ATTEMPTS
         healthy = command("train", "--replicas=1", "--passes=1", endpoints=fleet.endpoints)

@@ -120,3 +120,27 @@ def test_a_killed_process_of_a_worker_is_replaced_and_loses_nothing(
 
     assert finished_at(control, training.run, unit) - killed < LEASE_S + DISPATCH_SLACK_S
     assert clocks(fleet, training.run, SHARDS) == [PLANNED] * SHARDS
+
+
+def test_a_unit_that_is_preempted_again_and_again_ends_no_run(
+    fleet: LocalCluster, command: Start, until: Until
+) -> None:
+    """All of the training is one unit, which may fail once. It loses its worker four times."""
+    planned = 2 * 40
+    words = ["--replicas=1", "--no-overlap", "--n-push=1", "--n-fetch=1", "--unit-attempts=1"]
+    words += ["--model=slowmodels:Sleepy", "--model-option=seconds=0.05", "--batch-size=8"]
+    words += ["--data=synthetic:softmax", "--data-option=examples=400", "--passes=2"]
+    words += ["--unit-steps=80", "--evaluate-every=1000", "--lease-seconds=0.5"]
+    words += [f"--shards={SHARDS}", "--block-numbers=16"]
+    with workers(fleet, "preempted") as (preempted,):
+        training = command("train", *words, endpoints=fleet.endpoints)
+        for reached in (5, 15, 25, 35):
+            until(
+                lambda reached=reached: min(clocks(fleet, training.run, SHARDS)) >= reached,
+                f"{reached} steps",
+            )
+            for each in psutil.Process(preempted.process.pid).children():
+                each.kill()
+        assert training.ends() == 0, training.err
+    assert clocks(fleet, training.run, SHARDS) == [planned] * SHARDS
+    assert f"updates applied: {planned} on each of 3 shards, {planned} planned" in training.out
