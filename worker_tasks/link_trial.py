@@ -28,7 +28,9 @@ PAUSE_S = 0.2
 
 #: Bytes of the first message; the next has so many times as many, until one takes so long.
 FIRST_BYTES, LONGER, WANTED_S = 64 << 10, 4, 0.1
-#: The longest is sent so often; round trips of an empty question.
+#: The longest has no more than these, however many an exchange has: servers hold them.
+MOST_BYTES = 4 << 20
+#: It is sent so often; round trips of an empty question.
 REPETITIONS, ROUND_TRIPS = 3, 5
 
 MOST_QUESTIONS = 8
@@ -68,7 +70,7 @@ def link(word: str, servers: Sequence[str], most_bytes: int) -> dict[str, Any]:
         urls = workers_parameter_servers() or named_servers(servers)
         if all(ServerAddress.parse(url).is_local for url in urls):
             return {"here": True}
-        trial = _trials[word] = _Trial(urls, most_bytes)
+        trial = _trials[word] = _Trial(urls, min(most_bytes, MOST_BYTES))
         while len(_trials) > MOST_QUESTIONS:
             _trials.popitem(last=False)
     trial.wait(PAUSE_S)

@@ -78,9 +78,8 @@ def best_interval(costs: MeasuredCosts, longest: int, replicas: int) -> int:
 def longest_interval(config: RunConfig, *, tables: bool) -> int:
     """The longest interval that does the training no harm worth the name.
 
-    It is 1 where that is not known: for tables, and for models of the user's own, whose code
-    runs on workers only, so that a step of theirs cannot be measured. ``max_staleness``
-    counts pushes, and means steps. With rounds there is nothing to choose.
+    It is 1 where that is not known: for tables, and for models of the user's own.
+    ``max_staleness`` counts pushes, and means steps. With rounds there is nothing to choose.
     """
     ours = config.model != "torch" and ":" not in config.model
     if tables or not ours or config.max_staleness is not None or config.round_steps is not None:

@@ -15,9 +15,6 @@ from distbelief.coordinator.runs.messages import Messages
 #: Workers that measure at the same time, at most: servers hold what they send.
 MOST_WORKERS = 16
 
-#: Bytes of the longest message, however many an exchange has.
-MOST_BYTES = 4 << 20
-
 #: How long workers may take.
 LONGEST_S = 8.0
 
@@ -56,7 +53,7 @@ def replica_links(messages: Messages, servers: Servers, replicas: int, n_bytes: 
 def measure_links(
     messages: Messages, servers: Servers, workers: Collection[str], n_bytes: int
 ) -> dict[str, Link]:
-    """Have workers measure their links at the same time, with messages of so many bytes at most.
+    """Have workers measure their links at the same time, for exchanges of so many bytes.
 
     One that is on the servers' machine has none, nor one that does not answer, or in time.
     """
@@ -64,7 +61,7 @@ def measure_links(
     words = {
         "word": uuid.uuid4().hex,
         "servers": servers.addresses,
-        "most_bytes": min(n_bytes, MOST_BYTES),
+        "most_bytes": n_bytes,
     }
     deadline = time.monotonic() + LONGEST_S
     while waiting and time.monotonic() < deadline:

@@ -24,7 +24,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def main() -> None:
     sys.path.insert(0, str(HERE))
     os.environ["DISTBELIEF_ALLOWED_IMPORTS"] = "slowmodels"
     network = {**NETWORK, "data": str(given.images), "passes": given.passes}
-    parts = {
+    parts: dict[str, Callable[[], Iterator[list[str]]]] = {
         "links": lambda: links(network, given.megabits, given.target, given.races),
         "many": many,
         "lua": lambda: lua(network, given.target, given.races),

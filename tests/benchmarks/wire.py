@@ -5,8 +5,8 @@ what a push takes here. Then, with one replica that exchanges at each step, so t
 the same examples, the bytes at the servers' sockets for a minibatch and the held-out loss after as
 many examples, in relation to that of float32: of digits by a network and by softmax regression,
 and of MNIST-like images where they are given. None of it but the time here depends on what else the
-machine does. With ``--seeds 5`` instead the held-out loss of two replicas that exchange at each step,
-whose order depends on the machine.
+machine does. With ``--seeds 3`` instead the held-out loss of two replicas that exchange at each
+step, whose order depends on the machine.
 """
 
 from __future__ import annotations

@@ -22,12 +22,14 @@ from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.store.contract.parameters import ShardCounts
 from distbelief.coordinator.progress.events import Event
+from distbelief.coordinator.progress.network import NetworkUse
 from distbelief.coordinator.progress.outcome import EndReason, HeldoutEvaluation, Outcome
 from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.progress.status import Outstanding, Status, Tally, median
 from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.views import screen
 from distbelief.coordinator.views.endings import document
+from distbelief.coordinator.views.figures import figures
 from distbelief.coordinator.views.progress import display, summarize
 from distbelief.coordinator.views.tracker import ProgressTracker
 from tests.unit.coordinator.views.statuses import (
@@ -101,6 +103,16 @@ def test_trouble_is_shown_when_there_is_any() -> None:
     for words in ("sent again 3", "refused 2", waiting, "waited 3.2 s for slower replicas"):
         assert words in shown([troubled])
         assert words.rstrip("0123456789 ") not in shown([status()])
+
+
+def test_the_network_is_shown_where_there_is_room() -> None:
+    used = NetworkUse(steps=100, sent=3_000_000, received=2_000_000, waited_s=1.0, seconds=4.0)
+    assert "50 kB a step, 25% waiting" in shown([status(network=used)], terminal=True)
+    assert "waiting" not in shown([status(network=used)])
+    tracker = ProgressTracker(THREE)
+    tracker.see(status(network=used))
+    found = dict(figures(tracker.snapshot(status(network=used))))
+    assert found["network"] == "50 kB a step, 25% waiting"
 
 
 def test_many_shards_are_shown_as_a_range() -> None:
