@@ -221,9 +221,9 @@ def main() -> None:
     for name, settings in problems.items():
         if given.only in name:
             print(f"\n### {name[0].upper()}{name[1:]}")
-            settings = {**settings, **({"passes": given.passes} if given.passes else {})}
+            longer = {"passes": given.passes} if given.passes else {}
             for replicas in given.replicas:
-                compare(settings, replicas, range(given.seeds))
+                compare({**settings, **longer}, replicas, range(given.seeds))
     if given.only in LONGER:
         print(f"\n### {LONGER[0].upper()}{LONGER[1:]}\n")
         lengthen({}, range(given.seeds))
