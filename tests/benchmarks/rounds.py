@@ -211,6 +211,8 @@ def main() -> None:
     parser.add_argument("--torch", action="store_true", help="with a module of PyTorch")
     parser.add_argument("--only", default="", help="problems with this in their name")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of which means are taken")
+    parser.add_argument("--replicas", type=int, nargs="+", default=REPLICAS)
+    parser.add_argument("--passes", type=int, help="of longer or shorter trainings")
     given = parser.parse_args()
     problems = {**PROBLEMS, **(TORCH if given.torch else {})}
     if given.images is not None:
@@ -219,8 +221,9 @@ def main() -> None:
     for name, settings in problems.items():
         if given.only in name:
             print(f"\n### {name[0].upper()}{name[1:]}")
-            for replicas in REPLICAS:
-                compare(settings, replicas, range(given.seeds))
+            longer = {"passes": given.passes} if given.passes else {}
+            for replicas in given.replicas:
+                compare({**settings, **longer}, replicas, range(given.seeds))
     if given.only in LONGER:
         print(f"\n### {LONGER[0].upper()}{LONGER[1:]}\n")
         lengthen({}, range(given.seeds))

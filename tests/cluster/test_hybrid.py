@@ -52,6 +52,19 @@ def test_a_hybrid_comes_to_the_optimum_of_scikit_learn_and_leaves_nothing_else(
     assert keys_of(shared, trained.outcome.run) == {"meta", "params"}
 
 
+def test_a_hybrid_by_rounds_hands_over_after_whole_rounds_and_leaves_no_velocity(
+    shared: LocalCluster, train_shared: Train
+) -> None:
+    rounds = {"n_push": "auto", "n_fetch": "auto", "round_steps": 8, "outer_momentum": 0.25}
+    rounds |= {"passes": 3, "handover_decrease": 0.0}
+    trained = train_shared(**HYBRID, **rounds, iterations=3, evaluate_every=9)
+    told = dict(trained.events)
+    assert told["handover"]["left"] == ["slot:nesterov"]
+    pushes = sum(fields["pushes"] for kind, fields in trained.events if kind == "unit")
+    assert (told["handover"]["passes"], told["handover"]["steps"], pushes) == (3.0, 138, 18)
+    assert keys_of(shared, trained.outcome.run) == {"meta", "params"}
+
+
 def test_a_target_that_downpour_reaches_ends_the_run_there(train_shared: Train) -> None:
     trained = train_shared(**HYBRID, target=0.5, evaluate_every=1.0)
     assert trained.outcome.reason is EndReason.TARGET
