@@ -12,6 +12,7 @@ from pathlib import Path
 
 from distbelief.app.client.addresses import address
 from distbelief.app.client.servers import Waiting
+from distbelief.app.files.sparing import spare
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.cluster import flower
@@ -80,6 +81,7 @@ def open_training(
     preflight.check_division(problem)
     check_size(cluster, problem.config, problem.data)
     output, config, say = folder.check_model_file(cluster), problem.config, callbacks.say
+    spare(output, (config.data, config.holdout_data, config.test_data))
     if cluster.flower:
         flower.check()
     waits, restarts = WaitReporter(say), Restarts(say)
