@@ -23,7 +23,8 @@ from distbelief.app.optimizers.registry import NAMES, OPTIMIZERS, build_rule, sc
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.runs import blobs, demand, events, leadership, ledger
 from distbelief.app.settings.config import SECTIONS
-from distbelief.app.settings.sections import ObjectiveSettings, Section
+from distbelief.app.settings.section import Section
+from distbelief.app.settings.sections import ObjectiveSettings
 from distbelief.app.store.engines import ASK
 from distbelief.app.store.redis import calls, parameters, shards, vectors
 

@@ -12,7 +12,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.durations import FORMS, seconds_of
 from distbelief.app.settings.environment import checked_key_prefix, with_key_prefix
-from distbelief.app.settings.sections import Positive, Section, WantedEngine
+from distbelief.app.settings.section import Positive, Section
+from distbelief.app.settings.sections import WantedEngine
 from distbelief.app.settings.sizes import bytes_of
 
 #: Of ``keep_on_servers``, beside lengths of time.

@@ -18,11 +18,11 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.settings.cluster import ClusterSettings, MonitoringSettings
 from distbelief.app.settings.complaints import told, unknown
 from distbelief.app.settings.data import RANDOM, DataSettings
+from distbelief.app.settings.downpour import FEWEST_REPLICAS, DownpourSettings
 from distbelief.app.settings.environment import control_beside
 from distbelief.app.settings.rounds import RoundSettings, complain
 from distbelief.app.settings.sections import (
     CheckpointSettings,
-    DownpourSettings,
     HybridSettings,
     ModelSettings,
     ObjectiveSettings,
@@ -44,9 +44,6 @@ Stage = Literal["downpour", "sandblaster"]
 
 #: Tasks of a run that a process does, at most, before one of somebody else's that is behind them.
 TURNS = 3
-
-#: Replicas, at least, where they are as many as there are workers.
-FEWEST_REPLICAS = 2
 
 #: Passes over the training data where nobody says how many, and the examples are not few.
 PASSES = 40
@@ -182,31 +179,6 @@ class RunConfig(
     def n_passes(self) -> int:
         """``passes``, also where none are given."""
         return self.passes or PASSES
-
-    @property
-    def n_replicas(self) -> int:
-        """``replicas``, also where workers have not been counted."""
-        return FEWEST_REPLICAS if self.replicas == "auto" else self.replicas
-
-    @property
-    def n_streams(self) -> int:
-        """``streams``, also where none are given."""
-        return self.n_replicas if self.streams == "auto" else self.streams
-
-    @property
-    def comes_and_goes(self) -> bool:
-        """Whether workers may: there are more streams than are worked on at a time."""
-        return self.n_streams > self.n_replicas
-
-    @property
-    def push_interval(self) -> int:
-        """``n_push`` once it is chosen; a step where each unit is told its own."""
-        return 1 if self.n_push == "auto" else self.n_push
-
-    @property
-    def fetch_interval(self) -> int:
-        """``n_fetch``, likewise."""
-        return 1 if self.n_fetch == "auto" else self.n_fetch
 
     def with_interval(self, interval: int) -> RunConfig:
         """With numbers for ``n_push`` and ``n_fetch``: ``interval`` where both are ``auto``.

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from distbelief.app.settings.sections import Scalar, Section
+from distbelief.app.settings.section import Section
+from distbelief.app.settings.sections import Scalar
 
 #: Words of the setting ``split``; others are names of columns.
 RANDOM, STRATIFIED = "random", "stratified"

@@ -11,19 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from distbelief.app.settings.objective import ObjectiveSettings as ObjectiveSettings
-from distbelief.app.settings.section import Section as Section
+from distbelief.app.settings.section import Positive, Section
 
 Scalar = bool | int | float | str
 OptionValue = Scalar | list[int] | list[float] | list[str]
-#: In how many bits numbers cross the network.
-Wire = Literal["float32", "bfloat16", "int8"]
 #: What computes on parameter servers; ``auto`` takes the native module where it is there.
 WantedEngine = Literal["auto", "lua", "native"]
-Positive = Annotated[int, Field(ge=1)]
-#: Steps between exchanges with the servers; ``auto`` is chosen before the training.
-Interval = Positive | Literal["auto"]
-#: So many of something; ``auto`` is chosen before the training, by the workers that are there.
-Count = Positive | Literal["auto"]
 
 
 class ModelSettings(Section):
@@ -71,65 +64,6 @@ class ModelSettings(Section):
         le=1,
         description="two classes: share of the negative examples that the data were left with; the "
         "saved model is corrected, so that it predicts as if all were there",
-    )
-
-
-class DownpourSettings(Section):
-    """Downpour SGD"""
-
-    replicas: Count = Field(
-        "auto",
-        description="model replicas that are at work at a time, each with a subset of the data; "
-        "auto is the worker processes that are there, at least 2, and no more than have ten "
-        "minibatches of a pass each",
-    )
-    streams: Count = Field(
-        "auto",
-        description="subsets of the data: with more of them than replicas, workers that join in "
-        "the middle of a run have work, and those that leave are not missed; auto is as many as "
-        "replicas, and where those are auto and workers run elsewhere one for each unit of a "
-        "pass, at most 256",
-    )
-    batch_size: Positive = Field(32, description="examples in a minibatch")
-    n_fetch: Interval = Field(
-        "auto", description="steps between fetches of the parameters; auto is as n_push"
-    )
-    n_push: Interval = Field(
-        "auto",
-        description="steps between pushes of the accrued gradient; auto is as n_fetch, or as few "
-        "as the servers can take, at most 4; where links or servers are slow it chooses rounds and "
-        "wire, too, unless they are given",
-    )
-    wire: Wire = Field(
-        "float32",
-        description="numbers of pushes and fetches on the network: as they are stored, in 16 bits, "
-        "or in 8 with a scale for each 256 of them; what rounding takes from a push is added to "
-        "the next",
-    )
-    overlap: bool = Field(True, description="fetch and push while the next gradient is computed")
-    schedule: Literal["constant", "inverse", "step", "cosine"] | None = Field(
-        None,
-        description="rate in the course of the training: inverse as learning_rate_decay says; step "
-        "is a tenth of it after half of the passes and a hundredth after three quarters; cosine "
-        "falls to 0 (not FTRL) [default: inverse with a decay, else constant]",
-    )
-    warm_up: float = Field(
-        0.0, ge=0, description="passes in which the rate rises to its full height (not FTRL)"
-    )
-    max_staleness: int | None = Field(
-        None,
-        ge=0,
-        description="pushes that a replica may be ahead of the slowest when it begins another; "
-        "one that is further ahead waits [default: none waits]",
-    )
-    scale_by_staleness: bool = Field(
-        False, description="divide a push's rate by the updates of others since its fetch"
-    )
-    warm_start_steps: int = Field(
-        0, ge=0, description="steps that one replica takes alone before the others start"
-    )
-    unit_steps: Positive = Field(
-        200, description="steps in one Celery task, rounded up to whole pushes"
     )
 
 

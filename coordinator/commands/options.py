@@ -12,13 +12,13 @@ from click.shell_completion import CompletionItem
 
 from distbelief.app.errors import ExitCode
 from distbelief.app.settings.synonyms import advice
-from distbelief.coordinator.commands.wording import misplaced, whereabouts
+from distbelief.coordinator.commands.wording import misplaced, no_pair, whereabouts
 from distbelief.coordinator.progress.program import program
 
 if TYPE_CHECKING:  # commands without settings begin sooner without them
     from pydantic.fields import FieldInfo
 
-    from distbelief.app.settings.sections import Section
+    from distbelief.app.settings.section import Section
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -223,9 +223,7 @@ def pairs(name: str, texts: tuple[str, ...]) -> dict[str, Any]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            flag = "--" + name.replace("_", "-").removesuffix("s")
-            hint = f"{flag} target=price" if name == "data_options" else "with = between them"
-            raise click.UsageError(f"{flag} takes KEY=VALUE, such as {hint}, got '{text}'")
+            raise click.UsageError(no_pair(name, text))
         try:
             result[key] = json.loads(value)
         except ValueError:

@@ -21,6 +21,7 @@ from distbelief.app.datasets.cache.standard_input import kept
 from distbelief.app.datasets.reading.access import is_url
 from distbelief.app.errors import ConfigError, DataError
 from distbelief.app.files.atomic import obstacle, replacing
+from distbelief.app.files.sparing import spare
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.model import Task
 from distbelief.coordinator.commands.data import data_options
@@ -93,6 +94,8 @@ def predict(
     """
     saved = open_model(model_file)
     columns = _columns(saved, passed, proba)
+    if output is not None:
+        spare(Path(output), (data, model_file))
     source = kept(data, default_cache_folder())
     predictor = Predictor(saved, source, pairs("data_options", data_option), passed)
     found = iter(predictor)

@@ -20,6 +20,13 @@ def in_flags(sentence: str) -> str:
     return _OPTION.sub(lambda found: "--data-option " if found[1] in names else found[0], sentence)
 
 
+def no_pair(name: str, text: str) -> str:
+    """What is said of a text without = for the setting of that name, whose values have one."""
+    flag = "--" + name.replace("_", "-").removesuffix("s")
+    example = f", such as {flag} target=price" if name == "data_options" else ""
+    return f"{flag} takes KEY=VALUE{example}, got '{text}'"
+
+
 def misplaced(
     args: Sequence[str], flags: Sequence[str], lists: Sequence[str], pairs: Sequence[str]
 ) -> str:

@@ -23,7 +23,7 @@ from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
 from distbelief.app.settings.config import RunConfig, Stage
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.parameters import ParameterStore, Token
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.memory.parameters import MemoryParameterStore

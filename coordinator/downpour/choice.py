@@ -18,8 +18,8 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.optimizers.outer import OuterSettings
 from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import UNIT_ROUNDS, RunConfig
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.settings.rounds import complain
-from distbelief.app.settings.sections import Wire
 from distbelief.app.store.redis.costs import COSTS
 from distbelief.coordinator.downpour.intervals import (
     MeasuredCosts,

@@ -12,7 +12,8 @@ import math
 from dataclasses import replace
 
 from distbelief.app.optimizers.outer import OuterSettings
-from distbelief.app.settings.config import FEWEST_REPLICAS, RunConfig, whole_pushes
+from distbelief.app.settings.config import RunConfig, whole_pushes
+from distbelief.app.settings.downpour import FEWEST_REPLICAS
 from distbelief.coordinator.problem.problem import Problem
 
 #: Streams that are made for workers to come: each costs a few numbers on every shard.

@@ -18,8 +18,8 @@ from distbelief.coordinator.report.history import History, training
 class Hindsight:
     """Sentences; empty where there is nothing to say.
 
-    ``try_next`` is for a run that has finished or diverged, ``earlier`` compares it with those
-    before.
+    ``try_next`` is for a run that has finished or diverged, or was stopped in vain; ``earlier``
+    compares it with those before.
     """
 
     try_next: str = ""
@@ -31,9 +31,10 @@ def hindsight(history: History) -> Hindsight:
     if history.diverged and not history.iterations:  # of a minimisation the error tells it
         rate = float(history.config.get("learning_rate") or 0)
         return Hindsight(after_divergence(rate) if rate else "")
-    if history.outcome.get("state") != RunState.FINISHED:
-        return Hindsight(earlier=history.earlier)
-    return Hindsight(next_step(_course(history)), history.earlier)
+    state, course = history.outcome.get("state"), _course(history)
+    if state == RunState.FINISHED or (state == RunState.STOPPED and course.in_vain):
+        return Hindsight(next_step(course), history.earlier)
+    return Hindsight(earlier=history.earlier)
 
 
 def of_folder(folder: Path) -> Hindsight:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
+from distbelief.app.files.sparing import spare
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.cluster.local import LocalCluster
@@ -51,7 +52,8 @@ def surroundings(
     Mistakes in the settings show before anything is started.
     """
     check_division(problem)
-    folder.check_model_file(cluster)
+    config = problem.config
+    spare(folder.check_model_file(cluster), (config.data, config.holdout_data, config.test_data))
     if cluster.flower:
         from distbelief.coordinator.cluster import flower
 

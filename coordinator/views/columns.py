@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from textwrap import wrap
 
 from rich.cells import cell_len
 from rich.text import Text
 
 #: Between columns.
 GAP = "  "
+
+#: Characters of a line where nothing limits them.
+LONG = 10_000
 
 
 def tabulate(
@@ -37,16 +41,17 @@ def tabulate(
         for row in zip(*kept, strict=True)
     ]
     left_out = ", ".join(name for name in widths if name not in shown)
-    told = [f"wider terminals and pipes show {left_out}"] if left_out else []
-    return [Text(lines[0], style="bold"), *map(Text, [*lines[1:], *told])]
+    told = f"wider terminals and pipes show {left_out}" if left_out else ""
+    return [Text(lines[0], style="bold"), *map(Text, [*lines[1:], *wrap(told, width or LONG)])]
 
 
 def _fitting(widths: dict[str, int], room: float, first: Sequence[str]) -> set[str]:
     """The columns that fit; one at least."""
     shown = set[str]()
     for name in sorted(widths, key=lambda name: first.index(name) if name in first else len(first)):
-        room -= widths[name] + len(GAP)
-        if room >= -len(GAP) or not shown:
+        taken = widths[name] + (len(GAP) if shown else 0)
+        if taken <= room or not shown:
+            room -= taken
             shown.add(name)
     return shown
 

@@ -46,7 +46,7 @@ def _cells(run: Overview) -> dict[str, str]:
     first = list(figures(run.snapshot))[:1] if run.snapshot is not None else []
     return {
         "run": run.run,
-        "state": run.state,
+        "state": "diverged" if run.diverged else run.state,
         "score": score_text(run.metric, run.score),
         "when": run.when,
         "took": "" if run.seconds is None else duration_text(run.seconds),

@@ -26,7 +26,8 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rules.adagrad import Adagrad
-from distbelief.app.settings.sections import WantedEngine, Wire
+from distbelief.app.settings.downpour import Wire
+from distbelief.app.settings.sections import WantedEngine
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.engines import choose_engines
 from distbelief.app.store.redis.parameters import RedisParameterStore

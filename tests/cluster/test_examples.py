@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from psutil import Process
+from psutil import NoSuchProcess, Process, wait_procs
 
 from distbelief import load_model
 from distbelief.app.errors import ExitCode, ServerUnreachable
@@ -64,10 +64,10 @@ def here(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Cal
             env=environment,
             stdout=log,
             stderr=log,
-            start_new_session=True,
         ) as terminal,
         pytest.MonkeyPatch.context() as patch,
     ):
+        started: list[Process] = []
         try:
             patch.chdir(folder)
             patch.syspath_prepend(str(folder))
@@ -76,13 +76,16 @@ def here(tmp_path_factory: pytest.TempPathFactory, until: Until) -> Iterator[Cal
                     patch.setenv(found[1], at(found[2]))
             until(lambda: answered(os.environ["DISTBELIEF_BROKER"]), f"workers, see {log.name}")
             yield at
-            worker = next(each for each in Process(terminal.pid).children() if is_worker(each))
-            worker.terminate()  # as Ctrl-C does
+            started = Process(terminal.pid).children(recursive=True)
+            (worker,) = filter(is_worker, Process(terminal.pid).children())
+            worker.send_signal(signal.SIGQUIT)  # as a second Ctrl-C does
             terminal.wait(DEADLINE_S)
-            assert not answered(os.environ["DISTBELIEF_BROKER"]), "the servers went on"
+            assert wait_procs(started, DEADLINE_S)[1] == []
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(terminal.pid, signal.SIGTERM)
+            for each in started or Process(terminal.pid).children(recursive=True):
+                with suppress(NoSuchProcess):
+                    each.kill()
+            terminal.kill()
 
 
 def is_worker(process: Process) -> bool:

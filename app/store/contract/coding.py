@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from distbelief.app.errors import ServerRefused
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 
 Coded = npt.NDArray[np.uint8]
 

@@ -23,7 +23,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.standings import Standing, Standings
 
 #: A number for each shard, of shape (n_shards,).

@@ -19,7 +19,7 @@ from distbelief.app.layout.layout import Layout, Table
 from distbelief.app.layout.rows import Ids, TableRows
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.coding import encode
 
 MARK = "rows"

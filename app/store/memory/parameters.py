@@ -13,7 +13,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.checks import check_answers, check_gradient, check_rows
 from distbelief.app.store.contract.coding import NUMPY, check_coding
 from distbelief.app.store.contract.parameters import (

@@ -15,7 +15,7 @@ from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import PARAMETERS, named
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.checks import check_values
 from distbelief.app.store.contract.coding import NUMPY, check_coding
 from distbelief.app.store.contract.parameters import (

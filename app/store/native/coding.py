@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract import coding as twin
 from distbelief.app.store.contract.coding import Coded, Coder, coded_bytes
 from distbelief.app.store.native import engine

@@ -15,7 +15,7 @@ from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard, waiting
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.coding import Coded, check_coding, coded_bytes, word
 from distbelief.app.store.contract.parameters import (
     Fetched,

@@ -193,7 +193,8 @@ def _told_staleness(histories: Histories) -> str:
 
 
 def _has_rates(histories: Histories) -> bool:
-    return any(each.rates for each in histories)
+    """Whether parameters have come to rates of their own: in the beginning all are the same."""
+    return any(state.values[0] < state.values[-1] for each in histories for state in each.rates)
 
 
 def _has_staleness(histories: Histories) -> bool:

@@ -19,6 +19,9 @@ from distbelief.coordinator.report.plots.theme import Theme
 
 Histories = Sequence[History]
 
+#: The ends of a logarithmic axis that is short are less than so many times one another.
+NARROW = 5.0
+
 #: Kinds of marks that are drawn through a figure over time: their names and lines.
 MARKS: dict[str, tuple[str, Any]] = {
     "handover": ("L-BFGS takes over", "-"),
@@ -126,8 +129,11 @@ def log_if_wide(axes: Axes, values: Sequence[float], decades: float = 1.5) -> No
 def plain_logs(axis: Axis) -> None:
     """Numbers of a logarithmic scale as they are written: formulas are not parsed here."""
     low, high = axis.get_view_interval()
-    many = high / low > 1e3
-    axis.set_major_locator(LogLocator(subs=(1.0,) if many else (1.0, 2.0, 5.0), numticks=9))
+    subs = (1.0,) if high / low > 1e3 else (1.0, 2.0, 5.0)
+    if high / low < NARROW:  # in which there is hardly one of those
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=subs, numticks=9))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -24,8 +24,8 @@ from typing import NoReturn, get_args
 
 from rich.console import Console
 
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.settings.rounds import OuterOptimizer
-from distbelief.app.settings.sections import Wire
 from faults import Faults
 from fleet import Fleet, Keeping, hurt
 from report import Results, table

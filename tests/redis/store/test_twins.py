@@ -20,7 +20,7 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.rule import Rule
 from distbelief.app.optimizers.rules.sgd import SGD
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.parameters import (
     Answer,
     ParameterStore,

@@ -15,7 +15,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.settings.config import TURNS, RunConfig
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.parameters import Fetched, Pushed, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.worker_tasks import staleness, task_clock

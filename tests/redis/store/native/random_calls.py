@@ -13,7 +13,7 @@ from distbelief.app.client.wire import Argument
 from distbelief.app.layout.draws import PRIME
 from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, slot
 from distbelief.app.optimizers.rule import Rule
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.coding import encode, word
 from distbelief.app.store.redis.calls import CREATE
 from distbelief.app.store.redis.parameters import ANNOUNCE, push_script

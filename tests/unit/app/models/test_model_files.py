@@ -121,6 +121,16 @@ def test_a_folder_is_no_model_file(tmp_path: Path) -> None:
         read_model(tmp_path)
 
 
+def test_a_run_or_its_folder_leads_to_its_model(
+    saved: SavedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved.save(tmp_path / "runs" / "first" / "model.safetensors")
+    for name in ("first", "runs/first"):
+        with pytest.raises(ModelError, match=r"did you mean 'runs/first/model\.safetensors'\?"):
+            read_model(Path(name))
+
+
 @pytest.mark.parametrize("kept", [0, 4, 100, -1])
 def test_a_file_that_is_cut_short_is_refused(saved: SavedModel, tmp_path: Path, kept: int) -> None:
     path = tmp_path / "model.safetensors"

@@ -87,11 +87,13 @@ WRONG = {
     "infinite rate": Wrong(
         "train --learning-rate inf", ExitCode.USAGE, ("learning_rate", "inf", "finite")
     ),
-    "no number": Wrong("train --seed seven", ExitCode.USAGE, ("seed", "seven", "integer")),
+    "no number": Wrong("train --seed seven", ExitCode.USAGE, ("seed", "seven", "whole number")),
     "no replicas": Wrong(
         "train --config wrong.toml", ExitCode.USAGE, ("replicas", "0", "greater than or equal to 1")
     ),
-    "wrong type": Wrong("train --config type.toml", ExitCode.USAGE, ("passes", "many", "integer")),
+    "wrong type": Wrong(
+        "train --config type.toml", ExitCode.USAGE, ("passes", "many", "type.toml")
+    ),
     "unknown choice": Wrong(
         "train --optimizer newton", ExitCode.USAGE, ("optimizer", "newton", "adagrad", "sgd")
     ),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.config import RunConfig, configure
-from distbelief.app.settings.sections import Interval
+from distbelief.app.settings.downpour import Interval
 from distbelief.coordinator.downpour.intervals import (
     LONGEST,
     MOST_BUSY,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.coordinator.downpour.links import Link
 from distbelief.coordinator.downpour.ways import (
     ENOUGH,

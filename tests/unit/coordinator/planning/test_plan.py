@@ -159,6 +159,7 @@ def test_both_algorithms_have_a_table_with_one_process_first() -> None:
         assert [row[0] for row in cells[2:]] == ["1", "2", "5", "10", "20"]
         assert len({len(row) for row in cells}) == 1
         assert len(lines(cells, None)) == len(cells)
+        assert max(len(line) for line in lines(cells, 80)) <= 80
 
 
 def test_fewest_servers_are_as_few_as_are_as_fast(good: FleetPlan) -> None:

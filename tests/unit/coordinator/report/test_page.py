@@ -9,12 +9,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.report import tables, writing
+from distbelief.coordinator.report.comparison import compare
 from distbelief.coordinator.report.pages import with_flags
 from distbelief.coordinator.report.plots import learning, quality
-from distbelief.coordinator.report.plots.plot import Drawing
+from distbelief.coordinator.report.plots.plot import Drawing, drawings
 from distbelief.coordinator.report.plots.theme import LIGHT
 from distbelief.coordinator.report.reading import read
 from tests.unit.coordinator.conftest import Run
@@ -220,3 +222,57 @@ def test_a_running_run_is_said_to_go_on_and_its_flags_break_nowhere(
     dead = {row.name: row.texts[0] for row in tables.summary([read(folder)])}
     assert dead["to go on"].endswith(f"--folder {tmp_path}, if its coordinator was killed")
     assert with_flags("<b> --max-seconds 5") == "&lt;b&gt; <code>--max-seconds</code> 5"
+
+
+DIVERGED = {"state": "failed", "exit_code": ExitCode.DIVERGED, "error": "the training diverged"}
+
+
+def test_a_run_that_diverged_says_so_comes_last_and_has_no_score(tmp_path: Path) -> None:
+    scored = journals.evaluation(1.5, 1.0, rmse=4.0, loss=16.0)
+    broken = journals.evaluation(2.5, 2.0, number=2, rmse=0.0, loss=None)
+    events = (environment(), start(0.1, 0.1), unit(1.0, 1.0), scored, broken)
+    gone = read(folder_of(tmp_path / "a", *events, outcome=DIVERGED, learning_rate=5.0))
+    fine = read(folder_of(tmp_path / "b", *events[:4]))
+    facts = {row.name: row.texts[0] for row in tables.summary([gone])}
+    assert facts["held-out"].startswith("none: the training diverged; after 1 passes it had rmse")
+    assert facts["ended"] == "failed: the training diverged"
+    assert facts["to try next"] == "--learning-rate 0.5, a tenth of this one's"
+    assert "to go on" not in facts
+    compared = compare([gone, fine])
+    assert [row[0] for row in compared.rows] == ["b", "a"]
+    assert compared.rows[1][compared.columns.index("ended")] == "diverged"
+    assert compared.rows[1][compared.columns.index("held-out")] == ""
+    assert "goes from 0.5 to 0.5 in 1 evaluations" in learning.PLOTS[2].told([gone])
+
+
+def test_what_cannot_be_compared_has_figures_of_its_own_in_the_colour_of_the_run(
+    tmp_path: Path,
+) -> None:
+    numbers = journals.evaluation(2.5, 2.0, rmse=4.0, accuracy=None)
+    begun = (environment(), start(0.1, 0.1), unit(2.0, 2.0))
+    histories = [
+        read(folder_of(tmp_path / "a", *begun, numbers, metric="rmse", model="linear")),
+        read(folder_of(tmp_path / "b", *begun, journals.evaluation(2.5, 2.0))),
+    ]
+    loss, _, score, _ = learning.PLOTS
+    assert [each.title for each in drawings(loss, histories)] == [
+        "Loss over time: classes",
+        "Loss over time: regression",
+    ]
+    accuracy, rmse = drawings(score, histories)
+    assert (accuracy.name, rmse.name) == ("metric-over-time-accuracy", "metric-over-time-RMSE")
+    assert "accuracy" in accuracy.told()
+    assert "RMSE" in rmse.told()
+    figure = Figure()
+    accuracy.draw(figure, LIGHT)
+    shown = [line for line in figure.axes[0].get_lines() if len(line.get_xdata())]  # type: ignore[arg-type]
+    assert [line.get_color() for line in shown] == [LIGHT.series[1]]
+    assert [each.title for each in drawings(score, histories[1:])] == ["Held-out score over time"]
+
+
+def test_of_a_run_that_was_stopped_long_after_its_best_that_is_said(tmp_path: Path) -> None:
+    scores = [journals.evaluation(float(n), float(n), number=n) for n in range(1, 7)]
+    kept = {"state": "stopped", "kept": {"evaluation": 1}}
+    folder = folder_of(tmp_path / "run", environment(), start(), *scores, outcome=kept)
+    told = {row.name: row.texts[0] for row in tables.summary([read(folder)])}
+    assert told["to try next"] == "no better after 1 passes, of 6: --patience 5 ends that"

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from distbelief.app.errors import ExitCode
 from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.runs.ids import began, new_run_id
+from distbelief.coordinator.views.columns import tabulate
 from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.progress import describe_run
 from distbelief.coordinator.views.runs import SORTS, tabulate_runs
@@ -66,7 +68,7 @@ def test_whatever_the_width_ids_are_whole_and_no_column_is_cut(width: int) -> No
     assert [line.split()[0] for line in lines[1:4]] == [FIRST, SECOND, THIRD]
     assert max(map(len, lines[:4])) <= max(width, len(SECOND))
     whole = drawn(RUNS, None)[0].split()
-    left_out = "".join(lines[4:]).removeprefix("wider terminals and pipes show ").split(", ")
+    left_out = " ".join(lines[4:]).removeprefix("wider terminals and pipes show ").split(", ")
     assert sorted([*lines[0].split(), *filter(None, left_out)]) == sorted(whole)
 
 
@@ -80,6 +82,22 @@ def test_whatever_the_width_ids_are_whole_and_no_column_is_cut(width: int) -> No
 )
 def test_runs_can_be_sorted(order: str, expected: Sequence[str]) -> None:
     assert [each.run for each in sorted(RUNS, key=SORTS[order])] == expected
+
+
+def test_a_run_that_diverged_is_called_so_and_is_last_by_score() -> None:
+    gone = run(FIRST, score=0.0)
+    gone.outcome["exit_code"] = ExitCode.DIVERGED
+    assert [each.run for each in sorted([gone, *RUNS[1:]], key=SORTS["score"])][-1] == FIRST
+    assert "diverged" in drawn([gone], None)[1].split()
+    assert "to go on" not in "".join(describe_run(gone, Hindsight()))
+
+
+def test_a_column_that_does_not_fit_leaves_its_room_to_others_and_the_rest_is_told() -> None:
+    cells = [["a", "wide", "n", "last"], ["1", "x" * 30, "10", "z"]]
+    lines = [str(line) for line in tabulate(cells, 16, first=("a", "wide"), right=("n",))]
+    assert lines[:2] == ["a   n  last", "1  10  z"]
+    assert " ".join(lines[2:]) == "wider terminals and pipes show wide"
+    assert max(map(len, lines)) <= 16
 
 
 def test_runs_can_be_sorted_by_name_those_without_one_last() -> None:
@@ -106,7 +124,7 @@ def test_an_odd_metric_is_no_score(odd: Any) -> None:
 
 
 def test_an_id_says_when_the_run_began_and_ends_with_its_name() -> None:
-    before = int(time.time())
+    before = int(time.time()) - 1  # the clock of local times may be a tick behind
     new = new_run_id("first-try")
     assert new.endswith("-first-try")
     assert before <= (began(new) or 0) <= time.time()

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from distbelief.app.errors import ServerRefused
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.settings.sections import Wire
+from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.coding import GROUP, NUMPY, Coder, check_coding, coded_bytes
 from distbelief.app.store.native import library
 from distbelief.app.store.native.coding import NATIVE
