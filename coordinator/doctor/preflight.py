@@ -22,6 +22,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.ledger import Ledger
+from distbelief.app.runs.roster import shown
 from distbelief.app.settings.config import RunConfig, Stage
 from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.parameters import ParameterStore, Token
@@ -47,6 +48,9 @@ FIRST_ANSWER_S = 0.25
 
 #: How often the roster is looked at while nobody is on it.
 POLL_S = 0.05
+
+#: So many workers that are heard of no more are named.
+MOST_NAMED = 5
 
 
 def check_servers(
@@ -159,6 +163,21 @@ def wait_for_workers(
             )
         if not served:
             time.sleep(POLL_S)
+
+
+def tell_silent(messages: Messages, say: Callable[[str], None]) -> None:
+    """Name the workers that were there within the last hour, and are heard of no more.
+
+    Raises ServerError if the control server does not answer.
+    """
+    names = sorted(map(shown, messages.seen().silent))
+    if not names:
+        return
+    others = f" and {len(names) - MOST_NAMED} others" if len(names) > MOST_NAMED else ""
+    say(
+        f"no sign of life of {', '.join(names[:MOST_NAMED])}{others}: it begins without, and takes "
+        "them up when they are back. Is a host cut off? (If they were killed, all is well.)"
+    )
 
 
 def start_command(celery_app: str | None, queues: Set[str]) -> str:

@@ -123,6 +123,7 @@ class Sandblaster:
         self._evaluator.quantum = self._quantum
         if (passes := self.evaluations.forget()) is not None:
             self._next_heldout = min(self._next_heldout, passes)
+        self._session.leader.commit(self._document())  # or half of what is made again passes for it
 
     def capture(self) -> Capture:
         names = self._in_force

@@ -68,6 +68,7 @@ def check_workers(
         wait_s = cluster.wait_for_workers or cluster.wait_seconds
         tell = say if cluster.wait_for_workers is not None else lambda _: None
         names = preflight.wait_for_workers(session.messages, queues, wait_s, say=tell)
+        preflight.tell_silent(session.messages, say)
     for sentence in shared_names(names):
         say(f"warning: {sentence}")
     workers, here = sorted({*names}), Identity.here()

@@ -70,8 +70,8 @@ def worker(
     try:
         deadline = time.monotonic() + START_S
         while " ready." not in path.read_text():
-            ended = started.poll() is not None
-            assert not ended and time.monotonic() < deadline, path.read_text()
+            assert started.poll() is None, path.read_text()
+            assert time.monotonic() < deadline, path.read_text()
             time.sleep(POLL_S)
         yield found
     finally:

@@ -92,8 +92,12 @@ class KillableLeader(Leader):
 
 
 class LocalBatch:
-    """A batch of one portion, which the coordinator computes itself."""
+    """A batch of one portion, which the coordinator computes itself.
 
+    It is added in parts, of which these are the ``shares``.
+    """
+
+    shares: tuple[float, ...] = (1.0,)
     n_portions, n_done, n_live, workers, quantum = 1, 0, 1, 1, 0.0
     slowest = None
 
@@ -121,10 +125,12 @@ class LocalBatch:
         gradient = named(request.gradient)
         loss, values = self._objective(self._store.fetch(named(request.point)).vector)
         self._store.begin(self.number, gradient)
-        added = self._store.accumulate(self._session.fence, self.number, gradient, 0, values)
-        assert set(added) == {Counted.COUNTED}
+        fence, number = self._session.fence, self.number
+        for part, share in enumerate(self.shares):
+            added = self._store.accumulate(fence, number, gradient, part, share * values)
+            assert set(added) == {Counted.COUNTED}
         self._turn()
-        if set(self._store.counted(self.number)) != {1}:
+        if set(self._store.counted(number)) != {len(self.shares)}:
             raise ShardBehind("a shard lacks the portion")
         return loss
 

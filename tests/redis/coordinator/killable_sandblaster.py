@@ -83,6 +83,8 @@ class KillableSandblaster(KillableRun[Sandblaster]):
         return self.minimising(session, hooks)
 
     def note(self, state: Mapping[str, Any]) -> None:
+        if state["state"] is None:  # it begins again
+            return
         iteration, loss = state["state"]["iteration"], state["state"]["loss"]
         # An iteration that is made again is the same one.
         assert self.losses.setdefault(iteration, loss) == loss

@@ -16,12 +16,13 @@ import pytest
 
 from distbelief.app.errors import CheckpointError
 from distbelief.app.layout.tensors import Vector
+from distbelief.app.runs import leadership
 from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.runs.checkpoints import Checkpoints
 from distbelief.coordinator.sandblaster.driver import Sandblaster
-from tests.redis.coordinator.killable_run import Killed
+from tests.redis.coordinator.killable_run import Killed, LocalBatch
 from tests.redis.coordinator.killable_sandblaster import ITERATIONS, KillableSandblaster, Losses
 from tests.unit.coordinator.sandblaster.problems import rosenbrock
 
@@ -31,6 +32,8 @@ STRIDE = 7
 ALIVE = 10**6
 #: Steps: room for taking a run up, for saving its start, and for more than one iteration.
 SHORT_LIFE = 40
+#: Steps after a loss at which the first iteration is made again.
+AGAIN = range(10, 20)
 
 
 @pytest.fixture(params=[0.0, 0.5], ids=["L-BFGS", "OWL-QN"])
@@ -160,6 +163,27 @@ def test_what_shards_lose_comes_back_from_the_checkpoint(
         "2 iterations were lost and are made again"
     )
     undisturbed.is_repeated_in(run, lived.parameters)
+
+
+def test_who_went_back_to_the_begin_may_die_in_the_middle_of_every_step(
+    run: KillableSandblaster, undisturbed: Undisturbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is made again has the names of what was there before: half of it is no iteration."""
+    monkeypatch.setattr(LocalBatch, "shares", (0.5, 0.5))
+    lost = list[int]()
+
+    def lose(driver: Sandblaster, checkpoints: Checkpoints) -> None:
+        if not lost and leadership.committed(run.control, run.run) is not None:
+            run.lose_some("a whole shard")
+            lost.append(run.servers.life.steps)
+
+    run.live(after=lose)
+    for step in AGAIN:
+        run.begin()
+        last = lost.pop() + step
+        with pytest.raises(Killed):
+            run.live(last, after=lose)
+        undisturbed.is_repeated_in(run, run.live().parameters)
 
 
 @pytest.mark.parametrize("by", [1, pytest.param(3, marks=pytest.mark.slow), 12])

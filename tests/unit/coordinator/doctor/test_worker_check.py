@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from distbelief.app.errors import NoWorkers
+from distbelief.app.runs.roster import Seen
 from distbelief.coordinator.doctor import preflight
 from distbelief.coordinator.runs.messages import Messages, shared_names
 
@@ -87,3 +89,20 @@ def test_the_command_that_starts_a_worker_names_each_queue_once(
     queues: set[str], command: str
 ) -> None:
     assert preflight.start_command("shop", queues) == command
+
+
+@pytest.mark.parametrize(
+    ("silent", "named"),
+    [
+        ((), []),
+        (("w@far 1f",), ["no sign of life of w@far: it begins without"]),
+        (tuple(f"w@h{n} 1f" for n in range(8)), ["w@h0, w@h1, w@h2, w@h3, w@h4 and 3 others: "]),
+    ],
+)
+def test_workers_that_are_heard_of_no_more_are_named(
+    silent: tuple[str, ...], named: list[str]
+) -> None:
+    said, messages = list[str](), SimpleNamespace(seen=lambda: Seen((), silent))
+    preflight.tell_silent(cast("Messages", messages), said.append)
+    assert len(said) == len(named)
+    assert all(part in each for part, each in zip(named, said, strict=True))
