@@ -21,6 +21,7 @@ from distbelief.app.settings.data import RANDOM, DataSettings
 from distbelief.app.settings.downpour import FEWEST_REPLICAS, DownpourSettings
 from distbelief.app.settings.environment import control_beside
 from distbelief.app.settings.rounds import RoundSettings, complain
+from distbelief.app.settings.section import Section
 from distbelief.app.settings.sections import (
     CheckpointSettings,
     HybridSettings,
@@ -28,7 +29,6 @@ from distbelief.app.settings.sections import (
     ObjectiveSettings,
     RunSettings,
     SandblasterSettings,
-    Section,
     StopSettings,
     StoreSettings,
 )
