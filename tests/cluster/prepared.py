@@ -32,6 +32,9 @@ HOME_BYTES = 64
 #: Bytes of a request, with its environment.
 LONGEST = 1 << 17
 
+#: Another thread may have heard what one waits for.
+ASK_AGAIN_S = 0.02
+
 _NEEDED = (
     "celery.app.events",
     "celery.backends.redis",
@@ -116,27 +119,30 @@ class Prepared:
         request = json.dumps({"words": words, "environment": environment}).encode()
         with self._lock:
             socket.send_fds(self._socket, [request], [out.fileno(), err.fileno()])
-            while (told := self._hear()) is not None:
-                if "started" in told:
-                    return Forked(told["started"], self)
-        raise AssertionError("the process that forks commands has ended")
+            while "started" not in (told := self._hear()):
+                pass  # another one has ended
+        return Forked(told["started"], self)
 
     def ended(self, pid: int, timeout_s: float) -> int | None:
         """The exit code of a command; None if it does not end within the time."""
-        with self._lock:
-            while pid not in self._codes and select.select([self._socket], [], [], timeout_s)[0]:
-                if self._hear() is None:
-                    raise AssertionError("the process that forks commands has ended")
-            return self._codes.get(pid)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with self._lock:  # others ask, too, while one waits
+                while select.select([self._socket], [], [], 0.0)[0]:
+                    self._hear()
+                code = self._codes.get(pid)
+            left = deadline - time.monotonic()
+            if code is not None or left <= 0.0:
+                return code
+            select.select([self._socket], [], [], min(left, ASK_AGAIN_S))
 
     def close(self) -> None:
         self._socket.close()
         self._process.wait(30.0)
 
-    def _hear(self) -> dict[str, Any] | None:
+    def _hear(self) -> dict[str, Any]:
         said = self._socket.recv(LONGEST)
-        if not said:
-            return None
+        assert said, "the process that forks commands has ended"
         told: dict[str, Any] = json.loads(said)
         if "ended" in told:
             self._codes[told["ended"]] = told["code"]

@@ -25,7 +25,7 @@ COMMON = (
     *("train", "--model=slowmodels:Paced", "--data=synthetic:softmax"),
     *("--data-option=examples=400", "--l2=1e-3", "--evaluate-every=1000"),
     *(f"--shards={SHARDS}", "--block-numbers=16"),
-    *(f"--lease-seconds={LEASE_S}", "--checkpoint-seconds=0.5"),
+    *(f"--lease-seconds={LEASE_S}", "--checkpoint-seconds=0.5", "--n-push=1", "--n-fetch=1"),
 )
 DOWNPOUR = (
     *("--replicas=2", "--batch-size=8", f"--passes={PASSES}", "--unit-steps=10"),
