@@ -17,6 +17,7 @@ import redis
 
 from distbelief.app.client.loopback import is_loopback
 from distbelief.app.client.options import database_of, read_options, tls_options
+from distbelief.app.client.urls import split
 from distbelief.app.errors import ConfigError
 from distbelief.app.layout.keys import CELERY_PREFIX, CLUSTERED_CELERY_PREFIX
 from distbelief.app.settings.environment import checked_key_prefix
@@ -124,7 +125,7 @@ class ServerAddress:
                 "redis+cluster://HOST:PORT,HOST:PORT"
             )
         try:
-            parts = urlsplit(url)
+            parts = split(url)
             nodes = () if scheme is Scheme.UNIX else _places(parts, kind)
         except ValueError:
             raise ConfigError(
@@ -227,7 +228,7 @@ def address(url: str) -> str:
         return "..." if "@" in url else url
     hidden = f"{scheme}://..."
     try:
-        parts = urlsplit(url)
+        parts = split(url)
     except ValueError:
         return hidden
     is_path = parts.scheme in UNIX_SCHEMES and not parts.netloc
@@ -241,7 +242,7 @@ def address(url: str) -> str:
 
 def anonymous(url: str) -> str:
     """A URL without its user name and password, with which a stranger reaches the server."""
-    parts = urlsplit(url)
+    parts = split(url)
     options = [pair for pair in parse_qsl(parts.query) if pair[0] not in SECRET]
     query = f"?{urlencode(options)}" if options else ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"

@@ -235,4 +235,5 @@ def _rounds(problem: Problem) -> list[int]:
         return []
     if complain({**config.__dict__, "round_steps": 1}) is not None:
         return []
-    return rounds_in(min(UnitPlan.of(problem).steps_per_pass) * config.n_passes)
+    steps = sum(UnitPlan.of(problem).steps_per_pass) * config.n_passes
+    return rounds_in(steps // config.n_replicas, config.n_replicas)

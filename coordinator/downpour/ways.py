@@ -20,8 +20,9 @@ MOST_IDLE, ENOUGH = 1 / 3, 0.15
 #: Steps of a round. Longer ones cost the loss more than they save (docs/rounds.md).
 ROUNDS = (8, 16, 32, 64, 128)
 
-#: Rounds of a replica, at least: its part of the mean moves once in each.
-FEWEST_ROUNDS = 16
+#: Rounds of a replica, at least: its part of the mean moves once in each; and at least so many for
+#: each of the replicas, or the model is worse for it (docs/rounds.md).
+FEWEST_ROUNDS, ROUNDS_FOR_EACH = 16, 4
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def best_way(
     return next(enough, None) or max([exact, *others], key=costs.rate)
 
 
-def rounds_in(steps: int) -> list[int]:
-    """The lengths of rounds for replicas that take so many steps in all."""
-    return [length for length in ROUNDS if length * FEWEST_ROUNDS <= steps]
+def rounds_in(steps: int, replicas: int) -> list[int]:
+    """The lengths of rounds for so many replicas that take so many steps each."""
+    fewest = max(FEWEST_ROUNDS, ROUNDS_FOR_EACH * replicas)
+    return [length for length in ROUNDS if length * fewest <= steps]

@@ -8,6 +8,7 @@ from distbelief.app.models.registry import declared_task
 from distbelief.app.optimizers.registry import build_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.coordinator.downpour.units import UnitPlan
+from distbelief.coordinator.downpour.ways import ROUNDS_FOR_EACH
 from distbelief.coordinator.problem.memory_estimate import TableEstimate
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.runs.session import Session
@@ -16,10 +17,6 @@ from distbelief.coordinator.views.targets import target_lines
 from distbelief.coordinator.views.weights import weight_lines
 
 _SHOWN = 10  # remarks on columns
-
-#: Rounds of each replica, for each replica, below which a mean has lost more than a few percent
-#: (``tests/benchmarks/rounds.py``).
-FEW_ROUNDS = 4
 
 
 def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[str]:
@@ -69,7 +66,7 @@ def targets_line(problem: Problem) -> list[str]:
 
 def few_rounds(problem: Problem) -> list[str]:
     """A line if so few means are taken that the model will be worse for it."""
-    config, fewest = problem.config, FEW_ROUNDS * problem.config.n_replicas
+    config, fewest = problem.config, ROUNDS_FOR_EACH * problem.config.n_replicas
     if config.round_steps in (None, 1) or config.n_replicas == 1 or "downpour" not in config.stages:
         return []
     plan = UnitPlan.of(problem)

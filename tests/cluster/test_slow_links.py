@@ -35,7 +35,7 @@ def test_what_is_chosen_for_a_slow_link_is_said_recorded_and_gone_on_with(
     assert code == ExitCode.OK, said
     assert "auto: rounds of 16 steps, bfloat16 on the wire, for an exchange of" in said
     assert "--n-push 4 keeps to it" in said
-    assert "outer nesterov" in said
+    assert "averaged with rate 1" in said
     run = json.loads((tmp_path / "slow" / "run.json").read_text())
     known = run["record"]
     assert (known["config"]["round_steps"], known["config"]["wire"]) == (16, "bfloat16")

@@ -64,7 +64,7 @@ def test_a_server_that_is_slow_is_asked_less_often(
             assert said[1].startswith(
                 "warning: by rounds of 32 steps, 2 replicas in all will take some"
             )
-            assert chosen.problem.initial_values.slots.keys() == {"nesterov"}
+            assert chosen.problem.initial_values.slots.keys() == set()
             assert "wire" not in chosen.problem.chosen
 
 

@@ -107,9 +107,10 @@ def test_costs_are_those_of_the_arithmetic() -> None:
 
 
 def test_replicas_make_enough_rounds() -> None:
-    assert rounds_in(100) == []
-    assert rounds_in(500) == [8, 16]
-    assert rounds_in(5000) == list(ROUNDS)
+    assert rounds_in(100, 2) == []
+    assert rounds_in(500, 2) == [8, 16]
+    assert rounds_in(5000, 2) == list(ROUNDS)
+    assert rounds_in(500, 8) == [8]
 
 
 def test_a_way_says_what_it_is() -> None:
