@@ -194,8 +194,14 @@ class Command:
     @property
     def run(self) -> str:
         """The run's id, once it has been announced."""
-        _until(lambda: "\nrun " in f"\n{self.err}", f"a run in {self.err}")
-        return self.err.partition("run ")[2].partition(":")[0]
+
+        def announced() -> tuple[str, str, str]:
+            return f"\n{self.err}".partition("\nrun ")[2].partition(":")
+
+        _until(lambda: announced()[1] or self.process.poll() is not None, "a run")
+        name, found, _ = announced()
+        assert found, self.err
+        return name
 
     def says(self, words: str) -> None:
         """Wait until ``words`` appear in what it reports."""

@@ -25,21 +25,22 @@ COMMON = (
     *("train", "--model=slowmodels:Paced", "--data=synthetic:softmax"),
     *("--data-option=examples=400", "--l2=1e-3", "--evaluate-every=1000"),
     *(f"--shards={SHARDS}", "--block-numbers=16"),
-    *(f"--lease-seconds={LEASE_S}", "--checkpoint-seconds=0.5", "--n-push=1", "--n-fetch=1"),
+    *(f"--lease-seconds={LEASE_S}", "--checkpoint-seconds=0.5"),
 )
 DOWNPOUR = (
     *("--replicas=2", "--batch-size=8", f"--passes={PASSES}", "--unit-steps=10"),
     "--model-option=seconds=0.1",
 )
+EACH_STEP = ("--n-push=1", "--n-fetch=1")
 SANDBLASTER = (
     *("--algorithm=sandblaster", "--portions=8", f"--iterations={ITERATIONS}"),
     *("--gradient-tolerance=0", "--decrease-tolerance=0", "--model-option=seconds=0.25"),
 )
 
 
-def downpour(folder: Path) -> tuple[str, ...]:
-    """The words that start a Downpour run, paced by ``folder``."""
-    return (*COMMON, *DOWNPOUR, f"--model-option=folder={folder}")
+def downpour(folder: Path, *exchanges: str) -> tuple[str, ...]:
+    """The words that start a Downpour run, paced by ``folder``; it exchanges at each step."""
+    return (*COMMON, *DOWNPOUR, f"--model-option=folder={folder}", *(exchanges or EACH_STEP))
 
 
 def sandblaster(folder: Path) -> tuple[str, ...]:

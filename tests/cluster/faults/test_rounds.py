@@ -25,7 +25,7 @@ PLANNED = 2 * -(-STEPS // ROUND)
 def test_rounds_count_once_when_workers_and_the_coordinator_die_in_the_middle_of_one(
     durable: FaultyCluster, command: Start, tmp_path: Path, until: Until
 ) -> None:
-    words = (*downpour(tmp_path), f"--round-steps={ROUND}", "--unit-steps=21", "--wire=int8")
+    words = downpour(tmp_path, f"--round-steps={ROUND}", "--unit-steps=21", "--wire=int8")
     training = command(*words, endpoints=durable.cluster.endpoints)
     run = training.run
     said = f"rounds of {ROUND} steps that stand for 2 each, averaged with rate 1"
