@@ -8,6 +8,9 @@ from typing import Any
 
 from distbelief.worker_tasks.unit_report import UnitReport
 
+#: A training that lasts no longer begins and ends more than it trains: nothing is told of it.
+SHORT_S = 10.0
+
 
 class Goodput:
     """The time for which worker processes were there, and what a step of theirs takes.
@@ -18,6 +21,7 @@ class Goodput:
     """
 
     def __init__(self) -> None:
+        self._lasted_s = 0.0
         self._there_s = 0.0
         self._steps = 0
         self._steps_s = 0.0
@@ -28,7 +32,9 @@ class Goodput:
     def see(self, seconds: float, processes: int) -> None:
         """Note how many worker processes there were up to ``seconds`` of training."""
         if self._seen_at is not None:
-            self._there_s += processes * max(0.0, seconds - self._seen_at)
+            lasted_s = max(0.0, seconds - self._seen_at)
+            self._lasted_s += lasted_s
+            self._there_s += processes * lasted_s
         self._seen_at = seconds
 
     def add(self, report: UnitReport) -> None:
@@ -38,16 +44,22 @@ class Goodput:
 
     def share(self, counted: int) -> float:
         """The goodput, if so many steps count; NaN while nothing is known."""
-        if not (self._steps and self._there_s):
+        if self._lasted_s < SHORT_S or not (self._steps and self._there_s):
             return math.nan
         self.latest = min(1.0, counted * (self._steps_s / self._steps) / self._there_s)
         return self.latest
 
     def to_json(self) -> dict[str, Any]:
-        return {"there_s": self._there_s, "steps": self._steps, "steps_s": self._steps_s}
+        return {
+            "lasted_s": self._lasted_s,
+            "there_s": self._there_s,
+            "steps": self._steps,
+            "steps_s": self._steps_s,
+        }
 
     def load_state(self, document: Mapping[str, Any]) -> None:
         """Go on from what another coordinator noted."""
+        self._lasted_s = document["lasted_s"]
         self._there_s = document["there_s"]
         self._steps = document["steps"]
         self._steps_s = document["steps_s"]

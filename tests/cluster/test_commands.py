@@ -53,7 +53,7 @@ def test_progress_has_every_figure(sparse: Any) -> None:
     *_, line = [line for line in sparse.err.splitlines() if line.startswith("pass ")]
     assert re.fullmatch(
         r"pass [\d.]+/40  steps/s [\d,]+  loss [\d.]+  held-out accuracy [\d.]+, loss [\d.]+  "
-        r"updates \d+/\d+  staleness median \d+, worst \d+  goodput \d+%  left 0:00:\d\d",
+        r"updates \d+/\d+  staleness median \d+, worst \d+  left 0:00:\d\d",
         line,
     )
 

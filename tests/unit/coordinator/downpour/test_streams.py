@@ -125,8 +125,17 @@ def test_goodput_is_not_known_before_a_unit_and_never_above_one() -> None:
     goodput = Goodput()
     assert str(goodput.share(10)) == "nan"
     goodput.see(0.0, 1)
-    goodput.see(1.0, 1)
+    goodput.see(11.0, 1)
     assert str(goodput.share(10)) == "nan"
     assert goodput.latest is None
-    goodput.add(report(10, 1.0))
+    goodput.add(report(10, 10.0))
     assert goodput.share(12) == 1.0
+
+
+def test_of_a_short_training_no_goodput_is_told() -> None:
+    goodput = Goodput()
+    goodput.see(0.0, 1)
+    goodput.see(9.0, 1)
+    goodput.add(report(10, 1.0))
+    assert str(goodput.share(10)) == "nan"
+    assert goodput.latest is None
