@@ -35,6 +35,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child, end
 from distbelief.coordinator.commands.cli import main
 from distbelief.coordinator.doctor.preflight import check_servers
+from distbelief.coordinator.runs import journal
 from distbelief.coordinator.runs.messages import Messages
 from tests.documents import PAGES, ROOT, blocks
 
@@ -179,8 +180,13 @@ class Desk:
 
     def keep_one_running(self) -> None:
         if not self.alive:
-            self.begin(["train", *ENDLESS], lambda _: self.unknown_runs() != set())
+            self.begin(["train", *ENDLESS], lambda _: any(map(self.trains, self.unknown_runs())))
             self.current = self.new_run()
+
+    def trains(self, run: str) -> bool:
+        """Whether a run has begun, with a checkpoint to go on from."""
+        events = journal.read(self.folder / "runs" / run / "events.jsonl")
+        return any(event.kind == "start" for event in events)
 
     def resume(self, words: list[str]) -> None:
         self.keep_one_running()
