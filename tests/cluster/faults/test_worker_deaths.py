@@ -27,9 +27,10 @@ Until = Callable[..., None]
 
 #: Units that lose their worker: the test goes on killing until there were so many.
 LOST_UNITS = 5
-#: What a unit may take beyond the lease: a look of the dispatcher, a message, a free worker.
-DISPATCH_S = 3.0
-#: Units of some two seconds, so that whoever dies has one.
+#: What a unit may take beyond the lease: a look of the dispatcher, a message, a free worker, and if
+#: that message died with a worker, the three seconds after which another is sent.
+DISPATCH_S = 6.0
+#: Units of some four seconds, so that whoever dies has one.
 WORDS = ("--unit-steps=40", f"--lease-seconds={LEASE_S}")
 
 
