@@ -19,9 +19,9 @@ import numpy as np
 from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.datasets.cache.standard_input import kept
 from distbelief.app.datasets.reading.access import is_url
+from distbelief.app.datasets.reading.sparing import spare
 from distbelief.app.errors import ConfigError, DataError
 from distbelief.app.files.atomic import obstacle, replacing
-from distbelief.app.files.sparing import spare
 from distbelief.app.models.files import SavedModel
 from distbelief.app.models.model import Task
 from distbelief.coordinator.commands.data import data_options

@@ -44,9 +44,11 @@ def choose_streams(problem: Problem, processes: int, *, elsewhere: bool) -> Prob
     else:
         streams = replicas
     chosen = config.model_copy(update={"replicas": replicas, "streams": streams})
-    if chosen.round_steps is not None:
-        chosen = chosen.model_copy(update=OuterSettings.of(chosen).to_json())
-    return replace(problem, config=chosen)
+    if chosen.round_steps is None:
+        return replace(problem, config=chosen)
+    outer = OuterSettings.of(chosen).to_json()
+    found = tuple(name for name in outer if getattr(config, name) is None)
+    return replace(problem, config=chosen.model_copy(update=outer), chosen=found)
 
 
 def _most_replicas(config: RunConfig, n_train: int) -> int:

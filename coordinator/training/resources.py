@@ -163,7 +163,7 @@ def _with_streams(problem: Problem, session: Session, *, elsewhere: bool) -> Pro
         return problem
     session.processes = session.count_processes()
     problem = choose_streams(problem, session.processes, elsewhere=elsewhere)
-    session.record = replace(session.record, config=problem.config)
+    session.record = replace(session.record, config=problem.config, chosen=problem.chosen)
     return problem
 
 

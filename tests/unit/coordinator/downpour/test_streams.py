@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from distbelief.app.errors import ConfigError
+from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig, configure
 from distbelief.coordinator.downpour.goodput import Goodput
 from distbelief.coordinator.downpour.intervals import MeasuredCosts
@@ -15,6 +16,7 @@ from distbelief.coordinator.downpour.pace import Pace
 from distbelief.coordinator.downpour.streams import MOST_STREAMS, choose_streams
 from distbelief.coordinator.downpour.units import UnitPlan
 from distbelief.coordinator.problem.problem import Problem, prepare
+from distbelief.coordinator.training import named
 from distbelief.worker_tasks.unit_report import UnitReport
 
 
@@ -96,6 +98,21 @@ def test_a_unit_is_told_the_interval_for_the_workers_at_work() -> None:
     assert quick.told(2) == {"interval": 1}
     assert Pace(RunConfig(model="torch")).told(5) == {}
     assert Pace(RunConfig(round_steps=4)).told(5) == {"at_work": 5}
+
+
+def test_a_named_run_of_rounds_goes_on_with_the_same_words_and_with_no_others() -> None:
+    """Its outer rule was settled when its workers were counted, which they are not yet now."""
+    words: dict[str, Any] = {"round_steps": 8, "batch_size": 1}
+    begun = choose_streams(problem_of(**words), 8, elsewhere=True)
+    assert begun.config.step_weight == begun.config.n_replicas == 8
+    record = RunRecord(
+        *("named", begun.config.with_interval(1), begun.layout, ()),
+        *(begun.data.fingerprint, begun.dataset.schema),
+        chosen=begun.chosen,
+    )
+    named.check_same(record, problem_of(**words))
+    with pytest.raises(ConfigError, match=r"begun with step_weight = 8\.?0?, not 1"):
+        named.check_same(record, problem_of(**words, step_weight=1.0))
 
 
 # --- goodput
