@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.training.training import train
 from tests.cluster.installations import build
 from tests.cluster.prepared import Forked, Prepared
+from tests.cluster.processes import send
 from tests.once import made_once
 
 REPOSITORY = Path(__file__).parents[2]
@@ -273,7 +273,7 @@ def commands(folder: Path) -> Iterator[Start]:
     yield start
     for each in started:
         for process in each.alive():
-            process.send_signal(signal.SIGKILL)
+            send(process)
         each.process.wait(DEADLINE_S)
         shutil.rmtree(each.home, ignore_errors=True)
 

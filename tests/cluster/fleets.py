@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child, end, import_path
+from tests.cluster.processes import children_of
 
 
 @contextmanager
@@ -43,7 +42,7 @@ def start_worker(
 
 def busy(worker: Child, folder: Path) -> bool:
     """Whether a process of the worker is computing a gradient of slowmodels.Sleepy."""
-    pool = psutil.Process(worker.process.pid).children(recursive=True)
+    pool = children_of(worker.process.pid, recursive=True)
     return any((folder / f"busy-{each.pid}").exists() for each in pool)
 
 

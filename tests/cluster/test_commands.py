@@ -23,6 +23,7 @@ from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child, end
+from tests.cluster.processes import children_of
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -133,7 +134,7 @@ def family(cluster: LocalCluster) -> set[psutil.Process]:
     """The processes of a cluster and their children."""
     cluster.check()
     parents = [psutil.Process(child.process.pid) for child in cluster.children]
-    return {each for parent in parents for each in (parent, *parent.children())}
+    return {each for parent in parents for each in (parent, *children_of(parent.pid))}
 
 
 def test_a_diverging_training_ends_with_advice(shared: LocalCluster, command: Start) -> None:

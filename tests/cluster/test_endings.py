@@ -18,6 +18,7 @@ from safetensors import safe_open
 from distbelief.app.errors import ExitCode
 from distbelief.app.files.checkpoint import read
 from distbelief.app.models.files import read_model
+from tests.cluster.processes import words_of
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -140,13 +141,6 @@ def child_of(training: Any, process: psutil.Process) -> bool:
         return bool(process.ppid() == training.process.pid)
     except psutil.Error:
         return False
-
-
-def words_of(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
 
 
 def passes(training: Any) -> float:

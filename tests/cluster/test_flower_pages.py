@@ -19,6 +19,8 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from tests.cluster.processes import words_of
+
 Start = Callable[..., Any]
 Until = Callable[..., None]
 
@@ -128,7 +130,7 @@ def test_its_pages_change_nothing(watched: Watched) -> None:
 
 
 def test_it_listens_on_this_machine_only(watched: Watched) -> None:
-    flower = next(p for p in watched.training.alive() if "--read_only" in p.cmdline())
+    flower = next(p for p in watched.training.alive() if "--read_only" in words_of(p))
     places = {place.laddr.ip for place in flower.net_connections() if place.status == "LISTEN"}
     assert places == {"127.0.0.1"}
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from distbelief.app.client.servers import Servers
@@ -17,6 +16,7 @@ from distbelief.app.runs.ledger import Ledger
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child, end
 from tests.cluster.fleets import busy, clocks, start_worker
+from tests.cluster.processes import children_of
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -72,7 +72,7 @@ def start_training(command: Start, fleet: LocalCluster, folder: Path) -> Any:
 
 def processes(worker: Child) -> set[int]:
     """The processes of a worker's pool."""
-    return {each.pid for each in psutil.Process(worker.process.pid).children(recursive=True)}
+    return {each.pid for each in children_of(worker.process.pid, recursive=True)}
 
 
 def holder(control: Servers, run: str) -> int:

@@ -23,6 +23,7 @@ from distbelief.coordinator.problem.problem import prepare
 from distbelief.worker_tasks.copies import Examples
 from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.table_copy import shares_of
+from tests.cluster.processes import children_of, send, words_of
 from tests.dividing import split
 
 Train = Callable[..., Any]
@@ -117,14 +118,14 @@ def test_killed_servers_and_workers_cost_no_push_and_double_none(
     training.says("pass ")
 
     def of(*names: str) -> list[Any]:
-        found = [(each, " ".join(each.cmdline())) for each in training.alive()]
+        found = [(each, " ".join(words_of(each))) for each in training.alive()]
         return [each for each, line in found if all(name in line for name in names)]
 
     until(lambda: len(list(training.folder.parent.glob("runs/*/checkpoints/*"))) > 1, "checkpoints")
-    workers = [each for each in of("celery") if not each.children()]
-    workers[0].send_signal(number)
+    workers = [each for each in of("celery") if not children_of(each.pid)]
+    send(workers[0], number)
     servers = of("parameter")
-    servers[-1].send_signal(number)
+    send(servers[-1], number)
     assert training.ends() == ExitCode.OK, training.err
     assert "came back from checkpoint" in training.err
     (applied, shards, planned) = re.findall(

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from distbelief.app.client.commands import Command
@@ -18,6 +17,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.runs import events
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child
+from tests.cluster.processes import children_of
 
 DEADLINE_S = 60.0
 POLL_S = 0.02
@@ -122,7 +122,7 @@ class FaultyCluster:
     def workers(self) -> set[int]:
         """Processes of the workers and their pools."""
         mains = [child.process.pid for child in self.cluster.children[len(self.names) :]]
-        pools = [each.pid for main in mains for each in psutil.Process(main).children()]
+        pools = [each.pid for main in mains for each in children_of(main)]
         return {*mains, *pools}
 
     def _child(self, name: str) -> Child:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
-import signal
 import struct
 import subprocess
 import time
@@ -13,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from distbelief.coordinator.cluster.local import LocalCluster
@@ -25,6 +22,7 @@ from tests.cluster.faults.paced import (
     minimised,
     sandblaster,
 )
+from tests.cluster.processes import children_of, send
 from tests.native import compiler
 
 Start = Callable[..., Any]
@@ -140,7 +138,7 @@ def test_trainings_survive_a_clock_that_jumps_and_a_worker_that_dies_then(
         until(lambda ahead=ahead: abs(now() - time.time() - ahead) < HOUR_S / 2, "the jump")
         # Who dies now holds a lease that ended an hour ago, or will end in an hour.
         worker = faulty.cluster.children[-1].process.pid
-        os.kill(psutil.Process(worker).children()[0].pid, signal.SIGKILL)
+        send(children_of(worker)[0])
         began, before = time.monotonic(), done()
         until(lambda before=before: all(map(int.__gt__, done(), before)), "both go on")
         print(f"{ahead:+d} s: both went on {time.monotonic() - began:.2f} s later")

@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psutil
-
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child
 from tests.cluster.fleets import workers
+from tests.cluster.processes import children_of
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -41,7 +40,7 @@ def assert_ended_by_name(training: Any, pattern: str, within_s: float) -> None:
 
 
 def pool(worker: Child) -> set[int]:
-    return {each.pid for each in psutil.Process(worker.process.pid).children()}
+    return {each.pid for each in children_of(worker.process.pid)}
 
 
 def test_a_dead_process_of_a_worker_is_replaced_at_once(fleet: LocalCluster, until: Until) -> None:

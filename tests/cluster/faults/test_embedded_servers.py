@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from distbelief.app.errors import ExitCode
+from tests.cluster.processes import children_of, words_of
 
 Start = Callable[..., Any]
 
@@ -62,12 +63,9 @@ def kill_now_and_then(training: Any, server: str, pauses: random.Random, kills: 
 
 def process_of(training: Any, server: str) -> int | None:
     """The process of an embedded server of a training."""
-    try:
-        for child in psutil.Process(training.process.pid).children():
-            if any(word.endswith(f"/{server}.sock") for word in child.cmdline()):
-                return int(child.pid)
-    except psutil.Error:
-        pass
+    for child in children_of(training.process.pid):
+        if any(word.endswith(f"/{server}.sock") for word in words_of(child)):
+            return int(child.pid)
     return None
 
 

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import CELERY_PREFIX
 from distbelief.app.runs.ledger import Ledger, LedgerUnit
@@ -18,6 +16,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child
 from distbelief.coordinator.runs.dispatch import TAKEN_S
 from tests.cluster.fleets import clocks, workers
+from tests.cluster.processes import children_of
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -83,7 +82,7 @@ class Race:
         if unit is None or unit.state != "leased":
             return None
         holder = int(unit.owner.partition("@")[0])
-        pools = [{each.pid for each in psutil.Process(w.process.pid).children()} for w in pair]
+        pools = [{each.pid for each in children_of(w.process.pid)} for w in pair]
         return pair[1] if holder in pools[0] else pair[0]
 
     def is_away(self) -> bool:

@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from distbelief.app.client.servers import Servers
@@ -29,6 +28,7 @@ from distbelief.coordinator.progress.status import SandblasterStatus, Status
 from distbelief.coordinator.sandblaster.batch import LOST_S
 from distbelief.coordinator.training.training import train
 from tests.cluster.fleets import busy, workers
+from tests.cluster.processes import children_of, send
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -160,12 +160,12 @@ def test_workers_that_are_killed_change_no_bit(
         victims = [*three[:2], doomed]
         turn = len(killed)
         if turn < 3 and status.iteration > 2 * turn and 0 < status.portions_done < PORTIONS / 2:
-            main = psutil.Process(victims[turn].process.pid)
-            pool = main.children()
+            main = victims[turn].process.pid
+            pool = children_of(main)
             if turn == 2:
-                os.killpg(main.pid, signal.SIGKILL)
+                os.killpg(main, signal.SIGKILL)
             elif pool:
-                pool[0].kill()
+                send(pool[0])
             else:
                 return  # the last one is just being replaced
             killed.append(turn)

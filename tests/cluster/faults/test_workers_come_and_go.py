@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from distbelief.app.client.servers import Servers
@@ -17,6 +16,7 @@ from distbelief.app.runs import events
 from distbelief.app.runs.ledger import Ledger
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster.fleets import clocks, workers
+from tests.cluster.processes import children_of, send
 
 Start = Callable[..., Any]
 Until = Callable[..., None]
@@ -88,7 +88,7 @@ def test_a_late_worker_takes_its_share_and_the_death_of_the_first_loses_nothing(
             # It did as many steps as the first one, on top of them.
             assert clocks(fleet, training.run, SHARDS) == [2 * (CALLS - 1)] * SHARDS
 
-            (doomed,) = (p.pid for p in psutil.Process(first.process.pid).children())
+            (doomed,) = (p.pid for p in children_of(first.process.pid))
             unit = held_by(control, training.run, doomed)
             os.killpg(first.process.pid, signal.SIGKILL)
             killed = time.time()
@@ -139,8 +139,8 @@ def test_a_unit_that_is_preempted_again_and_again_ends_no_run(
                 lambda reached=reached: min(clocks(fleet, training.run, SHARDS)) >= reached,
                 f"{reached} steps",
             )
-            for each in psutil.Process(preempted.process.pid).children():
-                each.kill()
+            for each in children_of(preempted.process.pid):
+                send(each)
         assert training.ends() == 0, training.err
     assert clocks(fleet, training.run, SHARDS) == [planned] * SHARDS
     assert f"updates applied: {planned} on each of 3 shards, {planned} planned" in training.out
