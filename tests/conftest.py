@@ -1,5 +1,6 @@
 """Settings of the whole suite: property tests are deterministic and have no time limit each."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,17 @@ from tests.once import made_once
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("suite")
+
+
+def pytest_sessionstart() -> None:
+    """Nothing of what is collected goes away again, so that no search for garbage is worth it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests and all modules are not looked through again for each test's garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
