@@ -22,7 +22,7 @@ from planning.namespaces import Host, hosts
 
 SERVERS = 2
 PORT, DELAYED_PORT = 6379, 6380
-WAIT_S = 60.0
+WAIT_S = 120.0
 HERE = Path(__file__).parent
 
 

@@ -24,7 +24,7 @@ Start = Callable[..., Any]
 Until = Callable[..., None]
 
 #: What the kernel may take to end the children of a killed process.
-KERNEL_S = 10.0
+KERNEL_S = 30.0
 LONG = ("train", "--passes=1000000")
 
 

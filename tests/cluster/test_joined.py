@@ -17,7 +17,7 @@ import pytest
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster import teams
 
-START_S = 60.0
+START_S = 120.0
 
 #: The program of the team, which orders something before and after it trains.
 PROGRAM = """

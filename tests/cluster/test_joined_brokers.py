@@ -15,7 +15,7 @@ import pytest
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.cluster import teams
 
-START_S = 60.0
+START_S = 120.0
 
 #: A program with a worker in a thread, as Celery's own tests have it, and without one.
 IN_MEMORY = """

@@ -24,7 +24,7 @@ Until = Callable[..., None]
 #: Without a hand-over, the unit would cost this.
 LEASE_S = 60.0
 #: What an operator gives a worker to end.
-GRACE_S = 20.0
+GRACE_S = 60.0
 #: Less than the soft shutdown lasts.
 TAKEN_OVER_S = 8.0
 STEP_S = 0.25

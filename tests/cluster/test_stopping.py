@@ -27,7 +27,7 @@ Start = Callable[..., Any]
 Until = Callable[..., None]
 
 #: What a second signal may take: last words to servers that may be frozen.
-AT_ONCE_S = 10.0
+AT_ONCE_S = 30.0
 
 
 @pytest.fixture(scope="module")

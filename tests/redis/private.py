@@ -16,7 +16,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.processes import Child, end
 
-START_S = 20.0
+START_S = 60.0
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.runs import events
 from distbelief.coordinator.cluster.processes import Child, end, import_path
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 POLL_S = 0.05
 
 

@@ -23,7 +23,7 @@ Until = Callable[..., None]
 
 LEASE_S = 60.0
 #: What a message that is sent again may take beyond the dispatcher's patience.
-SLACK_S = 5.0
+SLACK_S = 15.0
 QUEUE = f"{CELERY_PREFIX}downpour"
 SHARDS = 2
 #: A message that stays away for so long is on its way to nobody.

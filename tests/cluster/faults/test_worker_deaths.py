@@ -29,7 +29,7 @@ Until = Callable[..., None]
 LOST_UNITS = 5
 #: What a unit may take beyond the lease: a look of the dispatcher, a message, a free worker, and if
 #: that message died with a worker, the three seconds after which another is sent.
-DISPATCH_S = 6.0
+DISPATCH_S = 10.0
 #: Units of some four seconds, so that whoever dies has one.
 WORDS = ("--unit-steps=40", f"--lease-seconds={LEASE_S}")
 

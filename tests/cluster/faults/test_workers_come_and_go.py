@@ -23,7 +23,7 @@ Until = Callable[..., None]
 
 LEASE_S = 2.0
 #: What a unit may take beyond the lease: a look of the dispatcher, a message, the work.
-DISPATCH_SLACK_S = 4.0
+DISPATCH_SLACK_S = 8.0
 SHARDS = 3
 #: Two subsets of 20 minibatches a pass, a unit each; workers wait before gradient 30.
 CALLS = 30

@@ -20,7 +20,7 @@ from tests.redis.private import PrivateServer
 from tests.redis.programs import existing
 
 USER = "trainer"
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tests.redis.private import PrivateServer, connected, free_port
 
 LAYOUT = Layout((TensorSpec("w", (40,)),), block_numbers=10, n_shards=2, n_servers=1)
 TOKEN = Token(fence=1, stream=0, attempt=1)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

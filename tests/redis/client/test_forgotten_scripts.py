@@ -14,7 +14,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerUnreachable
 from tests.redis.private import PrivateServer, connected
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

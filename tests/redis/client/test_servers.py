@@ -36,7 +36,7 @@ LAYOUT = Layout((TensorSpec("w", (40,)),), block_numbers=10, n_shards=2, n_serve
 TOKEN = Token(fence=1, stream=0, attempt=1)
 ONES = np.ones(40)
 APPLIED = (Answer.APPLIED,) * 2
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from tests.redis.private import PrivateServer, free_port
 from tests.redis.programs import existing
 from tests.redis.topologies import Node, PrivateSentinels, until
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture(scope="module")

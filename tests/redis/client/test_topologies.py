@@ -34,7 +34,7 @@ from tests.redis.topologies import PrivateCluster
 PREFIX = "team1:"
 LAYOUT = Layout((TensorSpec("w", (24,)),), block_numbers=2, n_shards=6, n_servers=1)
 TOKEN = Token(fence=1, stream=0, attempt=1)
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

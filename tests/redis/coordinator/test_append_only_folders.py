@@ -8,7 +8,7 @@ from distbelief.app.client.servers import Servers
 from distbelief.coordinator.cluster.local import LocalCluster
 from tests.redis.private import connected
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def cluster(folder: Path, servers: int) -> LocalCluster:

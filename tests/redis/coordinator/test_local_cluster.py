@@ -21,7 +21,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child
 from tests.redis.private import connected
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 Start = Callable[..., LocalCluster]
 

@@ -23,7 +23,7 @@ from distbelief.coordinator.runs import staging as staging_module
 from distbelief.coordinator.runs.staging import check_size, staging
 from tests.redis.private import connected
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from distbelief.coordinator.doctor.findings import Severity
 from tests.redis.private import PrivateServer, connected, free_port
 from tests.redis.programs import existing
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

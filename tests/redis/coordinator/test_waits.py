@@ -19,7 +19,7 @@ from tests.redis.private import PrivateServer, connected, free_port
 
 #: As many words as the tests want to hear.
 ENOUGH = 3
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class HeardEnough(Exception):

@@ -21,7 +21,7 @@ from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import Owner, RunState, Snapshot
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 LONG_S, SHORT_S = 60.0, 0.05
 ME, YOU = Claimant("me", "here", 17), Claimant("you", "there", 18)
 

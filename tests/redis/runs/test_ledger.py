@@ -17,7 +17,7 @@ from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import Owner, RunState
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 LONG_S, SHORT_S = 60.0, 0.05
 FENCE = 1
 SPECIFICATION = {"subset": 1, "start": 0, "stop": 20}

@@ -30,7 +30,7 @@ TOKEN = Token(fence=1, stream=0, attempt=1)
 ONES = np.ones(40)
 GRADIENT, POINT = "vec:gradient", "vec:point"
 LEASE_S = 3600.0
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def test_memory_that_stays_short_ends_the_call_with_what_to_do(private: PrivateServer) -> None:

@@ -27,7 +27,7 @@ TENSORS = (TensorSpec("w", (40,)),)
 LAYOUT = Layout(TENSORS, block_numbers=4, n_shards=4, n_servers=2)
 TOKEN = Token(fence=1, stream=0, attempt=1)
 ONES = np.ones(40)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

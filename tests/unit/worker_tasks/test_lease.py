@@ -13,7 +13,7 @@ from distbelief.app.runs.ledger import Claim, Ledger, UnitState
 from distbelief.worker_tasks import shutdown
 from distbelief.worker_tasks.lease import Lease, work
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 SHORT_S = 0.03
 
 

@@ -41,7 +41,7 @@ from distbelief.worker_tasks.replica import Replica
 from distbelief.worker_tasks.unit_report import UnitReport
 
 FENCE = 1
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tests.redis.private import PrivateServer
 MB = 1 << 20
 BLOCK = bytes(64 << 10)
 BLOCKS = 640  # 40 MB together
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def test_a_large_room_is_given_back_and_a_small_one_kept(

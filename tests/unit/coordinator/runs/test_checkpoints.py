@@ -20,7 +20,7 @@ from distbelief.app.layout.tensors import Vector
 from distbelief.coordinator.runs import checkpoints as module
 from distbelief.coordinator.runs.checkpoints import Capture, Checkpoints
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 EVERY_S = 30.0
 KEEP = 2
 

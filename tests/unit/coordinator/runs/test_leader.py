@@ -28,7 +28,7 @@ from distbelief.coordinator.runs.leader import Leader
 from tests.redis.fake import fake_control_server
 from tests.redis.private import connected
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 #: The lease of a coordinator that lives; nobody waits for its end.
 LEASE_S = 60.0
 #: That of one which is dead: others do.
