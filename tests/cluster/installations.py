@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).parents[2]
-DEADLINE_S = 100.0
+DEADLINE_S = 300.0
 
 #: What is made beside the sources.
 MADE = ("__pycache__", "*.so")

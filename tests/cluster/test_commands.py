@@ -28,7 +28,7 @@ from tests.cluster.processes import children_of
 Start = Callable[..., Any]
 Until = Callable[..., None]
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 PASSWORD = "open sesame"
 
 

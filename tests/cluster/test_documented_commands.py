@@ -41,7 +41,7 @@ from tests.documents import PAGES, ROOT, blocks
 
 Until = Callable[..., None]
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 TYPED = list(dict.fromkeys(command for block in BLOCKS for command in block.commands))
 

@@ -33,7 +33,7 @@ FIRST, SECOND, LAST = [
 
 Until = Callable[..., None]
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 
 
 def free_port() -> int:

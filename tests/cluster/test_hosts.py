@@ -122,7 +122,7 @@ def waited_for(host: Host, said: list[str]) -> bool:
     return any(line.startswith("waiting for") and host.address in line for line in said)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_hosts_that_are_cut_off_cost_time_and_nothing_else(
     hosts: HostFleet, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

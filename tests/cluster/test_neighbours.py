@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-DEADLINE_S = 100.0
+DEADLINE_S = 300.0
 
 #: A program with a Celery application of its own, which looks around before and after.
 PROGRAM = """

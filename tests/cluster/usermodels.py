@@ -20,7 +20,7 @@ from distbelief.app.layout.tensors import TensorSpec, Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Targets
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 
 IN_WORKER = "celery" in "/".join(Path(sys.argv[0]).parts[-2:])
 

@@ -19,7 +19,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child
 from tests.cluster.processes import children_of
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 POLL_S = 0.02
 
 CONTROL = "control"

@@ -33,7 +33,7 @@ from tests.cluster.processes import children_of, send
 Start = Callable[..., Any]
 Until = Callable[..., None]
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 FLOOR_S = 0.5
 QUEUE = f"{CELERY_PREFIX}sandblaster"
 PORTIONS = 24

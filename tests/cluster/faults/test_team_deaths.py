@@ -13,7 +13,7 @@ from distbelief.coordinator.cluster.processes import end, import_path
 from tests.cluster import teams
 from tests.cluster.faults.private_fleet import start_worker
 
-DEADLINE_S = 100.0
+DEADLINE_S = 300.0
 POLL_S = 0.05
 
 #: Kills a process of the pool, or all of the worker, in turns; who runs the worker starts it again.
