@@ -1,4 +1,8 @@
-"""The cost of portions of the batch: computing one, adding it on the servers, fetching a point."""
+"""The cost of portions of the batch: computing one, adding it on the servers, fetching a point.
+
+A point is fetched once an evaluation. Portions follow one another without fetches in between, or
+they would find their arrays cold, which they do not in a training.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +26,8 @@ from distbelief.worker_tasks.server_meter import ServerMeter
 #: What the gradient of a portion is rounded to: any power of two costs as much.
 QUANTUM = 2.0**-40
 
-#: Shares of the time of one who measures small layouts, too: each of the three.
-SMALL = 0.1
+#: Shares of the time: that of fetches; of one who measures small layouts, too, each of the three.
+FETCHES, SMALL = 0.1, 0.1
 
 #: Portions that a process adds have numbers of its own: no process adds so many.
 MOST_ADDED = 1 << 20
@@ -32,7 +36,7 @@ MOST_ADDED = 1 << 20
 def portion_costs(
     context: RunContext, token: Token, words: dict[str, Any], check: Callable[[], None]
 ) -> dict[str, Any]:
-    """Compute portions for ``seconds``, fetch the point and add the sum, each on its own.
+    """Fetch the point again and again, then compute portions and add them: all of ``seconds``.
 
     If it is to be ``whole``, sums of next to no numbers, too: what a server and a call cost.
     """
@@ -46,8 +50,10 @@ def portion_costs(
     fetching, adding = (Metered(meter, layout) for _ in range(2))
     computing, n_portions = Timings(), words["portions"]
     added, fence = count(token.stream * MOST_ADDED), token.fence
+    for _ in until(FETCHES * seconds, check):
+        fetching.run(lambda: vectors.fetch(PARAMETERS))
     point = vectors.fetch(PARAMETERS).vector
-    for number in until(seconds, check):
+    for number in until((1 - FETCHES) * seconds, check):
         index = number % n_portions
         with computing.timed():
             share = compute(
@@ -59,7 +65,6 @@ def portion_costs(
                 penalty=context.penalty if index == 0 else None,
             )
             gradient = rounded(share.gradient, QUANTUM)
-        fetching.run(lambda: vectors.fetch(PARAMETERS))
         # Each is a portion that is new to the servers: one that they have costs them nothing.
         adding.run(
             lambda: vectors.accumulate(
