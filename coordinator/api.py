@@ -192,7 +192,7 @@ def _begun_or_gone_on(
             f"run {run} has finished: its model is {found.folder.model_file(found.cluster)}, which "
             "TrainedModel.load reads"
         )
-    return named.go_on(found, problem, callbacks)
+    return named.go_on(found, callbacks)
 
 
 @contextmanager

@@ -131,7 +131,7 @@ def train(
         if found is None:
             outcome = training.train(problem, cluster, shown, run=run)
         else:
-            outcome = named.go_on(found, problem, shown)
+            outcome = named.go_on(found, shown)
     _print_outcome(outcome, problem, as_json=as_json)
 
 

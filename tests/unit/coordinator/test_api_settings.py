@@ -87,6 +87,6 @@ def test_a_setting_that_changes_nothing_is_warned_of_before_anything_begins() ->
     config = RunConfig(algorithm="sandblaster", learning_rate=0.1, data="nowhere.csv")
     with (
         pytest.warns(UserWarning, match="learning_rate = 0.1 has no effect with algorithm = sand"),
-        pytest.raises(DataError, match="nowhere.csv"),
+        pytest.raises(DataError, match="nowhere"),
     ):
         train(config)
