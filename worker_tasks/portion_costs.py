@@ -16,9 +16,10 @@ import numpy as np
 from distbelief.app.layout.keys import COUNTED, PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.redis.trial import trial_name, tried
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks.context import RunContext
-from distbelief.worker_tasks.exchange_costs import Metered, small_layouts, trial_name
+from distbelief.worker_tasks.exchange_costs import Metered, small_layouts
 from distbelief.worker_tasks.observations import Timings, until
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.server_meter import ServerMeter
@@ -94,6 +95,8 @@ def _small(
     metered, gradient, added = Metered(meter, layout), np.full(layout.size, QUANTUM), count()
     with _trial(context, layout) as store:
         store.begin(words["evaluation"], words["sum"])
+        store.accumulate(context.fence, words["evaluation"], words["sum"], next(added), gradient)
+        store.expire(words["sum"])  # which is there now
         for _ in until(SMALL * words["seconds"], check):
             metered.run(
                 lambda: store.accumulate(
@@ -106,10 +109,10 @@ def _small(
 @contextmanager
 def _trial(context: RunContext, layout: Layout) -> Iterator[RedisVectorStore]:
     fence, dtype = context.fence, context.config.dtype
-    store = RedisVectorStore(context.servers, trial_name(), layout, dtype, fence=fence)
-    try:
-        store.create(np.zeros(layout.size))
-        yield store
-    finally:
-        store.drop(*store.named_vectors(), COUNTED)
-        store.delete()
+    with tried(
+        RedisVectorStore(context.servers, trial_name(), layout, dtype, fence=fence)
+    ) as store:
+        try:
+            yield store
+        finally:
+            store.drop(*store.named_vectors(), COUNTED)
