@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.errors import ConfigError
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.settings.config import ClusterConfig, RunConfig, configure
+from distbelief.app.settings.unheeded import unheeded_sentences
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.joined import complete
 from distbelief.coordinator.cluster.local import LocalCluster
@@ -99,7 +101,8 @@ def train(
             training has finished.
 
     Warns:
-        UserWarning: the model is no better than always the same answer.
+        UserWarning: the model is no better than always the same answer; or, before anything
+            begins, a setting changes nothing beside the others.
 
     Raises:
         DistBeliefError: or one of its children, all of which are names of ``distbelief``.
@@ -111,7 +114,8 @@ def train(
         from distbelief.app.broker.joining import name_of
 
         settings["celery_app"] = name_of(celery)
-    result = trained(config, cluster, given, callbacks, settings, progress=progress, run=run)
+    warn = partial(warnings.warn, stacklevel=3)
+    result = trained(config, cluster, given, callbacks, settings, warn, progress=progress, run=run)
     if result.warning:
         warnings.warn(result.warning, stacklevel=2)
     return result
@@ -123,13 +127,19 @@ def trained(
     given: Mapping[str, Data | None],
     callbacks: Callbacks,
     settings: Mapping[str, Any],
+    warn: Callable[[str], None],
     *,
     progress: bool = False,
     run: str | None = None,
 ) -> Result:
-    """What :func:`train` gives, without its warnings; ``given`` are the data by their settings."""
+    """What :func:`train` gives, without the warning of its end.
+
+    ``given`` are the data by their settings; ``warn`` is told of settings that change nothing.
+    """
     began = time.monotonic()
     wanted, where = _configure(config, cluster, {**settings, **sources(given)})
+    for sentence in unheeded_sentences(wanted):
+        warn(sentence)
     kept = run is not None or "folder" in where.model_fields_set
     if "folder" not in where.model_fields_set:
         where = where.model_copy(update={"folder": str(default_cache_folder() / "runs")})
@@ -182,7 +192,7 @@ def _begun_or_gone_on(
             f"run {run} has finished: its model is {found.folder.model_file(found.cluster)}, which "
             "TrainedModel.load reads"
         )
-    return named.go_on(found, problem, callbacks)
+    return named.go_on(found, callbacks)
 
 
 @contextmanager

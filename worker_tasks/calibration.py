@@ -23,6 +23,7 @@ from distbelief.worker_tasks.observations import until
 from distbelief.worker_tasks.portion_costs import portion_costs
 from distbelief.worker_tasks.process import computing
 from distbelief.worker_tasks.step_costs import step_costs
+from distbelief.worker_tasks.usage import children_seconds
 
 #: Between two looks of a process that has nothing to do.
 LOOK_S = 0.1
@@ -69,15 +70,17 @@ def measure(run: str, unit: str) -> str:
 
 
 def _who() -> dict[str, Any]:
-    """The worker, this process of it, its machine's cores and load, and what its main process took.
+    """The worker, this process of it, its machine's cores and load.
 
-    Those CPU seconds are None where the system does not tell.
+    And what its main process took, and all processes that compute for it: CPU seconds, None where
+    the system does not tell.
     """
     return {
         "worker": str(current_task.request.hostname),
         "process": process_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         "main_cpu_s": _main_cpu_s(),
+        "pool_cpu_s": children_seconds(str(os.getppid())),
         "load": os.getloadavg()[0],
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -17,6 +16,7 @@ from distbelief.app.runs.damage import Whole
 from distbelief.app.runs.ledger import Specification
 from distbelief.app.store.contract.standings import Standings, from_json
 from distbelief.worker_tasks.context import RunContext, control_server, ledger, open_context
+from distbelief.worker_tasks.kept import kept
 from distbelief.worker_tasks.lease import Lease, work
 from distbelief.worker_tasks.process import computing
 
@@ -69,7 +69,7 @@ def evaluate(run: str, unit: str) -> str:
     return work(ledger(run), unit, do)
 
 
-@lru_cache(maxsize=1)
+@kept(1)
 def _source(context: RunContext, vector: str, known: Standings) -> Source:
     """The model that is scored, for all parts of an evaluation that a process does in a row."""
     return context.source(vector, known)

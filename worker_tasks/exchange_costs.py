@@ -7,9 +7,8 @@ no numbers, in one call, in one on each server, and in many on each.
 from __future__ import annotations
 
 import math
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.app.store.redis.trial import trial_name, tried
 from distbelief.worker_tasks.context import RunContext
 from distbelief.worker_tasks.copies import Copy
 from distbelief.worker_tasks.observations import Timings, sampled, until
@@ -93,11 +93,6 @@ def small_layouts(n_servers: int) -> dict[str, Layout]:
     }
 
 
-def trial_name() -> str:
-    """A name for what is gone afterwards."""
-    return f"trial-{uuid.uuid4().hex[:8]}"
-
-
 def _real(
     context: RunContext,
     token: Token,
@@ -166,19 +161,11 @@ def _pushing(
         metered.run(push)
 
 
-@contextmanager
-def _small_store(context: RunContext, layout: Layout) -> Iterator[RedisParameterStore]:
+def _small_store(
+    context: RunContext, layout: Layout
+) -> AbstractContextManager[RedisParameterStore]:
     """Shards under a name that is gone afterwards."""
-    store = RedisParameterStore(
-        context.servers,
-        trial_name(),
-        layout,
-        shard_rule(context.config),
-        context.config.dtype,
-        fence=context.fence,
-    )
-    try:
-        store.create(np.zeros(layout.size))
-        yield store
-    finally:
-        store.delete()
+    config, fence = context.config, context.fence
+    rule, dtype = shard_rule(config), config.dtype
+    store = RedisParameterStore(context.servers, trial_name(), layout, rule, dtype, fence=fence)
+    return tried(store)

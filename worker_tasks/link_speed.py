@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
-from distbelief.app.layout.keys import shard
+from distbelief.app.errors import ServerRefused
+from distbelief.app.layout.keys import TRIAL_S, shard
 from distbelief.app.store.contract.parameters import Token
 from distbelief.worker_tasks.context import RunContext
 from distbelief.worker_tasks.observations import sampled, until
@@ -83,6 +85,8 @@ def at_once(size: int, seconds: float, rate: float) -> float:
 class Way:
     """Keys on servers, to which bytes go and from which they come back; they are called ``name``.
 
+    They are gone after a while, too, if nobody clears them.
+
     Args:
         run: whose keys they are.
         indices: of the servers.
@@ -92,9 +96,11 @@ class Way:
         self._servers = servers
         self._keys = {index: shard(run, index, name) for index in indices}
         self._bytes = os.urandom(PART_BYTES)
+        self._ends = False
 
     def there_and_back(self, size: int) -> tuple[float, float]:
         """Seconds that so many bytes, divided among the servers, take to them and from them."""
+        self._end_some_time()
         sending, asking = list[Command](), list[Command]()
         for server, key in self._keys.items():
             left = size // len(self._keys)
@@ -106,6 +112,16 @@ class Way:
             seconds_of(lambda: self._servers.call(sending)),
             seconds_of(lambda: self._servers.call(asking)),
         )
+
+    def _end_some_time(self) -> None:
+        """Before there is much in the keys: who measures may be killed. Not all servers let us."""
+        if self._ends:
+            return
+        self._ends = True
+        for index, key in self._keys.items():
+            begun = Command(index, ("HSET", key, 0, b""))
+            with suppress(ServerRefused):
+                self._servers.call([begun, Command(index, ("PEXPIRE", key, 1000 * TRIAL_S))])
 
     def clear(self) -> None:
         self._servers.call([Command(i, ("UNLINK", key)) for i, key in self._keys.items()])

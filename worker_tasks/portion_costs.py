@@ -1,4 +1,8 @@
-"""The cost of portions of the batch: computing one, adding it on the servers, fetching a point."""
+"""The cost of portions of the batch: computing one, adding it on the servers, fetching a point.
+
+A point is fetched once an evaluation. Portions follow one another without fetches in between, or
+they would find their arrays cold, which they do not in a training.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,10 @@ import numpy as np
 from distbelief.app.layout.keys import COUNTED, PARAMETERS
 from distbelief.app.layout.layout import Layout
 from distbelief.app.store.contract.parameters import Token
+from distbelief.app.store.redis.trial import trial_name, tried
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.worker_tasks.context import RunContext
-from distbelief.worker_tasks.exchange_costs import Metered, small_layouts, trial_name
+from distbelief.worker_tasks.exchange_costs import Metered, small_layouts
 from distbelief.worker_tasks.observations import Timings, until
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.server_meter import ServerMeter
@@ -22,8 +27,8 @@ from distbelief.worker_tasks.server_meter import ServerMeter
 #: What the gradient of a portion is rounded to: any power of two costs as much.
 QUANTUM = 2.0**-40
 
-#: Shares of the time of one who measures small layouts, too: each of the three.
-SMALL = 0.1
+#: Shares of the time: that of fetches; of one who measures small layouts, too, each of the three.
+FETCHES, SMALL = 0.1, 0.1
 
 #: Portions that a process adds have numbers of its own: no process adds so many.
 MOST_ADDED = 1 << 20
@@ -32,7 +37,7 @@ MOST_ADDED = 1 << 20
 def portion_costs(
     context: RunContext, token: Token, words: dict[str, Any], check: Callable[[], None]
 ) -> dict[str, Any]:
-    """Compute portions for ``seconds``, fetch the point and add the sum, each on its own.
+    """Fetch the point again and again, then compute portions and add them: all of ``seconds``.
 
     If it is to be ``whole``, sums of next to no numbers, too: what a server and a call cost.
     """
@@ -46,8 +51,10 @@ def portion_costs(
     fetching, adding = (Metered(meter, layout) for _ in range(2))
     computing, n_portions = Timings(), words["portions"]
     added, fence = count(token.stream * MOST_ADDED), token.fence
+    for _ in until(FETCHES * seconds, check):
+        fetching.run(lambda: vectors.fetch(PARAMETERS))
     point = vectors.fetch(PARAMETERS).vector
-    for number in until(seconds, check):
+    for number in until((1 - FETCHES) * seconds, check):
         index = number % n_portions
         with computing.timed():
             share = compute(
@@ -59,7 +66,6 @@ def portion_costs(
                 penalty=context.penalty if index == 0 else None,
             )
             gradient = rounded(share.gradient, QUANTUM)
-        fetching.run(lambda: vectors.fetch(PARAMETERS))
         # Each is a portion that is new to the servers: one that they have costs them nothing.
         adding.run(
             lambda: vectors.accumulate(
@@ -89,6 +95,8 @@ def _small(
     metered, gradient, added = Metered(meter, layout), np.full(layout.size, QUANTUM), count()
     with _trial(context, layout) as store:
         store.begin(words["evaluation"], words["sum"])
+        store.accumulate(context.fence, words["evaluation"], words["sum"], next(added), gradient)
+        store.expire(words["sum"])  # which is there now
         for _ in until(SMALL * words["seconds"], check):
             metered.run(
                 lambda: store.accumulate(
@@ -101,10 +109,10 @@ def _small(
 @contextmanager
 def _trial(context: RunContext, layout: Layout) -> Iterator[RedisVectorStore]:
     fence, dtype = context.fence, context.config.dtype
-    store = RedisVectorStore(context.servers, trial_name(), layout, dtype, fence=fence)
-    try:
-        store.create(np.zeros(layout.size))
-        yield store
-    finally:
-        store.drop(*store.named_vectors(), COUNTED)
-        store.delete()
+    with tried(
+        RedisVectorStore(context.servers, trial_name(), layout, dtype, fence=fence)
+    ) as store:
+        try:
+            yield store
+        finally:
+            store.drop(*store.named_vectors(), COUNTED)

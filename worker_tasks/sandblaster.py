@@ -21,6 +21,7 @@ from distbelief.worker_tasks.context import (
     ledger,
     open_context,
 )
+from distbelief.worker_tasks.kept import kept
 from distbelief.worker_tasks.lease import is_unknown, process_name
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.process import computing
@@ -109,7 +110,7 @@ def _evaluation(run: str, fence: int, number: int) -> BatchEvaluation:
     return task
 
 
-@lru_cache(maxsize=OPEN_RUNS)
+@kept(OPEN_RUNS)
 def _parameters(context: RunContext, task: BatchEvaluation) -> Vector:
     """The parameters of an evaluation, fetched once by each process."""
     known = from_json(task.known, context.record.layout.n_shards)

@@ -28,7 +28,17 @@ def cpu_seconds() -> float | None:
         return None
     times = os.times()
     ended = times.children_user + times.children_system
-    return times.user + times.system + ended + sum(map(_with_children, _children("self")))
+    return times.user + times.system + ended + (children_seconds("self") or 0.0)
+
+
+def children_seconds(process: str) -> float | None:
+    """Seconds of the living descendants of a process, and of what those have seen end.
+
+    None where they cannot be asked for: that needs Linux.
+    """
+    if sys.platform != "linux":
+        return None
+    return sum(map(_with_children, _children(process)))
 
 
 def _with_children(process: str) -> float:

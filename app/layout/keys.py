@@ -14,6 +14,8 @@ Parameter servers (``stream`` is the index of a training subset):
     ps:{RUN/SHARD}:waiting:<vector>  hash: fence, write, and blocks of a large vector that is
                                 being written
     ps:{RUN/SHARD}:counted      bitmap: the portions summed in the current evaluation
+    ps:{RUN/SERVER}:link:<stream>  hash: bytes by which the way to a server is measured; for an
+                                hour, as all keys of a RUN that is called trial-... or self-test-...
     ps:mark:<word>:<index>      string, for a minute: the coordinator's server of that index,
                                 by which workers are asked whether theirs is the same
 
@@ -62,6 +64,8 @@ WANTED = "dist:wanted"
 WORKERS = "dist:workers"
 #: How all of our keys begin, on servers of either kind.
 OURS = (b"dist:", b"ps:{")
+#: Seconds after which servers remove what was only tried, if who tried it was killed.
+TRIAL_S = 3600
 PARAMETERS = "params"
 COUNTED = "counted"
 

@@ -23,6 +23,7 @@ from distbelief.app.settings.config import (
 )
 from distbelief.app.settings.environment import BROKER, PARAMETER_SERVERS
 from distbelief.app.settings.toml import read_toml
+from distbelief.app.settings.unheeded import unheeded, unheeded_sentences
 from distbelief.coordinator.cluster.signals import raise_terminated
 from distbelief.coordinator.commands.options import (
     SectionedCommand,
@@ -103,6 +104,8 @@ def train(
     from distbelief.coordinator.training import training
 
     config, cluster = configure(collect_settings(config_file, flags))
+    for sentence in unheeded_sentences(config):
+        click.echo(f"warning: {sentence}", err=True)
     # Whoever types an import path on the command line allows it, for this process and for
     # the workers that it starts; workers elsewhere ask their own operator.
     allow_imports_of(config)
@@ -128,7 +131,7 @@ def train(
         if found is None:
             outcome = training.train(problem, cluster, shown, run=run)
         else:
-            outcome = named.go_on(found, problem, shown)
+            outcome = named.go_on(found, shown)
     _print_outcome(outcome, problem, as_json=as_json)
 
 
@@ -216,7 +219,10 @@ def _print_plan(
 
     plan = Plan.of(problem, cluster)
     completed = {name: getattr(problem.config, name) for name in COMPLETED}
-    config = config.model_copy(update=completed)
+    idle = unheeded(config.model_copy(update=completed)).get("algorithm", ())
+    config = config.model_copy(
+        update={name: value for name, value in completed.items() if name not in idle}
+    )
     if as_json:
         document = {"configuration": effective(config, cluster), "plan": plan.to_json()}
         click.echo(json.dumps(document, indent=2))

@@ -30,6 +30,7 @@ from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.app.store.redis.shards import RedisShards
 from distbelief.app.store.redis.vectors import RedisVectorStore
 from distbelief.coordinator.doctor import support
 from distbelief.coordinator.doctor.introductions import (
@@ -240,9 +241,15 @@ def _same_bits(servers: Servers, config: RunConfig, stage: Stage) -> bool:
     return _equal([_accumulate(store, parameters, gradient) for store in vectors])
 
 
+def _create(store: ParameterStore | VectorStore, parameters: Vector) -> None:
+    store.create(parameters)
+    if isinstance(store, RedisShards):
+        store.expire()
+
+
 def _push(store: ParameterStore, parameters: Vector, gradient: Vector, wire: Wire) -> Vector:
     try:
-        store.create(parameters)
+        _create(store, parameters)
         store.push(Token(FENCE, 0, 1), 1, gradient, wire=wire)
         return np.concatenate([store.fetch(wire=each).vector for each in ("float32", wire)])
     finally:
@@ -251,7 +258,7 @@ def _push(store: ParameterStore, parameters: Vector, gradient: Vector, wire: Wir
 
 def _accumulate(store: VectorStore, parameters: Vector, gradient: Vector) -> Vector:
     try:
-        store.create(parameters)
+        _create(store, parameters)
         store.begin(1, "vec:gradient")
         store.accumulate(FENCE, 1, "vec:gradient", 0, gradient)
         store.combine("vec:sum", [(0.3, PARAMETERS), (-0.7, "vec:gradient")])

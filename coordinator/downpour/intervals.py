@@ -12,7 +12,6 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.app.store.redis.trial import trial_name, tried
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.worker_tasks.copies import Examples
 
@@ -135,18 +135,14 @@ def measure_push_s(config: RunConfig, servers: Servers, numbers: int) -> float:
         block_numbers=config.block_numbers,
         n_shards=1,
     )
-    run = f"trial-{uuid.uuid4().hex[:8]}"
-    store = RedisParameterStore(servers, run, layout, rule, dtype, fence=FENCE)
-    try:
-        store.create(np.zeros(numbers))
+    shards = RedisParameterStore(servers, trial_name(), layout, rule, dtype, fence=FENCE)
+    with tried(shards) as store:
         gradient = np.full(numbers, 1e-3, dtype)
         return _median_s(
             lambda number: store.push(
                 Token(FENCE, 0, 1), 1 + number, gradient, fetch=True, wire=config.wire
             )
         )
-    finally:
-        store.delete()
 
 
 def _median_s(do: Callable[[int], object]) -> float:

@@ -6,6 +6,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -132,7 +133,8 @@ class Estimator(BaseEstimator):
             settings = {"folder": folder, "seed": seed} | own | more | settings
             settings |= {"algorithm": self.algorithm, "data_options": of_columns | options}
             where = self.cluster or shared_cluster(self._processes())
-            self.result_ = trained(None, where, {"data": data}, Callbacks(), settings)
+            warn = partial(warnings.warn, stacklevel=5)
+            self.result_ = trained(None, where, {"data": data}, Callbacks(), settings, warn)
         self.model_ = self.result_.model
         self._tell()
         if whole and self.result_.warning:

@@ -132,6 +132,8 @@ class SandblasterCosts:
     ``portions`` are CPU seconds of one, a series for each process; what follows the exchanges are
     CPU seconds for each portion. ``vectors_s`` is what the servers, all of them together, take
     for the arithmetic of L-BFGS between two evaluations. ``waits`` are those of a portion.
+    ``process_s`` are CPU seconds of the process that computes a portion, beside computing and
+    exchanges; None where it was not told, and they are taken for those of an empty unit.
     ``slowdown`` and ``crowds`` are as those of Downpour; None where it was not measured.
     """
 
@@ -146,6 +148,7 @@ class SandblasterCosts:
     waits: Waits = NO_WAITS
     slowdown: float | None = None
     crowds: tuple[Crowd, ...] = ()
+    process_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from distbelief.app.client.pools import refuses
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import (
-    CheckpointError,
     ConfigError,
     DataError,
     RunTaken,
@@ -20,6 +19,7 @@ from distbelief.app.errors import (
     ServerUnreachable,
     WaitTimeout,
 )
+from distbelief.app.files import checkpoint
 from distbelief.app.models import sources
 from distbelief.app.runs import leadership
 from distbelief.app.runs.identity import Identity
@@ -162,7 +162,7 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
     Raises:
         RunTaken: its servers are embedded in a coordinator that lives.
         DataError: its data have changed.
-        CheckpointError: nothing of it is left.
+        ModelError: nothing of it is left, nor the model that it began with.
     """
     from distbelief.coordinator.problem.problem import (
         prepare,  # looking at runs needs no models and no data
@@ -173,17 +173,32 @@ def prepare_again(found: Found, *, take_over: bool) -> Problem:
         if found.folder.outcome().get("state") == RunState.FINISHED:
             raise leadership.finished(record.run)
         _end_embedded(found, take_over=take_over)
-        remote = found.cluster.checkpoint_address is not None
-        if not (remote or found.folder.checkpoints.is_dir()):
-            raise CheckpointError(
-                f"nothing is left of run {record.run}: its servers are gone, and there is no "
-                f"checkpoint in {found.folder.path}"
-            )
     cluster = found.cluster
     n_servers = len(cluster.parameter_servers) or cluster.servers
-    problem = prepare(record.config, n_servers, recorded=record)
+    problem = prepare(
+        record.config, n_servers, recorded=record if is_anything_left(found) else None
+    )
     check_data(record, problem)
     return problem
+
+
+def is_anything_left(found: Found) -> bool:
+    """Whether anything is left to go on with: else a run that died early can only be begun again.
+
+    Servers that are embedded are gone with their coordinator, which has died by now.
+
+    Raises:
+        ServerUnreachable: its control server, or where copies of checkpoints are, does not answer.
+    """
+    if checkpoint.names(found.folder.checkpoints):
+        return True
+    address, run = found.cluster.checkpoint_address, found.record.run
+    if address is not None and CheckpointCopies(address, run).names():
+        return True
+    if found.embedded:
+        return False
+    with closing(Servers([found.control], deadline_s=ANSWER_S)) as control:
+        return leadership.committed(control, run) is not None
 
 
 def check_data(record: RunRecord, problem: Problem) -> None:

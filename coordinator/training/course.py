@@ -73,9 +73,11 @@ def go_on(
     around: Surroundings,
     *,
     take_over: bool,
-    anew: bool,
 ) -> Outcome:
-    """Take a run up where it stands, and train to its end; raises as ``resume`` does."""
+    """Take a run up where it stands, and train to its end; raises as ``resume`` does.
+
+    Where nothing is left of one that died early, it begins again.
+    """
     with open_training(problem, cluster, folder, callbacks, around, resumed=True) as resources:
         session, checkpoints = resources.session, resources.hooks.checkpoints
         # Servers that lost the run, as embedded ones always do, know no fence any more.
@@ -88,12 +90,13 @@ def go_on(
 
         def load_state() -> None:
             document = leadership.committed(session.control, folder.run)
-            if anew and document is None and not checkpoint.names(folder.checkpoints):
+            if document is None and not checkpoint.names(folder.checkpoints):
+                callbacks.say(f"run {folder.run} had come to no checkpoint: it begins again")
                 driver.create()
-            elif document is None and checkpoint.names(folder.checkpoints):
+            elif document is None:
                 with checkpoint.understood(checkpoints.latest()) as saved:
                     driver.load_state(saved["driver"])
-            elif document is not None:
+            else:
                 with understood(session.control.key(control(folder.run, "state"))):
                     driver.load_state(document)
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from distbelief.app.errors import CheckpointError, ConfigError, RunUnknown
-from distbelief.app.files import checkpoint
+from distbelief.app.errors import ConfigError, RunUnknown
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import check_id
 from distbelief.app.settings.config import ClusterConfig, RunConfig
@@ -41,19 +40,12 @@ def find(run: str, cluster: ClusterConfig) -> Found | None:
         return None
 
 
-def go_on(found: Found, problem: Problem, callbacks: Callbacks) -> Outcome:
-    """Go on with a run that trains ``problem``; raises like ``resume``."""
-    try:
-        again = resumption.prepare_again(found, take_over=False)
-    except CheckpointError:
-        if found.embedded and not checkpoint.names(found.folder.checkpoints):  # it never began
-            return training.train(problem, found.cluster, callbacks, run=found.record.run)
-        raise
+def go_on(found: Found, callbacks: Callbacks) -> Outcome:
+    """Go on with a run; raises like ``resume``."""
+    problem = resumption.prepare_again(found, take_over=False)
     for name in resumption.changed_modules(found.record):
         callbacks.say(f"warning: {name} has changed since the run began, it trains on as it is")
-    return training.resume(
-        again, found.cluster, found.folder, callbacks, take_over=False, anew=True
-    )
+    return training.resume(problem, found.cluster, found.folder, callbacks, take_over=False)
 
 
 def check_same(record: RunRecord, problem: Problem) -> None:

@@ -49,19 +49,16 @@ def resume(
     callbacks: Callbacks,
     *,
     take_over: bool,
-    anew: bool = False,
 ) -> Outcome:
     """Go on with a run that was stopped, or whose coordinator died; raises like :func:`train`.
 
-    With ``anew`` one that died before it had begun is begun.
+    One that died so early that nothing is left of it is begun again.
 
     Raises:
         RunTaken: its coordinator lives.
-        CheckpointError: the servers lost it, and there is no checkpoint.
+        CheckpointError: the servers lost it, and no checkpoint is whole.
     """
     with surroundings(problem, cluster, folder, callbacks.say) as around:
         from distbelief.coordinator.training import course
 
-        return course.go_on(
-            problem, cluster, folder, callbacks, around, take_over=take_over, anew=anew
-        )
+        return course.go_on(problem, cluster, folder, callbacks, around, take_over=take_over)

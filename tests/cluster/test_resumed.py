@@ -7,8 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from distbelief.app.errors import ExitCode
 from distbelief.app.files.checkpoint import names
+from distbelief.app.runs.record import RunRecord
+from distbelief.app.settings.config import configure
+from distbelief.coordinator.commands.cli import main
+from distbelief.coordinator.problem.problem import prepare
+from distbelief.coordinator.runs.folder import RunFolder
 
 Start = Callable[..., Any]
 
@@ -30,3 +37,20 @@ def test_the_newest_checkpoint_of_a_resumed_run_is_its_own(command: Start, tmp_p
     after = names(checkpoints)
     assert before[-1] in after
     assert after[-1] > before[-1]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path: Path) -> None:
+    config, cluster = configure({"model": "softmax", "passes": 1, "folder": str(tmp_path)})
+    problem = prepare(config, cluster.servers).with_interval(1)
+    of_data = problem.data.fingerprint, problem.dataset.schema
+    record = RunRecord("early", problem.config, problem.layout, (), *of_data)
+    gone = {"embedded": True, "broker": "unix:///gone/control.sock", "parameter_servers": ()}
+    folder = RunFolder.of(cluster, "early")
+    folder.describe(record.to_json(), cluster, gone)
+
+    words = ["resume", "early", "--folder", str(tmp_path)]
+    answer = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert answer.exit_code == ExitCode.OK, answer.output
+    assert "run early had come to no checkpoint: it begins again" in answer.output
+    assert folder.outcome()["state"] == "finished"
+    assert folder.model_file(cluster).exists()

@@ -77,7 +77,8 @@ class _Batch:
         self._add = exchange(costs.add, fleet, numbers, rng, fleet.waits(costs.waits))
         self._fetch = exchange(costs.fetch, fleet, numbers, rng)
         #: Of a worker process for each portion, beside computing.
-        self._claim_s = calibration.dispatch.process_s
+        own_s = costs.process_s
+        self._claim_s = calibration.dispatch.process_s if own_s is None else own_s
         self._compute_s = [drawn(rng, series) for series in costs.portions]
         self._idle = deque(self._process(index) for index in range(self._n_working))
         self._ready: deque[int] = deque()

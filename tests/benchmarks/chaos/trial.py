@@ -30,6 +30,7 @@ TAIL_LINES = 25
 PROGRESS = re.compile(r"^pass .*updates (\S+)|^iteration (\d+).*evaluations (\d+).*portions (\d+)")
 SENT_AGAIN = re.compile(r"(?:sent again|retries|backups) (\d+)")
 LOST = re.compile(r"(\d+) (?:iterations |updates? )?were lost")
+BEGAN_AGAIN = "had come to no checkpoint: it begins again"
 OLDER = re.compile(r"^shard \d+ on \S+ came back with older data", re.MULTILINE)
 
 
@@ -68,8 +69,7 @@ class Process:
 class Trial:
     """A run from its first process to its end; :meth:`advance` takes it on.
 
-    ``failure`` is why it ended badly. ``began_again`` counts runs that were killed before
-    there was anything to resume, ``refusals`` processes that found the cluster unfit.
+    ``failure`` is why it ended badly; ``refusals`` are processes that found the cluster unfit.
     """
 
     work: Work
@@ -79,7 +79,6 @@ class Trial:
     failure: str = ""
     done: bool = False
     resumes: int = 0
-    began_again: int = 0
     refusals: list[str] = field(default_factory=list)
     longest_silence_s: float = 0.0
     _began: float = field(default_factory=time.monotonic)
@@ -175,7 +174,12 @@ class Trial:
 
     @property
     def _runs(self) -> Path:
-        return self.folder / f"runs{self.began_again}"
+        return self.folder / "runs"
+
+    @property
+    def began_again(self) -> int:
+        """How often it was killed before there was anything to go on with."""
+        return sum(BEGAN_AGAIN in each.err for each in self.processes)
 
     def _signal(self, number: signal.Signals, pause_s: float) -> bool:
         if not self.alive:
@@ -220,8 +224,6 @@ class Trial:
             ExitCode.GO_ON,
         ):
             self._refused = 0
-        elif code == ExitCode.CHECKPOINT and not self._has_checkpoint():
-            self.began_again += 1
         elif code in REFUSALS and not self._announced() and self._refused < MOST_REFUSALS:
             self._refused += 1
             self.refusals.append(self.processes[-1].err.strip().rpartition("\n")[2])
@@ -236,9 +238,6 @@ class Trial:
             return False
         written = json.loads((self._runs / self.run / "run.json").read_text())
         return bool(written["outcome"].get("state") == RunState.FINISHED)
-
-    def _has_checkpoint(self) -> bool:
-        return any(self._runs.glob("*/checkpoints/*-*/"))
 
     def _watch(self) -> None:
         """Note how long nothing has moved."""

@@ -81,3 +81,12 @@ def test_a_copy_of_a_cluster_is_itself_and_its_pickle_are_its_endpoints(
     monkeypatch.setattr(LocalCluster, "endpoints", PLACE)
     make, arguments = cluster.__reduce__()  # what goes to the processes of a search
     assert make(*arguments) == PLACE
+
+
+def test_a_setting_that_changes_nothing_is_warned_of_before_anything_begins() -> None:
+    config = RunConfig(algorithm="sandblaster", learning_rate=0.1, data="nowhere.csv")
+    with (
+        pytest.warns(UserWarning, match="learning_rate = 0.1 has no effect with algorithm = sand"),
+        pytest.raises(DataError, match="nowhere"),
+    ):
+        train(config)

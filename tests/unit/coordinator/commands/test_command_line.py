@@ -171,17 +171,32 @@ def test_a_dry_run_says_what_will_be_done(run: Run, tmp_path: Path) -> None:
     [
         ((), 0.05, 0.0),
         (("--optimizer", "adam"), 0.001, 0.0),
-        (("--algorithm", "sandblaster"), 0.05, 1 / (4 * 1438)),
+        (("--algorithm", "sandblaster"), None, 1 / (4 * 1438)),  # it has no rate
         (("--algorithm", "hybrid"), 0.05, 1 / (4 * 1438)),
         (("--learning-rate", "0.5", "--l2", "2"), 0.5, 2.0),
     ],
 )
 def test_a_dry_run_says_what_a_default_that_depends_on_others_is(
-    run: Run, words: tuple[str, ...], rate: float, l2: float
+    run: Run, words: tuple[str, ...], rate: float | None, l2: float
 ) -> None:
     answer = run("train", "--dry-run", "--json", *words)
     configuration = json.loads(answer.out)["configuration"]
     assert (configuration["learning_rate"], configuration["l2"]) == (rate, l2)
+
+
+def test_a_setting_without_an_effect_is_told_wherever_it_comes_from(
+    run: Run, tmp_path: Path
+) -> None:
+    words = ("train", "--dry-run", "--algorithm", "sandblaster")
+    plain = run(*words)
+    assert plain.err == ""
+    file = tmp_path / "run.toml"
+    file.write_text(plain.out)
+    assert run("train", "--dry-run", "--config", str(file)).err == ""
+    told = "warning: learning_rate = 0.1 has no effect with algorithm = sandblaster: leave it out"
+    assert run(*words, "--learning-rate", "0.1").err.startswith(told)
+    file.write_text("learning_rate = 0.1\n")
+    assert run(*words, "--config", str(file)).err.startswith(told)
 
 
 def test_a_dry_run_of_sandblaster_counts_portions(run: Run) -> None:
