@@ -7,8 +7,12 @@ import time
 import uuid
 from contextlib import suppress
 
+from distbelief.app.errors import RunDamaged
+
 _BEGAN = re.compile(r"\d{8}-\d{6}")
 _FORM = "%Y%m%d-%H%M%S"
+
+LONGEST_ID = 200
 
 
 def new_run_id(name: str | None = None) -> str:
@@ -22,3 +26,15 @@ def began(run: str) -> float | None:
     with suppress(ValueError, OverflowError):
         return time.mktime(time.strptime(found[0], _FORM)) if found else None
     return None
+
+
+def check_id(run: str) -> None:
+    """Raise RunDamaged unless ``run`` can be a run's id, which is the name of its folder, too."""
+    try:
+        odd = not run.encode() or len(run) > LONGEST_ID or run in (".", "..")
+    except UnicodeEncodeError:
+        odd = True
+    if odd or any(each in "/\\" or not each.isprintable() for each in run):
+        name = run.rstrip("/").rpartition("/")[2]
+        meant = "" if odd or name in ("", ".", "..") else f" (did you mean {name!a}?)"
+        raise RunDamaged(f"{run!a} is no id of a run: these are words, without / and \\{meant}")

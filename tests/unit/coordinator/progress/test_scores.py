@@ -11,7 +11,7 @@ import pytest
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ConfigError
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.sections import ModelSettings
