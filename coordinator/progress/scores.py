@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,10 @@ from distbelief.app.models.metric import Metric, better
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.sections import ModelSettings
-from distbelief.coordinator.progress.digits import TITLES, figure, known
+from distbelief.coordinator.progress.digits import HISTOGRAM, TITLES, figure, known
 
 #: Larger confusion matrices are not printed.
 MOST_PRINTED = 10
-
-HISTOGRAM = "AUC (histogram)"
-
-#: Where a training ended before its first held-out evaluation, or has no held-out examples.
-NEVER_SCORED = "the saved model was not scored: it has the last parameters"
 
 
 @dataclass(frozen=True)
@@ -145,17 +140,6 @@ class ScoreFormatter:
     def _title(self, name: str, score: Score) -> str:
         counted = name == Metric.AUC and not score.auc_exact
         return HISTOGRAM if counted else TITLES.get(name, name)
-
-
-def brief(document: Mapping[str, Any]) -> str:
-    """The figures that :meth:`ScoreFormatter.document` noted of a model, in words."""
-    titles = TITLES if document.get("auc_exact", True) else TITLES | {"auc": HISTOGRAM}
-    names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall", "r2")
-    found = [(name, document[name]) for name in names if name in document]
-    return ", ".join(
-        f"{titles.get(name, name)} {'-' if value is None else figure(value)}"
-        for name, value in found
-    )
 
 
 def _count(value: float) -> str:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,9 +17,11 @@ from distbelief.app.files.atomic import obstacle, replacing
 from distbelief.app.files.documents import parse, read_regular
 from distbelief.app.runs.damage import damaged
 from distbelief.app.runs.snapshot import check_outcome
-from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.runs import summary
 from distbelief.coordinator.runs.ids import check_id
+
+if TYPE_CHECKING:  # to look at a run is not to configure one
+    from distbelief.app.settings.config import ClusterConfig
 
 FORMAT = 1
 

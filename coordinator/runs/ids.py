@@ -6,10 +6,11 @@ import re
 import time
 import uuid
 from contextlib import suppress
+from datetime import datetime
 
 from distbelief.app.errors import RunDamaged
 
-_BEGAN = re.compile(r"\d{8}-\d{6}")
+_BEGAN = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)", re.ASCII)
 _FORM = "%Y%m%d-%H%M%S"
 
 LONGEST_ID = 200
@@ -23,8 +24,10 @@ def new_run_id(name: str | None = None) -> str:
 def began(run: str) -> float | None:
     """When the run of that id began, in seconds since 1970; None if its id does not say so."""
     found = _BEGAN.match(run)
-    with suppress(ValueError, OverflowError):
-        return time.mktime(time.strptime(found[0], _FORM)) if found else None
+    if found is not None:
+        year, month, day, hour, minute, second = map(int, found.groups())
+        with suppress(ValueError, OverflowError):
+            return datetime(year, month, day, hour, minute, second).timestamp()
     return None
 
 

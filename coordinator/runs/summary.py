@@ -70,9 +70,10 @@ def read(folder: Path) -> Summary | None:
 
 def write(folder: Path, text: bytes, document: Mapping[str, Any]) -> None:
     """Keep the summary of a run.json, which has this text; without a place for it there is none."""
-    with suppress(OSError, ConfigError, KeyError), replacing(folder / "summary.json") as partial:
-        content = {"format": FORMAT, "digest": _digest(text)}
-        partial.write_text(json.dumps({**content, "summary": asdict(summarize(document))}))
+    with suppress(OSError, ConfigError, KeyError):
+        content = {"summary": asdict(summarize(document)), "digest": _digest(text)}
+        with replacing(folder / "summary.json", flushed=False) as partial:
+            partial.write_text(json.dumps({"format": FORMAT, **content}))
 
 
 @contextmanager
