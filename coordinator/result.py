@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from distbelief.app.settings.extras import needed
 from distbelief.coordinator.inference.trained_model import TrainedModel
 from distbelief.coordinator.problem.problem import Problem
+from distbelief.coordinator.progress.digits import brief
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.outcome import EndReason, Outcome
-from distbelief.coordinator.progress.scores import brief
 
 if TYPE_CHECKING:  # drawing needs an extra
     from matplotlib.figure import Figure

@@ -28,10 +28,11 @@ _KINDS = {
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, flushed: bool = True) -> Iterator[Path]:
     """Give a path to write a file to; when all is done it takes the place of ``path``.
 
-    After an error everything is as before, and nothing is left. Folders on the way are made.
+    After an error everything is as before, and nothing is left. Folders on the way are made. One
+    that can be made again need not be ``flushed``: after a power cut it may be damaged.
     A symbolic link stays one, and the file that it names is replaced. A file that was there
     keeps its mode; a new one has that of the umask, whatever library wrote it.
 
@@ -53,8 +54,9 @@ def replacing(path: Path) -> Iterator[Path]:
             mode = stat.S_IMODE(target.stat().st_mode) & 0o777
             partial.chmod(mode | stat.S_IWUSR)  # before there is anything to be read
         yield partial
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
+        if flushed:
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
         partial.chmod(mode)
         partial.replace(target)
     finally:

@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from distbelief.app.errors import CheckpointError
 from distbelief.app.files.atomic import flush, new_folder
 from distbelief.app.files.documents import parse_object
+
+if TYPE_CHECKING:  # who only looks which checkpoints there are begins sooner without it
+    import numpy.typing as npt
 
 FORMAT = "distbelief-checkpoint-1"
 MANIFEST = "manifest.json"
@@ -64,6 +64,8 @@ class Checkpoint:
         Raises:
             CheckpointError: there is none of that name.
         """
+        import numpy as np
+
         if name not in self.files:
             raise CheckpointError(f"checkpoint {self.path} holds no {name}")
         path = self.path / self.files[name]
@@ -84,6 +86,8 @@ def write(
     Raises:
         OSError: it cannot be written, the disk is full; nothing is left of it then.
     """
+    import numpy as np
+
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / name
     with new_folder(final, folder / f".{name}.partial") as partial:

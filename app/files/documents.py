@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+#: Bytes of a document: the run.json of a model with a million tensors has fewer.
+LARGEST = 64 << 20
 
 #: Lists and objects within one another: whoever walks through a document has an end, too.
 MOST_DEPTH = 100
@@ -38,3 +45,17 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
     return document
+
+
+def read_regular(file: Path) -> bytes:
+    """What is in a regular file of a size that a document has; a pipe is not waited for."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if found.st_size > LARGEST:
+            raise OSError(
+                errno.EFBIG, f"it has {found.st_size:,} bytes, at most {LARGEST:,} are read"
+            )
+        return stream.read(LARGEST)

@@ -1,27 +1,12 @@
-"""Metrics by which one of two models is better."""
+"""Which metrics fit which task."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from enum import StrEnum
 
 from distbelief.app.errors import ConfigError
+from distbelief.app.models.metric import Metric
 from distbelief.app.models.model import Task
-
-
-class Metric(StrEnum):
-    """A held-out figure that may decide which model is best."""
-
-    ACCURACY = "accuracy"
-    AUC = "auc"
-    LOG_LOSS = "log_loss"
-    RMSE = "rmse"
-
-    @property
-    def lower_is_better(self) -> bool:
-        return self in (Metric.LOG_LOSS, Metric.RMSE)
-
 
 #: The metrics that fit a task; the first is its default.
 METRICS: Mapping[Task, tuple[Metric, ...]] = {
@@ -53,10 +38,3 @@ def metric_of(task: Task, name: str | None) -> Metric:
         allowed = " or ".join(fitting)
         raise ConfigError(f"metric = {name} does not fit a {task} model: use {allowed}")
     return Metric(name)
-
-
-def better(metric: Metric, a: float, b: float) -> bool:
-    """Tell whether value ``a`` beats value ``b``: all numbers beat NaN, NaN beats nothing."""
-    if math.isnan(b):
-        return not math.isnan(a)
-    return a < b if metric.lower_is_better else a > b

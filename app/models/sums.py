@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from distbelief.app.models.auc import Histogram, histogram_auc
-from distbelief.app.models.criterion import METRICS, Metric
+from distbelief.app.models.criterion import METRICS
+from distbelief.app.models.metric import Metric
 from distbelief.app.models.model import Task
 
 #: With more classes no confusion matrix is kept.

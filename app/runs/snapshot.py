@@ -15,8 +15,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from distbelief.app.errors import ExitCode, RunDamaged
 from distbelief.app.runs.damage import Document, Whole, damaged, parsed
 
-LONGEST_ID = 200
-
 
 class RunState(StrEnum):
     """State of a run. Stopped and failed ones can be resumed.
@@ -171,15 +169,3 @@ def read_owner(run: str, key: str, text: bytes, age_ms: int, silent_ms: int) -> 
 def check_outcome(document: Any) -> None:
     """Raise ValueError unless a run can have ended so."""
     _Outcome.model_validate(document)
-
-
-def check_id(run: str) -> None:
-    """Raise RunDamaged unless ``run`` can be a run's id, which is the name of its folder, too."""
-    try:
-        odd = not run.encode() or len(run) > LONGEST_ID or run in (".", "..")
-    except UnicodeEncodeError:
-        odd = True
-    if odd or any(each in "/\\" or not each.isprintable() for each in run):
-        name = run.rstrip("/").rpartition("/")[2]
-        meant = "" if odd or name in ("", ".", "..") else f" (did you mean {name!a}?)"
-        raise RunDamaged(f"{run!a} is no id of a run: these are words, without / and \\{meant}")

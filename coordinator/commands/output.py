@@ -42,8 +42,7 @@ def folded(line: str, width: int) -> str:
 def print_table(lines: Callable[[int | None], Iterable[Text]]) -> None:
     """Print a table: ``lines`` makes it for the width of a terminal, whole without one."""
     console = safe_console(soft_wrap=True)
-    for line in lines(console.width if console.is_terminal else None):
-        console.print(line)
+    console.print(*lines(console.width if console.is_terminal else None), sep="\n")
 
 
 @contextmanager

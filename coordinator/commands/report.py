@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from distbelief.app.runs.snapshot import check_id
 from distbelief.app.settings.extras import needed
 from distbelief.coordinator.commands.options import SectionedCommand
 from distbelief.coordinator.commands.output import as_json
 from distbelief.coordinator.commands.run_flags import run_names
 from distbelief.coordinator.progress.program import FOLDER
+from distbelief.coordinator.runs.ids import check_id
 
 
 @click.command(

@@ -50,8 +50,8 @@ def status(run: str, follow: bool, as_json: bool, **flags: str | None) -> None:
         screen = safe_console()
         sys.exit(following.follow(run, cluster_settings(flags), screen, as_json=as_json))
     from distbelief.coordinator.report.hindsight import of_folder
-    from distbelief.coordinator.views.overview import look_at_run
-    from distbelief.coordinator.views.progress import describe_run
+    from distbelief.coordinator.views.facts import describe_run
+    from distbelief.coordinator.views.looking import look_at_run
 
     seen = look_at_run(run, cluster_settings(flags))
     if as_json:
@@ -106,7 +106,7 @@ def runs(
     checkpoints in the runs' folders stay: such a run can still be resumed from there, unless
     it had finished. What a silent server holds is said; delete again when it is back.
     """
-    from distbelief.coordinator.views.overview import look_at_runs
+    from distbelief.coordinator.views.looking import look_at_runs
     from distbelief.coordinator.views.runs import SORTS, tabulate_runs
 
     servers = flags.pop("parameter_servers")

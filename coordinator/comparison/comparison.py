@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from distbelief.app.client.addresses import address
 from distbelief.app.errors import ConfigError
-from distbelief.app.models.criterion import Metric
 from distbelief.app.models.imports import allow_imports_of
+from distbelief.app.models.metric import Metric
 from distbelief.app.settings.config import ClusterConfig, configure
 from distbelief.coordinator.comparison.folder import ComparisonFolder
 from distbelief.coordinator.comparison.methods import Method, known_methods, methods_of

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from distbelief.coordinator.report.history import Array
+from distbelief.coordinator.report.arrays import Array
 from distbelief.coordinator.report.plots.plot import plain_logs
 from distbelief.coordinator.report.plots.theme import Theme
 

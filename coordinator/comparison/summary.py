@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from distbelief.app.models.criterion import Metric, better
+from distbelief.app.models.metric import Metric, better
 from distbelief.coordinator.comparison.methods import Method
 from distbelief.coordinator.comparison.outcome import Costs, End, Outcome, Point
 from distbelief.coordinator.comparison.plan import Grid, Outcomes

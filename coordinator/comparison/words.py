@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.coordinator.comparison.outcome import Costs, End
 from distbelief.coordinator.comparison.summary import Row, Spread, Summary
-from distbelief.coordinator.progress.scores import TITLES
+from distbelief.coordinator.progress.digits import TITLES
 
 #: What the paper says that such a system is for (Dean et al. 2012, sec. 5 and 6).
 PAPERS = "Downpour with Adagrad needs fewer resources than Sandblaster L-BFGS"

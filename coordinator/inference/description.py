@@ -11,7 +11,7 @@ from distbelief.app.layout.keys import PARAMETERS
 from distbelief.app.models.files import SavedModel
 from distbelief.app.runs.snapshot import check_outcome
 from distbelief.app.settings.config import SECTIONS
-from distbelief.coordinator.progress.scores import brief
+from distbelief.coordinator.progress.digits import brief
 
 #: Columns and classes that are named.
 SHOWN = 20

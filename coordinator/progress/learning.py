@@ -6,7 +6,7 @@ import math
 
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
-from distbelief.coordinator.progress.scores import figure
+from distbelief.coordinator.progress.digits import figure
 
 #: A loss above this share of that of always the same answer is no better.
 NO_BETTER = 0.999

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distbelief.app.models.metrics import Score
+if TYPE_CHECKING:  # reasons are told without what computes scores
+    from distbelief.app.models.metrics import Score
 
 #: Evaluations in a row that are no better, from which on the training is told to do harm.
 WORSE_FOR = 5
@@ -54,6 +55,8 @@ class HeldoutEvaluation:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> HeldoutEvaluation:
+        from distbelief.app.models.metrics import Score
+
         return cls(**{**document, "score": Score.from_json(document["score"])})
 
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from distbelief.app.datasets.examples.schema import Label, Schema
-from distbelief.app.models.criterion import METRICS, Metric, better, judged_as, metric_of
+from distbelief.app.models.criterion import METRICS, judged_as, metric_of
+from distbelief.app.models.metric import Metric, better
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.progress.digits import HISTOGRAM, TITLES, figure, known
 
 #: Larger confusion matrices are not printed.
 MOST_PRINTED = 10
-
-TITLES = {"auc": "AUC", "log_loss": "log loss", "r2": "R2"}
-HISTOGRAM = "AUC (histogram)"
-
-#: Where a training ended before its first held-out evaluation, or has no held-out examples.
-NEVER_SCORED = "the saved model was not scored: it has the last parameters"
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ class ScoreFormatter:
     def lines(self, score: Score) -> list[str]:
         """All figures, a line each, with six digits."""
         found = score.measures(self.task).items()
-        lines = [f"{self._title(name, score)} {_known(value, '.6g')}" for name, value in found]
+        lines = [f"{self._title(name, score)} {known(value, '.6g')}" for name, value in found]
         if self.task is Task.BINARY:
             lines += [f"threshold {self.threshold:g}", f"positive class {self.names[1]}"]
         return [*lines, *self.baseline(score)]
@@ -138,7 +134,7 @@ class ScoreFormatter:
         return f" (one class only{decides})"
 
     def _figure(self, name: str, value: float, score: Score) -> str:
-        text = _known(value, ".4g") if name == "loss" else figure(value)
+        text = known(value, ".4g") if name == "loss" else figure(value)
         return f"{self._title(name, score)} {text}"
 
     def _title(self, name: str, score: Score) -> str:
@@ -146,33 +142,11 @@ class ScoreFormatter:
         return HISTOGRAM if counted else TITLES.get(name, name)
 
 
-def brief(document: Mapping[str, Any]) -> str:
-    """The figures that :meth:`ScoreFormatter.document` noted of a model, in words."""
-    titles = TITLES if document.get("auc_exact", True) else TITLES | {"auc": HISTOGRAM}
-    names = ("rmse", "accuracy", "loss", "auc", "log_loss", "precision", "recall", "r2")
-    found = [(name, document[name]) for name in names if name in document]
-    return ", ".join(
-        f"{titles.get(name, name)} {'-' if value is None else figure(value)}"
-        for name, value in found
-    )
-
-
 def _count(value: float) -> str:
     """A number of examples, or the sum of their weights."""
     if isinstance(value, int):
         return str(value)
     return f"{value:.2g}" if 0 < value < 1 else f"{value:.1f}"
-
-
-def figure(value: float) -> str:
-    """A score in four digits or decimals, whichever says more; never one that looks like 0."""
-    if value == 0 or 0.1 <= abs(value) < 10:
-        return f"{value:.4f}"
-    return _known(value, ".0f" if 1e4 <= abs(value) < 1e15 else ".4g")
-
-
-def _known(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else format(value, form)
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distbelief.app.models.criterion import Metric
-from distbelief.coordinator.progress.scores import TITLES, figure
+from distbelief.app.models.metric import Metric
+from distbelief.coordinator.progress.digits import TITLES, figure
 from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.learning import metric
 from distbelief.coordinator.report.tables import settings

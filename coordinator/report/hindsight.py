@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distbelief.app.errors import DistBeliefError
-from distbelief.app.models.criterion import Metric, better
+from distbelief.app.models.metric import Metric, better
 from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.progress.advice import Course, after_divergence, next_step
 from distbelief.coordinator.progress.outcome import UNITS, EndReason

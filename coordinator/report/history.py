@@ -9,17 +9,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from distbelief.app.errors import ExitCode
 from distbelief.coordinator.progress.network import NetworkUse
-from distbelief.coordinator.report.curves import Curves
 from distbelief.coordinator.sandblaster.dispatch_log import Fate
 
-Array = npt.NDArray[np.float64]
+if TYPE_CHECKING:  # who reads what happened draws nothing yet
+    from distbelief.coordinator.report.arrays import Array
+    from distbelief.coordinator.report.curves import Curves
 
 
 @dataclass(frozen=True)
@@ -212,12 +210,13 @@ def smooth(units: Sequence[UnitDone], most: int = 150) -> list[tuple[float, floa
     Losses that are not finite are left out.
     """
     finite = [unit for unit in units if unit.examples and math.isfinite(unit.loss)]
-    cuts = np.linspace(0, len(finite), min(most, len(finite)) + 1).astype(int).tolist()
+    n_parts = min(most, len(finite))
+    cuts = [number * len(finite) // n_parts for number in range(n_parts + 1)] if finite else [0]
     points = []
     for start, stop in pairwise(cuts):
         part = finite[start:stop]
-        weights = [unit.examples for unit in part]
-        loss = float(np.average([unit.loss for unit in part], weights=weights))
+        n_examples = math.fsum(unit.examples for unit in part)
+        loss = math.fsum(unit.loss * (unit.examples / n_examples) for unit in part)
         points.append((part[-1].time_s, part[-1].seen, loss))
     return points
 

@@ -12,7 +12,6 @@ from distbelief.app.errors import ConfigError
 from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.progress.events import Event
 from distbelief.coordinator.progress.program import command
-from distbelief.coordinator.report import curves
 from distbelief.coordinator.report.collector import Collector
 from distbelief.coordinator.report.history import History, Rates
 from distbelief.coordinator.report.secrets import without_secrets
@@ -28,6 +27,8 @@ def read(folder: Path, *, running: bool = False) -> History:
     Raises:
         ConfigError: there is none, or it cannot be read.
     """
+    from distbelief.coordinator.report import curves  # for reports alone
+
     document, collected = _collected(folder)
     return replace(
         _outline(folder, document, collected),

@@ -9,10 +9,10 @@ from typing import Any
 
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import SECTIONS
+from distbelief.coordinator.progress.digits import NEVER_SCORED, brief, figure
 from distbelief.coordinator.progress.network import network_text
 from distbelief.coordinator.progress.outcome import UNITS
 from distbelief.coordinator.progress.program import command
-from distbelief.coordinator.progress.scores import NEVER_SCORED, brief, figure
 from distbelief.coordinator.report.hindsight import hindsight
 from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.throughput import rate

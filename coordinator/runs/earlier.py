@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distbelief.app.errors import DistBeliefError
-from distbelief.app.models.criterion import Metric, better
+from distbelief.app.models.metric import Metric, better
+from distbelief.coordinator.progress.digits import TITLES, figure
 from distbelief.coordinator.progress.program import command
-from distbelief.coordinator.progress.scores import TITLES, figure
-from distbelief.coordinator.runs.folder import RunFolder
+from distbelief.coordinator.runs import summary
+from distbelief.coordinator.runs.summary import Summary
 
 #: Runs before this one that are looked at, the last so many.
 MOST = 50
@@ -45,16 +47,23 @@ def earlier(folder: Path, this: Judged, data: str) -> list[Judged]:
     names = sorted(path.parent.name for path in folder.glob("*/run.json"))
     found = []
     for name in [each for each in names if each < this.run][-MOST:]:
-        try:
-            document = RunFolder(folder / name).read() or {}
-        except DistBeliefError:
-            continue  # odd ones are no matter of this run
-        if document["record"].get("config", {}).get("data") != data:
+        seen = summary.read(folder / name) or _summary(folder / name)
+        if seen is None or seen.data != data:
             continue
-        other = judged(name, document["outcome"])
+        other = judged(name, seen.outcome)
         if other is not None and other.metric is this.metric:
             found.append(other)
     return found
+
+
+def _summary(folder: Path) -> Summary | None:
+    """That of a run which has none yet; odd ones are no matter of another run."""
+    from distbelief.coordinator.runs.folder import RunFolder  # which checks all of a run.json
+
+    with suppress(DistBeliefError, KeyError):
+        document = RunFolder(folder).read()
+        return None if document is None else summary.summarize(document)
+    return None
 
 
 def comparison(folder: Path, this: Judged | None, data: str) -> str:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from distbelief.app.errors import ConfigError, RunDamaged
 from distbelief.app.files.atomic import obstacle, replacing
-from distbelief.app.files.documents import parse
+from distbelief.app.files.documents import parse, read_regular
 from distbelief.app.runs.damage import damaged
-from distbelief.app.runs.snapshot import check_id, check_outcome
-from distbelief.app.settings.config import ClusterConfig
+from distbelief.app.runs.snapshot import check_outcome
+from distbelief.coordinator.runs import summary
+from distbelief.coordinator.runs.ids import check_id
+
+if TYPE_CHECKING:  # to look at a run is not to configure one
+    from distbelief.app.settings.config import ClusterConfig
 
 FORMAT = 1
-
-#: Bytes of a run.json: one of a model with a million tensors has fewer.
-LARGEST = 64 << 20
 
 #: Settings of a cluster that may hold passwords, which are not written down.
 SECRETS = ("broker", "control", "parameter_servers")
@@ -132,7 +131,7 @@ class RunFolder:
     def curves(self) -> Any:
         """The curves of the saved model; None if there are none that can be read."""
         try:
-            return parse(_text(self.path / "curves.json"))
+            return parse(read_regular(self.path / "curves.json"))
         except (OSError, ValueError):
             return None
 
@@ -144,7 +143,7 @@ class RunFolder:
         """
         file = self.file
         try:
-            document = parse(_text(file))
+            document = parse(read_regular(file))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
@@ -159,7 +158,9 @@ class RunFolder:
         return document
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        self._replace("run.json", json.dumps({**document, "format": FORMAT}, indent=2))
+        text = json.dumps({**document, "format": FORMAT}, indent=2)
+        self._replace("run.json", text)
+        summary.write(self.path, text.encode(), document)
 
     def _replace(self, name: str, text: str) -> None:
         make_folder(self.path)
@@ -168,20 +169,6 @@ class RunFolder:
                 partial.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write to {self.path}: {error.strerror}") from error
-
-
-def _text(file: Path) -> bytes:
-    """What is in a regular file of a size that run.json has; a pipe is not waited for."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
-        if found.st_size > LARGEST:
-            raise OSError(
-                errno.EFBIG, f"it has {found.st_size:,} bytes, at most {LARGEST:,} are read"
-            )
-        return stream.read(LARGEST)
 
 
 def make_folder(folder: Path) -> Path:

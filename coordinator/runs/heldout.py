@@ -14,7 +14,7 @@ from typing import Any
 
 from distbelief.app.layout.keys import BEST, PARAMETERS, control, named
 from distbelief.app.models.auc import AucBy, Ranks
-from distbelief.app.models.criterion import better
+from distbelief.app.models.metric import better
 from distbelief.app.models.metrics import Score
 from distbelief.app.runs import blobs
 from distbelief.app.runs.damage import understood

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distbelief.app.runs.batch import Report
+if TYPE_CHECKING:  # reports read logs, and talk to no server
+    from distbelief.app.runs.batch import Report
 
 #: After so many dispatches only evaluations that sent a portion again are told of: a journal
 #: has some 50 bytes for each.

@@ -10,12 +10,12 @@ from typing import Any
 
 from distbelief.app.errors import ConfigError, RunUnknown
 from distbelief.app.runs.record import RunRecord
-from distbelief.app.runs.snapshot import check_id
 from distbelief.app.settings.config import ClusterConfig, RunConfig
 from distbelief.coordinator.problem.problem import Problem
 from distbelief.coordinator.progress.callbacks import Callbacks
 from distbelief.coordinator.progress.outcome import Outcome
 from distbelief.coordinator.runs import resumption
+from distbelief.coordinator.runs.ids import check_id
 from distbelief.coordinator.runs.resumption import Found
 from distbelief.coordinator.training import training
 

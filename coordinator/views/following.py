@@ -13,9 +13,10 @@ from rich.console import Console
 from distbelief.app.errors import ExitCode
 from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.report.hindsight import of_folder
-from distbelief.coordinator.views.overview import Overview, glance_at_run, look_at_run
+from distbelief.coordinator.views.facts import describe_run
+from distbelief.coordinator.views.looking import glance_at_run, look_at_run
+from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.panel import Panel
-from distbelief.coordinator.views.progress import describe_run
 from distbelief.coordinator.views.screen import screen
 
 #: How often to look. A coordinator tells how it stands once a second.

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from distbelief.coordinator.progress.digits import TITLES
 from distbelief.coordinator.progress.outcome import WORSE_FOR
-from distbelief.coordinator.progress.scores import TITLES
 from distbelief.coordinator.views.figures import (
     counts,
     duration,

@@ -8,11 +8,10 @@ from typing import Any
 
 from rich.text import Text
 
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.app.settings.durations import duration_text
-from distbelief.coordinator.progress.scores import TITLES, figure
+from distbelief.coordinator.progress.digits import TITLES, figure
 from distbelief.coordinator.views.columns import tabulate
-from distbelief.coordinator.views.figures import figures
 from distbelief.coordinator.views.overview import Overview
 
 
@@ -43,7 +42,6 @@ def tabulate_runs(runs: Sequence[Overview], width: int | None = None) -> list[Te
 
 
 def _cells(run: Overview) -> dict[str, str]:
-    first = list(figures(run.snapshot))[:1] if run.snapshot is not None else []
     return {
         "run": run.run,
         "state": "diverged" if run.diverged else run.state,
@@ -53,10 +51,18 @@ def _cells(run: Overview) -> dict[str, str]:
         "algorithm": run.algorithm,
         "model": run.model,
         "data": run.data,
-        "progress": "  ".join(f"{name} {text}" for name, text in first),
+        "progress": _progress(run),
         "goes": "" if run.goes_s is None else f"in {duration_text(max(0.0, run.goes_s))}",
         "note": run.note,
     }
+
+
+def _progress(run: Overview) -> str:
+    if run.snapshot is None:
+        return ""
+    from distbelief.coordinator.views.figures import figures  # of runs that go on
+
+    return "  ".join(f"{name} {text}" for name, text in list(figures(run.snapshot))[:1])
 
 
 def score_text(metric: Metric | None, score: float | None) -> str:

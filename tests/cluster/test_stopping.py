@@ -19,7 +19,8 @@ from distbelief.app.files import checkpoint
 from distbelief.app.layout.keys import shard
 from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.coordinator.cluster.processes import Child
-from distbelief.coordinator.views.overview import Overview, look_at_run
+from distbelief.coordinator.views.looking import look_at_run
+from distbelief.coordinator.views.overview import Overview
 from tests.cluster.fleets import workers
 from tests.cluster.resumable import begun, checkpoints, complaint, ends_exactly, resumed
 

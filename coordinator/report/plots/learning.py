@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.coordinator.report.hints import number
 from distbelief.coordinator.report.history import History, training
 from distbelief.coordinator.report.plots.plot import (

@@ -13,8 +13,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from distbelief.coordinator.report.arrays import Array
 from distbelief.coordinator.report.hints import number, tell
-from distbelief.coordinator.report.history import Array, History
+from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.theme import Theme
 
 Histories = Sequence[History]

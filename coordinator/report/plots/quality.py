@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
+from distbelief.coordinator.report.arrays import Array
 from distbelief.coordinator.report.hints import tell_fields
-from distbelief.coordinator.report.history import Array, History
+from distbelief.coordinator.report.history import History
 from distbelief.coordinator.report.plots.plot import Histories, Plot, each_run
 from distbelief.coordinator.report.plots.theme import Theme
 

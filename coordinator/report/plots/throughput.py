@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from distbelief.coordinator.report.arrays import Array
 from distbelief.coordinator.report.hints import number, tell_fields
-from distbelief.coordinator.report.history import Array, History, Work
+from distbelief.coordinator.report.history import History, Work
 from distbelief.coordinator.report.plots.plot import (
     Histories,
     Plot,

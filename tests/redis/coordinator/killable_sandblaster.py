@@ -15,8 +15,8 @@ from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.layout.keys import named
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec, Vector
-from distbelief.app.models.criterion import Metric
 from distbelief.app.models.linear import SoftmaxRegression
+from distbelief.app.models.metric import Metric
 from distbelief.app.runs import leadership
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.settings.config import RunConfig

@@ -28,8 +28,9 @@ from distbelief.coordinator.cluster import binaries
 from distbelief.coordinator.commands.cli import main
 from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.runs.folder import RunFolder
-from distbelief.coordinator.views.overview import Overview, look_at_run, look_at_runs
-from distbelief.coordinator.views.progress import describe_run
+from distbelief.coordinator.views.facts import describe_run
+from distbelief.coordinator.views.looking import look_at_run, look_at_runs
+from distbelief.coordinator.views.overview import Overview
 from distbelief.coordinator.views.runs import tabulate_runs
 from tests.redis.private import PrivateServer, connected
 from tests.redis.programs import existing

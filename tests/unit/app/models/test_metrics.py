@@ -15,8 +15,9 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_square
 
 from distbelief.app.errors import ConfigError, ModelError
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.models.criterion import Metric, better, metric_of
+from distbelief.app.models.criterion import metric_of
 from distbelief.app.models.linear import LinearRegression, LogisticRegression, SoftmaxRegression
+from distbelief.app.models.metric import Metric, better
 from distbelief.app.models.metrics import Score, score
 from distbelief.app.models.mlp import MLP
 from distbelief.app.models.model import Features, Task

@@ -25,6 +25,7 @@ from distbelief.coordinator.commands.cli import NO_READER, main
 from distbelief.coordinator.commands.effective import toml_of
 from distbelief.coordinator.problem import problem as problems
 from tests.unit.coordinator.commands.test_settings import OTHER, TOGETHER
+from tests.unit.coordinator.report.journals import folder_of
 
 Run = Callable[..., Any]
 
@@ -42,16 +43,27 @@ def start(*words: str, **how: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, env=buffered, text=True, **pipes)
 
 
-def test_help_imports_nothing_that_takes_long() -> None:
+def imports_none(among: set[str], *words: str) -> None:
+    """Fail if a command imports any ``among`` those packages."""
     code = (
         "import sys; from distbelief.coordinator.commands.cli import main; "
-        "main.main(['--help'], standalone_mode=False); "
-        f"sys.exit(' '.join({HEAVY!r} & sys.modules.keys()) or 0)"
+        f"main.main({words!r}, standalone_mode=False); "
+        f"sys.exit(' '.join({among!r} & sys.modules.keys()) or 0)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert answer.returncode == 0, answer.stderr
+
+
+def test_help_imports_nothing_that_takes_long() -> None:
+    imports_none(HEAVY, "--help")
+
+
+def test_runs_that_ended_are_looked_at_without_what_trains_or_asks(tmp_path: Path) -> None:
+    run = folder_of(tmp_path / "20261122-180858-050a", outcome={"state": "finished"}).name
+    imports_none(HEAVY - {"rich"}, "runs", "--folder", str(tmp_path))
+    imports_none(HEAVY - {"rich", "pydantic"}, "status", run, "--folder", str(tmp_path))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -11,8 +11,8 @@ from typing import Any
 import click
 import pytest
 
-from distbelief.app.models.criterion import Metric
 from distbelief.app.models.imports import allowed_imports
+from distbelief.app.models.metric import Metric
 from distbelief.app.models.model import Task
 from distbelief.app.settings.config import SECTIONS, ClusterConfig, RunConfig, configure
 from distbelief.app.settings.rounds import RoundSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.app.settings.config import ClusterConfig
 from distbelief.coordinator.comparison.comparison import Comparison, Facts
 from distbelief.coordinator.comparison.folder import ComparisonFolder

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distbelief.app.errors import ConfigError
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.coordinator.comparison.methods import METHODS, known_methods, methods_of
 from distbelief.coordinator.comparison.outcome import End, Outcome, Trial
 from distbelief.coordinator.comparison.plan import TUNING_SEED

@@ -11,12 +11,13 @@ import pytest
 
 from distbelief.app.datasets.examples.schema import Schema
 from distbelief.app.errors import ConfigError
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.sections import ModelSettings
+from distbelief.coordinator.progress.digits import brief
 from distbelief.coordinator.progress.outcome import HeldoutEvaluation
-from distbelief.coordinator.progress.scores import ScoreFormatter, brief
+from distbelief.coordinator.progress.scores import ScoreFormatter
 from distbelief.coordinator.views.tracker import score_text
 
 #: Score of 100 examples: 60 "no" (50 right), 40 "yes" (30 right).

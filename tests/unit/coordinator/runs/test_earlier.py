@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.coordinator.runs.earlier import Judged, comparison, judged
 from tests.unit.coordinator.report.journals import folder_of
 

@@ -18,7 +18,7 @@ from distbelief.app.errors import (
     RunTaken,
     ServerUnreachable,
 )
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.settings.config import ClusterConfig, RunConfig

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from distbelief.app.models.criterion import Metric
+from distbelief.app.models.metric import Metric
 from distbelief.app.models.metrics import Score
 from distbelief.app.models.model import Task
 from distbelief.app.store.contract.parameters import ShardCounts

@@ -14,8 +14,8 @@ from distbelief.app.errors import ExitCode
 from distbelief.coordinator.report.hindsight import Hindsight
 from distbelief.coordinator.runs.ids import began, new_run_id
 from distbelief.coordinator.views.columns import tabulate
+from distbelief.coordinator.views.facts import describe_run
 from distbelief.coordinator.views.overview import Overview
-from distbelief.coordinator.views.progress import describe_run
 from distbelief.coordinator.views.runs import SORTS, tabulate_runs
 
 FIRST, SECOND, THIRD = "20261122-180858-050a", "20261123-070213-93a4-wide", "20261124-000000-aaaa"
