@@ -45,10 +45,10 @@ SHELLS = ("push", "push_rows")
 PUSHES = ("protocol", *SHELLS)
 
 #: Scripts by which workers work, beside pushes.
-WORKING = (parameters.ANNOUNCE, shards.FETCH, vectors.ACCUMULATE)
+WORKING = (parameters.ANNOUNCE, shards.FETCH, shards.FETCH_ROWS, vectors.ACCUMULATE)
 
 #: Scripts that change nothing: of the native engine's commands a reader may call these.
-READING = (shards.FETCH, vectors.DOTS, vectors.SPARSITY)
+READING = (shards.FETCH, shards.FETCH_ROWS, vectors.DOTS, vectors.SPARSITY)
 
 ACCESS_LIST = ROOT / "deploy" / "parameters.acl"
 NATIVE_COMMANDS = re.compile(rf"\+{COMMANDS}\.\w+(?: \+{COMMANDS}\.\w+)*")

@@ -43,13 +43,16 @@ from distbelief.app.store.redis.writing import PIECE_BYTES
 #: Where the fresh parameters are in the reply to a push.
 FRESH = 3
 
+#: The files of a push of dense numbers, and of one of rows.
+SHELLS = {"push": ("push",), "push_rows": ("tables", "push_rows")}
+
 ANNOUNCE = Script.load("distbelief.app.store", "announce", twin="announce")
 
 
 def push_script(rule: Rule, shell: str = "push") -> Script:
     """The script that applies ``rule``: the protocol, the ``shell``, the rule's few lines."""
     folder = files("distbelief.app.store") / "lua"
-    shared = [folder / f"{name}.lua" for name in ("prelude", "coding", "protocol", shell)]
+    shared = [folder / f"{name}.lua" for name in ("prelude", "coding", "protocol", *SHELLS[shell])]
     twin = f"{shell}_{rule.name}"
     return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin)
 
