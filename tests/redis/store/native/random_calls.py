@@ -76,6 +76,8 @@ class Calls:
         names = [PARAMETERS, *slots, *VECTORS]
         packed = [each.tobytes() for each in [values[0], *states, *values[1:]]]
         self._call(CREATE, ["meta", *names], *head, *packed)
+        for side in self.sides:
+            side.mark(PARAMETERS, *slots)
 
     def push(self) -> None:
         chosen = [each for each in range(len(self.sizes)) if self._often(0.8)]
@@ -113,8 +115,6 @@ class Calls:
         known = max(0, self.change + (self._some(-1, 1) if self._rarely() else 0))
         names = [PARAMETERS, *(slot(name) for name in self.rule.slots), MISSING]
         name = str(self.random.choice(names))
-        for side in self.sides:
-            side.mark(name)
         where = (known, self._some(0, 1), about, payload + b"more" * self._rarely(0.05))
         self._call(FETCH_ROWS, ["meta", name], self._fence(), *where)
 
