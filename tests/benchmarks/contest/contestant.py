@@ -129,7 +129,8 @@ class Contestant:
 class Field:
     """Contestants that run side by side; those that cannot are in ``absent``, with the reason.
 
-    Of entries only those take part whose names begin as one of ``only``. ``kernels`` are those of their linear algebra, by name.
+    Of entries only those take part whose names begin as one of ``only``. ``kernels`` are those of
+    their linear algebra, by name.
     """
 
     folder: Path
