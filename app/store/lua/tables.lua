@@ -1,8 +1,8 @@
--- Rows of tables in an argument, shared by the scripts that are about some.
+-- Rows of tables, shared by the scripts that are about some.
 --
--- Of each table nine numbers, with commas between: the id of its first block, numbers in a row,
--- rows in a block, spread, four keys, how many rows follow. The rows, 4 bytes each and ascending,
--- are in another argument.
+-- ARGV  the tables, of each nine numbers, with commas between: the id of its first block, numbers
+--       in a row, rows in a block, spread, four keys, how many rows follow;
+--       the rows of each, 4 bytes each and ascending
 
 local function tables_of(text)
   local numbers, tables = split(text), {}

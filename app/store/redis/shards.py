@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -28,6 +29,7 @@ from distbelief.app.store.contract.standings import Standing, Standings
 from distbelief.app.store.contract.tables import MARK, Begin, Request, rows_in
 from distbelief.app.store.native.coding import NATIVE
 from distbelief.app.store.redis.calls import ShardCalls
+from distbelief.app.store.redis.costs import longest
 from distbelief.app.store.redis.meta import positions, shard_state_of
 
 #: Where the values are in the reply to a fetch.
@@ -74,6 +76,9 @@ class RedisShards(ShardCalls):
             arguments = (known[index].fence, known[index].change, stream, *request.asked(index))
             commands.append(Command.call(at.server, FETCH_ROWS, self._keys(index, name), arguments))
         at_a_time = self._at_a_time(lambda of: of.sending(coded=wire != "float32"))
+        if rows:
+            of_rows = self._rows_at_a_time(sum(map(len, rows)))
+            at_a_time = [min(each) for each in zip(at_a_time, of_rows, strict=True)]
         replies = call_paced(self._servers, commands, at_a_time)
         stood: list[tuple[int, int]] = []
         for at, part, reply in zip(self._shards, parts, replies[:n_dense], strict=False):
@@ -96,6 +101,15 @@ class RedisShards(ShardCalls):
             stood.append((clock, sequence))
         tables = request.rows([reply[3:] for reply in of_tables], self.dtype, self._beginning(name))
         return Fetched(vector, positions(stood), tables)
+
+    def _rows_at_a_time(self, n_rows: int) -> list[int]:
+        """For each server how many calls about ``n_rows`` may be one behind another.
+
+        To read a row costs no more than to change it.
+        """
+        per_shard = max(1, math.ceil(n_rows / self.layout.n_table_shards))
+        most = longest(self._servers, lambda of: of.row)
+        return [max(1, rows_at_once // per_shard) for rows_at_once in most]
 
     @property
     def _known(self) -> Standings:
