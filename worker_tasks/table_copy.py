@@ -158,7 +158,8 @@ def _union(parts: Sequence[Ids]) -> Ids:
     if len(parts) == 1:
         return parts[0]
     rows = np.sort(np.concatenate(parts))
-    return rows[np.diff(rows, prepend=-1) != 0]
+    found: Ids = rows[np.diff(rows, prepend=-1) != 0]
+    return found
 
 
 def _summed(parts: Sequence[TableRows]) -> TableRows:

@@ -17,7 +17,7 @@ from contest.contestant import Entry, Field
 from contest.figures import medians, ratio, shown, table
 from contest.part import Part, command
 
-NATIVE, LUA = "ours, native", "ours, Lua"
+NATIVE, SELDOM, LUA = "ours, native", "ours, n_push = n_fetch = 8", "ours, Lua"
 FIGURES = ("rate", "seconds", "cpu", "log_loss")
 ROUNDS, SMALL_ROUNDS = 3, 1
 DEADLINE_S = 600.0
@@ -44,8 +44,10 @@ OURS_PAIRS = {
 
 def entries(options: dict[str, Any], *, pairs: bool) -> list[Entry]:
     settings = {**OURS, **(OURS_PAIRS if pairs else OURS_LINEAR)}
+    seldom = {**settings, "n_push": 8, "n_fetch": 8}
     ours = [
         Entry(NATIVE, "sparse_ours", {**options, "settings": settings}),
+        Entry(SELDOM, "sparse_ours", {**options, "settings": seldom}),
         Entry(LUA, "sparse_ours", {**options, "settings": {**settings, "engine": "lua"}}),
     ]
     if pairs:

@@ -83,21 +83,15 @@ class RedisShards(ShardCalls):
         stood: list[tuple[int, int]] = []
         for at, part, reply in zip(self._shards, parts, replies[:n_dense], strict=False):
             answer, clock, sequence, values = reply
-            if answer == b"BEHIND":
-                raise behind(len(stood))
             length = values if isinstance(values, int) else len(values)
-            if answer != b"OK" or length != part.nbytes:
-                raise missing(len(stood))
+            _check_read(len(stood), answer, whole=length == part.nbytes)
             if isinstance(values, bytes):
                 part[...] = np.frombuffer(values, np.uint8)
             self._decode(wire, part, vector[at.part])
             stood.append((clock, sequence))
         of_tables = replies[n_dense:]
         for answer, clock, sequence, _, _ in of_tables:
-            if answer == b"BEHIND":
-                raise behind(len(stood))
-            if answer != b"OK":
-                raise missing(len(stood))
+            _check_read(len(stood), answer)
             stood.append((clock, sequence))
         tables = request.rows([reply[3:] for reply in of_tables], self.dtype, self._beginning(name))
         return Fetched(vector, positions(stood), tables)
@@ -281,3 +275,11 @@ class RedisShards(ShardCalls):
                 for index, at in enumerate(self._shards)
             ]
         )
+
+
+def _check_read(shard: int, answer: bytes, *, whole: bool = True) -> None:
+    """Raise for what a shard answers that cannot give what it is known to have had."""
+    if answer == b"BEHIND":
+        raise behind(shard)
+    if answer != b"OK" or not whole:
+        raise missing(shard)
