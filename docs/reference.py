@@ -44,11 +44,14 @@ ON_CONTROL_SERVER: tuple[ModuleType, ...] = (ledger, blobs, demand, events, lead
 SHELLS = ("push", "push_rows")
 PUSHES = ("protocol", *SHELLS)
 
+#: Parts of other scripts that say what some arguments are.
+SHARED = ("changes", "behind", "tables")
+
 #: Scripts by which workers work, beside pushes.
-WORKING = (parameters.ANNOUNCE, shards.FETCH, vectors.ACCUMULATE)
+WORKING = (parameters.ANNOUNCE, shards.FETCH, shards.FETCH_ROWS, vectors.ACCUMULATE)
 
 #: Scripts that change nothing: of the native engine's commands a reader may call these.
-READING = (shards.FETCH, vectors.DOTS, vectors.SPARSITY)
+READING = (shards.FETCH, shards.FETCH_ROWS, vectors.DOTS, vectors.SPARSITY)
 
 ACCESS_LIST = ROOT / "deploy" / "parameters.acl"
 NATIVE_COMMANDS = re.compile(rf"\+{COMMANDS}\.\w+(?: \+{COMMANDS}\.\w+)*")
@@ -67,7 +70,8 @@ def control_scripts() -> str:
 def store_scripts() -> str:
     """What parameter servers are asked to do, beside pushes."""
     scripts = (_described("store", each) for each in _scripts(ON_PARAMETER_SERVERS))
-    return "\n".join([_parted("changes", _opening("store", "changes")), *scripts])
+    shared = (_parted(name, _opening("store", name)) for name in SHARED)
+    return "\n".join(chain(shared, scripts))
 
 
 def pushes() -> str:

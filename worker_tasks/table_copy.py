@@ -154,15 +154,20 @@ def shares_of(
 
 
 def _union(parts: Sequence[Ids]) -> Ids:
-    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+    """All rows of several minibatches, ascending."""
+    if len(parts) == 1:
+        return parts[0]
+    rows = np.sort(np.concatenate(parts))
+    found: Ids = rows[np.diff(rows, prepend=-1) != 0]
+    return found
 
 
 def _summed(parts: Sequence[TableRows]) -> TableRows:
     """Gradients of several minibatches; a row that several touch has their sum."""
     if len(parts) == 1:
         return parts[0]
-    ids, index = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
-    values = np.concatenate([part.values for part in parts])
-    total = np.zeros((len(ids), values.shape[1]), values.dtype)
-    np.add.at(total, index, values)
+    ids = _union([part.ids for part in parts])
+    total = np.zeros((len(ids), parts[0].values.shape[1]), parts[0].values.dtype)
+    for part in parts:
+        total[np.searchsorted(ids, part.ids)] += part.values
     return TableRows(ids, total)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import descent
 import downpour
 import growth
+import sparse
 import transfer
 from contest.part import Part, measure, parser, write
 
-PARTS: tuple[Part, ...] = (transfer.PART, downpour.PART, descent.PART, growth.PART)
+PARTS: tuple[Part, ...] = (transfer.PART, downpour.PART, descent.PART, growth.PART, sparse.PART)
 
 
 def main() -> None:

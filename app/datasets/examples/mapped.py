@@ -88,8 +88,17 @@ def open_arrays(paths: Sequence[Path]) -> list[Any]:
     return [FileArray(array) for array in arrays]
 
 
-def gathered(array: Array | FileArray, starts: Positions, stops: Positions) -> Array:
-    """``array[starts[i]:stops[i]]`` of all i, one after another, as a copy."""
+def gathered(
+    arrays: Sequence[Array | FileArray], starts: Positions, stops: Positions
+) -> list[Array]:
+    """``array[starts[i]:stops[i]]`` of all i, one after another, as a copy; of each array."""
+    if any(isinstance(array, FileArray) for array in arrays):
+        return [_ranges(array, starts, stops) for array in arrays]
+    entries = _entries(starts, stops)
+    return [np.asarray(array)[entries] for array in arrays]
+
+
+def _ranges(array: Array | FileArray, starts: Positions, stops: Positions) -> Array:
     if isinstance(array, FileArray):
         return array.ranges(starts, stops)
     return array[_entries(starts, stops)]

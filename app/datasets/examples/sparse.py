@@ -74,7 +74,7 @@ class SparseFeatures:
             rows = np.arange(*rows.indices(len(self)))
         starts, stops = self.indptr[rows], self.indptr[rows + 1]
         indptr = np.concatenate(([0], np.cumsum(stops - starts)))
-        values, indices = (gathered(part, starts, stops) for part in (self.values, self.indices))
+        values, indices = gathered((self.values, self.indices), starts, stops)
         return csr((values, indices, indptr), (len(rows), self.n_features))
 
 

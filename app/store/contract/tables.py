@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,18 +32,13 @@ Begin = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 
 def shards_of(layout: Layout, table: Table, blocks: Ids) -> Ids:
     """The shard of each block, counted within the table."""
-    shards: Ids = layout.n_dense_shards + (table.first_block + blocks) % layout.n_table_shards
+    shards: Ids = layout.n_dense_shards + _table_shards(layout, table, blocks)
     return shards
 
 
 def initial_values(layout: Layout, table: Table, blocks: Ids) -> npt.NDArray[np.float64]:
     """First values of blocks, shape (len(blocks), numbers in a block); see ``push_rows.lua``."""
-    count = table.rows_per_block * table.width
-    spread = table.spec.spread or 0.0
-    if not spread:
-        return np.zeros((len(blocks), count))
-    numbers = blocks[:, None] * count + np.arange(count)
-    return spread * drawn(keys(layout.seed, table.spec.name), numbers)
+    return _drawn(layout, table, blocks, table.rows_per_block * table.width)
 
 
 def beginning(rule: Rule, name: str) -> Begin:
@@ -54,84 +50,86 @@ def beginning(rule: Rule, name: str) -> Begin:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The rows of one table that are asked for.
+class _Dealt:
+    """Rows of a table, dealt to the shards that they lie on.
 
-    ``blocks`` are in the order of the shards; row i is row ``within[i]`` of the block that
-    comes as number ``block[i]``. ``counts`` is how many blocks come from each table shard.
+    ``rows`` are in the order of the shards, ascending on each; row i is the one that was number
+    ``order[i]``. Those of table shard s are from ``ends[s]`` to ``ends[s + 1]``.
     """
 
     table: Table
-    blocks: Ids
-    block: Ids
-    within: Ids
-    counts: Ids
+    rows: Ids
+    order: Ids
+    ends: list[int]
+
+    @classmethod
+    def of(cls, layout: Layout, table: Table, rows: Ids) -> _Dealt:
+        shards = _table_shards(layout, table, rows // table.rows_per_block)
+        # So short numbers are sorted by their digits, in one go.
+        short = shards.astype(np.min_scalar_type(layout.n_table_shards))
+        order = np.argsort(short, kind="stable")
+        counts = np.bincount(shards, minlength=layout.n_table_shards)
+        return cls(table, rows[order], order, [0, *np.cumsum(counts).tolist()])
+
+    def on(self, shard: int) -> slice:
+        """Where the rows of a table shard are."""
+        return slice(self.ends[shard], self.ends[shard + 1])
 
 
 @dataclass(frozen=True)
 class Request:
-    """Rows of tables, cut into the fields to ask of each table shard."""
+    """Rows of tables, dealt to the table shards that are asked for them."""
 
     layout: Layout
-    parts: tuple[_Part, ...]
+    parts: tuple[_Dealt, ...]
 
     @classmethod
     def of(cls, layout: Layout, rows: Sequence[Ids]) -> Request:
         """``rows`` of each table of the layout, ascending; of none if it is empty."""
         pairs = zip(layout.tables, rows, strict=True) if rows else ()
-        return cls(layout, tuple(_part(layout, table, ids) for table, ids in pairs))
+        return cls(layout, tuple(_Dealt.of(layout, table, ids) for table, ids in pairs))
 
-    def fields(self, shard: int) -> list[str | int]:
-        """Fields to ask of a shard: the mark, then the blocks of one table after another."""
-        fields: list[str | int] = [MARK]
-        for part in self.parts:
-            start = int(part.counts[: shard - self.layout.n_dense_shards].sum())
-            stop = start + int(part.counts[shard - self.layout.n_dense_shards])
-            fields += (part.table.first_block + part.blocks[start:stop]).tolist()
-        return fields
+    def on(self, shard: int) -> list[tuple[Table, Ids]]:
+        """The rows of each table that are asked of a shard."""
+        at = shard - self.layout.n_dense_shards
+        return [(part.table, part.rows[part.on(at)]) for part in self.parts]
+
+    def asked(self, shard: int) -> tuple[str, bytes]:
+        """The same as ``fetch_rows.lua`` has it: about the tables, and their rows."""
+        parts = [(table, rows) for table, rows in self.on(shard) if len(rows)]
+        abouts = (f"{_described(self.layout.seed, table)},{len(rows)}" for table, rows in parts)
+        return ",".join(abouts), b"".join(_packed(rows) for _, rows in parts)
 
     def rows(
-        self, replies: Sequence[Sequence[bytes | None]], dtype: Float, begin: Begin
+        self, replies: Sequence[tuple[bytes, bytes]], dtype: Float, begin: Begin
     ) -> tuple[Vector, ...]:
-        """The rows of each table, shape (n, width), from what each table shard replied."""
-        starts, tables = [1] * len(replies), []
+        """The rows of each table, shape (n, width), from what each table shard replied.
+
+        Which is for each row whether it is there, and their values one after another.
+        """
+        at, tables = [(0, 0)] * len(replies), []
         for part in self.parts:
-            packed: list[bytes | None] = []
-            for index, count in enumerate(part.counts.tolist()):
-                packed += replies[index][starts[index] : starts[index] + count]
-                starts[index] += count
-            values = _unpacked(self.layout, part.table, part.blocks, packed, dtype, begin)
-            tables.append(values[part.block, part.within])
+            row_bytes = part.table.width * dtype.itemsize
+            there, values = list[bytes](), list[bytes]()
+            for shard, (known, stored) in enumerate(replies):
+                (row, byte), count = at[shard], part.ends[shard + 1] - part.ends[shard]
+                at[shard] = row + count, byte + count * row_bytes
+                there.append(known[row : at[shard][0]])
+                values.append(stored[byte : at[shard][1]])
+            tables.append(self._sorted(part, b"".join(there), b"".join(values), dtype, begin))
         return tuple(tables)
 
-
-def _part(layout: Layout, table: Table, ids: Ids) -> _Part:
-    of_row, within = np.divmod(ids, table.rows_per_block)
-    blocks, position = np.unique(of_row, return_inverse=True)
-    shards = shards_of(layout, table, blocks) - layout.n_dense_shards
-    order = np.argsort(shards, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    counts = np.bincount(shards, minlength=layout.n_table_shards)
-    return _Part(table, blocks[order], rank[position], within, counts)
-
-
-def _unpacked(
-    layout: Layout,
-    table: Table,
-    blocks: Ids,
-    packed: Sequence[bytes | None],
-    dtype: Float,
-    begin: Begin,
-) -> Vector:
-    """Blocks as an array (n, rows in a block, width); those that do not exist yet begin."""
-    numbers = table.rows_per_block * table.width
-    values = np.empty((len(blocks), numbers), dtype)
-    there = np.array([block is not None for block in packed], dtype=bool)
-    stored = b"".join(block for block in packed if block is not None)
-    values[there] = np.frombuffer(stored, dtype).reshape(-1, numbers)
-    values[~there] = begin(initial_values(layout, table, blocks[~there]))
-    return values.reshape(len(blocks), table.rows_per_block, table.width)
+    def _sorted(
+        self, part: _Dealt, there: bytes, values: bytes, dtype: Float, begin: Begin
+    ) -> Vector:
+        """The rows of a table in the order in which they were asked for; absent ones begin."""
+        found = np.empty((len(part.rows), part.table.width), dtype)
+        found[part.order] = np.frombuffer(values, dtype).reshape(found.shape)
+        absent = np.frombuffer(there, np.uint8) == 0
+        if absent.any():
+            drawn = _drawn(self.layout, part.table, part.rows[absent], part.table.width)
+            found[part.order[absent]] = begin(drawn)
+        return found
 
 
 def packed_gradient(
@@ -141,21 +139,46 @@ def packed_gradient(
     indices = range(layout.n_table_shards)
     texts, payloads = [list[str]() for _ in indices], [list[bytes]() for _ in indices]
     for table, part in zip(layout.tables, rows, strict=True) if rows else ():
-        key = ",".join(map(str, keys(layout.seed, table.spec.name)))
-        spread = repr(float(table.spec.spread or 0.0))
-        about = f"{table.first_block},{table.width},{table.rows_per_block},{spread},{key}"
-        shards = shards_of(layout, table, part.ids // table.rows_per_block)
+        dealt, about = _Dealt.of(layout, table, part.ids), _described(layout.seed, table)
         with np.errstate(over="ignore"):  # what the dtype cannot hold is refused there
-            values = part.values.astype(dtype, copy=False)
+            values = part.values.astype(dtype, copy=False)[dealt.order]
+        ids = _packed(dealt.rows)
         for index in indices:
-            here = np.flatnonzero(shards == layout.n_dense_shards + index)
-            if len(here):
-                texts[index].append(f"{about},{len(here)}")
+            here = dealt.on(index)
+            if here.start < here.stop:
+                texts[index].append(f"{about},{here.stop - here.start}")
                 payloads[index] += [
-                    part.ids[here].astype("<u4").tobytes(),
+                    ids[4 * here.start : 4 * here.stop],
                     encode(wire, values[here].reshape(-1)).tobytes(),
                 ]
     return [(",".join(texts[index]), b"".join(payloads[index])) for index in indices]
+
+
+def _table_shards(layout: Layout, table: Table, blocks: Ids) -> Ids:
+    """The shard of each block, counted from the first one of tables."""
+    shards: Ids = (table.first_block + blocks) % layout.n_table_shards
+    return shards
+
+
+def _packed(rows: Ids) -> bytes:
+    return rows.astype("<u4").tobytes()
+
+
+@lru_cache(maxsize=64)
+def _described(seed: int, table: Table) -> str:
+    """A table as ``tables.lua`` has it, up to the number of its rows."""
+    key, spread = keys(seed, table.spec.name), repr(float(table.spec.spread or 0.0))
+    numbers = (table.first_block, table.width, table.rows_per_block, spread, *key)
+    return ",".join(map(str, numbers))
+
+
+def _drawn(layout: Layout, table: Table, ids: Ids, count: int) -> npt.NDArray[np.float64]:
+    """First values of rows, or of blocks, of ``count`` numbers each, which lie in that order."""
+    spread = table.spec.spread or 0.0
+    if not spread:
+        return np.zeros((len(ids), count))
+    numbers = ids[:, None] * count + np.arange(count)
+    return spread * drawn(keys(layout.seed, table.spec.name), numbers)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 -- Read a range of a vector's blocks, and where the shard stood at that moment.
 --
 -- KEYS  1 meta, 2 the vector
--- ARGV  1 fence and 2 change that the shard is known to have had, 3 stream, 4 first and 5 last
+-- ARGV  1 and 2: behind.lua, 3 stream, 4 first and 5 last
 --       block, 6 coding.lua
 -- Reply {answer, clock, sequence, values}: the shard's clock, the last sequence of this stream,
 --       and the blocks as one string, coded
@@ -9,12 +9,7 @@
 -- Error BADARG: no such coding, or not for these numbers.
 
 local head = redis.call('HMGET', KEYS[1], 'fence', 'change', 'clock', 'seq:' .. ARGV[3], 'dtype')
-if head[1] then
-  local fence, change, known = tonumber(head[1]), tonumber(head[2] or 0), tonumber(ARGV[1])
-  if fence < known or (fence == known and change < tonumber(ARGV[2])) then
-    return { 'BEHIND', 0, 0, '' }
-  end
-end
+if is_behind(head[1], head[2]) then return { 'BEHIND', 0, 0, '' } end
 local blocks, ids = {}, range(ARGV[4], ARGV[5])
 if head[3] then blocks = read_blocks(KEYS[2], ids) end
 for i = 1, #ids do

@@ -8,9 +8,8 @@
 -- KEYS  1 meta, 2 params, 3.. one hash for each slot of the rule
 -- ARGV  1 to 4, 6, 9 to 11: protocol.lua (not int8),
 --       5 not used,
---       7 for each table nine numbers, with commas between: the id of its first block, numbers
---         in a row, rows in a block, spread, four keys, how many rows follow in ARGV 8,
---       8 for each table the rows (4 bytes each, ascending), then their gradient, packed,
+--       7 the tables, as tables.lua has them,
+--       8 for each table the rows, then their gradient, packed,
 --       12.. further numbers of the rule
 -- Reply {answer, clock, sequence, ''}: as push.lua
 -- Error BADPUSH: another length; BADARG: no such coding, or not for these numbers; nothing changed.
@@ -38,19 +37,6 @@ local function draw(table_, from, count)
     values[i] = table_.spread * (mixed * 2 / PRIME - 1)
   end
   return values
-end
-
-local function tables_of(text)
-  local numbers, tables = split(text), {}
-  for i = 1, #numbers, 9 do
-    local n = {}
-    for j = 0, 8 do n[j] = tonumber(numbers[i + j]) end
-    tables[#tables + 1] = {
-      first = n[0], width = n[1], rows = n[2], spread = n[3],
-      keys = { n[4], n[5], n[6], n[7] }, count = n[8],
-    }
-  end
-  return tables
 end
 
 local function push(rule, first)
@@ -108,20 +94,8 @@ local function push(rule, first)
   end
 
   for _, t in ipairs(tables) do
-    local rows, blocks, ids = {}, {}, {}
-    for i = 0, t.count - 1, RUN do
-      local count = math.min(RUN, t.count - i)
-      local part = { struct.unpack('<' .. string.rep('I4', count), payload, offset + 4 * i) }
-      for j = 1, count do rows[i + j] = part[j] end
-    end
+    local rows, blocks, ids = rows_of(t, payload, offset)
     offset = offset + 4 * t.count
-    for i = 1, t.count do
-      local block = math.floor(rows[i] / t.rows)
-      if block ~= blocks[#blocks] then
-        blocks[#blocks + 1] = block
-        ids[#ids + 1] = string.format('%d', t.first + block)
-      end
-    end
     local old = {}
     for k = 0, n_slots do old[k] = read_blocks(KEYS[2 + k], ids) end
     local i = 1

@@ -7,12 +7,12 @@ block by block and answer by answer as the scripts do. They are not made for spe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from distbelief.app.errors import Fenced
 from distbelief.app.layout.keys import PARAMETERS, named
+from distbelief.app.layout.layout import Table
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.settings.downpour import Wire
@@ -26,7 +26,13 @@ from distbelief.app.store.contract.parameters import (
     missing,
 )
 from distbelief.app.store.contract.standings import Standing, Standings
-from distbelief.app.store.contract.tables import Begin, Request, blocks_on, rows_in
+from distbelief.app.store.contract.tables import (
+    Begin,
+    Float,
+    Request,
+    blocks_on,
+    rows_in,
+)
 from distbelief.app.store.memory.calls import MemoryShard, MemoryShardCalls, fenced
 
 
@@ -203,9 +209,8 @@ class MemoryShards(MemoryShardCalls):
         """Read ``rows`` from the table shards, as they would reply on servers."""
         request, replies = Request.of(self.layout, rows), []
         for index in range(self.layout.n_dense_shards, self.layout.n_shards):
-            blocks: Mapping[Any, Vector] = self._there(index).vectors[name]
-            asked = request.fields(index)
-            replies.append([blocks[b].tobytes() if b in blocks else None for b in asked])
+            blocks = self._there(index).vectors[name]
+            replies.append(_stored_rows(blocks, request.on(index), self.dtype))
         return request.rows(replies, self.dtype, self._beginning(name))
 
     def _beginning(self, name: str) -> Begin:
@@ -223,3 +228,20 @@ class MemoryShards(MemoryShardCalls):
             block: vector[self.layout.block_slice(block)].astype(self.dtype)
             for block in self.layout.blocks(index)
         }
+
+
+def _stored_rows(
+    blocks: Mapping[int, Vector], asked: Sequence[tuple[Table, Ids]], dtype: Float
+) -> tuple[bytes, bytes]:
+    """Whether each row is there, and the values of all, as ``fetch_rows.lua`` replies."""
+    there, values = list[bool](), list[Vector]()
+    for table, rows in asked:
+        for row in rows.tolist():
+            block, within = divmod(row, table.rows_per_block)
+            stored = blocks.get(table.first_block + block)
+            there.append(stored is not None)
+            if stored is None:
+                values.append(np.zeros(table.width, dtype))
+            else:
+                values.append(stored.reshape(-1, table.width)[within])
+    return bytes(there), b"".join(each.tobytes() for each in values)

@@ -9,6 +9,7 @@
 int push_dense(Context *context, String **argv, int argc, const Rule *rule);
 int push_rows(Context *context, String **argv, int argc, const Rule *rule);
 int fetch(Context *context, String **argv, int argc);
+int fetch_rows(Context *context, String **argv, int argc);
 int announce(Context *context, String **argv, int argc);
 int begin_evaluation(Context *context, String **argv, int argc);
 int accumulate(Context *context, String **argv, int argc);

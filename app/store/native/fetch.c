@@ -55,8 +55,7 @@ static int read_blocks(const Hash *vector, int64_t first, int64_t last, Bytes *o
     return 1;
 }
 
-/* Whether the shard has an older fence than it is known to have had, or not that change. */
-static int is_behind(const Hash *meta, int64_t fence, int64_t known) {
+int is_behind(const Hash *meta, int64_t fence, int64_t known) {
     int64_t in_force = get_whole(meta, "fence", -1);
     if (in_force < 0) return 0;
     return in_force < fence || (in_force == fence && get_whole(meta, "change", 0) < known);

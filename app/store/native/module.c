@@ -36,7 +36,7 @@ static int version(Context *context, String **argv, int argc) {
     }
 
 /* The commands that only read, those that change something, and those of each rule. */
-#define EACH_READING(X) X(fetch, fetch) X(dots, dots) X(sparsity, sparsity)
+#define EACH_READING(X) X(fetch, fetch) X(fetch_rows, fetch_rows) X(dots, dots) X(sparsity, sparsity)
 #define EACH_CHANGING(X)                                                          \
     X(announce, announce) X(begin, begin_evaluation) X(accumulate, accumulate)    \
     X(combine, combine) X(pseudo, pseudo) X(orthant, orthant)

@@ -55,6 +55,10 @@ char dtype_of(const Hash *meta);
 /* How the fence in force stands to that of a call: NOMODEL, FENCED (newer), BEHIND (older), or "". */
 const char *fenced(const Hash *meta, int64_t fence);
 
+/* Whether the shard has an older fence than it is known to have had, or not that change.
+ * Twin: ../lua/behind.lua. */
+int is_behind(const Hash *meta, int64_t fence, int64_t known);
+
 /* Why a call of the coordinator is not to be served, or "" if it is; NULL if an error was told.
  * Twin: ../lua/changes.lua. */
 const char *standing(const Hash *meta, Call *call);

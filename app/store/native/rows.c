@@ -162,7 +162,7 @@ int push_rows(Context *context, String **argv, int argc, const Rule *rule) {
         Bytes about = bytes_of(push.call.arguments[ABOUT]);
         Bytes payload = bytes_of(push.call.arguments[PAYLOAD]);
         Tables tables = {allocate(most_tables(about) * sizeof(Table)), 0};
-        if (read_tables(&tables, context, about, payload, given_width(&push))) {
+        if (read_tables(&tables, context, "BADPUSH", about, payload, given_width(&push))) {
             take(&work, &tables);
         }
         release(tables.tables);

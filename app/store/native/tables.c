@@ -66,13 +66,14 @@ static int count_blocks(Table *table) {
     return 1;
 }
 
-int read_tables(Tables *tables, Context *context, Bytes about, Bytes payload, size_t width) {
+int read_tables(Tables *tables, Context *context, const char *word, Bytes about, Bytes payload,
+                size_t width) {
     size_t needed = 0;
     tables->n = 0;
     while (about.length > 0) {
         Table *table = &tables->tables[tables->n];
         if (!read_table(table, context, &about)) {
-            say_error_about(context, "BADPUSH table %d is not described as a table is",
+            say_error_about(context, "%s table %d is not described as a table is", word,
                             tables->n + 1);
             return 0;
         }
@@ -84,12 +85,13 @@ int read_tables(Tables *tables, Context *context, Bytes about, Bytes payload, si
         tables->n++;
     }
     if (needed != payload.length) {
-        say_error_about(context, "BADPUSH %zu bytes of rows, %zu needed", payload.length, needed);
+        say_error_about(context, "%s %zu bytes of rows, %zu needed", word, payload.length,
+                        needed);
         return 0;
     }
     for (int i = 0; i < tables->n; i++) {
         if (count_blocks(&tables->tables[i])) continue;
-        say_error_about(context, "BADPUSH rows of table %d do not ascend", i + 1);
+        say_error_about(context, "%s rows of table %d do not ascend", word, i + 1);
         return 0;
     }
     return 1;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
@@ -35,7 +34,7 @@ from distbelief.app.store.contract.parameters import (
 from distbelief.app.store.contract.tables import Begin, beginning, packed_gradient
 from distbelief.app.store.native.coding import NATIVE
 from distbelief.app.store.redis.calls import Head, ShardKeys, length
-from distbelief.app.store.redis.costs import LEAST_APART, longest
+from distbelief.app.store.redis.costs import LEAST_APART
 from distbelief.app.store.redis.meta import positions
 from distbelief.app.store.redis.shards import RedisShards
 from distbelief.app.store.redis.writing import PIECE_BYTES
@@ -43,13 +42,16 @@ from distbelief.app.store.redis.writing import PIECE_BYTES
 #: Where the fresh parameters are in the reply to a push.
 FRESH = 3
 
+#: The files of a push of dense numbers, and of one of rows.
+SHELLS = {"push": ("push",), "push_rows": ("tables", "push_rows")}
+
 ANNOUNCE = Script.load("distbelief.app.store", "announce", twin="announce")
 
 
 def push_script(rule: Rule, shell: str = "push") -> Script:
     """The script that applies ``rule``: the protocol, the ``shell``, the rule's few lines."""
     folder = files("distbelief.app.store") / "lua"
-    shared = [folder / f"{name}.lua" for name in ("prelude", "coding", "protocol", shell)]
+    shared = [folder / f"{name}.lua" for name in ("prelude", "coding", "protocol", *SHELLS[shell])]
     twin = f"{shell}_{rule.name}"
     return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin)
 
@@ -158,9 +160,7 @@ class RedisParameterStore(RedisShards):
     def _pushes_at_a_time(self, rows: Tables, wire: Wire) -> list[int]:
         """For each server how many of a push's calls may be one behind another."""
         if rows:
-            per_shard = math.ceil(sum(len(each.ids) for each in rows) / self.layout.n_table_shards)
-            most = longest(self._servers, lambda of: of.row)
-            return [max(1, rows_at_once // max(1, per_shard)) for rows_at_once in most]
+            return self._rows_at_a_time(sum(len(each.ids) for each in rows))
         coded, numbers = wire != "float32", length(self._shards[0].part)
         n_bytes = coded_bytes(wire, numbers) if coded else numbers * self.dtype.itemsize
         if n_bytes >= LEAST_APART:

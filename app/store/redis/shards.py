@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -29,7 +30,8 @@ from distbelief.app.store.contract.standings import Standing, Standings
 from distbelief.app.store.contract.tables import MARK, Begin, Request, rows_in
 from distbelief.app.store.native.coding import NATIVE
 from distbelief.app.store.redis.calls import ShardCalls
-from distbelief.app.store.redis.meta import positions, shard_state_of, standing_of
+from distbelief.app.store.redis.costs import longest
+from distbelief.app.store.redis.meta import positions, shard_state_of
 
 #: Where the values are in the reply to a fetch.
 VALUES = 3
@@ -38,7 +40,14 @@ HEAD = ("fence", "change")
 #: Scans of a table that a server may break off by a restart, one after another.
 MOST_SCANS = 3
 
-FETCH = Script.load("distbelief.app.store", "fetch", "prelude", "coding", twin="fetch", reads=True)
+FETCH = Script.load(
+    *("distbelief.app.store", "fetch", "prelude", "behind", "coding"), twin="fetch", reads=True
+)
+FETCH_ROWS = Script.load(
+    *("distbelief.app.store", "fetch_rows", "prelude", "behind", "tables"),
+    twin="fetch_rows",
+    reads=True,
+)
 COPY = Script.load("distbelief.app.store", "copy", "changes")
 DROP = Script.load("distbelief.app.store", "drop", "changes")
 FENCE = Script.load("distbelief.app.store", "fence")
@@ -65,37 +74,37 @@ class RedisShards(ShardCalls):
         parts = [self._arriving(wire, vector[at.part]) for at in self._shards[:n_dense]]
         commands = self._reads(name, stream, known, word(wire), parts)
         for index, at in enumerate(self._shards[n_dense:], n_dense):
-            # The position is read first: a push in between is then counted as staleness
-            # that was not there, never the other way round.
-            commands.append(Command(at.server, ("HMGET", at.meta, "clock", f"seq:{stream}")))
-            key = shard(self._run, index, name)
-            commands.append(Command(at.server, ("HMGET", key, *request.fields(index))))
-            # Behind the rows: whatever happened while they were read is seen.
-            commands.append(Command(at.server, ("HMGET", at.meta, *HEAD)))
+            arguments = (known[index].fence, known[index].change, stream, *request.asked(index))
+            commands.append(Command.call(at.server, FETCH_ROWS, self._keys(index, name), arguments))
         at_a_time = self._at_a_time(lambda of: of.sending(coded=wire != "float32"))
+        if rows:
+            of_rows = self._rows_at_a_time(sum(map(len, rows)))
+            at_a_time = [min(each) for each in zip(at_a_time, of_rows, strict=True)]
         replies = call_paced(self._servers, commands, at_a_time)
         stood: list[tuple[int, int]] = []
         for at, part, reply in zip(self._shards, parts, replies[:n_dense], strict=False):
             answer, clock, sequence, values = reply
-            if answer == b"BEHIND":
-                raise behind(len(stood))
             length = values if isinstance(values, int) else len(values)
-            if answer != b"OK" or length != part.nbytes:
-                raise missing(len(stood))
+            _check_read(len(stood), answer, whole=length == part.nbytes)
             if isinstance(values, bytes):
                 part[...] = np.frombuffer(values, np.uint8)
             self._decode(wire, part, vector[at.part])
             stood.append((clock, sequence))
-        of_tables = replies[n_dense + 1 :: 3]
-        asked = zip(replies[n_dense::3], of_tables, replies[n_dense + 2 :: 3], strict=True)
-        for (clock, sequence), fields, meta in asked:
-            if meta[0] is not None and standing_of(*meta) < known[len(stood)]:
-                raise behind(len(stood))
-            if clock is None or fields[0] is None:  # the mark must be there
-                raise missing(len(stood))
-            stood.append((int(clock), int(sequence or 0)))
-        tables = request.rows(of_tables, self.dtype, self._beginning(name))
+        of_tables = replies[n_dense:]
+        for answer, clock, sequence, _, _ in of_tables:
+            _check_read(len(stood), answer)
+            stood.append((clock, sequence))
+        tables = request.rows([reply[3:] for reply in of_tables], self.dtype, self._beginning(name))
         return Fetched(vector, positions(stood), tables)
+
+    def _rows_at_a_time(self, n_rows: int) -> list[int]:
+        """For each server how many calls about ``n_rows`` may be one behind another.
+
+        To read a row costs no more than to change it.
+        """
+        per_shard = max(1, math.ceil(n_rows / self.layout.n_table_shards))
+        most = longest(self._servers, lambda of: of.row)
+        return [max(1, rows_at_once // per_shard) for rows_at_once in most]
 
     @property
     def _known(self) -> Standings:
@@ -282,3 +291,11 @@ class RedisShards(ShardCalls):
                     for what in keys
                 ]
             )
+
+
+def _check_read(shard: int, answer: bytes, *, whole: bool = True) -> None:
+    """Raise for what a shard answers that cannot give what it is known to have had."""
+    if answer == b"BEHIND":
+        raise behind(shard)
+    if answer != b"OK" or not whole:
+        raise missing(shard)

@@ -15,6 +15,8 @@ import signal
 import sys
 from typing import TextIO
 
+from contest.machine import kernels
+
 #: Where a missing module comes from.
 INSTALL = "pip install --group bench"
 
@@ -27,7 +29,7 @@ def main() -> None:
     try:
         peer = importlib.import_module(f"peers.{name}")
         with peer.contestant(options) as work:
-            _answer(answers, {"ready": True})
+            _answer(answers, {"ready": True, "kernels": kernels()})
             for line in sys.stdin:
                 _answer(answers, work(json.loads(line)))
     except ModuleNotFoundError as error:

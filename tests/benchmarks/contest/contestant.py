@@ -24,6 +24,12 @@ CHILD = BENCHMARKS / "contest" / "child.py"
 START_S = 180.0
 GRACE_S = 20.0
 
+#: What chooses another kernel of the linear algebra than its library would: some machines set it.
+KERNELS = (
+    *("OPENBLAS_CORETYPE", "NVPL_BLAS_DEBUG_CPU_TYPE", "BLIS_ARCH_TYPE", "MKL_DEBUG_CPU_TYPE"),
+    *("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "NPY_DISABLE_CPU_FEATURES"),
+)
+
 #: What limits the threads of the linear algebra of all contestants.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -65,7 +71,7 @@ class Contestant:
                 start_new_session=True,
             )
         try:
-            self._answer(START_S)
+            self.kernels: list[str] = self._answer(START_S)["kernels"]
         except BaseException:
             self.close()
             raise
@@ -121,10 +127,16 @@ class Contestant:
 
 @dataclass
 class Field:
-    """Contestants that run side by side; those that cannot are in ``absent``, with the reason."""
+    """Contestants that run side by side; those that cannot are in ``absent``, with the reason.
+
+    Of entries only those take part whose names begin as one of ``only``. ``kernels`` are those of
+    their linear algebra, by name.
+    """
 
     folder: Path
+    only: tuple[str, ...] = ("",)
     absent: dict[str, str] = field(default_factory=dict)
+    kernels: dict[str, list[str]] = field(default_factory=dict)
 
     @contextmanager
     def running(self, entries: Sequence[Entry]) -> Iterator[list[Contestant]]:
@@ -132,12 +144,15 @@ class Field:
         with ExitStack() as stack:
             started = []
             for entry in entries:
+                if not entry.name.startswith(self.only):
+                    continue
                 try:
                     each = Contestant(entry, self.folder)
                 except Absent as reason:
                     self.miss(entry, reason)
                     continue
                 stack.callback(each.close)
+                self.kernels[entry.name] = each.kernels
                 started.append(each)
             yield started
 
@@ -171,7 +186,8 @@ def _descendants(pid: int) -> list[psutil.Process]:
 
 
 def _environment(threads: int | None) -> dict[str, str]:
-    found = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{BENCHMARKS}"}
+    kept = {name: value for name, value in os.environ.items() if name not in KERNELS}
+    found = {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{BENCHMARKS}"}
     found["RAY_USAGE_STATS_ENABLED"] = "0"
     if threads is not None:
         found |= dict.fromkeys(THREADS, str(threads))

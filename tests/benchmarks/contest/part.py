@@ -38,6 +38,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     found.add_argument("--small", action="store_true", help="a try: small sizes, few rounds")
     found.add_argument("--rounds", type=int, help="alternating rounds [default: by part]")
+    found.add_argument("--only", nargs="+", help="contestants whose names begin so")
     found.add_argument(
         "--folder", type=Path, default=DEFAULT_FOLDER, help="for results, logs and data"
     )
@@ -50,12 +51,22 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def measure(part: Part, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run a part and print its tables; who does not take part is named."""
     print(f"{part.title}", flush=True)
-    before, field = machine(), Field(arguments.folder.resolve() / "logs" / part.name)
+    before, logs = machine(), arguments.folder.resolve() / "logs" / part.name
+    field = Field(logs, only=tuple(arguments.only or ("",)))
     results = part.run(arguments, field)
-    found = {"machine": before, "small": arguments.small, "absent": field.absent, **results}
-    print("\n".join([*part.lines(found), *missing(found)]), flush=True)
+    about = {"machine": before, "small": arguments.small, "kernels": field.kernels}
+    found = {**about, "absent": field.absent, **results}
+    print("\n".join([*part.lines(found), *kernels(found), *missing(found)]), flush=True)
     print()
     return found
+
+
+def kernels(found: dict[str, Any]) -> list[str]:
+    """Who computes with what: a line for all that do it alike."""
+    alike: dict[str, list[str]] = {}
+    for name, loaded in found["kernels"].items():
+        alike.setdefault(", ".join(loaded) or "none", []).append(name)
+    return [f"linear algebra: {which} ({'; '.join(names)})" for which, names in alike.items()]
 
 
 def missing(found: dict[str, Any]) -> list[str]:

@@ -16,9 +16,10 @@ from distbelief.app.client.engine import Engine
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import Argument
 from distbelief.app.layout.keys import COUNTED, shard
+from distbelief.app.store.contract.tables import MARK
 from distbelief.app.store.redis.calls import CREATE
 from distbelief.app.store.redis.parameters import ANNOUNCE, push_script
-from distbelief.app.store.redis.shards import FENCE, FETCH
+from distbelief.app.store.redis.shards import FENCE, FETCH, FETCH_ROWS
 from distbelief.app.store.redis.vectors import (
     ACCUMULATE,
     BEGIN,
@@ -38,7 +39,7 @@ RULES = {rule.name: rule for rule in some_rules(**SETTINGS, **PENALTIES)}
 TWINS = [
     *(push_script(rule) for rule in RULES.values()),
     *(push_script(rule, "push_rows") for rule in RULES.values()),
-    *(FETCH, ANNOUNCE, BEGIN, ACCUMULATE, DOTS, COMBINE, PSEUDO, ORTHANT, SPARSITY),
+    *(FETCH, FETCH_ROWS, ANNOUNCE, BEGIN, ACCUMULATE, DOTS, COMBINE, PSEUDO, ORTHANT, SPARSITY),
 ]
 ONLY_LUA = [CREATE, FENCE]
 
@@ -60,6 +61,11 @@ class Side:
             return self.client.execute_command(*words)
         except redis.ResponseError as error:
             return error
+
+    def mark(self, *names: str) -> None:
+        """Have vectors be those of a shard of tables."""
+        for name in names:
+            self.client.hset(self.key(name), MARK, "")
 
     def key(self, name: str) -> str:
         return shard(self.engine, 0, name)

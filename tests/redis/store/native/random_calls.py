@@ -17,7 +17,7 @@ from distbelief.app.settings.downpour import Wire
 from distbelief.app.store.contract.coding import encode, word
 from distbelief.app.store.redis.calls import CREATE
 from distbelief.app.store.redis.parameters import ANNOUNCE, push_script
-from distbelief.app.store.redis.shards import FENCE, FETCH
+from distbelief.app.store.redis.shards import FENCE, FETCH, FETCH_ROWS
 from distbelief.app.store.redis.vectors import (
     ACCUMULATE,
     BEGIN,
@@ -57,7 +57,7 @@ class Calls:
 
     def pushes(self) -> list[Callable[[], None]]:
         """The kinds of calls in a training, to choose from evenly."""
-        others = [self.announce, self.fetch, self.raise_fence]
+        others = [self.announce, self.fetch, self.fetch_rows, self.fetch_rows, self.raise_fence]
         return [self.push] * 6 + [self.push_rows] * 6 + others
 
     def operations(self) -> list[Callable[[], None]]:
@@ -76,6 +76,8 @@ class Calls:
         names = [PARAMETERS, *slots, *VECTORS]
         packed = [each.tobytes() for each in [values[0], *states, *values[1:]]]
         self._call(CREATE, ["meta", *names], *head, *packed)
+        for side in self.sides:
+            side.mark(PARAMETERS, *slots)
 
     def push(self) -> None:
         chosen = [each for each in range(len(self.sizes)) if self._often(0.8)]
@@ -94,21 +96,27 @@ class Calls:
     def push_rows(self) -> None:
         tables, payload, wire = [], [], self._coding()
         for index in range(self._some(1, 2)):
-            width, rows = self._table(index)
-            spread = repr(float(self.random.choice([0.0, 0.5, 1e-3])))
-            count = self._some(0, 12)
-            row = np.unique(self.random.integers(0, 40, count))
-            if self._rarely(0.2):
-                row += 2**31 + 5
-            key = ",".join(str(PRIME * each // 5) for each in range(1, 5))
-            first = FIRST_TABLE * (index + 1)
-            tables.append(f"{first},{width},{rows},{spread},{key},{len(row)}")
+            about, width, row = self._rows(index)
+            tables.append(about)
             payload += [row.astype("<u4").tobytes()]
             gradient = self.values(len(row) * width, any_bits=self._rarely())
             payload += [coded(wire, gradient)]
         if self._rarely():
             payload.append(b"more")
         self._push("push_rows", ",".join(tables), b"".join(payload), "0", word(wire))
+
+    def fetch_rows(self) -> None:
+        """Of parameters that pushes have made, or of a vector that is no table's."""
+        chosen = [self._rows(index) for index in range(self._some(0, 2))]
+        if self._rarely():  # blocks of another length
+            chosen.append((f"0,1,{self.numbers + 1},0.0,1,1,1,1,1", 1, np.zeros(1, np.int64)))
+        about = ",".join(text for text, *_ in chosen)
+        payload = b"".join(row.astype("<u4").tobytes() for *_, row in chosen)
+        known = max(0, self.change + (self._some(-1, 1) if self._rarely() else 0))
+        names = [PARAMETERS, *(slot(name) for name in self.rule.slots), MISSING]
+        name = str(self.random.choice(names))
+        where = (known, self._some(0, 1), about, payload + b"more" * self._rarely(0.05))
+        self._call(FETCH_ROWS, ["meta", name], self._fence(), *where)
 
     def announce(self) -> None:
         stream, attempt = self._some(0, 1), self._some(0, 2)
@@ -245,6 +253,17 @@ class Calls:
     def _table(self, index: int) -> tuple[int, int]:
         """Numbers in a row, and rows in a block."""
         return ((3, 5), (16, 1))[index] if self.numbers % 2 else ((1, 16), (600, 2))[index]
+
+    def _rows(self, index: int) -> tuple[str, int, npt.NDArray[np.int64]]:
+        """A table with some rows as arguments have it, numbers in a row, and the rows."""
+        width, rows = self._table(index)
+        spread = repr(float(self.random.choice([0.0, 0.5, 1e-3])))
+        row = np.unique(self.random.integers(0, 40, self._some(0, 12)))
+        if self._rarely(0.2):
+            row += 2**31 + 5
+        key = ",".join(str(PRIME * each // 5) for each in range(1, 5))
+        first = FIRST_TABLE * (index + 1)
+        return f"{first},{width},{rows},{spread},{key},{len(row)}", width, row
 
     def _fence(self) -> int:
         return self.fence + (self._some(-1, 1) if self._rarely() else 0)
