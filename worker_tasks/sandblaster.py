@@ -1,4 +1,4 @@
-"""The Sandblaster task: one portion of one evaluation."""
+"""The Sandblaster task: a shift of a process, in which it computes the portions that it takes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import traceback
 from dataclasses import replace
 from functools import lru_cache
 
-from distbelief.app.errors import DataLost, DistBeliefError, Fenced, WorkerMismatch
+from distbelief.app.client.commands import Command
+from distbelief.app.errors import DataLost, DistBeliefError, Fenced, ServerError, WorkerMismatch
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.runs.batch import BatchEvaluation, Report, find, report
+from distbelief.app.runs import offers
+from distbelief.app.runs.batch import BatchEvaluation, Report, ShiftNews, find, telling
+from distbelief.app.runs.leadership import is_running
+from distbelief.app.runs.offers import Offer, Shift
 from distbelief.app.store.contract.parameters import Counted
 from distbelief.app.store.contract.standings import from_json
 from distbelief.worker_tasks.context import (
@@ -24,15 +28,73 @@ from distbelief.worker_tasks.context import (
 from distbelief.worker_tasks.lease import is_unknown, process_name
 from distbelief.worker_tasks.portion import compute, rounded
 from distbelief.worker_tasks.process import computing
-from distbelief.worker_tasks.task_clock import ChunkClock, TooLong
+from distbelief.worker_tasks.shutdown import ending
+from distbelief.worker_tasks.task_clock import ChunkClock, ShiftClock, TooLong
 
 log = logging.getLogger(__name__)
 
+#: A shift ends when nothing was offered for so long: longer than it takes from the end of an
+#: evaluation to the next one, where what a message costs matters.
+IDLE_S = 0.25
+
+#: Others wait for a process no longer than a shift, which costs a message.
+SHIFT_S = 0.5
+
 
 @computing()
-def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatch: int) -> str:
-    """Compute a portion, add it to the sum on every shard once, and report it."""
-    answer = Report(fence, evaluation, portion, dispatch, process_name())
+def work_shift(run: str, fence: int, number: int) -> str:
+    """Compute portions that are offered, one after another, for a while.
+
+    Each is added to the sum on every shard once, and reported. The outcome is that of the last.
+    """
+    if not is_running(control_server(), run, fence):
+        return "refused" if is_unknown(ledger(run)) else "fenced"
+    shift = Shift(run, fence, number)
+    try:
+        outcome, say = _work(shift)
+    except ServerError:
+        raise  # nobody is there to be told
+    except Exception:
+        _leave(shift, [])
+        raise
+    _leave(shift, say)
+    return outcome
+
+
+def _work(shift: Shift) -> tuple[str, list[Command]]:
+    """Compute portions until the time is over, or one was not as it should be."""
+    clock, outcome = ShiftClock(), "nothing to do"
+    say = telling(shift.run, ShiftNews(shift.fence, shift.number, over=False))
+    while not ending():
+        replies = control_server().call([*say, *offers.taking(shift, IDLE_S)])
+        offer, say = offers.taken(replies), []
+        if offer is None:
+            break
+        outcome, say = _compute(shift, offer)
+        clock.note_portion()
+        if outcome != "done" or clock.is_over(_limit_s(shift)):
+            break
+    return outcome, say
+
+
+def _limit_s(shift: Shift) -> float:
+    return min(SHIFT_S, open_context(shift.run, shift.fence).config.task_seconds)
+
+
+def _leave(shift: Shift, say: list[Command]) -> None:
+    """Say what there is to say, and that the shift is over."""
+    over = telling(shift.run, ShiftNews(shift.fence, shift.number, over=True))
+    control_server().call([*say, *over, offers.leaving(shift)])
+
+
+def _compute(shift: Shift, offer: Offer) -> tuple[str, list[Command]]:
+    """Compute a portion and add it to the sum on every shard; the outcome, and the report of it.
+
+    An error is reported at once, and raised.
+    """
+    run, fence = shift.run, shift.fence
+    evaluation, portion, dispatch = offer
+    answer = Report(fence, evaluation, portion, dispatch, process_name(), shift=shift.number)
     began = time.monotonic()
     try:
         loss, largest, computing_s = _add(
@@ -41,29 +103,24 @@ def compute_portion(run: str, fence: int, evaluation: int, portion: int, dispatc
     except TooLong as late:
         why = f"portion {portion} was cut short, for others wait"
         late_answer = replace(answer, error=why, cut=True, computing_s=late.whole_s)
-        report(control_server(), run, late_answer)
-        return "cut short"
+        return "cut short", telling(run, late_answer)
     except Fenced as reason:
-        if is_unknown(ledger(run)):
-            return "refused"
         log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, reason)
-        return "fenced"
+        return "fenced", []
     except DataLost as lost:
         # The coordinator's to mend, under a new fence; it waits for us, so it must hear of it.
         log.info("portion %d of evaluation %d: stopped, %s", portion, evaluation, lost)
-        report(control_server(), run, replace(answer, error=str(lost), lost=True))
-        return "data lost"
+        return "data lost", telling(run, replace(answer, error=str(lost), lost=True))
     except Exception as error:
         # Whatever a user's model raises must reach the coordinator.
         ours = isinstance(error, DistBeliefError)
         text = str(error) if ours else traceback.format_exc()
         mismatch = isinstance(error, WorkerMismatch)
-        report(control_server(), run, replace(answer, error=text, mismatch=mismatch))
+        control_server().call(telling(run, replace(answer, error=text, mismatch=mismatch)))
         raise
     seconds = time.monotonic() - began
     done = replace(answer, loss=loss, largest=largest, seconds=seconds, computing_s=computing_s)
-    report(control_server(), run, done)
-    return "done"
+    return "done", telling(run, done)
 
 
 def _add(context: RunContext, task: BatchEvaluation, portion: int) -> tuple[float, float, float]:
