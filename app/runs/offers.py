@@ -1,8 +1,9 @@
 """Portions that lie on the control server for whoever is free: offered, taken, and found again.
 
 A message of the broker begins a **shift** of a worker process, in which it takes portions by itself
-as long as there are any: so a portion costs no message. An offer is a hint, as a message is. It
-is moved to a list of the shift that takes it, where it is found while somebody computes it.
+as long as there are any: so a portion costs no message. Short ones are offered in bundles, which
+cost the calls of one. An offer is a hint, as a message is. It is moved to a list of the shift that
+takes it, where it is found while somebody computes it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ class Shift(NamedTuple):
     number: int
 
 
-def offering(run: str, fence: int, offers: Sequence[Offer]) -> list[Command]:
-    """Commands that put portions behind those that are offered."""
+#: What is taken at once.
+Bundle = Sequence[Offer]
+
+
+def offering(run: str, fence: int, bundles: Iterable[Bundle]) -> list[Command]:
+    """Commands that put bundles, of which there are some, behind those that are offered."""
     key = _offers(run, fence)
-    texts = (":".join(map(str, offer)) for offer in offers)
+    texts = (" ".join(":".join(map(str, each)) for each in bundle) for bundle in bundles)
     # What a coordinator leaves that dies must not stay for ever.
     return [Command(0, ("RPUSH", key, *texts)), Command(0, ("EXPIRE", key, KEEP_S))]
 
@@ -46,7 +51,7 @@ def withdrawing(run: str, fence: int) -> Command:
 
 
 def taking(shift: Shift, wait_s: float) -> list[Command]:
-    """Commands that take an offer, after which the shift is at no other one.
+    """Commands that take a bundle, after which the shift is at no other one.
 
     The last but one waits, for a moment. What is taken is read by :func:`taken`.
     """
@@ -58,9 +63,9 @@ def taking(shift: Shift, wait_s: float) -> list[Command]:
     ]
 
 
-def taken(replies: Sequence[bytes | None]) -> Offer | None:
-    """The offer in the last replies, which are those to :func:`taking`; None if there was none."""
-    return _read(replies[-2])
+def taken(replies: Sequence[bytes | None]) -> Bundle:
+    """The bundle in the last replies, which are those to :func:`taking`; empty if there is none."""
+    return _read(replies[-2] or b"")
 
 
 def leaving(shift: Shift) -> Command:
@@ -77,18 +82,17 @@ def find(servers: Servers, run: str, fence: int, shifts: Iterable[int]) -> dict[
     return {
         offer: place
         for place, texts in zip(places, lists, strict=True)
-        for offer in map(_read, texts)
-        if offer is not None
+        for text in texts
+        for offer in _read(text)
     }
 
 
-def _read(text: bytes | None) -> Offer | None:
-    """An offer as it lies in a list; None if it is none, for anybody may write there."""
+def _read(text: bytes) -> list[Offer]:
+    """A bundle as it lies in a list; nothing if it is none, for anybody may write there."""
     try:
-        evaluation, portion, dispatch = map(int, (text or b"").split(b":"))
-    except ValueError:
-        return None
-    return Offer(evaluation, portion, dispatch)
+        return [Offer(*map(int, each.split(b":"))) for each in text.split()]
+    except (ValueError, TypeError):
+        return []
 
 
 def _offers(run: str, fence: int) -> str:

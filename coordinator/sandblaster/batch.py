@@ -198,7 +198,7 @@ class BatchEvaluator:
         known = tuple((each.fence, each.change) for each in self._store.standings)
         evaluation = replace(evaluation, known=known)
         batch.announce(self._session.control, self._session.record.run, evaluation)
-        self._desk.open()
+        self._desk.open(self._usual_s)
         self._dispatches = DispatchLog(time.monotonic)
         policy = self._policy()
         self._portions = Portions(self.n_portions, policy, self._send, time.monotonic, self.tally)
@@ -273,10 +273,14 @@ class BatchEvaluator:
                 self._liveness.note(f"{worker} at portion {portion}")
         return found
 
+    @property
+    def _usual_s(self) -> float:
+        """What computing a portion took in the last evaluation, infinity before there was one."""
+        return statistics.median(self._computing) if self._computing else math.inf
+
     def _policy(self) -> Policy:
         workers, self._seen = max(self.workers, len(self._seen)), set()
-        usual_s = statistics.median(self._computing) if self._computing else math.inf
-        ready = math.ceil(AHEAD_S / max(usual_s, AHEAD_S / MOST_AHEAD))
+        ready = math.ceil(AHEAD_S / max(self._usual_s, AHEAD_S / MOST_AHEAD))
         return Policy(
             workers=workers,
             floor_s=self._session.config.backup_seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -15,6 +16,9 @@ from distbelief.coordinator.sandblaster.shifts import Shifts
 #: How long to wait for a report before looking for portions to send again.
 REPORT_TICK_S = 0.05
 
+#: Portions so short that some of them take no longer than this are taken together.
+BUNDLE_S, MOST_BUNDLED, TINY_S = 0.005, 64, 1e-6
+
 
 class Desk:
     """What a run's coordinator offers, to whom, and what it hears of it."""
@@ -23,10 +27,11 @@ class Desk:
         self._session = session
         self._fence = 0
         self._offered: list[Offer] = []
+        self._most = 1
 
-    def open(self) -> None:
-        """Begin an evaluation; under a new fence nobody is at work yet."""
-        self._offered = []
+    def open(self, usual_s: float) -> None:
+        """Begin an evaluation whose portions take so long; under a new fence nobody is at work."""
+        self._offered, self._most = [], int(min(BUNDLE_S / max(usual_s, TINY_S), MOST_BUNDLED))
         if self._fence != self._session.fence:
             self._fence = self._session.fence
             self._shifts = Shifts(self._session.send_shift, time.monotonic)
@@ -42,7 +47,9 @@ class Desk:
         """
         run, offered, self._offered = self._session.record.run, self._offered, []
         self._shifts.advance(workers, useful)
-        first = offers.offering(run, self._fence, offered) if offered else []
+        size = max(1, min(self._most, math.ceil(len(offered) / workers)))
+        bundles = [offered[at : at + size] for at in range(0, len(offered), size)]
+        first = offers.offering(run, self._fence, bundles) if bundles else []
         reports = list[batch.Report]()
         for news in batch.collect(self._session.control, run, REPORT_TICK_S, first):
             if news.fence != self._fence:

@@ -34,7 +34,8 @@ class Shifts:
         """Send what is wanted, if ``workers`` are known and ``useful`` have something to do."""
         since = self._clock() - FRESH_S
         fresh = sum(at >= since for at in self._at_work.values())
-        while fresh + len(self._waiting) < min(useful, max(workers, fresh + 1)):
+        wanted = min(useful, max(workers, fresh + 1))
+        for _ in range(wanted - fresh - len(self._waiting)):
             self._waiting[self._send()] = 0
 
     def note_begun(self, shift: int) -> None:

@@ -22,9 +22,10 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Targets
-from distbelief.app.runs import batch, leadership
+from distbelief.app.runs import batch, leadership, offers
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.leadership import Claimant
+from distbelief.app.runs.offers import Offer
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import RunConfig
@@ -35,7 +36,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.worker_tasks import context, sandblaster
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.portion import Share, rounded
-from distbelief.worker_tasks.sandblaster import compute_portion
+from distbelief.worker_tasks.sandblaster import work_shift
 from tests.dividing import split
 
 PORTIONS = 5
@@ -72,7 +73,13 @@ class Run:
         batch.announce(self.control, self.id, evaluation)
 
     def reports(self) -> list[batch.Report]:
-        return list(batch.collect(self.control, self.id, 0.01))
+        return [each for each in self.news() if isinstance(each, batch.Report)]
+
+    def news(self) -> list[batch.News]:
+        return batch.collect(self.control, self.id, 0.01)
+
+    def offer(self, *bundle: Offer, fence: int = FENCE) -> None:
+        self.control.call(offers.offering(self.id, fence, [bundle]))
 
     def shards(self) -> list[dict[bytes, bytes]]:
         """Every key of the run on every parameter server, and all that it holds."""
@@ -96,6 +103,7 @@ def run(
     monkeypatch.setenv(PARAMETER_SERVERS, ",".join(endpoints.parameter_servers))
     monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "")
+    monkeypatch.setattr(sandblaster, "IDLE_S", 0.01)
     control, servers = Servers([endpoints.broker]), Servers(endpoints.parameter_servers)
     model = SoftmaxRegression(6, 3)
     layout = Layout.plan(model.tensors, n_servers=2, block_numbers=4, n_shards=3)
@@ -117,6 +125,15 @@ def run(
         cache.cache_clear()
     control.close()
     servers.close()
+
+
+def compute_portion(
+    run_id: str, fence: int, evaluation: int, portion: int, dispatch: int, shift: int = 1
+) -> str:
+    """Offer a portion, and have this process work a shift."""
+    bundle = [Offer(evaluation, portion, dispatch)]
+    context.control_server().call(offers.offering(run_id, fence, [bundle]))
+    return work_shift(run_id, fence, shift)
 
 
 def share(run: Run, index: int) -> tuple[float, Vector]:
@@ -179,7 +196,7 @@ def test_workers_that_finish_the_same_portion_at_once_count_once(
 
     monkeypatch.setattr(sandblaster, "rounded", wait)
     threads = [
-        threading.Thread(target=compute_portion, args=(run.id, FENCE, 1, 2, dispatch))
+        threading.Thread(target=compute_portion, args=(run.id, FENCE, 1, 2, dispatch, dispatch))
         for dispatch in range(4)
     ]
     for thread in threads:
