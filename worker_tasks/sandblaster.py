@@ -37,8 +37,9 @@ log = logging.getLogger(__name__)
 #: evaluation to the next one, where what a message costs matters.
 IDLE_S = 0.25
 
-#: Others wait for a process no longer than a shift, which costs a message.
-SHIFT_S = 0.5
+#: A shift costs a message, and others wait as long for its process: those that must not wait long
+#: do so for a share of a task's time.
+SHIFT_S, TASK_SHARE = 0.5, 0.25
 
 
 @computing()
@@ -78,7 +79,8 @@ def _work(shift: Shift) -> tuple[str, list[Command]]:
 
 
 def _limit_s(shift: Shift) -> float:
-    return min(SHIFT_S, open_context(shift.run, shift.fence).config.task_seconds)
+    config = open_context(shift.run, shift.fence).config
+    return min(SHIFT_S, TASK_SHARE * config.task_seconds)
 
 
 def _leave(shift: Shift, say: list[Command]) -> None:

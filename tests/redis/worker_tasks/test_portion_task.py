@@ -173,6 +173,58 @@ def test_a_portion_is_added_and_reported(run: Run) -> None:
         assert report.error == ""
 
 
+def test_a_shift_takes_what_is_offered_in_bundles_and_tells_its_begin_and_end(run: Run) -> None:
+    run.begin(1)
+    run.offer(Offer(1, 0, 0), Offer(1, 1, 0), Offer(1, 2, 0))
+    run.offer(Offer(1, 3, 0))
+    assert work_shift(run.id, FENCE, 7) == "done"
+    assert_sum(run, 0, 1, 2, 3)
+    begun, *reports, over = run.news()
+    assert (begun, over) == (batch.ShiftNews(FENCE, 7, False), batch.ShiftNews(FENCE, 7, True))
+    assert [each.portion for each in reports if isinstance(each, batch.Report)] == [0, 1, 2, 3]
+    assert offers.find(run.control, run.id, FENCE, [7]) == {}
+
+
+def test_a_portion_of_a_bundle_that_a_backup_has_brought_counts_once(run: Run) -> None:
+    run.begin(1)
+    compute_portion(run.id, FENCE, 1, 1, 1)
+    run.offer(Offer(1, 0, 0), Offer(1, 1, 0), Offer(1, 2, 0))
+    assert work_shift(run.id, FENCE, 7) == "done"
+    assert_sum(run, 0, 1, 2)
+
+
+def test_of_a_bundle_only_the_portion_that_fails_is_reported_as_failed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = context.RunContext.portion
+
+    def fail(self: context.RunContext, index: int, n_portions: int) -> Any:
+        if index == 1:
+            raise ArithmeticError("not this one")
+        return whole(self, index, n_portions)
+
+    run.begin(1)
+    monkeypatch.setattr(context.RunContext, "portion", fail)
+    run.offer(Offer(1, 0, 0), Offer(1, 1, 0), Offer(1, 2, 0))
+    with pytest.raises(ArithmeticError):
+        work_shift(run.id, FENCE, 7)
+    assert [(each.portion, bool(each.error)) for each in run.reports()] == [(0, False), (1, True)]
+    assert_sum(run, 0)
+
+
+def test_a_shift_ends_before_a_portion_that_others_would_have_to_wait_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.begin(1)
+    monkeypatch.setattr(sandblaster, "SHIFT_S", 0.0)
+    for index in range(3):
+        run.offer(Offer(1, index, 0))
+    assert work_shift(run.id, FENCE, 7) == "done"
+    assert_sum(run, 0)
+    left = offers.find(run.control, run.id, FENCE, [7])
+    assert left == {Offer(1, 1, 0): None, Offer(1, 2, 0): None}
+
+
 def test_a_task_that_is_delivered_twice_counts_once(run: Run) -> None:
     run.begin(1)
     compute_portion(run.id, FENCE, 1, 3, 0)
