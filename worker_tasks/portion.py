@@ -43,6 +43,11 @@ class Share:
     gradient: Vector
     largest: float
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether there is a loss, and a gradient to be added."""
+        return math.isfinite(self.loss) and math.isfinite(self.largest)
+
 
 @silently
 def compute(

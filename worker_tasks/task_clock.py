@@ -1,4 +1,4 @@
-"""How long a unit and a portion take, so that they are no longer than others can wait."""
+"""How long a unit, a portion and a shift take, so that they are no longer than others can wait."""
 
 from __future__ import annotations
 
@@ -30,6 +30,24 @@ class PushClock:
     @property
     def _spent_s(self) -> float:
         return time.perf_counter() - self._began
+
+
+class ShiftClock:
+    """The time of a process that takes portions by itself, and begins none that is too much."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self._longest_s = 0.0
+
+    def note_portion(self) -> None:
+        """Note that another portion is over."""
+        now = time.monotonic()
+        self._longest_s = max(self._longest_s, now - self._last)
+        self._last = now
+
+    def is_over(self, limit_s: float) -> bool:
+        """Whether another portion, as long as the longest so far, would end after the limit."""
+        return self._last - self._began + self._longest_s > limit_s
 
 
 class TooLong(Exception):

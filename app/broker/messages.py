@@ -30,7 +30,7 @@ DOWNPOUR, SANDBLASTER, EVALUATION = "downpour", "sandblaster", "evaluation"
 #: The types of a task's arguments, by the name of its queue.
 TYPES: dict[str, tuple[type, ...]] = {
     DOWNPOUR: (str,),
-    SANDBLASTER: (int, int, int, int),
+    SANDBLASTER: (int, int),
     EVALUATION: (str,),
 }
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 #: The module and the function of each kind of task.
 CODE = {
     DOWNPOUR: ("distbelief.worker_tasks.downpour", "run_unit"),
-    SANDBLASTER: ("distbelief.worker_tasks.sandblaster", "compute_portion"),
+    SANDBLASTER: ("distbelief.worker_tasks.sandblaster", "work_shift"),
     EVALUATION: ("distbelief.worker_tasks.evaluation", "evaluate"),
     CALIBRATION: ("distbelief.worker_tasks.calibration", "measure"),
 }

@@ -37,6 +37,8 @@ def key_positions(words: Sequence[Word]) -> Sequence[int]:
         return range(1, len(words), 2)
     if name in ("BLPOP", "BRPOP"):
         return range(1, len(words) - 1)
+    if name == "BLMOVE":
+        return range(1, 3)
     if name in ("BLMPOP", "EVAL", "EVALSHA"):
         return range(3, 3 + int(_plain(words[2])))
     position = 2 if name in BEHIND_A_WORD else 1

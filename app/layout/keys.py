@@ -32,7 +32,11 @@ Control server:
     dist:run:{RUN}:wakeup       list: the name of each unit that finished or was given back;
                                 a hint, not the truth
     dist:run:{RUN}:evaluation:<n>  string: JSON of the evaluation that portions belong to
-    dist:run:{RUN}:portions     list: reports of portions; a lost one is asked for again
+    dist:run:{RUN}:offers:<fence>  list: portions that no worker has taken yet, each
+                                <evaluation>:<portion>:<dispatch>
+    dist:run:{RUN}:taken:<fence>.<shift>  list: the portion that a shift is at
+    dist:run:{RUN}:portions     list: reports of portions, and of shifts that begin and end; a lost
+                                one is asked for again
     dist:run:{RUN}:state        string: JSON of what the driver committed last
     dist:run:{RUN}:events       stream, bounded: what happened, for people and reports
     dist:run:{RUN}:staged:<digest>:<number>  string, for ten minutes if nobody renews it: a piece of

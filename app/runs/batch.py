@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.layout.keys import control
+from distbelief.app.runs import offers
 from distbelief.app.runs.damage import understood
 from distbelief.app.runs.record import KEEP_S
 
@@ -46,7 +47,8 @@ class Report:
 
     With a ``mismatch`` the worker does not compute what the coordinator would; ``lost`` is what
     a server had acknowledged, which is the coordinator's to mend. It was ``cut`` short when others
-    had waited long enough; ``computing_s`` is what computing the whole takes.
+    had waited long enough; ``computing_s`` is what computing the whole takes. ``shift`` is the
+    worker's.
     """
 
     fence: int
@@ -62,11 +64,24 @@ class Report:
     lost: bool = False
     computing_s: float = 0.0
     cut: bool = False
+    shift: int = 0
+
+
+@dataclass(frozen=True)
+class ShiftNews:
+    """That a shift has begun, or is over."""
+
+    fence: int
+    shift: int
+    over: bool
+
+
+News = Report | ShiftNews
 
 
 @cache
-def _report_reader() -> TypeAdapter[Report]:
-    return TypeAdapter(Report)
+def _news_reader() -> TypeAdapter[News]:
+    return TypeAdapter(News)
 
 
 @cache
@@ -75,10 +90,11 @@ def _evaluation_reader() -> TypeAdapter[BatchEvaluation]:
 
 
 def announce(servers: Servers, run: str, evaluation: BatchEvaluation) -> None:
-    """Make ``evaluation`` known, and forget the one before it."""
+    """Make ``evaluation`` known, and forget the one before it, with what is offered of it."""
     document, number = json.dumps(asdict(evaluation)), evaluation.number
     make = Command(0, ("SET", _key(run, number), document, "EX", KEEP_S))
-    servers.call([make, Command(0, ("UNLINK", _key(run, number - 1)))])
+    before = Command(0, ("UNLINK", _key(run, number - 1)))
+    servers.call([make, before, offers.withdrawing(run, evaluation.fence)])
 
 
 def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
@@ -91,29 +107,39 @@ def find(servers: Servers, run: str, number: int) -> BatchEvaluation | None:
         return _evaluation_reader().validate_json(found, strict=True)
 
 
-def clear(servers: Servers, run: str, number: int) -> None:
-    """Forget the last evaluation and the reports that nobody waits for."""
-    servers.one("UNLINK", _key(run, number), control(run, "portions"))
+def clear(servers: Servers, run: str, fence: int, number: int) -> None:
+    """Forget the last evaluation, its offers, and the reports that nobody waits for."""
+    gone = Command(0, ("UNLINK", _key(run, number), control(run, "portions")))
+    servers.call([gone, offers.withdrawing(run, fence)])
 
 
-def report(servers: Servers, run: str, answer: Report) -> None:
-    """Hand in a report. It may be lost, or arrive twice: the shards know what was counted."""
-    key, document = control(run, "portions"), json.dumps(asdict(answer))
+def telling(run: str, news: News) -> list[Command]:
+    """Commands that hand in a report or other news.
+
+    They may be lost, or arrive twice: the shards know what was counted.
+    """
+    key, document = control(run, "portions"), json.dumps(asdict(news))
     # One that comes when the run is over stays behind, and must not for ever.
-    servers.call([Command(0, ("RPUSH", key, document)), Command(0, ("EXPIRE", key, KEEP_S))])
+    return [Command(0, ("RPUSH", key, document)), Command(0, ("EXPIRE", key, KEEP_S))]
 
 
-def collect(servers: Servers, run: str, timeout_s: float) -> Sequence[Report]:
-    """The reports that have come, waiting up to ``timeout_s`` for the first."""
+def collect(
+    servers: Servers, run: str, timeout_s: float, first: Sequence[Command] = ()
+) -> list[News]:
+    """The news that have come, waiting up to ``timeout_s`` for them.
+
+    Commands that are to be done before go in the same round trip.
+    """
     key = control(run, "portions")
-    popped = servers.one("BLMPOP", f"{timeout_s:.3f}", 1, key, "LEFT", "COUNT", MOST_REPORTS)
-    return list(_reports(popped[1] if popped else ()))
+    wait = ("BLMPOP", f"{timeout_s:.3f}", 1, key, "LEFT", "COUNT", MOST_REPORTS)
+    popped = servers.call([*first, Command(0, wait)])[-1]
+    return list(_read(popped[1] if popped else ()))
 
 
-def _reports(documents: Sequence[bytes]) -> Iterator[Report]:
+def _read(documents: Sequence[bytes]) -> Iterator[News]:
     for document in documents:
         try:
-            yield _report_reader().validate_json(document, strict=True)
+            yield _news_reader().validate_json(document, strict=True)
         except ValidationError:
             log.warning("what lies among the portions' reports is none, and was left out")
 

@@ -213,6 +213,12 @@ def runs(servers: Servers) -> list[str]:
     return sorted({name.removeprefix(before).removesuffix(after) for name in names})
 
 
+def is_running(servers: Servers, run: str, fence: int) -> bool:
+    """Whether ``run`` is under way, under that fence."""
+    standing = servers.one("HMGET", control(run, "record"), "state", "fence")
+    return bool(standing == [RunState.RUNNING.encode(), b"%d" % fence])
+
+
 def read_run(servers: Servers, run: str, fence: int) -> RunRecord:
     """The record of ``run`` for a worker; raises Fenced unless it runs under ``fence``."""
     key, names = control(run, "record"), ("state", "fence", "document")

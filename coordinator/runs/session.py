@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from distbelief.app.broker.messages import CALIBRATION, Arguments
@@ -41,6 +42,7 @@ class Session:
     dispatcher: Dispatcher = field(init=False)
     listeners: list[Listener] = field(init=False)
     processes: int = field(init=False, default=0)
+    _shifts: Iterator[int] = field(init=False, default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
         self.listeners = []
@@ -78,14 +80,15 @@ class Session:
         shown, kind = f"{unit}, attempt {attempt}", self._kind(task)
         self.messages.send(task, self.record.run, unit, shown=shown, queue=kind)
 
-    def send_portion(self, evaluation: int, portion: int, dispatch: int) -> None:
-        """Publish a message for a portion of an evaluation; raises ServerUnreachable."""
-        self.messages.send(
-            "sandblaster",
-            self.record.run,
-            *(self.fence, evaluation, portion, dispatch),
-            shown=f"evaluation {evaluation}, portion {portion}, attempt {dispatch + 1}",
-        )
+    def send_shift(self) -> int:
+        """Publish a message that begins a shift of a worker process, and return its number.
+
+        Raises ServerUnreachable.
+        """
+        shift = next(self._shifts)
+        run, shown = self.record.run, f"shift {shift}"
+        self.messages.send("sandblaster", run, self.fence, shift, shown=shown)
+        return shift
 
     def hurry(self, deadline_s: float) -> None:
         """From now on give up on servers that do not answer within ``deadline_s``."""

@@ -13,29 +13,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from distbelief.app.broker.messages import Arguments
-from distbelief.app.errors import (
-    DataLost,
-    ServerUnreachable,
-    ShardBehind,
-    WaitTimeout,
-    WorkerMismatch,
-)
+from distbelief.app.errors import DataLost, ShardBehind, WaitTimeout, WorkerMismatch
 from distbelief.app.layout.keys import named
 from distbelief.app.runs import batch
+from distbelief.app.runs.offers import Offer
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.coordinator.progress.status import Outstanding, Tally
 from distbelief.coordinator.runs.liveness import WorkerLiveness
 from distbelief.coordinator.runs.session import Session
 from distbelief.coordinator.sandblaster.descent import Evaluate
+from distbelief.coordinator.sandblaster.desk import Desk
 from distbelief.coordinator.sandblaster.dispatch_log import MOST_TOLD, DispatchLog
 from distbelief.coordinator.sandblaster.portion_count import Cut
 from distbelief.coordinator.sandblaster.portions import Policy, Portions
 from distbelief.worker_tasks.portion import is_exact, quantum
 from distbelief.worker_tasks.task_clock import TooLong
 
-#: How long to wait for a report before looking for portions to send again.
-REPORT_TICK_S = 0.05
+#: Others look at a training so often while reports come, and not for each of them.
+TURN_S = 0.01
+
+#: Portions that are short lie ready for so long a time, at most so many for a worker, and two
+#: where they are long: what waits behind a slow worker is late.
+AHEAD_S, MOST_AHEAD, LEAST_AHEAD = 0.02, 8, 2
 
 #: Workers are asked for portions that are silent for this long, and not more often than the
 #: second figure unless one is missing. An answer takes a second, in which nothing else happens.
@@ -80,8 +79,10 @@ class BatchEvaluator:
         self._seen: set[str] = set()
         self._liveness = WorkerLiveness(SILENT_S, time.monotonic)
         self._answered_at = time.monotonic()
-        #: The calls that workers were at when there had been no answer for very long.
-        self._at_work: set[Arguments] | None = None
+        self._desk = Desk(session)
+        #: The portions that workers were at when there had been no answer for very long.
+        self._at_work: set[tuple[int, Offer]] | None = None
+        self._turned_at = -math.inf
         self._ask_at = 0.0
         self._portions: Portions | None = None
         self._dispatches = DispatchLog(time.monotonic)
@@ -118,10 +119,7 @@ class BatchEvaluator:
         silent_s, slow = time.monotonic() - self._answered_at, self.slowest
         if slow is None or silent_s <= self._session.config.stall_seconds:
             return
-        messages, run = self._session.messages, self._session.record.run
-        active = messages.calls("sandblaster", run, begun=True) or {}
-        current = (self._session.fence, self.number)
-        before, self._at_work = self._at_work, {call for call in active if call[:2] == current}
+        before, self._at_work = self._at_work, self._desk.at_work(self.number)
         if self._at_work and (before is None or self._at_work & before):
             self._answered_at = time.monotonic()
             return
@@ -200,16 +198,16 @@ class BatchEvaluator:
         known = tuple((each.fence, each.change) for each in self._store.standings)
         evaluation = replace(evaluation, known=known)
         batch.announce(self._session.control, self._session.record.run, evaluation)
+        self._desk.open(self._usual_s)
         self._dispatches = DispatchLog(time.monotonic)
-        self._portions = Portions(
-            self.n_portions, self._policy(), self._send, time.monotonic, self.tally
-        )
+        policy = self._policy()
+        self._portions = Portions(self.n_portions, policy, self._send, time.monotonic, self.tally)
         losses, largest, self._computing = [0.0] * self.n_portions, 0.0, []
         while not self._portions.done:
             self._portions.advance()
             # Before the reports: a portion that is done is then known to be.
             found = self._search(self._portions.silent_s)
-            for report in self._collect():
+            for report in self._desk.collect(self.number, policy.workers, self._portions.n_out):
                 self._answered_at, self._at_work = time.monotonic(), None
                 self._seen.add(report.worker)
                 first = not report.error and self._portions.complete(
@@ -231,7 +229,7 @@ class BatchEvaluator:
                     largest = max(largest, report.largest)
             if found is not None and self._portions.locate(found):
                 self._ask_at = 0.0
-            self._turn()
+            self._turn_when_due()
         self._tell_dispatches()
         return losses, largest
 
@@ -258,42 +256,39 @@ class BatchEvaluator:
                     "that it had acknowledged: its server came back with older data"
                 )
 
+    def _turn_when_due(self) -> None:
+        now = time.monotonic()
+        if now - self._turned_at >= TURN_S:
+            self._turned_at = now
+            self._turn()
+
     def _search(self, silent_s: float) -> dict[int, str] | None:
-        """The worker that has each portion, or "" for the queue; None if nobody could say."""
+        """The worker that has each portion, or "" for none yet; None if nobody could say."""
         if silent_s <= ASK_AFTER_S or time.monotonic() < self._ask_at:
             return None
-        waiting = self._session.waiting("sandblaster")
-        messages, run = self._session.messages, self._session.record.run
-        try:
-            held = messages.calls("sandblaster", run, begun=False)
-        except ServerUnreachable:
-            held = None
+        found = self._desk.search(self.number)
         self._ask_at = time.monotonic() + ASK_EVERY_S
-        if held is None or waiting is None:
-            return None
-        for (_, _, portion, _), worker in held.items():
-            self._liveness.note(f"{worker} at portion {portion}")
-        holders = {**dict.fromkeys(waiting, ""), **held}
-        return {
-            int(portion): worker
-            for (fence, evaluation, portion, _), worker in holders.items()
-            if (fence, evaluation) == (self._session.fence, self.number)
-        }
+        for portion, worker in (found or {}).items():
+            if worker:
+                self._liveness.note(f"{worker} at portion {portion}")
+        return found
+
+    @property
+    def _usual_s(self) -> float:
+        """What computing a portion took in the last evaluation, infinity before there was one."""
+        return statistics.median(self._computing) if self._computing else math.inf
 
     def _policy(self) -> Policy:
         workers, self._seen = max(self.workers, len(self._seen)), set()
+        ready = math.ceil(AHEAD_S / max(self._usual_s, AHEAD_S / MOST_AHEAD))
         return Policy(
             workers=workers,
             floor_s=self._session.config.backup_seconds,
             lost_s=LOST_S,
             max_failures=self._session.config.unit_attempts,
+            ahead=max(LEAST_AHEAD, ready),
         )
 
     def _send(self, portion: int, dispatch: int) -> None:
         self._dispatches.note_sent(portion, dispatch)
-        self._session.send_portion(self.number, portion, dispatch)
-
-    def _collect(self) -> list[batch.Report]:
-        reports = batch.collect(self._session.control, self._session.record.run, REPORT_TICK_S)
-        current = (self._session.fence, self.number)
-        return [report for report in reports if (report.fence, report.evaluation) == current]
+        self._desk.offer(Offer(self.number, portion, dispatch))

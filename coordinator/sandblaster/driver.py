@@ -182,7 +182,8 @@ class Sandblaster:
         if not resumable:
             self._space.clear()
             self._store.drop(BEST, COUNTED)
-            batch.clear(self._session.control, self._session.record.run, self._evaluator.number)
+            session = self._session
+            batch.clear(session.control, session.record.run, session.fence, self._evaluator.number)
         return FinalState(self.evaluations.last_at(self._passes), parameters, {}, {})
 
     def _settle_end(self) -> None:

@@ -39,17 +39,19 @@ class Policy:
     """The rules by which portions are sent.
 
     Args:
-        workers: processes that compute portions. Twice as many portions are kept in
-            flight, so that a worker finds the next one waiting when it is done.
+        workers: processes that compute portions.
         floor_s: a backup is never sent earlier than this after the last dispatch.
         lost_s: a portion silent for so long is taken for lost.
         max_failures: times that a portion may fail, or be lost, before the run ends.
+        ahead: portions kept in flight for each worker, so that it finds the next one waiting
+            when it is done.
     """
 
     workers: int
     floor_s: float
     lost_s: float
     max_failures: int
+    ahead: int = 2
 
 
 @dataclass
@@ -86,6 +88,11 @@ class Portions:
         return len(self._done)
 
     @property
+    def n_out(self) -> int:
+        """Dispatches that may still be answered: so many workers have something to do."""
+        return sum(entry.dispatches - entry.failures for entry in self._outstanding.values())
+
+    @property
     def outstanding(self) -> dict[int, float]:
         """Seconds since the first dispatch of each portion that has not answered."""
         now = self._clock()
@@ -115,7 +122,7 @@ class Portions:
         # A portion that is overdue holds no worker that could take another one.
         overdue = self._overdue(now)
         fresh = len(self._outstanding) - len(overdue)
-        while self._next < self._count and fresh < 2 * self._policy.workers:
+        while self._next < self._count and fresh < self._policy.ahead * self._policy.workers:
             self._outstanding[self._next] = _Outstanding(now, now)
             self._send(self._next, 0)
             self._next += 1

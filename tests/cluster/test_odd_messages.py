@@ -106,7 +106,7 @@ def sent(fleet: LocalCluster, control: Servers) -> list[bytes]:
     with closing(Messages(fleet.endpoints.broker)) as messages:
         messages.send("downpour", "no-such-run", "unit", shown="unit")
         messages.send("evaluation", "no-such-run", "unit", shown="unit")
-        messages.send("sandblaster", "no-such-run", 1, 2, 3, 0, shown="3")
+        messages.send("sandblaster", "no-such-run", 1, 3, shown="3")
     return [bytes(control.one("RPOP", f"{CELERY_PREFIX}{queue}")) for queue in QUEUES]
 
 

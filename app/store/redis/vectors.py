@@ -107,18 +107,26 @@ class RedisVectorStore(RedisShards):
     def accumulate(
         self, fence: int, evaluation: int, gradient: str, portion: int, values: Vector
     ) -> tuple[Counted, ...]:
-        check_gradient(self.layout, values, None)
-        packed = self._packed(values)
+        return self.accumulate_each(fence, evaluation, gradient, [(portion, values)])[0]
+
+    def accumulate_each(
+        self, fence: int, evaluation: int, gradient: str, shares: Sequence[tuple[int, Vector]]
+    ) -> list[tuple[Counted, ...]]:
+        """Accumulate portions, each with its values, in one round trip: each shard's answers."""
         commands = []
-        for index, at in enumerate(self._shards):
-            head: Head = (fence, evaluation, portion, at.blocks[0], at.blocks[-1])
-            arguments = [*head, self.layout.block_numbers, raw(packed[at.part])]
-            keys = self._keys(index, COUNTED, gradient)
-            commands.append(Command.call(at.server, ACCUMULATE, keys, arguments))
-        replies = self._servers.call(commands)
-        for index, answer in enumerate(replies):
-            self._check(index, answer)
-        return tuple(Counted(answer.decode()) for answer in replies)
+        for portion, values in shares:
+            check_gradient(self.layout, values, None)
+            packed = self._packed(values)
+            for index, at in enumerate(self._shards):
+                head: Head = (fence, evaluation, portion, at.blocks[0], at.blocks[-1])
+                arguments = [*head, self.layout.block_numbers, raw(packed[at.part])]
+                keys = self._keys(index, COUNTED, gradient)
+                commands.append(Command.call(at.server, ACCUMULATE, keys, arguments))
+        n_shards, replies = len(self._shards), self._servers.call(commands)
+        for place, answer in enumerate(replies):
+            self._check(place % n_shards, answer)
+        counted = [Counted(answer.decode()) for answer in replies]
+        return [tuple(counted[at : at + n_shards]) for at in range(0, len(counted), n_shards)]
 
     def _sums(
         self, script: Script, names: Sequence[str], cost: Cost, arguments: Arguments

@@ -176,15 +176,18 @@ def test_workers_that_are_killed_change_no_bit(
     assert_same(disturbed, undisturbed)
 
 
-def test_messages_that_the_broker_loses_cost_seconds_and_change_no_bit(
+def test_messages_and_offers_that_the_server_loses_cost_seconds_and_change_no_bit(
     undisturbed: Done, three: list[Child], control: Servers, run: Run
 ) -> None:
     """Without backups, which would send them again anyway."""
     lost: list[int] = []
 
     def lose(status: Any) -> None:
-        if status.iteration >= 2 and not lost and control.one("DEL", QUEUE):
-            lost.append(status.iteration + 1)
+        if status.iteration >= 2 and not lost:
+            offers = control.one("KEYS", "dist:run:*:offers:*")
+            control.one("DEL", QUEUE)
+            if offers and control.one("DEL", *offers):
+                lost.append(status.iteration + 1)
 
     disturbed = run(on_status=lose, backup_seconds=1000.0, model_options={"seconds": 0.05})
     assert disturbed.tally["sent"] == 0

@@ -31,8 +31,8 @@ def kill(event):
     global kills
     if event.kind not in ("unit", "iteration") or kills == KILLS:
         return
-    worker = int(Path("worker.pid").read_text())
     try:
+        worker = int(Path("worker.pid").read_text())
         pool = psutil.Process(worker).children()
         if pool and kills % 2:
             pool[0].kill()
@@ -40,7 +40,7 @@ def kill(event):
         elif pool:
             os.killpg(worker, signal.SIGKILL)
             kills += 1
-    except (psutil.NoSuchProcess, ProcessLookupError):
+    except (ValueError, psutil.NoSuchProcess, ProcessLookupError):  # being written, dying
         pass
 
 KILLS = 4

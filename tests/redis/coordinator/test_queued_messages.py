@@ -25,13 +25,13 @@ def test_the_messages_of_a_run_that_wait_are_known_by_their_arguments(
         record = cast("Any", SimpleNamespace(run="run"))
         session = Session(record, control, control, messages, Leader(control, "run", 10.0))
         assert session.waiting("sandblaster") == set()
-        messages.send("sandblaster", "run", 1, 3, 17, 0, shown="17")
-        messages.send("sandblaster", "run", 1, 3, 18, 1, shown="18")
-        messages.send("sandblaster", "another run", 1, 3, 19, 0, shown="19")
+        messages.send("sandblaster", "run", 1, 17, shown="17")
+        messages.send("sandblaster", "run", 1, 18, shown="18")
+        messages.send("sandblaster", "another run", 1, 19, shown="19")
         messages.send("downpour", "run", "downpour-0-200", shown="unit")
         for odd in ("oops", "[]", "{}", '{"body": "W10="}', "[" * 100_000, b"\xff"):
             control.one("LPUSH", f"{CELERY_PREFIX}sandblaster", odd)
-        assert session.waiting("sandblaster") == {(1, 3, 17, 0), (1, 3, 18, 1)}
+        assert session.waiting("sandblaster") == {(1, 17), (1, 18)}
         assert session.waiting("downpour") == {("downpour-0-200",)}
         assert messages.calls("sandblaster", "run", begun=True) is None  # there is no worker
         messages.close()

@@ -19,10 +19,11 @@ from distbelief.app.errors import (
     RunDamaged,
 )
 from distbelief.app.layout.keys import control
-from distbelief.app.runs import batch, blobs, events, leadership
+from distbelief.app.runs import batch, blobs, events, leadership, offers
 from distbelief.app.runs.batch import BatchEvaluation, Report
 from distbelief.app.runs.leadership import Claimant
 from distbelief.app.runs.ledger import Claim, Ledger, UnitState
+from distbelief.app.runs.offers import Offer, Shift
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import RunState
 from distbelief.coordinator.cluster import binaries
@@ -83,7 +84,10 @@ CALLS: Mapping[str, Do] = {
     "clear": lambda _, ledger, r: ledger.clear(),
     "announce": lambda s, _, r: batch.announce(s, RUN, EVALUATION),
     "find": lambda s, _, r: batch.find(s, RUN, 1),
-    "report": lambda s, _, r: batch.report(s, RUN, Report(1, 1, 0, 0, "me")),
+    "tell": lambda s, _, r: s.call(batch.telling(RUN, Report(1, 1, 0, 0, "me"))),
+    "offer": lambda s, _, r: s.call(offers.offering(RUN, FENCE, [[Offer(1, 0, 0)]])),
+    "take": lambda s, _, r: s.call(offers.taking(Shift(RUN, FENCE, 1), 0.001)),
+    "find offers": lambda s, _, r: offers.find(s, RUN, FENCE, [1]),
     "collect": lambda s, _, r: batch.collect(s, RUN, 0.001),
     "put": lambda s, _, r: blobs.put(s, RUN, MINE, b"blob"),
     "blobs": lambda s, _, r: blobs.read(s, RUN, ["mine", "other"]),
@@ -132,7 +136,10 @@ def place(server: PrivateServer, record: RunRecord) -> Iterator[Place]:
         ledger.finish(claims[2], UnitState.DONE, {"steps": 4})
         leadership.commit(servers, RUN, FENCE, {"seconds": 1.0})
         batch.announce(servers, RUN, EVALUATION)
-        batch.report(servers, RUN, Report(1, 1, 0, 0, "me"))
+        servers.call(batch.telling(RUN, Report(1, 1, 0, 0, "me")))
+        two = [[Offer(1, 0, 0)], [Offer(1, 1, 0)]]
+        servers.call(offers.offering(RUN, FENCE, two))
+        servers.call(offers.taking(Shift(RUN, FENCE, 1), 0.1))
         events.append(servers, RUN, "unit", unit="mine")
         keys = [control(RUN, key) for key in KEYS]
         dumps = servers.call([Command(0, ("DUMP", key)) for key in keys])

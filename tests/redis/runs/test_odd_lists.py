@@ -9,8 +9,9 @@ import pytest
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import RunDamaged
 from distbelief.app.layout.keys import control
-from distbelief.app.runs import batch, events, leadership
-from distbelief.app.runs.batch import Report
+from distbelief.app.runs import batch, events, leadership, offers
+from distbelief.app.runs.batch import Report, ShiftNews
+from distbelief.app.runs.offers import Offer, Shift
 
 ODD: list[str | bytes] = ["oops", "[]", "7", "null", "{}", "[" * 100_000, '{"fence": "x"}', b"\xff"]
 
@@ -18,12 +19,30 @@ ODD: list[str | bytes] = ["oops", "[]", "7", "null", "{}", "[" * 100_000, '{"fen
 def test_what_is_no_report_is_left_out(control_server: Servers, run_id: str) -> None:
     good = Report(1, 2, 3, 0, "me@here", 0.5, 1.5, 0.25)
     lost = Report(1, 2, 4, 0, "me@here", math.nan, math.inf, 0.25, "it failed", mismatch=True)
-    for each in (good, lost):
+    begun = ShiftNews(1, 7, over=False)
+    for each in (good, lost, begun):
         for odd in ODD:
             control_server.one("RPUSH", control(run_id, "portions"), odd)
-        batch.report(control_server, run_id, each)
+        control_server.call(batch.telling(run_id, each))
     found = batch.collect(control_server, run_id, 5.0)
-    assert list(map(str, found)) == list(map(str, (good, lost)))  # NaN is not itself
+    assert list(map(str, found)) == list(map(str, (good, lost, begun)))  # NaN is not itself
+
+
+def test_what_is_no_offer_is_not_found_and_ends_a_shift_that_takes_it(
+    control_server: Servers, run_id: str
+) -> None:
+    key, shift = control(run_id, "offers:1"), Shift(run_id, 1, 7)
+    short, long = [Offer(2, 4, 0), Offer(2, 5, 0)], [Offer(2, 6, 1)]
+    for odd in ("oops", "1:2", "1:2:3:4", b"\xff"):
+        control_server.one("RPUSH", key, odd)
+        assert offers.taken(control_server.call(offers.taking(shift, 0.1))) == []
+    control_server.call(offers.offering(run_id, 1, [short, long]))
+    control_server.one("RPUSH", key, "oops")
+    assert offers.taken(control_server.call(offers.taking(shift, 0.1))) == short
+    found = offers.find(control_server, run_id, 1, [7, 8])
+    assert found == {**dict.fromkeys(short, 7), long[0]: None}
+    control_server.call([offers.withdrawing(run_id, 1), offers.leaving(shift)])
+    assert offers.find(control_server, run_id, 1, [7, 8]) == {}
 
 
 def test_what_is_no_event_is_left_out(control_server: Servers, run_id: str) -> None:

@@ -22,9 +22,10 @@ from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.linear import SoftmaxRegression
 from distbelief.app.models.model import Features, Targets
-from distbelief.app.runs import batch, leadership
+from distbelief.app.runs import batch, leadership, offers
 from distbelief.app.runs.identity import Identity
 from distbelief.app.runs.leadership import Claimant
+from distbelief.app.runs.offers import Offer
 from distbelief.app.runs.record import RunRecord
 from distbelief.app.runs.snapshot import RunState
 from distbelief.app.settings.config import RunConfig
@@ -35,7 +36,7 @@ from distbelief.coordinator.cluster.local import LocalCluster
 from distbelief.worker_tasks import context, sandblaster
 from distbelief.worker_tasks.lease import process_name
 from distbelief.worker_tasks.portion import Share, rounded
-from distbelief.worker_tasks.sandblaster import compute_portion
+from distbelief.worker_tasks.sandblaster import work_shift
 from tests.dividing import split
 
 PORTIONS = 5
@@ -72,7 +73,13 @@ class Run:
         batch.announce(self.control, self.id, evaluation)
 
     def reports(self) -> list[batch.Report]:
-        return list(batch.collect(self.control, self.id, 0.01))
+        return [each for each in self.news() if isinstance(each, batch.Report)]
+
+    def news(self) -> list[batch.News]:
+        return batch.collect(self.control, self.id, 0.01)
+
+    def offer(self, *bundle: Offer, fence: int = FENCE) -> None:
+        self.control.call(offers.offering(self.id, fence, [bundle]))
 
     def shards(self) -> list[dict[bytes, bytes]]:
         """Every key of the run on every parameter server, and all that it holds."""
@@ -96,6 +103,7 @@ def run(
     monkeypatch.setenv(PARAMETER_SERVERS, ",".join(endpoints.parameter_servers))
     monkeypatch.setenv("DISTBELIEF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("DISTBELIEF_ALLOWED_IMPORTS", "")
+    monkeypatch.setattr(sandblaster, "IDLE_S", 0.01)
     control, servers = Servers([endpoints.broker]), Servers(endpoints.parameter_servers)
     model = SoftmaxRegression(6, 3)
     layout = Layout.plan(model.tensors, n_servers=2, block_numbers=4, n_shards=3)
@@ -117,6 +125,15 @@ def run(
         cache.cache_clear()
     control.close()
     servers.close()
+
+
+def compute_portion(
+    run_id: str, fence: int, evaluation: int, portion: int, dispatch: int, shift: int = 1
+) -> str:
+    """Offer a portion, and have this process work a shift."""
+    bundle = [Offer(evaluation, portion, dispatch)]
+    context.control_server().call(offers.offering(run_id, fence, [bundle]))
+    return work_shift(run_id, fence, shift)
 
 
 def share(run: Run, index: int) -> tuple[float, Vector]:
@@ -156,6 +173,58 @@ def test_a_portion_is_added_and_reported(run: Run) -> None:
         assert report.error == ""
 
 
+def test_a_shift_takes_what_is_offered_in_bundles_and_tells_its_begin_and_end(run: Run) -> None:
+    run.begin(1)
+    run.offer(Offer(1, 0, 0), Offer(1, 1, 0), Offer(1, 2, 0))
+    run.offer(Offer(1, 3, 0))
+    assert work_shift(run.id, FENCE, 7) == "done"
+    assert_sum(run, 0, 1, 2, 3)
+    begun, *reports, over = run.news()
+    assert (begun, over) == (batch.ShiftNews(FENCE, 7, False), batch.ShiftNews(FENCE, 7, True))
+    assert [each.portion for each in reports if isinstance(each, batch.Report)] == [0, 1, 2, 3]
+    assert offers.find(run.control, run.id, FENCE, [7]) == {}
+
+
+def test_a_portion_of_a_bundle_that_a_backup_has_brought_counts_once(run: Run) -> None:
+    run.begin(1)
+    compute_portion(run.id, FENCE, 1, 1, 1)
+    run.offer(Offer(1, 0, 0), Offer(1, 1, 0), Offer(1, 2, 0))
+    assert work_shift(run.id, FENCE, 7) == "done"
+    assert_sum(run, 0, 1, 2)
+
+
+def test_of_a_bundle_only_the_portion_that_fails_is_reported_as_failed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = context.RunContext.portion
+
+    def fail(self: context.RunContext, index: int, n_portions: int) -> Any:
+        if index == 1:
+            raise ArithmeticError("not this one")
+        return whole(self, index, n_portions)
+
+    run.begin(1)
+    monkeypatch.setattr(context.RunContext, "portion", fail)
+    run.offer(Offer(1, 0, 0), Offer(1, 1, 0), Offer(1, 2, 0))
+    with pytest.raises(ArithmeticError):
+        work_shift(run.id, FENCE, 7)
+    assert [(each.portion, bool(each.error)) for each in run.reports()] == [(0, False), (1, True)]
+    assert_sum(run, 0)
+
+
+def test_a_shift_ends_before_a_portion_that_others_would_have_to_wait_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.begin(1)
+    monkeypatch.setattr(sandblaster, "SHIFT_S", 0.0)
+    for index in range(3):
+        run.offer(Offer(1, index, 0))
+    assert work_shift(run.id, FENCE, 7) == "done"
+    assert_sum(run, 0)
+    left = offers.find(run.control, run.id, FENCE, [7])
+    assert left == {Offer(1, 1, 0): None, Offer(1, 2, 0): None}
+
+
 def test_a_task_that_is_delivered_twice_counts_once(run: Run) -> None:
     run.begin(1)
     compute_portion(run.id, FENCE, 1, 3, 0)
@@ -179,7 +248,7 @@ def test_workers_that_finish_the_same_portion_at_once_count_once(
 
     monkeypatch.setattr(sandblaster, "rounded", wait)
     threads = [
-        threading.Thread(target=compute_portion, args=(run.id, FENCE, 1, 2, dispatch))
+        threading.Thread(target=compute_portion, args=(run.id, FENCE, 1, 2, dispatch, dispatch))
         for dispatch in range(4)
     ]
     for thread in threads:

@@ -19,6 +19,10 @@ SCRIPT = Script("name", "return 1", twin="distbelief.name")
         (("HSET", "k", "f", "k"), ("HSET", "t:k", "f", "k")),
         (("UNLINK", b"k", "l"), ("UNLINK", b"t:k", "t:l")),
         (("BLPOP", "k", "1.0"), ("BLPOP", "t:k", "1.0")),
+        (
+            ("BLMOVE", "k", "l", "LEFT", "RIGHT", "1"),
+            ("BLMOVE", "t:k", "t:l", "LEFT", "RIGHT", "1"),
+        ),
         (("BLMPOP", "1", 1, "k", "LEFT"), ("BLMPOP", "1", 1, "t:k", "LEFT")),
         (("MEMORY", "USAGE", "k"), ("MEMORY", "USAGE", "t:k")),
         (("SCAN", 0, "MATCH", "k*", "COUNT", 9), ("SCAN", 0, "MATCH", "t:k*", "COUNT", 9)),

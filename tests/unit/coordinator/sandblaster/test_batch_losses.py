@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from distbelief.app.errors import DataLost, ShardBehind, WorkerMismatch
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
 from distbelief.app.runs.batch import Report
+from distbelief.app.runs.offers import Offer
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.coordinator.runs.session import Session
@@ -50,11 +51,19 @@ class Workers:
         self._store = store
         self.reports: list[Report] = []
 
-    def send_portion(self, evaluation: int, portion: int, dispatch: int) -> None:
+    def offering(self, run: str, fence: int, bundles: Iterable[Sequence[Offer]]) -> Sequence[Any]:
+        for offer in (each for bundle in bundles for each in bundle):
+            self.answer(*offer)
+        return ()
+
+    def answer(self, evaluation: int, portion: int, dispatch: int) -> None:
         share = np.full(LAYOUT.size, float(portion + 1))
         self._store.accumulate(FENCE, evaluation, "vec:g", portion, share)
         done = Report(FENCE, evaluation, portion, dispatch, "here", 1.0, portion + 1.0)
         self.reports.append(done)
+
+    def send_shift(self) -> int:
+        return len(self.reports)
 
     def collect(self, *_: Any) -> Sequence[Report]:
         reports, self.reports = self.reports, []
@@ -73,6 +82,7 @@ def evaluated(
     workers = Workers(store)
     monkeypatch.setattr("distbelief.app.runs.batch.announce", lambda *_: None)
     monkeypatch.setattr("distbelief.app.runs.batch.collect", workers.collect)
+    monkeypatch.setattr("distbelief.app.runs.offers.offering", workers.offering)
     cut = Cut(PORTIONS, PORTIONS, math.inf)
     sums = BatchEvaluator(cast("Session", workers), store, cut, 2, lambda: None)
     return sums, store, sums.evaluate(Evaluate("x", "g"))
@@ -94,7 +104,7 @@ def test_a_worker_that_misses_data_leaves_them_to_the_coordinator_at_once(
         answer = Report(FENCE, evaluation, portion, dispatch, "w", error="older", lost=True)
         self.reports.append(answer)
 
-    monkeypatch.setattr(Workers, "send_portion", miss)
+    monkeypatch.setattr(Workers, "answer", miss)
     with pytest.raises(DataLost, match=r"^older$"):
         evaluated(0, monkeypatch)
 
@@ -106,6 +116,6 @@ def test_a_worker_with_other_code_ends_the_run_at_its_first_answer(
         answer = Report(FENCE, evaluation, portion, dispatch, "w", error="no", mismatch=True)
         self.reports.append(answer)
 
-    monkeypatch.setattr(Workers, "send_portion", refuse)
+    monkeypatch.setattr(Workers, "answer", refuse)
     with pytest.raises(WorkerMismatch, match=r"^no$"):
         evaluated(0, monkeypatch)

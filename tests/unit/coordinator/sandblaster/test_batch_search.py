@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,11 +15,12 @@ from distbelief.app.broker.messages import Arguments
 from distbelief.app.errors import ServerUnreachable, WaitTimeout, WorkFailed
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.tensors import TensorSpec
-from distbelief.app.runs.batch import Report
+from distbelief.app.runs.batch import News, Report
+from distbelief.app.runs.offers import Offer
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.memory.vectors import MemoryVectorStore
 from distbelief.coordinator.runs.session import Session
-from distbelief.coordinator.sandblaster import batch
+from distbelief.coordinator.sandblaster import batch, desk
 from distbelief.coordinator.sandblaster.batch import (
     ASK_AFTER_S,
     ASK_EVERY_S,
@@ -44,7 +45,8 @@ MOST = 100
 class Fleet:
     """A session whose workers answer all portions but those in ``lost``.
 
-    ``active`` and ``queue`` are what is found when somebody looks.
+    ``active_tasks`` and ``queue`` are where portions are found when somebody looks: with a worker,
+    each in a shift of its own, or with nobody yet.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,9 +62,14 @@ class Fleet:
         self.asked: list[float] = []
         self._store = MemoryVectorStore(LAYOUT, fence=FENCE)
         self._store.create(np.zeros(LAYOUT.size))
-        monkeypatch.setattr(batch, "time", SimpleNamespace(monotonic=lambda: self.now))
+        for module in (batch, desk):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr("distbelief.app.runs.batch.announce", self._announce)
         monkeypatch.setattr("distbelief.app.runs.batch.collect", self._collect)
+        monkeypatch.setattr("distbelief.app.runs.offers.offering", self._offer)
+        monkeypatch.setattr("distbelief.app.runs.offers.find", self._find)
+        self._news: list[News] = []
+        self.shifts: list[int] = []
         self._unread: list[Arguments] = []
         #: What all portions take together, and those of which one dispatch is cut short.
         self.work_s = 0.0
@@ -85,13 +92,25 @@ class Fleet:
     def _announce(self, _: Any, run: str, evaluation: Any) -> None:
         self.n_portions = evaluation.portions
 
-    def send_portion(self, *portion: int) -> None:
-        self.sent.append(portion)
-        if portion not in self.lost:
-            self._unread.append(portion)
+    def send_shift(self) -> int:
+        self.shifts.append(len(self.shifts))
+        return self.shifts[-1]
+
+    def _offer(self, run: str, fence: int, bundles: Iterable[Sequence[Offer]]) -> Sequence[Any]:
+        for portion in (tuple(each) for bundle in bundles for each in bundle):
+            self.sent.append(portion)
+            if portion not in self.lost:
+                self._unread.append(portion)
+        return ()
+
+    def _find(self, _: Any, run: str, fence: int, shifts: Iterable[int]) -> dict[Offer, int | None]:
+        waiting: dict[Offer, int | None] = {Offer(*map(int, each)): None for each in self.queue}
+        there = self.active_tasks if isinstance(self.active_tasks, dict) else {}
+        taken = {Offer(*map(int, each)): shift for shift, each in enumerate(there)}
+        return {**waiting, **{each: shift for each, shift in taken.items() if shift in {*shifts}}}
 
     def waiting(self, task: str) -> set[Arguments]:
-        return {(FENCE, *each) for each in self.queue}
+        return {(FENCE, shift) for shift in self.shifts}
 
     def calls(self, task: str, run: str, *, begun: bool) -> dict[Arguments, str] | None:
         self.asked.append(self.now)
@@ -100,12 +119,13 @@ class Fleet:
             raise self.active_tasks
         if self.active_tasks is None:
             return None
-        return {(FENCE, *each): worker for each, worker in self.active_tasks.items()}
+        return {(FENCE, shift): worker for shift, worker in enumerate(self.active_tasks.values())}
 
-    def _collect(self, *_: Any) -> Sequence[Report]:
+    def _collect(self, *_: Any) -> Sequence[News]:
         self.now += TICK_S
         unread, self._unread = self._unread, []
-        return [self._answer(*portion) for portion in unread]
+        news, self._news = self._news, []
+        return [*news, *(self._answer(*portion) for portion in unread)]
 
     def _answer(self, *portion: Any) -> Report:
         evaluation, number, dispatch = portion
