@@ -25,8 +25,8 @@ from distbelief.worker_tasks.process import computing
 from distbelief.worker_tasks.step_costs import step_costs
 from distbelief.worker_tasks.usage import children_seconds
 
-#: Between two looks of a process that has nothing to do.
-LOOK_S = 0.1
+#: Between two looks of a process that has nothing to do: what they cost counts for those that work.
+LOOK_S = 0.5
 
 #: What is measured: of a context, under a token, with the words of the specification.
 Measure = Callable[[RunContext, Token, dict[str, Any], Callable[[], None]], dict[str, Any]]

@@ -20,6 +20,12 @@ from distbelief.worker_tasks.server_meter import ServerMeter, Spent
 #: Clocks before the first iteration, after it, and after another: two differ by one at least.
 LEAST_SEEN = 3
 
+#: Workers are asked after the first iteration, and after the last.
+BOTH_ENDS = 2
+
+#: A report of each worker.
+_Workers = dict[str, Report]
+
 
 @dataclass(frozen=True)
 class _Seen:
@@ -56,65 +62,70 @@ def iterations(
         with asker.idling(processes):
             pass
     with asker.idling(processes - working):
-        before = _workers(asker, working)
-        seen, evaluations = _minimised(resources, working, seconds)
-        after = _workers(asker, working)
-    portions = portions_of(resources.problem)
-    computed, all_computed = seen.evaluations * portions, evaluations * portions
+        seen, before, after = _minimised(resources, asker, working, seconds)
+    portions = seen.evaluations * portions_of(resources.problem)
     main_s = _spent("main_cpu_s", before, after)
     process_s = _spent("pool_cpu_s", before, after)
     return IterationCosts(
-        coordinator_s=seen.coordinator_s / computed,
-        control_s=max(0.0, seen.control.cpu_s) / computed,
-        main_s=(main_s or 0.0) / all_computed,
-        process_s=None if process_s is None else process_s / all_computed,
+        coordinator_s=seen.coordinator_s / portions,
+        control_s=max(0.0, seen.control.cpu_s) / portions,
+        main_s=(main_s or 0.0) / portions,
+        process_s=None if process_s is None else process_s / portions,
         servers_s=max(0.0, seen.servers.cpu_s) / seen.evaluations,
     ), seen.evaluations / seen.at
 
 
-def _workers(asker: Asker, working: int) -> dict[str, Report]:
-    return {each["worker"]: each for each in asker.several("nothing", range(working), 0.0)}
-
-
-def _spent(clock: str, before: dict[str, Report], after: dict[str, Report]) -> float | None:
+def _spent(clock: str, before: _Workers, after: _Workers) -> float | None:
     """CPU seconds of the workers by one of their clocks; None if one does not tell it."""
-    both = before.keys() & after.keys()
-    readings = [(before[name][clock], after[name][clock]) for name in both]
-    if not readings or any(None in each for each in readings):
+    readings = [(before[name][clock], after[name][clock]) for name in before if name in after]
+    if len(readings) < max(1, len(before)) or any(None in each for each in readings):
         return None
     return float(sum(later - earlier for earlier, later in readings))
 
 
-def _minimised(resources: TrainingResources, workers: int, seconds: float) -> tuple[_Seen, int]:
-    """What was spent from the first iteration of a minimisation to the last; its evaluations.
+def _minimised(
+    resources: TrainingResources, asker: Asker, working: int, seconds: float
+) -> tuple[_Seen, _Workers, _Workers]:
+    """What was spent from the first iteration of a minimisation to the last, and what workers had
+    spent at both ends, when no portion was out and all that is done once had been done.
 
     It goes on for so many seconds, and for the two iterations that tell what one takes.
     """
     session, hooks = resources.session, resources.hooks
     control, servers = ServerMeter(session.control), ServerMeter(session.servers)
-    seen, deadline = list[_Seen](), time.monotonic() + seconds
+    seen, workers = list[_Seen](), list[_Workers]()
+    deadline = time.monotonic() + seconds
+
+    def ask() -> None:
+        reports = asker.several("nothing", range(working), 0.0)
+        workers.append({each["worker"]: each for each in reports})
 
     def look(evaluations: int) -> None:
         clocks = time.monotonic(), evaluations, time.process_time()
         seen.append(_Seen(*clocks, control.read(), servers.read()))
 
     def hear(event: Event) -> None:
-        if event.kind == "iteration":
-            look(seen[-1].evaluations + event.fields["evaluations"])
+        if event.kind != "iteration" or len(workers) == BOTH_ENDS:
+            return
+        if not workers:
+            ask()
+        look(seen[-1].evaluations + event.fields["evaluations"])
+        if len(seen) >= LEAST_SEEN and time.monotonic() > deadline:
+            ask()
 
     def enough() -> bool:
-        over = len(seen) >= LEAST_SEEN and time.monotonic() > deadline
-        return over or hooks.should_stop()
+        return len(workers) == BOTH_ENDS or hooks.should_stop()
 
     problem = replace(resources.problem, n_heldout=0)
     own = replace(hooks, should_stop=enough)
-    driver = Sandblaster(session, problem, own, vector_store(resources), workers)
+    driver = Sandblaster(session, problem, own, vector_store(resources), working)
     _begin_anew(resources, driver)
     look(0)
     session.listeners.append(hear)
     driver.run()
     session.listeners.remove(hear)
-    return seen[-1] - seen[1], seen[-1].evaluations
+    first, last = workers[0], workers[-1]
+    return seen[-1] - seen[1], first, last
 
 
 def vector_store(resources: TrainingResources) -> RedisVectorStore:

@@ -26,8 +26,7 @@ WAIT_S = 60.0
 REFERENCES, PRODUCTS = 15, 40
 
 #: No early end: the throughput of training, and nothing else.
-PLAIN: Mapping[str, Any] = {"passes": 100_000, "iterations": 100_000}
-
+ENDLESS = 100_000
 
 #: Reports of each replica that are waited for, and how many times longer than asked a run may be.
 LEAST_REPORTS, LONGEST = 7, 30
@@ -94,7 +93,7 @@ def measure(
         should_stop=enough,
         max_seconds=LONGEST * seconds,
         replicas=replicas,
-        **{**PLAIN, **settings},
+        **{"iterations" if batch else "passes": ENDLESS, **settings},
     )
     return measured(reports, 2)
 
