@@ -226,9 +226,10 @@ class HeldoutEvaluations:
         self.history.append(evaluation)
         if self.best is None or self._beats(evaluation.score, self.best.score):
             self.best = evaluation
-            self._store.copy(current.vector, BEST)
+            self._store.rename(current.vector, BEST)
             self.best_known = self._store.standings
-        self._store.drop(current.vector)
+        else:
+            self._store.drop(current.vector)
         whole = (self.best.number, evaluation.number)
         self.history = [each if each.number in whole else each.slim() for each in self.history]
         return evaluation

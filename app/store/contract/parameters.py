@@ -125,7 +125,7 @@ class ShardStore(Protocol):
     know the run or the vector, ShardBehind if it lacks what it had acknowledged to this
     store, and Fenced if a newer attempt or fence took over.
     ``fence`` is that of the coordinator whose store this is; what it changes by name (create,
-    copy, drop, restore) is refused under another one. Workers only read. ``wire`` is how numbers
+    copy, rename, drop, restore) is refused under another one. Workers only read. ``wire`` is how numbers
     cross the network: unless float32, rounded (see :mod:`distbelief.app.store.contract.coding`).
     """
 
@@ -175,6 +175,10 @@ class ShardStore(Protocol):
 
     def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
         """Copy vectors (source to target), each shard at one moment; where each stood then."""
+        ...
+
+    def rename(self, name: str, new: str) -> None:
+        """Call a vector ``new``, in place of one of that name; nothing is copied."""
         ...
 
     def drop(self, *names: str) -> None:

@@ -87,6 +87,18 @@ class MemoryShards(MemoryShardCalls):
         number = self._acknowledged.next_number()
         return self._ask(lambda index: self._freeze(index, copies, number))
 
+    def rename(self, name: str, new: str) -> None:
+        number = self._acknowledged.next_number()
+
+        def rename(index: int) -> None:
+            at = self._ours(index)
+            if name not in at.vectors:
+                raise missing(index)
+            at.vectors[new] = at.vectors.pop(name)
+            self._change(index, at, number)
+
+        self._ask(rename)
+
     def drop(self, *names: str) -> None:
         if not names:
             return

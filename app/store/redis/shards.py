@@ -50,6 +50,7 @@ FETCH_ROWS = Script.load(
 )
 COPY = Script.load("distbelief.app.store", "copy", "changes")
 DROP = Script.load("distbelief.app.store", "drop", "changes")
+RENAME = Script.load("distbelief.app.store", "rename", "changes")
 FENCE = Script.load("distbelief.app.store", "fence")
 
 
@@ -193,17 +194,27 @@ class RedisShards(ShardCalls):
             for index, at in enumerate(self._shards)
         ]
         at_a_time = self._at_a_time(lambda of: of.copy * max(1, len(copies)))
+        if self.layout.tables:  # one of their shards may take as long as a call may
+            at_a_time = [1] * self.layout.n_servers
         replies = call_paced(self._servers, commands, at_a_time)
         self._settle((index, number, answer) for index, (answer, _) in enumerate(replies))
         return [shard_state_of(meta) for _, meta in replies]
 
+    def rename(self, name: str, new: str) -> None:
+        self._change(RENAME, name, new)
+
     def drop(self, *names: str) -> None:
-        if not names:
-            return
+        if names:
+            self._change(DROP, *names)
+
+    def _change(self, script: Script, *names: str) -> None:
+        """Have every shard make a change of vectors that takes it no time."""
         number = self._acknowledged.next_number()
         replies = self._servers.call(
             [
-                Command.call(at.server, DROP, self._keys(index, *names), self._head(index, number))
+                Command.call(
+                    at.server, script, self._keys(index, *names), self._head(index, number)
+                )
                 for index, at in enumerate(self._shards)
             ]
         )

@@ -124,6 +124,7 @@ CHANGES: dict[str, Use] = {
     "copy": lambda store: store.copy(PARAMETERS, B),
     "put": lambda store: store.put(B, np.ones(store.layout.size), rows_of(store)),
     "drop": lambda store: store.drop(C),
+    "rename": lambda store: store.rename(PARAMETERS, PARAMETERS),
 }
 READS: dict[str, Use] = {
     "fetch": lambda store: store.fetch(),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from distbelief.app.client import scan
+from distbelief.app.client.commands import Command
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import LayoutError, ModelMissing, ShardBehind
 from distbelief.app.layout.keys import PARAMETERS, named, shard, slot
@@ -21,6 +22,7 @@ from distbelief.app.optimizers.rules.sgd import SGD
 from distbelief.app.store.contract.parameters import Answer, ShardCounts, ShardState, Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
 from distbelief.app.store.redis.parameters import RedisParameterStore
+from distbelief.app.store.redis.shards import RENAME
 from distbelief.worker_tasks.server_meter import ServerMeter
 
 TENSORS = (TensorSpec("w", (40,)),)
@@ -250,3 +252,14 @@ def test_a_client_counts_the_bytes_that_its_servers_see(servers: Servers, run_id
     large.delete()
     assert counted.sent == pytest.approx(seen.received, rel=0.05)
     assert counted.received == pytest.approx(seen.sent, rel=0.05)
+
+
+def test_a_new_name_whose_answer_was_lost_is_given_once(
+    servers: Servers, store: RedisParameterStore, run_id: str
+) -> None:
+    store.create(np.zeros(LAYOUT.size))
+    store.copy(PARAMETERS, named("a"))
+    keys = [shard(run_id, 0, what) for what in ("meta", named("a"), named("b"))]
+    commands = [Command.call(0, RENAME, keys, (store.fence, 1, number)) for number in (2, 2, 3)]
+    assert [servers.call([command])[0] for command in commands] == [b"OK", b"OK", b"NOMODEL"]
+    assert servers.one("EXISTS", *keys[1:], server=0) == 1

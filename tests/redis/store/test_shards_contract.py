@@ -146,6 +146,7 @@ def changes(store: ShardStore) -> list[Callable[[], object]]:
         lambda: store.copy(PARAMETERS, C),
         lambda: store.freeze({PARAMETERS: C}),
         lambda: store.put(C, OTHERS),
+        lambda: store.rename(C, C),
         lambda: store.drop(A),
     ]
 
@@ -259,6 +260,32 @@ def test_freezing_a_run_that_lost_a_shard_says_which(store: ShardStore, backend:
     for copying in (lambda: store.freeze({PARAMETERS: A}), lambda: store.copy(PARAMETERS, A)):
         with pytest.raises(ModelMissing, match="shard 3 does not know this run"):
             copying()
+
+
+# --- new names
+
+
+def test_a_vector_with_a_new_name_takes_the_place_of_what_was_called_so(store: ShardStore) -> None:
+    store.put(A, OTHERS)
+    store.put(B, VALUES)
+    before = store.shard_states()
+    store.rename(A, B)
+    assert read(store, B) == rounded(store, OTHERS)
+    store.rename(B, C)
+    store.rename(C, C)
+    assert read(store, C) == rounded(store, OTHERS)
+    assert store.named_vectors() == {C}
+    assert store.shard_states() == before
+
+
+def test_a_vector_that_is_not_there_gets_no_name(store: ShardStore, backend: Backend) -> None:
+    store.put(B, OTHERS)
+    with pytest.raises(ModelMissing, match="shard 0"):
+        store.rename(A, B)
+    assert read(store, B) == rounded(store, OTHERS)
+    backend.lose(3)
+    with pytest.raises(ModelMissing, match="shard 3 does not know this run"):
+        store.rename(B, C)
 
 
 # --- fences
