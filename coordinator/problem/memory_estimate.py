@@ -60,14 +60,24 @@ def check_tables(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
 
 
 def check_rounds(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
-    """Refuse rounds with tables, of which a replica never has all rows; raises ConfigError."""
+    """Refuse what rounds of tables cannot be; raises ConfigError."""
     sparse = [each for each in tensors if each.sparse and each.size >= config.table_numbers]
-    if config.round_steps is not None and config.algorithm == "downpour" and sparse:
-        size = max(each.size for each in sparse)
+    if config.round_steps is None or config.algorithm != "downpour" or not sparse:
+        return
+    size = max(each.size for each in sparse)
+    rest = (
+        f"and {sparse[0].name} of {config.model} has {sparse[0].size:,} sparse numbers: leave it "
+        f"out, or set table_numbers above {size} if each round may carry all of them"
+    )
+    if config.round_seconds is not None:
         raise ConfigError(
-            f"round_steps = {config.round_steps} is not for tables of rows, and {sparse[0].name} "
-            f"of {config.model} has {sparse[0].size:,} sparse numbers: leave round_steps out, or "
-            f"set table_numbers above {size} if each round may carry all of them"
+            "round_seconds is not for tables, whose rows are fetched for steps that are known "
+            f"before a round begins, {rest}"
+        )
+    if config.outer_optimizer == "delayed_nesterov" and config.outer_momentum:
+        raise ConfigError(
+            "outer_optimizer delayed_nesterov is not for tables, of which a row may not be in the "
+            f"push with which its velocity would move, {rest}"
         )
 
 
