@@ -65,19 +65,17 @@ def check_rounds(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
     if config.round_steps is None or config.algorithm != "downpour" or not sparse:
         return
     size = max(each.size for each in sparse)
-    rest = (
-        f"and {sparse[0].name} of {config.model} has {sparse[0].size:,} sparse numbers: leave it "
-        f"out, or set table_numbers above {size} if each round may carry all of them"
-    )
+    table = f"{sparse[0].name} of {config.model} has {sparse[0].size:,} sparse numbers"
+    remedy = f"or set table_numbers above {size} if each round may carry all of them"
     if config.round_seconds is not None:
         raise ConfigError(
             "round_seconds is not for tables, whose rows are fetched for steps that are known "
-            f"before a round begins, {rest}"
+            f"before a round begins, and {table}: leave round_seconds out, {remedy}"
         )
     if config.outer_optimizer == "delayed_nesterov" and config.outer_momentum:
         raise ConfigError(
-            "outer_optimizer delayed_nesterov is not for tables, of which a row may not be in the "
-            f"push with which its velocity would move, {rest}"
+            "outer_optimizer delayed_nesterov is not for tables, of which the push that moves the "
+            f"velocity may leave a row out, and {table}: choose nesterov, {remedy}"
         )
 
 
