@@ -119,15 +119,20 @@ class TableEstimate:
 
     Args:
         rows: of all tables.
-        touched: those that some training example touches.
+        touched: those that some training example touches; ``numbers`` in these.
         likely: bytes if these come into being.
         most: bytes if all rows do.
     """
 
     rows: int
     touched: int
+    numbers: int
     likely: int
     most: int
+
+    def state_bytes(self, n_slots: int, itemsize: int) -> int:
+        """Bytes of a rule's state beside the touched rows, and of where each row's is."""
+        return n_slots * self.numbers * itemsize + 4 * self.rows
 
 
 def estimate_memory(
@@ -137,7 +142,10 @@ def estimate_memory(
     vector = layout.size * config.dtype.itemsize
     n_slots = len(shard_rule(config).slots)
     # With rounds a process keeps the state of each stream that it has worked on.
-    states = len(build_rule(config).slots) * config.n_replicas if config.round_steps else 0
+    own, streams = len(build_rule(config).slots), config.n_replicas if config.round_steps else 0
+    states, kept = own * streams, 0
+    if tables is not None:
+        kept = streams * tables.state_bytes(own, config.dtype.itemsize)
     states += config.wire != "float32"  # what rounding has taken
     needs = {
         "downpour": (DOWNPOUR_VECTORS + states, PARAMETER_COPIES + SLOT_COPIES * n_slots),
@@ -146,7 +154,7 @@ def estimate_memory(
     n_vectors, copies = map(max, zip(*(needs[stage] for stage in config.stages), strict=True))
     stored = int(vector * ROUNDING) + layout.n_blocks * ENTRY_BYTES
     servers = copies * stored if tables is None else tables.likely
-    return MemoryEstimate(servers, PROCESS_BYTES + n_vectors * vector)
+    return MemoryEstimate(servers, PROCESS_BYTES + n_vectors * vector + kept)
 
 
 def estimate_tables(
@@ -175,9 +183,15 @@ def estimate_tables(
         blocks = len(np.unique(np.flatnonzero(mask) // table.rows_per_block))
         likely += blocks * block_bytes(table, itemsize)
         most += table.n_blocks * block_bytes(table, itemsize)
-    rows = sum(table.n_rows for table in layout.tables)
+    touched = [int(mask.sum()) for mask in seen]
     return TableEstimate(
-        rows, sum(int(mask.sum()) for mask in seen), copies * likely, copies * most
+        rows=sum(table.n_rows for table in layout.tables),
+        touched=sum(touched),
+        numbers=sum(
+            count * table.width for count, table in zip(touched, layout.tables, strict=True)
+        ),
+        likely=copies * likely,
+        most=copies * most,
     )
 
 

@@ -14,7 +14,7 @@ from distbelief.app.datasets.split.partition import Subset, in_file_order
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.models.files import read_model
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
@@ -35,12 +35,14 @@ CLICKS: dict[str, Any] = {
     "table_numbers": 1,
 }
 ALONE = {"replicas": 1, "n_fetch": 1, "n_push": 1, "overlap": False, "evaluate_every": 1000.0}
+BY_ROUNDS = {"round_steps": 3, "n_fetch": 3, "n_push": 3, "outer_momentum": 0.5, "wire": "bfloat16"}
 
 
 def in_memory(config: RunConfig) -> MemoryParameterStore:
     """The same training in this process: one replica, all of its steps."""
     problem = prepare(config, 2)
-    store = MemoryParameterStore(problem.layout, build_rule(config), fence=1)
+    config = problem.config  # with what an outer rule has by default
+    store = MemoryParameterStore(problem.layout, shard_rule(config), fence=1)
     values = problem.initial_values
     store.create(values.parameters, values.slots, values.tables)
     train, _ = split(problem.dataset.n_examples, config.holdout, config.seed)
@@ -59,6 +61,7 @@ def in_memory(config: RunConfig) -> MemoryParameterStore:
         {"model": "fm", "rank": 3, "clip_norm": 0.5},
         {"model": "wide_deep", "embedding": 3, "hidden": (8,)},
         {"model": "logistic", "optimizer": "ftrl", "ftrl_l1": 0.1},
+        {"model": "fm", "rank": 3, **BY_ROUNDS},
     ],
     ids=str,
 )

@@ -82,6 +82,11 @@ def test_with_rounds_the_state_of_each_stream_is_kept_in_a_process() -> None:
     vector = 4 * made.layout.size
     assert made.memory.process == usual.memory.process + 4 * vector
     assert made.memory.servers < usual.memory.servers  # averaging has no slot
+    usual, by_row = (problem(table_numbers=1, replicas=4, **each) for each in ROUNDS)
+    assert by_row.table_estimate is not None
+    of_rows = by_row.table_estimate.touched + by_row.table_estimate.rows  # and where they are
+    dense = by_row.layout.size
+    assert by_row.memory.process == usual.memory.process + 4 * 4 * (dense + of_rows)
     outer = {"outer_learning_rate": 1.0, "outer_momentum": 0.0, "step_weight": 4.0}
     assert outer.items() <= made.config.model_dump().items()
 
