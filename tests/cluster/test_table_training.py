@@ -109,14 +109,16 @@ def test_sandblaster_takes_the_same_data_with_dense_parameters(train_shared: Tra
     assert trained.outcome.heldout.score.accuracy > 0.55
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL])
+@pytest.mark.parametrize(
+    "rounds", [(), pytest.param(("--round-steps=7",), marks=pytest.mark.slow)], ids=str
+)
 def test_killed_servers_and_workers_cost_no_push_and_double_none(
-    number: signal.Signals, command: Start, until: Until
+    rounds: tuple[str, ...], command: Start, until: Until
 ) -> None:
     words = ["--data=synthetic:clicks", "--data-option=features=20000", "--table-numbers=1"]
     words += ["--model=logistic", "--passes=20", "--batch-size=64", "--unit-steps=20"]
     words += ["--lease-seconds=1", "--checkpoint-seconds=0.3", "--evaluate-every=5"]
-    training = command("train", *words)
+    training = command("train", *words, *rounds)
     training.says("pass ")
 
     def of(*names: str) -> list[Any]:
@@ -125,9 +127,9 @@ def test_killed_servers_and_workers_cost_no_push_and_double_none(
 
     until(lambda: len(list(training.folder.parent.glob("runs/*/checkpoints/*"))) > 1, "checkpoints")
     workers = [each for each in of("celery") if not each.children()]
-    workers[0].send_signal(number)
+    workers[0].send_signal(signal.SIGKILL)
     servers = of("parameter")
-    servers[-1].send_signal(number)
+    servers[-1].send_signal(signal.SIGKILL)
     assert training.ends() == ExitCode.OK, training.err
     assert "came back from checkpoint" in training.err
     (applied, shards, planned) = re.findall(
