@@ -1,7 +1,7 @@
 """A replica's copy of the parameters: what it computes on, and the gradient it accrues.
 
 With all parameters in one flat vector the copy is that vector; with tables it is a
-:class:`distbelief.worker_tasks.table_copy.TableCopy`.
+:class:`distbelief.worker_tasks.table_copy.TableCopy`. The copies of rounds are made of both.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Copy(Protocol):
 
     ``by_window``: the copy serves the steps that it was fetched for, and no others.
     ``by_round``: what is pushed is what steps have changed, so the last one is taken before.
+    With both a window is a round, and is fetched behind the push of the one before.
     """
 
     by_window: bool
