@@ -56,7 +56,6 @@ CLICKS: Mapping[str, Any] = {
 TABLES: Mapping[str, Mapping[str, Any]] = {
     "clicks, logistic regression, Adagrad": {**CLICKS, "model": "logistic"},
     "clicks, factorization machine, Adagrad": {**CLICKS, "model": "fm"},
-    "clicks, logistic regression, FTRL": {**CLICKS, "model": "logistic", "optimizer": "ftrl"},
 }
 TORCH: Mapping[str, Mapping[str, Any]] = {
     "digits, convolution of PyTorch, Adam": {
