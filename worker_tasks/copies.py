@@ -1,7 +1,7 @@
 """A replica's copy of the parameters: what it computes on, and the gradient it accrues.
 
 With all parameters in one flat vector the copy is that vector; with tables it is a
-:class:`distbelief.worker_tasks.table_copy.TableCopy`.
+:class:`distbelief.worker_tasks.table_copy.TableCopy`. The copies of rounds are made of both.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Copy(Protocol):
 
     ``by_window``: the copy serves the steps that it was fetched for, and no others.
     ``by_round``: what is pushed is what steps have changed, so the last one is taken before.
+    With both a window is a round, and is fetched behind the push of the one before.
     """
 
     by_window: bool
@@ -192,16 +193,20 @@ class FlatCopy:
     def step_locally(self, clock: int, share: float = 1.0) -> None:
         # The shards refuse a gradient that is not finite, and so does the copy: it would
         # spoil every gradient until it is replaced.
-        if self._local_steps and finite(self._last):
-            self._move(self._last, clock, self._rule.paced(share))
+        if self._local_steps and all(map(finite, self._last_gradients())):
+            self._move(clock, self._rule.paced(share))
 
-    def _move(self, gradient: Vector, clock: int, rule: Rule) -> None:
+    def _last_gradients(self) -> list[Vector]:
+        """All that the last minibatch gave."""
+        return [self._last]
+
+    def _move(self, clock: int, rule: Rule) -> None:
         """Take a step; the first since fresh parameters were expected begins where it began."""
         if self._expecting:
             np.copyto(self._expected, self._parameters)
             self._expecting = False
             self._moved = True
-        local_step(rule, gradient, [self._parameters, *self._slots], clock)
+        local_step(rule, self._last, [self._parameters, *self._slots], clock)
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
         self._accrued, self._taken = self._taken, self._accrued

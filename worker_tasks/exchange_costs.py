@@ -108,9 +108,12 @@ def _real(
     copy = replica.open_copy(token.stream)
     pushes, both, fetches = (Metered(meter, layout) for _ in range(3))
     sequence, wire = int(store.announce(token).sequences.max()), context.config.wire
-    alone = _alone(copy, seconds, check)
-    for step in until(2 * seconds, check):
-        copy.install(copy.fetch(step, step + 1))
+    # A round of tables exchanges the rows of all of its steps.
+    n_steps = context.config.push_interval if copy.by_window and copy.by_round else 1
+    alone = _alone(copy, n_steps, seconds, check)
+    for number in until(2 * seconds, check):
+        step = number * n_steps
+        copy.install(copy.fetch(step, step + n_steps))
         copy.compute(step)
         gradient, rows = copy.take_accrued()
 
@@ -122,22 +125,23 @@ def _real(
         pushes.run(lambda: push(fetch=False))
         if not copy.by_window:
             both.run(lambda: push(fetch=True))
-        fetches.run(lambda: copy.fetch(step, step + 1))  # noqa: B023
+        fetches.run(lambda: copy.fetch(step, step + n_steps))  # noqa: B023
     found = {"push": pushes.to_json(), "fetch": fetches.to_json(), "step": alone.to_json()}
     return found if copy.by_window else {**found, "both": both.to_json()}
 
 
-def _alone(copy: Copy, seconds: float, check: Callable[[], None]) -> Timings:
-    """Steps on a copy that nobody else changes; of tables, the rows of one minibatch."""
+def _alone(copy: Copy, n_steps: int, seconds: float, check: Callable[[], None]) -> Timings:
+    """Steps on a copy that nobody else changes; of tables, those on the rows of so many."""
     timings = Timings()
-    copy.install(copy.fetch(0, 1))
+    copy.install(copy.fetch(0, n_steps))
     copy.fetch_slots()
     for number in until(seconds, check):
-        step = 0 if copy.by_window else number
+        step = number % n_steps if copy.by_window else number
         with timings.timed():
             copy.compute(step)
             copy.step_locally(number)
-            copy.take_accrued()
+            if step % n_steps == n_steps - 1:
+                copy.take_accrued()
     return timings
 
 

@@ -7,6 +7,7 @@ from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import ParameterStore
 from distbelief.worker_tasks.copies import Copy, Examples, FlatCopy
 from distbelief.worker_tasks.round_copy import OwnStates, RoundCopy
+from distbelief.worker_tasks.round_table_copy import RoundTableCopy
 from distbelief.worker_tasks.table_copy import TableCopy
 
 
@@ -19,8 +20,8 @@ def open_copy(
     states: OwnStates,
 ) -> Copy:
     """The copy that the settings and the layout ask for; with rounds, ``states`` are kept."""
-    if store.layout.tables:
-        return TableCopy(model, examples, store, config, stream)
     if config.round_steps is not None:
-        return RoundCopy(model, examples, store, config, stream, states)
-    return FlatCopy(model, examples, store, config, stream)
+        by_round = RoundTableCopy if store.layout.tables else RoundCopy
+        return by_round(model, examples, store, config, stream, states)
+    copy = TableCopy if store.layout.tables else FlatCopy
+    return copy(model, examples, store, config, stream)

@@ -150,7 +150,7 @@ class _Loop:
                 break
             if step == self._window.stop:
                 self._window = self._window_from(step, stop)
-                if not (carried or self._copy.by_round):
+                if self._copy.by_window or not (carried or self._copy.by_round):
                     self._begin_window()
             self._look_ahead(step, stop)
             self._install_what_arrived()
@@ -203,7 +203,12 @@ class _Loop:
             self._copy.fetch_slots()
 
     def _begin_window(self) -> None:
-        """Fetch: in the background if the old copy serves until it is there."""
+        """Fetch: in the background if the old copy serves until it is there.
+
+        What a round fetches has in it what the one before has changed.
+        """
+        if self._copy.by_round:
+            self._await_push()
         if self._fetch is None or not self._copy.by_window:
             self._start_fetch(self._window)
         if self._copy.by_window:
@@ -211,7 +216,7 @@ class _Loop:
 
     def _look_ahead(self, step: int, stop: int) -> None:
         """During the last step of a window, fetch what the next one cannot begin without."""
-        ahead = self._copy.by_window and self._config.overlap
+        ahead = self._copy.by_window and not self._copy.by_round and self._config.overlap
         if ahead and step + 1 == self._window.stop < stop:
             self._start_fetch(self._window_from(step + 1, stop))
 

@@ -20,15 +20,20 @@ from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import ParameterStore
 from distbelief.worker_tasks.copies import Examples, FlatCopy, Window, finite
+from distbelief.worker_tasks.row_states import RowStates
 
 
 @dataclass
 class OwnState:
-    """The state of a stream's own rule before step ``step``, begun ``age`` steps ago."""
+    """The state of a stream's own rule before step ``step``, begun ``age`` steps ago.
+
+    With tables, ``rows`` is that of the rows of each which have been in a round.
+    """
 
     slots: Sequence[Vector]
     step: int
     age: int = 0
+    rows: Sequence[RowStates] = ()
 
 
 #: The state of each stream whose steps a process has taken, kept from unit to unit; or that of the
@@ -81,15 +86,14 @@ class RoundCopy(FlatCopy):
 
     def compute(self, step: int) -> tuple[float, int]:
         if self._state is None or self._state.step != step:
-            self._state = self._states[self._owner] = self._state_before(step)
-            self._slots = [*self._rule.fitting(self._parameters, self._state.slots)]
+            self._go_on_with(self._state_before(step))
         return super().compute(step)
 
     def step_locally(self, clock: int, share: float = 1.0) -> None:
         state = self._state
         assert state is not None
-        if finite(self._last):
-            self._move(self._last, state.age, self._rule.paced(share))
+        if all(map(finite, self._last_gradients())):
+            self._move(state.age, self._rule.paced(share))
         else:
             self._spoilt = True
         state.age += 1
@@ -98,7 +102,7 @@ class RoundCopy(FlatCopy):
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
         with np.errstate(over="ignore", invalid="ignore"):
             np.subtract(self._began, self._parameters, out=self._taken)
-        if self._spoilt or not all(map(finite, self._slots)):
+        if self._spoilt or not all(map(finite, self._all_slots())):
             # As with any gradient that is not finite: each shard refuses it, and counts it.
             self._taken.fill(np.nan)
             self._spoilt = False
@@ -107,10 +111,23 @@ class RoundCopy(FlatCopy):
         return self._taken, []
 
     def _accrue(self, gradient: Vector) -> None:
+        self._last = self._standing_for_many(gradient)
+
+    def _standing_for_many(self, gradient: Vector) -> Vector:
+        """A gradient as the rule of the replica's own steps is to have it."""
         if self._factor != 1:
             with np.errstate(over="ignore", invalid="ignore"):
                 gradient *= self._factor
-        self._last = gradient
+        return gradient
+
+    def _all_slots(self) -> list[Vector]:
+        """All of the rule's state that steps of this round have changed."""
+        return self._slots
+
+    def _go_on_with(self, state: OwnState) -> None:
+        """Have the next step go on with this state."""
+        self._state = self._states[self._owner] = state
+        self._slots = [*self._rule.fitting(self._parameters, state.slots)]
 
     def _state_before(self, step: int) -> OwnState:
         """The state that this process has left before ``step``, or a new one."""

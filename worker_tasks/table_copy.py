@@ -20,10 +20,11 @@ from distbelief.app.layout.rows import Ids, TableRows
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.model import Model, Narrowed, SparseModel, weighed
 from distbelief.app.models.parameters import joined, parted
+from distbelief.app.optimizers.rule import Rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import ParameterStore
 from distbelief.app.store.native.steps import local_step
-from distbelief.worker_tasks.copies import Examples, FlatCopy, Window, clip, finite
+from distbelief.worker_tasks.copies import Examples, FlatCopy, Window, clip
 
 
 class TableCopy(FlatCopy):
@@ -54,8 +55,7 @@ class TableCopy(FlatCopy):
             minibatches[step] = cast("SparseModel", self._model).narrowed(features), targets
         touched = zip(*(narrowed.rows for narrowed, _ in minibatches.values()), strict=True)
         rows = [_union(parts) for parts in touched]
-        names = self._rule.slots if len(minibatches) > 1 else ()
-        slots = [self._store.fetch(slot(name), rows=rows).tables for name in names]
+        slots = self._fetch_row_slots(rows) if len(minibatches) > 1 else ()
         wire = self._config.wire
         fetched = self._store.fetch(PARAMETERS, stream=self._stream, rows=rows, wire=wire)
         return Window(fetched, minibatches, rows, slots)
@@ -83,32 +83,48 @@ class TableCopy(FlatCopy):
         self._penalise(dense, of_tables, tables, narrowed, len(targets))
         clip([dense, *of_tables], self._config.clip_norm)
         self._accrue(dense)
-        self._last_rows = of_tables, indices
-        for accrued, rows, values in zip(self._accrued_rows, narrowed.rows, of_tables, strict=True):
-            accrued.append(TableRows(rows, values))
+        self._accrue_rows(narrowed.rows, of_tables, indices)
         return loss, len(targets)
-
-    def step_locally(self, clock: int, share: float = 1.0) -> None:
-        window = self._window
-        assert window is not None
-        dense, (of_tables, indices) = self._last, self._last_rows
-        if not self._local_steps or not all(finite(g) for g in (dense, *of_tables)):
-            return
-        rule = self._rule.paced(share)
-        self._move(dense, clock, rule)
-        if len(window.minibatches) > 1:
-            for i, (gradient, index) in enumerate(zip(of_tables, indices, strict=True)):
-                stored = [window.fetched.tables[i], *(slots[i] for slots in window.slots)]
-                touched = [values[index] for values in stored]
-                local_step(rule, gradient, touched, clock)
-                for values, new in zip(stored, touched, strict=True):
-                    values[index] = new
 
     def take_accrued(self) -> tuple[Vector, list[TableRows]]:
         accrued, _ = super().take_accrued()
         rows = [_summed(parts) for parts in self._accrued_rows]
         self._accrued_rows = [[] for _ in rows]
         return accrued, rows
+
+    def _fetch_row_slots(self, rows: Sequence[Ids]) -> Sequence[Sequence[Vector]]:
+        """The rows of each of the rule's slots, for local steps."""
+        return [self._store.fetch(slot(name), rows=rows).tables for name in self._rule.slots]
+
+    def _row_slots(self) -> Sequence[Sequence[Vector]]:
+        """Those that local steps change, for each slot the rows of each table."""
+        assert self._window is not None
+        return self._window.slots
+
+    def _accrue_rows(
+        self, rows: Sequence[Ids], gradients: list[Vector], indices: list[Ids]
+    ) -> None:
+        """Add the gradient of a minibatch; its rows are those at ``indices`` of the window's."""
+        self._last_rows = gradients, indices
+        for accrued, ids, values in zip(self._accrued_rows, rows, gradients, strict=True):
+            accrued.append(TableRows(ids, values))
+
+    def _last_gradients(self) -> list[Vector]:
+        return [self._last, *self._last_rows[0]]
+
+    def _move(self, clock: int, rule: Rule) -> None:
+        super()._move(clock, rule)
+        window = self._window
+        assert window is not None
+        # Rows that only one step reads are fetched anew before another does.
+        if len(window.minibatches) > 1 or self.by_round:
+            slots = self._row_slots()
+            for i, (gradient, index) in enumerate(zip(*self._last_rows, strict=True)):
+                stored = [window.fetched.tables[i], *(each[i] for each in slots)]
+                touched = [values[index] for values in stored]
+                local_step(rule, gradient, touched, clock)
+                for values, new in zip(stored, touched, strict=True):
+                    values[index] = new
 
     def _penalise(
         self,

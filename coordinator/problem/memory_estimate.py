@@ -60,14 +60,22 @@ def check_tables(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
 
 
 def check_rounds(config: RunConfig, tensors: Iterable[TensorSpec]) -> None:
-    """Refuse rounds with tables, of which a replica never has all rows; raises ConfigError."""
+    """Refuse what rounds of tables cannot be; raises ConfigError."""
     sparse = [each for each in tensors if each.sparse and each.size >= config.table_numbers]
-    if config.round_steps is not None and config.algorithm == "downpour" and sparse:
-        size = max(each.size for each in sparse)
+    if config.round_steps is None or config.algorithm != "downpour" or not sparse:
+        return
+    size = max(each.size for each in sparse)
+    table = f"{sparse[0].name} of {config.model} has {sparse[0].size:,} sparse numbers"
+    remedy = f"or set table_numbers above {size} if each round may carry all of them"
+    if config.round_seconds is not None:
         raise ConfigError(
-            f"round_steps = {config.round_steps} is not for tables of rows, and {sparse[0].name} "
-            f"of {config.model} has {sparse[0].size:,} sparse numbers: leave round_steps out, or "
-            f"set table_numbers above {size} if each round may carry all of them"
+            "round_seconds is not for tables, whose rows are fetched for steps that are known "
+            f"before a round begins, and {table}: leave round_seconds out, {remedy}"
+        )
+    if config.outer_optimizer == "delayed_nesterov" and config.outer_momentum:
+        raise ConfigError(
+            "outer_optimizer delayed_nesterov is not for tables, of which the push that moves the "
+            f"velocity may leave a row out, and {table}: choose nesterov, {remedy}"
         )
 
 
@@ -111,15 +119,20 @@ class TableEstimate:
 
     Args:
         rows: of all tables.
-        touched: those that some training example touches.
+        touched: those that some training example touches; ``numbers`` in these.
         likely: bytes if these come into being.
         most: bytes if all rows do.
     """
 
     rows: int
     touched: int
+    numbers: int
     likely: int
     most: int
+
+    def state_bytes(self, n_slots: int, itemsize: int) -> int:
+        """Bytes of a rule's state beside the touched rows, and of where each row's is."""
+        return n_slots * self.numbers * itemsize + 4 * self.rows
 
 
 def estimate_memory(
@@ -129,7 +142,10 @@ def estimate_memory(
     vector = layout.size * config.dtype.itemsize
     n_slots = len(shard_rule(config).slots)
     # With rounds a process keeps the state of each stream that it has worked on.
-    states = len(build_rule(config).slots) * config.n_replicas if config.round_steps else 0
+    own, streams = len(build_rule(config).slots), config.n_replicas if config.round_steps else 0
+    states, kept = own * streams, 0
+    if tables is not None:
+        kept = streams * tables.state_bytes(own, config.dtype.itemsize)
     states += config.wire != "float32"  # what rounding has taken
     needs = {
         "downpour": (DOWNPOUR_VECTORS + states, PARAMETER_COPIES + SLOT_COPIES * n_slots),
@@ -138,7 +154,7 @@ def estimate_memory(
     n_vectors, copies = map(max, zip(*(needs[stage] for stage in config.stages), strict=True))
     stored = int(vector * ROUNDING) + layout.n_blocks * ENTRY_BYTES
     servers = copies * stored if tables is None else tables.likely
-    return MemoryEstimate(servers, PROCESS_BYTES + n_vectors * vector)
+    return MemoryEstimate(servers, PROCESS_BYTES + n_vectors * vector + kept)
 
 
 def estimate_tables(
@@ -167,9 +183,15 @@ def estimate_tables(
         blocks = len(np.unique(np.flatnonzero(mask) // table.rows_per_block))
         likely += blocks * block_bytes(table, itemsize)
         most += table.n_blocks * block_bytes(table, itemsize)
-    rows = sum(table.n_rows for table in layout.tables)
+    touched = [int(mask.sum()) for mask in seen]
     return TableEstimate(
-        rows, sum(int(mask.sum()) for mask in seen), copies * likely, copies * most
+        rows=sum(table.n_rows for table in layout.tables),
+        touched=sum(touched),
+        numbers=sum(
+            count * table.width for count, table in zip(touched, layout.tables, strict=True)
+        ),
+        likely=copies * likely,
+        most=copies * most,
     )
 
 

@@ -1,8 +1,9 @@
 """What rounds cost the held-out loss, by their length, the outer rule and the replicas.
 
 ``python -m tests.benchmarks.rounds [--torch] [IMAGES]`` trains digits by a network and by softmax
-regression (which is convex), with ``--torch`` by a small convolution of PyTorch's, too, and
-MNIST-like images where they are given, with rounds of 4, 16 and 64 steps; and prints the held-out
+regression (which is convex), clicks by models whose rows are in tables, with ``--torch`` digits by
+a small convolution of PyTorch's, too, and MNIST-like images where they are given, with rounds of 4,
+16 and 64 steps; and prints the held-out
 loss after as many minibatches in relation to that of an exchange at each step; at last by the
 length of the training, too. Replicas take their steps in a random order, in one process, over
 shards in memory and on the copies that workers have (:mod:`distbelief.worker_tasks.round_copy`):
@@ -29,7 +30,7 @@ from distbelief.app.datasets.split.partition import Subset
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.models.imports import allow_imports_of
 from distbelief.app.models.metrics import Score, score
-from distbelief.app.models.parameters import whole
+from distbelief.app.models.parameters import Source, looked_up, whole
 from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
@@ -46,6 +47,15 @@ PROBLEMS: Mapping[str, Mapping[str, Any]] = {
     "digits, network, Adagrad": {},
     "digits, softmax regression, Adagrad": {"model": "softmax"},
     "digits, network, Adam": {"optimizer": "adam"},
+}
+#: Sparse ones, whose rows are in tables.
+CLICKS: Mapping[str, Any] = {
+    "data": "synthetic:clicks", "data_options": {"examples": 10_000, "features": 16_384},
+    "table_numbers": 1, "passes": 4,
+}  # fmt: skip
+TABLES: Mapping[str, Mapping[str, Any]] = {
+    "clicks, logistic regression, Adagrad": {**CLICKS, "model": "logistic"},
+    "clicks, factorization machine, Adagrad": {**CLICKS, "model": "fm"},
 }
 TORCH: Mapping[str, Mapping[str, Any]] = {
     "digits, convolution of PyTorch, Adam": {
@@ -102,13 +112,16 @@ class Stream:
 
     def __post_init__(self) -> None:
         self.copy = self.replica.open_copy(self.index)
-        self.copy.install(self.copy.fetch(0, 1))
-        self.copy.fetch_slots()
+        if not self.copy.by_window:
+            self.copy.install(self.copy.fetch(0, 1))
+            self.copy.fetch_slots()
 
     def step(self) -> None:
         """As :mod:`distbelief.worker_tasks.replica`, with an answer that comes a step later."""
         interval, copy = self.replica.config.push_interval, self.copy
         self._install()
+        if copy.by_window and self.steps % interval == 0:
+            copy.install(copy.fetch(self.steps, self.steps + interval))
         if self.steps % interval == 0 or copy.by_round:
             self.share = self.replica.schedule.share(self.steps)
         copy.compute(self.steps)
@@ -120,10 +133,14 @@ class Stream:
             self._push()
 
     def _push(self) -> None:
-        gradient, _ = self.copy.take_accrued()
+        gradient, rows = self.copy.take_accrued()
         number = self.steps // self.replica.config.push_interval
         share = 1.0 if self.copy.by_round else self.share
-        pushed = self.store.push(Token(1, self.index, 1), number, gradient, fetch=True, share=share)
+        pushed = self.store.push(
+            Token(1, self.index, 1), number, gradient, rows=rows, fetch=True, share=share
+        )
+        if self.copy.by_window:
+            return
         if not self.copy.by_round:
             self.copy.step_locally(int(pushed.positions.clocks[0]) - 1, self.share)
         self.copy.expect_fresh()
@@ -149,7 +166,15 @@ def train(problem: Problem) -> Score:
     for _ in range(UnitPlan.of(problem).total_steps):
         streams[rng.integers(config.n_replicas)].step()
     features, targets = problem.data.heldout.between(0, problem.n_heldout)
-    return score(whole(problem.model, store.fetch().vector), features, targets)
+    return score(source(problem, store), features, targets)
+
+
+def source(problem: Problem, store: MemoryParameterStore) -> Source:
+    """The model with what the shards hold."""
+    dense = store.fetch().vector
+    if not problem.layout.tables:
+        return whole(problem.model, dense)
+    return looked_up(problem.model, dense, lambda rows: store.fetch(rows=rows).tables)
 
 
 def mean_of(settings: Mapping[str, Any], seeds: range) -> tuple[float, float, int]:
@@ -177,6 +202,8 @@ def compare(settings: Mapping[str, Any], replicas: int, seeds: range) -> None:
     print(f"{loss:.4f} ({accuracy:.1%}).\n")
     head("way", [f"H = {each}" for each in LENGTHS])
     for way, outer in WAYS.items():
+        if "table_numbers" in settings and outer.get("outer_optimizer") == "delayed_nesterov":
+            continue  # which is refused
         cells = []
         for length in LENGTHS:
             made, right, _ = mean_of({**each, **outer, "round_steps": length}, seeds)
@@ -214,7 +241,7 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, nargs="+", default=REPLICAS)
     parser.add_argument("--passes", type=int, help="of longer or shorter trainings")
     given = parser.parse_args()
-    problems = {**PROBLEMS, **(TORCH if given.torch else {})}
+    problems = {**PROBLEMS, **TABLES, **(TORCH if given.torch else {})}
     if given.images is not None:
         images = {"data": str(given.images)}
         problems |= {name: {**each, **images} for name, each in IMAGES.items()}

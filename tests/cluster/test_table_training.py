@@ -14,7 +14,7 @@ from distbelief.app.datasets.split.partition import Subset, in_file_order
 from distbelief.app.errors import ExitCode
 from distbelief.app.layout.keys import PARAMETERS, slot
 from distbelief.app.models.files import read_model
-from distbelief.app.optimizers.registry import build_rule
+from distbelief.app.optimizers.registry import shard_rule
 from distbelief.app.settings.config import RunConfig
 from distbelief.app.store.contract.parameters import Token
 from distbelief.app.store.memory.parameters import MemoryParameterStore
@@ -36,12 +36,14 @@ CLICKS: dict[str, Any] = {
     "table_numbers": 1,
 }
 ALONE = {"replicas": 1, "n_fetch": 1, "n_push": 1, "overlap": False, "evaluate_every": 1000.0}
+BY_ROUNDS = {"round_steps": 3, "n_fetch": 3, "n_push": 3, "outer_momentum": 0.5, "wire": "bfloat16"}
 
 
 def in_memory(config: RunConfig) -> MemoryParameterStore:
     """The same training in this process: one replica, all of its steps."""
     problem = prepare(config, 2)
-    store = MemoryParameterStore(problem.layout, build_rule(config), fence=1)
+    config = problem.config  # with what an outer rule has by default
+    store = MemoryParameterStore(problem.layout, shard_rule(config), fence=1)
     values = problem.initial_values
     store.create(values.parameters, values.slots, values.tables)
     train, _ = split(problem.dataset.n_examples, config.holdout, config.seed)
@@ -60,6 +62,7 @@ def in_memory(config: RunConfig) -> MemoryParameterStore:
         {"model": "fm", "rank": 3, "clip_norm": 0.5},
         {"model": "wide_deep", "embedding": 3, "hidden": (8,)},
         {"model": "logistic", "optimizer": "ftrl", "ftrl_l1": 0.1},
+        {"model": "fm", "rank": 3, **BY_ROUNDS},
     ],
     ids=str,
 )
@@ -107,14 +110,16 @@ def test_sandblaster_takes_the_same_data_with_dense_parameters(train_shared: Tra
     assert trained.outcome.heldout.score.accuracy > 0.55
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL])
+@pytest.mark.parametrize(
+    "rounds", [(), pytest.param(("--round-steps=7",), marks=pytest.mark.slow)], ids=str
+)
 def test_killed_servers_and_workers_cost_no_push_and_double_none(
-    number: signal.Signals, command: Start, until: Until
+    rounds: tuple[str, ...], command: Start, until: Until
 ) -> None:
     words = ["--data=synthetic:clicks", "--data-option=features=20000", "--table-numbers=1"]
     words += ["--model=logistic", "--passes=20", "--batch-size=64", "--unit-steps=20"]
     words += ["--lease-seconds=1", "--checkpoint-seconds=0.3", "--evaluate-every=5"]
-    training = command("train", *words)
+    training = command("train", *words, *rounds)
     training.says("pass ")
 
     def of(*names: str) -> list[Any]:
@@ -123,9 +128,9 @@ def test_killed_servers_and_workers_cost_no_push_and_double_none(
 
     until(lambda: len(list(training.folder.parent.glob("runs/*/checkpoints/*"))) > 1, "checkpoints")
     workers = [each for each in of("celery") if not children_of(each.pid)]
-    send(workers[0], number)
+    send(workers[0])
     servers = of("parameter")
-    send(servers[-1], number)
+    send(servers[-1])
     assert training.ends() == ExitCode.OK, training.err
     assert "came back from checkpoint" in training.err
     (applied, shards, planned) = re.findall(

@@ -66,14 +66,23 @@ WORKS = [
 
 
 def by_rounds(steps: int) -> list[Work]:
-    """Only work that has rounds: by each outer rule, and of as many steps as time allows."""
-    words = [*COMMON, *DENSE, *DOWNPOUR, "--round-steps", steps]
+    """Only work that has rounds: tables, each outer rule, and as many steps as time allows."""
+    rounds = [*COMMON, *DOWNPOUR, "--round-steps", steps]
+    words = [*rounds, *DENSE]
     works = [
-        Work(f"rounds, {rule}", "downpour", [*words, "--outer-optimizer", rule])
+        Work(
+            f"rounds, {rule}",
+            "downpour",
+            [*words, "--outer-optimizer", rule, "--outer-momentum", 0.5],
+        )
         for rule in get_args(OuterOptimizer)
     ]
     lasting = [*words, "--round-seconds", 0.3 * steps]
-    return [*works, Work("rounds that last as long", "downpour", lasting)]
+    return [
+        Work("rounds with tables", "downpour", [*rounds, *TABLES]),
+        *works,
+        Work("rounds that last as long", "downpour", lasting),
+    ]
 
 
 def narrow(works: list[Work], wire: Wire) -> list[Work]:

@@ -58,15 +58,35 @@ def test_a_hybrid_refuses_tables_and_says_how_to_do_without() -> None:
     assert made.memory.servers >= max(each.memory.servers for each in parts)
 
 
-def test_rounds_refuse_tables_and_keep_the_state_of_each_stream_in_a_process() -> None:
-    with pytest.raises(
-        ConfigError, match=r"round_steps = 8 is not for tables.* table_numbers abov"
-    ):
-        problem(round_steps=8, table_numbers=1)
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"round_seconds": 1.0}, "round_seconds is not for tables, .* steps that are known"),
+        (
+            {"outer_optimizer": "delayed_nesterov", "outer_momentum": 0.9},
+            "outer_optimizer delayed_nesterov is not for tables, .* choose nesterov",
+        ),
+    ],
+)
+def test_rounds_of_tables_are_refused_only_where_they_cannot_be(
+    settings: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"{why}.* table_numbers above \d+ if"):
+        problem(round_steps=8, table_numbers=1, **settings)
+    assert problem(round_steps=8, table_numbers=1).layout.tables
+    assert not problem(round_steps=8, table_numbers=10**9, **settings).layout.tables
+
+
+def test_with_rounds_the_state_of_each_stream_is_kept_in_a_process() -> None:
     usual, made = (problem(table_numbers=10**9, replicas=4, **each) for each in ROUNDS)
     vector = 4 * made.layout.size
     assert made.memory.process == usual.memory.process + 4 * vector
     assert made.memory.servers < usual.memory.servers  # averaging has no slot
+    usual, by_row = (problem(table_numbers=1, replicas=4, **each) for each in ROUNDS)
+    assert by_row.table_estimate is not None
+    of_rows = by_row.table_estimate.touched + by_row.table_estimate.rows  # and where they are
+    dense = by_row.layout.size
+    assert by_row.memory.process == usual.memory.process + 4 * 4 * (dense + of_rows)
     outer = {"outer_learning_rate": 1.0, "outer_momentum": 0.0, "step_weight": 4.0}
     assert outer.items() <= made.config.model_dump().items()
 
