@@ -51,7 +51,7 @@ def push_script(rule: Rule, shell: str = "push") -> Script:
     folder = files("distbelief.app.store") / "lua"
     shared = [folder / f"{name}.lua" for name in ("prelude", "coding", "protocol", shell)]
     twin = f"{shell}_{rule.name}"
-    return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin)
+    return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin, hands_over=True)
 
 
 class RedisParameterStore(RedisShards):

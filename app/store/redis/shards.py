@@ -37,7 +37,12 @@ HEAD = ("fence", "change")
 #: Scans of a table that a server may break off by a restart, one after another.
 MOST_SCANS = 3
 
-FETCH = Script.load("distbelief.app.store", "fetch", "prelude", "coding", twin="fetch", reads=True)
+FETCH = Script.load(
+    *("distbelief.app.store", "fetch", "prelude", "coding"),
+    twin="fetch",
+    reads=True,
+    hands_over=True,
+)
 COPY = Script.load("distbelief.app.store", "copy", "changes")
 DROP = Script.load("distbelief.app.store", "drop", "changes")
 FENCE = Script.load("distbelief.app.store", "fence")
