@@ -36,30 +36,9 @@ String *get(const Hash *hash, const char *field) {
     return hash_get(hash->key, C_FIELDS, field, &value, NULL) == OK ? value : NULL;
 }
 
-/* Servers hand out a copy of a field's value. Whether this one does shows in two of one field. */
-static int copies = -1;
-
-String *get_own(const Hash *hash, const char *field) {
-    String *value = get(hash, field);
-    if (value && copies < 0) {
-        String *again = get(hash, field);
-        copies = again && bytes_of(value).at != bytes_of(again).at;
-        if (again) free_string(hash->context, again);
-    }
-    if (!value || copies) return value;
-    Bytes bytes = bytes_of(value);
-    String *own = create_string(hash->context, bytes.at, bytes.length);
-    free_string(hash->context, value);
-    return own;
-}
-
-void put(const Hash *hash, const char *field, String *value) {
-    hash_set(hash->key, C_FIELDS, field, value, NULL);
-}
-
 void put_bytes(const Hash *hash, const char *field, const void *value, size_t length) {
     String *string = create_string(hash->context, value, length);
-    put(hash, field, string);
+    hash_set(hash->key, C_FIELDS, field, string, NULL);
     free_string(hash->context, string);
 }
 

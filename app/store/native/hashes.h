@@ -26,10 +26,6 @@ void close_hash(Hash *hash);
 
 /* A field's value, to be freed; NULL if it is not there. */
 String *get(const Hash *hash, const char *field);
-/* The same, and nobody else's: its bytes may be changed. */
-String *get_own(const Hash *hash, const char *field);
-
-void put(const Hash *hash, const char *field, String *value);
 void put_bytes(const Hash *hash, const char *field, const void *value, size_t length);
 void put_whole(const Hash *hash, const char *field, int64_t value);
 

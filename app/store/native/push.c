@@ -5,49 +5,49 @@
 #include "numbers.h"
 #include "protocol.h"
 
-/* The new blocks of a push: of each block one of every vector, computed where the server has put its
- * copy of the old one, and written once all are computed. */
+/* One block of some vectors, as it is stored. */
 typedef struct {
-    String **strings;
-    size_t n, bytes; /* blocks, and how large they are together in one vector */
-    int n_values;
+    String *strings[MOST_VALUES];
+    const void *values[MOST_VALUES];
+    size_t bytes;
+} Block;
+
+/* 0 if the block is not stored in full, in every vector. It is to be dropped either way. */
+static int read_block(Block *block, const Vectors *vectors, const char *id, size_t width) {
+    int full = 1;
+    for (int k = 0; k < vectors->n; k++) {
+        Bytes bytes = {NULL, 0};
+        block->strings[k] = get(&vectors->hashes[k], id);
+        if (block->strings[k]) bytes = bytes_of(block->strings[k]);
+        if (k == 0) block->bytes = bytes.length;
+        block->values[k] = bytes.at;
+        full = full && bytes.at && bytes.length == block->bytes;
+    }
+    return full && block->bytes > 0 && block->bytes % width == 0;
+}
+
+static void drop_block(const Block *block, const Vectors *vectors) {
+    for (int k = 0; k < vectors->n; k++) {
+        if (block->strings[k]) free_string(vectors->hashes[k].context, block->strings[k]);
+    }
+}
+
+/* What is written once all of it is computed: vector k at `out + k * stride`, and how many bytes
+ * each block has. */
+typedef struct {
+    char *out;
+    size_t stride, *bytes, n;
 } Made;
 
-/* Room for the blocks of these ids; 0 if they are too many. */
-static int make_room(Made *made, Bytes ids, int n_values) {
+/* Room for new blocks of as many bytes as the gradient has; 0 if that is too much. */
+static int make_room(Made *made, Bytes ids, size_t n_values, size_t stride) {
     size_t most = 1;
     for (size_t i = 0; i < ids.length; i++) most += ids.at[i] == ',';
-    *made = (Made){.n_values = n_values};
-    made->strings = room(LISTS, most * (size_t)n_values * sizeof(String *));
-    return made->strings != NULL;
-}
-
-/* Let go of the blocks from one on. */
-static void drop(Made *made, size_t first, Context *context) {
-    for (size_t i = first * (size_t)made->n_values; i < made->n * (size_t)made->n_values; i++) {
-        if (made->strings[i]) free_string(context, made->strings[i]);
-    }
-    made->n = first;
-}
-
-/* Take the stored block of every vector to what is made, and tell where they lie; how many bytes one
- * of them has, 0 if it is not stored in full everywhere. */
-static size_t take_block(Made *made, const Vectors *vectors, const char *id, size_t width,
-                         void **values) {
-    String **strings = made->strings + made->n++ * (size_t)made->n_values;
-    size_t bytes = 0;
-    int full = 1;
-    for (int k = 0; k < made->n_values; k++) {
-        Bytes own = {NULL, 0};
-        strings[k] = get_own(&vectors->hashes[k], id);
-        if (strings[k]) own = bytes_of(strings[k]);
-        if (k == 0) bytes = own.length;
-        values[k] = (void *)own.at;
-        full = full && own.at && own.length == bytes;
-    }
-    full = full && bytes % width == 0;
-    if (full) made->bytes += bytes;
-    return full ? bytes : 0;
+    *made = (Made){.stride = stride};
+    if (stride > MOST_BYTES) return 0;
+    made->out = room(OUTPUT, n_values * stride);
+    made->bytes = room(LISTS, most * sizeof(size_t));
+    return made->out && made->bytes;
 }
 
 static int bad_push(Push *push, const char *id) {
@@ -57,22 +57,22 @@ static int bad_push(Push *push, const char *id) {
 
 /* Compute the next block. Returns whether it is finite; -1 if it is not there, which was told. */
 static int compute_block(Push *push, const Vectors *vectors, const char *id, Bytes gradient,
-                         Made *made) {
-    void *values[MOST_VALUES];
-    size_t width = width_of(push->dtype), at = made->bytes;
-    size_t bytes = take_block(made, vectors, id, width, values);
-    int finite = 1;
-    if (bytes == 0) return bad_push(push, id);
-    if (made->bytes > gradient.length) { /* told when all are counted */
-        drop(made, made->n - 1, push->call.context);
-        return finite;
+                         size_t total, Made *made) {
+    Block block;
+    void *new[MOST_VALUES];
+    size_t width = width_of(push->dtype);
+    int finite = 1, full = read_block(&block, vectors, id, width);
+    if (full && total + block.bytes <= gradient.length) {
+        size_t count = block.bytes / width;
+        for (int k = 0; k < vectors->n; k++) new[k] = made->out + (size_t)k * made->stride + total;
+        apply(push->rule, push->dtype, &push->step, count, gradient.at + total, block.values, new);
+        for (int k = 0; k < vectors->n; k++) {
+            finite = finite && all_finite(push->dtype, new[k], count);
+        }
     }
-    apply(push->rule, push->dtype, &push->step, bytes / width, gradient.at + at,
-          (const void *const *)values, values);
-    for (int k = 0; k < made->n_values; k++) {
-        finite = finite && all_finite(push->dtype, values[k], bytes / width);
-    }
-    return finite;
+    made->bytes[made->n++] = block.bytes;
+    drop_block(&block, vectors);
+    return full ? finite : bad_push(push, id);
 }
 
 /* Compute all blocks. Returns whether they are finite; -1 if something does not fit, which was
@@ -80,61 +80,63 @@ static int compute_block(Push *push, const Vectors *vectors, const char *id, Byt
 static int compute(Push *push, const Vectors *vectors, Bytes gradient, Made *made) {
     Context *context = push->call.context;
     Ids ids = ids_in(bytes_of(push->call.arguments[ABOUT]));
+    size_t total = 0;
     int finite = 1, more;
     while ((more = next_id(&ids)) == 1) {
-        int good = compute_block(push, vectors, ids.id, gradient, made);
+        int good = compute_block(push, vectors, ids.id, gradient, total, made);
         if (good < 0) return -1;
         finite = finite && good;
+        total += made->bytes[made->n - 1];
     }
-    if (more == 0 && made->bytes == gradient.length) return finite;
+    if (more == 0 && total == gradient.length) return finite;
     if (more < 0) {
         say_error(context, "BADPUSH block ids are whole numbers with commas between them");
     } else {
         say_error_about(context, "BADPUSH %zu bytes of gradient for %zu bytes of parameters",
-                        gradient.length, made->bytes);
+                        gradient.length, total);
     }
     return -1;
 }
 
 static void write_blocks(Push *push, const Vectors *vectors, const Made *made) {
-    Ids ids = ids_in(bytes_of(push->call.arguments[ABOUT]));
-    for (size_t i = 0; i < made->n && next_id(&ids) == 1; i++) {
-        for (int k = 0; k < made->n_values; k++) {
-            String *block = made->strings[i * (size_t)made->n_values + (size_t)k];
-            put(&vectors->hashes[k], ids.id, block);
+    for (int k = 0; k < vectors->n; k++) {
+        Ids ids = ids_in(bytes_of(push->call.arguments[ABOUT]));
+        const char *from = made->out + (size_t)k * made->stride;
+        for (size_t i = 0; i < made->n && next_id(&ids) == 1; i++) {
+            put_bytes(&vectors->hashes[k], ids.id, from, made->bytes[i]);
+            from += made->bytes[i];
         }
     }
 }
 
-/* The parameters that were made, put together; NULL if that is too much. */
-static const char *joined(const Made *made) {
-    char *out = room(OUTPUT, made->bytes), *to = out;
-    for (size_t i = 0; to && i < made->n; i++) {
-        Bytes block = bytes_of(made->strings[i * (size_t)made->n_values]);
-        memcpy(to, block.at, block.length);
-        to += block.length;
-    }
-    return out;
-}
-
 /* The stored parameters of the push's blocks, put together; NULL if it was told why not. */
 static const char *stored(Push *push, const Vectors *vectors, size_t *length) {
-    Made made;
-    void *values[1];
-    Bytes text = bytes_of(push->call.arguments[ABOUT]);
-    Ids ids = ids_in(text);
-    const char *out = NULL;
-    int full = make_room(&made, text, 1);
-    while (full && made.bytes <= MOST_BYTES && next_id(&ids) == 1) {
-        full = take_block(&made, vectors, ids.id, width_of(push->dtype), values) > 0;
-    }
-    if (full) out = joined(&made);
-    *length = made.bytes;
-    drop(&made, 0, push->call.context);
-    if (!full) {
-        bad_push(push, ids.id);
-    } else if (!out) {
-        say_error(push->call.context, "BADPUSH the blocks are too large together");
+    Vectors parameters = {vectors->hashes, 1};
+    const char *out = "";
+    *length = 0;
+    for (int copying = 0; copying < 2; copying++) {
+        Ids ids = ids_in(bytes_of(push->call.arguments[ABOUT]));
+        char *to = copying ? room(OUTPUT, *length) : NULL;
+        if (copying && !to) {
+            say_error(push->call.context, "BADPUSH the blocks are too large together");
+            return NULL;
+        }
+        if (copying) out = to;
+        while (next_id(&ids) == 1) {
+            Block block;
+            int full = read_block(&block, &parameters, ids.id, width_of(push->dtype));
+            if (copying) {
+                memcpy(to, block.values[0], block.bytes);
+                to += block.bytes;
+            } else if (full) {
+                *length += block.bytes;
+            }
+            drop_block(&block, &parameters);
+            if (!full) {
+                bad_push(push, ids.id);
+                return NULL;
+            }
+        }
     }
     return out;
 }
@@ -157,18 +159,19 @@ static void take(Push *push, const Vectors *vectors, int wanted) {
                         gradient.length);
         return;
     }
-    if (gradient.length > MOST_BYTES || !make_room(&made, ids, vectors->n)) {
+    if (!make_room(&made, ids, (size_t)vectors->n, gradient.length)) {
         say_error(push->call.context, "BADPUSH the blocks are too large together");
         return;
     }
     int finite = compute(push, vectors, gradient, &made);
-    if (finite == 1) {
-        write_blocks(push, vectors, &made);
-        const char *fresh = wanted ? joined(&made) : "";
-        say_push(push, leave(push, 1), (Bytes){fresh, wanted ? made.bytes : 0});
+    if (finite < 0) return;
+    if (finite) write_blocks(push, vectors, &made);
+    const char *answer = leave(push, finite);
+    if (!finite) {
+        answer_with_stored(push, vectors, answer, wanted);
+        return;
     }
-    drop(&made, 0, push->call.context);
-    if (finite == 0) answer_with_stored(push, vectors, leave(push, 0), wanted);
+    say_push(push, answer, (Bytes){made.out, wanted ? gradient.length : 0});
 }
 
 int push_dense(Context *context, String **argv, int argc, const Rule *rule) {
