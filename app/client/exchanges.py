@@ -10,7 +10,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import redis
 
@@ -87,6 +88,14 @@ class Exchanges:
         """A key of Celery's on the first server."""
         return f"{self._routes[0].server.celery_prefix}{name}"
 
+    def shared_folder(self, server: int = 0) -> Path | None:
+        """Where one of the servers takes arrays from this process by shared memory; None if not."""
+        shares = None if self.is_cluster(server) else self._shares(Lane(server))
+        if shares is not None:
+            with suppress(redis.RedisError), borrow(self._routes[server].pool(""), []) as one:
+                return self._shared.folder(shares, one)
+        return None
+
     def silent(self) -> list[tuple[str, float]]:
         """Servers that calls are waiting for at this moment, and for how many seconds."""
         now = time.monotonic()
@@ -122,7 +131,10 @@ class Exchanges:
                     connection = stack.enter_context(borrow(route.pool(lane.node), unread))
                     if route.credentials is not None:
                         route.credentials.accepted = True
-                    over = self._lend(stack, lane, connection, commands, unread)
+                    shares = self._shares(lane)
+                    over = stack.enter_context(
+                        self._shared.lend(shares, connection, commands, unread)
+                    )
                     self._send(lane, connection, commands, unread, over)
                     sent.append((lane, connection, over))
             for lane, connection, over in sent:
@@ -130,19 +142,10 @@ class Exchanges:
                     self._read(lane, connection, commands, lanes[lane], replies, outcome, over)
         return outcome
 
-    def _lend(
-        self,
-        stack: ExitStack,
-        lane: Lane,
-        connection: Connection,
-        commands: Sequence[Command],
-        unread: list[int],
-    ) -> Handover:
-        """Shared memory for what is sent on a lane."""
-        if lane.asking or self.choices[lane.server].engine is not Engine.NATIVE:
-            return Handover()
-        where = self._where(lane)
-        return stack.enter_context(self._shared.lend(where, connection, commands, unread))
+    def _shares(self, lane: Lane) -> str | None:
+        """The name of who may share memory with us on a lane."""
+        native = self.choices[lane.server].engine is Engine.NATIVE
+        return self._where(lane) if native and not lane.asking else None
 
     def _send(
         self,

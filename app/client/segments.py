@@ -13,6 +13,7 @@ import secrets
 import weakref
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import redis
@@ -21,7 +22,8 @@ from distbelief.app.client.pools import Connection
 from distbelief.app.client.scripts import COMMANDS
 from distbelief.app.files.owned import lock, sweep_files
 
-ASK = f"{COMMANDS}.shared"
+#: Asked for the folder, and for the word in a file there.
+MEET = f"{COMMANDS}.shared"
 
 NAMES = re.compile(r"array-[0-9a-f]{32}")
 WORD_BYTES = 32
@@ -58,8 +60,8 @@ def meet(connection: Connection) -> Path | None:
     Raises redis-py's errors where the server cannot be asked.
     """
     try:
-        folder, boot = _ask(connection)
-        if boot != _boot():
+        folder, theirs = _ask(connection)
+        if theirs != boot():
             return None
         found = Path(os.fsdecode(folder))
         return found if _is_one(connection, found) else None
@@ -79,12 +81,13 @@ def _is_one(connection: Connection, folder: Path) -> bool:
         return bool(_ask(connection, probe.name) == word)
 
 
-def _ask(connection: Connection, *about: str) -> object:
-    connection.send_command(ASK, *about)
+def _ask(connection: Connection, *about: str) -> Any:
+    connection.send_command(MEET, *about)
     return connection.read_response()
 
 
-def _boot() -> bytes | None:
+def boot() -> bytes | None:
+    """The id of the system's last start; None where it has none, so that nothing is shared."""
     try:
         return BOOT_ID.read_bytes().strip()
     except OSError:

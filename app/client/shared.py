@@ -24,7 +24,7 @@ from distbelief.app.client.wire import Argument, packed
 REFUSAL = "NOTSHARED"
 
 #: Shorter arrays cost less on the socket than a file that is opened for them.
-LEAST_BYTES = 16 << 10
+LEAST_BYTES = 128 << 10
 
 #: An exchange has no more in shared memory; what is beyond goes over the socket.
 MOST_BYTES = 256 << 20
@@ -116,13 +116,16 @@ class SharedMemory:
 
     @contextmanager
     def lend(
-        self, server: str, connection: Connection, commands: Sequence[Command], unread: list[int]
+        self,
+        server: str | None,
+        connection: Connection,
+        commands: Sequence[Command],
+        unread: list[int],
     ) -> Iterator[Handover]:
-        """Room for the arrays of an exchange, as far as a server with our module shares any."""
-        places = _places(commands, unread)
-        folder = self.folder(server, connection) if places else None
-        segment = None if folder is None else self._segment(server, folder, places)
-        if segment is None:
+        """Room for the arrays of an exchange; none if there is no ``server`` that shares any."""
+        places = {} if server is None else _places(commands, unread)
+        segment = self._segment(server, connection, places) if server and places else None
+        if server is None or segment is None:
             yield Handover()
             return
         try:
@@ -140,8 +143,13 @@ class SharedMemory:
         for segment in (each for several in free.values() for each in several):
             segment.close()
 
-    def _segment(self, server: str, folder: Path, places: dict[int, Place]) -> Segment | None:
+    def _segment(
+        self, server: str, connection: Connection, places: dict[int, Place]
+    ) -> Segment | None:
         """One that is large enough; None, from now on, where there is no room for it."""
+        folder = self.folder(server, connection)
+        if folder is None:
+            return None
         need = max(place.offset + place.nbytes for place in places.values())
         with self._lock:
             free = self._free.get(server)
