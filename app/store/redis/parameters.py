@@ -136,7 +136,8 @@ class RedisParameterStore(RedisShards):
             pushed.append((self._push, at, (ids, raw(_coded(wire, packed[part], left)))))
         by_row = packed_gradient(self.layout, rows, self.dtype, wire)
         tables = self._shards[self.layout.n_dense_shards :]
-        pushed += [(self._push_rows, at, part) for at, part in zip(tables, by_row, strict=True)]
+        for at, (of, numbers) in zip(tables, by_row, strict=True):
+            pushed.append((self._push_rows, at, (of, memoryview(numbers))))
         number = sequence if span == 1 else f"{sequence - span + 1}-{sequence}"
         head: Head = (token.fence, token.stream, token.attempt, number, int(fetch))
         rate, decay, *others = (repr(x) for x in self.rule.paced(share).arguments())
