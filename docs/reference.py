@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from distbelief.app.client.scripts import COMMANDS, Script
+from distbelief.app.client.segments import MEET
 from distbelief.app.layout import keys
 from distbelief.app.optimizers.outer import OUTER
 from distbelief.app.optimizers.registry import NAMES, OPTIMIZERS, build_rule, script_of
@@ -101,18 +102,18 @@ def native_commands() -> list[str]:
     """All commands of the native engine."""
     pushes = chain.from_iterable(map(_push_scripts, NAMES))
     twins = (each.twin for each in chain(_scripts(ON_PARAMETER_SERVERS), pushes))
-    return sorted([ASK, *(twin for twin in twins if twin)])
+    return sorted([ASK, MEET, *(twin for twin in twins if twin)])
 
 
 def working_commands() -> list[str]:
     """Those of them that workers call."""
     pushes = chain.from_iterable(map(_push_scripts, NAMES))
-    return sorted([ASK, *(each.twin for each in chain(WORKING, pushes) if each.twin)])
+    return sorted([ASK, MEET, *(each.twin for each in chain(WORKING, pushes) if each.twin)])
 
 
 def reading_commands() -> list[str]:
     """Those of them that change nothing."""
-    return sorted([ASK, *(each.twin for each in READING if each.twin)])
+    return sorted([ASK, MEET, *(each.twin for each in READING if each.twin)])
 
 
 def current_access(text: str) -> str:

@@ -10,7 +10,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import redis
 
@@ -30,6 +31,7 @@ from distbelief.app.client.replies import reader, sent_words
 from distbelief.app.client.rounds import Lane, Round
 from distbelief.app.client.routes import Route
 from distbelief.app.client.scripts import Script
+from distbelief.app.client.shared import Handover, SharedMemory
 from distbelief.app.client.traffic import Moved, Traffic, reply_bytes, sent_bytes
 from distbelief.app.client.wire import packed, stretches
 from distbelief.app.errors import ServerRefused
@@ -53,6 +55,7 @@ class Exchanges:
         self.traffic = Traffic()
         self._routes = list(routes)
         self._awaited: dict[int, tuple[str, float]] = {}
+        self._shared = SharedMemory()
 
     def lane(self, command: Command) -> Lane:
         """Where a command goes, as far as is known; those of one lane wait for one another."""
@@ -85,6 +88,14 @@ class Exchanges:
         """A key of Celery's on the first server."""
         return f"{self._routes[0].server.celery_prefix}{name}"
 
+    def shared_folder(self, server: int = 0) -> Path | None:
+        """Where one of the servers takes arrays from this process by shared memory; None if not."""
+        shares = None if self.is_cluster(server) else self._shares(Lane(server))
+        if shares is not None:
+            with suppress(redis.RedisError), borrow(self._routes[server].pool(""), []) as one:
+                return self._shared.folder(shares, one)
+        return None
+
     def silent(self) -> list[tuple[str, float]]:
         """Servers that calls are waiting for at this moment, and for how many seconds."""
         now = time.monotonic()
@@ -113,23 +124,46 @@ class Exchanges:
         """Try every wanted command once; note in ``outcome`` what has to be asked again."""
         lanes = self._lanes(commands, wanted, outcome)
         with ExitStack() as stack:
-            sent: list[tuple[Lane, Connection]] = []
+            sent: list[tuple[Lane, Connection, Handover]] = []
             for lane, unread in lanes.items():
                 with self._noting(lane, unread, outcome), self._awaiting(lane.server):
                     route = self._routes[lane.server]
                     connection = stack.enter_context(borrow(route.pool(lane.node), unread))
                     if route.credentials is not None:
                         route.credentials.accepted = True
-                    engine, prefix = self.choices[lane.server].engine, route.prefix
-                    words = [commands[index].words(engine, prefix) for index in unread]
-                    pieces = packed(sent_words(words, lane))
-                    connection.send_packed_command(stretches(pieces))
-                    self.traffic.note(Moved(sent=sent_bytes(pieces)))
-                    sent.append((lane, connection))
-            for lane, connection in sent:
+                    shares = self._shares(lane)
+                    over = stack.enter_context(
+                        self._shared.lend(shares, connection, commands, unread)
+                    )
+                    self._send(lane, connection, commands, unread, over)
+                    sent.append((lane, connection, over))
+            for lane, connection, over in sent:
                 with self._noting(lane, lanes[lane], outcome), self._awaiting(lane.server):
-                    self._read(lane, connection, commands, lanes[lane], replies, outcome)
+                    self._read(lane, connection, commands, lanes[lane], replies, outcome, over)
         return outcome
+
+    def _shares(self, lane: Lane) -> str | None:
+        """The name of who may share memory with us on a lane."""
+        native = self.choices[lane.server].engine is Engine.NATIVE
+        return self._where(lane) if native and not lane.asking else None
+
+    def _send(
+        self,
+        lane: Lane,
+        connection: Connection,
+        commands: Sequence[Command],
+        unread: Sequence[int],
+        over: Handover,
+    ) -> None:
+        engine, prefix = self.choices[lane.server].engine, self._routes[lane.server].prefix
+        words = [commands[index].words(engine, prefix) for index in unread]
+        if over.places:
+            connection.send_packed_command(stretches(over.pieces(unread, words)))
+            self.traffic.note(Moved(sent=over.sent))
+        else:
+            pieces = packed(sent_words(words, lane))
+            connection.send_packed_command(stretches(pieces))
+            self.traffic.note(Moved(sent=sent_bytes(pieces)))
 
     def _lanes(
         self, commands: Sequence[Command], wanted: list[int], outcome: Round
@@ -160,6 +194,7 @@ class Exchanges:
         unread: list[int],
         replies: list[Reply],
         outcome: Round,
+        over: Handover,
     ) -> None:
         """Read the replies of one lane; ``unread`` shrinks as they come."""
         unknown: dict[str, Script] = {}
@@ -169,7 +204,7 @@ class Exchanges:
         while unread:
             index = unread[0]
             try:
-                replies[index] = read(commands[index].into)
+                replies[index] = over.taken(index, read(commands[index].into))
                 received += reply_bytes(replies[index], commands[index].into)
             except redis.exceptions.NoScriptError as error:
                 script = commands[index].script
@@ -210,7 +245,7 @@ class Exchanges:
         if may_pass(error):
             outcome.add(lane, [index], error)
             route.failed(lane.node)
-        elif self._lost_module(command, error):
+        elif self._shared.refused(self._where(lane), error) or self._lost_module(command, error):
             outcome.missing.append(index)
         elif isinstance(error, redis.exceptions.AskError):
             to = route.sent_on(error, lane.node)

@@ -157,6 +157,7 @@ class Servers(Exchanges):
     def close(self) -> None:
         for each in self._routes:
             each.disconnect()
+        self._shared.close()
 
     def _over(self, route: Route, choice: Choice) -> Servers:
         one = copy(self)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from distbelief.app.models.imports import (
 from distbelief.app.settings.environment import BROKER, KEY_PREFIX, PARAMETER_SERVERS
 from distbelief.app.store import native
 from distbelief.coordinator.cluster import binaries
+from distbelief.coordinator.cluster.array_folder import HOMES, ArrayFolder
 from distbelief.coordinator.cluster.endpoints import Endpoints
 from distbelief.coordinator.cluster.keeping import Keeper, looking
 from distbelief.coordinator.cluster.processes import Child, Starter, end, import_path
@@ -47,9 +47,6 @@ from distbelief.coordinator.cluster.signals import hold_signals
 STOP_GRACE_S = 5.0
 
 LONGEST_HOME = 70
-
-#: Folders of embedded clusters, in the folder for temporary files.
-HOMES = re.compile(r"distbelief-[a-z0-9_]{8}")
 
 
 class LocalCluster:
@@ -96,6 +93,7 @@ class LocalCluster:
         self.processes = 0
         self._keeper = Keeper(self._child, say)
         self._sockets: Path | None = None
+        self._arrays: ArrayFolder | None = None
         self._starter: Starter | None = None
         self._held: int | None = None
         self._checking = threading.Lock()
@@ -213,11 +211,13 @@ class LocalCluster:
             self.children.clear()
             if self._starter is not None:
                 self._starter.close()
+            if self._arrays is not None:
+                self._arrays.close()
             if self._sockets is not None:
                 shutil.rmtree(self._sockets, ignore_errors=True)
             if self._held is not None:
                 os.close(self._held)
-            self._sockets = self._starter = self._held = None
+            self._sockets = self._arrays = self._starter = self._held = None
             self.processes = 0
 
     @property
@@ -249,6 +249,7 @@ class LocalCluster:
         sweep_folders(Path(home), HOMES)  # those of coordinators that were killed
         self._sockets = Path(tempfile.mkdtemp(prefix="distbelief-", dir=home))
         self._held = lock(self._sockets / OWNER)
+        self._arrays = ArrayFolder(self._sockets)
         try:
             self._bring_up(program, module := native.library())
         except ServerError as error:
@@ -270,6 +271,7 @@ class LocalCluster:
     def _serve(self, program: binaries.ServerProgram, module: Path | None) -> list[str]:
         """Start the servers, and return their URLs."""
         assert self._sockets is not None
+        assert self._arrays is not None
         self._keeper = Keeper(self._child, self._say)  # what was given up before counts no more
         urls = [self.endpoints.broker, *self.endpoints.parameter_servers]
         if self._durable is not None:
@@ -279,7 +281,7 @@ class LocalCluster:
             socket = Path(url.removeprefix("unix://"))
             arguments = server_arguments(socket, self._sockets, self._durable)
             if module is not None and url != self.endpoints.broker:
-                arguments += ["--loadmodule", str(module)]
+                arguments += ["--loadmodule", str(module), "shared", str(self._arrays.path)]
             command = [program.path, *arguments]
             start = partial(Child.start, socket.stem, command, self._logs, environment)
             self.children.append(self._child(start))

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from distbelief.app.client import segments
 from distbelief.app.datasets.cache.opening import default_cache_folder
 from distbelief.app.errors import DistBeliefError, ExitCode
 from distbelief.app.files.memory import available_memory
@@ -81,7 +82,8 @@ def _engine(module: str | None) -> Finding:
     if module is None:
         what = "the native engine is not built: Lua computes, some forty times as slow"
         return warning("engine", what, "install a C compiler, and this program again")
-    return ok("engine", f"native, {module}")
+    shared = "; arrays by shared memory" if segments.boot() else ""
+    return ok("engine", f"native, {module}{shared}")
 
 
 def _cores(cores: int, processes: int) -> Finding:

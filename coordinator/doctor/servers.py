@@ -38,7 +38,7 @@ class ServerFacts:
     ``parameters`` tells parameter servers from the control server. ``info`` are the fields of
     INFO, ``config`` is what CONFIG GET says, each None where it is not allowed. ``failures``
     are what checks raised. ``clustered`` tells a node of a cluster, ``at`` is where its sentinels
-    say that it is.
+    say that it is, ``arrays`` the folder where it shares memory with this machine.
     """
 
     address: str
@@ -50,6 +50,7 @@ class ServerFacts:
     failures: tuple[DistBeliefError, ...] = field(default=())
     clustered: bool = False
     at: str = ""
+    arrays: str = ""
 
 
 def gather(
@@ -81,6 +82,7 @@ def gather(
         failures=tuple(failures),
         clustered=servers.is_cluster(index),
         at=servers.master(index),
+        arrays=str(one.shared_folder() or ""),
     )
 
 
@@ -101,7 +103,7 @@ def judge(facts: ServerFacts, need_bytes: int | None = None) -> list[Finding]:
         found.append(ok(subject, "it computes what it should, and throws nothing away"))
     found += seen[1:]
     if facts.engine is not None:
-        found.append(_engine(subject, facts.engine))
+        found.append(_engine(subject, facts.engine, facts.arrays))
     return [*found, _latency(subject, facts.round_trips_ms)]
 
 
@@ -155,11 +157,12 @@ def _memory(subject: str, info: Mapping[str, str], need: int | None) -> Finding:
     return warning(subject, what, todo) if need > TIGHT * free else ok(subject, what)
 
 
-def _engine(subject: str, choice: Choice) -> Finding:
+def _engine(subject: str, choice: Choice, arrays: str) -> Finding:
     if choice.engine is Engine.LUA and choice.why:
         what = f"Lua computes, some forty times as slow as the native engine: {choice.why}"
         return warning(subject, what, "load the module, see deploy/README.md")
-    return ok(subject, f"{choice.engine} engine")
+    shared = f", arrays by shared memory in {arrays}" if arrays else ""
+    return ok(subject, f"{choice.engine} engine{shared}")
 
 
 def _latency(subject: str, round_trips_ms: tuple[float, ...]) -> Finding:

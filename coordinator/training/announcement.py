@@ -27,7 +27,8 @@ def announcement(session: Session, problem: Problem, *, chosen: bool) -> list[st
     layout, config = problem.layout, problem.config
     line = (
         f"run {session.record.run}: {config.model} with {problem.n_parameters:,} parameters in "
-        f"{layout.n_shards} shards on {layout.n_servers} servers ({_engines(session)}), "
+        f"{layout.n_shards} shards on {layout.n_servers} servers ({_engines(session)})"
+        f"{_memory(session)}, "
         f"{problem.n_train:,} training and {problem.n_heldout:,} held-out examples "
         f"of {config.data}, "
     )
@@ -128,3 +129,10 @@ def _engines(session: Session) -> str:
     for why, there in by_reason.items():
         text += f": {why}" if len(there) == len(servers) else f"; {', '.join(there)}: {why}"
     return text
+
+
+def _memory(session: Session) -> str:
+    """Whether this machine's arrays go to all servers by shared memory."""
+    servers = session.servers
+    shared = all(servers.shared_folder(index) for index in range(len(servers)))
+    return " by shared memory" if shared else ""

@@ -14,6 +14,7 @@ typedef struct {
     Hash meta, sum;
     char dtype;
     int64_t fence, evaluation, portion, first, last, full;
+    Handed handed;
     Bytes gradient;
     Output output;
 } Portion;
@@ -95,6 +96,7 @@ static const char *count(Portion *portion) {
     long long counted = bit(portion, "GETBIT", "sl");
     if (counted != 0) return counted > 0 ? "DUPLICATE" : NULL;
     portion->dtype = dtype_of(&portion->meta);
+    if (!read_handed(&portion->handed, call, &portion->gradient)) return NULL;
     if (!portion->dtype) return bad(portion, "come to a shard that knows no type of numbers");
     size_t width = width_of(portion->dtype);
     if (!open_output(&portion->output, portion->gradient.length,
@@ -105,7 +107,7 @@ static const char *count(Portion *portion) {
     if (!answer || *answer != 'C') return answer;
     write_output(&portion->output, &portion->sum, portion->first);
     if (bit(portion, "SETBIT", "sll") < 0) return NULL;
-    replicate(call->context);
+    propagate(call, &portion->handed);
     return answer;
 }
 
@@ -121,14 +123,16 @@ int accumulate(Context *context, String **argv, int argc) {
         !whole(call, BLOCK_NUMBERS, 1, 65536, &portion.full)) {
         return OK;
     }
-    portion.gradient = bytes_of(call->arguments[GRADIENT]);
     if (!open_hash(&portion.meta, context, call->keys[META], READ)) return say_wrong_type(context);
     if (!open_hash(&portion.sum, context, call->keys[SUM], WRITE)) {
         close_hash(&portion.meta);
         return say_wrong_type(context);
     }
-    const char *answer = count(&portion);
-    if (answer) say_bytes(context, answer);
+    if (open_handed(&portion.handed, call, GRADIENT)) {
+        const char *answer = count(&portion);
+        if (answer) say_bytes(context, answer);
+        close_handed(&portion.handed);
+    }
     close_hash(&portion.sum);
     close_hash(&portion.meta);
     return OK;

@@ -47,6 +47,8 @@ enum { C_FIELDS = 4 };          /* flags of hash_get and hash_set */
     X(int, say_text, ReplyWithStringBuffer, (Context *, const char *, size_t))        \
     X(int, say_error, ReplyWithError, (Context *, const char *))                      \
     X(int, replicate, ReplicateVerbatim, (Context *))                                 \
+    X(int, replicate_as, Replicate, (Context *, const char *, const char *, ...))     \
+    X(void, log_line, Log, (Context *, const char *, const char *, ...))              \
     X(uint64_t, create_timer, CreateTimer,                                            \
       (Context *, long long, void (*)(Context *, void *), void *))                    \
     X(void *, allocate, Alloc, (size_t))                                              \

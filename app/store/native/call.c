@@ -29,6 +29,7 @@ int open_call(Call *call, Context *context, String **argv, int argc, int least_k
         .n_keys = (int)n_keys,
         .arguments = argv + 2 + n_keys,
         .n_arguments = argc - 2 - (int)n_keys,
+        .n_own = least_arguments,
     };
     return 1;
 }

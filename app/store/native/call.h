@@ -14,7 +14,7 @@ enum { MOST_KEYS = 4096 };
 typedef struct {
     Context *context;
     String **keys, **arguments;
-    int n_keys, n_arguments;
+    int n_keys, n_arguments, n_own; /* own: those of its script */
 } Call;
 
 typedef struct {

@@ -11,12 +11,13 @@ enum { META, VECTOR, N_KEYS };
 static const int64_t MOST_BLOCKS = (int64_t)1 << 52;
 
 static int say_fetched(Context *context, const char *answer, int64_t clock, int64_t last,
-                       Bytes values) {
-    say_array(context, 4);
+                       int is_back, Bytes values) {
+    say_array(context, 4 + is_back);
     say_bytes(context, answer);
     say_integer(context, clock);
     say_integer(context, last);
-    return say_text(context, values.at, values.length);
+    say_array_back(context, is_back, values);
+    return OK;
 }
 
 /* Put n blocks together, of up to `most` bytes each. 0 if one is missing; a longer one says how
@@ -65,6 +66,7 @@ int fetch(Context *context, String **argv, int argc) {
     Call call;
     Hash meta, vector;
     Coding coding;
+    Handed handed;
     int64_t fence, known, stream, first, last;
     char field[LONGEST_ID + 8];
     if (!open_call(&call, context, argv, argc, N_KEYS, N_ARGUMENTS) ||
@@ -83,16 +85,20 @@ int fetch(Context *context, String **argv, int argc) {
     Bytes values;
     int64_t clock = get_whole(&meta, "clock", -1);
     snprintf(field, sizeof field, "seq:%lld", (long long)stream);
-    if (is_behind(&meta, fence, known)) {
-        say_fetched(context, "BEHIND", 0, 0, (Bytes){"", 0});
+    if (!open_handed(&handed, &call, NO_ARRAY)) {
+        /* told */
+    } else if (is_behind(&meta, fence, known)) {
+        say_fetched(context, "BEHIND", 0, 0, 0, (Bytes){"", 0});
     } else if (clock >= 0 && read_blocks(&vector, first, last, &values)) {
         if (may_code(context, coding, dtype_of(&meta))) {
             encode_bytes(coding, &values);
-            say_fetched(context, "OK", clock, get_whole(&meta, field, 0), values);
+            int is_back = hand_back(&handed, values);
+            say_fetched(context, "OK", clock, get_whole(&meta, field, 0), is_back, values);
         }
     } else {
-        say_fetched(context, "NOMODEL", 0, 0, (Bytes){"", 0});
+        say_fetched(context, "NOMODEL", 0, 0, 0, (Bytes){"", 0});
     }
+    close_handed(&handed);
     close_hash(&vector);
     close_hash(&meta);
     return OK;

@@ -43,7 +43,7 @@ int open_vectors(Vectors *vectors, Call *call, int first_key, int n, int mode);
 void close_vectors(Vectors *vectors);
 
 /* Memory that is used from one call to the next. NULL if it is more than MOST_BYTES. */
-enum { OUTPUT, VALUES, LISTS, CODED, N_ROOMS };
+enum { OUTPUT, VALUES, LISTS, CODED, HANDED, N_ROOMS };
 void *room(int which, size_t bytes);
 
 /* At the end of a call: have rooms that most calls do not need given back soon. */

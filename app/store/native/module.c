@@ -5,6 +5,7 @@
 #include "call.h"
 #include "commands.h"
 #include "hashes.h"
+#include "shared.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -84,11 +85,11 @@ static int is_little_endian(void) {
 EXPORTED int RedisModule_OnLoad(Context *context, String **argv, int argc);
 
 int RedisModule_OnLoad(Context *context, String **argv, int argc) {
-    (void)argv;
-    (void)argc;
     if (!is_little_endian() || load_api(context) != OK) return FAILED;
     set_attributes(context, "distbelief", MODULE_VERSION, API_VERSION);
-    if (create_command(context, "distbelief.version", version, "readonly fast", 0, 0, 0) != OK) {
+    if (!allow_folder(context, argv, argc) ||
+        create_command(context, "distbelief.version", version, "readonly fast", 0, 0, 0) != OK ||
+        create_command(context, "distbelief.shared", shared, "readonly fast", 0, 0, 0) != OK) {
         return FAILED;
     }
     for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {

@@ -112,14 +112,18 @@ const char *enter(Push *push, Context *context, String **argv, int argc, const R
     }
     const char *why = refusal(push);
     push->dtype = dtype_of(&push->meta);
-    if (*why) return why;
-    if (!push->dtype) {
+    if (!*why && !push->dtype) {
         say_error(context, "BADPUSH the shard does not say which type its numbers have");
-    } else if (read_step(push)) {
+    } else if ((*why || read_step(push)) && open_handed(&push->handed, &push->call, PAYLOAD)) {
         return why;
     }
     close_hash(&push->meta);
     return NULL;
+}
+
+void close_push(Push *push) {
+    close_handed(&push->handed);
+    close_hash(&push->meta);
 }
 
 const char *leave(Push *push, int finite) {
@@ -134,16 +138,19 @@ const char *leave(Push *push, int finite) {
     put_whole(meta, "clock", push->clock);
     put_whole(meta, push->attempt_field, push->attempt);
     put_whole(meta, push->sequence_field, push->last);
-    replicate(push->call.context);
+    propagate(&push->call, &push->handed);
     return finite ? "APPLIED" : "REFUSED";
 }
 
-void say_push(Push *push, const char *answer) {
+void say_push(Push *push, const char *answer, Bytes numbers) {
     Context *context = push->call.context;
-    say_array(context, 4);
+    encode_bytes(push->coding, &numbers);
+    int is_back = hand_back(&push->handed, numbers);
+    say_array(context, 4 + is_back);
     say_bytes(context, answer);
     say_integer(context, push->clock);
     say_integer(context, push->last);
+    say_array_back(context, is_back, numbers);
 }
 
 static int say_announced(Context *context, const char *answer, int64_t clock, int64_t last) {

@@ -4,6 +4,7 @@
 
 #include "coding.h"
 #include "hashes.h"
+#include "shared.h"
 
 /* Where arguments stand, from 0: of a push, */
 enum {
@@ -34,6 +35,7 @@ typedef struct {
     int64_t clock, last, first, sequence, attempt, fence;
     char attempt_field[LONGEST_ID + 8], sequence_field[LONGEST_ID + 8];
     Step step;
+    Handed handed;
 } Push;
 
 /* Read the arguments and where the shard stands. Returns NULL if all is told already, else why
@@ -43,8 +45,11 @@ const char *enter(Push *push, Context *context, String **argv, int argc, const R
 /* Use up the sequence, after all else was written; APPLIED, or REFUSED if not `finite`. */
 const char *leave(Push *push, int finite);
 
-/* The answer, without what follows it. */
-void say_push(Push *push, const char *answer);
+/* The answer, with numbers as the push wants them. */
+void say_push(Push *push, const char *answer, Bytes numbers);
+
+/* At the end of a push that was entered. */
+void close_push(Push *push);
 
 /* Take up or announce a stream's attempt; twin: ../lua/announce.lua. */
 int announce(Context *context, String **argv, int argc);

@@ -141,25 +141,19 @@ static const char *stored(Push *push, const Vectors *vectors, size_t *length) {
     return out;
 }
 
-/* Answer, with numbers as the push wants them. */
-static void say_numbers(Push *push, const char *answer, Bytes numbers) {
-    encode_bytes(push->coding, &numbers);
-    say_push(push, answer);
-    say_text(push->call.context, numbers.at, numbers.length);
-}
-
 /* Answer, with the stored parameters if they are wanted. */
 static void answer_with_stored(Push *push, const Vectors *vectors, const char *answer, int wanted) {
     size_t length = 0;
     const char *fresh = wanted ? stored(push, vectors, &length) : "";
-    if (fresh) say_numbers(push, answer, (Bytes){fresh, length});
+    if (fresh) say_push(push, answer, (Bytes){fresh, length});
 }
 
 /* Apply the push, which stands where it should. */
 static void take(Push *push, const Vectors *vectors, int wanted) {
     Made made;
-    Bytes gradient = bytes_of(push->call.arguments[PAYLOAD]);
+    Bytes gradient;
     Bytes ids = bytes_of(push->call.arguments[ABOUT]);
+    if (!read_handed(&push->handed, &push->call, &gradient)) return;
     if (!decode_bytes(push->coding, &gradient)) {
         say_error_about(push->call.context, "BADPUSH %zu bytes are no whole number of numbers",
                         gradient.length);
@@ -177,7 +171,7 @@ static void take(Push *push, const Vectors *vectors, int wanted) {
         answer_with_stored(push, vectors, answer, wanted);
         return;
     }
-    say_numbers(push, answer, (Bytes){made.out, wanted ? gradient.length : 0});
+    say_push(push, answer, (Bytes){made.out, wanted ? gradient.length : 0});
 }
 
 int push_dense(Context *context, String **argv, int argc, const Rule *rule) {
@@ -189,8 +183,7 @@ int push_dense(Context *context, String **argv, int argc, const Rule *rule) {
     Bytes wish = bytes_of(push.call.arguments[FRESH]);
     int wanted = wish.length == 1 && *wish.at == '1';
     if (*why && !duplicate) {
-        say_push(&push, why);
-        say_text(context, "", 0);
+        say_push(&push, why, (Bytes){"", 0});
     } else if (may_code(context, push.coding, push.dtype) &&
                open_vectors(&vectors, &push.call, 1, 1 + rule->n_slots, WRITE)) {
         if (duplicate) {
@@ -200,6 +193,6 @@ int push_dense(Context *context, String **argv, int argc, const Rule *rule) {
         }
         close_vectors(&vectors);
     }
-    close_hash(&push.meta);
+    close_push(&push);
     return OK;
 }

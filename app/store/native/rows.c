@@ -143,8 +143,7 @@ static void take(Work *work, const Tables *tables) {
         if (!compute(work, &tables->tables[i])) return;
     }
     if (work->finite) write_changed(work);
-    say_push(push, leave(push, work->finite));
-    say_text(push->call.context, "", 0);
+    say_push(push, leave(push, work->finite), (Bytes){"", 0});
 }
 
 int push_rows(Context *context, String **argv, int argc, const Rule *rule) {
@@ -153,21 +152,21 @@ int push_rows(Context *context, String **argv, int argc, const Rule *rule) {
     if (!why) return OK;
     Work work = {.push = &push};
     if (*why) {
-        say_push(&push, why);
-        say_text(context, "", 0);
+        say_push(&push, why, (Bytes){"", 0});
     } else if (push.coding == INT8) {
         say_error(context, "BADARG int8 is not for rows");
     } else if (may_code(context, push.coding, push.dtype) &&
                open_vectors(&work.vectors, &push.call, 1, 1 + rule->n_slots, WRITE)) {
         Bytes about = bytes_of(push.call.arguments[ABOUT]);
-        Bytes payload = bytes_of(push.call.arguments[PAYLOAD]);
+        Bytes payload;
         Tables tables = {allocate(most_tables(about) * sizeof(Table)), 0};
-        if (read_tables(&tables, context, "BADPUSH", about, payload, given_width(&push))) {
+        if (read_handed(&push.handed, &push.call, &payload) &&
+            read_tables(&tables, context, "BADPUSH", about, payload, given_width(&push))) {
             take(&work, &tables);
         }
         release(tables.tables);
         close_vectors(&work.vectors);
     }
-    close_hash(&push.meta);
+    close_push(&push);
     return OK;
 }

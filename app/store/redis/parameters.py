@@ -53,7 +53,7 @@ def push_script(rule: Rule, shell: str = "push") -> Script:
     folder = files("distbelief.app.store") / "lua"
     shared = [folder / f"{name}.lua" for name in ("prelude", "coding", "protocol", *SHELLS[shell])]
     twin = f"{shell}_{rule.name}"
-    return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin)
+    return Script.join(f"push_{rule.name}", *shared, script_of(rule), twin=twin, hands_over=True)
 
 
 class RedisParameterStore(RedisShards):
@@ -138,7 +138,8 @@ class RedisParameterStore(RedisShards):
             pushed.append((self._push, at, (ids, raw(_coded(wire, packed[part], left)))))
         by_row = packed_gradient(self.layout, rows, self.dtype, wire)
         tables = self._shards[self.layout.n_dense_shards :]
-        pushed += [(self._push_rows, at, part) for at, part in zip(tables, by_row, strict=True)]
+        for at, (of, numbers) in zip(tables, by_row, strict=True):
+            pushed.append((self._push_rows, at, (of, memoryview(numbers))))
         number = sequence if span == 1 else f"{sequence - span + 1}-{sequence}"
         head: Head = (token.fence, token.stream, token.attempt, number, int(fetch))
         rate, decay, *others = (repr(x) for x in self.rule.paced(share).arguments())

@@ -41,7 +41,10 @@ HEAD = ("fence", "change")
 MOST_SCANS = 3
 
 FETCH = Script.load(
-    *("distbelief.app.store", "fetch", "prelude", "behind", "coding"), twin="fetch", reads=True
+    *("distbelief.app.store", "fetch", "prelude", "behind", "coding"),
+    twin="fetch",
+    reads=True,
+    hands_over=True,
 )
 FETCH_ROWS = Script.load(
     *("distbelief.app.store", "fetch_rows", "prelude", "behind", "tables"),

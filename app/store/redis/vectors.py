@@ -30,7 +30,9 @@ WALKING = ("changes", "prelude", "walk")
 
 BEGIN = Script.load("distbelief.app.store", "begin", "changes", twin="begin")
 COUNT = Script.load("distbelief.app.store", "counted", "changes")
-ACCUMULATE = Script.load("distbelief.app.store", "accumulate", "prelude", twin="accumulate")
+ACCUMULATE = Script.load(
+    "distbelief.app.store", "accumulate", "prelude", twin="accumulate", hands_over=True
+)
 DOTS = Script.load("distbelief.app.store", "dots", "changes", "prelude", twin="dots", reads=True)
 COMBINE = Script.load("distbelief.app.store", "combine", "changes", "prelude", twin="combine")
 PSEUDO = Script.load("distbelief.app.store", "pseudo", *WALKING, twin="pseudo")

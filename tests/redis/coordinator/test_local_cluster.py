@@ -14,6 +14,8 @@ import pytest
 
 from distbelief.app.client.servers import Servers
 from distbelief.app.errors import ServerError
+from distbelief.app.store.engines import choose_engines
+from distbelief.app.store.native import library
 from distbelief.coordinator.cluster import keeping, local
 from distbelief.coordinator.cluster.binaries import ServerProgram
 from distbelief.coordinator.cluster.keeping import MOST_EARLY_ENDS
@@ -52,6 +54,18 @@ def start(program: ServerProgram, tmp_path: Path, said: list[str]) -> Iterator[S
     yield start_cluster
     for cluster in started:
         cluster.close()
+
+
+@pytest.mark.skipif(library() is None, reason="the native engine is not built")
+def test_servers_share_memory_in_a_private_folder_that_goes_with_them(start: Start) -> None:
+    cluster = start()
+    with connected(*cluster.endpoints.parameter_servers) as servers:
+        choose_engines(servers, "native", DEADLINE_S)
+        folder = servers.shared_folder()
+    assert folder is not None
+    assert folder.stat().st_mode & 0o777 == 0o700
+    cluster.close()
+    assert not folder.exists()
 
 
 def kill(cluster: LocalCluster, name: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from distbelief.app.client.engine import Engine
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import Argument
 from distbelief.coordinator.cluster.binaries import ServerProgram
-from tests.native import ENGINE, SANITIZED, build_engine, sanitizer
+from tests.native import sanitizer
 from tests.redis.private import PrivateServer
 from tests.redis.store.native.both_engines import ONLY_LUA, RULES, TWINS, Answer, Side
 from tests.redis.store.native.random_calls import Calls
@@ -137,14 +138,10 @@ class Hostile(Side):
 
 
 @pytest.fixture(scope="module")
-def server(
-    program: ServerProgram, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PrivateServer]:
+def server(program: ServerProgram, sanitized_module: Path) -> Iterator[PrivateServer]:
     """With a sanitized engine, which sees the bundled program's memory as well."""
-    folder = tmp_path_factory.mktemp("sanitized")
-    build_engine(folder, *SANITIZED)
     with sanitizer() as environment:
-        options = ["--loadmodule", str(folder / ENGINE), "--crash-log-enabled", "no"]
+        options = ["--loadmodule", str(sanitized_module), "--crash-log-enabled", "no"]
         with PrivateServer(program, options=options, environment=environment) as server:
             yield server
 
