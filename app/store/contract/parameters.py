@@ -125,8 +125,9 @@ class ShardStore(Protocol):
     know the run or the vector, ShardBehind if it lacks what it had acknowledged to this
     store, and Fenced if a newer attempt or fence took over.
     ``fence`` is that of the coordinator whose store this is; what it changes by name (create,
-    copy, rename, drop, restore) is refused under another one. Workers only read. ``wire`` is how numbers
-    cross the network: unless float32, rounded (see :mod:`distbelief.app.store.contract.coding`).
+    copy, rename, drop, restore) is refused under another one. Workers only read. ``wire`` is how
+    numbers cross the network: unless float32, rounded (see
+    :mod:`distbelief.app.store.contract.coding`).
     """
 
     layout: Layout

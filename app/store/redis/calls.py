@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ from distbelief.app.client.commands import Command, Reply
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.servers import Servers
 from distbelief.app.client.wire import Argument, raw
-from distbelief.app.errors import Fenced, LayoutError
-from distbelief.app.layout.keys import PARAMETERS, shard, waiting
+from distbelief.app.errors import Fenced, LayoutError, ServerRefused
+from distbelief.app.layout.keys import COUNTED, PARAMETERS, TRIAL_S, shard, waiting
 from distbelief.app.layout.layout import Layout
 from distbelief.app.layout.rows import NO_TABLES, Tables
 from distbelief.app.layout.tensors import Vector
@@ -94,6 +95,21 @@ class ShardCalls:
     def accept(self, found: Sequence[ShardState | None]) -> None:
         for index, state in enumerate(found):
             self._acknowledged.note(index, state.standing if state is not None else Standing())
+
+    def expire(self, *names: str, seconds: float = TRIAL_S) -> None:
+        """Have the servers remove the shards after a while: those that are only tried.
+
+        With ``names`` those vectors, too. Where we may not say so, they stay until deleted.
+        """
+        keys, after_ms = ("meta", COUNTED, *self._vectors, *names), round(1000 * seconds)
+        with suppress(ServerRefused):
+            self._servers.call(
+                [
+                    Command(at.server, ("PEXPIRE", shard(self._run, index, what), after_ms))
+                    for index, at in enumerate(self._shards)
+                    for what in keys
+                ]
+            )
 
     def _create(self, vectors: Sequence[Vector], tables: Mapping[str, Tables] = NO_TABLES) -> bool:
         """Write first values, in the order of the names, where the run has none."""

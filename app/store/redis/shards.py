@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 import numpy as np
 
@@ -13,8 +12,8 @@ from distbelief.app.client.pacing import call_paced
 from distbelief.app.client.scan import scan_hash, scan_keys
 from distbelief.app.client.scripts import Script
 from distbelief.app.client.wire import ReplyBuffer, raw
-from distbelief.app.errors import Fenced, ServerRefused
-from distbelief.app.layout.keys import COUNTED, PARAMETERS, TRIAL_S, named, shard, waiting
+from distbelief.app.errors import Fenced
+from distbelief.app.layout.keys import COUNTED, PARAMETERS, named, shard, waiting
 from distbelief.app.layout.rows import NO_TABLES, Ids, TableRows, Tables
 from distbelief.app.layout.tensors import Vector
 from distbelief.app.settings.downpour import Wire
@@ -290,21 +289,6 @@ class RedisShards(ShardCalls):
                 for index, at in enumerate(self._shards)
             ]
         )
-
-    def expire(self, *names: str, seconds: float = TRIAL_S) -> None:
-        """Have the servers remove the shards after a while: those that are only tried.
-
-        With ``names`` those vectors, too. Where we may not say so, they stay until deleted.
-        """
-        keys, after_ms = ("meta", COUNTED, *self._vectors, *names), round(1000 * seconds)
-        with suppress(ServerRefused):
-            self._servers.call(
-                [
-                    Command(at.server, ("PEXPIRE", shard(self._run, index, what), after_ms))
-                    for index, at in enumerate(self._shards)
-                    for what in keys
-                ]
-            )
 
 
 def _check_read(shard: int, answer: bytes, *, whole: bool = True) -> None:
