@@ -125,7 +125,7 @@ class ShardStore(Protocol):
     know the run or the vector, ShardBehind if it lacks what it had acknowledged to this
     store, and Fenced if a newer attempt or fence took over.
     ``fence`` is that of the coordinator whose store this is; what it changes by name (create,
-    copy, rename, drop, ...) is refused under another one. Workers only read. ``wire`` is how numbers
+    copy, rename, drop, ...) is refused under another one. Workers read. ``wire`` is how numbers
     cross the network: unless float32, rounded (see :mod:`distbelief.app.store.contract.coding`).
     """
 
