@@ -125,9 +125,8 @@ class ShardStore(Protocol):
     know the run or the vector, ShardBehind if it lacks what it had acknowledged to this
     store, and Fenced if a newer attempt or fence took over.
     ``fence`` is that of the coordinator whose store this is; what it changes by name (create,
-    copy, rename, drop, restore) is refused under another one. Workers only read. ``wire`` is how
-    numbers cross the network: unless float32, rounded (see
-    :mod:`distbelief.app.store.contract.coding`).
+    copy, rename, drop, ...) is refused under another one. Workers read. ``wire`` is how numbers
+    cross the network: unless float32, rounded (see :mod:`distbelief.app.store.contract.coding`).
     """
 
     layout: Layout
@@ -172,19 +171,15 @@ class ShardStore(Protocol):
 
     def copy(self, source: str, target: str) -> None:
         """Copy a vector on the servers, shard by shard."""
-        ...
 
     def freeze(self, copies: Mapping[str, str]) -> list[ShardState]:
         """Copy vectors (source to target), each shard at one moment; where each stood then."""
-        ...
 
     def rename(self, name: str, new: str) -> None:
         """Call a vector ``new``, in place of one of that name; nothing is copied."""
-        ...
 
     def drop(self, *names: str) -> None:
         """Delete vectors; no error if there are none."""
-        ...
 
     def raise_fence(self, fence: int) -> None:
         """Act under ``fence`` from now on, and have all changes under a lower one refused.

@@ -257,9 +257,8 @@ def test_a_client_counts_the_bytes_that_its_servers_see(servers: Servers, run_id
 def test_a_new_name_whose_answer_was_lost_is_given_once(
     servers: Servers, store: RedisParameterStore, run_id: str
 ) -> None:
-    store.create(np.zeros(LAYOUT.size))
     store.copy(PARAMETERS, named("a"))
     keys = [shard(run_id, 0, what) for what in ("meta", named("a"), named("b"))]
-    commands = [Command.call(0, RENAME, keys, (store.fence, 1, number)) for number in (2, 2, 3)]
+    commands = [Command.call(0, RENAME, keys, (store.fence, 1, number)) for number in (90, 90, 91)]
     assert [servers.call([command])[0] for command in commands] == [b"OK", b"OK", b"NOMODEL"]
     assert servers.one("EXISTS", *keys[1:], server=0) == 1

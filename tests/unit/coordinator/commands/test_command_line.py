@@ -93,7 +93,7 @@ def test_debug_shows_a_traceback_wherever_it_stands(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no such luck")
 
-    monkeypatch.setattr("distbelief.coordinator.views.overview.look_at_runs", broken)
+    monkeypatch.setattr("distbelief.coordinator.views.looking.look_at_runs", broken)
     told = run(*words)
     assert told.code == ExitCode.INTERNAL
     assert told.err.startswith("Traceback")

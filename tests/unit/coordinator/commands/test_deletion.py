@@ -16,7 +16,7 @@ from distbelief.app.client.sweep import Amount
 from distbelief.app.errors import DistBeliefError, ExitCode, RunTaken, ServerUnreachable
 from distbelief.coordinator.runs import removal, resumption
 from distbelief.coordinator.runs.removal import Removal, Swept
-from distbelief.coordinator.views import overview
+from distbelief.coordinator.views import looking
 
 Run = Callable[..., Any]
 
@@ -48,7 +48,7 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runs:
     monkeypatch.setattr(removal, "delete", made.delete)
     monkeypatch.setattr(resumption, "find", find)
     monkeypatch.setattr(
-        overview,
+        looking,
         "look_at_runs",
         lambda settings, names, **_: [SimpleNamespace(run=name) for name in names],
     )
