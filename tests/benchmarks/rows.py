@@ -2,7 +2,8 @@
 
 One embedded parameter server, one client, a table of 2^20 rows in float32 with Adagrad, rows
 drawn at random. Prints the median of 30 calls in milliseconds and in microseconds for each row:
-of rows that come into being, of rows that are there, and of a fetch.
+of rows that come into being, of rows that are there, and of a fetch; then what the server spent
+on each row in pushes and in fetches.
 """
 
 from __future__ import annotations
@@ -38,12 +39,23 @@ def main(wanted: WantedEngine) -> None:
     with LocalCluster(servers=1, processes=0, folder=folder, wait_s=10) as cluster:
         servers = Servers(cluster.endpoints.parameter_servers)
         choose_engines(servers, wanted, 10.0)
-        print("width   rows    first push ms  us/row    push ms  us/row   fetch ms  us/row")
+        print("width   rows    first push ms  us/row    push ms  us/row   fetch ms  us/row", end="")
+        print("   server: push us/row   fetch us/row")
         for width in (1, 9, 64):
             for count in (1_000, 10_000):
+                servers.one("CONFIG", "RESETSTAT")
                 figures = measure(servers, width, count)
+                pushed, fetched = spent_us(servers, "push"), spent_us(servers, "fetch")
                 cells = (f"{s * 1e3:>11.2f}{s / count * 1e6:>8.2f}" for s in figures)
-                print(f"{width:>5}{count:>7}    {''.join(cells)}")
+                spent = f"{pushed / (2 * CALLS * count):>22.2f}{fetched / (CALLS * count):>15.2f}"
+                print(f"{width:>5}{count:>7}    {''.join(cells)}{spent}")
+
+
+def spent_us(servers: Servers, kind: str) -> float:
+    """Microseconds that the server spent on native pushes, or on fetches, since the last reset."""
+    lines = servers.one("INFO", "commandstats").decode().splitlines()
+    mine = (line for line in lines if line.startswith(f"cmdstat_distbelief.{kind}"))
+    return sum(float(line.partition("usec=")[2].partition(",")[0]) for line in mine)
 
 
 def measure(servers: Servers, width: int, count: int) -> list[float]:

@@ -41,7 +41,7 @@ def drawn(options: dict[str, Any]) -> tuple[Examples, Examples]:
     parts = at_random(Shares(n, HELD_OUT), SEED)
     rows = parts.train[:], parts.heldout[:]
     trained, held_out = (
-        Examples(_narrow(made.features[each]), made.targets[each]) for each in rows
+        Examples(_narrow(made.features[each]), made.targets[each].astype(np.int64)) for each in rows
     )
     return trained, held_out
 
