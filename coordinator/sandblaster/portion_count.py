@@ -32,7 +32,7 @@ def portions_of(problem: Problem) -> int:
 
 
 def default_count(n_examples: int, n_touched: int) -> int:
-    """Portions of about 10 ms: one costs 2 ms more, and stragglers can be cut.
+    """Portions of about 10 ms: one costs 1 ms more, and stragglers can be cut.
 
     ``n_touched`` is how many parameters an example touches: all of them, or some rows.
     Depends on the problem alone, never on who computes, so that the sums do neither.
