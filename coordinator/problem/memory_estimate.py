@@ -183,12 +183,12 @@ def estimate_tables(
         blocks = len(np.unique(np.flatnonzero(mask) // table.rows_per_block))
         likely += blocks * block_bytes(table, itemsize)
         most += table.n_blocks * block_bytes(table, itemsize)
-    touched = [int(mask.sum()) for mask in seen]
+    counts = [int(mask.sum()) for mask in seen]
     return TableEstimate(
         rows=sum(table.n_rows for table in layout.tables),
-        touched=sum(touched),
+        touched=sum(counts),
         numbers=sum(
-            count * table.width for count, table in zip(touched, layout.tables, strict=True)
+            count * table.width for count, table in zip(counts, layout.tables, strict=True)
         ),
         likely=copies * likely,
         most=copies * most,

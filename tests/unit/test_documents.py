@@ -40,7 +40,7 @@ CELERY |= {"--address", "--hostname", "--read_only"}
 OTHERS = {
     *("--scan", "--pattern", "--requirepass", "--loadmodule", "--pairs", "--raw", "--config"),
     *("--minutes", "--older", "--team", "--workers", "--rounds", "--seeds", "--torch"),
-    *("--part", "--calibrate", "--links", "--digits"),
+    *("--part", "--calibrate", "--links", "--digits", "--only", "--clicks"),
     *CELERY,
 }
 
