@@ -41,7 +41,7 @@ class Segment:
         self.nbytes = nbytes
         path = folder / self.name
         file = lock(path)
-        self._let_go = weakref.finalize(self, _remove, path, file)
+        self._let_go = weakref.finalize(self, _remove, path, file, os.getpid())
         try:
             os.fchmod(file, folder.stat().st_mode & 0o660)
             os.posix_fallocate(file, 0, nbytes)  # a full system would end whoever writes later
@@ -94,7 +94,8 @@ def boot() -> bytes | None:
         return None
 
 
-def _remove(path: Path, file: int) -> None:
+def _remove(path: Path, file: int, owner: int) -> None:
     with suppress(OSError):
-        path.unlink(missing_ok=True)
+        if os.getpid() == owner:  # and no process that was forked from it
+            path.unlink(missing_ok=True)
     os.close(file)

@@ -6,6 +6,7 @@ to the same place. Whatever is small, or has no room there, goes over the socket
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -91,12 +92,16 @@ class Handover:
 
 
 class SharedMemory:
-    """The segments of a client, for servers by their names."""
+    """The segments of a client, for servers by their names.
+
+    A process that was forked makes its own: what it inherits is the mapping of its parent, who may
+    be in the middle of an exchange.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._folders: dict[str, Path | None] = {}
-        self._free: dict[str, list[Segment]] = {}
+        self._free: dict[tuple[int, str], list[Segment]] = {}
 
     def folder(self, server: str, connection: Connection) -> Path | None:
         """What a server shares with this process; it is asked at first.
@@ -135,7 +140,7 @@ class SharedMemory:
                 segment.close()
             else:
                 with self._lock:
-                    self._free.setdefault(server, []).append(segment)
+                    self._free.setdefault((os.getpid(), server), []).append(segment)
 
     def close(self) -> None:
         with self._lock:
@@ -152,7 +157,7 @@ class SharedMemory:
             return None
         need = max(place.offset + place.nbytes for place in places.values())
         with self._lock:
-            free = self._free.get(server)
+            free = self._free.get((os.getpid(), server))
             segment = free.pop() if free else None
         if segment is not None and segment.nbytes >= need:
             return segment

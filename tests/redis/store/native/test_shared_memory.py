@@ -211,3 +211,20 @@ def test_a_server_without_a_folder_shares_none(program: ServerProgram, native_mo
     ):
         servers.choices = [Choice(Engine.NATIVE)]
         assert servers.shared_folder() is None
+
+
+def test_a_forked_process_hands_over_in_files_of_its_own(sharing: Servers, folder: Path) -> None:
+    """Its parent's it leaves alone, also when it ends."""
+    store = RedisParameterStore(sharing, "forking", DENSE, RULE, np.dtype("f"), fence=1)
+    store.create(np.arange(SIZE))
+    store.fetch()
+    (before,) = folder.iterdir()
+    child = os.fork()
+    if child == 0:
+        fetched = store.fetch().vector
+        sharing.close()
+        others = {each for each in folder.iterdir() if each != before}
+        os._exit(0 if fetched[-1] == SIZE - 1 and not others and before.exists() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [*folder.iterdir()] == [before]
+    assert store.fetch().vector.tolist() == [*range(SIZE)]
