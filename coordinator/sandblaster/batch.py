@@ -181,6 +181,11 @@ class BatchEvaluator:
             if exact or self.quantum == 0:
                 return loss
 
+    def clear(self) -> None:
+        """Forget what the last evaluation left on the control server."""
+        session = self._session
+        batch.clear(session.control, session.record.run, session.fence, self.number)
+
     def _sum_portions(self, request: Evaluate) -> tuple[list[float], float]:
         """Have every portion computed and counted once: their losses, their largest number."""
         self.number += 1

@@ -18,7 +18,6 @@ from distbelief.app.files.checkpoint import understood
 from distbelief.app.layout.keys import BEST, COUNTED, PARAMETERS, named
 from distbelief.app.layout.rows import Tables
 from distbelief.app.layout.tensors import Vector
-from distbelief.app.runs import batch
 from distbelief.app.store.contract.standings import Standing, Standings, from_json, to_json
 from distbelief.app.store.contract.vectors import VectorStore
 from distbelief.app.store.redis.vectors import RedisVectorStore
@@ -182,8 +181,7 @@ class Sandblaster:
         if not resumable:
             self._space.clear()
             self._store.drop(BEST, COUNTED)
-            session = self._session
-            batch.clear(session.control, session.record.run, session.fence, self._evaluator.number)
+            self._evaluator.clear()
         return FinalState(self.evaluations.last_at(self._passes), parameters, {}, {})
 
     def _settle_end(self) -> None:

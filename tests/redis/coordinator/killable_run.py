@@ -120,6 +120,8 @@ class LocalBatch:
 
     def check_stall(self) -> None: ...
 
+    def clear(self) -> None: ...
+
     def evaluate(self, request: Evaluate) -> float:
         self.number += 1
         gradient = named(request.gradient)
