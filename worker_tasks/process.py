@@ -19,6 +19,7 @@ import threadpoolctl
 from celery import current_app
 
 from distbelief.app.broker.application import Application
+from distbelief.worker_tasks.kept import give_back
 
 #: Numbers of two settings of glibc's allocator (malloc.h), and the bytes of freed memory that
 #: a process keeps: arrays as large as a minibatch come and go all the time.
@@ -61,6 +62,7 @@ def computing() -> Iterator[None]:
         with _changing:
             limits = _under_way.pop()
             if not _under_way:
+                give_back()
                 limits.restore_original_limits()
                 while _threads_of_torch:
                     sys.modules["torch"].set_num_threads(_threads_of_torch.pop())

@@ -85,9 +85,16 @@ def _limit_s(shift: Shift) -> float:
 
 
 def _leave(shift: Shift, say: list[Command]) -> None:
-    """Say what there is to say, and that the shift is over."""
-    over = telling(shift.run, ShiftNews(shift.fence, shift.number, over=True))
-    control_server().call([*say, *over, offers.leaving(shift)])
+    """Say what there is to say, and that the shift is over, if anybody is there to hear it.
+
+    A run often ends while its shifts wait for more: what they said then would only lie about.
+    """
+    servers = control_server()
+    if is_running(servers, shift.run, shift.fence):
+        say = [*say, *telling(shift.run, ShiftNews(shift.fence, shift.number, over=True))]
+    else:
+        say = []
+    servers.call([*say, offers.leaving(shift)])
 
 
 def _compute_bundle(shift: Shift, bundle: Bundle) -> tuple[str, list[Command]]:

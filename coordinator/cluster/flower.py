@@ -7,12 +7,12 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from distbelief.app.client.addresses import ServerAddress
-from distbelief.app.errors import ConfigError, WaitTimeout
+from distbelief.app.errors import ConfigError, ServerError, WaitTimeout
 from distbelief.app.settings.environment import BROKER, KEY_PREFIX, file_of, is_redis
 from distbelief.app.settings.extras import installation
 from distbelief.coordinator.cluster.endpoints import Endpoints
@@ -21,7 +21,6 @@ from distbelief.coordinator.cluster.processes import Child, end, import_path
 HOST = "127.0.0.1"
 
 #: Flower's own; another one if somebody has it.
-PORT = 5555
 
 #: What people ask first: which task, on what, how it went, where.
 COLUMNS = "name,args,state,received,started,runtime,worker,uuid"
@@ -29,6 +28,10 @@ COLUMNS = "name,args,state,received,started,runtime,worker,uuid"
 END_GRACE_S = 2.0
 POLL_S = 0.05
 CONNECT_S = 1.0
+
+#: Ports to try, 0 for any, and what its log says where another program was faster.
+PORTS = (5555, 0, 0)
+TAKEN = "Address already in use"
 
 #: What its log says when it begins to hear of tasks, and how long that may take.
 CONNECTED, HEARS_S = "Connected to", 5.0
@@ -54,27 +57,48 @@ def run_flower(
         WaitTimeout: it did not answer within ``wait_s``.
     """
     check()
-    port = _free_port()
     broker, app = endpoints.broker, endpoints.celery_app or "distbelief"
     command = [sys.executable, "-P", "-m", "celery", "-A", app, "flower", "--read_only"]
-    command += [f"--address={HOST}", f"--port={port}", f"--tasks_columns={COLUMNS}"]
+    command += [f"--address={HOST}", f"--tasks_columns={COLUMNS}"]
     # By the environment, as to workers: the URL may hold a password. One that comes from a file is
     # read there, as often as it changes.
     named = {} if file_of(broker) is not None else {BROKER: broker}
     if is_redis(broker):
         named[KEY_PREFIX] = ServerAddress.parse(broker).key_prefix
     environment = {**os.environ, **named, "PYTHONPATH": import_path()}
-    child = Child.start("flower", command, folder, environment)
+
+    def start(port: int) -> Child:
+        return Child.start("flower", [*command, f"--port={port}"], folder, environment)
+
+    child, port = _answering(start, PORTS, wait_s)
     try:
-        _wait_for(child, port, wait_s)
         say(f"flower: http://{HOST}:{port}")
         yield
     finally:
         end([child], END_GRACE_S)
 
 
-def _free_port() -> int:
-    for port in (PORT, 0):
+def _answering(
+    start: Callable[[int], Child], ports: Sequence[int], wait_s: float
+) -> tuple[Child, int]:
+    """A Flower that answers, and its port: the next one if somebody took the first meanwhile."""
+    wanted, *others = ports
+    port = _free_port(wanted)
+    child = start(port)
+    try:
+        _wait_for(child, port, wait_s)
+    except ServerError:
+        if others and TAKEN in child.log.read_text(errors="replace"):
+            return _answering(start, others, wait_s)
+        raise
+    except BaseException:
+        end([child], END_GRACE_S)
+        raise
+    return child, port
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

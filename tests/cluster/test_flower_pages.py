@@ -109,16 +109,16 @@ def watched(
     assert training.alive() == []
 
 
-def test_tasks_are_shown_with_run_work_and_attempt(watched: Watched) -> None:
+def test_tasks_are_shown_with_their_run_and_work(watched: Watched) -> None:
     run = watched.training.run
     units = rf"{run}, downpour-[01]-\d+, attempt 1"
-    portions = rf"{run}, evaluation \d+, portion [0-3], attempt 1"
+    shifts = rf"{run}, shift \d+"
     rows = watched.rows()
     done = [row for row in rows if row["state"] == "SUCCESS"]
     assert done
     for row in rows:
         assert row["name"] in ("distbelief.downpour", "distbelief.sandblaster")
-        assert re.fullmatch(units if row["name"].endswith("downpour") else portions, row["args"])
+        assert re.fullmatch(units if row["name"].endswith("downpour") else shifts, row["args"])
     assert all(row["worker"] == WORKER and row["runtime"] > 0 for row in done)
 
 
@@ -141,7 +141,7 @@ def test_a_browser_shows_the_tasks_and_the_worker(watched: Watched, path: str) -
     assert WORKER in page
     assert re.search(r"distbelief\.(downpour|sandblaster)", page)
     if path == "tasks":
-        assert re.search(rf"{watched.training.run}, [^<]*, attempt 1", page)
+        assert re.search(rf"{watched.training.run}, [^<]*(attempt 1|shift \d+)", page)
         assert "SUCCESS" in page
 
 

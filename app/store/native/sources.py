@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 RULES = FOLDER.parents[1] / "optimizers" / "rules"
 
 #: Scripts that have no command in the engine.
-ONLY_LUA = ("copy", "counted", "create", "drop", "fence")
+ONLY_LUA = ("copy", "counted", "create", "drop", "fence", "rename")
 
 #: Multiplying and adding is never fused, which would round once less than Lua. Nobody reads
 #: errno or the floating-point flags: roots and branches then fit into wide registers. Arrays of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 
 from distbelief.app.layout.tensors import Vector
 from distbelief.worker_tasks.evaluation import _source
-from distbelief.worker_tasks.kept import kept
+from distbelief.worker_tasks.kept import give_back, kept
 from distbelief.worker_tasks.sandblaster import _parameters
 
 DEADLINE_S = 60.0
@@ -55,3 +56,18 @@ def test_the_vector_of_a_run_that_is_over_is_gone_and_is_made_again_when_it_is_a
 def test_vectors_that_tasks_fetch_are_kept_so() -> None:
     for fetched in (_source, _parameters):
         assert not hasattr(fetched, "cache_info")
+
+
+def test_all_of_it_is_given_back_at_once_with_its_thread() -> None:
+    made: list[int] = []
+
+    @kept(1, seconds=1000.0)
+    def double(number: int) -> int:
+        made.append(number)
+        return 2 * number
+
+    for _ in range(2):
+        assert [double(1), double(1)] == [2, 2]
+        give_back()
+        assert not any(each.name == "kept" for each in threading.enumerate())
+    assert made == [1, 1]

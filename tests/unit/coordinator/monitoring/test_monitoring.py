@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from distbelief.app.errors import ConfigError
 from distbelief.app.settings.config import ClusterConfig, RunConfig
-from distbelief.coordinator.cluster.flower import HOST, PORT
+from distbelief.coordinator.cluster.flower import HOST, PORTS
 from distbelief.coordinator.monitoring.metrics import Watched, facts, serving
 from distbelief.coordinator.monitoring.tensorboard import writing
 from distbelief.coordinator.problem.problem import Problem, prepare
@@ -358,7 +358,7 @@ def test_the_example_for_prometheus_asks_where_we_and_flower_answer() -> None:
     targets = {
         each["job_name"]: each["static_configs"][0]["targets"] for each in example["scrape_configs"]
     }
-    assert targets == {"distbelief": ["127.0.0.1:9100"], "flower": [f"{HOST}:{PORT}"]}
+    assert targets == {"distbelief": ["127.0.0.1:9100"], "flower": [f"{HOST}:{PORTS[0]}"]}
 
 
 def test_what_is_wanted_is_told_before_any_worker_is_there() -> None:
