@@ -216,7 +216,7 @@ def test_a_server_without_a_folder_shares_none(program: ServerProgram, native_mo
 def test_a_forked_process_hands_over_in_files_of_its_own(sharing: Servers, folder: Path) -> None:
     """Its parent's it leaves alone, also when it ends."""
     store = RedisParameterStore(sharing, "forking", DENSE, RULE, np.dtype("f"), fence=1)
-    store.create(np.arange(SIZE))
+    store.create(np.arange(SIZE, dtype=np.float64))
     store.fetch()
     (before,) = folder.iterdir()
     child = os.fork()
