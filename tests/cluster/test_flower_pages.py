@@ -111,14 +111,16 @@ def watched(
 
 def test_tasks_are_shown_with_their_run_and_work(watched: Watched) -> None:
     run = watched.training.run
-    units = rf"{run}, downpour-[01]-\d+, attempt 1"
-    shifts = rf"{run}, shift \d+"
+    shown = {
+        "distbelief.downpour": rf"{run}, downpour-[01]-\d+, attempt 1",
+        "distbelief.evaluation": rf"{run}, [\w-]+, attempt 1",
+        "distbelief.sandblaster": rf"{run}, shift \d+",
+    }
     rows = watched.rows()
     done = [row for row in rows if row["state"] == "SUCCESS"]
     assert done
     for row in rows:
-        assert row["name"] in ("distbelief.downpour", "distbelief.sandblaster")
-        assert re.fullmatch(units if row["name"].endswith("downpour") else shifts, row["args"])
+        assert re.fullmatch(shown[row["name"]], row["args"])
     assert all(row["worker"] == WORKER and row["runtime"] > 0 for row in done)
 
 
@@ -139,7 +141,7 @@ def test_it_listens_on_this_machine_only(watched: Watched) -> None:
 def test_a_browser_shows_the_tasks_and_the_worker(watched: Watched, path: str) -> None:
     page = watched.shown(path)
     assert WORKER in page
-    assert re.search(r"distbelief\.(downpour|sandblaster)", page)
+    assert re.search(r"distbelief\.(downpour|sandblaster|evaluation)", page)
     if path == "tasks":
         assert re.search(rf"{watched.training.run}, [^<]*(attempt 1|shift \d+)", page)
         assert "SUCCESS" in page
