@@ -157,9 +157,10 @@ def test_a_training_goes_on_from_a_saved_model(train_shared: Train) -> None:
 
 
 def test_a_training_stops_at_its_target(train_shared: Train) -> None:
-    trained = train_shared(**SOFTMAX, target=0.9, evaluate_every=1.0, iterations=1000)
+    """It goes on while somebody evaluates, and so it may take some iterations more."""
+    trained = train_shared(**SOFTMAX, target=0.9, evaluate_every=1.0, iterations=10_000)
     assert trained.outcome.reason is EndReason.TARGET
-    assert len(losses(trained)) < 30
+    assert len(losses(trained)) < 1000
 
 
 def test_a_training_without_time_for_one_evaluation_scores_its_first_values(
