@@ -129,13 +129,14 @@ def main() -> None:
     flags.add_argument("--examples", type=int, default=100_000)
     flags.add_argument("--hidden", type=int, default=1000)
     asked = flags.parse_args()
+    steps = {"passes": 10_000}
     batch = {"algorithm": "sandblaster", "iterations": 10_000, "gradient_tolerance": 0.0}
     cut = {"unit_seconds": asked.unit_seconds}
     cases: dict[str, dict[str, Any]] = {
-        "Downpour": cut,
+        "Downpour": steps | cut,
         "Sandblaster": batch | cut,
         "Sandblaster, portions=4": batch | cut | {"portions": 4},
-        "Downpour, nothing cut": {"unit_seconds": ENDLESS},
+        "Downpour, nothing cut": steps | {"unit_seconds": ENDLESS},
         "Sandblaster, portions=4, nothing cut": batch | {"unit_seconds": ENDLESS, "portions": 4},
     }
     with (
@@ -157,7 +158,6 @@ def main() -> None:
                     hidden=(asked.hidden,),
                     replicas=PROCESSES,
                     max_seconds=asked.seconds,
-                    passes=10_000,
                     **settings,
                 )
             print(line(what, shop.seen()), flush=True)
